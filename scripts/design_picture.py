@@ -10,13 +10,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 PATH = Path(__file__).parents[1] / "docs" / "images" / "design.png"
-INK, FAINT, BACKGROUND = "#1f2530", "#4b5260", "#f6f7f9"
-# Fill and edge: what users give and get, what trains, what runs a fitted model.
-USER, TRAINING, RUNNING = ("#ffffff", "#aab0bb"), ("#fdeee0", "#e8833a"), ("#e6effd", "#3f7ee8")
-WIDTH, HEIGHT = 21.0, 13.0
-Point, Colors = tuple[float, float], tuple[str, str]
+# Color of names and labels.
+INK = "#1f2530"
+# Color of arrows and other lines of text.
+FAINT_INK = "#4b5260"
+BACKGROUND = "#f6f7f9"
+# Fill and edge of boxes for data and results of users.
+USER = ("#ffffff", "#aab0bb")
+# Fill and edge of boxes for training.
+TRAINING = ("#fdeee0", "#e8833a")
+# Fill and edge of boxes that a fitted model needs.
+RUNNING = ("#e6effd", "#3f7ee8")
+# Width of a box, in units of the axes.
+WIDTH = 21.0
+# Height of a box, in units of the axes.
+HEIGHT = 13.0
+Point = tuple[float, float]
+Colors = tuple[str, str]
 
-# Left, bottom, kind, name and further lines of each box.
+# Left, bottom, colors, name and other lines of text of each box.
 BOXES = {
     "input": (3, 66, USER, "your data", "files, lists,\narrays, tables"),
     "sequences": (30, 66, RUNNING, "Sequences", "files/, sequences/:\nall steps, and offsets"),
@@ -34,7 +46,7 @@ BOXES = {
         "estimator, cli/, serve/,\nsearch/, explore/, ...",
     ),
 }
-# From a side of a box to a side of another one, and what the arrow says.
+# Box and side where each arrow starts, box and side where it ends, and its label.
 ARROWS = (
     ("input", "right", "sequences", "left", "read"),
     ("sequences", "right", "training", "left", "fit"),
@@ -47,6 +59,7 @@ ARROWS = (
     ("keras", "bottom", "kernel", "top", "calls"),
     ("results", "bottom", "applications", "top", "used by"),
 )
+# Middle of each side, as shares of the width and the height of a box.
 SIDES = {"left": (0.0, 0.5), "right": (1.0, 0.5), "top": (0.5, 1.0), "bottom": (0.5, 0.0)}
 
 
@@ -58,11 +71,11 @@ def main() -> None:
     for box in BOXES:
         draw_box(axes, *BOXES[box])
     for start, start_side, end, end_side, label in ARROWS:
-        draw_arrow(axes, point(start, start_side), point(end, end_side), label)
+        draw_arrow(axes, middle_of_side(start, start_side), middle_of_side(end, end_side), label)
     figure.savefig(PATH)
 
 
-def point(box: str, side: str) -> Point:
+def middle_of_side(box: str, side: str) -> Point:
     """Return the middle of a side of a box."""
     (left, bottom, *_), (across, up) = BOXES[box], SIDES[side]
     return left + across * WIDTH, bottom + up * HEIGHT
@@ -75,18 +88,18 @@ def draw_box(axes: Axes, left: int, bottom: int, colors: Colors, name: str, line
     axes.add_patch(FancyBboxPatch((left, bottom), WIDTH, HEIGHT, boxstyle=corners, **style))
     middle, centered = left + WIDTH / 2, {"ha": "center", "va": "center"}
     axes.text(middle, bottom + 9.6, name, size=11, weight="bold", color=INK, **centered)
-    axes.text(middle, bottom + 4.4, lines, size=8.8, color=FAINT, **centered)
+    axes.text(middle, bottom + 4.4, lines, size=8.8, color=FAINT_INK, **centered)
 
 
 def draw_arrow(axes: Axes, start: Point, end: Point, label: str) -> None:
     """Draw an arrow with a label beside it."""
-    style = {"arrowstyle": "-|>", "mutation_scale": 13, "color": FAINT, "linewidth": 1.3}
+    style = {"arrowstyle": "-|>", "mutation_scale": 13, "color": FAINT_INK, "linewidth": 1.3}
     axes.add_patch(FancyArrowPatch(start, end, shrinkA=2, shrinkB=2, **style))
     x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    place, align = (x, y + 1.2), {"ha": "center", "va": "bottom"}
-    if start[0] == end[0]:  # upright
-        place, align = (x + 0.8, y), {"ha": "left", "va": "center"}
-    axes.text(*place, label, size=8.4, color=INK, style="italic", **align)
+    position, align = (x, y + 1.2), {"ha": "center", "va": "bottom"}
+    if start[0] == end[0]:  # a vertical arrow has its label at the right
+        position, align = (x + 0.8, y), {"ha": "left", "va": "center"}
+    axes.text(*position, label, size=8.4, color=INK, style="italic", **align)
 
 
 if __name__ == "__main__":

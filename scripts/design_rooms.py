@@ -10,10 +10,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "design.md"
-BEGIN, END = "<!-- rooms: begin -->\n", "<!-- rooms: end -->"
-HEAD = "| room | contents | rooms that it imports | packages |\n| --- | --- | --- | --- |\n"
+# Line of the page before the table.
+BEGIN_MARK = "<!-- rooms: begin -->\n"
+# Line of the page after the table.
+END_MARK = "<!-- rooms: end -->"
+TABLE_HEADER = "| room | contents | rooms that it imports | packages |\n| --- | --- | --- | --- |\n"
 # Rooms that are not named among the imports, because nearly all rooms have them.
-COMMON = ("errors", "_support")
+COMMON_ROOMS = ("errors", "_support")
 
 
 def main() -> None:
@@ -23,22 +26,22 @@ def main() -> None:
 
 def page_of_today() -> str:
     """Return the page with the imports that are enforced."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    table, _, after = rest.partition(END)
+    before, _, after_mark = PAGE.read_text(encoding="utf-8").partition(BEGIN_MARK)
+    table, _, after = after_mark.partition(END_MARK)
     contents = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|", table, re.MULTILINE))
-    return before + BEGIN + HEAD + "".join(rows(contents)) + END + after
+    return before + BEGIN_MARK + TABLE_HEADER + "".join(rows(contents)) + END_MARK + after
 
 
 def rows(contents: dict[str, str]) -> list[str]:
     """Return a row for each room, the modules of `_support` together."""
     imports = enforced_imports()
-    known = {"refold", *(room.partition(".")[0] for room in imports)}
+    all_rooms = {"refold", *(room.partition(".")[0] for room in imports)}
     lines = []
     for room, names in imports.items():
-        is_room = {name: name.partition(".")[0] in known for name in names}
-        ours = [name for name in names if is_room[name] and name not in COMMON]
-        others = sorted((name for name in names if not is_room[name]), key=str.lower)
-        cells = f"`{room}`", contents.get(room, ""), ", ".join(ours), ", ".join(others)
+        is_room = {name: name.partition(".")[0] in all_rooms for name in names}
+        imported_rooms = [name for name in names if is_room[name] and name not in COMMON_ROOMS]
+        packages = sorted((name for name in names if not is_room[name]), key=str.lower)
+        cells = f"`{room}`", contents.get(room, ""), ", ".join(imported_rooms), ", ".join(packages)
         lines.append(f"| {' | '.join(cells)} |\n")
     return lines
 
@@ -51,9 +54,9 @@ def enforced_imports() -> dict[str, list[str]]:
     imports: dict[str, list[str]] = {}
     for row in contract["rows"]:
         room, _, names = row.partition(":")
-        room = COMMON[1] if room.startswith(f"{COMMON[1]}.") else room
+        room = COMMON_ROOMS[1] if room.startswith(f"{COMMON_ROOMS[1]}.") else room
         for name in filter(None, map(str.strip, names.split(","))):
-            name = COMMON[1] if name.startswith(f"{COMMON[1]}.") else name
+            name = COMMON_ROOMS[1] if name.startswith(f"{COMMON_ROOMS[1]}.") else name
             if name not in imports.setdefault(room, []):
                 imports[room].append(name)
         imports.setdefault(room, [])

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TARGET = Path(__file__).parents[1] / "src/refold/datasets/data/japanese_vowels.parquet"
-COUNTS = {"train": 270, "test": 370}
+# Number of utterances in each file of the archive.
+NUM_UTTERANCES = {"train": 270, "test": 370}
 NUM_FEATURES = 12
 
 
@@ -45,20 +46,21 @@ def main() -> None:
     splits: list[str] = []
     labels: list[int] = []
     utterances: list[np.ndarray] = []
-    for split, count in COUNTS.items():
+    for split, count in NUM_UTTERANCES.items():
         series, speakers = read_ts(folder / f"JapaneseVowels_{split.upper()}.ts")
-        if len(series) != count or any(len(s) != NUM_FEATURES for s in series):
+        shapes = len(series), {len(utterance) for utterance in series}
+        if shapes != (count, {NUM_FEATURES}):
             raise SystemExit(f"{split}: expected {count} utterances of {NUM_FEATURES} features")
         splits += [split] * len(series)
         labels += speakers
         utterances += series
-    exact = np.concatenate([u.ravel() for u in utterances])
-    if not np.array_equal(np.round(exact.astype("float32").astype(float), 6), exact):
+    values = np.concatenate([utterance.ravel() for utterance in utterances])
+    if not np.array_equal(np.round(values.astype("float32").astype(float), 6), values):
         raise SystemExit("float32 does not keep all six decimals")
 
     columns = {"split": pa.array(splits), "label": pa.array(labels, pa.int8())}
     for feature in range(NUM_FEATURES):
-        rows = [u[feature].astype("float32") for u in utterances]
+        rows = [utterance[feature].astype("float32") for utterance in utterances]
         columns[f"x{feature}"] = pa.array(rows, pa.list_(pa.float32()))
     pq.write_table(
         pa.table(columns),

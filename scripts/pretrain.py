@@ -5,11 +5,11 @@
 It takes about an hour on two cores.  A series is a draw from a Gaussian process on 512 points, to
 which events are added, read at its own number of steps and in its own way:
 
-- kernel: one of `KERNELS`, or the sum or the product of two, with the ranges in `kernel`, in units
-  of the whole series; 24 series share a kernel;
+- kernel: one of `KERNEL_NAMES`, or the sum or the product of two, with the ranges in `draw_kernel`,
+  as shares of the length of the series; 24 series share a kernel;
 - trend: linear or bent, in a quarter of the series;
 - season: a sine, a saw tooth or a repeated random shape, with 1 to 40 periods, in a quarter;
-- steps: a new level from each of 1 to 12 places on, in a fifth;
+- steps: a new level after each of 1 to 12 change points, in a fifth;
 - states: two to five levels that last for a while each, in a tenth;
 - bumps: 1 to 6 of random width, in a fifth; bursts: an oscillation under a bump, in a tenth;
 - shape: squashed, or exponential as heights with a heavy tail, in a fifth;
@@ -38,99 +38,109 @@ from refold.network.packed.network import PackedNetwork
 from refold.sequences import Column, Scaler, Schema, Sequences
 
 PATH = Path(refold.__file__).with_name("model") / "series.refold"
-# Points of a curve, learned dimensions, and the longest series without a warning.
-GRID, DIMENSIONS, LONGEST = 128, 64, 500_000
-# Codes for the statistics of a model.
-CODES = 1024
+# Number of points of a curve, to which each series is resampled.
+GRID = 128
+# Number of latent dimensions for the curve.
+CURVE_DIM = 64
+# Longer series cause a warning that they are longer than those in training.
+MAX_STEPS = 500_000
+# Number of codes from which the statistics of the model are computed.
+NUM_REFERENCE_CODES = 1024
 
 # The series
 
-POINTS = 512
-SHARED = 24
-PLACES = np.linspace(0.0, 1.0, POINTS)
-DISTANCES = np.abs(PLACES[:, None] - PLACES)
-KERNELS = ("smooth", "rough", "bent", "periodic", "mixed scales", "random walk")
+# Number of points of a drawn curve, which is also the maximum number of steps of a series.
+NUM_POINTS = 512
+# Number of series with the same kernel, because a Cholesky factor for each takes too long.
+SERIES_PER_KERNEL = 24
+# Positions of the points between 0 and 1.
+POSITIONS = np.linspace(0.0, 1.0, NUM_POINTS)
+POINT_DISTANCES = np.abs(POSITIONS[:, None] - POSITIONS)
+KERNEL_NAMES = ("smooth", "rough", "bent", "periodic", "mixed scales", "random walk")
 
 
-def kernel(rng: np.random.Generator) -> np.ndarray:
+def draw_kernel(rng: np.random.Generator) -> np.ndarray:
     """Draw a covariance matrix of unit mean variance on the points."""
-    name = rng.choice(KERNELS)
+    name = rng.choice(KERNEL_NAMES)
     scale = np.exp(rng.uniform(np.log(0.01), np.log(0.5)))
-    d = DISTANCES / scale
+    scaled = POINT_DISTANCES / scale
     if name == "smooth":
-        return np.exp(-0.5 * d**2)
+        return np.exp(-0.5 * scaled**2)
     if name == "rough":
-        return np.exp(-d)
+        return np.exp(-scaled)
     if name == "bent":
-        return (1 + np.sqrt(3) * d) * np.exp(-np.sqrt(3) * d)
+        return (1 + np.sqrt(3) * scaled) * np.exp(-np.sqrt(3) * scaled)
     if name == "periodic":
         period = np.exp(rng.uniform(np.log(0.03), np.log(1.0)))
-        waves = np.sin(np.pi * DISTANCES / period) ** 2
+        waves = np.sin(np.pi * POINT_DISTANCES / period) ** 2
         return np.exp(-2 * waves / rng.uniform(0.3, 2.0) ** 2)
     if name == "mixed scales":
-        return 1 / (1 + d**2 / (2 * rng.uniform(0.1, 2.0)))
-    return 2 * np.minimum(PLACES[:, None], PLACES) + 0.01
+        return 1 / (1 + scaled**2 / (2 * rng.uniform(0.1, 2.0)))
+    return 2 * np.minimum(POSITIONS[:, None], POSITIONS) + 0.01
 
 
-def curves(rng: np.random.Generator, count: int) -> np.ndarray:
+def draw_curves(rng: np.random.Generator, num_series: int) -> np.ndarray:
     """Draw curves (count, POINTS) from a Gaussian process with a random kernel."""
-    covariance = kernel(rng)
-    kind = rng.random()
-    if kind < 0.35:
-        covariance = covariance + rng.uniform(0.1, 1.0) * kernel(rng)
-    elif kind < 0.6:
-        covariance = covariance * kernel(rng)
-    root = np.linalg.cholesky(covariance + 1e-5 * np.eye(POINTS))
-    return (root @ rng.standard_normal((POINTS, count))).T
+    covariance = draw_kernel(rng)
+    choice = rng.random()
+    if choice < 0.35:
+        covariance = covariance + rng.uniform(0.1, 1.0) * draw_kernel(rng)
+    elif choice < 0.6:
+        covariance = covariance * draw_kernel(rng)
+    # the small diagonal makes the matrix positive definite in spite of rounding
+    cholesky_factor = np.linalg.cholesky(covariance + 1e-5 * np.eye(NUM_POINTS))
+    return (cholesky_factor @ rng.standard_normal((NUM_POINTS, num_series))).T
 
 
-def bump(rng: np.random.Generator) -> np.ndarray:
+def draw_bump(rng: np.random.Generator) -> np.ndarray:
     """Draw a bump of height 1."""
     center, width = rng.random(), np.exp(rng.uniform(np.log(0.01), np.log(0.2)))
-    away = np.abs(PLACES - center) / width
+    distance = np.abs(POSITIONS - center) / width
     if rng.random() < 0.5:
-        return np.exp(-0.5 * away**2)
-    return np.where(center < PLACES, np.exp(-away), 0.0)
+        return np.exp(-0.5 * distance**2)
+    return np.where(center < POSITIONS, np.exp(-distance), 0.0)
 
 
-def season(rng: np.random.Generator) -> np.ndarray:
-    """Draw a season of height 1."""
-    phase = np.exp(rng.uniform(0.0, np.log(40.0))) * PLACES + rng.random()
-    kind = rng.integers(3)
-    if kind == 0:
+def draw_season(rng: np.random.Generator) -> np.ndarray:
+    """Draw a periodic curve with an amplitude of about 1."""
+    phase = np.exp(rng.uniform(0.0, np.log(40.0))) * POSITIONS + rng.random()
+    choice = rng.integers(3)
+    if choice == 0:
         return np.sin(2 * np.pi * phase)
-    if kind == 1:
+    if choice == 1:
         return 2 * (phase % 1.0) - 1
     shape = np.convolve(np.tile(rng.standard_normal(16), 3), np.hanning(5), "same")[16:32]
     return np.interp(phase % 1.0, np.arange(17) / 16, np.append(shape, shape[0]))
 
 
-def states(rng: np.random.Generator) -> np.ndarray:
-    """Draw levels that last for a while each."""
+def draw_states(rng: np.random.Generator) -> np.ndarray:
+    """Draw a piecewise constant curve that jumps between a few levels."""
     levels = rng.standard_normal(rng.integers(2, 6)) * 2
-    places = np.sort(rng.random(rng.integers(2, 30)))
-    return levels[rng.integers(len(levels), size=len(places) + 1)][np.searchsorted(places, PLACES)]
+    change_points = np.sort(rng.random(rng.integers(2, 30)))
+    level_index = rng.integers(len(levels), size=len(change_points) + 1)
+    return levels[level_index][np.searchsorted(change_points, POSITIONS)]
 
 
-def with_events(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def add_events(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add trends, seasons, steps, states, bumps and bursts to a curve, and change its shape."""
+    # some curves are made small, so that the events dominate them
     x, chance = x * rng.choice([1.0, 0.3, 0.05], p=[0.6, 0.25, 0.15]), rng.random(7)
-    size = lambda: rng.standard_normal() * 3  # noqa: E731
+    draw_height = lambda: rng.standard_normal() * 3  # noqa: E731
     if chance[0] < 0.25:
-        x = x + size() * PLACES ** rng.choice([0.5, 1.0, 2.0])
+        x = x + draw_height() * POSITIONS ** rng.choice([0.5, 1.0, 2.0])
     if chance[1] < 0.25:
-        x = x + rng.exponential() * season(rng)
+        x = x + rng.exponential() * draw_season(rng)
     if chance[2] < 0.2:
-        places = np.sort(rng.random(rng.integers(1, 13)))
-        levels = np.cumsum(np.append(0.0, rng.standard_normal(len(places)) * 2))
-        x = x + levels[np.searchsorted(places, PLACES)]
+        change_points = np.sort(rng.random(rng.integers(1, 13)))
+        levels = np.cumsum(np.append(0.0, rng.standard_normal(len(change_points)) * 2))
+        x = x + levels[np.searchsorted(change_points, POSITIONS)]
     if chance[3] < 0.1:
-        x = 0.2 * x + states(rng)
+        x = 0.2 * x + draw_states(rng)
     if chance[4] < 0.2:
-        x = x + sum(size() * bump(rng) for _ in range(rng.integers(1, 7)))
+        x = x + sum(draw_height() * draw_bump(rng) for _ in range(rng.integers(1, 7)))
     if chance[5] < 0.1:
-        waves = np.sin(2 * np.pi * rng.uniform(5.0, 60.0) * PLACES)
-        x = x + size() * bump(rng) * waves
+        waves = np.sin(2 * np.pi * rng.uniform(5.0, 60.0) * POSITIONS)
+        x = x + draw_height() * draw_bump(rng) * waves
     if chance[6] < 0.1:
         x = np.tanh(2 * x / (x.std() + 1e-8))
     elif chance[6] < 0.2:
@@ -138,20 +148,20 @@ def with_events(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x
 
 
-def as_measured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Read a curve at a number of steps, with noise, spikes, rounding and missing runs."""
-    steps, chance = int(np.exp(rng.uniform(np.log(8), np.log(POINTS)))), rng.random(4)
-    x = np.interp((np.arange(steps) + 0.5) / steps, PLACES, x)
-    deviation = x.std() + 1e-8
+def simulate_measurement(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a curve at fewer steps, with noise, spikes, rounding and missing values."""
+    steps, chance = int(np.exp(rng.uniform(np.log(8), np.log(NUM_POINTS)))), rng.random(4)
+    x = np.interp((np.arange(steps) + 0.5) / steps, POSITIONS, x)
+    std = x.std() + 1e-8
     if chance[0] < 0.2:
         noise = np.exp(rng.uniform(np.log(0.001), np.log(0.2)))
-        x = x + noise * deviation * rng.standard_normal(steps)
+        x = x + noise * std * rng.standard_normal(steps)
     if chance[1] < 0.05:
-        places = rng.integers(steps, size=rng.integers(1, 9))
-        x[places] += rng.standard_normal(len(places)) * 4 * deviation
+        rows = rng.integers(steps, size=rng.integers(1, 9))
+        x[rows] += rng.standard_normal(len(rows)) * 4 * std
     if chance[2] < 0.1:
-        unit = np.ptp(x) / rng.integers(5, 51) + 1e-8
-        x = np.round(x / unit) * unit
+        rounding_unit = np.ptp(x) / rng.integers(5, 51) + 1e-8
+        x = np.round(x / rounding_unit) * rounding_unit
     if chance[3] < 0.1:
         length = int(rng.uniform(0.05, 0.33) * steps)
         start = rng.integers(0, steps - length)
@@ -159,16 +169,17 @@ def as_measured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x
 
 
-def synthetic(count: int, seed: int) -> list[np.ndarray]:
+def draw_series(num_series: int, seed: int) -> list[np.ndarray]:
     """Draw series of 8 to 512 steps, with missing values."""
     rng, series = np.random.default_rng(seed), []
-    while len(series) < count:
-        series += [as_measured(with_events(x, rng), rng) for x in curves(rng, SHARED)]
-    return series[:count]
+    while len(series) < num_series:
+        curves = draw_curves(rng, SERIES_PER_KERNEL)
+        series += [simulate_measurement(add_events(x, rng), rng) for x in curves]
+    return series[:num_series]
 
 
-def scaler(mode: str) -> Scaler:
-    """Return a scaler of one column that has no units."""
+def make_scaler(mode: str) -> Scaler:
+    """Return a scaler of one column with mean 0 and standard deviation 1."""
     statistics = np.zeros(2 * (mode == "sequence"))
     state = {"mean": np.zeros(1), "scale": np.ones(1), "numeric": np.ones(1)}
     state |= {"least": np.full(1, -np.inf), "greatest": np.full(1, np.inf)}
@@ -180,32 +191,34 @@ def scaler(mode: str) -> Scaler:
 # The model
 
 
-def with_linear_path(model: refold.Model, curves: np.ndarray) -> refold.Model:
-    """Return a model of curves (n, GRID) with principal components among the first cosines."""
-    # resampled series of as many steps as there are dimensions have no other cosines
-    cosines = np.linalg.qr(resampled(np.eye(DIMENSIONS), GRID).T)[0].T
-    inner = curves @ cosines.T
-    components = np.linalg.eigh(inner.T @ inner)[1][:, ::-1].T @ cosines
-    left = np.sqrt(np.mean((curves - curves @ components.T @ components) ** 2))
+def set_linear_path(model: refold.Model, curves: np.ndarray) -> refold.Model:
+    """Return a model whose linear path has the principal components of curves (n, GRID)."""
+    # The components lie among the first cosines: resampled series with as many steps as there are
+    # dimensions contain only these.
+    cosines = np.linalg.qr(resampled(np.eye(CURVE_DIM), GRID).T)[0].T
+    cosine_coefficients = curves @ cosines.T
+    components = np.linalg.eigh(cosine_coefficients.T @ cosine_coefficients)[1][:, ::-1].T @ cosines
+    residual_rms = np.sqrt(np.mean((curves - curves @ components.T @ components) ** 2))
     weights = dict(model.network.arrays())
+    # the LSTMs begin without any influence on the code and on the output
     for name in ("code/kernel", "code/bias", "head/dense/kernel", "head/dense/bias"):
         weights[name] = np.zeros_like(weights[name])
     for name in ("linear_code", "linear_steps"):
-        for part in ("change", "bias"):
-            weights[f"{name}/{part}"] = np.zeros_like(weights[f"{name}/{part}"])
+        for weight_name in ("change", "bias"):
+            weights[f"{name}/{weight_name}"] = np.zeros_like(weights[f"{name}/{weight_name}"])
     weights["linear_code/start"] = components.T[:, None]
     weights["linear_steps/start"] = components[..., None]
-    weights["linear_code/scale"], weights["head/scale"] = left, np.array([left])
-    weights["linear_code/unit"] = left / np.sqrt(GRID)
-    weights["linear_steps/unit"] = left / np.sqrt(DIMENSIONS)
+    weights["linear_code/scale"], weights["head/scale"] = residual_rms, np.array([residual_rms])
+    weights["linear_code/unit"] = residual_rms / np.sqrt(GRID)
+    weights["linear_steps/unit"] = residual_rms / np.sqrt(CURVE_DIM)
     weights = {name: np.asarray(array, np.float32) for name, array in weights.items()}
     return replace(model, network=PackedNetwork(model.specification, weights))
 
 
-def trained(curves: np.ndarray, chosen: np.ndarray, epochs: int, seed: int) -> refold.Model:
-    """Train a model on chosen curves (n, GRID), from principal components of all."""
+def train_model(curves: np.ndarray, train_rows: np.ndarray, epochs: int, seed: int) -> refold.Model:
+    """Train a model on some rows of curves (n, GRID), starting from the components of all rows."""
     ae = refold.SequenceAutoencoder(
-        DIMENSIONS,
+        CURVE_DIM,
         nested=True,
         scale=None,
         rocket_dim=0,
@@ -215,28 +228,30 @@ def trained(curves: np.ndarray, chosen: np.ndarray, epochs: int, seed: int) -> r
         random_state=seed,
         max_epochs=1,
     )
-    ae.fit(curves[: 2 * CODES, :, None])
-    ae._set_model(with_linear_path(ae.model_, curves))
+    # a short fit makes a model of the right shapes, whose weights are then replaced
+    ae.fit(curves[: 2 * NUM_REFERENCE_CODES, :, None])
+    ae._set_model(set_linear_path(ae.model_, curves))
     ae.set_params(warm_start=True, max_epochs=epochs, verbose=1)
-    return ae.fit(curves[chosen, :, None]).model_
+    return ae.fit(curves[train_rows, :, None]).model_
 
 
-def of_series(model: refold.Model, curves: np.ndarray, seed: int) -> refold.Model:
-    """Return a model of series from a model of curves (n, GRID)."""
+def make_series_model(model: refold.Model, curves: np.ndarray, seed: int) -> refold.Model:
+    """Return a model of series, made from a model of curves (n, GRID) of these series."""
     specification = replace(
         model.specification,
         grid=GRID,
-        latent_dim=DIMENSIONS + 1,
+        latent_dim=CURVE_DIM + 1,
         length_dim=1,
-        max_steps=LONGEST,
+        max_steps=MAX_STEPS,
         length_mean=GRID - 1.0,
         length_deviation=float(GRID),
     )
     network = CurveNetwork(specification, model.network.arrays())
-    rng, width = np.random.default_rng(seed), DIMENSIONS
-    codes = np.empty((CODES, width + 3), np.float32)
-    codes[:, :width] = model.encode(curves[:CODES, :, None])
-    codes[:, width:] = rng.standard_normal((CODES, 3)) * (0.5, 1.0, 0.5)
+    rng, width = np.random.default_rng(seed), CURVE_DIM
+    codes = np.empty((NUM_REFERENCE_CODES, width + 3), np.float32)
+    codes[:, :width] = model.encode(curves[:NUM_REFERENCE_CODES, :, None])
+    # the other numbers of a code are the length, and the mean and the scale of the series
+    codes[:, width:] = rng.standard_normal((NUM_REFERENCE_CODES, 3)) * (0.5, 1.0, 0.5)
     reference = ReferenceStatistics(
         codes, codes.mean(axis=0), codes.std(axis=0), mixture=fit_mixture(codes, seed=seed)
     )
@@ -244,8 +259,8 @@ def of_series(model: refold.Model, curves: np.ndarray, seed: int) -> refold.Mode
     return PretrainedModel(
         network,
         schema,
-        scaler("sequence"),
-        scaler("features"),
+        make_scaler("sequence"),
+        make_scaler("features"),
         model.history,
         reference=reference,
         arguments=model.arguments,
@@ -260,10 +275,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default=str(PATH))
     arguments = parser.parse_args()
-    series = without_gaps(Sequences.from_list(synthetic(arguments.series, arguments.seed)))
-    curves = curves_of(scaler("sequence").transform(series), GRID)[:, 0]
-    model = trained(curves, series.lengths > GRID // 2, arguments.epochs, arguments.seed)
-    of_series(model, curves, arguments.seed).save(arguments.output)
+    series = without_gaps(Sequences.from_list(draw_series(arguments.series, arguments.seed)))
+    curves = curves_of(make_scaler("sequence").transform(series), GRID)[:, 0]
+    model = train_model(curves, series.lengths > GRID // 2, arguments.epochs, arguments.seed)
+    make_series_model(model, curves, arguments.seed).save(arguments.output)
 
 
 if __name__ == "__main__":

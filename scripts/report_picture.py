@@ -15,8 +15,10 @@ import refold
 from refold.report import section, write_page
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "report.png"
-SHOWN = ("Error by position", "Best, median and worst", "Map of the codes")
-SIZE = (900, 2130)  # pixels; the height of the page
+# Titles of the cards of the report in the picture.
+CARD_TITLES = ("Error by position", "Best, median and worst", "Map of the codes")
+# Width and height of the browser window in pixels. The page with these cards has this height.
+WINDOW_SIZE = (900, 2130)
 
 
 def main() -> None:
@@ -28,14 +30,14 @@ def main() -> None:
     ae = refold.SequenceAutoencoder(latent_dim=16, random_state=0).fit(vowels.train)
     labels = {"labels": vowels.test_labels, "label_name": "speaker"}
     report = section(ae, vowels.test, title="", train=vowels.train, **labels)
-    cards = [card for card in report.cards if card.title in SHOWN]
+    cards = [card for card in report.cards if card.title in CARD_TITLES]
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         # without the training time, which differs from run to run
-        shown = replace(report, summary="", facts=report.facts[:-1], cards=cards)
-        write_page(page, [shown], title="Report")
+        shortened = replace(report, summary="", facts=report.facts[:-1], cards=cards)
+        write_page(page, [shortened], title="Report")
         command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars"]
-        command += [f"--screenshot={PICTURE}", "--window-size={},{}".format(*SIZE)]
+        command += [f"--screenshot={PICTURE}", "--window-size={},{}".format(*WINDOW_SIZE)]
         command += ["--virtual-time-budget=10000", f"--user-data-dir={folder}/profile"]
         subprocess.run([*command, page.as_uri()], check=True, capture_output=True)  # noqa: S603
 

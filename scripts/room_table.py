@@ -28,18 +28,19 @@ class RoomTable(Contract):
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002, FBT001
         """Compare all imports of the package with the table."""
         package = str(self.session_options["root_packages"][0])
-        table = _read(self.rows)  # pyright: ignore[reportArgumentType]
-        rooms = {package, *(child.partition(".")[2] for child in _children(graph, package, table))}
+        table = _parse_rows(self.rows)  # pyright: ignore[reportArgumentType]
+        modules = _modules_with_rows(graph, package, table)
+        rooms = {package, *(module.partition(".")[2] for module in modules)}
         problems = [f"{room} has no row." for room in sorted(rooms - set(table))]
         problems += [
             f"{room} has a row, but does not exist." for room in sorted(set(table) - rooms)
         ]
         for importer in sorted(graph.modules):
-            room = _room(importer, package, table)
+            room = _room_of(importer, package, table)
             if room not in table:
                 continue
             for imported in sorted(graph.find_modules_directly_imported_by(importer)):
-                reason = _forbidden(imported, room, table, package)
+                reason = _reason_forbidden(imported, room, table, package)
                 if reason:
                     details = graph.get_import_details(importer=importer, imported=imported)
                     lines = ", ".join(str(detail["line_number"]) for detail in details)
@@ -52,7 +53,8 @@ class RoomTable(Contract):
             output.print_error(problem)
 
 
-def _read(rows: list[str]) -> dict[str, set[str]]:
+def _parse_rows(rows: list[str]) -> dict[str, set[str]]:
+    """Return the names that each room may import."""
     table = {}
     for row in rows:
         room, _, names = row.partition(":")
@@ -60,7 +62,7 @@ def _read(rows: list[str]) -> dict[str, set[str]]:
     return table
 
 
-def _children(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> set[str]:
+def _modules_with_rows(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> set[str]:
     """Return the modules that need a row, in the package and in folders with dotted rows."""
     children = set(graph.find_children(package))
     for folder in {room.partition(".")[0] for room in table if "." in room}:
@@ -68,20 +70,22 @@ def _children(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> s
     return children
 
 
-def _room(module: str, package: str, table: dict[str, set[str]]) -> str | None:
+def _room_of(module: str, package: str, table: dict[str, set[str]]) -> str | None:
     """Return the room of a module; for the public names it is the name of the package."""
-    parts = module.split(".")
-    if parts[0] != package:
+    path = module.split(".")
+    if path[0] != package:
         return None
-    if ".".join(parts[1:3]) in table:
-        return ".".join(parts[1:3])
-    return parts[1] if len(parts) > 1 else package
+    if ".".join(path[1:3]) in table:
+        return ".".join(path[1:3])
+    return path[1] if len(path) > 1 else package
 
 
-def _forbidden(imported: str, room: Any, table: dict[str, set[str]], package: str) -> str | None:
+def _reason_forbidden(
+    imported: str, room: Any, table: dict[str, set[str]], package: str
+) -> str | None:
     """Return why a room may not import a module, or None if it may."""
     row = table[room]
-    target = _room(imported, package, table)
+    target = _room_of(imported, package, table)
     if target is None:
         if imported in row or imported in sys.stdlib_module_names:
             return None

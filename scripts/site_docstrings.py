@@ -23,40 +23,41 @@ class SiteDocstrings(griffe.Extension):
         self._errors = {
             name: error.path for name, error in pkg["errors"].members.items() if not error.is_alias
         }
-        self._change(pkg)
+        self._adapt(pkg)
 
-    def _change(self, thing: griffe.Object) -> None:
-        if thing.docstring is not None:
-            thing.docstring.value = _types(_references(thing.docstring.value))
-        if isinstance(thing, griffe.Module) and not thing.is_init_module:
-            for name in self._errors.keys() - thing.members.keys():
-                thing.imports[name] = self._errors[name]
-                thing.set_member(name, griffe.Alias(name, self._errors[name]))
-        if isinstance(thing, griffe.Module) and thing.exports is None and thing.is_init_module:
-            thing.exports = [
+    def _adapt(self, item: griffe.Object) -> None:
+        """Change the docstrings and the exports of an object and of its members."""
+        if item.docstring is not None:
+            item.docstring.value = _protect_types(_list_references(item.docstring.value))
+        if isinstance(item, griffe.Module) and not item.is_init_module:
+            # a docstring may name an error that the module does not import
+            for name in self._errors.keys() - item.members.keys():
+                item.imports[name] = self._errors[name]
+                item.set_member(name, griffe.Alias(name, self._errors[name]))
+        if isinstance(item, griffe.Module) and item.exports is None and item.is_init_module:
+            item.exports = [
                 name
-                for name, member in thing.members.items()
-                if member.is_alias and not name.startswith("_") and name in _source_exports(thing)
+                for name, member in item.members.items()
+                if member.is_alias and not name.startswith("_") and name in _exported_names(item)
             ]
-        for member in thing.members.values():
+        for member in item.members.values():
             if not member.is_alias:
-                self._change(member)
+                self._adapt(member)
 
 
-def _source_exports(module: griffe.Module) -> set[str]:
+def _exported_names(module: griffe.Module) -> set[str]:
     """Return names that are imported ``as`` themselves, which makes them public."""
     text = "\n".join(module.lines)
-    return {
-        name for name, again in re.findall(r"import \(?\s*(\w+) as (\w+)", text) if name == again
-    }
+    pairs = re.findall(r"import \(?\s*(\w+) as (\w+)", text)
+    return {name for name, new_name in pairs if name == new_name}
 
 
-def _references(text: str) -> str:
+def _list_references(text: str) -> str:
     """Write ``.. [1] Title`` as an item of a list, and ``[1]_`` as ``[1]``."""
     text = re.sub(r"\[(\d+)\]_", r"[\1]", text)
     return re.sub(r"^( *)\.\. \[(\d+)\] ", r"\1\2. ", text, flags=re.MULTILINE)
 
 
-def _types(text: str) -> str:
+def _protect_types(text: str) -> str:
     """Put an invisible space before a type like ``{"a", "b"}``, so that it is shown unchanged."""
     return re.sub(r"^( *\w[\w, ]* : )(?=.*\")", "\\1\u200b", text, flags=re.MULTILINE)

@@ -17,15 +17,17 @@ import matplotlib as mpl
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "tutorials" / "machines.md"
 IMAGES = ROOT / "docs" / "images"
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LOOK = {"savefig.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white"}
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Settings of matplotlib for the pictures.
+STYLE = {"savefig.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white"}
 
 
 def main() -> None:
     """Run the blocks, and copy the pictures."""
+    # the blocks share their variables, as in a notebook
     names: dict[str, Any] = {"__name__": "machines"}
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), mpl.rc_context(LOOK):
-        for code in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), mpl.rc_context(STYLE):
+        for code in PYTHON_BLOCK.findall(PAGE.read_text(encoding="utf-8")):
             exec(compile(code, PAGE.name, "exec"), names)  # noqa: S102
         for picture in sorted(Path.cwd().glob("*.png")):
             shutil.copy(picture, IMAGES)

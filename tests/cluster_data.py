@@ -7,29 +7,29 @@ import pyarrow.parquet as pq
 import refold
 
 
-def table_of(sequences, first=0):
+def make_table(sequences, first_id=0):
     """Return a table with a row for each sequence."""
-    columns = {f"x{i}": [one[:, i].tolist() for one in sequences] for i in range(2)}
+    columns = {f"x{i}": [sequence[:, i].tolist() for sequence in sequences] for i in range(2)}
     types = dict.fromkeys(columns, pa.list_(pa.float64()))
-    ids = [f"s{first + i}" for i in range(len(sequences))]
+    ids = [f"s{first_id + i}" for i in range(len(sequences))]
     return pa.table({"id": ids, **columns}, pa.schema({"id": pa.string(), **types}))
 
 
-def long_table_of(sequences):
+def make_long_table(sequences):
     """Return a table with a row for each step."""
-    ids = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])
-    times = np.concatenate([np.arange(len(one)) for one in sequences])
+    ids = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    times = np.concatenate([np.arange(len(sequence)) for sequence in sequences])
     steps = np.concatenate(sequences)
     return pa.table({"id": ids, "time": times, "x0": steps[:, 0], "x1": steps[:, 1]})
 
 
-def written(output):
-    """Return the table of all parts."""
+def read_parts(output):
+    """Return one table of all parts in an output folder."""
     parts = sorted(output.glob("part-*.parquet"))
     return pa.concat_tables([pq.read_table(part) for part in parts])
 
 
-def codes_in(output):
-    """Return the ids and codes of all parts."""
-    codes, ids = refold.sequences.codes_from_arrow(written(output))
+def read_codes(output):
+    """Return the ids and codes of all parts in an output folder."""
+    codes, ids = refold.sequences.codes_from_arrow(read_parts(output))
     return ids.tolist(), codes

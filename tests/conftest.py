@@ -17,24 +17,24 @@ from pathlib import Path
 
 import pytest
 
-CACHE = Path(__file__).parent.parent / ".jax_cache"
-# A worker with more bytes of memory clears its compiled code.
-MOST_MEMORY = 900_000_000
+COMPILATION_CACHE = Path(__file__).parent.parent / ".jax_cache"
+# A worker with more bytes of memory clears its compiled code, so that all workers fit in memory.
+MAX_WORKER_BYTES = 900_000_000
 
 
-def _take_cores():
+def _limit_cores():
     """Limit this worker to its share of the cores, before any library counts them."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if worker.isdigit() and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[int(worker) % len(cores) :: count])
+        os.sched_setaffinity(0, cores[int(worker) % len(cores) :: num_workers])
 
 
-_take_cores()
+_limit_cores()
 
 # Subprocesses of tests inherit these.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILATION_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
@@ -55,14 +55,14 @@ def ctrl_c():
 
     Processes that a script starts in the background ignore it, and so do those of cron and nohup.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    previous_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, previous_handler)
 
 
 @pytest.fixture
 def no_epochs():
-    """End each fit before its first epoch; see `small_data.fits_without_epochs`."""
+    """End each fit before its first epoch, as `small_data.fits_without_epochs` does."""
     from small_data import fits_without_epochs
 
     with fits_without_epochs():
@@ -84,23 +84,25 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture(autouse=True)
-def _little_memory():
+def _free_memory():
     """Clear compiled code after a test if the process is large; the cache on disk still has it."""
     yield
-    if "jax" in sys.modules and _resident() > _Memory.most:
+    if "jax" in sys.modules and _resident_bytes() > _MemoryLimit.num_bytes:
         sys.modules["jax"].clear_caches()
         gc.collect()
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)
-        # Fixtures may still hold memory, and the next test should not clear again.
-        _Memory.most = max(MOST_MEMORY, _resident() + MOST_MEMORY // 4)
+        # fixtures may still hold memory, and the next test should not clear everything again
+        _MemoryLimit.num_bytes = max(MAX_WORKER_BYTES, _resident_bytes() + MAX_WORKER_BYTES // 4)
 
 
-class _Memory:
-    most = MOST_MEMORY
+class _MemoryLimit:
+    """Memory of this worker beyond which compiled code is cleared."""
+
+    num_bytes = MAX_WORKER_BYTES
 
 
-def _resident():
+def _resident_bytes():
     """Return the resident memory of this process in bytes, or 0 if it is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -111,14 +113,16 @@ def _resident():
 
 @pytest.fixture(scope="session")
 def browser():
+    """Return a Chromium that Playwright controls; tests are skipped if either is missing."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the page is tested with Playwright, which is not installed"
     )
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-    if found is None:
+    names = "chromium", "chromium-browser", "chrome"
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
         pytest.skip("the page is tested in a Chromium of the system, and there is none on PATH")
-    with playwright.sync_playwright() as started:
+    with playwright.sync_playwright() as api:
         options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        opened = started.chromium.launch(executable_path=found, args=options)
-        yield opened
-        opened.close()
+        running_browser = api.chromium.launch(executable_path=chromium, args=options)
+        yield running_browser
+        running_browser.close()

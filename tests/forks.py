@@ -13,14 +13,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-# Packages that Keras imports, without Keras. Some of them are optional.
+# Packages that Keras imports, but not Keras itself. Some of them are optional.
 BELOW_KERAS = (
     *("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", "sklearn.base"),
     *("matplotlib.pyplot", "IPython", "requests", "scipy.signal", "PIL.PngImagePlugin"),
     "jax.experimental.pallas.ops.tpu.splash_attention",
 )
 
-_SERVER = """
+_SERVER_CODE = """
 import contextlib, importlib, json, os, sys, tempfile, traceback
 
 for name in json.loads(sys.stdin.readline()):
@@ -52,8 +52,8 @@ for line in sys.stdin:
 """
 
 
-class Done(NamedTuple):
-    """The output of a program."""
+class ProgramOutput(NamedTuple):
+    """What a program wrote to standard output and standard error."""
 
     stdout: str
     stderr: str
@@ -65,35 +65,37 @@ class Server:
     def __init__(
         self,
         *,
-        imports: Sequence[str] = BELOW_KERAS,  # before the forks
-        options: Sequence[str] = (),  # of the interpreter
+        imports: Sequence[str] = BELOW_KERAS,  # modules to import before the forks
+        options: Sequence[str] = (),  # options of the interpreter
         without: Sequence[str] = (),  # environment variables that are not inherited
         **environment: str,
     ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *options, "-c", _SERVER],
+            [sys.executable, *options, "-c", _SERVER_CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={k: v for k, v in os.environ.items() if k not in without} | environment,
+            env={name: os.environ[name] for name in os.environ if name not in without}
+            | environment,
         )
         self._send(imports)
 
-    def run(self, code: str, **environment: str) -> Done:
-        """Run a program with more environment variables."""
+    def run(self, code: str, **environment: str) -> ProgramOutput:
+        """Run a program in a fork, with additional environment variables, and return its output."""
         self._send((code, environment))
         answer = self._process.stdout.readline()
         assert answer, f"the process that forks ended with {self._process.wait()}"
         status, out, err = json.loads(answer)
         assert status == 0, f"{code}\n{out[-3000:]}\n{err}"
-        return Done(out, err)
+        return ProgramOutput(out, err)
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
 
-    def _send(self, given: object) -> None:
-        self._process.stdin.write(json.dumps(given) + "\n")
+    def _send(self, message: object) -> None:
+        """Send a message as a line of JSON."""
+        self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
 
 
@@ -105,7 +107,9 @@ def server_with_keras() -> Server:
     return server
 
 
-def run_forked(programs: Sequence[tuple[str, Mapping[str, str]]], **options: Any) -> list[Done]:
+def run_forked(
+    programs: Sequence[tuple[str, Mapping[str, str]]], **options: Any
+) -> list[ProgramOutput]:
     """Run each program, a pair of code and environment variables, in its own fork."""
     server = Server(**options)
     try:

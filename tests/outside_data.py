@@ -12,12 +12,12 @@ def employment(seed, *, industries=20, months=120, stride=6):
     rng = np.random.default_rng(seed)
     month = np.arange(months)
     cycles = np.sin(2 * np.pi * (month / rng.uniform(80, 160, (3, 1)) + rng.random((3, 1))))
-    size = 10 ** rng.uniform(2.7, 5.1, (industries, 1))
+    level = 10 ** rng.uniform(2.7, 5.1, (industries, 1))
     growth = rng.normal(0.0, 0.02, (industries, 1)) * month / 12
-    own = np.cumsum(rng.normal(0.0, 2e-3, (industries, months)), axis=1)
-    series = size * (1 + growth + 0.03 * rng.normal(0, 1, (industries, 3)) @ cycles + own)
+    random_walk = np.cumsum(rng.normal(0.0, 2e-3, (industries, months)), axis=1)
+    series = level * (1 + growth + 0.03 * rng.normal(0, 1, (industries, 3)) @ cycles + random_walk)
     starts = range(0, months - 59, stride)
-    return [one[start : start + 60, None] for one in series for start in starts]
+    return [industry[start : start + 60, None] for industry in series for start in starts]
 
 
 def sines_half_missing(
@@ -25,18 +25,18 @@ def sines_half_missing(
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Return noisy sines in two columns, of which the second is missing in a random half.
 
-    ``share`` of its steps are missing, those at the end. Also returns the number of the frequency
-    of each sequence, from 0 to 3, which both columns have, and whether the second is missing.
+    ``share`` of its steps are missing, at the end. Also returns the index of the frequency of each
+    sequence, from 0 to 3, which both columns share, and whether the second column is missing.
     """
     rng = np.random.default_rng(seed)
-    frequency, missing = rng.integers(0, 4, count), rng.random(count) < 0.5
+    frequency_indices, is_second_missing = rng.integers(0, 4, count), rng.random(count) < 0.5
     series = []
-    for number, is_missing in zip(frequency, missing, strict=True):
+    for frequency_index, second_missing in zip(frequency_indices, is_second_missing, strict=True):
         steps = np.arange(rng.integers(40, 61))[:, None]
         phases = rng.uniform(0, 2 * np.pi, 2)
-        x = np.sin(2 * np.pi * [0.03, 0.06, 0.1, 0.16][number] * steps + phases)
+        x = np.sin(2 * np.pi * [0.03, 0.06, 0.1, 0.16][frequency_index] * steps + phases)
         x += 0.1 * rng.standard_normal(x.shape)
-        if is_missing:
+        if second_missing:
             x[round((1 - share) * len(x)) :, 1] = np.nan
         series.append(x.astype(np.float32))
-    return series, frequency, missing
+    return series, frequency_indices, is_second_missing

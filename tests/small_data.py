@@ -37,7 +37,7 @@ def sines(n, seed=0):
 
 
 class NoEpoch(keras.callbacks.Callback):
-    """Ends training before its first epoch."""
+    """A callback that ends training before its first epoch."""
 
     def on_train_begin(self, logs=None):
         self.model.stop_training = True
@@ -52,16 +52,16 @@ def without_epochs(fit):
     """
 
     @functools.wraps(fit)
-    def initialize(ae, X, y=None, *, callbacks=(), **given):
-        before = ae.validation_fraction
-        # The initialization is kept only if it was validated.
-        ae.validation_fraction = before or 0.1
+    def fit_without_epochs(ae, X, y=None, *, callbacks=(), **fit_options):
+        validation_fraction = ae.validation_fraction
+        # without validation, the fit would not keep the initialization
+        ae.validation_fraction = validation_fraction or 0.1
         try:
-            return fit(ae, X, y, callbacks=[*(callbacks or ()), NoEpoch()], **given)
+            return fit(ae, X, y, callbacks=[*(callbacks or ()), NoEpoch()], **fit_options)
         finally:
-            ae.validation_fraction = before
+            ae.validation_fraction = validation_fraction
 
-    return initialize
+    return fit_without_epochs
 
 
 @contextlib.contextmanager
@@ -79,9 +79,9 @@ def untrained(X, **changes):
 
 
 def overflowing(ae):
-    """Return a sequence of two columns that float32 can hold, and whose reconstruction it cannot.
+    """Return a sequence that float32 can hold, but whose reconstruction overflows float32.
 
-    The model is one of `ragged`. Which sequences do that depends on its weights.
+    The model is fitted on `ragged`. Which sequences overflow depends on its weights.
     """
     rng = np.random.default_rng(0)
     for _ in range(1000):
@@ -92,7 +92,7 @@ def overflowing(ae):
                 ae.reconstruct([sequence])
             except DataError:
                 return sequence
-    raise AssertionError
+    raise AssertionError("no sequence overflows")
 
 
 def mapped(path, block_bytes=12 << 20, **options):

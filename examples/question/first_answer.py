@@ -19,6 +19,7 @@ from refold.models import Models, classic
 from refold.plots import code_map, reconstructions
 from refold.sequences import Sequences
 
+# Models of the answer, by the name in the figure: how to build one, and its output activation.
 VARIANTS = {
     "reshape, unchanged": (classic.reshape, "tanh"),
     "dense, unchanged": (classic.dense, "tanh"),
@@ -38,21 +39,21 @@ def main(arguments: list[str] | None = None) -> None:
     data, lengths = question_array()
     print(f"refold {refold.__version__} on {keras.backend.backend()}: data of shape {data.shape}\n")
     curves = {}
-    for name, (build, activation) in VARIANTS.items():
+    for name, (build_models, activation) in VARIANTS.items():
         keras.utils.set_random_seed(0)
-        models = build(output_activation=activation)
+        models = build_models(output_activation=activation)
         if name == "reshape, unchanged":
             models.encoder.summary()
             models.decoder.summary()
-        before = models.encoder.predict(data, verbose=0)
+        initial_codes = models.encoder.predict(data, verbose=0)
         curves[name] = fit(models, data, epochs=options.epochs)
         codes = models.encoder.predict(data, verbose=0)
         decoded = models.decoder.predict(codes, verbose=0)
-        moved = float(np.abs(codes - before).mean())
+        mean_change = float(np.abs(codes - initial_codes).mean())
         print(
             f"{name:22}  loss {curves[name][0]:.3f} to {curves[name][-1]:.4f}   "
-            f"exact reconstructions: {share_exact(data, decoded):4.0%}   "
-            f"training moved the codes by {moved:.2f}"
+            f"exact reconstructions: {exact_share(data, decoded):4.0%}   "
+            f"training moved the codes by {mean_change:.2f}"
         )
 
     draw_losses(curves, options.output / "first_losses.png")
@@ -67,8 +68,8 @@ def fit(models: Models, data: np.ndarray, *, epochs: int) -> list[float]:
     return autoencoder.fit(data, data, batch_size=100, epochs=epochs, verbose=0).history["loss"]
 
 
-def share_exact(data: np.ndarray, decoded: np.ndarray) -> float:
-    """Return the share of arrays whose entries all round to the original."""
+def exact_share(data: np.ndarray, decoded: np.ndarray) -> float:
+    """Return the share of arrays that are equal to the original after rounding."""
     return float(((decoded > 0.5) == (data > 0.5)).all(axis=(1, 2)).mean())
 
 
@@ -85,10 +86,13 @@ def draw_losses(curves: dict[str, list[float]], path: Path) -> None:
 def draw_codes(data: np.ndarray, codes: np.ndarray, lengths: np.ndarray, path: Path) -> None:
     """Draw the 20-dimensional codes in the plane, annotated with the lengths of their sequences."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    _, first, which = np.unique(data, axis=0, return_index=True, return_inverse=True)
-    behind = [sorted(set(lengths[which == i].tolist())) for i in range(len(first))]
-    words = ["length " + ", ".join(map(str, same)) for same in behind]
-    code_map(codes[first], annotations=words, ax=figure.add_subplot()).margins(x=0.3)
+    # equal arrays have equal codes, so each code is drawn once, with all lengths that it stands for
+    _, first_rows, code_index = np.unique(data, axis=0, return_index=True, return_inverse=True)
+    lengths_by_code = [
+        sorted(set(lengths[code_index == i].tolist())) for i in range(len(first_rows))
+    ]
+    annotations = [f"length {', '.join(map(str, group))}" for group in lengths_by_code]
+    code_map(codes[first_rows], annotations=annotations, ax=figure.add_subplot()).margins(x=0.3)
     figure.savefig(path, dpi=120)
 
 
@@ -96,8 +100,8 @@ def draw_reconstructions(data: np.ndarray, decoded: np.ndarray, path: Path) -> N
     """Draw six arrays above their reconstructions."""
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     originals = Sequences.from_array(data[:6], column_types="binary")
-    back = originals.with_values(decoded[:6].reshape(-1, data.shape[-1]).clip(0, 1))
-    reconstructions(originals, back, list(figure.subplots(2, 3).flat))
+    decoded_sequences = originals.with_values(decoded[:6].reshape(-1, data.shape[-1]).clip(0, 1))
+    reconstructions(originals, decoded_sequences, list(figure.subplots(2, 3).flat))
     figure.savefig(path, dpi=120)
 
 

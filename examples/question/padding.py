@@ -25,41 +25,43 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"refold {refold.__version__} on {keras.backend.backend()}")
 
     x, lengths = question_array()
-    real = np.arange(10) < lengths[:, None]
-    y = np.where(real[..., None], x, np.nan)  # NaN: left out of the loss
-    print(f"\nThe question's array: {1 - real.mean():.0%} of the steps are padding")
+    is_real_step = np.arange(10) < lengths[:, None]
+    y = np.where(is_real_step[..., None], x, np.nan)  # NaN: left out of the loss
+    print(f"\nThe question's array: {1 - is_real_step.mean():.0%} of the steps are padding")
     print(f"{np.mean(x == 0):.0%} of the entries are zero")
     num_arrays = len(np.unique(x, axis=0))
     print(f"{len(set(lengths))} different sequences, {num_arrays} different arrays")
 
     print(f"\nSequences whose real steps are reconstructed exactly after {options.epochs} epochs")
-    for what, targets in (("real steps only", y), ("padding counted", x)):
-        plain = fitted(x, targets, epochs=options.epochs)
-        right = (plain.autoencoder.predict(x, verbose=0) > 0.5) == (x > 0.5)
-        share = (right.all(axis=-1) | ~real).all(axis=1).mean()
-        print(f"  reshape, loss with {what}: {share:.0%}")
+    for loss_name, targets in (("real steps only", y), ("padding counted", x)):
+        reshape = fit_reshape(x, targets, epochs=options.epochs)
+        is_exact = (reshape.autoencoder.predict(x, verbose=0) > 0.5) == (x > 0.5)
+        share = (is_exact.all(axis=-1) | ~is_real_step).all(axis=1).mean()
+        print(f"  reshape, loss with {loss_name}: {share:.0%}")
 
-    masked = default(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
-    masked.autoencoder.compile("adam", "binary_crossentropy")
-    masked.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
+    masking = default(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
+    masking.autoencoder.compile("adam", "binary_crossentropy")
+    masking.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
     print("\nChange of a code by ten more padded steps, in standard deviations")
-    print(f"  reshape: {moved(with_steps(plain, 20), plain.encoder, x, filler=0.0):.2g}")
-    print(f"  default: {moved(masked.encoder, masked.encoder, y, filler=np.nan):.2g}")
+    long_encoder = lengthen_encoder(reshape, 20)
+    print(f"  reshape: {code_change(long_encoder, reshape.encoder, x, fill_value=0.0):.2g}")
+    encoder = masking.encoder
+    print(f"  default: {code_change(encoder, encoder, y, fill_value=np.nan):.2g}")
 
     print(f"\nThe ramps: error on real steps (root mean square) after {options.ramp_epochs} epochs")
     x = ramps().to_padded(0.0)
     y = ramps().to_padded()
-    real = ~np.isnan(y)
-    for what, targets in (("real steps only", y), ("padding counted", x)):
+    is_real_step = ~np.isnan(y)
+    for loss_name, targets in (("real steps only", y), ("padding counted", x)):
         keras.utils.set_random_seed(1)
         models = classic.repeat()
         models.autoencoder.compile(optimizer="adam", loss="mse")
         models.autoencoder.fit(x, targets, epochs=options.ramp_epochs, verbose=0)
-        error = (models.autoencoder.predict(x, verbose=0) - x)[real]
-        print(f"  repeat, loss with {what}: {np.sqrt(np.mean(error**2)):.4f}")
+        error = (models.autoencoder.predict(x, verbose=0) - x)[is_real_step]
+        print(f"  repeat, loss with {loss_name}: {np.sqrt(np.mean(error**2)):.4f}")
 
 
-def fitted(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
+def fit_reshape(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
     """Fit the first answer's model with sigmoid outputs, always from the same initialization."""
     keras.utils.set_random_seed(0)
     models = classic.reshape(output_activation="sigmoid")
@@ -68,18 +70,20 @@ def fitted(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
     return models
 
 
-def with_steps(models: Models, steps: int) -> keras.Model:
+def lengthen_encoder(models: Models, steps: int) -> keras.Model:
     """Return the same encoder with the same weights, for inputs with more steps."""
     encoder = classic.reshape(steps=steps).encoder
     encoder.set_weights(models.encoder.get_weights())
     return encoder
 
 
-def moved(longer: keras.Model, encoder: keras.Model, x: np.ndarray, *, filler: float) -> float:
+def code_change(
+    long_encoder: keras.Model, encoder: keras.Model, x: np.ndarray, *, fill_value: float
+) -> float:
     """Return the root mean square change of the codes by padding, in standard deviations."""
-    padded = np.concatenate([x, np.full_like(x, filler)], axis=1)
+    padded = np.concatenate([x, np.full_like(x, fill_value)], axis=1)
     codes = encoder.predict(x, verbose=0)
-    change = longer.predict(padded, verbose=0) - codes
+    change = long_encoder.predict(padded, verbose=0) - codes
     return float(np.sqrt(np.mean(change**2) / np.mean(codes.var(axis=0))))
 
 

@@ -51,14 +51,14 @@ def main(arguments: list[str] | None = None) -> None:
     keras.utils.set_random_seed(options.seed)
     composite = classic.next_element(steps=9, features=1, latent_dim=2)
     composite.autoencoder.compile(optimizer="adam", loss="mse")
-    both = composite.autoencoder.fit(x, [x, x[:, 1:]], epochs=options.epochs, verbose=0).history
+    combined = composite.autoencoder.fit(x, [x, x[:, 1:]], epochs=options.epochs, verbose=0).history
     predicted = composite.autoencoder.predict(x, verbose=0)[1]
-    print(f"with next element: loss {both['loss'][0]:.4f} to {both['loss'][-1]:.6f}")
+    print(f"with next element: loss {combined['loss'][0]:.4f} to {combined['loss'][-1]:.6f}")
 
     figure = Figure(figsize=(8.8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     loss_curves(history, left).set_title("reconstruction")
-    loss_curves(both, right).set_title("reconstruction and next element")
+    loss_curves(combined, right).set_title("reconstruction and next element")
     figure.savefig(options.output / "second_losses.png", dpi=120)
 
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")

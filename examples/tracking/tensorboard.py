@@ -14,7 +14,7 @@ import keras
 from tensorboardX import SummaryWriter
 
 
-class Losses(keras.callbacks.Callback):
+class LossLogger(keras.callbacks.Callback):
     """Log the losses of every epoch, with separate names for the refit."""
 
     def __init__(self, writer: SummaryWriter) -> None:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     vowels = refold.datasets.japanese_vowels()
     ae = refold.SequenceAutoencoder(latent_dim=16, max_epochs=options.max_epochs, random_state=0)
     with SummaryWriter(options.folder) as writer:
-        ae.fit(vowels.train, callbacks=[Losses(writer)])
+        ae.fit(vowels.train, callbacks=[LossLogger(writer)])
         writer.add_text("arguments", str(ae.get_params()))
         writer.add_embedding(ae.transform(vowels.test), metadata=vowels.test_labels.tolist())
     print(

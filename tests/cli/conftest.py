@@ -24,17 +24,17 @@ def _sines(n, seed):
 
 
 @pytest.fixture(scope="session")
-def kinds(tmp_path_factory):
-    """Return a folder with sequences of two kinds in several formats, and a model of them."""
-    folder = tmp_path_factory.mktemp("kinds")
-    kind = np.arange(40) % 2
-    values = np.random.default_rng(0).normal(size=(40, 12, 2)) + 3 * kind[:, None, None]
+def two_groups(tmp_path_factory):
+    """Return a folder with sequences of two groups in several formats, and a model of them."""
+    folder = tmp_path_factory.mktemp("two-groups")
+    groups = np.arange(40) % 2
+    values = np.random.default_rng(0).normal(size=(40, 12, 2)) + 3 * groups[:, None, None]
     series = as_sequences(values, names=["level", "flow"])
     untrained(series).save(folder / "model.refold")
     write(series, folder / "data.parquet")
-    labelled = series.to_arrow().append_column("kind", pa.array(kind))
-    pq.write_table(labelled, folder / "labelled.parquet")
-    steps = series.to_table().append_column("kind", pa.array(np.repeat(kind, 12)))
+    labeled = series.to_arrow().append_column("kind", pa.array(groups))
+    pq.write_table(labeled, folder / "labelled.parquet")
+    steps = series.to_table().append_column("kind", pa.array(np.repeat(groups, 12)))
     csv_format.write_csv(steps, folder / "long.csv")
     (folder / "who.csv").write_text("id,who\n" + "".join(f"{i},w{i % 2}\n" for i in range(40)))
     return folder
@@ -44,17 +44,17 @@ def kinds(tmp_path_factory):
 def sines(tmp_path_factory):
     """Return a folder with sines of 20 to 40 steps, and models of them.
 
-    ``bare.refold`` is fitted to ``left.parquet``.  ``sines.refold`` is fitted to ``train.parquet``
-    with half of it for calibration.  Both have the same training sequences.
+    ``sines.refold`` is fitted to ``train.parquet`` and sets half of it aside for calibration.
+    ``bare.refold`` is fitted to the other half, ``fitted.parquet``, and is not calibrated.
     """
     folder = tmp_path_factory.mktemp("sines")
     write(_sines(80, 0), folder / "train.parquet")
     write(_sines(40, 1), folder / "normal.parquet")
     write(as_sequences([*_sines(5, 2).to_list(), np.full(20, 9.0)]), folder / "new.parquet")
-    left, _ = set_aside(whole_windows(_sines(80, 0)), 0.5)
-    write(left.sequences, folder / "left.parquet")
+    fitted_part, _ = set_aside(whole_windows(_sines(80, 0)), 0.5)
+    write(fitted_part.sequences, folder / "fitted.parquet")
     for data, model, options in (
-        ("left", "bare", []),
+        ("fitted", "bare", []),
         ("train", "sines", ["--calibration-fraction", "0.5"]),
     ):
         files = str(folder / f"{data}.parquet"), "-o", str(folder / f"{model}.refold")

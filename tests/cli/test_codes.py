@@ -120,13 +120,13 @@ def test_codes_decode_to_the_same_sequences(sines, codes, tmp_path, suffix, run)
     model, data, path = sines / "bare.refold", sines / "new.parquet", tmp_path / f"codes.{suffix}"
     run("encode", model, data, "-o", path)
     np.testing.assert_array_equal(read_codes(path)[0], codes)
-    shown = run("decode", model, path, "-o", tmp_path / "back.npz")
-    assert shown.out == ""
-    assert f"Wrote 6 sequences to {tmp_path / 'back.npz'}" in shown.err
+    captured = run("decode", model, path, "-o", tmp_path / "back.npz")
+    assert captured.out == ""
+    assert f"Wrote 6 sequences to {tmp_path / 'back.npz'}" in captured.err
     run("reconstruct", model, data, "-o", tmp_path / "same.npz")
-    back, same = (read(tmp_path / f"{name}.npz") for name in ("back", "same"))
-    np.testing.assert_array_equal(back.values, same.values)
-    np.testing.assert_array_equal(back.offsets, same.offsets)
+    reconstructed, expected = (read(tmp_path / f"{name}.npz") for name in ("back", "same"))
+    np.testing.assert_array_equal(reconstructed.values, expected.values)
+    np.testing.assert_array_equal(reconstructed.offsets, expected.offsets)
 
 
 def test_lengths_are_one_number_a_list_or_a_file(sines, codes, tmp_path, run):
@@ -145,11 +145,11 @@ def test_pipes_give_the_same_results_as_files(sines, tmp_path):
         ["encode", sines / "bare.refold", "-", "--format", "jsonl"],
         ["decode", sines / "bare.refold", "-", "--format", "jsonl"],
     ):
-        done = subprocess.run(
+        finished = subprocess.run(
             [sys.executable, "-m", "refold", *command], input=results[-1], capture_output=True
         )
-        assert (done.returncode, done.stderr.count(b"\n")) == (0, command[0] == "decode")
-        results.append(done.stdout)
+        assert (finished.returncode, finished.stderr.count(b"\n")) == (0, command[0] == "decode")
+        results.append(finished.stdout)
     codes = np.float32([json.loads(line)["code"] for line in results[2].splitlines()])
     (tmp_path / "ramps.jsonl").write_bytes(results[1])
     expected = refold.load(sines / "bare.refold").encode(tmp_path / "ramps.jsonl")
@@ -168,16 +168,16 @@ EVENTS = [
 LINES = "".join(json.dumps(event) + "\n" for event in EVENTS)
 
 
-def table(events=EVENTS):
+def to_csv(events=EVENTS):
     rows = [["id", "time", "x0"], *(map(str, event.values()) for event in events)]
     return "".join(",".join(row) + "\n" for row in rows).encode()
 
 
 FORMS = {
-    "data.csv.gz": (gzip.compress(table()), []),
+    "data.csv.gz": (gzip.compress(to_csv()), []),
     "name.json": (LINES.replace('"id"', '"who"').encode(), ["--id", "who"]),
     "wide.csv": (b"id,t0,t1,t2\na,0.5,1.5,2.5\nb,1.25,,\nc,3.5,0.25,\n", ["--layout", "wide"]),
-    "swap.csv": (table([*EVENTS[1::-1], *EVENTS[2:]]), ["--sort"]),
+    "swap.csv": (to_csv([*EVENTS[1::-1], *EVENTS[2:]]), ["--sort"]),
 }
 
 
@@ -188,9 +188,13 @@ def test_every_format_gives_the_same_codes(sines, tmp_path, monkeypatch, run, na
     Path(name).write_bytes(data)
     write(Sequences.from_list(list(STEPS.values()), ids=list(STEPS)), "expected.parquet")
     results = []
-    for given in (["expected.parquet"], [name, *options], ["-", "--format", name[5:], *options]):
+    for arguments in (
+        ["expected.parquet"],
+        [name, *options],
+        ["-", "--format", name[5:], *options],
+    ):
         standard_input(monkeypatch, data)
-        assert run("encode", sines / "bare.refold", *given, "-o", "codes.jsonl", "-q").err == ""
+        assert run("encode", sines / "bare.refold", *arguments, "-o", "codes.jsonl", "-q").err == ""
         lines = map(json.loads, Path("codes.jsonl").read_text().splitlines())
         results.append([(line.get("who") or line["id"], line["code"]) for line in lines])
     assert results[0] == results[1] == results[2]
@@ -199,27 +203,29 @@ def test_every_format_gives_the_same_codes(sines, tmp_path, monkeypatch, run, na
 def test_a_known_suffix_has_priority_if_the_other_input_is_standard_input(sines, run, monkeypatch):
     standard_input(monkeypatch, b"id,x0\n1,0.5\n1,1.5\n2,2.5\n")
     normal = ["--normal", sines / "normal.parquet", "--alpha", "0.5", "-q"]
-    shown = run("detect", sines / "bare.refold", "-", "--format", "csv", *normal)
-    assert len(shown.out.splitlines()) == 2
+    captured = run("detect", sines / "bare.refold", "-", "--format", "csv", *normal)
+    assert len(captured.out.splitlines()) == 2
 
 
 # Codes of other models, clipping, drift
 
 
 def test_decode_refuses_codes_of_another_model(sines, tmp_path, run):
-    model, other = sines / "bare.refold", tmp_path / "other.refold"
-    untrained(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(other)
-    codes, back = tmp_path / "codes.parquet", tmp_path / "back.npz"
+    model, other_model = sines / "bare.refold", tmp_path / "other.refold"
+    untrained(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(other_model)
+    codes, reconstructed = tmp_path / "codes.parquet", tmp_path / "back.npz"
     run("encode", model, sines / "new.parquet", "-o", codes, "-q")
-    (line,) = run("decode", other, codes, "-o", back, code=2).err.splitlines()
-    hashes = [refold.load(path).hash[:12] for path in (model, other)]
+    (line,) = run("decode", other_model, codes, "-o", reconstructed, code=2).err.splitlines()
+    hashes = [refold.load(path).hash[:12] for path in (model, other_model)]
     assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
-    assert not back.exists()
+    assert not reconstructed.exists()
     # that of the calibrated model differs only in what no code depends on
-    assert run("decode", sines / "sines.refold", codes, "-o", back, "-q").err == ""
-    plain = tmp_path / "codes.csv"  # has no place for the hash of the model
-    run("encode", model, sines / "new.parquet", "-o", plain, "-q")
-    (line,) = run("decode", other, plain, "-o", back, "-q").err.splitlines()
+    assert run("decode", sines / "sines.refold", codes, "-o", reconstructed, "-q").err == ""
+    codes_without_hash = tmp_path / "codes.csv"  # has no place for the hash of the model
+    run("encode", model, sines / "new.parquet", "-o", codes_without_hash, "-q")
+    (line,) = run(
+        "decode", other_model, codes_without_hash, "-o", reconstructed, "-q"
+    ).err.splitlines()
     assert line.startswith("Warning: This file does not tell the model of its codes")
 
 
@@ -228,7 +234,7 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
     scaler = refold.load(model).scaler
     np.save(codes, 20 * np.eye(4, dtype=np.float32))
     generate, decode = ("generate", model, "-n", 1000, "--seed", 1), ("decode", model, codes)
-    for command, clipped in [
+    for command, is_clipped in [
         (generate, True),
         ((*generate, "--no-clip"), False),
         (decode, False),
@@ -237,21 +243,21 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
     ]:
         run(*command, "-o", out, "-q")
         values = read(out).values
-        within = (scaler.least_ <= values) & (values <= scaler.greatest_)
-        assert within.all() == clipped
+        is_in_range = (scaler.least_ <= values) & (values <= scaler.greatest_)
+        assert is_in_range.all() == is_clipped
 
 
 # Names of columns
 
 
-def rows(path, *, identity="patient", time="day"):
+def write_table(path, *, id_column="patient", time="day"):
     rng = np.random.default_rng(0)
     lines = [
         f"{name},{t},{rng.normal():.3f},{rng.normal():.3f},later"
         for name in "abcdef"
         for t in range(5)
     ]
-    path.write_text("\n".join([f"{identity},{time},x,y,note", *lines]), encoding="utf-8")
+    path.write_text("\n".join([f"{id_column},{time},x,y,note", *lines]), encoding="utf-8")
     return path
 
 
@@ -264,12 +270,12 @@ def header(path):
 def patients(tmp_path_factory):
     """Return a folder with a table whose columns have names of their own, and a model of it."""
     folder = tmp_path_factory.mktemp("remembered")
-    data = str(rows(folder / "data.csv"))
+    data = str(write_table(folder / "data.csv"))
     options = ["--id", "patient", "--time", "day", "--columns", "x,y"]
-    more = ["--forecast-steps", "2", "--calibration-fraction", "0.5"]
+    more_options = ["--forecast-steps", "2", "--calibration-fraction", "0.5"]
     with fits_without_epochs():
         output = str(folder / "m.refold")
-        assert main(["fit", data, "-o", output, *options, *TINY, *more, "-q"]) == 0
+        assert main(["fit", data, "-o", output, *options, *TINY, *more_options, "-q"]) == 0
     return folder
 
 
@@ -289,21 +295,21 @@ def test_a_model_remembers_the_names_of_ids_and_times(with_model):
     expected = with_model("encode", "told.csv", "--id", "patient", "--time", "day")
     codes = with_model("encode", "codes.csv")
     assert codes.read_bytes() == expected.read_bytes()
-    back = with_model("decode", "back.csv", data=codes.name)
-    assert header(back) == ["patient", "day", "x", "y"]
-    assert read(back, id="patient", time="day").ids.tolist() == list("abcdef")
-    back = with_model("reconstruct", "back.parquet")
-    assert read(back, id="patient").ids.tolist() == list("abcdef")
-    again = with_model("encode", "again.jsonl", data=back.name)
-    assert json.loads(again.read_text().splitlines()[0])["patient"] == "a"
+    reconstructed = with_model("decode", "back.csv", data=codes.name)
+    assert header(reconstructed) == ["patient", "day", "x", "y"]
+    assert read(reconstructed, id="patient", time="day").ids.tolist() == list("abcdef")
+    reconstructed = with_model("reconstruct", "back.parquet")
+    assert read(reconstructed, id="patient").ids.tolist() == list("abcdef")
+    repeated = with_model("encode", "again.jsonl", data=reconstructed.name)
+    assert json.loads(repeated.read_text().splitlines()[0])["patient"] == "a"
 
 
 def test_tables_of_detect_and_forecast_have_the_names(patients, with_model):
     steps = ["--alpha", "0.5", "--steps", patients / "steps.csv"]
     assert header(with_model("detect", "table.csv", *steps))[:2] == ["patient", "score"]
     assert header(patients / "steps.csv")[:2] == ["patient", "step"]
-    ahead = with_model("forecast", "table.csv", "--alpha", "0.5")
-    assert header(ahead)[:2] == ["patient", "step"]
+    predicted = with_model("forecast", "table.csv", "--alpha", "0.5")
+    assert header(predicted)[:2] == ["patient", "step"]
 
 
 def test_numbers_of_steps_have_no_name_of_times(patients, run):
@@ -315,18 +321,20 @@ def test_numbers_of_steps_have_no_name_of_times(patients, run):
 
 
 def test_options_have_priority_and_default_names_are_read(patients, with_model, run):
-    other = rows(patients / "other.csv", identity="who")
+    other_file = write_table(patients / "other.csv", id_column="who")
     codes = with_model("encode", "who.csv", "--id", "who", data="other.csv")
     assert header(codes) == ["who", "start_time", "time_gap", "code0", "code1"]
     assert header(with_model("decode", "back.csv", data="who.csv"))[0] == "patient"
-    rows(patients / "plain.csv", identity="id", time="time")
+    write_table(patients / "plain.csv", id_column="id", time="time")
     assert header(with_model("encode", "plain-codes.csv", data="plain.csv"))[0] == "id"
-    shown = run("encode", patients / "m.refold", other, "-o", patients / "no.csv", code=2).err
-    assert "other.csv has no column 'patient'. It has 'who'," in shown
+    captured = run(
+        "encode", patients / "m.refold", other_file, "-o", patients / "no.csv", code=2
+    ).err
+    assert "other.csv has no column 'patient'. It has 'who'," in captured
 
 
 def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):
-    data = rows(tmp_path / "data.csv", identity="score")
+    data = write_table(tmp_path / "data.csv", id_column="score")
     model = refold.load(patients / "m.refold")
     schema = replace(model.schema, id_name="score")
     replace(model, schema=schema).save(tmp_path / "m.refold")
@@ -338,7 +346,11 @@ def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):
 
 
 def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
-    data, model, codes = rows(tmp_path / "data.csv"), tmp_path / "m.refold", tmp_path / "codes.npy"
+    data, model, codes = (
+        write_table(tmp_path / "data.csv"),
+        tmp_path / "m.refold",
+        tmp_path / "codes.npy",
+    )
     columns = "--id", "patient", "--time", "day", "--columns", "x,y"
     with fits_without_epochs():
         run("fit", data, "-o", model, *columns, "--time-gaps", *TINY, "-q")
@@ -351,16 +363,16 @@ def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
     run("reconstruct", model, data, "-o", tmp_path / "back.csv", "-q")
     assert header(tmp_path / "back.csv") == ["patient", "day", "x", "y", "time_gap"]
     run("encode", model, tmp_path / "back.csv", "-o", codes, "-q")
-    back = read(tmp_path / "back.csv", id="patient", time="day")
-    assert np.load(codes).tobytes() == loaded.encode(back).tobytes()
+    reconstructed = read(tmp_path / "back.csv", id="patient", time="day")
+    assert np.load(codes).tobytes() == loaded.encode(reconstructed).tobytes()
 
 
 # Other options of tables
 
 
-def wide(path, names="t0,t1,t2", identity="who"):
+def wide(path, names="t0,t1,t2", id_column="who"):
     rows = [f"s{i},{i / 4},{i % 3}.5,{i % 5 if i % 4 else ''}\n" for i in range(20)]
-    path.write_text(f"{identity},{names}\n" + "".join(rows))
+    path.write_text(f"{id_column},{names}\n" + "".join(rows))
     return path
 
 
@@ -373,14 +385,19 @@ def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
     series = read(data, id="who", layout="wide")
     write(series, tmp_path / "long.csv", id="who")
     write(series, tmp_path / "lists.parquet", id="who")
-    other = wide(tmp_path / "other.csv", names="mon,tue,wed", identity="id")
+    renamed_file = wide(tmp_path / "other.csv", names="mon,tue,wed", id_column="id")
     table = arrow_csv.read_csv(data)
     (tmp_path / "folder").mkdir()
     for i, part in enumerate((table[:12], table[12:])):
         pq.write_table(part, tmp_path / f"folder/{i}.parquet")
-    others = tmp_path / "long.csv", tmp_path / "lists.parquet", tmp_path / "folder", other
-    for same in (data, *others):
-        run("encode", model, same, "-o", codes, "-q")
+    other_files = (
+        tmp_path / "long.csv",
+        tmp_path / "lists.parquet",
+        tmp_path / "folder",
+        renamed_file,
+    )
+    for data_file in (data, *other_files):
+        run("encode", model, data_file, "-o", codes, "-q")
         assert codes.read_bytes() == expected
     line = run("encode", model, data, "-o", codes, "--layout", "long", code=2).err
     assert "The data have 3 features, but the model was fitted on 1" in line
@@ -388,11 +405,11 @@ def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
 
 def test_models_remember_the_steps_of_wide_tables(tmp_path, run):
     data, model, codes = wide(tmp_path / "w.csv"), tmp_path / "m.refold", tmp_path / "codes.npy"
-    chosen = "--id", "who", "--layout", "wide", "--columns", "t2,t0"
+    wide_options = "--id", "who", "--layout", "wide", "--columns", "t2,t0"
     with fits_without_epochs():
-        run("fit", data, "-o", model, *chosen, *TINY, "-q")
+        run("fit", data, "-o", model, *wide_options, *TINY, "-q")
     results = []
-    for options in (chosen, []):
+    for options in (wide_options, []):
         run("encode", model, data, "-o", codes, *options, "-q")
         results.append(codes.read_bytes())
     assert results[0] == results[1]
@@ -427,30 +444,32 @@ def test_repeated_and_local_times(tmp_path, run):
 
 
 @pytest.fixture
-def probe(kinds, run):
+def probe(two_groups, run):
     """Return a function that runs the command and returns its accuracies."""
 
-    def call(data, *options, model=kinds / "model.refold"):
+    def call(data, *options, model=two_groups / "model.refold"):
         results = json.loads(run("probe", model, data, *options, "--json", "-q").out)
         return {name: result["accuracy"] for name, result in results.items()}
 
     return call
 
 
-def test_a_label_column_in_the_file_of_the_sequences(kinds, tmp_path, probe, run):
-    shown = run("probe", kinds / "model.refold", kinds / "labelled.parquet", "--label", "kind")
-    assert shown.out.count("100.0 %") == 3
+def test_a_label_column_in_the_file_of_the_sequences(two_groups, tmp_path, probe, run):
+    captured = run(
+        "probe", two_groups / "model.refold", two_groups / "labelled.parquet", "--label", "kind"
+    )
+    assert captured.out.count("100.0 %") == 3
     chance = "Always predicting the most frequent class has an accuracy of 50.0 %"
-    assert f"2 classes, 5 folds. {chance}" in shown.err
+    assert f"2 classes, 5 folds. {chance}" in captured.err
     # a long table in a file with another suffix
-    (tmp_path / "data.txt").write_bytes((kinds / "long.csv").read_bytes())
+    (tmp_path / "data.txt").write_bytes((two_groups / "long.csv").read_bytes())
     results = probe(tmp_path / "data.txt", "--label", "kind", "--format", "csv")
     assert results == {"Refold": 1.0, "Refold, features": 1.0, "PCA": 1.0}
 
 
-def test_labels_in_another_file(kinds, probe):
-    labels = "--label", "who", "--labels", kinds / "who.csv"
-    assert probe(kinds / "data.parquet", *labels)["Refold"] == 1.0
+def test_labels_in_another_file(two_groups, probe):
+    labels = "--label", "who", "--labels", two_groups / "who.csv"
+    assert probe(two_groups / "data.parquet", *labels)["Refold"] == 1.0
 
 
 def test_labels_of_wide_tables(sines, tmp_path, probe):

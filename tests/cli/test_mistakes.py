@@ -14,15 +14,15 @@ from refold.sequences import as_sequences, read, write
 from small_data import untrained
 
 
-def table(*rows):
+def to_csv(*rows):
     return "\n".join(rows) + "\n"
 
 
 FILES = {
-    "unsorted.csv": table("id,time,x", "1,1,2", "1,0,3", "2,0,3"),
-    "two.csv": table("id,x,y", "1,2,3", "2,4,5"),
-    "long.log": table("id,time,x0", "1,0,2", "1,1,3", "9,0,many"),
-    "who.csv": table("id,who", *(f"{i},w{i % 3}" for i in range(80))),
+    "unsorted.csv": to_csv("id,time,x", "1,1,2", "1,0,3", "2,0,3"),
+    "two.csv": to_csv("id,x,y", "1,2,3", "2,4,5"),
+    "long.log": to_csv("id,time,x0", "1,0,2", "1,1,3", "9,0,many"),
+    "who.csv": to_csv("id,who", *(f"{i},w{i % 3}" for i in range(80))),
     "run.refold.checkpoint": "hours of work",
 }
 
@@ -39,28 +39,28 @@ def folder(sines, tmp_path_factory):
     (folder / "folder.csv").mkdir()
 
     series = read(sines / "train.parquet")
-    labelled = series.to_arrow().append_column("kind", pa.array(np.arange(80) % 2))
-    pq.write_table(labelled, folder / "labelled.parquet")
-    pq.write_table(labelled.rename_columns(["who", "x0", "kind"]), folder / "who.parquet")
+    labeled = series.to_arrow().append_column("kind", pa.array(np.arange(80) % 2))
+    pq.write_table(labeled, folder / "labelled.parquet")
+    pq.write_table(labeled.rename_columns(["who", "x0", "kind"]), folder / "who.parquet")
     write(series[:0], folder / "none.npz")
     bare = refold.load(folder / "bare.refold")
-    named = as_sequences(np.ones((3, 2, 1)), names=["level"])
-    replace(bare, schema=named.schema).save(folder / "level.refold")
+    named_series = as_sequences(np.ones((3, 2, 1)), names=["level"])
+    replace(bare, schema=named_series.schema).save(folder / "level.refold")
     replace(bare, schema=replace(bare.schema, id_name="who")).save(folder / "who.refold")
     untrained(series, forecast_steps=4).save(folder / "waves.refold")
     return folder
 
 
 @pytest.fixture
-def mistake(folder, monkeypatch, run):
+def run_mistake(folder, monkeypatch, run):
     """Run a command that must fail without changing the files of the folder."""
     monkeypatch.chdir(folder)
 
     def call(command):
         before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-        shown = run(*command.split(), code=2)
-        assert shown.out == ""
-        lines = shown.err.splitlines()
+        captured = run(*command.split(), code=2)
+        assert captured.out == ""
+        lines = captured.err.splitlines()
         assert lines[-1].startswith("Error: ")
         assert all(line.startswith("Warning: ") for line in lines[:-1])
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -140,11 +140,11 @@ FIT = "fit two.csv -o m.refold"
         ("explore bare.refold -", "refold explore needs named files"),
     ],
 )
-def test_a_mistake_is_one_line(mistake, command, message):
-    line = mistake(command)
+def test_a_mistake_is_one_line(run_mistake, command, message):
+    line = run_mistake(command)
     assert message in line, line
 
 
-def test_a_missing_package_is_named_before_the_work(mistake, monkeypatch):
+def test_a_missing_package_is_named_before_the_work(run_mistake, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
-    assert "pip install '.[plots]'" in mistake("report bare.refold gone.parquet -o page.html")
+    assert "pip install '.[plots]'" in run_mistake("report bare.refold gone.parquet -o page.html")

@@ -10,20 +10,22 @@ from refold.sequences import Column, read
 from refold.serve import ServeSettings
 
 
-def facts_in(text):
+def parse_table(text):
     """Return the two columns of a text."""
     pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
     return {name: value.strip() for name, value in pairs}
 
 
 def test_the_installation(run):
-    facts = json.loads(run("info", "--json").out)
-    shown = facts_in(run("info").out)
+    properties = json.loads(run("info", "--json").out)
+    captured = parse_table(run("info").out)
     for name in ("refold", "keras", "jax", "numpy"):
-        assert facts[name] == shown[name] == version(name)
-    assert facts["backend"] == shown["backend"] == "jax"
-    assert facts["lstm_kernel"] == shown.get("lstm kernel") == kernels.variant()
-    assert facts["why_no_lstm_kernel"] == shown.get("why no lstm kernel") == kernels.why_not()
+        assert properties[name] == captured[name] == version(name)
+    assert properties["backend"] == captured["backend"] == "jax"
+    assert properties["lstm_kernel"] == captured.get("lstm kernel") == kernels.variant()
+    assert (
+        properties["why_no_lstm_kernel"] == captured.get("why no lstm kernel") == kernels.why_not()
+    )
 
 
 def test_a_model_as_text_and_json(sines, tmp_path, run, monkeypatch):
@@ -34,25 +36,25 @@ def test_a_model_as_text_and_json(sines, tmp_path, run, monkeypatch):
     history = replace(model.history, initial_loss=1e-9)
     path = tmp_path / "m.refold"
     replace(model, schema=schema, history=history).with_latent_steps(10).save(path)
-    shown = facts_in(run("info", path).out)
-    assert shown["columns"] == "1 numeric: speed [m/s]"
-    assert (shown["id"], shown["time"], shown["max steps"]) == ("patient", "day", "40")
-    assert (shown["decoder"], shown["latent steps"]) == ("parallel", "10")
-    assert shown["best validation loss"] == "1e-9"
-    facts = json.loads(run("info", path, "--json").out)
-    assert facts["model_hash"] == refold.load(path).hash
-    assert facts["refold_version"] == shown["refold version"] == version("refold")
-    assert facts["calibration_sequences"] == 0
-    assert (facts["code_size"], facts["epochs"], facts["latent_steps"]) == (4, 1, 10)
-    assert (facts["best_validation_loss"], facts["best_epoch"]) == (1e-9, 0)
-    assert facts["parameters"]["units"] == 8
+    captured = parse_table(run("info", path).out)
+    assert captured["columns"] == "1 numeric: speed [m/s]"
+    assert (captured["id"], captured["time"], captured["max steps"]) == ("patient", "day", "40")
+    assert (captured["decoder"], captured["latent steps"]) == ("parallel", "10")
+    assert captured["best validation loss"] == "1e-9"
+    properties = json.loads(run("info", path, "--json").out)
+    assert properties["model_hash"] == refold.load(path).hash
+    assert properties["refold_version"] == captured["refold version"] == version("refold")
+    assert properties["calibration_sequences"] == 0
+    assert (properties["code_size"], properties["epochs"], properties["latent_steps"]) == (4, 1, 10)
+    assert (properties["best_validation_loss"], properties["best_epoch"]) == (1e-9, 0)
+    assert properties["parameters"]["units"] == 8
 
 
 def test_what_a_file_of_codes_tells(sines, tmp_path, run):
     path, model = tmp_path / "codes.parquet", refold.load(sines / "sines.refold")
     run("encode", sines / "sines.refold", sines / "new.parquet", "-q", "-o", path)
-    facts = json.loads(run("info", path, "--json").out)
-    assert facts == {
+    properties = json.loads(run("info", path, "--json").out)
+    assert properties == {
         "codes": len(read(sines / "new.parquet")),
         "code_size": model.code_size,
         "id": "id",
@@ -60,14 +62,14 @@ def test_what_a_file_of_codes_tells(sines, tmp_path, run):
         "refold_version": version("refold"),
         "calibration_sequences": model.num_calibrated,
     }
-    shown = facts_in(run("info", path).out)
-    assert shown["calibration sequences"] == str(model.num_calibrated)
+    captured = parse_table(run("info", path).out)
+    assert captured["calibration sequences"] == str(model.num_calibrated)
     expected = "Pass a file that `refold encode` wrote"
     assert expected in run("info", sines / "new.parquet", code=2).err
 
 
 def test_the_help_of_the_service_shows_its_defaults(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    shown = run("serve", "--help").out
+    captured = run("serve", "--help").out
     for name in ("port", "max_body", "max_steps", "max_seconds"):
-        assert f"[default: {getattr(ServeSettings, name)}]" in shown
+        assert f"[default: {getattr(ServeSettings, name)}]" in captured

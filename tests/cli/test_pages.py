@@ -10,26 +10,26 @@ from refold.datasets import moving_ones
 from refold.sequences import read
 
 
-def test_a_page_and_a_table(kinds, tmp_path, run):
+def test_a_page_and_a_table(two_groups, tmp_path, run):
     page = tmp_path / "page.html"
-    given = kinds / "model.refold", kinds / "labelled.parquet", "--label", "kind", "-o", page
-    shown = run("report", *given)
-    lines = shown.out.splitlines()
+    files = two_groups / "model.refold", two_groups / "labelled.parquet", "-o", page
+    captured = run("report", *files, "--label", "kind")
+    lines = captured.out.splitlines()
     assert lines[0].split() == ["codes", "of", "3", "dimensions", "Refold", "PCA"]
     assert lines[1].startswith("NMSE: squared error over power")
-    assert f"Open {page} in a browser" in shown.err
+    assert f"Open {page} in a browser" in captured.err
     text = page.read_text(encoding="utf-8")
     assert "<h1>labelled.parquet</h1>" in text
     assert "Colors show kind, which is not a column of the model." in text
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_pca_of_training_data_and_labels_from_another_file(kinds, tmp_path, run):
+def test_pca_of_training_data_and_labels_from_another_file(two_groups, tmp_path, run):
     page = tmp_path / "page.html"
-    given = kinds / "model.refold", kinds / "data.parquet", "-q", "-o", page
-    beside = "--label", "who", "--labels", kinds / "who.csv"
-    more = "--train", kinds / "labelled.parquet", "--max-sequences", "30"
-    assert run("report", *given, *beside, *more).err == ""
+    arguments = two_groups / "model.refold", two_groups / "data.parquet", "-q", "-o", page
+    label_options = "--label", "who", "--labels", two_groups / "who.csv"
+    more_options = "--train", two_groups / "labelled.parquet", "--max-sequences", "30"
+    assert run("report", *arguments, *label_options, *more_options).err == ""
     text = page.read_text(encoding="utf-8")
     assert "fitted on 36 sequences of the training data" in text
     assert "30 sequences drawn at random" in text
@@ -37,10 +37,10 @@ def test_pca_of_training_data_and_labels_from_another_file(kinds, tmp_path, run)
 
 def test_a_map_is_exported_as_a_page(sines, tmp_path, run):
     page = tmp_path / "page.html"
-    given = sines / "sines.refold", sines / "normal.parquet", "--export", page
-    shown = run("explore", *given, "--max-sequences", "30", "-n", "2")
-    assert shown.out == ""
-    assert "Showing 30 of 40 sequences, drawn at random." in shown.err
+    arguments = sines / "sines.refold", sines / "normal.parquet", "--export", page
+    captured = run("explore", *arguments, "--max-sequences", "30", "-n", "2")
+    assert captured.out == ""
+    assert "Showing 30 of 40 sequences, drawn at random." in captured.err
     content = page.read_text()
     assert 'data-name="about"' in content
     assert "https://" not in content
@@ -67,9 +67,9 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(tmp_path, run, monkey
     estimator = partial(refold.SequenceAutoencoder, units=8, latent_steps=0)
     monkeypatch.setattr(refold, "SequenceAutoencoder", estimator)
     folder = tmp_path / "new" / "demo"
-    shown = run("demo", "--output", folder, "--max-epochs", "1", "--quiet")
-    assert shown.err == ""
-    rows = [line.split() for line in shown.out.splitlines()]
+    captured = run("demo", "--output", folder, "--max-epochs", "1", "--quiet")
+    assert captured.err == ""
+    rows = [line.split() for line in captured.out.splitlines()]
     assert rows[0][0] == "data"
     assert rows[1][:4] == ["Moving", "ones", "10", "4"]
     assert rows[2][:4] == ["Japanese", "vowels", "60", "16"]

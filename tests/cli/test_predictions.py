@@ -22,7 +22,7 @@ def json_lines(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def table(path):
+def read_rows(path):
     """Return the rows of a CSV or Parquet file."""
     if path.suffix == ".csv":
         return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
@@ -35,20 +35,20 @@ def table(path):
 def test_one_row_per_sequence_and_per_step(sines, tmp_path, run):
     out, steps = tmp_path / "anomalies.parquet", tmp_path / "steps.csv"
     files = sines / "sines.refold", sines / "new.parquet", "-o", out, "--steps", steps
-    shown = run("detect", *files, "--alpha", "0.05")
-    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
-    rows = table(out)
+    captured = run("detect", *files, "--alpha", "0.05")
+    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in captured.err
+    rows = read_rows(out)
     assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert rows[-1]["anomalous"]
-    assert len(table(steps)) == read(sines / "new.parquet").lengths.sum()
-    assert list(table(steps)[0]) == ["id", "step", "score", "p_value"]
+    assert len(read_rows(steps)) == read(sines / "new.parquet").lengths.sum()
+    assert list(read_rows(steps)[0]) == ["id", "step", "score", "p_value"]
 
 
 def test_normal_sequences_from_a_file(sines, run):
-    given = sines / "bare.refold", sines / "new.parquet", "--normal", sines / "normal.parquet"
-    rows = json_lines(run("detect", *given, "--alpha", "0.05", "-q").out)
-    model = refold.load(given[0]).calibrate(read(sines / "normal.parquet"))
-    expected = model.detect(read(given[1]), alpha=0.05).p_values.tolist()
+    arguments = sines / "bare.refold", sines / "new.parquet", "--normal", sines / "normal.parquet"
+    rows = json_lines(run("detect", *arguments, "--alpha", "0.05", "-q").out)
+    model = refold.load(arguments[0]).calibrate(read(sines / "normal.parquet"))
+    expected = model.detect(read(arguments[1]), alpha=0.05).p_values.tolist()
     assert [row["p_value"] for row in rows] == expected
 
 
@@ -56,50 +56,52 @@ def test_drift_is_reported_in_one_line(sines, run, tmp_path):
     train, model = read(sines / "train.parquet"), sines / "sines.refold"
     write(train.with_values(train.values + 2), tmp_path / "shifted.parquet")
     for path, count in ((tmp_path / "shifted.parquet", 1), (sines / "train.parquet", 0)):
-        shown = run("detect", model, path, "--alpha", 0.1, "-o", tmp_path / "out.csv")
-        assert shown.err.count("Drift: these sequences differ from the training data") == count
+        captured = run("detect", model, path, "--alpha", 0.1, "-o", tmp_path / "out.csv")
+        assert captured.err.count("Drift: these sequences differ from the training data") == count
 
 
 def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run):
     time = np.arange(600) / 4
-    long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
-    later = long[400:].copy()
-    later[100:110] = 3.0
-    for name, series in {"long": long[:400], "later": later}.items():
+    long_series = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
+    later_series = long_series[400:].copy()
+    later_series[100:110] = 3.0
+    for name, series in {"long": long_series[:400], "later": later_series}.items():
         (tmp_path / f"{name}.csv").write_text("\n".join(["level", *map(str, series)]))
     windows, model = ["--window", 40, "--step", 4], tmp_path / "long.refold"
     with fits_without_epochs():
-        shown = run(
+        captured = run(
             *("fit", tmp_path / "long.csv", "-o", model, *fit_options, *windows),
             *("--calibration-fraction", 0.4),
         )
-    assert "Trained on 1 series, in windows of 40 steps, in" in shown.err
-    assert "few-sequences: 10 windows are few for 4 latent dimensions." in shown.err
+    assert "Trained on 1 series, in windows of 40 steps, in" in captured.err
+    assert "few-sequences: 10 windows are few for 4 latent dimensions." in captured.err
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
     files = "--steps", steps, "--picture", picture
-    shown = run("detect", model, tmp_path / "later.csv", *files, "--alpha", "0.05")
-    first = json_lines(shown.out)[0]
+    captured = run("detect", model, tmp_path / "later.csv", *files, "--alpha", "0.05")
+    first = json_lines(captured.out)[0]
     assert (first["id"], first["start"], first["end"]) == (0, 0, 40)
-    assert "windows are anomalous" in shown.err
+    assert "windows are anomalous" in captured.err
     by_step = json_lines(steps.read_text())
     assert len(by_step) == 200
     assert 95 <= max(by_step, key=lambda row: row["score"])["step"] <= 115
     assert picture.read_bytes().startswith(b"\x89PNG")
 
-    later, codes = tmp_path / "later.csv", tmp_path / "codes.csv"
-    run("encode", model, later, "-o", codes)
+    later_file, codes = tmp_path / "later.csv", tmp_path / "codes.csv"
+    run("encode", model, later_file, "-o", codes)
     assert codes.read_text().splitlines()[1].startswith("0,0,40,")
     run("decode", model, codes, "-o", tmp_path / "decoded.npz")
     assert read(tmp_path / "decoded.npz").ids[1] == "0[4:44]"
-    run("reconstruct", model, later, "-o", tmp_path / "back.csv")
+    run("reconstruct", model, later_file, "-o", tmp_path / "back.csv")
     assert read(tmp_path / "back.csv").lengths.tolist() == [200]
     index = tmp_path / "long.index"
     run("index", model, tmp_path / "long.csv", "-o", index)
-    shown = run("search", model, index, later, "-k", 1, "--where", "series = 0 AND start > 100")
-    assert json_lines(shown.out)[0]["start"] > 100
-    given = model, later, "--codes", codes, "--export", tmp_path / "map.html"
-    shown = run("explore", *given, "--max-sequences", 30)
-    assert "Showing 30 of 41 windows of 1 series, drawn at random." in shown.err
+    captured = run(
+        "search", model, index, later_file, "-k", 1, "--where", "series = 0 AND start > 100"
+    )
+    assert json_lines(captured.out)[0]["start"] > 100
+    arguments = model, later_file, "--codes", codes, "--export", tmp_path / "map.html"
+    captured = run("explore", *arguments, "--max-sequences", 30)
+    assert "Showing 30 of 41 windows of 1 series, drawn at random." in captured.err
 
 
 # Forecasts
@@ -120,39 +122,39 @@ def waves(tmp_path_factory):
 
 
 def test_one_row_per_forecast_step(waves, run):
-    shown = run("forecast", waves / "waves.refold", waves / "new.parquet", "--steps", 2)
-    rows = json_lines(shown.out)
+    captured = run("forecast", waves / "waves.refold", waves / "new.parquet", "--steps", 2)
+    rows = json_lines(captured.out)
     assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
     assert list(rows[0]) == ["id", "step", "x0"]
-    assert "Forecast 2 steps of 3 sequences, without prediction intervals." in shown.err
+    assert "Forecast 2 steps of 3 sequences, without prediction intervals." in captured.err
 
 
 @pytest.mark.parametrize("option", ["--clip", "--no-clip"])
 def test_clipped_forecasts(waves, tmp_path, run, option):
     far, largest = read(waves / "new.parquet"), np.abs(read(waves / "train.parquet").values).max()
     write(far.with_values(far.values * 3), tmp_path / "far.parquet")
-    shown = run("forecast", waves / "waves.refold", tmp_path / "far.parquet", option)
-    ahead = max(abs(row["x0"]) for row in json_lines(shown.out))
-    assert (ahead <= largest + 1e-6) == (option == "--clip")
+    captured = run("forecast", waves / "waves.refold", tmp_path / "far.parquet", option)
+    predicted = max(abs(row["x0"]) for row in json_lines(captured.out))
+    assert (predicted <= largest + 1e-6) == (option == "--clip")
 
 
 def test_bounds_and_a_picture_in_files(waves, tmp_path, run):
     path, picture = tmp_path / "next.csv", tmp_path / "next.png"
-    given = waves / "waves.refold", waves / "new.parquet", "--alpha", 0.2
+    arguments = waves / "waves.refold", waves / "new.parquet", "--alpha", 0.2
     files = "--normal", waves / "others.parquet", "-o", path, "--picture", picture
-    assert "with 80 % prediction intervals" in run("forecast", *given, *files).err
-    rows = table(path)
+    assert "with 80 % prediction intervals" in run("forecast", *arguments, *files).err
+    rows = read_rows(path)
     assert len(rows) == 12
     assert all(float(r["x0_lower"]) < float(r["x0"]) < float(r["x0_upper"]) for r in rows)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_errors_next_to_those_of_baselines(waves, run):
-    given = "forecast", waves / "waves.refold", waves / "others.parquet", "--evaluate"
-    line = run(*given).out.splitlines()[0]
+    arguments = "forecast", waves / "waves.refold", waves / "others.parquet", "--evaluate"
+    line = run(*arguments).out.splitlines()[0]
     assert line.startswith("40 sequences, 4 steps ahead: NMSE ")
     assert all(name in line for name in ("last value", "linear continuation", "seasonal naive"))
-    errors = json.loads(run(*given, "--json", "--season", 5, "--steps", 3, "-q").out)
+    errors = json.loads(run(*arguments, "--json", "--season", 5, "--steps", 3, "-q").out)
     assert (errors["season"], errors["steps"], errors["num_sequences"]) == (5, 3, 40)
     assert [row["step"] for row in errors["by_step"]] == [1, 2, 3]
 
@@ -166,10 +168,10 @@ def test_generate_and_compare(sines, tmp_path, run):
     normal = read(sines / "normal.parquet").to_table(id="who")
     csv_format.write_csv(normal, tmp_path / "normal.csv")
     compare = "--compare", tmp_path / "normal.csv", "--id", "who"
-    shown = run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare).err
-    assert f"Wrote 30 sequences to {out}" in shown
-    assert "A classifier separates new from real sequences with " in shown
-    assert "(chance: 50 %). Verdict: none, at least 50 of each are needed (got 30)." in shown
+    captured = run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare).err
+    assert f"Wrote 30 sequences to {out}" in captured
+    assert "A classifier separates new from real sequences with " in captured
+    assert "(chance: 50 %). Verdict: none, at least 50 of each are needed (got 30)." in captured
     new = refold.load(model).generate(30, random_state=1)
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
 
@@ -183,8 +185,8 @@ def push(sines, monkeypatch, run):
 
     def call(text, *options, code=0, model="sines.refold"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("latin-1"))))
-        shown = run("stream", sines / model, *options, code=code)
-        return json_lines(shown.out), shown.err
+        captured = run("stream", sines / model, *options, code=code)
+        return json_lines(captured.out), captured.err
 
     return call
 
@@ -217,8 +219,8 @@ def test_steps_as_csv(push, tmp_path):
     assert counts == [("a", 1), ("b", 1), ("a", 2)]
     # the suffix says the format, and a model without names takes columns in their order
     (tmp_path / "steps.tsv").write_text("\ufeffwho\tlevel\na\t0.5\na\t0.25\n", encoding="utf-8")
-    again, _ = push("", tmp_path / "steps.tsv", "--id", "who")
-    assert again[-1]["code"] == results[-1]["code"]
+    repeated, _ = push("", tmp_path / "steps.tsv", "--id", "who")
+    assert repeated[-1]["code"] == results[-1]["code"]
 
 
 @pytest.mark.parametrize(

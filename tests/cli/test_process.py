@@ -16,10 +16,14 @@ from refold.cli._app import _COMMANDS, run_command
 from refold.datasets import noisy_sines
 from refold.sequences import write
 
-no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
+not_on_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
 COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
-LIMIT, ROOM = 100_000, 100
-LIMIT_FILES = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))"
+# Maximum size of a file that a process of a test can write.
+MAX_FILE_BYTES = 100_000
+# Bytes that still fit in the file, so that only a part of the output is written.
+NUM_FREE_BYTES = 100
+LIMITS = (MAX_FILE_BYTES, MAX_FILE_BYTES)
+LIMIT_FILE_SIZE = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {LIMITS})"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -33,65 +37,65 @@ def test_help_shows_an_example_and_describes_every_argument(command, run):
 
 @pytest.mark.parametrize("arguments", [[], ["-h"]])
 def test_general_help_lists_the_commands_under_headings(arguments, run):
-    shown = run(*arguments)
-    assert all(f"│ {command} " in shown.out for command in COMMANDS)
-    assert all(f"─ {heading} ─" in shown.out for heading in _COMMANDS)
-    assert shown.err == ""
+    captured = run(*arguments)
+    assert all(f"│ {command} " in captured.out for command in COMMANDS)
+    assert all(f"─ {heading} ─" in captured.out for heading in _COMMANDS)
+    assert captured.err == ""
 
 
-def process(*arguments, before, **options):
+def run_after(*arguments, before, **options):
     """Run a command in a process after other code."""
     start = "os.execv(sys.executable, [sys.executable, '-m', 'refold', *sys.argv[1:]])"
     command = [sys.executable, "-c", f"import os, sys; {before}; {start}", *arguments]
     return subprocess.run(command, stderr=subprocess.PIPE, timeout=300, check=False, **options)
 
 
-@no_windows
+@not_on_windows
 @pytest.mark.parametrize("unbuffered", ["1", ""])
 def test_output_that_does_not_fit_is_an_error(tmp_path, unbuffered):
     """The file accepts only a part of the output, like a disk that is nearly full."""
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     environment.pop("COVERAGE_PROCESS_CONFIG", None)  # its own file would not fit either
     with (tmp_path / "output").open("wb") as stream:
-        stream.seek(LIMIT - ROOM)
+        stream.seek(MAX_FILE_BYTES - NUM_FREE_BYTES)
         arguments = "data", "moving-ones", "-n", "500"
-        done = process(*arguments, before=LIMIT_FILES, stdout=stream, env=environment)
-    assert done.returncode == 2
-    assert done.stderr == b"Error: File too large. The output is incomplete.\n"
-    assert (tmp_path / "output").stat().st_size == LIMIT
+        finished = run_after(*arguments, before=LIMIT_FILE_SIZE, stdout=stream, env=environment)
+    assert finished.returncode == 2
+    assert finished.stderr == b"Error: File too large. The output is incomplete.\n"
+    assert (tmp_path / "output").stat().st_size == MAX_FILE_BYTES
 
 
-@no_windows
+@not_on_windows
 def test_output_that_is_closed_is_an_error():
-    done = process("data", "moving-ones", "-n", "3", before="os.close(1)")
-    assert done.returncode == 2
-    assert done.stderr == b"Error: Standard output is closed. Name a file with -o.\n"
+    finished = run_after("data", "moving-ones", "-n", "3", before="os.close(1)")
+    assert finished.returncode == 2
+    assert finished.stderr == b"Error: Standard output is closed. Name a file with -o.\n"
 
 
 def test_a_closed_pipe_is_not_an_error():
     command = [sys.executable, "-m", "refold", "data", "moving-ones", "-n", "20000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
-        started.stdout.read(10)
-        started.stdout.close()
-        assert started.stderr.read() == b""
-        assert started.wait(timeout=120) == 1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=120) == 1
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@no_windows
+@not_on_windows
 def test_ctrl_c_is_one_line(tmp_path):
     command = [sys.executable, "-m", "refold", "fit", "-", "--format", "csv", "-o", "m.refold"]
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as started:
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
         deadline = time.monotonic() + 60
         while not list((tmp_path / "temporary").rglob("standard input")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        started.send_signal(signal.SIGINT)
-        output, errors = started.communicate(timeout=60)
-    assert started.returncode == 130
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
     assert output == b""
     assert errors == b"Interrupted: Stopped by Ctrl-C. Unfinished output was not written.\n"
     assert list(tmp_path.rglob("*.*")) == []
@@ -99,15 +103,18 @@ def test_ctrl_c_is_one_line(tmp_path):
 
 @pytest.fixture
 def _default_signals():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        signal_number: signal.getsignal(signal_number)
+        for signal_number in (signal.SIGTERM, signal.SIGINT)
+    }
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    for signal_number, handler in before.items():
+        signal.signal(signal_number, handler)
 
 
-@no_windows
+@not_on_windows
 @pytest.mark.usefixtures("_default_signals")
 class TestSigterm:
     """SIGTERM ends a command like Ctrl-C, with its own message and exit code."""
@@ -123,7 +130,7 @@ class TestSigterm:
     def test_a_fit_writes_its_checkpoint_and_says_how_to_continue(
         self, sines, fit_options, tmp_path, capsys
     ):
-        data, model = sines / "left.parquet", tmp_path / "model.refold"
+        data, model = sines / "fitted.parquet", tmp_path / "model.refold"
         checkpoint = tmp_path / "model.refold.checkpoint"
 
         def terminate():
@@ -145,11 +152,11 @@ class TestSigterm:
 
 
 def test_an_error_of_refold_itself_keeps_its_traceback():
-    def broken():
+    def raise_bug():
         raise ZeroDivisionError("a fault")
 
     with pytest.raises(ZeroDivisionError, match="a fault"):
-        run_command(broken)
+        run_command(raise_bug)
 
 
 def test_a_warning_is_one_line(capsys):
@@ -158,8 +165,8 @@ def test_a_warning_is_one_line(capsys):
 
 
 def test_a_command_says_once_that_sequences_are_longer_and_nothing_with_quiet(sines, tmp_path, run):
-    long = tmp_path / "long.parquet"
-    write(noisy_sines(6, seed=0, min_steps=45, max_steps=60), long)
-    given = "explore", sines / "bare.refold", long, "--export", tmp_path / "map.html"
-    assert run(*given).err.count("longer than the longest in training") == 1
-    assert run(*given, "-q").err == ""
+    long_file = tmp_path / "long.parquet"
+    write(noisy_sines(6, seed=0, min_steps=45, max_steps=60), long_file)
+    arguments = "explore", sines / "bare.refold", long_file, "--export", tmp_path / "map.html"
+    assert run(*arguments).err.count("longer than the longest in training") == 1
+    assert run(*arguments, "-q").err == ""

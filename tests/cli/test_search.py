@@ -15,9 +15,9 @@ def index(sines, tmp_path_factory):
     folder = tmp_path_factory.mktemp("search")
     lines = [f"{i},{'ab'[i % 2]},{i / 4}" for i in range(80)]
     (folder / "about.csv").write_text("\n".join(["id,site,load", *lines]))
-    made = ["index", str(sines / "bare.refold"), str(sines / "train.parquet")]
+    command = ["index", str(sines / "bare.refold"), str(sines / "train.parquet")]
     columns = ["--metadata", "site,load", "--labels", str(folder / "about.csv")]
-    assert main([*made, "-o", str(folder / "s.index"), *columns, "-q"]) == 0
+    assert main([*command, "-o", str(folder / "s.index"), *columns, "-q"]) == 0
     return folder / "s.index"
 
 
@@ -36,11 +36,11 @@ def test_sequences_codes_and_ids_find_the_same(sines, index, tmp_path, run, rows
     hits = rows("search", model, index, train, "-k", 3)
     assert len(hits) == 240
     assert [hit["id"] for hit in hits if hit["rank"] == 1] == [*range(80)]
-    like = rows("search", model, index, "--like", "7,8", "-k", 2)
-    assert [hit["id"] for hit in like[:2]] == [hit["id"] for hit in hits[22:24]]
+    hits_by_id = rows("search", model, index, "--like", "7,8", "-k", 2)
+    assert [hit["id"] for hit in hits_by_id[:2]] == [hit["id"] for hit in hits[22:24]]
     run("encode", model, train, "-o", codes, "-q")
-    again = rows("search", model, index, "--codes", codes, "-k", 3)
-    assert [hit["query"] for hit in again] == [hit["query"] for hit in hits]
+    repeated = rows("search", model, index, "--codes", codes, "-k", 3)
+    assert [hit["query"] for hit in repeated] == [hit["query"] for hit in hits]
 
 
 def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
@@ -55,12 +55,12 @@ def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
 
 def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
     model, index = sines / "bare.refold", tmp_path / "x.index"
-    made = ["index", model, sines / "train.parquet", "-o", index, "--distance", "code"]
-    assert "Wrote 80 rows to" in run(*made).err
-    assert "Add rows to an index with --add or --replace" in run(*made, code=2).err
+    command = ["index", model, sines / "train.parquet", "-o", index, "--distance", "code"]
+    assert "Wrote 80 rows to" in run(*command).err
+    assert "Add rows to an index with --add or --replace" in run(*command, code=2).err
     message = "The id 0 and 79 more is in the index already. Set --replace"
-    assert message in run(*made, "--add", code=2).err
-    assert "It has 80 rows." in run(*made, "--replace").err
+    assert message in run(*command, "--add", code=2).err
+    assert "It has 80 rows." in run(*command, "--replace").err
     removed = run("index", model, "-o", index, "--remove", "3,4,200").err
     assert "Removed 2 of 80 rows from" in removed
     removed = run("index", model, "-o", index, "--remove-where", "id >= 70").err
@@ -74,8 +74,8 @@ def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
     names = ("rows.parquet", "clusters.csv", "centers.jsonl", "map.png")
     table, clusters, centers, picture = (tmp_path / name for name in names)
     files = ["-o", table, "--clusters", clusters, "--centers", centers, "--picture", picture]
-    shown = run("cluster", model, sines / "train.parquet", "-n", "3", *files)
-    assert "k-means found 3 clusters of 80 sequences; the mean" in shown.err
+    captured = run("cluster", model, sines / "train.parquet", "-n", "3", *files)
+    assert "k-means found 3 clusters of 80 sequences; the mean" in captured.err
     labels = pq.read_table(table)
     assert labels.column_names == ["id", "cluster", "distance"]
     groups = pyarrow.csv.read_csv(clusters)
@@ -85,10 +85,10 @@ def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
     assert sizes == [labels["cluster"].to_pylist().count(i) for i in range(3)]
     assert len(centers.read_text().splitlines()) == 3
     assert picture.stat().st_size > 1000
-    again = rows("cluster", model, "--index", index, "-n", 3)
-    assert [row["cluster"] for row in again] == labels["cluster"].to_pylist()
+    repeated = rows("cluster", model, "--index", index, "-n", 3)
+    assert [row["cluster"] for row in repeated] == labels["cluster"].to_pylist()
     dense = ["--method", "hdbscan", "--min-size", "50", "-o", table]
-    shown = run("cluster", model, sines / "new.parquet", *dense)
-    assert "HDBSCAN found 0 clusters of 6 sequences; 100.0 % are noise" in shown.err
+    captured = run("cluster", model, sines / "new.parquet", *dense)
+    assert "HDBSCAN found 0 clusters of 6 sequences; 100.0 % are noise" in captured.err
     message = "--min-size is not for --method k-means. Leave it out, or set another --method."
     assert message in run("cluster", model, "--index", index, "--min-size", "5", code=2).err

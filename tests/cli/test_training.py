@@ -39,15 +39,15 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
 def test_a_fit_says_what_is_wrong_before_and_what_to_set_after(tmp_path, run, fit_options):
     words = tmp_path / "words.txt"
     words.write_text("ab\nba\n" * 7)
-    given = "fit", words, "-o", tmp_path / "m.refold", *fit_options
-    before, *_, after, done = run(*given).err.splitlines()
+    arguments = "fit", words, "-o", tmp_path / "m.refold", *fit_options
+    before, *_, after, finished = run(*arguments).err.splitlines()
     assert before == (
         "few-sequences: 14 sequences are few for 4 latent dimensions. Collect more, or use fewer "
         "dimensions, such as --latent-dim 1."
     )
     assert "the error still fell after 1 epoch, so try --max-epochs 4" in after.lower()
-    assert done.startswith("Trained on 14 sequences")
-    assert run(*given, "-q").err == ""
+    assert finished.startswith("Trained on 14 sequences")
+    assert run(*arguments, "-q").err == ""
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +60,14 @@ def data(tmp_path_factory):
 @pytest.mark.usefixtures("no_epochs")
 def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     picture = tmp_path / "curve.png"
-    shown = run("curve", data, "--sizes", "4,1", "-o", picture, *SHORT)
-    head, *rows = shown.out.splitlines()
-    assert head.split() == ["latent", "dimensions", "Refold,", "NMSE", "PCA,", "NMSE"]
+    captured = run("curve", data, "--sizes", "4,1", "-o", picture, *SHORT)
+    header_line, *rows = captured.out.splitlines()
+    assert header_line.split() == ["latent", "dimensions", "Refold,", "NMSE", "PCA,", "NMSE"]
     table = [[float(number) for number in row.split()] for row in rows]
     assert [row[0] for row in table] == [1, 4]
     assert table[1][1] < table[0][1]
-    assert "2 of 2: size 4" in shown.err
-    assert shown.err.endswith(f"Wrote the figure to {picture}\n")
+    assert "2 of 2: size 4" in captured.err
+    assert captured.err.endswith(f"Wrote the figure to {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -75,18 +75,20 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     interrupt_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
-    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130)
-    assert json.loads(shown.out)["sizes"] == [1]
-    assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
+    captured = run(
+        "curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130
+    )
+    assert json.loads(captured.out)["sizes"] == [1]
+    assert captured.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")
 
 
 def test_findings_and_errors_are_printed(sines, fit_options, run):
-    shown = run("doctor", sines / "train.parquet", *fit_options)
-    [line] = shown.out.splitlines()
+    captured = run("doctor", sines / "train.parquet", *fit_options)
+    [line] = captured.out.splitlines()
     assert line.startswith("too-short: The short fit had only 1 epoch")
     assert "--time-budget" in line
-    assert "A short fit of 80 sequences has a held-out NMSE of" in shown.err
+    assert "A short fit of 80 sequences has a held-out NMSE of" in captured.err
 
 
 def test_windows_and_options_for_reading(tmp_path, run):

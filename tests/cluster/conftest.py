@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cluster_data import table_of
+from cluster_data import make_table
 from small_data import ragged, untrained
 
 # Workers of Ray have a low priority otherwise, and wait for the other tests.
@@ -44,7 +44,7 @@ def folder(sequences, tmp_path_factory):
     """Return a folder of three files, with row groups of several sizes."""
     folder = tmp_path_factory.mktemp("sequences")
     for i, rows in enumerate([7, 100, 25]):
-        table = table_of(sequences[40 * i : 40 * i + 40], 40 * i)
+        table = make_table(sequences[40 * i : 40 * i + 40], 40 * i)
         pq.write_table(table, folder / f"{i}.parquet", row_group_size=rows)
     return folder
 
@@ -53,12 +53,12 @@ def folder(sequences, tmp_path_factory):
 def cluster():
     """Start a cluster with room for three workers."""
     ray = pytest.importorskip("ray")
-    from refold.cluster._ray import connected
+    from refold.cluster._ray import connect
 
     temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # the name of a socket must be short
     os.environ["RAY_TMPDIR"] = temporary
     with contextlib.ExitStack() as stack:
-        stack.enter_context(connected("local", num_cpus=3, object_store_memory=128 << 20))
+        stack.enter_context(connect("local", num_cpus=3, object_store_memory=128 << 20))
         yield ray
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray's processes end a little later

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refold
-from cluster_data import codes_in, long_table_of, table_of, written
+from cluster_data import make_long_table, make_table, read_codes, read_parts
 from refold.cli import main
 from refold.cluster import _files, _run
 from refold.errors import (
@@ -36,7 +36,7 @@ local = pytest.importorskip("fsspec.implementations.local")
 INFINITE = np.full((2, 2), np.inf)
 
 
-def call_here(function, arguments, *_, **__):
+def call_in_process(function, arguments, *_, **__):
     """Call a function in this process instead of on a cluster."""
     for call in arguments:
         result = function(*call)
@@ -46,9 +46,9 @@ def call_here(function, arguments, *_, **__):
 
 
 @pytest.fixture(autouse=True)
-def no_cluster(monkeypatch):
-    monkeypatch.setattr(_run, "on_cluster", call_here)
-    monkeypatch.setattr(_run, "connected", lambda *_, **__: contextlib.nullcontext())
+def without_cluster(monkeypatch):
+    monkeypatch.setattr(_run, "run_on_cluster", call_in_process)
+    monkeypatch.setattr(_run, "connect", lambda *_, **__: contextlib.nullcontext())
 
 
 def run(name, model, source, output, *, part_steps=40, **options):
@@ -79,10 +79,10 @@ def encode(model, tmp_path, codes):
     return encode
 
 
-def check(folder, ids, expected):
+def check_codes(folder, ids, expected):
     """Check that the parts hold these codes, to the bit."""
-    found, codes = codes_in(folder)
-    assert found == ids
+    result, codes = read_codes(folder)
+    assert result == ids
     assert np.array_equal(codes, expected)
 
 
@@ -91,28 +91,28 @@ def check(folder, ids, expected):
 
 def test_codes_are_those_of_one_machine(encode, model, folder, sequences, codes):
     summary = encode(folder)
-    check(codes, [f"s{i}" for i in range(120)], model.encode(sequences))
-    refold.sequences.codes_from_arrow(written(codes), model=model)  # no warning
+    check_codes(codes, [f"s{i}" for i in range(120)], model.encode(sequences))
+    refold.sequences.codes_from_arrow(read_parts(codes), model=model)  # no warning
     assert (summary.num_sequences, summary.num_failed) == (120, 0)
     assert summary.num_steps == sum(map(len, sequences))
-    before = {part: part.read_bytes() for part in codes.glob("part-*")}
-    assert summary.num_parts == len(before) > 6
-    lost, cut_short = sorted(before)[1:3]
+    first_bytes = {part: part.read_bytes() for part in codes.glob("part-*")}
+    assert summary.num_parts == len(first_bytes) > 6
+    lost, cut_short = sorted(first_bytes)[1:3]
     lost.unlink()
-    cut_short.write_bytes(before[cut_short][:100])
-    again = encode(folder)
-    assert (again.num_sequences, again.num_there) == (120, summary.num_parts - 2)
-    assert {part: part.read_bytes() for part in codes.glob("part-*")} == before
+    cut_short.write_bytes(first_bytes[cut_short][:100])
+    second_run = encode(folder)
+    assert (second_run.num_sequences, second_run.num_there) == (120, summary.num_parts - 2)
+    assert {part: part.read_bytes() for part in codes.glob("part-*")} == first_bytes
     assert encode(folder).num_steps == 0
 
 
 def test_ids_without_a_column_are_rows_of_all_files(encode, sequences, tmp_path, codes):
-    table = table_of(sequences).drop_columns(["id"])
+    table = make_table(sequences).drop_columns(["id"])
     for name, rows in (("0", table.slice(0, 60)), ("1", table.slice(0, 0)), ("2", table.slice(60))):
         pq.write_table(rows, tmp_path / f"{name}.parquet", row_group_size=20)
     encode(str(tmp_path / "?.parquet"), dtype="float16")
-    assert codes_in(codes)[0] == list(range(120))
-    assert written(codes).schema.field("code").type.value_type == pa.float16()
+    assert read_codes(codes)[0] == list(range(120))
+    assert read_parts(codes).schema.field("code").type.value_type == pa.float16()
 
 
 @given(
@@ -128,20 +128,20 @@ def test_parts_hold_each_sequence_once(
 ):
     folder, is_long = tmp_path_factory.mktemp("units"), cut is not None
     sequences = [np.full((n + is_long, 2), i, float) for i, n in enumerate(lengths)]
-    table = (long_table_of if is_long else table_of)(sequences)
+    table = (make_long_table if is_long else make_table)(sequences)
     # a sequence of a long table may go on in the next row group or file
     pq.write_table(table.slice(0, cut), folder / "0.parquet", row_group_size=rows)
     pq.write_table(table.slice(len(table) if cut is None else cut), folder / "1.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_run, "SLICE_VALUES", 2 * slice_steps)
-        patch.setattr(_run, "MIN_STEPS", 1)
+        patch.setattr(_run, "MIN_SLICE_STEPS", 1)
         run("encode", model, folder, folder / "codes", part_steps=part_steps)
     ids = [i if is_long else f"s{i}" for i in range(len(lengths))]
-    check(folder / "codes", ids, model.encode(sequences))
+    check_codes(folder / "codes", ids, model.encode(sequences))
 
 
 def test_row_groups_are_joined_or_cut(model, tmp_path):
-    table = table_of([np.ones((2, 2))] * 400)
+    table = make_table([np.ones((2, 2))] * 400)
     # a row group is decoded from its start, so it is cut into eight at most
     for rows, num_parts in ((1000, 8), (10, 20)):
         path, output = tmp_path / f"{rows}.parquet", tmp_path / f"codes{rows}"
@@ -155,26 +155,31 @@ def test_reconstructions_are_those_of_one_machine(
     files = [str(model_file), str(folder), "-o", str(tmp_path / "back")]
     assert main(["reconstruct", *files, "--clip", "--on", "auto"]) == 0
     assert "Reconstructed 120 sequences in 3 parts" in capsys.readouterr().err
-    back = refold.sequences.read(tmp_path / "back")
-    assert back.ids.tolist() == [f"s{i}" for i in range(120)]
-    for one, expected in zip(back, model.reconstruct(sequences, clip=True), strict=True):
-        assert np.array_equal(one, expected)
+    reconstructed = refold.sequences.read(tmp_path / "back")
+    assert reconstructed.ids.tolist() == [f"s{i}" for i in range(120)]
+    for sequence, expected in zip(
+        reconstructed, model.reconstruct(sequences, clip=True), strict=True
+    ):
+        assert np.array_equal(sequence, expected)
 
 
 def test_detections_are_those_of_one_machine(model, sequences, tmp_path):
-    sequences = [one + 40 * (i == 3) for i, one in enumerate(sequences)]
+    sequences = [sequence + 40 * (i == 3) for i, sequence in enumerate(sequences)]
     # a p-value of exactly alpha is an anomaly
     alpha = float(np.sort(model.detect(sequences, alpha=0.2).p_values)[20])
     expected = model.detect(sequences, alpha=alpha)
-    pq.write_table(table_of(sequences), tmp_path / "x.parquet", row_group_size=30)
+    pq.write_table(make_table(sequences), tmp_path / "x.parquet", row_group_size=30)
     summary = run("detect", model, tmp_path / "x.parquet", tmp_path / "found", alpha=alpha)
-    found = written(tmp_path / "found")
+    result = read_parts(tmp_path / "found")
     names = ["score", "error", "distance", "p_value", "anomalous", "step", "column"]
-    assert found.select(names).equals(expected.to_table().select(names))
+    assert result.select(names).equals(expected.to_table().select(names))
     assert summary.num_anomalous == expected.anomalous.sum()
     assert f"; {summary.num_anomalous} are anomalous" in str(summary)
-    again = run("detect", model, tmp_path / "x.parquet", tmp_path / "found", alpha=alpha)
-    assert (again.num_anomalous, again.num_there) == (summary.num_anomalous, summary.num_parts)
+    second_run = run("detect", model, tmp_path / "x.parquet", tmp_path / "found", alpha=alpha)
+    assert (second_run.num_anomalous, second_run.num_there) == (
+        summary.num_anomalous,
+        summary.num_parts,
+    )
 
 
 def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
@@ -182,39 +187,43 @@ def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
 import contextlib, sys
 import refold
 from refold.cluster import _run
-_run.on_cluster = lambda function, calls, *_, **__: [function(*call) for call in calls]
-_run.connected = lambda *_, **__: contextlib.nullcontext()
+_run.run_on_cluster = lambda function, calls, *_, **__: [function(*call) for call in calls]
+_run.connect = lambda *_, **__: contextlib.nullcontext()
 given = {str(model_file)!r}, {str(folder)!r}, {str(tmp_path / "codes")!r}
 print(refold.cluster.encode(*given, num_workers=1, verbose=0).num_sequences)
 print({{"jax", "keras", "scipy", "sklearn"}} & {{*sys.modules}})
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["120", "set()"]
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.split() == ["120", "set()"]
 
 
 # Sequences that fail
 
 
 def test_what_cannot_be_encoded_is_listed_and_the_rest_is_written(encode, model, sequences, codes):
-    wrong = [INFINITE if i in (5, 50) else one for i, one in enumerate(sequences)]
-    table = table_of(wrong)
+    faulty = [INFINITE if i in (5, 50) else sequence for i, sequence in enumerate(sequences)]
+    table = make_table(faulty)
     x = table["x1"].to_pylist()
     x[70] = [1.0] * 9  # another length than x0
     table = table.set_column(2, "x1", pa.array(x))
     summary = encode(table)
-    assert [one.row for one in summary.failures] == [5, 50, 70]
+    assert [failure.row for failure in summary.failures] == [5, 50, 70]
     assert summary.num_failed == 3
     assert "infinite value" in summary.failures[0].reason
     lines = (codes / "_failures.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in lines] == [5, 50, 70]
-    left = [i for i in range(120) if i not in (5, 50, 70)]
-    check(codes, [f"s{i}" for i in left], model.encode([sequences[i] for i in left]))
+    valid_rows = [i for i in range(120) if i not in (5, 50, 70)]
+    check_codes(
+        codes, [f"s{i}" for i in valid_rows], model.encode([sequences[i] for i in valid_rows])
+    )
     assert encode(codes.parent / "x.parquet").num_failed == 3
 
 
 def test_a_part_of_failures_has_the_columns_of_the_others(encode, codes):
-    assert encode(table_of([INFINITE, np.ones((2, 2))]), 1, part_steps=1).num_failed == 1
-    assert codes_in(codes)[0] == ["s1"]
+    assert encode(make_table([INFINITE, np.ones((2, 2))]), 1, part_steps=1).num_failed == 1
+    assert read_codes(codes)[0] == ["s1"]
 
 
 def test_wrong_columns_end_the_run(encode):
@@ -224,20 +233,20 @@ def test_wrong_columns_end_the_run(encode):
 
 
 def test_missing_values_are_warned_of_once(model, tmp_path):
-    table = table_of([np.full((3, 2), np.nan)] * 4)
+    table = make_table([np.full((3, 2), np.nan)] * 4)
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
-    with pytest.warns(UserWarning, match="missing") as caught:
+    with pytest.warns(UserWarning, match="missing") as caught_warnings:
         refold.cluster.encode(
             model, tmp_path / "x.parquet", tmp_path / "codes", part_steps=1, verbose=0
         )
-    assert len(caught) == 1
+    assert len(caught_warnings) == 1
 
 
 # Output folders
 
 
 def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, codes):
-    table = table_of(sequences[:9])
+    table = make_table(sequences[:9])
     encode(table)
     for changes, message in (
         ({"dtype": "float16"}, "a run with dtype='float32', not 'float16'"),
@@ -265,23 +274,23 @@ def test_a_folder_with_other_files_is_refused(model, folder, tmp_path):
 
 def test_a_source_that_changes_ends_the_run(encode, sequences, tmp_path, codes, monkeypatch):
     def call_and_change(function, arguments, *_, **__):
-        for i, result in enumerate(call_here(function, arguments)):
+        for i, result in enumerate(call_in_process(function, arguments)):
             yield result
             if i == 1:
                 os.utime(tmp_path / "x.parquet", (1, 1))
 
-    monkeypatch.setattr(_run, "on_cluster", call_and_change)
+    monkeypatch.setattr(_run, "run_on_cluster", call_and_change)
     with pytest.raises(FileAccessError, match=r"x\.parquet has changed since the run began"):
-        encode(table_of(sequences))
+        encode(make_table(sequences))
     assert len([*codes.glob("part-*")]) == 2
 
 
 def test_the_rows_of_an_id_must_be_together(encode, tmp_path):
-    table = long_table_of([np.ones((3, 2))] * 4)
+    table = make_long_table([np.ones((3, 2))] * 4)
     (tmp_path / "data").mkdir()
     pq.write_table(table.slice(3), tmp_path / "data/0.parquet", row_group_size=2)
-    again = pa.concat_tables([table.slice(11), table.slice(5, 1)])
-    pq.write_table(again, tmp_path / "data/1.parquet")
+    last_rows = pa.concat_tables([table.slice(11), table.slice(5, 1)])
+    pq.write_table(last_rows, tmp_path / "data/1.parquet")
     message = r"The rows of id '1' are not together: they begin again in row 1 of .*1\.parquet\."
     with pytest.raises(DataError, match=message):
         encode(tmp_path / "data", part_steps=4)
@@ -294,11 +303,11 @@ def test_a_long_table_has_columns_of_ids_and_times(tmp_path, codes):
     expected = refold.sequences.read(tmp_path / "x.parquet", **options)
     fitted = untrained(expected)
     run("encode", fitted, tmp_path / "x.parquet", codes, **options)
-    assert written(codes)["who"].to_pylist() == [7, 8]
-    assert np.array_equal(codes_in(codes)[1], fitted.transform(expected))
+    assert read_parts(codes)["who"].to_pylist() == [7, 8]
+    assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
     # by default, the columns of the training data
-    again = run("encode", fitted, tmp_path / "x.parquet", codes)
-    assert again.num_there == 1
+    second_run = run("encode", fitted, tmp_path / "x.parquet", codes)
+    assert second_run.num_there == 1
 
 
 def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
@@ -310,9 +319,9 @@ def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
     expected = refold.sequences.read(tmp_path / "x.parquet", **options)
     fitted, bare = untrained(expected), untrained(list(expected))
     run("encode", fitted, tmp_path / "x.parquet", codes)
-    assert np.array_equal(codes_in(codes)[1], fitted.transform(expected))
+    assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
     run("encode", bare, tmp_path / "x.parquet", tmp_path / "bare", **options)
-    assert np.array_equal(codes_in(tmp_path / "bare")[1], bare.transform(expected))
+    assert np.array_equal(read_codes(tmp_path / "bare")[1], bare.transform(expected))
     refused = run("encode", fitted, tmp_path / "x.parquet", tmp_path / "y", duplicates="error")
     assert refused.num_failed == 9
     assert "1 row repeats a time of the same id" in refused.failures[0].reason
@@ -320,28 +329,28 @@ def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
         run("encode", fitted, tmp_path / "x.parquet", tmp_path / "z", duplicates="all")
 
 
-@pytest.mark.parametrize("to_table", [table_of, long_table_of])
+@pytest.mark.parametrize("to_table", [make_table, make_long_table])
 def test_results_of_windows_are_those_of_one_machine(tmp_path, to_table):
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(steps, 2)) for steps in (30, 3, 41, 8)] * 3
     ae = untrained(series, window=10, step=4, calibration_fraction=0.4)
     model, path = ae.model_, tmp_path / "x.parquet"
     pq.write_table(to_table(series), path, row_group_size=4)
-    named = refold.sequences.read(path)
-    windows, found = model.windows(named), model.detect(named, 0.1)
+    sequences = refold.sequences.read(path)
+    windows, result = model.windows(sequences), model.detect(sequences, 0.1)
     summary = run("encode", model, path, tmp_path / "codes")
-    assert written(tmp_path / "codes").equals(
-        refold.sequences.codes_to_arrow(model.encode(named), windows, model=model)
+    assert read_parts(tmp_path / "codes").equals(
+        refold.sequences.codes_to_arrow(model.encode(sequences), windows, model=model)
     )
     assert summary.num_parts > 3
     assert f"Encoded {len(windows.starts)} windows in" in str(summary)
     summary = run("detect", model, path, tmp_path / "found", alpha=0.1)
-    expected = found.to_table().drop_columns(["adjusted_p_value"])
-    assert written(tmp_path / "found").equals(expected)
+    expected = result.to_table().drop_columns(["adjusted_p_value"])
+    assert read_parts(tmp_path / "found").equals(expected)
     run("reconstruct", model, path, tmp_path / "back")
-    back = refold.sequences.read(tmp_path / "back").to_list()
-    assert all(map(np.array_equal, back, model.reconstruct(series)))
-    pq.write_table(long_table_of(series).drop_columns(["id"]), path)
+    reconstructed = refold.sequences.read(tmp_path / "back").to_list()
+    assert all(map(np.array_equal, reconstructed, model.reconstruct(series)))
+    pq.write_table(make_long_table(series).drop_columns(["id"]), path)
     with pytest.raises(SchemaError, match="no column of ids, so all rows are one series"):
         run("encode", model, path, tmp_path / "others")
 
@@ -350,35 +359,35 @@ def test_globs_and_folders(encode, tmp_path):
     (tmp_path / "data/c/e").mkdir(parents=True)
     (tmp_path / "data/_hidden").mkdir()
     for i, name in enumerate(("b.parquet", "c/d.parquet", "c/e/xz.pq", "_hidden/x.parquet")):
-        pq.write_table(table_of([np.ones((1, 2))], i), tmp_path / "data" / name)
+        pq.write_table(make_table([np.ones((1, 2))], i), tmp_path / "data" / name)
     for pattern, ids in (("", [0, 1, 2]), ("**/*.parquet", [3, 0, 1]), ("c/*/[!y]?.pq", [2])):
         output = tmp_path / f"codes{len(ids)}{ids[0]}"
         encode(f"{tmp_path}/data/{pattern}", output=output)
-        assert codes_in(output)[0] == [f"s{i}" for i in ids]
+        assert read_codes(output)[0] == [f"s{i}" for i in ids]
 
 
-class Flaky(local.LocalFileSystem):
+class FlakyFileSystem(local.LocalFileSystem):
     """Fails at the first attempts to open a file."""
 
     protocol = "flaky"
     cachable = False
-    left = 0
+    num_failures_left = 0
 
     def _open(self, path, *args, **kwargs):
-        if Flaky.left:
-            Flaky.left -= 1
+        if FlakyFileSystem.num_failures_left:
+            FlakyFileSystem.num_failures_left -= 1
             raise ConnectionResetError("the connection was reset")
         return super()._open(path, *args, **kwargs)
 
 
 def test_a_store_is_tried_again_and_then_named(model, sequences, tmp_path, monkeypatch):
-    fsspec.register_implementation("flaky", Flaky, clobber=True)
-    monkeypatch.setattr(_files, "WAITS", (0.0, 0.0))
-    pq.write_table(table_of(sequences[:5]), tmp_path / "x.parquet")
-    monkeypatch.setattr(Flaky, "left", 2)
+    fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
+    monkeypatch.setattr(_files, "RETRY_WAIT_SECONDS", (0.0, 0.0))
+    pq.write_table(make_table(sequences[:5]), tmp_path / "x.parquet")
+    monkeypatch.setattr(FlakyFileSystem, "num_failures_left", 2)
     run("encode", model, f"flaky://{tmp_path}/x.parquet", f"flaky://{tmp_path}/codes")
-    assert codes_in(tmp_path / "codes")[0] == [f"s{i}" for i in range(5)]
-    monkeypatch.setattr(Flaky, "left", 10**6)
+    assert read_codes(tmp_path / "codes")[0] == [f"s{i}" for i in range(5)]
+    monkeypatch.setattr(FlakyFileSystem, "num_failures_left", 10**6)
     message = r"flaky://.*x\.parquet, .* after 3 attempts: the connection was reset"
     with pytest.raises(FileAccessError, match=message):
         run("encode", model, f"flaky://{tmp_path}/x.parquet", tmp_path / "others")
@@ -387,13 +396,13 @@ def test_a_store_is_tried_again_and_then_named(model, sequences, tmp_path, monke
 def test_an_object_store(model, sequences, tmp_path):
     """Files of a bucket appear when they are closed, so they are not renamed."""
     bucket = fsspec.filesystem("memory")
-    pq.write_table(table_of(sequences[:30]), tmp_path / "x.parquet", row_group_size=10)
+    pq.write_table(make_table(sequences[:30]), tmp_path / "x.parquet", row_group_size=10)
     bucket.pipe("/bucket/data/x.parquet", (tmp_path / "x.parquet").read_bytes())
     for _ in range(2):
         summary = run("encode", model, "memory://bucket/data", "memory://bucket/codes")
     assert summary.num_there == summary.num_parts
     bucket.get("/bucket/codes", str(tmp_path), recursive=True)
-    check(tmp_path / "codes", [f"s{i}" for i in range(30)], model.encode(sequences[:30]))
+    check_codes(tmp_path / "codes", [f"s{i}" for i in range(30)], model.encode(sequences[:30]))
 
 
 @pytest.mark.parametrize(
@@ -413,19 +422,19 @@ def test_bad_sources(encode, tmp_path, monkeypatch, source, error, message):
     (tmp_path / "folder").mkdir()
     for name in ("x.csv", "broken.parquet", "folder/_hidden.parquet"):
         (tmp_path / name).write_bytes(b"no Parquet file")
-    pq.write_table(table_of([]), "empty.parquet")
+    pq.write_table(make_table([]), "empty.parquet")
     with pytest.raises(error, match=message):
         encode(source)
 
 
 def test_files_must_agree(encode, sequences, tmp_path):
     (tmp_path / "data").mkdir()
-    pq.write_table(table_of(sequences[:3]), tmp_path / "data/0.parquet")
-    numbered = table_of(sequences[3:6]).set_column(0, "id", pa.array([1, 2, 3]))
+    pq.write_table(make_table(sequences[:3]), tmp_path / "data/0.parquet")
+    numbered = make_table(sequences[3:6]).set_column(0, "id", pa.array([1, 2, 3]))
     pq.write_table(numbered, tmp_path / "data/1.parquet")
     with pytest.raises(SchemaError, match=r"and integers as ids, but .*, and text\."):
         encode(tmp_path / "data")
-    pq.write_table(long_table_of(sequences[3:6]), tmp_path / "data/1.parquet")
+    pq.write_table(make_long_table(sequences[3:6]), tmp_path / "data/1.parquet")
     with pytest.raises(SchemaError, match=r"1\.parquet has one row per step, .* per sequence"):
         encode(tmp_path / "data")
 
@@ -451,8 +460,8 @@ def test_other_arguments_are_checked(encode, model, folder, tmp_path):
 def test_a_worker_with_another_version_says_so(encode, folder, monkeypatch):
     def call_elsewhere(function, arguments, *_, **__):
         monkeypatch.setattr(refold, "__version__", "0.0")
-        yield from call_here(function, arguments)
+        yield from call_in_process(function, arguments)
 
-    monkeypatch.setattr(_run, "on_cluster", call_elsewhere)
+    monkeypatch.setattr(_run, "run_on_cluster", call_elsewhere)
     with pytest.raises(ParameterError, match=r"A worker has Refold 0\.0, and this process has"):
         encode(folder)

@@ -50,15 +50,15 @@ def waves(tmp_path_factory):
 
 def run_processes(count, source, output, **options):
     """Train in processes of their own; return what each of them saved."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = []
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
+    processes = []
     for i in range(count):
         arguments = [*map(str, (i, count, port, source, output)), json.dumps(options)]
         command = [sys.executable, str(SCRIPT), *arguments]
-        running.append(subprocess.Popen(command, stderr=subprocess.PIPE))
-    for process in running:
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+    for process in processes:
         _, errors = process.communicate(timeout=1200)
         assert process.returncode == 0, errors.decode()[-3000:]
     return [np.load(f"{output}-{count}-{i}.npz") for i in range(count)]
@@ -78,27 +78,27 @@ def run_processes(count, source, output, **options):
 )
 def test_two_processes_have_the_losses_of_one(waves, tmp_path, changes):
     parameters = HUNDRED_STEPS | changes
-    (one,) = run_processes(1, waves, tmp_path / "out", parameters=parameters)
+    (single,) = run_processes(1, waves, tmp_path / "out", parameters=parameters)
     first, second = run_processes(2, waves, tmp_path / "out", parameters=parameters)
-    assert len(one["loss"]) >= 25
+    assert len(single["loss"]) >= 25
     np.testing.assert_array_equal(first["weights"], second["weights"])
-    np.testing.assert_allclose(first["loss"], one["loss"], atol=1e-5)
-    np.testing.assert_allclose(first["val_loss"], one["val_loss"], atol=1e-5)
-    np.testing.assert_allclose(first["weights"], one["weights"], atol=2e-3)
+    np.testing.assert_allclose(first["loss"], single["loss"], atol=1e-5)
+    np.testing.assert_allclose(first["val_loss"], single["val_loss"], atol=1e-5)
+    np.testing.assert_allclose(first["weights"], single["weights"], atol=2e-3)
 
 
 def find_workers():
     """Return the ids of the processes that Ray Train has started for this test."""
-    found = []
+    worker_ids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parts = (folder / "cmdline").read_bytes().split(b"\0")[0]
-            mine = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes().split(b"\0")[0]
+            environment = (folder / "environ").read_bytes()
         except OSError:
             continue
-        if parts.startswith(b"ray::RayTrainWorker") and TOKEN.encode() in mine:
-            found.append(int(folder.name))
-    return found
+        if command.startswith(b"ray::RayTrainWorker") and TOKEN.encode() in environment:
+            worker_ids.append(int(folder.name))
+    return worker_ids
 
 
 TOKEN = f"refold-test-{os.getpid()}"
@@ -118,8 +118,8 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
     def kill():
         while not path.exists():
             time.sleep(0.05)
-        written = path.stat().st_mtime_ns
-        while path.stat().st_mtime_ns == written:  # until the second checkpoint
+        first_time = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == first_time:  # until the second checkpoint
             time.sleep(0.05)
         killed.append(find_workers()[-1])
         os.kill(killed[0], signal.SIGKILL)

@@ -12,9 +12,9 @@ import refold
 def main(index, count, port, source, output, options):
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", count, index)
-    given = json.loads(options)
-    ae = refold.SequenceAutoencoder(**given.pop("parameters"))
-    fitted = refold.cluster.fit_together(ae, source, num_parts=2, **given)
+    options_dict = json.loads(options)
+    ae = refold.SequenceAutoencoder(**options_dict.pop("parameters"))
+    fitted = refold.cluster.fit_together(ae, source, num_parts=2, **options_dict)
     history, arrays = fitted.history_, fitted.model_.network.arrays()
     np.savez(
         f"{output}-{count}-{index}.npz",

@@ -30,19 +30,19 @@ def words(files):
 
 
 @pytest.fixture(scope="session")
-def shared(files):
-    with started(files, **LIMITS) as both:
-        yield both
+def running_service(files):
+    with started(files, **LIMITS) as url_and_service:
+        yield url_and_service
 
 
 @pytest.fixture(scope="session")
-def url(shared):
-    return shared[0]
+def url(running_service):
+    return running_service[0]
 
 
 @pytest.fixture(scope="session")
-def service(shared):
-    return shared[1]
+def service(running_service):
+    return running_service[1]
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from refold.serve import ServeSettings, create_app
-from refold.serve._server import prepared
+from refold.serve._server import prepare_server
 
-ARROW = "application/vnd.apache.arrow.stream"
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
 # Limits of the shared server, which are small so that a test can exceed them.
 LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_seconds": 5.0}
@@ -24,7 +24,7 @@ def started(files, *, indexes=None, **settings):
     """Run a server in a thread, and yield its address and the service."""
     settings = ServeSettings(port=0, **settings)
     service = create_app(files, settings, indexes=indexes)
-    server, bound, url = prepared(service, settings)
+    server, bound, url = prepare_server(service, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     service.server = server
@@ -36,51 +36,51 @@ def started(files, *, indexes=None, **settings):
 
 
 @contextlib.contextmanager
-def busy(service):
-    """Keep the computing thread busy inside the block."""
-    began, done = threading.Event(), threading.Event()
+def block_batches(service):
+    """Keep the computing thread busy inside a ``with`` block, so that requests wait."""
+    is_running, may_end = threading.Event(), threading.Event()
 
     def wait():
-        began.set()
-        done.wait(10)
+        is_running.set()
+        may_end.wait(10)
 
     wait_until(lambda: service.server.started)
     loop = service.server.servers[0].get_loop()
-    asyncio.run_coroutine_threadsafe(service.batches.compute_alone(1, wait), loop)
-    began.wait(10)
+    asyncio.run_coroutine_threadsafe(service.batcher.compute_unbatched(1, wait), loop)
+    is_running.wait(10)
     try:
         yield
     finally:
-        done.set()
+        may_end.set()
 
 
-def waiting_together(service, ask, contents):
-    """Return the answers to requests that wait for the computing thread at the same time."""
+def send_together(service, send, contents):
+    """Return the answers to requests that are computed in one batch."""
     with ThreadPoolExecutor(len(contents)) as threads:
-        with busy(service):
-            answers = [threads.submit(ask, content) for content in contents]
-            wait_until(lambda: service.batches.waiting == len(contents))
+        with block_batches(service):
+            answers = [threads.submit(send, content) for content in contents]
+            wait_until(lambda: service.batcher.num_waiting == len(contents))
         return [answer.result() for answer in answers]
 
 
 def post(client, path, content):
-    """Post JSON, and return the answer."""
+    """Post JSON, and return the parsed JSON of the answer."""
     response = client.post(f"/v1/{path}", json=content)
     assert response.status_code == 200, response.text
     return response.json()
 
 
 def post_table(client, path, table):
-    """Post a table, and return that of the answer."""
-    headers = {"content-type": ARROW}
-    response = client.post(f"/v1/{path}", content=stream_of(table), headers=headers)
+    """Post an Arrow table, and return the Arrow table of the answer."""
+    headers = {"content-type": ARROW_TYPE}
+    response = client.post(f"/v1/{path}", content=to_stream(table), headers=headers)
     assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == ARROW
+    assert response.headers["content-type"] == ARROW_TYPE
     return pa.ipc.open_stream(response.content).read_all()
 
 
-def refusal(response):
-    """Return the message of an answer with status 422."""
+def error_message(response):
+    """Return the message of an answer with status 422, which must reveal no internals."""
     assert response.status_code == 422, response.text
     message = response.json()["error"]["message"]
     assert "Traceback" not in message
@@ -89,36 +89,36 @@ def refusal(response):
     return message
 
 
-def connected(url):
-    """Open a connection without a client that knows HTTP."""
+def open_socket(url):
+    """Open a socket, to send bytes that no HTTP client would send."""
     host, port = url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)))
 
 
-def head(length):
-    """Return the head of a request to encode pairs."""
+def request_head(length):
+    """Return the head of a request that encodes pairs, for a body of this length."""
     return (
         "POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {length}\r\n\r\n"
     ).encode()
 
 
-def stream_of(table):
+def to_stream(table):
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
 
-def same(given, expected):
-    """Return whether JSON has the same bits as arrays, lists and strings."""
-    assert len(given) == len(expected)
-    for one, other in zip(given, expected, strict=True):
-        if isinstance(other, np.ndarray):
-            one = np.array(one, other.dtype).reshape(other.shape)
-            np.testing.assert_array_equal(one, other, strict=True)
+def has_same_bits(data, expected):
+    """Check that values from JSON have the same bits as arrays, lists and strings; return True."""
+    assert len(data) == len(expected)
+    for item, expected_item in zip(data, expected, strict=True):
+        if isinstance(expected_item, np.ndarray):
+            array = np.array(item, expected_item.dtype).reshape(expected_item.shape)
+            np.testing.assert_array_equal(array, expected_item, strict=True)
         else:
-            assert one == other
+            assert item == expected_item
     return True
 
 

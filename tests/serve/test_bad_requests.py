@@ -7,11 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serve.serving import ARROW, busy, connected, head, refusal, stream_of, wait_until
+from serve.serving import (
+    ARROW_TYPE,
+    block_batches,
+    error_message,
+    open_socket,
+    request_head,
+    to_stream,
+    wait_until,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PATH = "/v1/pairs/encode"
-ONE = b'{"sequences":[[[1,2]]]}'
+SMALL_REQUEST = b'{"sequences":[[[1,2]]]}'
 
 
 @pytest.mark.parametrize(
@@ -30,16 +38,16 @@ ONE = b'{"sequences":[[[1,2]]]}'
     ],
 )
 def test_wrong_fields(client, operation, content, expected):
-    assert expected in refusal(client.post(f"/v1/pairs/{operation}", json=content))
+    assert expected in error_message(client.post(f"/v1/pairs/{operation}", json=content))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_00])
 def test_not_json(client, body):
     headers = {"content-type": "application/json"}
-    assert refusal(client.post(PATH, content=body, headers=headers))
+    assert error_message(client.post(PATH, content=body, headers=headers))
 
 
-def compressed(values):
+def compressed_stream(values):
     table = pa.table({"x0": values})
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -48,11 +56,11 @@ def compressed(values):
     return sink.getvalue().to_pybytes()
 
 
-def shifted():
+def stream_with_shifted_offsets():
     """Return a list whose offsets exceed its values."""
-    body = bytearray(stream_of(pa.table({"x0": [[1.0, 2.0]], "x1": [[1.0, 2.0]]})))
-    place = body.index(struct.pack("<ii", 0, 2))
-    body[place : place + 8] = struct.pack("<ii", 0, 1 << 20)
+    body = bytearray(to_stream(pa.table({"x0": [[1.0, 2.0]], "x1": [[1.0, 2.0]]})))
+    offset = body.index(struct.pack("<ii", 0, 2))
+    body[offset : offset + 8] = struct.pack("<ii", 0, 1 << 20)
     return bytes(body)
 
 
@@ -60,17 +68,19 @@ def shifted():
     ("body", "expected"),
     [
         (b"hello, this is not Arrow at all", "Arrow IPC"),
-        (compressed([[1.0] * 500]), "must not be compressed"),
-        (compressed(pa.array(["a" * 500]).dictionary_encode()), "must not be compressed"),
-        (shifted(), "Arrow IPC"),
-        (stream_of(pa.table({"name": [[1.0]]})).replace(b"name", b"n\xffme"), "Arrow IPC"),
-        (stream_of(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
-        (stream_of(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
+        (compressed_stream([[1.0] * 500]), "must not be compressed"),
+        (compressed_stream(pa.array(["a" * 500]).dictionary_encode()), "must not be compressed"),
+        (stream_with_shifted_offsets(), "Arrow IPC"),
+        (to_stream(pa.table({"name": [[1.0]]})).replace(b"name", b"n\xffme"), "Arrow IPC"),
+        (to_stream(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
+        (to_stream(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
     ],
     ids=["text", "buffers", "words", "shifted", "name", "nulls", "columns"],
 )
 def test_wrong_tables(client, body, expected):
-    assert expected in refusal(client.post(PATH, content=body, headers={"content-type": ARROW}))
+    assert expected in error_message(
+        client.post(PATH, content=body, headers={"content-type": ARROW_TYPE})
+    )
 
 
 def test_wrong_queries_lengths_and_ids_of_tables(client):
@@ -81,18 +91,18 @@ def test_wrong_queries_lengths_and_ids_of_tables(client):
         ("decode?" + "a=1&" * 99, codes, "The query of the URL cannot be read"),
         ("decode?clip=maybe", codes, "Invalid enum value 'maybe' at `$.clip`"),
     ):
-        headers = {"content-type": ARROW}
-        response = client.post(f"/v1/pairs/{path}", content=stream_of(table), headers=headers)
-        assert expected in refusal(response)
+        headers = {"content-type": ARROW_TYPE}
+        response = client.post(f"/v1/pairs/{path}", content=to_stream(table), headers=headers)
+        assert expected in error_message(response)
 
 
 def test_truncated_or_changed_tables_get_a_response(client):
-    body = stream_of(pa.table({"x0": [[1.0, 2.0], [3.0]], "x1": [[1.0, 2.0], [3.0]]}))
+    body = to_stream(pa.table({"x0": [[1.0, 2.0], [3.0]], "x1": [[1.0, 2.0], [3.0]]}))
     rng = np.random.default_rng(0)
     for _ in range(100):
         changed = bytearray(body[: rng.integers(1, len(body))] if rng.random() < 0.3 else body)
         changed[rng.integers(len(changed))] = rng.integers(256)
-        response = client.post(PATH, content=bytes(changed), headers={"content-type": ARROW})
+        response = client.post(PATH, content=bytes(changed), headers={"content-type": ARROW_TYPE})
         assert response.status_code in (200, 422), response.text
 
 
@@ -108,24 +118,24 @@ def test_clients_that_disconnect_leave_nothing_behind(url, service):
     connections = state.connections
     httpx.get(f"{url}/v1/health")
     before = len(connections)
-    with busy(service):
-        whole, half, begun = connected(url), connected(url), connected(url)
-        whole.sendall(head(len(ONE)) + ONE)
-        half.sendall(head(len(ONE)) + ONE[:9])
-        begun.sendall(head(len(ONE))[:30])
-        wait_until(lambda: len(state.tasks) == 2 and service.batches.waiting == 1)
-        for client in (whole, half, begun):
+    with block_batches(service):
+        complete, incomplete, cut_in_head = open_socket(url), open_socket(url), open_socket(url)
+        complete.sendall(request_head(len(SMALL_REQUEST)) + SMALL_REQUEST)
+        incomplete.sendall(request_head(len(SMALL_REQUEST)) + SMALL_REQUEST[:9])
+        cut_in_head.sendall(request_head(len(SMALL_REQUEST))[:30])
+        wait_until(lambda: len(state.tasks) == 2 and service.batcher.num_waiting == 1)
+        for client in (complete, incomplete, cut_in_head):
             client.close()
         wait_until(lambda: len(connections) <= before)
-    wait_until(lambda: not state.tasks and service.batches.waiting == 0)
+    wait_until(lambda: not state.tasks and service.batcher.num_waiting == 0)
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 
 def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
-    def failing(*_):
+    def fail(*_):
         raise RuntimeError("secret of /etc/passwd")
 
-    monkeypatch.setattr(service.models["pairs"], "warnings", failing)
+    monkeypatch.setattr(service.models["pairs"], "describe_differences", fail)
     response = httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]})
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "internal"

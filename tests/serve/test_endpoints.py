@@ -14,19 +14,19 @@ import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
 from refold.serve._operations import OPERATIONS
 from serve.serving import (
-    ARROW,
+    ARROW_TYPE,
+    error_message,
+    has_same_bits,
     post,
     post_table,
-    refusal,
-    same,
+    send_together,
     started,
-    stream_of,
-    waiting_together,
+    to_stream,
 )
 from small_data import ragged, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-NEW = [one.tolist() for one in ragged(9, seed=3)]
+NEW = [sequence.tolist() for sequence in ragged(9, seed=3)]
 IDS = [f"s{i}" for i in range(9)]
 TABLE = Sequences.from_list(NEW, ids=IDS).to_arrow()
 
@@ -48,40 +48,40 @@ def test_json(client, pairs, words, name, operation, fields):
         options = {key: value for key, value in fields.items() if key not in ("n", "seed")}
         expected = model.generate(3, random_state=5, **options)
     else:
-        given = model.encode(data) if operation == "decode" else data
-        expected = getattr(model, operation)(given, **fields)
+        data = model.encode(data) if operation == "decode" else data
+        expected = getattr(model, operation)(data, **fields)
         key = "codes" if operation == "decode" else "sequences"
-        fields = fields | {key: np.asarray(given).tolist() if key == "codes" else given}
+        fields = fields | {key: np.asarray(data).tolist() if key == "codes" else data}
     answer = post(client, f"{name}/{operation}", fields)
-    assert same(answer["codes" if operation == "encode" else "sequences"], expected)
+    assert has_same_bits(answer["codes" if operation == "encode" else "sequences"], expected)
 
 
 def test_detect_and_forecast(client, pairs):
     detection = pairs.detect(NEW, alpha=0.1)
     rows = post(client, "pairs/detect", {"sequences": NEW, "alpha": 0.1})["detections"]
-    assert same([row["score"] for row in rows], detection.scores.tolist())
-    assert same([row["p_value"] for row in rows], detection.p_values.tolist())
+    assert has_same_bits([row["score"] for row in rows], detection.scores.tolist())
+    assert has_same_bits([row["p_value"] for row in rows], detection.p_values.tolist())
     assert [row["step"] for row in rows] == detection.to_table()["step"].to_pylist()
     forecast = pairs.forecast(NEW, 2, alpha=0.1)
     answer = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
-    assert same(answer["sequences"], forecast.values)
-    assert same(answer["lower"], forecast.lower)
+    assert has_same_bits(answer["sequences"], forecast.values)
+    assert has_same_bits(answer["lower"], forecast.lower)
 
 
 def test_tables(client, pairs):
-    named = Sequences.from_list(NEW, ids=IDS)
+    with_ids = Sequences.from_list(NEW, ids=IDS)
     codes, ids = codes_from_arrow(post_table(client, "pairs/encode", TABLE))
     np.testing.assert_array_equal(codes, pairs.encode(NEW), strict=True)
     assert ids.tolist() == IDS
     table = codes_to_arrow(codes).append_column("length", pa.array(range(9)))
     decoded = post_table(client, "pairs/decode?clip=true", table)
     expected = pairs.decode(codes, [*range(9)], clip=True)
-    assert same(Sequences.from_arrow(decoded).to_list()[1:], expected[1:])
-    back = Sequences.from_arrow(post_table(client, "pairs/reconstruct", TABLE))
-    assert same(back.to_list(), pairs.reconstruct(NEW))
-    expected = pairs.detect(named, alpha=0.1).to_table()
+    assert has_same_bits(Sequences.from_arrow(decoded).to_list()[1:], expected[1:])
+    reconstructed = Sequences.from_arrow(post_table(client, "pairs/reconstruct", TABLE))
+    assert has_same_bits(reconstructed.to_list(), pairs.reconstruct(NEW))
+    expected = pairs.detect(with_ids, alpha=0.1).to_table()
     assert post_table(client, "pairs/detect?alpha=0.1", TABLE).equals(expected)
-    expected = pairs.forecast(named, 2, alpha=0.1).to_table()
+    expected = pairs.forecast(with_ids, 2, alpha=0.1).to_table()
     assert post_table(client, "pairs/forecast?steps=2&alpha=0.1", TABLE).equals(expected)
 
 
@@ -93,53 +93,63 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
     model.save(tmp_path / "long.refold")
     series = [rng.normal(size=(steps, 2)) for steps in (13, 0, 4)]
     index = refold.search.Index.create(tmp_path / "long.index", model, series)
-    body, named = (
+    body, with_ids = (
         {"sequences": [x.tolist() for x in series]},
         Sequences.from_list(series, ids=list("abc")),
     )
-    windows, codes, found = model.windows(named), model.encode(series), model.detect(named, 0.1)
-    places = [{"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))]
+    windows, codes, detection = (
+        model.windows(with_ids),
+        model.encode(series),
+        model.detect(with_ids, 0.1),
+    )
+    first_windows = [
+        {"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))
+    ]
     files, indexes = {"long": tmp_path / "long.refold"}, {"long": index.path}
     server = started(files, indexes=indexes, max_sequences=40, max_steps=45)
     with server as (url, _), httpx.Client(base_url=url) as client:
         answer = post(client, "long/encode", body)
-        assert same(answer["codes"], codes)
-        assert answer["windows"][:3] == places
+        assert has_same_bits(answer["codes"], codes)
+        assert answer["windows"][:3] == first_windows
         assert answer["windows"] == model.windows(series).to_table().to_pylist()
-        table = post_table(client, "long/encode", named.to_arrow())
+        table = post_table(client, "long/encode", with_ids.to_arrow())
         assert table.equals(codes_to_arrow(codes, windows, model=model))
         assert len(post_table(client, "long/decode", table)) == len(windows.starts)
 
-        assert same(post(client, "long/reconstruct", body)["sequences"], model.reconstruct(series))
-        back = Sequences.from_arrow(post_table(client, "long/reconstruct", named.to_arrow()))
-        assert back.ids.tolist() == ["a", "b", "c"]
+        assert has_same_bits(
+            post(client, "long/reconstruct", body)["sequences"], model.reconstruct(series)
+        )
+        reconstructed = Sequences.from_arrow(
+            post_table(client, "long/reconstruct", with_ids.to_arrow())
+        )
+        assert reconstructed.ids.tolist() == ["a", "b", "c"]
 
         answer = post(client, "long/detect", body | {"alpha": 0.1, "by_step": True})
-        assert [row["score"] for row in answer["detections"]] == found.scores.tolist()
+        assert [row["score"] for row in answer["detections"]] == detection.scores.tolist()
         assert [row["id"] for row in answer["detections"]] == [0] * 5 + [1, 2]
-        assert same(answer["step_scores"], found.series_scores)
-        table = post_table(client, "long/detect?alpha=0.1", named.to_arrow())
-        assert table.equals(found.to_table())
-        table = post_table(client, "long/detect?alpha=0.1&by_step=true", named.to_arrow())
+        assert has_same_bits(answer["step_scores"], detection.series_scores)
+        table = post_table(client, "long/detect?alpha=0.1", with_ids.to_arrow())
+        assert table.equals(detection.to_table())
+        table = post_table(client, "long/detect?alpha=0.1&by_step=true", with_ids.to_arrow())
         assert table["id"].to_pylist() == ["a"] * 13 + ["c"] * 4
-        assert table["p_value"].to_pylist() == np.concatenate(found.series_p_values).tolist()
+        assert table["p_value"].to_pylist() == np.concatenate(detection.series_p_values).tolist()
 
         answer = post(client, "long/forecast", body)
-        assert same(answer["sequences"], model.forecast(series).values)
+        assert has_same_bits(answer["sequences"], model.forecast(series).values)
         answer = post(client, "long/search", body | {"k": 1})
         assert [hits[0]["id"] for hits in answer["hits"]] == index.rows.ids.to_pylist()
-        assert answer["windows"][:3] == places
+        assert answer["windows"][:3] == first_windows
         too_long = {"sequences": [rng.normal(size=(20, 2)).tolist()]}
-        message = refusal(client.post("/v1/long/encode", json=too_long))
+        message = error_message(client.post("/v1/long/encode", json=too_long))
         assert "allows 45 steps in a request, its windows, and its answer. Got 48." in message
 
 
 def test_missing_and_large_numbers(client, pairs):
     """Numbers without gaps are converted without the checks of other data."""
-    for given in ([[[2**60 + 1, -1e30]], []], [[[3, None]], []]):
-        arrays = [np.array(one, float).reshape(-1, 2) for one in given]
+    for data in ([[[2**60 + 1, -1e30]], []], [[[3, None]], []]):
+        arrays = [np.array(sequence, float).reshape(-1, 2) for sequence in data]
         expected = pairs.encode(arrays)
-        assert same(post(client, "pairs/encode", {"sequences": given})["codes"], expected)
+        assert has_same_bits(post(client, "pairs/encode", {"sequences": data})["codes"], expected)
         table = Sequences.from_list(arrays, schema=pairs.schema).to_arrow().drop_columns(["id"])
         encoded = codes_from_arrow(post_table(client, "pairs/encode", table))[0]
         np.testing.assert_array_equal(encoded, expected)
@@ -153,23 +163,23 @@ def test_tables_of_codes_tell_their_model(client, pairs, words):
     assert client.get("/v1/pairs").json()["model_hash"] == pairs.hash
     decoded = post_table(client, "pairs/decode", table)
     assert b"refold.warnings" not in decoded.schema.metadata
-    headers = {"content-type": ARROW}
-    response = client.post("/v1/words/decode", content=stream_of(table), headers=headers)
+    headers = {"content-type": ARROW_TYPE}
+    response = client.post("/v1/words/decode", content=to_stream(table), headers=headers)
     assert response.status_code == 422
-    both = f"hash {pairs.hash[:12]}, and this model has {words.hash[:12]}"
-    assert both in response.json()["error"]["message"]
+    message_part = f"hash {pairs.hash[:12]}, and this model has {words.hash[:12]}"
+    assert message_part in response.json()["error"]["message"]
     decoded = post_table(client, "pairs/decode", codes_to_arrow(pairs.encode(NEW)))
     (line,) = json.loads(decoded.schema.metadata[b"refold.warnings"])
     assert "does not tell the model of its codes" in line
 
 
 def test_warnings(client):
-    far = [[[1000 * x for x in row] for row in one] for one in NEW]
+    far = [[[1000 * x for x in row] for row in sequence] for sequence in NEW]
     warnings = post(client, "pairs/encode", {"sequences": far})["warnings"]
     assert "columns 'x0', 'x1' are far outside of the training data, up to" in warnings[0]
     answer = post_table(client, "pairs/encode", Sequences.from_list(far).to_arrow())
     assert json.loads(answer.schema.metadata[b"refold.warnings"]) == warnings
-    trained = {"sequences": [one.tolist() for one in ragged(60)][:40], "alpha": 0.1}
+    trained = {"sequences": [sequence.tolist() for sequence in ragged(60)][:40], "alpha": 0.1}
     line = post(client, "pairs/detect", trained)["warnings"][0]
     assert "of 40 sequences are among those that the model was trained on" in line
     assert "warnings" not in post(client, "pairs/encode", {"sequences": NEW})
@@ -178,44 +188,46 @@ def test_warnings(client):
 def test_many_and_large_requests_give_the_same_bits_as_one_machine(url, pairs, monkeypatch):
     """Requests are computed together, and the last one in parts."""
     for module in ("_batches", "_operations"):
-        monkeypatch.setattr(f"refold.serve.{module}.BATCH_STEPS", 50)
-    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(10)]
-    sets.append([one.tolist() for one in ragged(40)])
+        monkeypatch.setattr(f"refold.serve.{module}.MAX_BATCH_STEPS", 50)
+    sets = [[sequence.tolist() for sequence in ragged(1 + i % 4, seed=i)] for i in range(10)]
+    sets.append([sequence.tolist() for sequence in ragged(40)])
 
-    def ask(given):
+    def send(data):
         with httpx.Client(base_url=url, timeout=20) as client:
-            fields = {"sequences": given}
+            fields = {"sequences": data}
             return post(client, "pairs/encode", fields), post(client, "pairs/reconstruct", fields)
 
     with ThreadPoolExecutor(8) as threads:
-        answers = [*threads.map(ask, sets)]
-    for given, (encoded, reconstructed) in zip(sets, answers, strict=True):
-        assert same(encoded["codes"], pairs.encode(given))
-        assert same(reconstructed["sequences"], pairs.reconstruct(given))
+        answers = [*threads.map(send, sets)]
+    for data, (encoded, reconstructed) in zip(sets, answers, strict=True):
+        assert has_same_bits(encoded["codes"], pairs.encode(data))
+        assert has_same_bits(reconstructed["sequences"], pairs.reconstruct(data))
 
 
 def test_options_of_a_request_do_not_reach_others(url, pairs, service):
     """Requests that wait together may have different options."""
     alphas = (0.1, 0.99)
-    alone = {alpha: pairs.detect(NEW, alpha).anomalous.tolist() for alpha in alphas}
-    assert alone[0.1] != alone[0.99]
+    expected = {alpha: pairs.detect(NEW, alpha).anomalous.tolist() for alpha in alphas}
+    assert expected[0.1] != expected[0.99]
 
-    def ask(alpha):
+    def send(alpha):
         content = {"sequences": NEW, "alpha": alpha}
         return httpx.post(f"{url}/v1/pairs/detect", json=content, timeout=20).json()["detections"]
 
-    for alpha, answer in zip(alphas, waiting_together(service, ask, alphas), strict=True):
-        assert [row["anomalous"] for row in answer] == alone[alpha]
+    for alpha, answer in zip(alphas, send_together(service, send, alphas), strict=True):
+        assert [row["anomalous"] for row in answer] == expected[alpha]
 
 
 def test_an_answer_in_another_format(client, pairs):
     expected = pairs.encode(NEW)
-    response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW})
+    response = client.post(
+        "/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW_TYPE}
+    )
     table = pa.ipc.open_stream(response.content).read_all()
     np.testing.assert_array_equal(codes_from_arrow(table)[0], expected)
-    headers = {"content-type": ARROW, "accept": "application/json"}
-    response = client.post("/v1/pairs/encode", content=stream_of(TABLE), headers=headers)
-    assert same(response.json()["codes"], expected)
+    headers = {"content-type": ARROW_TYPE, "accept": "application/json"}
+    response = client.post("/v1/pairs/encode", content=to_stream(TABLE), headers=headers)
+    assert has_same_bits(response.json()["codes"], expected)
 
 
 def test_a_page_for_readers_with_requests_that_work(url, client, files):
@@ -228,10 +240,10 @@ def test_a_page_for_readers_with_requests_that_work(url, client, files):
         for name in operation.request.__struct_fields__:
             assert f"<dt>{name}</dt>" in page.text
     assert "False alarm rate. <small>number, above 0, below 1, default 0.01" in page.text
-    with started({"words": files["words"]}) as (other, _):
-        texts = [html.unescape(text) for text in (page.text, httpx.get(f"{other}/docs").text)]
+    with started({"words": files["words"]}) as (words_url, _):
+        texts = [html.unescape(text) for text in (page.text, httpx.get(f"{words_url}/docs").text)]
     requests = [re.findall(r"curl (\S+).*?-d '(.*?)'</pre>", text, re.DOTALL) for text in texts]
-    assert [len(found) for found in requests] == [len(OPERATIONS)] * 2
+    assert [len(commands) for commands in requests] == [len(OPERATIONS)] * 2
     for path, body in [*requests[0][:-1], *requests[1][:2]]:  # the last is a search
         path = url + path[path.index("/v1/") :]
         content = body.replace(r"'\''", "'")

@@ -13,25 +13,25 @@ from refold.errors import ParameterError
 from refold.sequences import Sequences
 from refold.serve import ServeSettings, create_app
 from serve.serving import (
-    ARROW,
+    ARROW_TYPE,
     LIMITS,
-    busy,
-    connected,
-    head,
+    block_batches,
+    open_socket,
     post,
+    request_head,
+    send_together,
     started,
-    stream_of,
+    to_stream,
     wait_until,
-    waiting_together,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-ONE = {"sequences": [[[1.0, 2.0]]]}
-JSON = {"content-type": "application/json"}
+SMALL_REQUEST = {"sequences": [[[1.0, 2.0]]]}
+JSON_HEADERS = {"content-type": "application/json"}
 PATH = "/v1/pairs/encode"
 
 
-def refused(response, status, limit, maximum=None):
+def is_refused(response, status, limit, maximum=None):
     assert response.status_code == status, response.text
     error = response.json()["error"]
     assert error["code"] == "limit_exceeded"
@@ -47,7 +47,7 @@ def test_body(client):
             yield b" " * 10_000
 
     for content in (b" " * 60_001, chunks()):
-        assert refused(client.post(PATH, content=content, headers=JSON), 413, "body")
+        assert is_refused(client.post(PATH, content=content, headers=JSON_HEADERS), 413, "body")
 
 
 ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
@@ -67,16 +67,19 @@ ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
     ],
 )
 def test_sequences_and_steps(client, limit, path, content):
-    body, headers = json.dumps(content).encode() if isinstance(content, dict) else None, JSON
+    body, headers = (
+        json.dumps(content).encode() if isinstance(content, dict) else None,
+        JSON_HEADERS,
+    )
     if body is None:
-        body, headers = stream_of(content), {"content-type": ARROW}
-    assert refused(client.post(f"/v1/{path}", content=body, headers=headers), 422, limit)
+        body, headers = to_stream(content), {"content-type": ARROW_TYPE}
+    assert is_refused(client.post(f"/v1/{path}", content=body, headers=headers), 422, limit)
 
 
 def test_the_limit_of_steps_includes_decoded_lengths(files):
     """Predicted lengths count, and do not affect other requests in a batch."""
 
-    def ask(codes):
+    def send(codes):
         return httpx.post(f"{url}/v1/pairs/decode", json={"codes": codes}, timeout=20)
 
     with (
@@ -84,22 +87,22 @@ def test_the_limit_of_steps_includes_decoded_lengths(files):
         httpx.Client(base_url=url) as client,
     ):
         codes = post(client, "pairs/encode", {"sequences": [[[5.0, 5.0]] * 8]})["codes"]
-        long, short = waiting_together(service, ask, [codes * 9, codes])
-        assert refused(long, 422, "steps", 30)
+        long, short = send_together(service, send, [codes * 9, codes])
+        assert is_refused(long, 422, "steps", 30)
         assert short.status_code == 200
 
 
 def test_queue(files):
-    def ask():
-        return httpx.post(url + PATH, json=ONE, timeout=20)
+    def send():
+        return httpx.post(url + PATH, json=SMALL_REQUEST, timeout=20)
 
     with started(files, max_queue=2) as (url, service), ThreadPoolExecutor(2) as threads:
-        with busy(service):
-            waiting = [threads.submit(ask) for _ in range(2)]
-            wait_until(lambda: service.batches.waiting == 2)
-            began = time.monotonic()
-            assert refused(ask(), 429, "queue", 2)
-            assert time.monotonic() - began < 1
+        with block_batches(service):
+            waiting = [threads.submit(send) for _ in range(2)]
+            wait_until(lambda: service.batcher.num_waiting == 2)
+            start_time = time.monotonic()
+            assert is_refused(send(), 429, "queue", 2)
+            assert time.monotonic() - start_time < 1
             assert httpx.get(f"{url}/v1/ready").status_code == 200
         assert [answer.result().status_code for answer in waiting] == [200, 200]
         assert (
@@ -113,13 +116,13 @@ def test_total_body(files):
     limits = {"max_sequences": 9, "max_body": 150, "max_total_body": 150}
     with started(files, **limits) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
-        with connected(url) as half:
-            half.sendall(head(100) + b"x" * 99)
+        with open_socket(url) as incomplete:
+            incomplete.sendall(request_head(100) + b"x" * 99)
             wait_until(lambda: service.body_bytes == 99)
-            response = httpx.post(url + PATH, content=large, headers=JSON)
-            assert refused(response, 503, "total_body", 150)
+            response = httpx.post(url + PATH, content=large, headers=JSON_HEADERS)
+            assert is_refused(response, 503, "total_body", 150)
         wait_until(lambda: service.body_bytes == 0)
-        assert httpx.post(url + PATH, json=ONE).status_code == 200
+        assert httpx.post(url + PATH, json=SMALL_REQUEST).status_code == 200
         assert service.body_bytes == 0
 
 
@@ -150,29 +153,29 @@ def test_limits_that_contradict_each_other_or_a_model_are_refused(files):
 def test_time(files):
     with started(files, max_seconds=0.2) as (url, service):
         httpx.get(f"{url}/v1/health")
-        with busy(service):
-            assert refused(httpx.post(url + PATH, json=ONE), 503, "time", 0.2)
-            with connected(url) as slow:
-                slow.sendall(head(100) + b"{")
+        with block_batches(service):
+            assert is_refused(httpx.post(url + PATH, json=SMALL_REQUEST), 503, "time", 0.2)
+            with open_socket(url) as slow:
+                slow.sendall(request_head(100) + b"{")
                 with HTTPResponse(slow) as answer:  # the response may come in several pieces
                     answer.begin()
                     assert answer.status == 503
                     assert json.load(answer)["error"]["limit"] == "time"
-        assert httpx.post(url + PATH, json=ONE).status_code == 200
+        assert httpx.post(url + PATH, json=SMALL_REQUEST).status_code == 200
 
 
 def test_connections(files):
     with started(files, max_connections=2, max_seconds=0.3) as (url, service):
         connections = service.server.server_state.connections
-        with connected(url), connected(url):
+        with open_socket(url), open_socket(url):
             wait_until(lambda: len(connections) == 2)
             assert httpx.get(f"{url}/v1/ready").status_code == 503
             # idle connections are closed
             wait_until(lambda: not connections)
-        with connected(url) as stalled:
-            stalled.sendall(head(100)[:30])
+        with open_socket(url) as stalled:
+            stalled.sendall(request_head(100)[:30])
             wait_until(lambda: len(connections) == 1)
-            assert httpx.post(url + PATH, json=ONE).status_code == 200
+            assert httpx.post(url + PATH, json=SMALL_REQUEST).status_code == 200
             # and so are those whose request has no end
             assert stalled.recv(100) == b""
         assert httpx.get(f"{url}/v1/ready").status_code == 200

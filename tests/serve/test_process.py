@@ -12,7 +12,7 @@ import pytest
 from refold.cli import main
 from small_data import ragged
 
-ONE = {"sequences": [one.tolist() for one in ragged(4)]}
+SMALL_REQUEST = {"sequences": [sequence.tolist() for sequence in ragged(4)]}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the files of processes of Linux")
@@ -31,15 +31,17 @@ def test_a_light_process_that_answers_until_it_is_stopped(files):
         assert int(resident.split()[1]) < 250_000
         first = threading.Event()
 
-        def ask():
+        def send():
             try:
                 while True:
-                    statuses.append(httpx.post(f"{url}/v1/pairs/encode", json=ONE).status_code)
+                    statuses.append(
+                        httpx.post(f"{url}/v1/pairs/encode", json=SMALL_REQUEST).status_code
+                    )
                     first.set()
             except httpx.TransportError:
                 return  # the service accepts no more connections
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=send)
         thread.start()
         assert first.wait(10)
         running.send_signal(signal.SIGTERM)
@@ -58,6 +60,6 @@ def test_errors_have_one_line(files, tmp_path, capsys):
         ([files["pairs"], "--host", "192.0.2.1", "--anonymous"], "cannot use the address"),
     ]:
         assert main(["serve", *map(str, arguments)]) == 2
-        shown = capsys.readouterr().err
-        assert expected in " ".join(shown.split())
-        assert "Traceback" not in shown
+        printed = capsys.readouterr().err
+        assert expected in " ".join(printed.split())
+        assert "Traceback" not in printed

@@ -7,19 +7,19 @@ from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import create_app, named_indexes
-from serve.serving import post, post_table, refusal, started
+from serve.serving import error_message, post, post_table, started
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-NEW = [one.tolist() for one in ragged(3, seed=3)]
+NEW = [sequence.tolist() for sequence in ragged(3, seed=3)]
 
 
 @pytest.fixture(scope="module")
 def index(pairs, tmp_path_factory):
-    place = tmp_path_factory.mktemp("index") / "pairs.index"
+    path = tmp_path_factory.mktemp("index") / "pairs.index"
     ids = [f"s{i}" for i in range(20)]
     metadata = {"site": ["north", "south"] * 10}
-    return Index.create(place, pairs, ragged(20), ids=ids, metadata=metadata)
+    return Index.create(path, pairs, ragged(20), ids=ids, metadata=metadata)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_wrong_searches(client):
         ({"ids": [1, "a"]}, "list of texts, or of integers"),
         ({"ids": ["s1"], "where": "site ="}, "where is not valid at character 7"),
     ):
-        assert message in refusal(client.post("/v1/pairs/search", json=content))
+        assert message in error_message(client.post("/v1/pairs/search", json=content))
 
 
 def test_a_model_without_an_index(client, files, index):

@@ -1,4 +1,8 @@
-"""The command line: its commands in the order of ``refold --help``, and the process around one."""
+"""The commands in the order of ``refold --help``, and how a command runs in a process.
+
+``main`` parses the arguments and calls a command. ``run_command`` turns errors and signals into
+exit codes.
+"""
 
 import contextlib
 import os
@@ -26,8 +30,9 @@ from refold.cli.search import cluster, index, search
 from refold.cli.training import curve, doctor, fit
 from refold.errors import ParameterError, RefoldError
 
-_EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
-# The headings of the help, which are the names of the modules: each command with its example.
+_FIRST_EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
+# Headings of the help, each with the commands under it and an example of each command. The headings
+# are also the names of the modules.
 _COMMANDS = {
     "Training": {
         fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
@@ -66,20 +71,25 @@ _COMMANDS = {
         demo: "refold demo --output demo",
     },
 }
-# Commands that need the packages that a small installation does not have.
+# These commands train a network or use scikit-learn. A small installation cannot run them.
 _NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
-INTERRUPTION = "Stopped by Ctrl-C. Unfinished output was not written."
+INTERRUPTION_MESSAGE = "Stopped by Ctrl-C. Unfinished output was not written."
 
-USER_ERROR = 2
-INTERRUPTED = 130
-TERMINATED = 143
-PIPE_CLOSED = 1
+# Exit code for an error that the user can fix. Parsers of arguments use 2, too.
+EXIT_USER_ERROR = 2
+# Exit code after Ctrl-C: 128 plus the number of SIGINT, as in a shell.
+EXIT_INTERRUPTED = 130
+# Exit code after SIGTERM: 128 plus the number of SIGTERM, as in a shell.
+EXIT_TERMINATED = 143
+# Exit code if the reader of standard output closes it early, as in `refold ... | head`.
+EXIT_PIPE_CLOSED = 1
 
 
-# Cyclopts reads the signature and the docstring of a command, and groups of options as dataclasses.
-# With two commands, `refold fit --help` took 0.42 s with it and 0.74 s with Typer, which has no
-# groups of options and depends on pydantic.
+# Cyclopts makes the options of a command from its signature and its docstring, and a group of
+# options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
+# In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
 def _make_app() -> App:
+    """Return the Cyclopts application with all commands."""
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -87,20 +97,20 @@ def _make_app() -> App:
         "standard output.",
         help_flags=["--help", "-h"],
         help_format="plaintext",
-        help_epilogue=f"Example:  {_EXAMPLE}",
+        help_epilogue=f"Example:  {_FIRST_EXAMPLE}",
         version=f"refold {refold.__version__}",
         version_flags=["--version"],
         default_parameter=Parameter(
-            allow_leading_hyphen=True,  # "-" is a standard stream, and -3 a number
-            allow_repeating=True,  # the last one counts
-            negative=(),
+            allow_leading_hyphen=True,  # "-" is a standard stream, and -3 is a number
+            allow_repeating=True,  # if an option is repeated, the last value counts
+            negative=(),  # no --no-... options
             show_default=lambda default: None if default in (None, False) else str(default),
         ),
     )
     for heading, commands in _COMMANDS.items():
         group = Group.create_ordered(heading)
-        for place, (command, example) in enumerate(commands.items()):
-            # the paragraphs above the arguments, each in one line
+        for position, (command, example) in enumerate(commands.items()):
+            # the help is the docstring without its Args; each paragraph is joined to one line
             text, *_ = cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
             paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
             app.command(
@@ -109,7 +119,7 @@ def _make_app() -> App:
                 help_epilogue=f"Example:  {example}",
                 version_flags=[],
                 group=group,
-                sort_key=place,
+                sort_key=position,
             )
     return app
 
@@ -133,75 +143,78 @@ def main(arguments: list[str] | None = None) -> int:
     2
     """
     if arguments is None:
-        # PyArrow and Keras import pandas if it is installed, which takes a quarter of the time of a
-        # short command. No command uses it.
+        # PyArrow and Keras import pandas if it is installed, but no command uses pandas. The import
+        # takes a quarter of the time of a short command.
         sys.meta_path.insert(0, RefusingFinder("pandas"))
         arguments = sys.argv[1:]
-    return run_command(lambda: _call(arguments))
+    return run_command(lambda: _run_named_command(arguments))
 
 
-def _call(arguments: list[str]) -> None:
-    """Call the command that the arguments name."""
+def _run_named_command(arguments: list[str]) -> None:
+    """Parse the arguments, and call the command that the first argument names."""
     try:
-        command, bound, _ = _make_app().parse_args(
+        command, bound_arguments, _ = _make_app().parse_args(
             arguments, print_error=False, exit_on_error=False
         )
     except CycloptsError as error:
         error.verbose = False
         if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
-            error.argument_collection = error.app.assemble_argument_collection()  # to suggest one
-        chain, problem = " ".join(["refold", *(error.command_chain or ())]), str(error)
+            error.argument_collection = error.app.assemble_argument_collection()  # for a suggestion
+        command_words, problem = ["refold", *(error.command_chain or ())], str(error)
         period = "" if problem.endswith((".", "?")) else "."
-        raise ParameterError(f"{problem}{period} Try: {chain} --help") from error
-    if bound.arguments.get("quiet"):
+        raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
+    if bound_arguments.arguments.get("quiet"):
+        # the warning that a sequence is longer than those in training is only information
         warnings.filterwarnings("ignore", f".* {LONGER}")
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
-    command(*bound.args, **bound.kwargs)
+    command(*bound_arguments.args, **bound_arguments.kwargs)
 
 
-# The process: exit codes, signals, standard output, one line for an error
+# How a command runs in a process: exit codes, signals, standard output, errors on one line
 
 
 def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
-    # other exceptions are bugs and are not caught: a bug report needs the traceback
-    with _messages(), _termination() as sigterm:
+    # other exceptions are bugs, and a bug report needs the traceback, so they are not caught
+    with _one_line_warnings(), _sigterm_as_interrupt() as sigterms:
         try:
-            with contextlib.suppress(AttributeError):  # closed, or not a file
+            with contextlib.suppress(AttributeError):  # standard output may be closed
                 stdout: Any = sys.stdout
-                stdout.reconfigure(errors="backslashreplace")  # what the locale lacks is escaped
+                # escapes the characters that the locale lacks
+                stdout.reconfigure(errors="backslashreplace")
             command()
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, because Python would show an error as a traceback
-        except KeyboardInterrupt as stop:
-            text = as_options(stop.args[0]) if stop.args else INTERRUPTION
-            if sigterm:
+                sys.stdout.flush()  # an error in the flush at exit would be shown as a traceback
+        except KeyboardInterrupt as interruption:
+            text = as_options(interruption.args[0]) if interruption.args else INTERRUPTION_MESSAGE
+            if sigterms:
                 log(text.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
-                return TERMINATED
+                return EXIT_TERMINATED
             log(text, label="Interrupted", color="yellow")
-            return INTERRUPTED
+            return EXIT_INTERRUPTED
         except BrokenPipeError:
             _discard_output()
-            return PIPE_CLOSED
+            return EXIT_PIPE_CLOSED
         except (RefoldError, OSError) as error:
+            # an OSError without a file name is about standard output, such as a full disk
             if not isinstance(error, RefoldError) and error.filename is None:
                 _discard_output()
             log(_describe(error), label="Error", color="red")
-            return USER_ERROR
-    # a command that finishes after SIGTERM has reported what it left out
-    return TERMINATED if sigterm else 0
+            return EXIT_USER_ERROR
+    # a command that stopped early after SIGTERM, but raised nothing, has reported what is missing
+    return EXIT_TERMINATED if sigterms else 0
 
 
 def _discard_output() -> None:
-    """Prevent a second error about standard output when Python exits and flushes it."""
+    """Redirect standard output to nowhere, so that the flush at exit does not fail again."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         stdout: Any = sys.__stdout__
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
 def _describe(error: RefoldError | OSError) -> str:
-    """Return what is wrong, or what happened to which file, and what to do."""
+    """Return the message of an error: what went wrong, with which file, and what to do."""
     if isinstance(error, RefoldError):
         return as_options(error.message)
     if error.filename is None:
@@ -210,47 +223,51 @@ def _describe(error: RefoldError | OSError) -> str:
 
 
 @contextlib.contextmanager
-def _messages() -> Iterator[None]:
-    """Show warnings and log lines as one line each, with arguments as options."""
-    shown: set[str] = set()
+def _one_line_warnings() -> Iterator[None]:
+    """Print each warning as one line, with Python arguments spelled as options, and only once."""
+    printed_keys: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    def print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         label = "Warning" if issubclass(category, UserWarning) else category.__name__
         text = as_options(
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
-        # streams and parts of data differ in how much longer they are: one line is enough
-        kind = "longer" if LONGER in text else text
-        if kind not in shown:
+        # blocks of data have different lengths in this warning, but one line is enough for all
+        message_key = "longer" if LONGER in text else text
+        if message_key not in printed_keys:
             log(text, label=label, color="yellow")
-        shown.add(kind)
+        printed_keys.add(message_key)
 
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        token = spelling.set(as_options)
+        warnings.showwarning = print_warning
+        previous_spelling = spelling.set(as_options)
         try:
             yield
         finally:
-            spelling.reset(token)
+            spelling.reset(previous_spelling)
 
 
 @contextlib.contextmanager
-def _termination() -> Iterator[list[int]]:
-    """Treat SIGTERM as Ctrl-C, and record it in a list."""
+def _sigterm_as_interrupt() -> Iterator[list[int]]:
+    """Treat SIGTERM as Ctrl-C, and yield a list to which each SIGTERM is added."""
     received: list[int] = []
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield received  # nothing to do elsewhere, or if SIGTERM is already handled or ignored
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        # only the main thread can set handlers, and a handler of the caller must stay
+        yield received
         return
 
-    def handle(number: int, frame: Any) -> None:
-        received.append(number)
-        interrupt = signal.getsignal(signal.SIGINT)  # in training, stops at the end of a chunk
-        if not callable(interrupt):  # SIGINT is ignored, as in the background of a script
+    def handle(signal_number: int, frame: Any) -> None:
+        received.append(signal_number)
+        # in training, this handler lets the current chunk of batches finish
+        interrupt_handler = signal.getsignal(signal.SIGINT)
+        if not callable(
+            interrupt_handler
+        ):  # SIGINT is ignored, as for a background job of a script
             raise KeyboardInterrupt
-        interrupt(number, frame)
+        interrupt_handler(signal_number, frame)
 
     signal.signal(signal.SIGTERM, handle)
     try:

@@ -1,4 +1,4 @@
-"""What a command reads: files, models, and sequences with their options; a run on a cluster."""
+"""What a command reads: files, models and sequences. Also how a command runs on a Ray cluster."""
 
 import contextlib
 import shutil
@@ -18,34 +18,35 @@ from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
-    STREAM,
-    Files,
-    check_named,
-    format_of,
+    STANDARD_STREAM,
+    CommandFiles,
+    check_no_streams,
+    format_of_file,
     log,
 )
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
 @contextmanager
-def readable(
+def open_input(
     name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the path and the format of an input, as arguments of `refold.sequences.read`."""
-    if name != STREAM:
+    """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
+    if name != STANDARD_STREAM:
         yield {"path": local_path(name), "format": format_name}
         return
     if format_name is None:
         raise ParameterError(
             f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
         )
+    # readers need a file to seek in, so standard input is copied to one
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as target:
             shutil.copyfileobj(standard_input(), target)
         try:
             yield {"path": path, "format": format_name}
-        except RefoldError as error:
+        except RefoldError as error:  # errors say "standard input", not the temporary path
             text = error.message.marked.replace(repr(str(path)), path.name)
             raise type(error)(text.replace(str(path), path.name)) from error
 
@@ -58,21 +59,22 @@ def standard_input() -> BinaryIO:
 
 
 def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
-    """Load a model; ``latent_steps`` overrides its setting."""
+    """Load a model, with another number of latent steps if ``latent_steps`` is not None."""
     model = refold.load(name)
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
 def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
-    """Read codes (n_sequences, latent_dim) of a model, ids, and what turns lengths into times."""
+    """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times or None."""
+    # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli import _code_files
 
-    with readable(name, format_name, CODE_FORMATS) as file:
+    with open_input(name, format_name, CODE_FORMATS) as file:
         return _code_files.read_codes(**file, id=model.schema.id_name, model=model)
 
 
-def require_in_memory(source: "refold.Sequences", name: str) -> Any:
-    """Raise an error if the data are larger than memory."""
+def check_in_memory(source: "refold.Sequences", name: str) -> Any:
+    """Return the sequences, or raise an error if they are larger than memory."""
     if source.is_mapped:
         raise ParameterError(
             f"{name} is too large for this command, which holds the data in memory "
@@ -81,7 +83,7 @@ def require_in_memory(source: "refold.Sequences", name: str) -> Any:
     return source
 
 
-@Parameter(name="*", group=options.PANELS["Tables"])
+@Parameter(name="*", group=options.HELP_PANELS["Tables"])
 @dataclass(frozen=True)
 class Reading:
     """How to read sequences: the columns of a table, and the format of the file.
@@ -101,7 +103,7 @@ class Reading:
 
     id: options.Name = None
     time: options.Name = None
-    columns: options.Names = None
+    columns: options.NameList = None
     column_types: options.ColumnTypes = None
     unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
     layout: Annotated[str | None, Parameter(metavar="LAYOUT")] = None
@@ -119,58 +121,61 @@ class Reading:
         return {name: value for name, value in values.items() if options.is_set(value)}
 
     @contextmanager
-    def opened(
+    def open_sequences(
         self,
         model: "refold.Model | None",
         name: str,
-        files: Files,
+        files: CommandFiles,
         *,
-        left_out: str | None = None,  # column of labels, which is not a feature
-        as_series: bool = False,  # whether data without ids are one series, as for a window
+        label_column: str | None = None,  # this column is not read as a feature
+        as_series: bool = False,  # whether data without ids are one long series
     ) -> Iterator[Any]:
-        """Open sequences: of a table for a model, only the columns that it was fitted on."""
-        with self._named(name, files) as file:
-            labels = () if left_out is None else (left_out,)
-            yield self._open(model, file, labels, as_series=as_series)
+        """Yield the sequences of a file; with a model, only the columns that the model knows."""
+        with self._open_file(name, files) as file:
+            labels = () if label_column is None else (label_column,)
+            yield self._read_sequences(model, file, labels, as_series=as_series)
 
     @contextmanager
-    def described(
+    def open_with_metadata(
         self,
         model: "refold.Model",
         name: str,
-        files: Files,
+        files: CommandFiles,
         columns: Sequence[str],
         labels: str | None,
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Open sequences and read columns with a value for each, from `labels` or the same file."""
+        """Yield sequences, and columns by name with one value per sequence, such as labels."""
         if columns:
-            check_named("--label", name, labels)
-        with self._named(name, files) as file:
-            source = self._open(model, file, columns if labels is None else ())
+            check_no_streams("--label", name, labels)
+        with self._open_file(name, files) as file:
+            source = self._read_sequences(model, file, columns if labels is None else ())
             if labels is None and source.schema.id_name in columns:
                 raise SchemaError(
                     f"The label column {source.schema.id_name!r} is the id column. Choose another "
                     "one."
                 )
             file = file if labels is None else {"path": labels}
-            yield source, {column: self._labels(file, column, source) for column in columns}
+            yield source, {column: self._read_labels(file, column, source) for column in columns}
 
-    def read(self, model: "refold.Model", name: str, files: Files) -> Any:
-        """Read sequences for a model into memory, as `opened` does."""
-        with self.opened(model, name, files) as source:
-            return require_in_memory(source, name)
+    def read(self, model: "refold.Model", name: str, files: CommandFiles) -> Any:
+        """Return the sequences of a file in memory; larger ones are an error."""
+        with self.open_sequences(model, name, files) as source:
+            return check_in_memory(source, name)
 
-    def calibrated(self, model: "refold.Model", normal: str | None, files: Files) -> "refold.Model":
-        """Return a model that is calibrated on the file of ``--normal``, if there is one."""
+    def calibrate_model(
+        self, model: "refold.Model", normal: str | None, files: CommandFiles
+    ) -> "refold.Model":
+        """Return the model, calibrated on the file of ``--normal`` if this option is set."""
         return model if normal is None else model.calibrate(self.read(model, normal, files))
 
-    def _named(self, name: str, files: Files) -> Any:
-        """Name one of the inputs; ``--format`` is that of standard input, if one of them is."""
+    def _open_file(self, name: str, files: CommandFiles) -> Any:
+        """Open one of the inputs of a command as `open_input` does."""
         formats = refold.sequences.FORMATS
-        is_for_other = STREAM in files.inputs and format_of(name) in formats
-        return readable(name, None if is_for_other else self.input_format, formats)
+        # --format describes standard input if another input is standard input
+        is_for_other = STANDARD_STREAM in files.inputs and format_of_file(name) in formats
+        return open_input(name, None if is_for_other else self.input_format, formats)
 
-    def _open(
+    def _read_sequences(
         self,
         model: "refold.Model | None",
         file: dict[str, Any],
@@ -178,7 +183,7 @@ class Reading:
         *,
         as_series: bool = False,
     ) -> Any:
-        """Read a file with the options; data larger than memory are mapped."""
+        """Read a file with these options. Data larger than memory stay on disk, memory-mapped."""
         sequences = refold.sequences.read_for(
             None if model is None or model.any_columns else model.schema,
             **file,
@@ -190,16 +195,17 @@ class Reading:
             return_freed_memory()
         return sequences
 
-    def _labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
-        """Read labels, matched by ``--id`` or by the id column of the sequences."""
-        chosen = {**file, "label": label, "sequences": source}
+    def _read_labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
+        """Read one label per sequence, matched by the ids of the sequences."""
+        arguments = {**file, "label": label, "sequences": source}
         if self.id is None and source.schema.id_name is not None:
-            with contextlib.suppress(SchemaError):  # its id column may have another name
-                return refold.sequences.read_labels(**chosen, id=source.schema.id_name)
-        return refold.sequences.read_labels(**chosen, id=self.id)
+            # the label file may have another id column, which read_labels then looks for
+            with contextlib.suppress(SchemaError):
+                return refold.sequences.read_labels(**arguments, id=source.schema.id_name)
+        return refold.sequences.read_labels(**arguments, id=self.id)
 
 
-@Parameter(name="*", group=options.PANELS["Tables"])
+@Parameter(name="*", group=options.HELP_PANELS["Tables"])
 @dataclass(frozen=True)
 class TrainingData(Reading):
     """How to read sequences to train on.
@@ -208,13 +214,13 @@ class TrainingData(Reading):
         missing: Numbers that mark a missing value, such as -99999.
     """
 
-    missing: options.Floats = None
+    missing: options.NumberList = None
 
 
-# Where a command computes
+# Ray clusters
 
 
-@Parameter(name="*", group=options.PANELS["Cluster"])
+@Parameter(name="*", group=options.HELP_PANELS["Cluster"])
 @dataclass(frozen=True)
 class Cluster:
     """Where to compute, with a folder as the output.
@@ -223,11 +229,11 @@ class Cluster:
         workers: Workers of the cluster, each with one CPU. [default: all CPUs]
     """
 
-    on: options.OnCluster = None
-    workers: options.PositiveOrNone = None
+    on: options.ClusterAddress = None
+    workers: options.OptionalPositiveInt = None
 
     def __post_init__(self) -> None:
-        options.check_needs("--workers", self.workers, "--on CLUSTER", self.on)
+        options.check_required_option("--workers", self.workers, "--on CLUSTER", self.on)
 
     def run(
         self,
@@ -235,18 +241,18 @@ class Cluster:
         model: "refold.Model",
         data: str,
         output: str,
-        reading: Reading,
-        refused: dict[str, Any],  # options that work on one machine only
+        read_options: Reading,
+        unsupported: dict[str, Any],  # options of the command that work on one machine only
         *,
         quiet: bool,
         **settings: Any,
     ) -> None:
-        """Run an operation on Parquet files; ``settings`` are its arguments."""
-        check_cluster(reading, refused)
-        check_named("--on", data, output)
-        settings |= reading.arguments
+        """Run a function of `refold.cluster` on Parquet files; ``settings`` are its arguments."""
+        check_cluster_options(read_options, unsupported)
+        check_no_streams("--on", data, output)
+        settings |= read_options.arguments
         settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
-        # Ray prints a line for a worker that died
+        # Ray prints a line about a worker that died, and standard output is for results
         with contextlib.redirect_stdout(sys.stderr):
             summary = getattr(refold.cluster, operation)(model, data, output, **settings)
         if not quiet:
@@ -260,7 +266,8 @@ class Cluster:
             )
 
 
-def check_cluster(reading: Reading, refused: dict[str, Any]) -> None:
-    """Refuse options that work on one machine only: some, and those of reading."""
-    others = {"unit": reading.unit, "layout": reading.layout, "sort": reading.sort}
-    options.check_excludes("--on", others | refused | {"format": reading.input_format})
+def check_cluster_options(read_options: Reading, unsupported: dict[str, Any]) -> None:
+    """Refuse options that work on one machine only, together with ``--on``."""
+    conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
+    conflicting |= unsupported | {"format": read_options.input_format}
+    options.check_conflicts("--on", conflicting)

@@ -1,4 +1,8 @@
-"""Arguments and options that several commands share, one by one and in groups."""
+"""Arguments and options that several commands share.
+
+The converters parse the text of an option. The types are annotations of the arguments of commands,
+which Cyclopts reads. The classes are groups of options.
+"""
 
 import os
 from collections.abc import Mapping
@@ -15,56 +19,56 @@ from refold.arguments import OPTIONS, Arguments
 from refold.errors import ParameterError, argument
 
 # Headings of the help of a command, in this order.
-PANELS = {
+HELP_PANELS = {
     name: Group.create_ordered(name)
     for name in ("Model", "Training", "Windows", "Tables", "Cluster", "Limits")
 }
 
 
-# How the text of an option is read. Cyclopts calls a converter with the type and the tokens, and
-# puts the name of the option before the text of a ValueError.
+# Converters: they parse the text of an option. Cyclopts calls a converter with the annotated type
+# and the tokens of the text. It puts the name of the option before the text of a ValueError.
 
 
-def _separated(hint: Any, tokens: Any) -> list[Any]:
-    """Return the comma-separated values of a list of names, integers or numbers."""
-    (kind,), text = get_args(hint), ",".join(token.value for token in tokens)
-    noun = {str: "names", int: "integers", float: "numbers"}[kind]
+def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
+    """Return comma-separated names, integers or numbers as a list."""
+    (value_type,), text = get_args(list_type), ",".join(token.value for token in tokens)
+    noun = {str: "names", int: "integers", float: "numbers"}[value_type]
     try:
-        parts = [kind(part.strip()) for part in text.split(",")]
+        values = [value_type(text_value.strip()) for text_value in text.split(",")]
     except ValueError:
-        parts = [""]
-    if "" in parts:
+        values = [""]  # raises the error below
+    if "" in values:
         raise ValueError(f"expected comma-separated {noun}. Got {text[:40]!r}.")
-    return parts
+    return values
 
 
-def _lengths(hint: Any, tokens: Any) -> list[int]:
-    """Return lengths: one number, a list, or those of a file with one per line."""
+def _parse_lengths(list_type: Any, tokens: Any) -> list[int]:
+    """Return lengths from one number, a comma-separated list, or a text file with one per line."""
     text = tokens[-1].value
-    if os.path.isfile(text):  # noqa: PTH113 - text may be too long for the name of a file
+    if os.path.isfile(text):  # noqa: PTH113 - Path.is_file fails on a list longer than a file name
         text = ",".join(Path(text).read_text("utf-8-sig", "replace").split())
-    return _separated(hint, [tokens[-1].evolve(value=text)])
+    return _parse_list(list_type, [tokens[-1].evolve(value=text)])
 
 
-def _column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]:
-    """Return the type of all columns, types in their order, or types by name."""
-    parts = _separated(list[str], tokens)
-    if any("=" in part for part in parts):
-        pairs = (part.rpartition("=") for part in parts)
+def _parse_column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]:
+    """Return one type for all columns, a list in the order of the columns, or a dict by name."""
+    values = _parse_list(list[str], tokens)
+    if any("=" in text_value for text_value in values):
+        pairs = (text_value.rpartition("=") for text_value in values)
         return {name.strip(): column_type.strip() for name, _, column_type in pairs}
-    return parts[0] if len(parts) == 1 else parts
+    return values[0] if len(values) == 1 else values
 
 
-def _check_no_option(_: object, value: str | None) -> None:
-    """Refuse an unknown option where a file is expected; ``-`` is a standard stream."""
+def _check_not_an_option(_: object, value: str | None) -> None:
+    """Refuse text such as ``--unknown`` where a file is expected; ``-`` is a standard stream."""
     if value is not None and value.startswith("-") and value != "-":
         token = Token(keyword=value.partition("=")[0], source="cli")
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _file(**settings: Any) -> Parameter:
-    """Describe an argument without a name."""
-    return Parameter(validator=_check_no_option, **settings)
+def _file_argument(**settings: Any) -> Parameter:
+    """Describe an argument that is a file, which has no option name."""
+    return Parameter(validator=_check_not_an_option, **settings)
 
 
 def _option(metavar: str, **settings: Any) -> Parameter:
@@ -72,46 +76,46 @@ def _option(metavar: str, **settings: Any) -> Parameter:
     return Parameter(metavar=metavar, **settings)
 
 
-def _number(least: int, most: int | None = None, **settings: Any) -> Parameter:
+def _integer_option(minimum: int, maximum: int | None = None, **settings: Any) -> Parameter:
     """Describe an option with an integer within limits."""
-    return _option("N", validator=Number(gte=least, lte=most), **settings)
+    return _option("N", validator=Number(gte=minimum, lte=maximum), **settings)
 
 
-def _list(metavar: str, converter: Any = _separated, **settings: Any) -> Parameter:
+def _list_option(metavar: str, converter: Any = _parse_list, **settings: Any) -> Parameter:
     """Describe an option with comma-separated values."""
     return _option(metavar, converter=converter, n_tokens=1, **settings)
 
 
-# Arguments without a name.
-File = Annotated[str, _file()]
-OptionalFile = Annotated[str | None, _file()]
-ModelFile = Annotated[str, _file(help="Model file from `refold fit`.")]
-DataFile = Annotated[str, _file(help="File of sequences, or -.")]
+# Types of arguments that have no option name.
+File = Annotated[str, _file_argument()]
+OptionalFile = Annotated[str | None, _file_argument()]
+ModelFile = Annotated[str, _file_argument(help="Model file from `refold fit`.")]
+DataFile = Annotated[str, _file_argument(help="File of sequences, or -.")]
 
-# Options that each command describes.
-Positive = Annotated[int, _number(1)]
-PositiveOrNone = Annotated[int | None, _number(1)]
-Count = Annotated[int | None, _option("N")]
+# Types of options whose help is in the docstring of each command.
+PositiveInt = Annotated[int, _integer_option(1)]
+OptionalPositiveInt = Annotated[int | None, _integer_option(1)]
+OptionalInt = Annotated[int | None, _option("N")]
 Name = Annotated[str | None, _option("NAME")]
-Names = Annotated[list[str] | None, _list("A,B,...")]
-Integers = Annotated[list[int] | None, _list("N,N,...")]
-Floats = Annotated[list[float] | None, _list("X,...")]
-ColumnTypes = Annotated[Any, _list("TYPES", converter=_column_types)]
-SideFile = Annotated[str | None, _option("FILE")]
-Picture = Annotated[str | None, _option("PICTURE")]
-Table = Annotated[str, _option("TABLE", alias="-o")]
+NameList = Annotated[list[str] | None, _list_option("A,B,...")]
+IntegerList = Annotated[list[int] | None, _list_option("N,N,...")]
+NumberList = Annotated[list[float] | None, _list_option("X,...")]
+ColumnTypes = Annotated[Any, _list_option("TYPES", converter=_parse_column_types)]
+FileOption = Annotated[str | None, _option("FILE")]
+PictureFile = Annotated[str | None, _option("PICTURE")]
+TableOutput = Annotated[str, _option("TABLE", alias="-o")]
 
-# Options with the same meaning everywhere.
+# Types of options that have the same meaning, and so the same help, in all commands.
 Quiet = Annotated[
     bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
-_SEED = _number(0, 2**32 - 1, help="Random seed, for reproducible results.")
-Seed = Annotated[int | None, _SEED]
-FixedSeed = Annotated[int, _SEED]
+_SEED_OPTION = _integer_option(0, 2**32 - 1, help="Random seed, for reproducible results.")
+OptionalSeed = Annotated[int | None, _SEED_OPTION]
+Seed = Annotated[int, _SEED_OPTION]
 LatentSteps = Annotated[
     int | None,
-    _number(
+    _integer_option(
         0,
         help="Steps of latent optimization per code; 0 turns it off and is faster. "
         "[default: as in the fit]",
@@ -119,13 +123,15 @@ LatentSteps = Annotated[
 ]
 NumClusters = Annotated[
     int | None,
-    _number(1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"),
+    _integer_option(
+        1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"
+    ),
 ]
 Lengths = Annotated[
     list[int] | None,
-    _list(
+    _list_option(
         "LENGTHS",
-        _lengths,
+        _parse_lengths,
         help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line. "
         "[default: decoded from the code]",
     ),
@@ -144,59 +150,62 @@ InputFormat = Annotated[
     str | None,
     _option("FORMAT", help="Format of the input, instead of its suffix.", name="--format"),
 ]
-_CLUSTER = (
+_CLUSTER_HELP = (
     "Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for that of "
     "RAY_ADDRESS, or local to start one here."
 )
-OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS["Cluster"])]
+ClusterAddress = Annotated[
+    str | None, _option("CLUSTER", help=_CLUSTER_HELP, group=HELP_PANELS["Cluster"])
+]
 
 
-class ArgumentOptions:
-    """Arguments of the estimator. One that is None has its default, or the value of a model."""
+class EstimatorOptions:
+    """Arguments of the estimator; None stands for the default, or for the value of ``--from``."""
 
     @property
-    def is_cut(self) -> bool:
-        """Whether there is a window, for which data without ids are one series."""
+    def has_window(self) -> bool:
+        """Whether the data are cut into windows. Then data without ids are one long series."""
         return getattr(self, "window", None) is not None
 
     def values(self) -> dict[str, Any]:
-        """Return the arguments that are set."""
+        """Return the arguments that the user has set, by name."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         return {name: OPTIONS[name].read(value) for name, value in values.items()}
 
 
-def _argument_options(*names: str) -> type[ArgumentOptions]:
-    """Make a group of options of arguments."""
+def _make_option_class(*names: str) -> type[EstimatorOptions]:
+    """Return a class with a field, which is an option, for each argument of the estimator."""
     fields = []
     for name in names:
+        # the help shows the default; the field is None to tell whether the user has set the option
         option, default = OPTIONS[name], getattr(Arguments, name)
         if option.default is not None:
             default = option.default
-        declared = Parameter(
+        parameter = Parameter(
             metavar=option.metavar,
             help=option.help,
-            group=PANELS[option.panel],
+            group=HELP_PANELS[option.panel],
             show_default=False if default in (None, False) else str(default),
             negative=f"--no-{name}" if option.has_negative else (),
         )
-        fields.append((name, Annotated[option.type | None, declared], field(default=None)))
-    # Cyclopts reads the options of a class of a module, and not of one of the standard library
+        fields.append((name, Annotated[option.type | None, parameter], field(default=None)))
+    # without __module__ the class would belong to the standard library, which Cyclopts skips
     module = {"__module__": __name__}
-    return make_dataclass("_", fields, bases=(ArgumentOptions,), namespace=module, frozen=True)
+    return make_dataclass("_", fields, bases=(EstimatorOptions,), namespace=module, frozen=True)
 
 
 @Parameter(name="*")
-class FitOptions(_argument_options(*OPTIONS)):
+class FitOptions(_make_option_class(*OPTIONS)):
     """All arguments of the estimator that are options."""
 
 
 @Parameter(name="*")
 class CurveOptions(
-    _argument_options(
+    _make_option_class(
         *("units", "max_epochs", "validation_fraction", "time_budget", "window", "step")
     )
 ):
-    """Arguments of the fit of each size."""
+    """Arguments of the estimator for `refold curve`, which fits it once for each latent size."""
 
 
 @Parameter(name="*")
@@ -214,29 +223,30 @@ class ClipOptions:
 
     @property
     def value(self) -> bool | str:
-        """The argument ``clip``."""
+        """The argument ``clip`` of ``Model.decode``."""
         return "positive" if self.clip_positive else self.clip
 
 
-def check_needs(option: str, value: object, needed: str, other: object) -> None:
-    """Refuse an option without another one that it needs; None and False are not set."""
-    if is_set(value) and not is_set(other):
-        raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")
+def check_required_option(
+    option: str, value: object, required: str, required_value: object
+) -> None:
+    """Refuse an option that is set without the option that it requires."""
+    if is_set(value) and not is_set(required_value):
+        raise ParameterError(f"{option} needs {required.split()[0]}. Add {required}.")
 
 
-def check_excludes(option: str, others: Mapping[str, object]) -> None:
-    """Refuse options, by the names of their arguments, that cannot be combined with one."""
-    combined = [name for name, value in others.items() if is_set(value)]
-    if combined:
-        raise ParameterError(
-            f"{argument(min(combined))} cannot be used with {option}. Leave it out."
-        )
+def check_conflicts(option: str, conflicting: Mapping[str, object]) -> None:
+    """Refuse an option together with any of the conflicting arguments that are set."""
+    names = [name for name, value in conflicting.items() if is_set(value)]
+    if names:
+        raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 
 
 def is_set(value: object) -> bool:
+    """Return whether the user has set an option: None and False are the defaults."""
     return value is not None and value is not False
 
 
-def lengths_of(lengths: list[int] | None, count: int) -> list[int] | None:
-    """Return ``--lengths`` for a number of codes; a single length is that of all."""
-    return lengths * count if lengths is not None and len(lengths) == 1 else lengths
+def repeat_single_length(lengths: list[int] | None, num_codes: int) -> list[int] | None:
+    """Return ``--lengths`` with one length per code; a single length is repeated for all codes."""
+    return lengths * num_codes if lengths is not None and len(lengths) == 1 else lengths

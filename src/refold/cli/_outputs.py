@@ -1,4 +1,4 @@
-"""What a command writes: lines, tables and JSON on the standard streams, and files."""
+"""What a command writes: messages, tables and JSON on the standard streams, and files."""
 
 import ast
 import json
@@ -21,56 +21,57 @@ from refold._support.output import counted, write_all
 from refold._support.paths import atomic_writer, local_path
 from refold.errors import Message, ParameterError
 
-STREAM = "-"
+STANDARD_STREAM = "-"
+# Formats are the suffixes of file names without the dot.
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
-GRAPH_FORMATS = ("onnx",)
+ONNX_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
-# Formats of files that have no sequences.
-_OTHER_FORMATS = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *GRAPH_FORMATS}
-# Options with another name than their argument.
-_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
+# These files have a format that `refold.sequences` does not know.
+_FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
+# Options that are not spelled as their Python argument with hyphens.
+_OPTION_NAMES = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 
-# Lines and tables
+# Messages and tables
 
 
 def log(message: str, *, label: str = "", color: str = "") -> None:
-    """Write one line to standard error, with the label in color if it is a terminal."""
+    """Write a message as one line to standard error; a label before the message is in color."""
     line = " ".join(message.split())
-    head = Text(label, style=f"bold {color}") + ": " if label else Text()
-    Console(stderr=True, soft_wrap=True).print(head + line, highlight=False)
+    prefix = Text(label, style=f"bold {color}") + ": " if label else Text()
+    Console(stderr=True, soft_wrap=True).print(prefix + line, highlight=False)
 
 
 def as_options(text: object) -> str:
-    """Return a message with its arguments as options."""
-    return text.spelled_with(_option) if isinstance(text, Message) else str(text)
+    """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
+    return text.spelled_with(_option_of) if isinstance(text, Message) else str(text)
 
 
-def _option(argument: str) -> str:
-    """Return the option of an argument: "scale='features'" is "--scale features"."""
+def _option_of(argument: str) -> str:
+    """Return an argument, with or without a value, as an option: n=3 is -n 3."""
     name, _, value = argument.partition("=")
-    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    return option if value in ("", "True") else f"{option} {_value(value)}"
+    option = _OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
+    return option if value in ("", "True") else f"{option} {_format_value(value)}"
 
 
-def _value(text: str) -> str:
-    """Return a Python literal as users of the command line write it."""
+def _format_value(text: str) -> str:
+    """Return a Python literal as users of the command line write it: [2, 4] is 2,4."""
     try:
         value = ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return text
     if isinstance(value, dict):
-        return ",".join(f"{key}={part}" for key, part in value.items())
+        return ",".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value)
 
 
 def print_line(text: str) -> None:
-    """Write one line to standard output, at once."""
+    """Write one line to standard output, without buffering."""
     print(text, flush=True)  # noqa: T201
 
 
@@ -79,99 +80,107 @@ def print_json(value: object) -> None:
     print_line(json.dumps(value))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table: `left` columns of text, then numbers."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, num_text_columns: int = 1
+) -> None:
+    """Print a table with columns of text at the left, and columns of numbers after them."""
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
-        justify = "left" if i < left else "right"
-        is_whole = i == 0 or i >= left
-        # a hash is a long word, and its end counts
-        table.add_column(heading, justify=justify, no_wrap=is_whole, overflow="fold")
+        justify = "left" if i < num_text_columns else "right"
+        no_wrap = i == 0 or i >= num_text_columns
+        # a long word such as a hash is folded, because cutting would lose its end
+        table.add_column(heading, justify=justify, no_wrap=no_wrap, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(markup=False, emoji=False).print(table)  # a column may be "speed [m/s]"
+    # without markup, because Rich would take the brackets of a column "speed [m/s]" for a style
+    Console(markup=False, emoji=False).print(table)
 
 
 # Formats
 
 
-def format_of(name: str) -> str | None:
+def format_of_file(name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
-    known = refold.sequences.format_named(name)
-    if known is not None:
-        return known.name
+    data_format = refold.sequences.format_named(name)
+    if data_format is not None:
+        return data_format.name
     suffix = Path(name).suffix.lower().lstrip(".")
-    return suffix if suffix in _OTHER_FORMATS else None
+    return suffix if suffix in _FORMATS_WITHOUT_SEQUENCES else None
 
 
 def data_formats() -> tuple[str, ...]:
     """Return the formats that sequences can be written to."""
     formats = refold.sequences.FORMATS.items()
-    return tuple(name for name, known in formats if known.writer is not None)
+    return tuple(name for name, data_format in formats if data_format.writer is not None)
 
 
 # Files
 
 
-def check_named(what: str, *names: str | None) -> None:
-    """Refuse standard streams where files need names."""
-    if STREAM in names:
-        raise ParameterError(f"{what} needs named files. Standard input and output cannot be used.")
+def check_no_streams(command: str, *names: str | None) -> None:
+    """Refuse standard input and output for a command or an option that needs file names."""
+    if STANDARD_STREAM in names:
+        raise ParameterError(
+            f"{command} needs named files. Standard input and output cannot be used."
+        )
 
 
-# All inputs and outputs are checked before the work, so that a long command does not fail at its
-# end.
-class Files:
+# All files are checked before the work, so that a missing folder does not cost an hour of training.
+class CommandFiles:
     """The inputs and outputs of a command, which are checked before the work.
 
-    At most one input is standard input, and no output overwrites an input or another output. A
-    missing folder does not cost an hour of training.
+    At most one input is standard input, and no output overwrites an input or another output.
     """
 
     def __init__(self, *inputs: str | None) -> None:
         self.inputs = [name for name in inputs if name is not None]
-        if self.inputs.count(STREAM) > 1:
+        if self.inputs.count(STANDARD_STREAM) > 1:
             raise ParameterError("Only one input can be standard input. Name a file for the other.")
-        self._taken = {os.path.realpath(name) for name in self.inputs if name != STREAM}
+        self._used_paths = {
+            os.path.realpath(name) for name in self.inputs if name != STANDARD_STREAM
+        }
 
     def output(self, name: str, formats: tuple[str, ...], *, option: str | None = None) -> "Output":
-        """Check an output: its format, its folder, and that it is no input or other output."""
-        if name == STREAM:
-            # standard output is JSON lines
+        """Return an output after checks of its format, its folder and collisions with others."""
+        if name == STANDARD_STREAM:
+            # only JSON lines can be written to standard output, and only by -o
             if option is not None or "jsonl" not in formats:
                 raise ParameterError(f"{option or '-o'} cannot be standard output. Name a file.")
             if sys.stdout is None:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(name, "jsonl", None)
 
-        path, chosen = local_path(name), format_of(name)
-        known = refold.sequences.FORMATS.get(chosen or "")
-        is_compressed = known is not None and path.suffix.lower() not in known.suffixes
-        if chosen not in formats or is_compressed:
+        path, format_name = local_path(name), format_of_file(name)
+        data_format = refold.sequences.FORMATS.get(format_name or "")
+        # the name of a compressed file ends in another suffix, such as .csv.gz
+        is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes
+        if format_name not in formats or is_compressed:
             expected = ", ".join(f".{ending}" for ending in formats)
             raise ParameterError(f"The output {name!r} must end in {expected}.")
         _check_folder(path)
-        if os.path.realpath(path) in self._taken:
+        if os.path.realpath(path) in self._used_paths:
             raise ParameterError(
                 f"The output {name!r} would overwrite an input or another output. Name another "
                 "file."
             )
-        self._taken.add(os.path.realpath(path))
-        return Output(name, chosen, path)
+        self._used_paths.add(os.path.realpath(path))
+        return Output(name, format_name, path)
 
-    def optional(self, option: str, name: str | None, formats: tuple[str, ...]) -> "Output | None":
-        """Check the output of an option; None if it is not set."""
+    def optional_output(
+        self, option: str, name: str | None, formats: tuple[str, ...]
+    ) -> "Output | None":
+        """Return the checked output of an option; None if the option is not set."""
         return None if name is None else self.output(name, formats, option=option)
 
-    def picture(self, name: str | None, option: str = "--picture") -> "Output | None":
-        """Check the image file of a figure; None if it is not requested."""
+    def picture_output(self, name: str | None, option: str = "--picture") -> "Output | None":
+        """Return the checked image file of an option; None if the option is not set."""
         if name is not None:
             optional("matplotlib", extra="plots", purpose="A picture")
-        return self.optional(option, name, PICTURE_FORMATS)
+        return self.optional_output(option, name, PICTURE_FORMATS)
 
 
 def _check_folder(path: Path) -> None:
-    """Check that a file can be written where the path says."""
+    """Check that a file can be written to the folder of a path, by writing a temporary file."""
     problem = "it is a folder" if path.is_dir() else None
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -186,15 +195,15 @@ def _check_folder(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Output:
-    """A checked output: standard output, or a file, which is written whole or not at all."""
+    """A checked output: standard output, or a file that appears only when it is complete."""
 
     name: str
     format: str
     path: Path | None  # None: standard output
 
     @contextmanager
-    def writing(self) -> Iterator[Any]:
-        """Yield a binary stream: of a file that appears when it is complete, or standard output."""
+    def open_stream(self) -> Iterator[Any]:
+        """Yield the binary stream of the file or of standard output."""
         if self.path is None:
             yield sys.stdout.buffer
             return
@@ -203,12 +212,12 @@ class Output:
 
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
-        with self.writing() as stream:
+        with self.open_stream() as stream:
             write_tables(stream, self.format, [table])
 
     def write_picture(self, figure: Any) -> None:
         """Write a matplotlib figure."""
-        with self.writing() as stream:
+        with self.open_stream() as stream:
             figure.savefig(stream, format=self.format, dpi=160)
 
     def write_sequences(
@@ -217,30 +226,32 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        times_of: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
+        get_times: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
         quiet: bool,
     ) -> "refold.Sequences":
-        """Write decoded arrays, log it, and return them as sequences."""
+        """Write decoded arrays, log the number of sequences, and return them as `Sequences`."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
-        if times_of is not None:
-            sequences.times = times_of(sequences.lengths)
-        # ids and times have the names of the data, unless a feature has that name
-        identity = id_name(schema)
-        time = schema.time_column({identity}, has_times=sequences.times is not None)
-        place = self.path or sys.stdout.buffer
-        names: dict[str, Any] = {"id": identity, "time": time}
+        if get_times is not None:
+            sequences.times = get_times(sequences.lengths)
+        # the columns of ids and times are named as in the data, unless a feature has that name
+        id_column = id_column_name(schema)
+        time = schema.time_column({id_column}, has_times=sequences.times is not None)
+        target = self.path or sys.stdout.buffer
+        names: dict[str, Any] = {"id": id_column, "time": time}
         if sequences.times is not None and self.format == "parquet":
-            names["layout"] = "long"  # lists have no place for times
-        refold.sequences.write(sequences, place, format=self.format, **names)
+            # the default layout, with a list for each sequence, cannot hold the times of steps
+            names["layout"] = "long"
+        refold.sequences.write(sequences, target, format=self.format, **names)
         if not quiet and self.path is not None:
             log(f"Wrote {counted(len(sequences), 'sequence')} to {self.name}")
         return sequences
 
 
 def write_tables(
-    stream: Any, format_name: str | None, tables: Iterable[Any], **parquet: Any
+    stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
 ) -> None:
-    """Write tables with the same columns as one to a binary stream."""
+    """Write tables with the same columns as one table to a binary stream."""
+    # not at the top, because `refold --help` does not need PyArrow
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv
@@ -249,12 +260,12 @@ def write_tables(
     for table in tables:
         if format_name == "jsonl":
             for i, column in enumerate(table.columns):
-                if pa.types.is_temporal(column.type):  # JSON has no times
+                if pa.types.is_temporal(column.type):  # JSON has no type for times
                     table = table.set_column(i, table.column_names[i], column.cast(pa.string()))
             write_all(stream, "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode())
             continue
         if writer is None and format_name == "parquet":
-            writer = pq.ParquetWriter(stream, table.schema, **parquet)
+            writer = pq.ParquetWriter(stream, table.schema, **parquet_options)
         elif writer is None:
             writer = csv.CSVWriter(stream, table.schema)
         writer.write_table(table)
@@ -262,7 +273,7 @@ def write_tables(
         writer.close()
 
 
-def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:
-    """Return a name for the column of ids: that of the data, unless the table has it already."""
+def id_column_name(schema: "refold.sequences.Schema", column_names: Sequence[str] = ()) -> str:
+    """Return the column name of ids as in the data, or "id" if another column has that name."""
     name = schema.id_name
-    return "id" if name is None or name in {*own, *schema.names} else name
+    return "id" if name is None or name in {*column_names, *schema.names} else name

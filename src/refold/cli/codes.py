@@ -1,4 +1,4 @@
-"""``refold encode``, ``decode``, ``reconstruct`` and ``probe``: codes, and what they hold."""
+"""``refold encode``, ``decode``, ``reconstruct`` and ``probe``: sequences to codes and back."""
 
 from dataclasses import asdict
 from functools import partial
@@ -11,12 +11,12 @@ from rich.progress import track
 
 import refold
 from refold.cli import _options as options
-from refold.cli._inputs import Cluster, Reading, load_model, read_codes, require_in_memory
+from refold.cli._inputs import Cluster, Reading, check_in_memory, load_model, read_codes
 from refold.cli._outputs import (
     CODE_FORMATS,
-    Files,
+    CommandFiles,
     data_formats,
-    id_name,
+    id_column_name,
     log,
     print_json,
     print_table,
@@ -32,7 +32,7 @@ def encode(
     features: bool = False,
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     cluster: Cluster = Cluster(),
     quiet: options.Quiet = False,
 ) -> None:
@@ -46,34 +46,38 @@ def encode(
         features: Write features of the decoded sequences, for classifiers and search.
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
-    from refold.cli._code_files import PLACES, check_dtype, places_of, write_codes
+    # not at the top, because it imports PyArrow, which `refold --help` does not need
+    from refold.cli._code_files import POSITION_COLUMNS, check_dtype, position_table, write_codes
 
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
-        refused = {"features": features}
-        cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
+        unsupported = {"features": features}
+        cluster.run(
+            "encode", loaded, data, output, read_options, unsupported, quiet=quiet, dtype=dtype
+        )
         return
-    files = Files(data)
+    files = CommandFiles(data)
     target = files.output(output, CODE_FORMATS)
     check_dtype(dtype, target.format)
     loaded = load_model(model, latent_steps=latent_steps)
-    with reading.opened(loaded, data, files) as source:
+    with read_options.open_sequences(loaded, data, files) as source:
         loaded = loaded.adapt(source)
-        width, identity = loaded.code_size, id_name(source.schema, PLACES)
+        code_size, id_column = loaded.code_size, id_column_name(source.schema, POSITION_COLUMNS)
         windows = loaded.windows(source)
         source = windows.sequences
         blocks = loaded.encode_blocks(source, verbose=int(not (quiet or source.is_mapped)))
-        if source.is_mapped:  # one progress bar for all blocks
+        if source.is_mapped:  # one progress bar for all blocks, not one per block
             console, count = Console(stderr=True), len(source.block_offsets) - 1
             blocks = track(blocks, "encode", count, console=console, disable=quiet)
         if features:
-            width = loaded.features([[0.0] * width]).shape[1]
+            # the features of any code tell the width of the output before the first block
+            code_size = loaded.features([[0.0] * code_size]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        places = places_of(windows, identity, is_cut=loaded.window is not None)
-        write_codes(target, blocks, identity, dtype, loaded, places)
+        positions = position_table(windows, id_column, has_windows=loaded.window is not None)
+        write_codes(target, blocks, id_column, dtype, loaded, positions)
         if not quiet and target.path is not None:
-            what = "rows of features" if features else "codes"
-            log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
+            noun = "rows of features" if features else "codes"
+            log(f"Wrote {len(source)} {noun} with {code_size} dimensions to {target.name}")
 
 
 def decode(
@@ -94,14 +98,14 @@ def decode(
     Args:
         codes: File of codes, or -.
     """
-    files = Files(codes)
+    files = CommandFiles(codes)
     target = files.output(output, data_formats())
     loaded = load_model(model)
-    values, ids, times_of = read_codes(codes, input_format, loaded)
+    values, ids, get_times = read_codes(codes, input_format, loaded)
     loaded = loaded.with_columns_of(values)
-    lengths = options.lengths_of(lengths, len(values))
+    lengths = options.repeat_single_length(lengths, len(values))
     decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, loaded.schema, ids, times_of=times_of, quiet=quiet)
+    target.write_sequences(decoded, loaded.schema, ids, get_times=get_times, quiet=quiet)
 
 
 def reconstruct(
@@ -111,7 +115,7 @@ def reconstruct(
     *,
     output: options.DataOutput = "-",
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     cluster: Cluster = Cluster(),
     clip: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
@@ -119,17 +123,19 @@ def reconstruct(
     """Encode sequences and decode them again."""
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
-        cluster.run("reconstruct", loaded, data, output, reading, {}, quiet=quiet, clip=clip.value)
+        cluster.run(
+            "reconstruct", loaded, data, output, read_options, {}, quiet=quiet, clip=clip.value
+        )
         return
-    files = Files(data)
+    files = CommandFiles(data)
     target = files.output(output, data_formats())
     loaded = load_model(model, latent_steps=latent_steps)
-    sequences = reading.read(loaded, data, files)
+    sequences = read_options.read(loaded, data, files)
     loaded = loaded.adapt(sequences)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    times_of = partial(sequences.times_between, 0 * sequences.lengths)
-    target.write_sequences(decoded, schema, sequences.ids, times_of=times_of, quiet=quiet)
+    get_times = partial(sequences.times_between, 0 * sequences.lengths)
+    target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
 def probe(
@@ -140,9 +146,9 @@ def probe(
     label: Annotated[str, Parameter(metavar="NAME")],
     labels: options.LabelFile = None,
     folds: Annotated[int, Parameter(validator=Number(gte=2), metavar="N")] = 5,
-    seed: options.FixedSeed = 0,
+    seed: options.Seed = 0,
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -156,37 +162,39 @@ def probe(
         label: Column of labels, one value per sequence.
         folds: Folds of the cross-validation.
     """
-    files = Files(data)
+    files = CommandFiles(data)
     loaded = load_model(model, latent_steps=latent_steps)
-    with reading.described(loaded, data, files, [label], labels) as (source, columns):
-        sequences = require_in_memory(source, data)
+    with read_options.open_with_metadata(loaded, data, files, [label], labels) as (source, columns):
+        sequences = check_in_memory(source, data)
     loaded = loaded.adapt(sequences)
-    verbose, width = int(not quiet), loaded.code_size
-    if loaded.window is not None:  # a label is that of a series
+    verbose, code_size = int(not quiet), loaded.code_size
+    if loaded.window is not None:  # labels belong to a series, so its windows are pooled
         vectors = {"Refold, pooled": loaded.pooled(sequences, verbose=verbose)}
     else:
         vectors = {"Refold": loaded.encode(sequences, verbose=verbose)}
-        if loaded.reference is not None:  # needed by the features
+        if loaded.reference is not None:  # features need statistics that a model file may lack
             vectors["Refold, features"] = loaded.features(vectors["Refold"])
     aligned = sequences.align(loaded.schema)
-    widths = sum(column.width for column in aligned.schema.columns)
-    flat = max(1, int(aligned.lengths.max(initial=0))) * widths
-    pca = refold.evaluation.PCABaseline(min(width, len(aligned), flat)).fit(aligned)
-    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < width else ""
-    vectors[f"PCA{fewer}"] = pca.transform(aligned)
+    num_columns = sum(column.width for column in aligned.schema.columns)
+    num_values = max(1, int(aligned.lengths.max(initial=0))) * num_columns
+    # the baseline is PCA of the padded steps, which has at most as many dimensions as sequences
+    # or as values per sequence
+    pca = refold.evaluation.PCABaseline(min(code_size, len(aligned), num_values)).fit(aligned)
+    pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
+    vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        name: refold.evaluation.probe(part, columns[label], folds=folds, seed=seed)
-        for name, part in vectors.items()
+        name: refold.evaluation.probe(vectors_of_method, columns[label], folds=folds, seed=seed)
+        for name, vectors_of_method in vectors.items()
     }
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})
     else:
-        heading = f"codes of {width} numbers", "linear probe accuracy"
+        headings = f"codes of {code_size} numbers", "linear probe accuracy"
         rows = [
             (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
             for name, result in results.items()
         ]
-        print_table(heading, rows)
+        print_table(headings, rows)
     if not quiet:
         result = next(iter(results.values()))
         log(

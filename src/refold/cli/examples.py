@@ -1,4 +1,4 @@
-"""``refold data`` and ``demo``: data sets to try, and models of two of them on a page."""
+"""``refold data`` and ``demo``: data sets to try, and a page about models of two data sets."""
 
 import sys
 import time
@@ -12,9 +12,9 @@ import refold
 from refold.cli import _options as options
 from refold.cli._outputs import (
     PAGE_FORMATS,
-    STREAM,
+    STANDARD_STREAM,
     TABLE_FORMATS,
-    Files,
+    CommandFiles,
     data_formats,
     log,
     print_table,
@@ -22,6 +22,7 @@ from refold.cli._outputs import (
 from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
+# Names of the data sets, each with its line in the list of `refold data`.
 _DATA_SETS = {
     "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
     "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
@@ -38,8 +39,8 @@ def data(
     /,
     *,
     output: options.DataOutput = "-",
-    num_sequences: Annotated[options.Count, Parameter(name="-n")] = None,
-    seed: options.FixedSeed = 0,
+    num_sequences: Annotated[options.OptionalInt, Parameter(name="-n")] = None,
+    seed: options.Seed = 0,
     labels: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -51,14 +52,16 @@ def data(
         labels: File for the labels, one per sequence: the speakers of japanese-vowels.
     """
     if name is None:
-        if output != STREAM or (num_sequences, labels) != (None, None):
+        if output != STANDARD_STREAM or (num_sequences, labels) != (None, None):
             raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
         names = refold.datasets.names()
-        print_table(("name", "description"), [(n, _DATA_SETS.get(n, "")) for n in names], left=2)
+        print_table(
+            ("name", "description"), [(n, _DATA_SETS.get(n, "")) for n in names], num_text_columns=2
+        )
         return
-    files = Files()
+    files = CommandFiles()
     target = files.output(output, data_formats())
-    label_target = files.optional("--labels", labels, TABLE_FORMATS)
+    label_target = files.optional_output("--labels", labels, TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
         import pyarrow as pa
@@ -76,7 +79,7 @@ _INTRODUCTION = (
     "from the vectors alone. Everything below was measured on sequences that the models were not "
     "trained on, with default settings."
 )
-# Names of the two data sets, their titles, numbers of latent dimensions and summaries.
+# Each data set of the demo: its name, title, number of latent dimensions and summary.
 _MOVING_ONES = (
     "moving-ones",
     "Moving ones",
@@ -99,8 +102,8 @@ _JAPANESE_VOWELS = (
 def demo(
     *,
     output: Annotated[Path, Parameter(alias="-o", metavar="FOLDER")] = Path("demo"),
-    seed: options.FixedSeed = 0,
-    max_epochs: options.Count = None,
+    seed: options.Seed = 0,
+    max_epochs: options.OptionalInt = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Fit two data sets, and write a page about the models, codes and reconstructions.
@@ -113,14 +116,15 @@ def demo(
 
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
-    page = Files().output(str(output / "index.html"), PAGE_FORMATS)  # checks the folder
-    ones, vowels = refold.datasets.moving_ones(5000, seed=seed), refold.datasets.japanese_vowels()
-    num_train = len(ones) * 4 // 5
+    page = CommandFiles().output(str(output / "index.html"), PAGE_FORMATS)  # before the fits
+    moving_ones = refold.datasets.moving_ones(5000, seed=seed)
+    vowels = refold.datasets.japanese_vowels()
+    num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
     speakers = {"labels": vowels.test_labels, "label_name": "speaker"}
     sections, downloads = [], []
     settings: dict[str, Any] = {"verbose": 0 if quiet else 1}
-    for (name, title, latent_dim, summary), train, held_out, colors in (
-        (_MOVING_ONES, ones[:num_train], ones[num_train:], {}),
+    for (name, title, latent_dim, summary), train, held_out, labels in (
+        (_MOVING_ONES, moving_ones[:num_train], moving_ones[num_train:], {}),
         (_JAPANESE_VOWELS, vowels.train, vowels.test, speakers),
     ):
         if not quiet:
@@ -128,49 +132,49 @@ def demo(
         model = refold.SequenceAutoencoder(
             latent_dim, random_state=seed, max_epochs=max_epochs, **settings
         )
-        started = time.perf_counter()
+        start_time = time.perf_counter()
         model.fit(train)
-        seconds = time.perf_counter() - started
-        files = _write_files(model, held_out, str(output / name))
-        downloads += [(file, f"{title}: {content}") for file, content in files.items()]
+        seconds = time.perf_counter() - start_time
+        files = _write_demo_files(model, held_out, str(output / name))
+        downloads += [(file, f"{title}: {description}") for file, description in files.items()]
         texts = {"title": title, "summary": summary}
-        about = {"train": train, "seed": seed, "seconds": seconds, **texts, **colors}
-        sections.append(section(model, held_out, **about, **settings))
+        training = {"train": train, "seed": seed, "seconds": seconds}
+        sections.append(section(model, held_out, **training, **texts, **labels, **settings))
     title = "Sequences, encoded and decoded"
     texts = {"title": title, "introduction": _INTRODUCTION}
     write_page(str(page.path), sections, downloads=downloads, **texts)
     rows = [
         (
-            row.name,
-            f"{row.num_sequences:,}",
-            str(row.code_size),
-            row.scores[0].text(row.scores[0].value),
-            row.scores[0].text(row.scores[0].pca),
-            f"{row.seconds:.1f}",
+            result.name,
+            f"{result.num_sequences:,}",
+            str(result.code_size),
+            result.scores[0].text(result.scores[0].value),
+            result.scores[0].text(result.scores[0].pca),
+            f"{result.seconds:.1f}",
         )
-        for row in (part.result for part in sections)
-        if row is not None
+        for result in (page_section.result for page_section in sections)
+        if result is not None
     ]
     headings = ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds")
     print_table(headings, rows)
     if not quiet:
-        others = "The models, codes and sequences are in the same folder."
-        log(f"Open {page.name} in a browser. {others}")
+        note = "The models, codes and sequences are in the same folder."
+        log(f"Open {page.name} in a browser. {note}")
 
 
-def _write_files(model: Any, held_out: "refold.Sequences", place: str) -> dict[str, str]:
-    """Write a model, held-out sequences, their codes and reconstructions; describe the files."""
+def _write_demo_files(model: Any, held_out: "refold.Sequences", path_prefix: str) -> dict[str, str]:
+    """Write a model, held-out sequences, codes and reconstructions; return descriptions by name."""
     files = {
-        f"{place}.refold": "the model",
-        f"{place}.parquet": "the held-out sequences",
-        f"{place}-codes.parquet": "their codes, with ids",
-        f"{place}-reconstructed.parquet": "the sequences decoded from the codes",
+        f"{path_prefix}.refold": "the model",
+        f"{path_prefix}.parquet": "the held-out sequences",
+        f"{path_prefix}-codes.parquet": "their codes, with ids",
+        f"{path_prefix}-reconstructed.parquet": "the sequences decoded from the codes",
     }
     model_file, data_file, code_file, reconstructions = files
     model.save(model_file)
     refold.sequences.write(held_out, data_file)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the section of the page repeats them
+        warnings.simplefilter("ignore", UserWarning)  # the page shows these warnings
         encode(model_file, data_file, output=code_file, quiet=True)
         reconstruct(model_file, data_file, output=reconstructions, quiet=True)
-    return {Path(file).name: content for file, content in files.items()}
+    return {Path(file).name: description for file, description in files.items()}

@@ -1,4 +1,4 @@
-"""``refold info``, ``export`` and ``serve``: facts of a model, and models for other programs."""
+"""``refold info``, ``adapt``, ``export`` and ``serve``: properties and other forms of a model."""
 
 import platform
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._inputs import Reading, load_model
 from refold.cli._outputs import (
-    GRAPH_FORMATS,
     MODEL_FORMATS,
-    Files,
-    format_of,
+    ONNX_FORMATS,
+    CommandFiles,
+    format_of_file,
     log,
     print_json,
     print_table,
 )
 from refold.errors import MissingExtraError, ParameterError
 
-_LIBRARIES = ("keras", "jax", "numpy")
+# Libraries whose versions `refold info` prints, because results depend on them.
+_LISTED_LIBRARIES = ("keras", "jax", "numpy")
 
 
 def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
@@ -36,39 +37,41 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
     """
     loaded = None
     if model is None:
-        facts = _installation()
-    elif format_of(model) == "parquet":
-        # not at the top, because models need nothing of it
+        properties = _installation_properties()
+    elif format_of_file(model) == "parquet":
+        # not at the top, because the other commands of this module do not need PyArrow
         from refold.cli._code_files import describe_codes
 
-        facts = describe_codes(local_path(model))
+        properties = describe_codes(local_path(model))
     else:
         loaded = load_model(model)
-        facts = _facts(loaded)
+        properties = _model_properties(loaded)
     if as_json:
-        print_json(facts)
+        print_json(properties)
         return
     rows = []
     if loaded is not None:
         columns = columns_in_words(loaded.schema)
         rows.append(("columns", "any that are numeric" if loaded.any_columns else columns))
         rows.append(("architecture", loaded.specification.architecture))
-    for name, value in facts.items():
+    for name, value in properties.items():
         if value is not None and not isinstance(value, list | dict):
             text = number_text(value) if isinstance(value, float) else str(value)
             rows.append((name.replace("_", " "), text))
-    print_table(("name", "value"), rows, left=2)
+    print_table(("name", "value"), rows, num_text_columns=2)
 
 
-def _installation() -> dict[str, Any]:
-    # not at the top, because it takes as long to import as a model to load
+def _installation_properties() -> dict[str, Any]:
+    """Return the versions of libraries, the device and the LSTM kernel."""
+    # not at the top, because this import takes as long as loading a model
     from importlib.metadata import version
 
+    # a small installation lacks Keras and JAX, so it has only the LSTM kernel
     complete = is_installed("keras") and is_installed("jax")
     runtime = refold.layers.runtime() if complete else None
     return {
         "refold": refold.__version__,
-        **{name: version(name) if is_installed(name) else None for name in _LIBRARIES},
+        **{name: version(name) if is_installed(name) else None for name in _LISTED_LIBRARIES},
         "python": platform.python_version(),
         "backend": runtime.backend if runtime else None,
         "device": runtime.device if runtime else None,
@@ -77,14 +80,16 @@ def _installation() -> dict[str, Any]:
     }
 
 
-def _facts(model: "refold.Model") -> dict[str, Any]:
+def _model_properties(model: "refold.Model") -> dict[str, Any]:
+    """Return what `refold info` says about a model; nested values are shown only with --json."""
     epochs, best = model.history.epochs, model.history.best
     phases = list(epochs.get("phase", ()))
-    # cell and decoder describe the default architecture only
+    # only the default architecture has a choice of cell and decoder
     specification = model.specification
     is_default = specification.architecture == "default"
-    about = refold.model.ABOUT if model.specification.grid else {}
-    return about | {
+    # only pretrained models have a grid
+    pretrained_properties = refold.model.ABOUT if model.specification.grid else {}
+    return pretrained_properties | {
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
             for column in model.schema.columns
@@ -123,10 +128,10 @@ def adapt(
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
-    window: options.PositiveOrNone = None,
+    window: options.OptionalPositiveInt = None,
     max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
     normal: Annotated[str | None, Parameter(metavar="DATA")] = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Write a pretrained model for the columns of your data, without training.
@@ -141,7 +146,7 @@ def adapt(
         max_loss: Cut a series only if its code would lose more than this share of its variance.
         normal: Normal series, from which `refold detect` and `refold stream` learn.
     """
-    files = Files(data, normal)
+    files = CommandFiles(data, normal)
     target = files.output(output, MODEL_FORMATS)
     loaded = load_model(model)
     if not loaded.any_columns:
@@ -149,9 +154,9 @@ def adapt(
             f"{model} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
     as_series = window is not None or max_loss is not None
-    with reading.opened(loaded, data, files, as_series=as_series) as source:
+    with read_options.open_sequences(loaded, data, files, as_series=as_series) as source:
         loaded = loaded.adapt(source, window=window, max_loss=max_loss)
-    loaded = reading.calibrated(loaded, normal, files)
+    loaded = read_options.calibrate_model(loaded, normal, files)
     loaded.save(str(target.path))
     if not quiet:
         log(f"Wrote {output}: {loaded!r}.")
@@ -173,18 +178,18 @@ def export(
         part: Part of the model to write.
         category_indices: Take categories as indices, not as text.
     """
-    target = Files().output(output, GRAPH_FORMATS)
+    target = CommandFiles().output(output, ONNX_FORMATS)
     loaded = load_model(model)
     exported = refold.export.to_onnx(
         loaded, str(target.path), part, category_indices=category_indices
     )
     if quiet:
         return
-    what = "codes" if part == "encoder" else "values"
+    noun = "codes" if part == "encoder" else "values"
     log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
     if exported.largest_difference is not None:
         log(
-            f"On sequences that the model decodes, its {what} differ from those of Refold by at "
+            f"On sequences that the model decodes, its {noun} differ from those of Refold by at "
             f"most {exported.largest_difference:.1g} standard deviations in ONNX Runtime."
         )
     if part == "encoder" and loaded.latent_steps:
@@ -194,11 +199,11 @@ def export(
         )
 
 
-def _setting(name: str, metavar: str = "N") -> Parameter:
-    """Describe the option of a setting of the service, with its default."""
+def _setting_option(name: str, metavar: str = "N") -> Parameter:
+    """Describe the option for a setting of the service; the help shows the default."""
 
     def default(_: object) -> str:
-        # when the help is printed, because the service takes as long to import as all the rest
+        # imported only when the help is printed, because it takes as long as all other imports
         try:
             from refold.serve import ServeSettings
         except MissingExtraError:
@@ -208,7 +213,7 @@ def _setting(name: str, metavar: str = "N") -> Parameter:
     return Parameter(metavar=metavar, show_default=default)
 
 
-@Parameter(name="*", group=options.PANELS["Limits"])
+@Parameter(name="*", group=options.HELP_PANELS["Limits"])
 @dataclass(frozen=True)
 class Limits:
     """Limits of the service.
@@ -223,13 +228,13 @@ class Limits:
         max_connections: Most open connections.
     """
 
-    max_body: Annotated[int | None, _setting("max_body", "BYTES")] = None
-    max_total_body: Annotated[int | None, _setting("max_total_body", "BYTES")] = None
-    max_sequences: Annotated[int | None, _setting("max_sequences")] = None
-    max_steps: Annotated[int | None, _setting("max_steps")] = None
-    max_seconds: Annotated[float | None, _setting("max_seconds", "S")] = None
-    max_queue: Annotated[int | None, _setting("max_queue")] = None
-    max_connections: Annotated[int | None, _setting("max_connections")] = None
+    max_body: Annotated[int | None, _setting_option("max_body", "BYTES")] = None
+    max_total_body: Annotated[int | None, _setting_option("max_total_body", "BYTES")] = None
+    max_sequences: Annotated[int | None, _setting_option("max_sequences")] = None
+    max_steps: Annotated[int | None, _setting_option("max_steps")] = None
+    max_seconds: Annotated[float | None, _setting_option("max_seconds", "S")] = None
+    max_queue: Annotated[int | None, _setting_option("max_queue")] = None
+    max_connections: Annotated[int | None, _setting_option("max_connections")] = None
 
 
 def serve(
@@ -237,9 +242,9 @@ def serve(
     /,
     *,
     index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
-    host: Annotated[str | None, _setting("host", "ADDRESS")] = None,
-    port: Annotated[int | None, _setting("port")] = None,
-    token_file: options.SideFile = None,
+    host: Annotated[str | None, _setting_option("host", "ADDRESS")] = None,
+    port: Annotated[int | None, _setting_option("port")] = None,
+    token_file: options.FileOption = None,
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
     limits: Limits = Limits(),

@@ -9,12 +9,20 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from refold.cli import _options as options
-from refold.cli._inputs import Reading, load_model, read_codes, require_in_memory
-from refold.cli._outputs import PAGE_FORMATS, STREAM, Files, check_named, log, print_table
+from refold.cli._inputs import Reading, check_in_memory, load_model, read_codes
+from refold.cli._outputs import (
+    PAGE_FORMATS,
+    STANDARD_STREAM,
+    CommandFiles,
+    check_no_streams,
+    log,
+    print_table,
+)
 from refold.errors import ParameterError
 
-# Maximum number of sequences in a page without a server, unless the user asks for more.
-_EXPORTED = 100_000
+# Maximum number of sequences in an exported page, unless --max-sequences is set. More make a larger
+# file, which a browser opens more slowly.
+_MAX_EXPORTED_SEQUENCES = 100_000
 
 
 def report(
@@ -25,11 +33,11 @@ def report(
     output: Annotated[str, Parameter(alias="-o", metavar="PAGE")],
     label: options.Name = None,
     labels: options.LabelFile = None,
-    train: options.SideFile = None,
-    max_sequences: options.Positive = 2000,
-    seed: options.FixedSeed = 0,
+    train: options.FileOption = None,
+    max_sequences: options.PositiveInt = 2000,
+    seed: options.Seed = 0,
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Write a page about the data, the model, its errors next to PCA's, and the codes.
@@ -42,35 +50,37 @@ def report(
         train: Training data, to fit PCA on, if DATA is other data. [default: cross-fit on DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
-    files = Files(data, train)
+    files = CommandFiles(data, train)
     target = files.output(output, PAGE_FORMATS, option="--output")
+    # not at the top, because they take long to import and most commands do not need them
     from refold.report import check_packages
     from refold.report import report as write_report
 
     check_packages()
-    options.check_needs("--labels", labels, "--label NAME", label)
+    options.check_required_option("--labels", labels, "--label NAME", label)
     loaded = load_model(model, latent_steps=latent_steps)
     columns = [] if label is None else [label]
-    described = reading.described(loaded, data, files, columns, labels)
-    others: Any = contextlib.nullcontext()
+    labeled_source = read_options.open_with_metadata(loaded, data, files, columns, labels)
+    train_source: Any = contextlib.nullcontext()
     if train is not None:
-        left_out = label if labels is None else None
-        others = reading.opened(loaded, train, files, left_out=left_out)
-    with described as (source, values), others as fitted_on:
+        # a label in the file of the data is likely a column of the training data, too
+        label_column = label if labels is None else None
+        train_source = read_options.open_sequences(loaded, train, files, label_column=label_column)
+    with labeled_source as (source, values), train_source as train_sequences:
         result = write_report(
             loaded,
             source,
             str(target.path),
             labels=None if label is None else values[label],
             label_name=label,
-            train=fitted_on,
-            title="standard input" if data == STREAM else Path(data).name,
+            train=train_sequences,
+            title="standard input" if data == STANDARD_STREAM else Path(data).name,
             max_sequences=max_sequences,
             seed=seed,
             verbose=0 if quiet else 1,  # logs the stages of the page
         )
-    size, pca_size = result.code_size, result.pca_size
-    pca = "PCA" if pca_size in (0, size) else f"PCA, {pca_size} dimensions"
+    code_size, pca_size = result.code_size, result.pca_size
+    pca = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
     rows = [
         (
             score.meaning,
@@ -79,7 +89,7 @@ def report(
         )
         for score in result.scores
     ]
-    print_table((f"codes of {size} dimensions", "Refold", pca), rows)
+    print_table((f"codes of {code_size} dimensions", "Refold", pca), rows)
     if not quiet:
         log(f"Open {output} in a browser.")
 
@@ -95,10 +105,10 @@ def explore(
     num_clusters: options.NumClusters = None,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), metavar="N")] = 8000,
     export: Annotated[str | None, Parameter(metavar="PAGE")] = None,
-    max_sequences: options.PositiveOrNone = None,
+    max_sequences: options.OptionalPositiveInt = None,
     umap: bool = False,
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Open a map of codes in the browser: every place on it decodes to a sequence.
@@ -116,23 +126,26 @@ def explore(
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         umap: Put a UMAP map into the page of --export, too.
     """
-    files = Files(data, codes, labels)
-    target = files.optional("--export", export, PAGE_FORMATS)
+    files = CommandFiles(data, codes, labels)
+    target = files.optional_output("--export", export, PAGE_FORMATS)
+    # not at the top, because it takes long to import and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
-    check_named("refold explore", model, data, codes, labels)
+    check_no_streams("refold explore", model, data, codes, labels)
     loaded = load_model(model, latent_steps=latent_steps)
     if target is not None:
         check_exportable(loaded)
-        max_sequences = max_sequences or _EXPORTED
-    with reading.described(loaded, data, files, label or [], labels) as (source, fields):
-        sequences = require_in_memory(source, data)
+        max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
+    opened = read_options.open_with_metadata(loaded, data, files, label or [], labels)
+    with opened as (source, columns):
+        sequences = check_in_memory(source, data)
     loaded = loaded.adapt(sequences)
     windows, values = loaded.windows(sequences), None
     sequences = windows.sequences
     noun = "sequences" if loaded.window is None else f"windows of {len(windows.lengths)} series"
-    fields = {name: field[windows.series] for name, field in fields.items()}
+    # each window has the label of its series
+    columns = {name: column[windows.series] for name, column in columns.items()}
     if codes is not None:
         values, ids, _ = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
@@ -140,17 +153,18 @@ def explore(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
             )
     if max_sequences is not None and len(sequences) > max_sequences:
-        whole = len(sequences)
-        rows = sorted(random.Random(0).sample(range(whole), max_sequences))  # noqa: S311
+        # the same seed every time, so that the page shows the same sequences again
+        num_sequences = len(sequences)
+        rows = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
         sequences, values = sequences[rows], None if values is None else values[rows]
-        fields = {name: [field[row] for row in rows] for name, field in fields.items()}
+        columns = {name: [column[row] for row in rows] for name, column in columns.items()}
         if not quiet:
-            log(f"Showing {max_sequences} of {whole} {noun}, drawn at random.")
-    atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
+            log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
+    atlas = Atlas(loaded, sequences, codes=values, fields=columns, num_clusters=num_clusters)
     if target is not None:
-        size = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
+        num_bytes = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
         if not quiet:
-            log(f"{export} has {size / 1e6:.1f} MB. Open it in a browser.")
+            log(f"{export} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
         log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")

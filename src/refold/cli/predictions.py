@@ -1,4 +1,4 @@
-"""``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model says of sequences."""
+"""``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model predicts."""
 
 import csv
 import json
@@ -17,30 +17,33 @@ from refold._support.rules import check_some
 from refold.cli import _options as options
 from refold.cli._inputs import Cluster, Reading, load_model, standard_input
 from refold.cli._outputs import (
-    STREAM,
+    STANDARD_STREAM,
     TABLE_FORMATS,
-    Files,
+    CommandFiles,
     data_formats,
-    format_of,
-    id_name,
+    format_of_file,
+    id_column_name,
     log,
     print_json,
     print_line,
 )
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError
 
-# Columns of the tables of `refold detect`.
-_COLUMNS = (
+# Columns of the tables of `refold detect`. The column of ids cannot have these names.
+_DETECT_COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
-_MIN_TO_COMPARE = 5
-# For a line about drift.
-_MIN_SEQUENCES = 50
-_MAX_P_VALUE = 0.001
-# Of the cells in a line of a table, and the words for a missing value.
+# `refold.evaluation.compare` needs this number of sequences for the folds of its classifier.
+_MIN_COMPARED_SEQUENCES = 5
+# Drift is logged only for at least this number of sequences. Tests on fewer say little.
+_MIN_DRIFT_SEQUENCES = 50
+# Drift is logged only up to this p-value, so that chance rarely causes the message.
+_MAX_DRIFT_P_VALUE = 0.001
+# Delimiters of the cells in a line, by format.
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
-_MISSING = {"", "na", "n/a", "nan", "null", "none"}
+# Cells that stand for a missing value, in lower case.
+_MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
@@ -48,12 +51,12 @@ def detect(
     data: options.DataFile,
     /,
     *,
-    output: options.Table = "-",
+    output: options.TableOutput = "-",
     normal: options.NormalData = None,
     alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
     steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
-    picture: options.Picture = None,
-    reading: Reading = Reading(),
+    picture: options.PictureFile = None,
+    read_options: Reading = Reading(),
     cluster: Cluster = Cluster(),
     quiet: options.Quiet = False,
 ) -> None:
@@ -66,43 +69,45 @@ def detect(
         picture: Image file for the most anomalous sequence, its anomalous steps shaded:
             .png or .svg.
     """
-    files = Files(data, normal)
+    files = CommandFiles(data, normal)
     if cluster.on is not None:
-        loaded = reading.calibrated(load_model(model), normal, files)
-        refused = {"steps": steps, "picture": picture}
-        cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
+        loaded = read_options.calibrate_model(load_model(model), normal, files)
+        unsupported = {"steps": steps, "picture": picture}
+        cluster.run(
+            "detect", loaded, data, output, read_options, unsupported, quiet=quiet, alpha=alpha
+        )
         return
     target = files.output(output, TABLE_FORMATS)
-    step_target = files.optional("--steps", steps, TABLE_FORMATS)
-    picture_target = files.picture(picture)
+    step_target = files.optional_output("--steps", steps, TABLE_FORMATS)
+    picture_target = files.picture_output(picture)
 
-    loaded = reading.calibrated(load_model(model), normal, files)
-    series = reading.read(loaded, data, files)
+    loaded = read_options.calibrate_model(load_model(model), normal, files)
+    series = read_options.read(loaded, data, files)
     if picture_target is not None:
         check_some(len(series), "sequence", "to draw with --picture")
     anomalies = loaded.detect(series, alpha=alpha)
     windows = anomalies.windows
-    identity = id_name(series.schema, _COLUMNS)
-    target.write_table(anomalies.to_table(identity))
+    id_column = id_column_name(series.schema, _DETECT_COLUMNS)
+    target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
-        time = series.schema.time_column((identity, "step", "score", "p_value"))
-        step_target.write_table(anomalies.steps(identity, time))
+        time = series.schema.time_column((id_column, "step", "score", "p_value"))
+        step_target.write_table(anomalies.steps(id_column, time))
     if picture_target is not None:
-        top = int(anomalies.scores.argmax())
-        top = top if windows is None else int(windows.series[top])
-        p_values = anomalies.series_p_values[top]
-        axes = refold.plots.anomalies(series[[top]], p_values, alpha=alpha)
+        most_anomalous = int(anomalies.scores.argmax())
+        most_anomalous = most_anomalous if windows is None else int(windows.series[most_anomalous])
+        p_values = anomalies.series_p_values[most_anomalous]
+        axes = refold.plots.anomalies(series[[most_anomalous]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
     if not quiet:
         noun = "sequences" if windows is None else "windows"
         _log_anomalies(anomalies, noun, loaded.num_calibrated)
-        # windows that overlap are not independent, as the tests assume
+        # the test for drift assumes independent sequences, which overlapping windows are not
         drift = None if windows is not None else anomalies.drift
         if (
             drift is not None
-            and drift.num_sequences >= _MIN_SEQUENCES
-            and drift.p_value <= _MAX_P_VALUE
+            and drift.num_sequences >= _MIN_DRIFT_SEQUENCES
+            and drift.p_value <= _MAX_DRIFT_P_VALUE
         ):
             log(
                 f"Drift: these sequences differ from the training data ({drift}). Check them; "
@@ -111,15 +116,19 @@ def detect(
 
 
 def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
-    count, needed = len(anomalies.scores), math.ceil(len(anomalies.scores) / anomalies.alpha) - 1
+    """Log the numbers of anomalies before and after correction for multiple testing."""
+    count = len(anomalies.scores)
+    # A p-value is at least 1 / (num_normal + 1). The correction multiplies the smallest by `count`,
+    # and the product must not exceed alpha.
+    num_needed = math.ceil(count / anomalies.alpha) - 1
     line = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
         f"of {anomalies.alpha:g} (if all were normal, at most "
         f"{short_number(anomalies.alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
-    if num_normal < needed:
-        line += f": to find a single one, it needs {needed} normal {noun}, not {num_normal}"
+    if num_normal < num_needed:
+        line += f": to find a single one, it needs {num_needed} normal {noun}, not {num_normal}"
     log(f"{line}.")
 
 
@@ -128,14 +137,14 @@ def forecast(
     data: options.DataFile,
     /,
     *,
-    output: options.Table = "-",
-    steps: options.Count = None,
+    output: options.TableOutput = "-",
+    steps: options.OptionalInt = None,
     alpha: Annotated[float | None, Parameter(metavar="R")] = None,
     normal: options.NormalData = None,
     evaluate: bool = False,
-    season: options.Count = None,
-    picture: options.Picture = None,
-    reading: Reading = Reading(),
+    season: options.OptionalInt = None,
+    picture: options.PictureFile = None,
+    read_options: Reading = Reading(),
     clip: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -153,17 +162,18 @@ def forecast(
         picture: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    files = Files(data, normal)
-    options.check_needs("--season", season, "--evaluate", evaluate)
-    options.check_needs("--json", as_json, "--evaluate", evaluate)
+    files = CommandFiles(data, normal)
+    options.check_required_option("--season", season, "--evaluate", evaluate)
+    options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:
-        unused = {"output": None if output == STREAM else output, "picture": picture}
+        # these options change a file or an interval that --evaluate does not write
+        unused = {"output": None if output == STANDARD_STREAM else output, "picture": picture}
         unused |= {"alpha": alpha, "normal": normal, "clip": clip.value}
-        options.check_excludes("--evaluate, which writes no forecast", unused)
+        options.check_conflicts("--evaluate, which writes no forecast", unused)
     target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture(picture)
-    loaded = reading.calibrated(load_model(model), normal, files)
-    series = reading.read(loaded, data, files)
+    picture_target = files.picture_output(picture)
+    loaded = read_options.calibrate_model(load_model(model), normal, files)
+    series = read_options.read(loaded, data, files)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season)
         num_steps = steps or loaded.specification.forecast_steps
@@ -176,16 +186,16 @@ def forecast(
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
         check_some(count, "sequence with a numeric column", "to draw with --picture")
-    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
-    target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
+    predicted = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
+    target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
     if picture_target is not None:
-        picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
+        picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
-        count = len(ahead.sequences)
-        num_steps = len(ahead.sequences.values) // max(1, count)
+        count = len(predicted.sequences)
+        num_steps = len(predicted.sequences.values) // max(1, count)
         intervals = "without prediction intervals"
-        if ahead.alpha is not None:
-            intervals = f"with {100 * (1 - ahead.alpha):g} % prediction intervals"
+        if predicted.alpha is not None:
+            intervals = f"with {100 * (1 - predicted.alpha):g} % prediction intervals"
         log(f"Forecast {num_steps} steps of {count} sequences, {intervals}.")
 
 
@@ -194,40 +204,42 @@ def generate(
     /,
     *,
     output: options.DataOutput = "-",
-    number: Annotated[options.Positive, Parameter(name="-n")] = 10,
+    num_sequences: Annotated[options.PositiveInt, Parameter(name="-n")] = 10,
     temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
     lengths: options.Lengths = None,
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
-    seed: options.Seed = None,
-    reading: Reading = Reading(),
+    seed: options.OptionalSeed = None,
+    read_options: Reading = Reading(),
     clip: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
 
     Args:
-        number: Number of sequences.
+        num_sequences: Number of sequences.
         temperature: Sampling temperature of categories; 0 takes the most likely.
         compare: Real sequences to compare the new ones with.
     """
-    files = Files(compare)
+    files = CommandFiles(compare)
     target = files.output(output, data_formats())
-    if compare is not None and number < _MIN_TO_COMPARE:
-        raise ParameterError(f"--compare needs at least -n {_MIN_TO_COMPARE}. Got {number}.")
-    loaded, real = load_model(model), None
+    if compare is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
+        raise ParameterError(
+            f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
+        )
+    loaded, observed = load_model(model), None
     if compare is not None:
         check_training_packages("refold generate with --compare")
-        real = loaded.windows(reading.read(loaded, compare, files)).sequences
-    drawn = loaded.generate(
-        number,
+        observed = loaded.windows(read_options.read(loaded, compare, files)).sequences
+    generated = loaded.generate(
+        num_sequences,
         temperature=temperature,
-        lengths=options.lengths_of(lengths, number),
+        lengths=options.repeat_single_length(lengths, num_sequences),
         clip=clip.value,
         random_state=seed,
     )
-    sequences = target.write_sequences(drawn, loaded.schema, quiet=quiet)
-    if real is not None:
-        comparison = refold.evaluation.compare(real, sequences, seed=seed or 0)
+    sequences = target.write_sequences(generated, loaded.schema, quiet=quiet)
+    if observed is not None:
+        comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
         log(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
@@ -237,11 +249,11 @@ def generate(
 
 def stream(
     model: options.ModelFile,
-    data: options.File = STREAM,
+    data: options.File = STANDARD_STREAM,
     /,
     *,
-    window: options.PositiveOrNone = None,
-    every: options.Positive = 1,
+    window: options.OptionalPositiveInt = None,
+    every: options.PositiveInt = 1,
     id_column: Annotated[options.Name, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
     input_format: Annotated[
@@ -263,35 +275,36 @@ def stream(
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
     loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
-    delimiter = _DELIMITERS.get(input_format or format_of(data) or "jsonl")
-    values: Iterable[tuple[int, Any]] = enumerate(_lines(data), start=1)
+    # the default, JSON lines, has no delimiter
+    delimiter = _DELIMITERS.get(input_format or format_of_file(data) or "jsonl")
+    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data), start=1)
     if delimiter is not None:
-        texts = (line.decode("utf-8-sig") for line in _lines(data))
-        values = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
+        texts = (line.decode("utf-8-sig") for line in _read_lines(data))
+        steps = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
     try:
-        for number, value in values:
-            if isinstance(value, bytes) and not value.strip():
+        for line_number, raw_step in steps:
+            if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue
             try:
-                identity, step = _parse_step(value, loaded.schema, id_column)
-                if identity not in streams:
-                    streams[identity] = loaded.stream(window, every)
-                result = streams[identity].push([step])
+                id_value, step = _parse_step(raw_step, loaded.schema, id_column)
+                if id_value not in streams:
+                    streams[id_value] = loaded.stream(window, every)
+                result = streams[id_value].push([step])
             except RefoldError as error:
-                raise type(error)(f"Line {number}: {error.message.marked}") from error
+                raise type(error)(f"Line {line_number}: {error.message.marked}") from error
             count += 1
             if result is not None:
-                facts = {} if id_column is None else {"id": identity}
-                print_json(facts | result.to_table().to_pylist()[0])
+                id_field = {} if id_column is None else {"id": id_value}
+                print_json(id_field | result.to_table().to_pylist()[0])
         if not quiet:
             log(f"Read {count} steps.")
-    except KeyboardInterrupt:  # in the last line, if Ctrl-C came just before the input ended
+    except KeyboardInterrupt:  # the usual end of a stream
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {count} steps.") from None
 
 
-def _lines(name: str) -> Iterator[bytes]:
-    """Yield the lines of a file or of standard input, each as soon as it is there."""
-    if name == STREAM:
+def _read_lines(name: str) -> Iterator[bytes]:
+    """Yield the lines of a file or of standard input, each as soon as it is complete."""
+    if name == STANDARD_STREAM:
         yield from standard_input()
         return
     with local_path(name).open("rb") as file:
@@ -301,23 +314,24 @@ def _lines(name: str) -> Iterator[bytes]:
 def _csv_steps(
     rows: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the line and the named cells of each row of a `csv.reader`; the first has the names."""
+    """Yield the line number and the cells by name of each row; the first row has the names."""
     try:
         names: list[str] = [name.strip() for name in next(rows, [])]
         features = [name for name in names if name != id_column]
+        # names such as x0 are the default: the model was fitted on data without names
         is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
         if is_unnamed and len(features) == schema.num_columns:
-            # the model has no names of its own, so the columns are in its order
+            # the columns of the file are then taken in their order
             renamed = dict(zip(features, schema.names, strict=True))
             names = [renamed.get(name, name) for name in names]
-        for row in filter(None, rows):
+        for row in filter(None, rows):  # skips empty lines
             if len(row) != len(names):
                 raise FileFormatError(
                     f"Line {rows.line_num} has {len(row)} cells, but the first has {len(names)}."
                 )
             step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
             for name in {*step} - {id_column}:
-                step[name] = None if step[name].lower() in _MISSING else step[name]
+                step[name] = None if step[name].lower() in _MISSING_WORDS else step[name]
             yield rows.line_num, step
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileFormatError(
@@ -326,30 +340,33 @@ def _csv_steps(
 
 
 def _parse_step(
-    value: Any, schema: "refold.sequences.Schema", id_column: str | None
+    raw_step: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> tuple[Any, Any]:
-    """Return the id of a step, and the step: of named values, those of the model."""
+    """Return the id of a step, and its values: a list, or a dict of the columns of the model."""
     try:
-        value = json.loads(value) if isinstance(value, bytes) else value
+        raw_step = json.loads(raw_step) if isinstance(raw_step, bytes) else raw_step
     except (ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise FileFormatError(f"This is not JSON: {problem}. Expected one step.") from error
-    identity = None
+    id_value = None
     if id_column is not None:
-        identity = value.get(id_column) if isinstance(value, dict) else None
-        if not isinstance(identity, str | int):
+        id_value = raw_step.get(id_column) if isinstance(raw_step, dict) else None
+        if not isinstance(id_value, str | int):
             raise SchemaError(
-                f"There is no id in {id_column!r}. Expected text or an integer. Got {identity!r}."
+                f"There is no id in {id_column!r}. Expected text or an integer. Got {id_value!r}."
             )
-    if not isinstance(value, dict):
-        return identity, value
+    if not isinstance(raw_step, dict):
+        return id_value, raw_step
     names = list(schema.names)
-    if schema.time_gaps and names[-1] not in value:
-        names[-1] = schema.time_name or "time"  # the model computes gaps from times
-    step = {name: value[name] for name in names if name in value}
+    if schema.time_gaps and names[-1] not in raw_step:
+        # the last column has time gaps, which the model computes from times
+        names[-1] = schema.time_name or "time"
+    step = {name: raw_step[name] for name in names if name in raw_step}
     if not step:
-        present, expected = (", ".join(map(repr, [*all_][:10])) for all_ in (value, schema.names))
+        present, expected = (
+            ", ".join(map(repr, [*keys][:10])) for keys in (raw_step, schema.names)
+        )
         raise SchemaError(
             f"There is no column of the model, only {present or 'nothing'}. Expected {expected}."
         )
-    return identity, step
+    return id_value, step

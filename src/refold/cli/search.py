@@ -1,4 +1,4 @@
-"""``refold index``, ``search`` and ``cluster``: sequences that are similar."""
+"""``refold index``, ``search`` and ``cluster``: indexes, nearest neighbors and clusters."""
 
 import math
 from typing import Annotated, Any
@@ -12,14 +12,14 @@ from refold.cli import _options as options
 from refold.cli._inputs import Reading, load_model, read_codes
 from refold.cli._outputs import (
     TABLE_FORMATS,
-    Files,
+    CommandFiles,
     data_formats,
-    id_name,
+    id_column_name,
     log,
 )
 
-# Hits of the first query in a picture.
-_DRAWN = 6
+# Number of hits under the first query in a picture. With more, the panels would be small.
+_NUM_DRAWN_HITS = 6
 
 
 def index(
@@ -30,13 +30,13 @@ def index(
     output: Annotated[str, Parameter(alias="-o", metavar="INDEX")],
     add: bool = False,
     replace: bool = False,
-    remove: options.Names = None,
+    remove: options.NameList = None,
     remove_where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
-    metadata: options.Names = None,
+    metadata: options.NameList = None,
     labels: options.LabelFile = None,
     distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences into an index for `refold search`, or change an index.
@@ -52,35 +52,40 @@ def index(
         distance: What distances are measured on: features of the sequences, or the code.
     """
     check_only_one("DATA to add, or --remove or --remove-where", data, remove, remove_where)
-    files = Files(data)
+    files = CommandFiles(data)
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
-        opened = refold.search.Index.open(output, loaded, verbose=verbose)
-        count = opened.remove(remove, where=remove_where)
-        done = f"Removed {count} of {len(opened) + count} rows from"
+        opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
+        count = opened_index.remove(remove, where=remove_where)
+        summary = f"Removed {count} of {len(opened_index) + count} rows from"
     else:
-        columns = reading.described(loaded, data, files, metadata or [], labels)
-        with columns as (source, fields):
+        columns = read_options.open_with_metadata(loaded, data, files, metadata or [], labels)
+        with columns as (source, label_values):
             loaded = loaded.adapt(source)
             windows = loaded.windows(source)
             source = windows.sequences
-            described = {name: _numbers(v)[windows.series] for name, v in fields.items()}
+            # labels are read as integers or text, but conditions compare numbers
+            new_metadata = {
+                name: _as_numbers(values)[windows.series] for name, values in label_values.items()
+            }
             if loaded.window is not None:
-                places = windows.to_table("series")
-                described = {name: places[name] for name in places.column_names} | described
+                windows_table = windows.to_table("series")
+                new_metadata = {
+                    name: windows_table[name] for name in windows_table.column_names
+                } | new_metadata
             if add or replace:
-                opened = refold.search.Index.open(output, loaded, verbose=verbose)
-                opened.add(source, metadata=described, replace=replace)
+                opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
+                opened_index.add(source, metadata=new_metadata, replace=replace)
             else:
-                settings = {"metadata": described, "distance": distance, "verbose": verbose}
-                opened = refold.search.Index.create(output, loaded, source, **settings)
-        done = f"Wrote {len(source)} rows to"
+                settings = {"metadata": new_metadata, "distance": distance, "verbose": verbose}
+                opened_index = refold.search.Index.create(output, loaded, source, **settings)
+        summary = f"Wrote {len(source)} rows to"
     if not quiet:
-        log(f"{done} {output}. It has {len(opened)} rows.")
+        log(f"{summary} {output}. It has {len(opened_index)} rows.")
 
 
-def _numbers(values: Any) -> Any:
-    """Return numbers if all values are numbers; labels are read as integers or text."""
+def _as_numbers(values: Any) -> Any:
+    """Return text values as floats if all are numbers, and other values as they are."""
     try:
         return values.astype(float) if values.dtype.kind == "U" else values
     except ValueError:
@@ -93,14 +98,14 @@ def search(
     data: options.OptionalFile = None,
     /,
     *,
-    ids: Annotated[options.Names, Parameter(name="--like")] = None,
+    ids: Annotated[options.NameList, Parameter(name="--like")] = None,
     codes: Annotated[str | None, Parameter(metavar="CODES")] = None,
-    k: Annotated[options.Positive, Parameter(name="-k")] = 10,
+    k: Annotated[options.PositiveInt, Parameter(name="-k")] = 10,
     where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
-    output: options.Table = "-",
-    picture: options.Picture = None,
+    output: options.TableOutput = "-",
+    picture: options.PictureFile = None,
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Find the nearest sequences in an index.
@@ -116,27 +121,27 @@ def search(
         picture: Image file for the first query under its hits: .png or .svg.
     """
     check_only_one("DATA, --like ids or --codes to search for", data, ids, codes)
-    files = Files(data, codes)
+    files = CommandFiles(data, codes)
     target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture(picture)
+    picture_target = files.picture_output(picture)
     loaded = load_model(model, latent_steps=latent_steps)
-    opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
+    opened_index = refold.search.Index.open(index, loaded, verbose=int(not quiet))
     sequences = None
     if data is not None:
-        sequences = reading.read(loaded, data, files)
+        sequences = read_options.read(loaded, data, files)
         queries = {"X": sequences}
     elif ids is not None:
         queries = {"ids": ids}
     else:
-        values, names, _ = read_codes(str(codes), reading.input_format, loaded)
+        values, names, _ = read_codes(str(codes), read_options.input_format, loaded)
         queries = {"codes": values, "names": names}
-    hits = opened.search(**queries, k=k, where=where)
+    hits = opened_index.search(**queries, k=k, where=where)
     target.write_table(hits.to_table())
     if picture_target is not None:
-        axes = refold.search.draw(loaded, hits, sequences, num=_DRAWN)
+        axes = refold.search.draw(loaded, hits, sequences, num=_NUM_DRAWN_HITS)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
-        log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened)} rows.")
+        log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
 
 
 def cluster(
@@ -145,7 +150,7 @@ def cluster(
     /,
     *,
     index: Annotated[str | None, Parameter(metavar="INDEX")] = None,
-    output: options.Table = "-",
+    output: options.TableOutput = "-",
     clusters: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     centers: Annotated[str | None, Parameter(metavar="DATA")] = None,
     method: Annotated[str, Parameter(metavar="METHOD")] = "k-means",
@@ -155,10 +160,10 @@ def cluster(
         str | None,
         Parameter(metavar="VECTORS", show_default="those of the index, or features"),
     ] = None,
-    picture: options.Picture = None,
-    seed: options.Seed = None,
+    picture: options.PictureFile = None,
+    seed: options.OptionalSeed = None,
     latent_steps: options.LatentSteps = None,
-    reading: Reading = Reading(),
+    read_options: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Find clusters of similar sequences.
@@ -175,11 +180,11 @@ def cluster(
         picture: Image file for a map of the clusters: .png or .svg.
     """
     check_only_one("DATA or --index", data, index)
-    files = Files(data)
+    files = CommandFiles(data)
     target = files.output(output, TABLE_FORMATS)
-    table_target = files.optional("--clusters", clusters, TABLE_FORMATS)
-    center_target = files.optional("--centers", centers, data_formats())
-    picture_target = files.picture(picture)
+    table_target = files.optional_output("--clusters", clusters, TABLE_FORMATS)
+    center_target = files.optional_output("--centers", centers, data_formats())
+    picture_target = files.picture_output(picture)
     loaded = load_model(model, latent_steps=latent_steps)
     settings = {
         "method": method,
@@ -190,40 +195,42 @@ def cluster(
         "verbose": int(not quiet),
     }
     if index is not None:
-        opened = refold.search.Index.open(index, loaded)
-        groups = refold.search.cluster(loaded, index=opened, **settings)
-        loaded = loaded.with_columns_of(groups.centers)
+        opened_index = refold.search.Index.open(index, loaded)
+        clustering = refold.search.cluster(loaded, index=opened_index, **settings)
+        loaded = loaded.with_columns_of(clustering.centers)
     else:
-        with reading.opened(loaded, str(data), files) as source:
+        with read_options.open_sequences(loaded, str(data), files) as source:
             loaded = loaded.adapt(source)
-            groups = refold.search.cluster(loaded, source, **settings)
-    target.write_table(groups.rows(id_name(loaded.schema, ("cluster", "distance"))))
+            clustering = refold.search.cluster(loaded, source, **settings)
+    target.write_table(clustering.rows(id_column_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:
-        table = groups.to_table()
-        if table_target.format == "csv":  # which has no lists
+        table = clustering.to_table()
+        if table_target.format == "csv":  # CSV has no lists, so each code takes several columns
             table = table.drop_columns("code")
-            for i, values in enumerate(groups.centers.T):
+            for i, values in enumerate(clustering.centers.T):
                 table = table.append_column(f"code{i}", [values])
         table_target.write_table(table)
     if center_target is not None:
-        decoded = loaded.decode(groups.centers)
+        decoded = loaded.decode(clustering.centers)
         center_target.write_sequences(decoded, loaded.schema, quiet=quiet)
     if picture_target is not None:
-        names = [f"{i} ({size})" for i, size in enumerate(groups.sizes)]
-        texts = [names[label] if label >= 0 else "noise" for label in groups.labels]
+        names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
+        texts = [names[label] if label >= 0 else "noise" for label in clustering.labels]
         # the sequence nearest to each center has its id in the picture
-        marked = {int(row): str(groups.ids[row]) for row in groups.nearest}
-        axes = refold.plots.code_map(groups.vectors, texts, marked, label_name="cluster (size)")
+        labeled_rows = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
+        axes = refold.plots.code_map(
+            clustering.vectors, texts, labeled_rows, label_name="cluster (size)"
+        )
         picture_target.write_picture(axes.figure)
     if quiet:
         return
-    count = len(groups)
+    count = len(clustering)
     name = "HDBSCAN" if method == "hdbscan" else method
-    line = f"{name} found {count} cluster{'s' * (count != 1)} of {len(groups.ids)} sequences"
+    summary = f"{name} found {count} cluster{'s' * (count != 1)} of {len(clustering.ids)} sequences"
     if method == "hdbscan":
-        line += f"; {100 * groups.noise:.1f} % are noise"
-    if not math.isnan(groups.silhouette):
-        line += f"; the mean silhouette is {groups.silhouette:.3f}"
+        summary += f"; {100 * clustering.noise:.1f} % are noise"
+    if not math.isnan(clustering.silhouette):
+        summary += f"; the mean silhouette is {clustering.silhouette:.3f}"
     if not count:
-        line += ". A smaller --min-size may find some, and --method k-means always does"
-    log(f"{line}.")
+        summary += ". A smaller --min-size may find some, and --method k-means always does"
+    log(f"{summary}.")

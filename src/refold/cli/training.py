@@ -1,4 +1,4 @@
-"""``refold fit``, ``curve`` and ``doctor``: training, and what to know before it."""
+"""``refold fit``, ``curve`` and ``doctor``: training, the choice of a size, and a diagnosis."""
 
 import time
 from dataclasses import asdict, replace
@@ -12,12 +12,12 @@ from refold._support.output import short_number
 from refold._support.paths import sole_training
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._inputs import TrainingData, check_cluster
+from refold.cli._inputs import TrainingData, check_cluster_options
 from refold.cli._outputs import (
     MODEL_FORMATS,
-    Files,
+    CommandFiles,
     as_options,
-    check_named,
+    check_no_streams,
     log,
     print_json,
     print_line,
@@ -25,15 +25,15 @@ from refold.cli._outputs import (
 )
 from refold.errors import ParameterError
 
-_TRAINING = Parameter(group=options.PANELS["Training"])
-_CLUSTER = Parameter(group=options.PANELS["Cluster"])
-# Findings that are worth a line before a training, which itself warns of suspicious values.
-_SERIOUS = {
+_TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
+_CLUSTER_PANEL = Parameter(group=options.HELP_PANELS["Cluster"])
+# Findings that are logged before training. The fit itself warns of suspicious values.
+_LOGGED_FINDINGS = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
     *("few-sequences", "id-like"),
 }
-# Numbers of latent dimensions of a curve.
-_SIZES = (2, 4, 8, 16, 32)
+# Numbers of latent dimensions in a curve, unless --sizes is set.
+_DEFAULT_LATENT_DIMS = (2, 4, 8, 16, 32)
 
 
 def fit(
@@ -42,13 +42,13 @@ def fit(
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     arguments: options.FitOptions = options.FitOptions(),
-    base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING] = None,
-    seed: options.Seed = None,
-    resume: Annotated[bool, _TRAINING] = False,
-    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING] = 60.0,
-    reading: TrainingData = TrainingData(),
-    on: options.OnCluster = None,
-    processes: Annotated[options.PositiveOrNone, _CLUSTER] = None,
+    base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL] = None,
+    seed: options.OptionalSeed = None,
+    resume: Annotated[bool, _TRAINING_PANEL] = False,
+    checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
+    read_options: TrainingData = TrainingData(),
+    on: options.ClusterAddress = None,
+    processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file.
@@ -60,13 +60,14 @@ def fit(
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
         processes: Processes that train together, each on a part of the data. [default: 2]
     """
-    files = Files(base, data)
+    files = CommandFiles(base, data)
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
-    options.check_needs("--processes", processes, "--on CLUSTER", on)
+    options.check_required_option("--processes", processes, "--on CLUSTER", on)
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
-    with sole_training(checkpoint):  # an error if another training run is using it
-        state = refold.Checkpoint(checkpoint, checkpoint_seconds)
+    # raises an error if another training run is using the checkpoint
+    with sole_training(checkpoint):
+        writer = refold.Checkpoint(checkpoint, checkpoint_seconds)
     if checkpoint.exists() and not resume:
         raise ParameterError(
             f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
@@ -77,35 +78,37 @@ def fit(
     model = refold.SequenceAutoencoder()
     if base is not None:
         model = refold.SequenceAutoencoder.load(base)
-    values = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
-    if reading.missing is not None:
-        values["missing_values"] = reading.missing
-    model.set_params(**values, warm_start=base is not None)
+    estimator_arguments = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
+    if read_options.missing is not None:
+        estimator_arguments["missing_values"] = read_options.missing
+    # --from continues from the weights of the model, which scikit-learn calls a warm start
+    model.set_params(**estimator_arguments, warm_start=base is not None)
 
-    started, source = time.perf_counter(), data
+    start_time, data_text = time.perf_counter(), data
     if on is not None:
-        check_cluster(reading, {"from": base, "window": model.window})
-        check_named("--on", data)
-        settings: Any = reading.arguments | {"on": on, "processes": processes or 2}
-        model = refold.cluster.fit(model, data, checkpoint=state, resume=resume, **settings)
+        check_cluster_options(read_options, {"from": base, "window": model.window})
+        check_no_streams("--on", data)
+        settings: Any = read_options.arguments | {"on": on, "processes": processes or 2}
+        model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
     else:
-        trained = None if base is None else model.model_
+        base_model = None if base is None else model.model_
         as_series = model.window is not None
-        with reading.opened(trained, data, files, as_series=as_series) as sequences:
+        with read_options.open_sequences(base_model, data, files, as_series=as_series) as sequences:
             if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
-            model.fit(sequences, checkpoint=state, resume=resume)
-            source = f"{len(sequences)} series, in windows of {model.window} steps,"
+            model.fit(sequences, checkpoint=writer, resume=resume)
+            data_text = f"{len(sequences)} series, in windows of {model.window} steps,"
             if not as_series:
-                source = f"{len(sequences) - model.model_.num_calibrated} sequences"
-    seconds = time.perf_counter() - started
+                data_text = f"{len(sequences) - model.model_.num_calibrated} sequences"
+    seconds = time.perf_counter() - start_time
     model.set_params(warm_start=False)
     model.save(str(target.path))
     if not model.interrupted_:
         checkpoint.unlink(missing_ok=True)
     if not quiet:
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
-        log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {output}")
+        log(f"Trained on {data_text} in {seconds:.1f} s, in batches of {shapes}. Model: {output}")
+    # the model is written, but the exit code must be that of an interruption
     if model.interrupted_:
         raise KeyboardInterrupt(
             "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
@@ -114,12 +117,13 @@ def fit(
 
 
 def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
-    """Log what a cheap look at the data finds, before a training that may take hours."""
+    """Log problems that a quick check of the data finds, before a fit that may take hours."""
     if not sequences.lengths.any() or (estimator.window is not None and sequences.is_mapped):
-        return  # the fit raises the error; windows of mapped data would be one more copy on disk
+        # The fit raises an error for empty sequences. Windows of mapped data need a copy on disk.
+        return
     diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
     for finding in diagnosis.findings:
-        if finding.name in _SERIOUS:
+        if finding.name in _LOGGED_FINDINGS:
             log(as_options(finding.message), label=finding.name, color="yellow")
 
 
@@ -127,11 +131,11 @@ def curve(
     data: options.DataFile,
     /,
     *,
-    output: Annotated[options.Picture, Parameter(alias="-o")] = None,
-    sizes: options.Integers = None,
+    output: Annotated[options.PictureFile, Parameter(alias="-o")] = None,
+    sizes: options.IntegerList = None,
     arguments: options.CurveOptions = options.CurveOptions(),
-    seed: options.Seed = None,
-    reading: TrainingData = TrainingData(),
+    seed: options.OptionalSeed = None,
+    read_options: TrainingData = TrainingData(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -144,16 +148,18 @@ def curve(
         output: Image file for a figure: .png or .svg.
         sizes: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files, chosen = Files(data), sorted(set(sizes or _SIZES))
-    target = files.picture(output, "--output")
-    with reading.opened(None, data, files, as_series=arguments.is_cut) as sequences:
+    files, latent_dims = CommandFiles(data), sorted(set(sizes or _DEFAULT_LATENT_DIMS))
+    target = files.picture_output(output, "--output")
+    with read_options.open_sequences(
+        None, data, files, as_series=arguments.has_window
+    ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **arguments.values(),
-            missing_values=reading.missing,
+            missing_values=read_options.missing,
             random_state=seed,
             verbose=0 if quiet else 1,
         )
-        result = refold.error_curve(sequences, chosen, estimator=estimator)
+        result = refold.error_curve(sequences, latent_dims, estimator=estimator)
     if as_json:
         print_json(asdict(result))
     else:
@@ -163,11 +169,12 @@ def curve(
         if not quiet:
             log(f"Wrote the figure to {target.name}")
     if not result.complete:
-        done = f"{len(result.sizes)} of {len(chosen)} sizes"
-        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {done}.")
+        progress = f"{len(result.sizes)} of {len(latent_dims)} sizes"
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {progress}.")
 
 
 def _print_curve(result: "refold.ErrorCurve") -> None:
+    """Print a table with a row for each size, and columns for the measures that the data allow."""
     columns = {"latent dimensions": [str(size) for size in result.sizes]}
     if result.measure == "NMSE":
         columns["Refold, NMSE"] = [short_number(value) for value in result.errors]
@@ -176,7 +183,7 @@ def _print_curve(result: "refold.ErrorCurve") -> None:
         percent = refold.evaluation.as_percent
         columns["Refold, accuracy"] = [percent(value) for value in result.accuracy]
         columns["PCA, accuracy"] = [percent(value) for value in result.pca_accuracy]
-    print_table([*columns], zip(*columns.values(), strict=True), left=0)
+    print_table([*columns], zip(*columns.values(), strict=True), num_text_columns=0)
 
 
 def doctor(
@@ -184,8 +191,8 @@ def doctor(
     /,
     *,
     arguments: options.FitOptions = options.FitOptions(),
-    seed: options.Seed = None,
-    reading: TrainingData = TrainingData(),
+    seed: options.OptionalSeed = None,
+    read_options: TrainingData = TrainingData(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -194,9 +201,11 @@ def doctor(
     Takes the options of `refold fit`. Prints one finding per line, the most important first. The
     fit ends after 30 seconds, or after --time-budget.
     """
-    with reading.opened(None, data, Files(data), as_series=arguments.is_cut) as sequences:
+    with read_options.open_sequences(
+        None, data, CommandFiles(data), as_series=arguments.has_window
+    ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.values(), random_state=seed, missing_values=reading.missing
+            **arguments.values(), random_state=seed, missing_values=read_options.missing
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [

@@ -1,4 +1,8 @@
-"""Parquet files of any store, by path or URL: complete writes, units of work and their rows."""
+"""Parquet files in any store, by path or URL, and how they are divided into units of work.
+
+``open_source`` reads the footers of the files of a run. ``plan_units`` divides the files into units
+between sequences. ``read_slices`` reads the sequences of a unit in a worker.
+"""
 
 import functools
 import os
@@ -33,94 +37,101 @@ from refold.errors import (
 )
 from refold.sequences import Schema, TableOptions, find_layout, has_default_names
 
-# Seconds between attempts to reach a store.
-WAITS = (0.5, 1.0, 2.0, 4.0)
-SUFFIXES = (".parquet", ".pq")
-# Stores in which a file appears when it is closed, and where renaming would be a copy.
+# Seconds between attempts to reach a store. They grow to give the store time to recover.
+RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
+# Files with other names are not read.
+PARQUET_SUFFIXES = (".parquet", ".pq")
+# URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
 _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
-# Steps of a unit: a share of all, within bounds. They depend on the data alone, so that a second
-# run has the same units on another cluster.
-UNITS, MIN_UNIT, MAX_UNIT = 256, 500_000, 20_000_000
-# A row group is read from its start, so one that is cut into more units is decoded too often.
-MAX_CUTS = 8
-# Bytes of a column chunk that are read at a time.
-_READ_BYTES = 1 << 20
-# Files that are opened at a time.
-_THREADS = 16
-# Rows of a column of ids that are read at a time.
-_ID_ROWS = 1 << 18
+# Number of units if the bounds on their steps allow it. More units share the work more evenly. The
+# number does not depend on the cluster, so that a second run elsewhere has the same units.
+TARGET_NUM_UNITS = 256
+# Minimum number of steps in a unit. For fewer steps, the start of a task takes too large a share.
+MIN_UNIT_STEPS = 500_000
+# Maximum number of steps in a unit. A worker that dies loses the work on one unit.
+MAX_UNIT_STEPS = 20_000_000
+# Maximum number of units in a row group. Each of the units decodes the group from its start.
+MAX_UNITS_PER_ROW_GROUP = 8
+# Bytes that are read from a column chunk at a time. More take memory, fewer take more requests.
+_READ_BUFFER_BYTES = 1 << 20
+# Number of files that are opened at the same time, because a store may take long to answer.
+_MAX_OPEN_FILES = 16
+# Rows of the column of ids that are read at a time, which bounds the memory.
+_ID_BATCH_ROWS = 1 << 18
 
 Result = TypeVar("Result")
-# Size and time of a file in nanoseconds, which show whether it has changed. The time is None if the
-# store does not tell.
+# Size of a file in bytes, and time of its last change in nanoseconds, or None if the store does not
+# know the time. They show whether a file has changed.
 FileStamp = tuple[int, int | None]
 
 
-class Place(NamedTuple):
-    """A file or folder of any store."""
+class Location(NamedTuple):
+    """A file or folder in any store."""
 
     system: Any  # pyarrow.fs.FileSystem
     path: str  # in the file system
-    # Before and after a path of the file system, they give a URL that another process can open.
+    # prefix + path + query is a URL that another process can open
     prefix: str = ""
     query: str = ""
 
     @property
     def name(self) -> str:
-        """The path or URL, as a user would write it."""
+        """The path or URL as a user writes it."""
         return f"{self.prefix}{self.path}{self.query}"
 
     def info(self) -> Any:
-        """Return size, time and type; the type says if there is nothing."""
+        """Return size, time and type; the type is NotFound if nothing is there."""
         return self.system.get_file_info(self.path)
 
-    def beside(self, name: str) -> "Place":
+    def child(self, name: str) -> "Location":
         """Return a file in this folder."""
-        return self.at(f"{self.path.rstrip('/')}/{name}")
+        return self.with_path(f"{self.path.rstrip('/')}/{name}")
 
-    def at(self, path: str) -> "Place":
-        """Return another path of the same store."""
+    def with_path(self, path: str) -> "Location":
+        """Return the location of another path in the same store."""
         return self._replace(path=path)
 
 
-def place_of(name: str | os.PathLike[str]) -> Place:
-    """Return the place of a path or URL."""
-    text = absolute(name)
-    return _place_of_url(text) if "://" in text else Place(fs.LocalFileSystem(), text)
+def location_of(name: str | os.PathLike[str]) -> Location:
+    """Return the location of a path or URL."""
+    text = absolute_path(name)
+    return _location_of_url(text) if "://" in text else Location(fs.LocalFileSystem(), text)
 
 
-def absolute(name: str | os.PathLike[str]) -> str:
-    """Return a path or URL that means the same in every working directory."""
+def absolute_path(name: str | os.PathLike[str]) -> str:
+    """Return a URL as it is, or a path as an absolute path."""
     text = os.fspath(name)
     return text if "://" in text else str(Path(text).absolute())
 
 
-# Arrow asks a bucket for its region each time.
+# Cached, because Arrow asks a bucket for its region each time.
 @functools.lru_cache(1024)
-def _place_of_url(text: str) -> Place:
-    """Return the place of a URL that Arrow knows, else of one that fsspec knows."""
-    scheme, _, rest = text.partition("://")
-    rest, mark, query = rest.partition("?")
+def _location_of_url(text: str) -> Location:
+    """Return the location of a URL, in a file system of Arrow or else of fsspec."""
+    scheme, _, address = text.partition("://")
+    address, question_mark, query = address.partition("?")
     try:
         system, path = fs.FileSystem.from_uri(text)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         try:
-            handler, path = _fsspec("fsspec").core.url_to_fs(f"{scheme}://{rest}")
+            handler, path = _import_fsspec("fsspec").core.url_to_fs(f"{scheme}://{address}")
         except (ValueError, ImportError) as error:
             raise ParameterError(
-                f"The URL {text!r} cannot be opened: {one_line(error)}."
+                f"The URL {text!r} cannot be opened: {first_line(error)}."
             ) from error
         system = fs.PyFileSystem(fs.FSSpecHandler(handler))
-    return Place(system, path, f"{scheme}://", mark + query)
+    return Location(system, path, f"{scheme}://", question_mark + query)
 
 
-def _fsspec(module: str) -> Any:
+def _import_fsspec(module: str) -> Any:
+    """Import a module of fsspec, which the extra ``ray`` installs."""
     return optional(module, extra="ray", purpose="A store of files")
 
 
-def attempted(places: str, task: Callable[[], Result]) -> Result | RefoldError:
-    """Do a task, again after a pause while a store cannot be reached; return its error if any."""
-    waits = iter(WAITS)
+def call_with_retries(locations: str, task: Callable[[], Result]) -> Result | RefoldError:
+    """Return the result of a task or its error; try again if a store cannot be reached."""
+    # errors are returned, not raised, because Ray wraps raised errors
+    waits = iter(RETRY_WAIT_SECONDS)
     while True:
         try:
             return task()
@@ -128,87 +139,87 @@ def attempted(places: str, task: Callable[[], Result]) -> Result | RefoldError:
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
-            wait = None if is_final else next(waits, None)
-            if wait is None:
-                tries = "" if is_final else f" after {len(WAITS) + 1} attempts"
+            wait_seconds = None if is_final else next(waits, None)
+            if wait_seconds is None:
+                attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
                 return FileAccessError(
-                    f"{places} cannot be read or written{tries}: {one_line(error)}. Check the "
-                    "name, the connection and the access rights, and run the same again: what is "
-                    "done stays done."
+                    f"{locations} cannot be read or written{attempts_note}: {first_line(error)}. "
+                    "Check the name, the connection and the access rights, and run the same again: "
+                    "what is done stays done."
                 )
-            time.sleep(wait)
+            time.sleep(wait_seconds)
 
 
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error, without the full stop."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of an error, without the period."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def stamp_of(info: Any) -> FileStamp:
-    """Return the stamp of a file."""
+    """Return the size and the time of a file."""
     return info.size, info.mtime_ns
 
 
-def find_parquet(name: str) -> list[tuple[Place, FileStamp]]:
+def find_parquet(name: str) -> list[tuple[Location, FileStamp]]:
     """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
-    place = place_of(name)
-    system, path, info = place.system, place.path, place.info()
+    location = location_of(name)
+    system, path, info = location.system, location.path, location.info()
     if info.type == fs.FileType.File:
         infos = [info]
     elif info.type == fs.FileType.Directory:
-        inside = system.get_file_info(fs.FileSelector(path, recursive=True))
+        infos_in_folder = system.get_file_info(fs.FileSelector(path, recursive=True))
         hidden = re.compile("/[._]")
-        infos = [info for info in inside if not hidden.search(info.path, len(path))]
+        infos = [info for info in infos_in_folder if not hidden.search(info.path, len(path))]
     elif any(character in path for character in "*?["):
-        store = _fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
+        store = _import_fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
         infos = system.get_file_info(store.glob(path))
     else:
         raise MissingFileError(f"There is no file or folder {name}.")
     files = [
-        (place.at(info.path), stamp_of(info))
+        (location.with_path(info.path), stamp_of(info))
         for info in sorted(infos, key=lambda info: info.path)
-        if info.type == fs.FileType.File and info.path.lower().endswith(SUFFIXES)
+        if info.type == fs.FileType.File and info.path.lower().endswith(PARQUET_SUFFIXES)
     ]
     if not files:
         raise FileFormatError(
-            f"{name} holds no Parquet file by its name ({' or '.join(SUFFIXES)}), and a cluster "
-            "reads no other. Convert the data with refold.sequences.read and write."
+            f"{name} holds no Parquet file by its name ({' or '.join(PARQUET_SUFFIXES)}), and a "
+            "cluster reads no other. Convert the data with refold.sequences.read and write."
         )
     return files
 
 
 @contextmanager
-def replaced(place: Place) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only once it is complete, in any store."""
-    folder, _, name = place.path.rpartition("/")
-    target = place
-    # In an object store, renaming would be a copy, and an upload appears when it is complete.
-    if place.prefix.partition(":")[0] not in _OBJECT_STORES:
-        target = place.at(f"{folder}/.{name}.{secrets.token_hex(8)}")
-    with tempfile.TemporaryFile() as local:
-        yield local
-        size = local.tell()
-        local.seek(0)
+def open_atomically(location: Location) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears in its store only when it is complete."""
+    folder, _, name = location.path.rpartition("/")
+    target = location
+    # An object store needs no temporary name: an upload appears only when it is complete.
+    if location.prefix.partition(":")[0] not in _OBJECT_STORES:
+        target = location.with_path(f"{folder}/.{name}.{secrets.token_hex(8)}")
+    with tempfile.TemporaryFile() as temporary_file:
+        yield temporary_file
+        num_bytes = temporary_file.tell()
+        temporary_file.seek(0)
         try:
-            with place.system.open_output_stream(target.path) as stream:
-                shutil.copyfileobj(local, stream, 1 << 20)
-            if target.info().size != size:
+            with location.system.open_output_stream(target.path) as stream:
+                shutil.copyfileobj(temporary_file, stream, 1 << 20)
+            if target.info().size != num_bytes:
                 raise OSError(f"only a part of it arrived at {target.name}")
-            if target != place:
-                place.system.move(target.path, place.path)
+            if target != location:
+                location.system.move(target.path, location.path)
         except BaseException:
-            # in an object store, an incomplete upload must not stay under the name of a part
+            # an incomplete file must not stay, neither under the final name nor a temporary one
             if target.info().type == fs.FileType.File:
-                place.system.delete_file(target.path)
+                location.system.delete_file(target.path)
             raise
 
 
 # Units of work
 
 
-class Piece(NamedTuple):
-    """Some rows of a file."""
+class RowRange(NamedTuple):
+    """A range of rows of a file."""
 
     file: str  # path or URL
     stamp: FileStamp
@@ -217,295 +228,316 @@ class Piece(NamedTuple):
     stop: int
 
 
-# Ray Data (2.60) was tried in place of units. Its batches do not know their rows, so that a wrong
-# sequence could not be named, and it cut long tables inside of sequences. It made one task of 20 MB
-# in eight files: one of two workers had nothing to do, the other took 590 MB instead of 260 MB, and
-# 100,000 sequences took 1.6 times as long. With three CPUs for two workers, a second run waited
-# forever.
+# Ray Data (2.60) was tried instead of units, with these problems:
+# - Its batches do not know their row numbers, so errors could not name a sequence.
+# - It cut long tables inside of sequences.
+# - It made one task of eight files with 20 MB. One of two workers had nothing to do, the other took
+#   590 MB of memory instead of 260 MB, and 100,000 sequences took 1.6 times as long.
+# - With three CPUs for two workers, a second run waited forever.
 class Unit(NamedTuple):
-    """Sequences that are computed together and written as one part."""
+    """Sequences that one task computes and writes as one part."""
 
-    number: int  # place in the order of all units
-    start: int  # row, counted over all files
+    unit_index: int  # position among all units, from 0
+    start: int  # first row, counted over all files
     stop: int
-    steps: int  # approximately
-    pieces: list[Piece]  # one, or more if a sequence goes on in the next file
+    steps: int  # approximate number of steps
+    row_ranges: list[RowRange]  # several if the rows are in several files
 
     def find_row(self, row: int) -> tuple[str, int]:
-        """Return the file of a row that is counted over all files, and its number there."""
-        piece = next(piece for piece in reversed(self.pieces) if piece.rows_before <= row)
-        return piece.file, row - piece.rows_before
+        """Return the file of a row that is counted over all files, and the row in this file."""
+        row_range = next(
+            row_range for row_range in reversed(self.row_ranges) if row_range.rows_before <= row
+        )
+        return row_range.file, row - row_range.rows_before
 
 
 class SourceFile(NamedTuple):
-    """What is known of a file before it is read."""
+    """What the footer says about a file."""
 
     name: str
     stamp: FileStamp
     num_rows: int
-    groups: list[tuple[int, int]]  # rows and steps of each row group
-    id_type: str
-    row: str  # what a row is: "sequence" with lists, or "step"
+    row_groups: list[tuple[int, int]]  # numbers of rows and steps of each row group
+    id_type: str  # "integers", "text" or "row numbers"
+    row_meaning: str  # a row is a "sequence", with lists, or a "step"
 
 
 class SourceFiles(NamedTuple):
-    """The files of a run, of which only the footers are read."""
+    """The files of a run and the roles of their columns."""
 
     files: list[SourceFile]
     options: TableOptions  # the roles of the columns
-    lists: bool  # a row is a sequence, and not a step
+    has_lists: bool  # a row is a sequence with lists, not a step
     part_steps: int  # approximate number of steps of a unit
 
 
 def open_source(
     names: list[str],  # paths, URLs and globs of Parquet files or of folders of them
     schema: Schema,  # of the model
-    request: TableOptions,
+    options: TableOptions,  # options of the user
     part_steps: int | None = None,
 ) -> SourceFiles:
     """Read the footers of all files, and check that they agree."""
-    places = [file for name in names for file in find_parquet(name)]
-    first = _footer(places[0][0])[0]
-    options = _roles(schema, first, places[0][0].name, request)
-    describe = functools.partial(_describe, options=options)
-    with ThreadPoolExecutor(_THREADS) as threads:
-        files = list(threads.map(describe, *zip(*places, strict=True)))
+    locations = [file for name in names for file in find_parquet(name)]
+    first_schema = _read_footer(locations[0][0])[0]
+    resolved = _resolve_options(schema, first_schema, locations[0][0].name, options)
+    describe_file = functools.partial(_describe_file, options=resolved)
+    with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
+        files = list(threads.map(describe_file, *zip(*locations, strict=True)))
     for file in files:
-        if (file.row, file.id_type) != (files[0].row, files[0].id_type):
+        if (file.row_meaning, file.id_type) != (files[0].row_meaning, files[0].id_type):
             raise SchemaError(
-                f"{file.name} has one row per {file.row}, and {file.id_type} as ids, but "
-                f"{files[0].name} has one per {files[0].row}, and {files[0].id_type}. All files "
-                "need the same."
+                f"{file.name} has one row per {file.row_meaning}, and {file.id_type} as ids, but "
+                f"{files[0].name} has one per {files[0].row_meaning}, and {files[0].id_type}. All "
+                "files need the same."
             )
     if not any(file.num_rows for file in files):
         raise FileFormatError(
-            f"{files[0].name} has columns ({', '.join(first.names)}), but no rows."
+            f"{files[0].name} has columns ({', '.join(first_schema.names)}), but no rows."
         )
     if part_steps is None:
-        steps = sum(steps for file in files for _, steps in file.groups)
-        part_steps = min(max(steps // UNITS, MIN_UNIT), MAX_UNIT)
-    return SourceFiles(files, options, files[0].row == "sequence", part_steps)
+        steps = sum(steps for file in files for _, steps in file.row_groups)
+        part_steps = min(max(steps // TARGET_NUM_UNITS, MIN_UNIT_STEPS), MAX_UNIT_STEPS)
+    return SourceFiles(files, resolved, files[0].row_meaning == "sequence", part_steps)
 
 
-def _footer(place: Place) -> tuple[pa.Schema, Any]:
-    """Return the columns of a file, and what its footer says of its row groups."""
+def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
+    """Return the schema of a file and the metadata of its row groups."""
     try:
-        with _open_parquet(place) as file:
+        with _open_parquet(location) as file:
             return file.schema_arrow, file.metadata
     except pa.ArrowInvalid as error:
         raise FileFormatError(
-            f"{place.name} cannot be read: {one_line(error)}. Write it again."
+            f"{location.name} cannot be read: {first_line(error)}. Write it again."
         ) from error
 
 
-def _roles(schema: Schema, first: pa.Schema, name: str, request: TableOptions) -> TableOptions:
-    """Return the roles of columns: those of the request, else those of the training data."""
-    columns, time_gaps = list(schema.names), request.time_gaps
-    if schema.time_gaps and (time_gaps or columns[-1] not in first.names):
+def _resolve_options(
+    schema: Schema, file_schema: pa.Schema, name: str, options: TableOptions
+) -> TableOptions:
+    """Return the options of the user, completed with the column roles of the training data."""
+    columns, time_gaps = list(schema.names), options.time_gaps
+    if schema.time_gaps and (time_gaps or columns[-1] not in file_schema.names):
         time_gaps = True
-        columns.pop()  # computed, and not in the file
-    id_name = request.id or (schema.id_name if schema.id_name in first.names else None)
-    time = request.time or (schema.time_name if schema.time_name in first.names else None)
-    if request.columns is not None:
-        columns = list(request.columns)
+        columns.pop()  # the gaps are computed from the times, so the file has no such column
+    id_name = options.id or (schema.id_name if schema.id_name in file_schema.names else None)
+    time = options.time or (schema.time_name if schema.time_name in file_schema.names else None)
+    if options.columns is not None:
+        columns = list(options.columns)
     elif has_default_names(schema):
         columns = None  # the training data had no names
-    options = replace(request, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
-    duplicates, time_format = request.duplicates, request.time_format
-    times = first.field(time or "time").type if (time or "time") in first.names else pa.null()
+    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
+    duplicates, time_format = options.duplicates, options.time_format
+    # the options for times apply only if the files have a column of times
+    time_column = time or "time"
+    has_times = time_column in file_schema.names
+    times = file_schema.field(time_column).type if has_times else pa.null()
     if not (pa.types.is_null(times) or pa.types.is_nested(times)):
         duplicates = duplicates or schema.duplicates
         is_parsed = pa.types.is_temporal(times) or pa.types.is_floating(times)
         time_format = time_format or (None if is_parsed else schema.time_format)
-    duplicates = None if duplicates == "error" else duplicates
-    options = replace(options, duplicates=duplicates, time_format=time_format)
-    layout = find_layout(first, name, options)
+    duplicates = None if duplicates == "error" else duplicates  # "error" is the default
+    resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
+    layout = find_layout(file_schema, name, resolved)
     if layout.id is None and not layout.lists:
-        # a part holds whole series, so there would be one part
+        # a part holds complete series, so there would be a single part
         raise SchemaError(
             f"{name} has no column of ids, so all rows are one series, and a cluster divides data "
             f"between series. Use one machine, or name the ids with {argument('id=')}."
         )
-    return replace(options, id=layout.id, time=layout.time)
+    return replace(resolved, id=layout.id, time=layout.time)
 
 
-def _describe(place: Place, stamp: FileStamp, options: TableOptions) -> SourceFile:
-    """Read the footer of a file."""
-    schema, metadata = _footer(place)
-    layout = find_layout(schema, place.name, options)
+def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
+    """Return what the footer says about a file."""
+    schema, metadata = _read_footer(location)
+    layout = find_layout(schema, location.name, options)
     id_type = "row numbers"
     if layout.id is not None:
         type_ = schema.field(layout.id).type
         type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
         id_type = "integers" if pa.types.is_integer(type_) else "text"
+    # the values of the first feature, whose path is such as x0.list.element, are the steps of lists
     prefix = f"{layout.features[0]}."
-    groups = []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
+    row_groups = []
+    for group_index in range(metadata.num_row_groups):
+        group = metadata.row_group(group_index)
         columns = [group.column(i) for i in range(group.num_columns)]
-        steps = [c.num_values for c in columns if f"{c.path_in_schema}.".startswith(prefix)]
-        groups.append((group.num_rows, max([*steps, group.num_rows])))
-    row = "sequence" if layout.lists else "step"
-    return SourceFile(place.name, stamp, metadata.num_rows, groups, id_type, row)
+        steps = [
+            column.num_values
+            for column in columns
+            if f"{column.path_in_schema}.".startswith(prefix)
+        ]
+        row_groups.append((group.num_rows, max([*steps, group.num_rows])))
+    row_meaning = "sequence" if layout.lists else "step"
+    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_meaning)
 
 
-def find_units(source: SourceFiles) -> list[Unit]:
-    """Cut the files into units between sequences."""
-    ends = np.cumsum([file.num_rows for file in source.files])
-    rows_before = [0, *ends[:-1].tolist()]
+def plan_units(source: SourceFiles) -> list[Unit]:
+    """Divide the files into units, between sequences."""
+    file_ends = np.cumsum([file.num_rows for file in source.files])
+    rows_before = [0, *file_ends[:-1].tolist()]
     cuts = [
         (before + start, steps)
         for before, file in zip(rows_before, source.files, strict=True)
-        for start, steps in _cut_rows(file.groups, source.part_steps)
+        for start, steps in _cut_row_groups(file.row_groups, source.part_steps)
     ]
     starts, steps = np.array(cuts).T
-    if not source.lists:
-        begins = _find_begins(source, ends)
-        index = np.searchsorted(begins, starts)
-        starts = np.unique(begins[index[index < len(begins)]])
-        steps = np.diff([*starts, ends[-1]])
-    stops = [*starts[1:].tolist(), int(ends[-1])]
+    if not source.has_lists:  # a unit of a long table must start where a sequence starts
+        sequence_starts = _find_sequence_starts(source, file_ends)
+        # each start moves to the next start of a sequence; equal starts become one unit
+        index = np.searchsorted(sequence_starts, starts)
+        starts = np.unique(sequence_starts[index[index < len(sequence_starts)]])
+        steps = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
+    stops = [*starts[1:].tolist(), int(file_ends[-1])]
     units = []
-    for start, stop, size in zip(starts.tolist(), stops, steps.tolist(), strict=True):
-        pieces, number = [], int(np.searchsorted(ends, start, side="right"))
-        while number < len(ends) and rows_before[number] < stop:
-            file, before = source.files[number], rows_before[number]
-            low, high = max(start - before, 0), min(stop - before, file.num_rows)
-            pieces.append(Piece(file.name, file.stamp, before, low, high))
-            number += 1
-        units.append(Unit(len(units), start, stop, size, pieces))
+    for start, stop, num_steps in zip(starts.tolist(), stops, steps.tolist(), strict=True):
+        row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
+        while file_index < len(file_ends) and rows_before[file_index] < stop:
+            file, before = source.files[file_index], rows_before[file_index]
+            first, end = max(start - before, 0), min(stop - before, file.num_rows)
+            row_ranges.append(RowRange(file.name, file.stamp, before, first, end))
+            file_index += 1
+        units.append(Unit(len(units), start, stop, num_steps, row_ranges))
     return units
 
 
-def _cut_rows(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
-    """Return ranges of rows with about equally many steps: the first row and the steps of each."""
+def _cut_row_groups(
+    row_groups: Sequence[tuple[int, int]], part_steps: int
+) -> list[tuple[int, int]]:
+    """Return ranges of rows of similar length: the first row and the number of steps of each."""
     ranges, start, steps, rows_before = [], 0, 0, 0
-    # Small row groups are joined, and large ones are cut.
-    for num_rows, size in groups:
-        pieces = max(1, min(MAX_CUTS, num_rows, size // part_steps))
-        for piece in range(pieces):
-            steps += size // pieces
+    # small row groups are joined, and large row groups are cut
+    for num_rows, num_steps in row_groups:
+        num_cuts = max(1, min(MAX_UNITS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
+        for i in range(num_cuts):
+            steps += num_steps // num_cuts
             if steps >= part_steps:
                 ranges.append((start, steps))
-                start, steps = rows_before + num_rows * (piece + 1) // pieces, 0
+                start, steps = rows_before + num_rows * (i + 1) // num_cuts, 0
         rows_before += num_rows
     if rows_before > start:
         ranges.append((start, steps))
     return ranges
 
 
-def _find_begins(source: SourceFiles, ends: np.ndarray) -> np.ndarray:
-    """Return the rows of all files at which the sequences of a long table begin."""
+def _find_sequence_starts(source: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
+    """Return the rows, counted over all files, at which the sequences of a long table start."""
     name = str(source.options.id)
-    begins, ids, last = [], [], pa.nulls(1, pa.large_string())
-    for file, end in zip(source.files, ends.tolist(), strict=True):
-        for first, table in rows(place_of(file.name), [name], _ID_ROWS, 0, file.num_rows):
-            column = _as_text(table[name])
-            new = _new_ids(column, last)
-            begins.append(end - file.num_rows + first + new)
-            ids.append(column.take(pa.array(new)).combine_chunks())
-            last = column.slice(len(column) - 1).combine_chunks()
-    table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(begins)})
-    _check_together(source, table, ends)
+    sequence_starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
+    for file, file_end in zip(source.files, file_ends.tolist(), strict=True):
+        for first, table in read_rows(
+            location_of(file.name), [name], _ID_BATCH_ROWS, 0, file.num_rows
+        ):
+            column = _ids_to_text(table[name])
+            id_changes = _find_id_changes(column, last_id)
+            sequence_starts.append(file_end - file.num_rows + first + id_changes)
+            ids.append(column.take(pa.array(id_changes)).combine_chunks())
+            last_id = column.slice(len(column) - 1).combine_chunks()
+    table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(sequence_starts)})
+    _check_ids_contiguous(source, table, file_ends)
     return table["row"].to_numpy()
 
 
-def _check_together(source: SourceFiles, begins: pa.Table, ends: np.ndarray) -> None:
-    """Raise ``DataError`` if an id begins in several rows."""
-    # the ids of all sequences are in memory, and not those of all steps
-    spans = begins.group_by("id").aggregate([("row", "min"), ("row", "max")])
+def _check_ids_contiguous(
+    source: SourceFiles, sequence_starts: pa.Table, file_ends: np.ndarray
+) -> None:
+    """Raise ``DataError`` if the rows of an id are not contiguous."""
+    # the table has one row per start of a sequence, so it fits in memory
+    spans = sequence_starts.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
-        number = int(np.searchsorted(ends, span["row_max"], side="right"))
-        file = source.files[number]
+        file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
+        file = source.files[file_index]
         raise DataError(
             f"The rows of id {span['id']!r} are not together: they begin again in row "
-            f"{span['row_max'] - ends[number] + file.num_rows} of {file.name}. A cluster reads "
-            f"long tables that are sorted by their id column {source.options.id!r}."
+            f"{span['row_max'] - file_ends[file_index] + file.num_rows} of {file.name}. A cluster "
+            f"reads long tables that are sorted by their id column {source.options.id!r}."
         )
 
 
-def _as_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return ids with one type for all files."""
-    plain = ids.cast(ids.type.value_type) if pa.types.is_dictionary(ids.type) else ids
-    return plain.cast(pa.large_string())
+def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids as text, because files may store the same ids with different types."""
+    decoded = ids.cast(ids.type.value_type) if pa.types.is_dictionary(ids.type) else ids
+    return decoded.cast(pa.large_string())
 
 
-def _new_ids(ids: pa.ChunkedArray, last: pa.Array) -> np.ndarray:
-    """Return the rows whose id differs from that of the row before; `last` is before the first."""
-    before = pa.chunked_array([last, *ids.slice(0, len(ids) - 1).chunks])
+def _find_id_changes(ids: pa.ChunkedArray, last_id: pa.Array) -> np.ndarray:
+    """Return the rows whose id differs from the id before; `last_id` precedes the first row."""
+    before = pa.chunked_array([last_id, *ids.slice(0, len(ids) - 1).chunks])
     different = call_function("not_equal", [ids, before])
     return np.flatnonzero(different.fill_null(True).to_numpy())  # noqa: FBT003
 
 
-class Slice(NamedTuple):
-    """Some sequences of a unit."""
+class TableSlice(NamedTuple):
+    """Some sequences of a unit, as a table."""
 
     table: pa.Table
-    begins: np.ndarray  # (n + 1,): rows at which sequences begin, and the number of rows
-    first: int  # row at which the table begins, counted over all files
+    sequence_starts: np.ndarray  # (n_sequences + 1,): first rows, and number of rows
+    first: int  # first row of the table, counted over all files
 
-    def part(self, start: int, stop: int) -> "Slice":
-        """Return some of the sequences."""
-        low, high = int(self.begins[start]), int(self.begins[stop])
-        begins = self.begins[start : stop + 1] - low
-        return Slice(self.table.slice(low, high - low), begins, self.first + low)
+    def select(self, start: int, stop: int) -> "TableSlice":
+        """Return a range of the sequences."""
+        low, high = int(self.sequence_starts[start]), int(self.sequence_starts[stop])
+        sequence_starts = self.sequence_starts[start : stop + 1] - low
+        return TableSlice(self.table.slice(low, high - low), sequence_starts, self.first + low)
 
     def __len__(self) -> int:
-        return len(self.begins) - 1
+        return len(self.sequence_starts) - 1
 
 
-def slices(
+def read_slices(
     unit: Unit, columns: Sequence[str] | None, max_rows: int, id_name: str | None
-) -> Iterator[Slice]:
-    """Yield whole sequences of a unit; a long table has a column of ids, which tells them apart."""
-    rest: Slice | None = None  # a sequence that may go on in the next rows
-    for piece in unit.pieces:
-        place = place_of(piece.file)
-        for row, table in rows(place, columns, max_rows, piece.start, piece.stop):
-            first = piece.rows_before + row
-            if id_name is None:
-                yield Slice(table, np.arange(len(table) + 1), first)
+) -> Iterator[TableSlice]:
+    """Yield complete sequences of a unit; the ids separate the sequences of a long table."""
+    incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
+    for row_range in unit.row_ranges:
+        location = location_of(row_range.file)
+        for row, table in read_rows(location, columns, max_rows, row_range.start, row_range.stop):
+            first = row_range.rows_before + row
+            if id_name is None:  # each row is a sequence
+                yield TableSlice(table, np.arange(len(table) + 1), first)
                 continue
-            if rest is not None:
-                # the next file may have integers instead of floats
-                table = pa.concat_tables([rest.table, table], promote_options="permissive")
-                first = rest.first
-            ids = _as_text(table[id_name])
-            begins = _new_ids(ids, pa.nulls(1, ids.type))
-            part = Slice(table, np.append(begins, len(table)), first)
-            if len(part) > 1:
-                yield part.part(0, len(part) - 1)
-            rest = part.part(len(part) - 1, len(part))
-    if rest is not None:
-        yield rest
+            if incomplete is not None:
+                # permissive, because one file may have integers and another file floats
+                table = pa.concat_tables([incomplete.table, table], promote_options="permissive")
+                first = incomplete.first
+            ids = _ids_to_text(table[id_name])
+            sequence_starts = _find_id_changes(ids, pa.nulls(1, ids.type))
+            rows_read = TableSlice(table, np.append(sequence_starts, len(table)), first)
+            if len(rows_read) > 1:
+                yield rows_read.select(0, len(rows_read) - 1)
+            incomplete = rows_read.select(len(rows_read) - 1, len(rows_read))
+    if incomplete is not None:
+        yield incomplete
 
 
-def rows(
-    place: Place,
+def read_rows(
+    location: Location,
     columns: Sequence[str] | None,
-    max_rows: int,  # that are read at a time
+    max_rows: int,  # number of rows that are read at a time
     start: int,
     stop: int,
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Yield rows of a file: the number of the first, and a table."""
-    with _open_parquet(place) as file:
-        groups = file.metadata.num_row_groups
-        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(groups)])
-        low, high = np.searchsorted(ends, start, side="right"), np.searchsorted(ends, stop) + 1
-        row = int(ends[low - 1]) if low else 0
-        for batch in file.iter_batches(
-            max_rows, list(range(int(low), min(int(high), groups))), columns, use_threads=False
-        ):
+    """Yield tables of rows of a file, each with the number of its first row."""
+    with _open_parquet(location) as file:
+        num_groups = file.metadata.num_row_groups
+        group_ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(num_groups)])
+        # only the row groups that overlap the range are read
+        first_group = int(np.searchsorted(group_ends, start, side="right"))
+        stop_group = min(int(np.searchsorted(group_ends, stop)) + 1, num_groups)
+        groups = list(range(first_group, stop_group))
+        row = int(group_ends[first_group - 1]) if first_group else 0
+        for batch in file.iter_batches(max_rows, groups, columns, use_threads=False):
             begin, end = max(start - row, 0), min(stop - row, len(batch))
             if end > begin:
                 yield row + begin, pa.Table.from_batches([batch.slice(begin, end - begin)])
             row += len(batch)
 
 
-def _open_parquet(place: Place) -> pq.ParquetFile:
-    """Open a file so that a large column chunk is never in memory as a whole."""
+def _open_parquet(location: Location) -> pq.ParquetFile:
+    """Open a Parquet file without loading complete column chunks into memory."""
     return pq.ParquetFile(
-        place.path, filesystem=place.system, buffer_size=_READ_BYTES, pre_buffer=False
+        location.path, filesystem=location.system, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False
     )

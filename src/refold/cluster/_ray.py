@@ -14,55 +14,61 @@ from typing import Any
 import refold
 from refold._support.optional_imports import optional
 from refold._support.rules import Rule, check
-from refold.cluster._files import one_line
+from refold.cluster._files import first_line
 from refold.errors import ClusterError, RefoldError
 
-LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
-_ADDRESS = Rule(
+# Address that starts a cluster on this machine.
+LOCAL = "local"
+# Address that stands for the one in RAY_ADDRESS, or for the cluster of this machine.
+AUTO = "auto"
+# Prefix of an address to which this process connects from outside of the cluster.
+CLIENT_PREFIX = "ray://"
+_ADDRESS_RULE = Rule(
     "an address such as ray://host:10001, or 'auto' or 'local'",
     lambda on: isinstance(on, str) and (on in (LOCAL, AUTO) or ":" in on),
 )
-# Seconds that an address may take to answer.
-_SECONDS = 10.0
-# How often Ray computes a part again whose worker dies; machines that are taken away do not count.
-_MAX_RETRIES = 10
+# Maximum time for an address to accept a connection.
+_CONNECT_SECONDS = 10.0
+# Maximum number of times that Ray starts a task again after its worker died. Ray does not count
+# machines that leave the cluster.
+_MAX_TASK_RETRIES = 10
 
 
 def load_ray() -> Any:
-    """Import Ray, which takes a second, so that it is imported only where a cluster is used."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import
+    """Import Ray. The import takes a second, so it is done only where a cluster is used."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads this when it is imported
     return optional("ray", extra="ray", purpose="A cluster")
 
 
 @contextmanager
-def connected(
+def connect(
     on: str,
     *,
-    num_cpus: int | None = None,  # tasks at a time of a local cluster, by default all cores
-    object_store_memory: int | None = None,  # its shared memory, by default 30 % of the memory
+    num_cpus: int | None = None,  # for a local cluster; None for all cores
+    object_store_memory: int | None = None,  # bytes of shared memory; None for 30 % of the memory
 ) -> Iterator[None]:
-    """Connect to a cluster inside the block, as ``on=`` of `encode` says."""
+    """Connect to a cluster inside a ``with`` block; ``on`` is as in `encode`."""
     ray = load_ray()
-    check("on", on, _ADDRESS)
-    # An open connection of this process is used, and it stays open.
+    check("on", on, _ADDRESS_RULE)
+    # a connection that the process has already is used, and it stays open
     if ray.is_initialized():
         yield
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if on == LOCAL:
-        # RAY_ADDRESS would have precedence over an address that is None
+        # without an explicit address, Ray would take the one in RAY_ADDRESS
         options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
         options["object_store_memory"] = object_store_memory
     else:
         options |= {"address": on}
-        check_answers(os.environ.get("RAY_ADDRESS") or on if on == AUTO else on)
-    # Ray replaces the handler of SIGTERM.
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM) if is_main else None
+        check_address_answers(os.environ.get("RAY_ADDRESS") or on if on == AUTO else on)
+    # Ray replaces the handler of SIGTERM, so it is put back
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM) if is_main_thread else None
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise _no_answer(on, error) from error
+        raise _no_answer_error(on, error) from error
     finally:
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)
@@ -72,55 +78,60 @@ def connected(
         ray.shutdown()
 
 
-def check_answers(address: str) -> None:
-    """Raise ``ClusterError`` if nothing listens at an address; Ray tries for minutes."""
-    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
-    if not colon or not port.isdecimal():
-        return  # Ray finds the address, or says what is wrong with it
+def check_address_answers(address: str) -> None:
+    """Raise ``ClusterError`` if nothing listens at an address; Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix(CLIENT_PREFIX).rpartition(":")
+    if not separator or not port.isdecimal():
+        return  # Ray finds such an address itself, or reports an error
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
             pass
     except OSError as error:
-        raise _no_answer(address, error) from error
+        raise _no_answer_error(address, error) from error
 
 
-def _no_answer(address: str, error: Exception) -> ClusterError:
+def _no_answer_error(address: str, error: Exception) -> ClusterError:
+    """Return the error for a cluster that does not answer."""
     return ClusterError(
-        f"No Ray cluster answers at {address!r} ({one_line(error)}). Check that it runs, with "
+        f"No Ray cluster answers at {address!r} ({first_line(error)}). Check that it runs, with "
         "`ray status` on one of its machines, and that its Ray and Python have the same versions "
         f"as here (Ray {load_ray().__version__})."
     )
 
 
-def on_cluster(
+def run_on_cluster(
     function: Callable[..., Any],
-    arguments: Iterable[tuple[Any, ...]],  # of each call
-    limit: int | None = None,  # calls at a time, by default as many as there are CPUs
+    arguments: Iterable[tuple[Any, ...]],  # arguments of each call
+    max_calls: int | None = None,  # maximum number of calls at a time; None for the CPUs
 ) -> Iterator[Any]:
     """Call a function on the cluster, and yield the results in any order, or raise an error."""
     ray = load_ray()
-    # Tasks and not actors: Ray gives the task of a lost worker to any other machine. No data goes
-    # through Ray: a task reads its rows and writes its part.
-    remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(function)
-    calls, running = iter(arguments), []
+    # Tasks are used instead of actors, because Ray can give the task of a lost worker to any other
+    # machine. No data goes through Ray: a task reads its own rows and writes its own part.
+    remote_function = ray.remote(num_cpus=1, max_retries=_MAX_TASK_RETRIES)(function)
+    pending_calls, running = iter(arguments), []
     try:
         while True:
-            # twice the CPUs, so that none waits for this process, and a cluster that can grow does
-            cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
-            room = max(0, (limit or 2 * cpus) - len(running))
-            running += [remote.remote(*call) for call in itertools.islice(calls, room)]
+            # Twice as many calls as CPUs: no CPU waits for this process, and the waiting calls make
+            # a cluster with autoscaling grow.
+            num_cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
+            num_new_calls = max(0, (max_calls or 2 * num_cpus) - len(running))
+            running += [
+                remote_function.remote(*call)
+                for call in itertools.islice(pending_calls, num_new_calls)
+            ]
             if not running:
                 return
-            [done], running = ray.wait(running)
-            result = ray.get(done)
+            [finished], running = ray.wait(running)
+            result = ray.get(finished)
             if isinstance(result, RefoldError):
                 raise result
             yield result
     except ray.exceptions.RayTaskError:
-        raise  # an error of the program
+        raise  # a bug in the function
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ClusterError(
-            f"The cluster lost the run ({one_line(error)}). Run it again: it completes what is "
+            f"The cluster lost the run ({first_line(error)}). Run it again: it completes what is "
             f"missing. Its machines need the same versions as here, Refold {refold.__version__} "
             f"and Ray {ray.__version__}."
         ) from error

@@ -1,4 +1,9 @@
-"""`encode`, `reconstruct` and `detect` on a cluster, and their tasks: plan, write parts, finish."""
+"""`encode`, `reconstruct` and `detect` on a Ray cluster.
+
+``_run_operation`` calls three tasks on the cluster: ``plan_run`` divides the data into units,
+``write_part`` computes one unit and writes one Parquet file, and ``write_failures`` lists the
+sequences that could not be computed.
+"""
 
 import functools
 import hashlib
@@ -25,19 +30,19 @@ from refold._support.output import counted, warn
 from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_rate, or_none, whole
 from refold.cluster._files import (
-    Place,
-    Slice,
+    Location,
+    TableSlice,
     Unit,
-    absolute,
-    attempted,
-    find_units,
+    absolute_path,
+    call_with_retries,
+    location_of,
+    open_atomically,
     open_source,
-    place_of,
-    replaced,
-    slices,
+    plan_units,
+    read_slices,
     stamp_of,
 )
-from refold.cluster._ray import LOCAL, connected, on_cluster
+from refold.cluster._ray import LOCAL, connect, run_on_cluster
 from refold.errors import (
     FileAccessError,
     MissingFileError,
@@ -64,16 +69,23 @@ from refold.sequences import (
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-# Failures that are listed, of each part and by the summary.
-MAX_FAILURES = 100
-# Ray moves units and summaries only, so its shared memory can be small.
-_STORE_BYTES = 256 << 20
-# Values of a slice, and its least number of steps. Memory beyond that of a worker without work is a
-# multiple of it. Slices of four times as many values are not faster.
-SLICE_VALUES, MIN_STEPS = 1 << 18, 1 << 15
-MANIFEST, MODEL = "_refold.json", "_model.refold"
-FAILURES = "_failures.jsonl"
-_METADATA = b"refold.part"
+# Maximum number of failures that a part lists, and that the summary lists. It keeps both short.
+MAX_LISTED_FAILURES = 100
+# Shared memory of a local cluster. It can be small, because Ray moves only units and summaries.
+_OBJECT_STORE_BYTES = 256 << 20
+# Number of values in a slice, which a worker computes at a time. The memory of a worker grows with
+# it, and slices of four times as many values are not faster.
+SLICE_VALUES = 1 << 18
+# Minimum number of steps in a slice, for data with many columns.
+MIN_SLICE_STEPS = 1 << 15
+# File in the output folder that describes the run.
+MANIFEST_FILE = "_refold.json"
+# File in the output folder with the model, from which the workers load it.
+MODEL_FILE = "_model.refold"
+# File in the output folder that lists the sequences that could not be computed.
+FAILURES_FILE = "_failures.jsonl"
+# Key in the metadata of a part for what is known about the part.
+_PART_METADATA_KEY = b"refold.part"
 
 
 @dataclass(frozen=True)
@@ -154,12 +166,13 @@ class RunSummary:
         return f"RunSummary({self.operation}, {rows}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
-        done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
+        verbs = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
+        verb = verbs[self.operation]
         parts = f"{self.num_parts} part{'s' * (self.num_parts != 1)}"
         if self.num_there:
             parts += f" ({self.num_there} of an earlier run)"
         text = (
-            f"{done[self.operation]} {self.num_sequences} {self.row}s in {parts} in {self.output}: "
+            f"{verb} {self.num_sequences} {self.row}s in {parts} in {self.output}: "
             f"{self.num_steps} steps in {self.seconds:.1f} s by workers with at most "
             f"{self.memory / 1e6:.0f} MB of memory"
         )
@@ -239,8 +252,8 @@ def encode(
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run("encode", model, source, output, options, settings, **ray)
+    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run_operation("encode", model, source, output, options, settings, **common)
 
 
 def reconstruct(
@@ -285,8 +298,8 @@ def reconstruct(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     check("clip", clip, CLIP)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run("reconstruct", model, source, output, options, settings, **ray)
+    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run_operation("reconstruct", model, source, output, options, settings, **common)
 
 
 def detect(
@@ -331,30 +344,30 @@ def detect(
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
-    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run("detect", model, source, output, options, settings, **ray)
+    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run_operation("detect", model, source, output, options, settings, **common)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What all tasks of a run have in common, as plain values."""
+    """Settings of a run that all its tasks need."""
 
-    version: str  # of Refold
+    version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
     settings: dict[str, Any]
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
-    options: TableOptions  # the roles of the columns, once it is planned
-    # what the plan adds
+    options: TableOptions  # options of the user; the plan adds the roles of the columns
+    # the plan sets these fields
     manifest_hash: str = ""
-    lists: bool = True  # a row is a sequence, and not a step
-    text_ids: bool = False
+    has_lists: bool = True  # a row is a sequence with lists, not a step
+    has_text_ids: bool = False
 
 
 @dataclass
 class WrittenPart:
-    """What is known of a part; it is stored in its file, too."""
+    """What is known about a part. It is also stored in the metadata of the file of the part."""
 
     manifest_hash: str
     number: int
@@ -363,13 +376,13 @@ class WrittenPart:
     num_failed: int = 0
     num_anomalous: int = 0
     failures: list[Failure] = field(default_factory=list)
-    # of this run, so they have these values in the file
-    is_earlier: bool = False  # an earlier run wrote it
+    # the fields below describe the current run; the file has their defaults
+    is_earlier: bool = False  # whether an earlier run wrote the part
     warning: str | None = None
     memory: int = 0
 
 
-def _run(
+def _run_operation(
     operation: str,
     model: ModelLike | str | os.PathLike[str],
     source: Paths,
@@ -382,7 +395,7 @@ def _run(
     part_steps: int | None,
     verbose: int,
 ) -> RunSummary:
-    """Plan on the cluster, compute the parts, and write what concerns all of them."""
+    """Plan a run, compute its parts on the cluster, and return the summary."""
     check("num_workers", num_workers, or_none(whole()))
     check("part_steps", part_steps, or_none(whole()))
     check("duplicates", options.duplicates, or_none(DUPLICATES))
@@ -392,43 +405,47 @@ def _run(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    model = _packed_model(model, settings["latent_steps"])
-    content, taken = dumps(model), {"code", None, *model.schema.names}
-    if is_cut := model.window is not None:
-        taken |= {"start", "end", "start_time", "end_time"}
+    model = _load_packed_model(model, settings["latent_steps"])
+    model_bytes, reserved_names = dumps(model), {"code", None, *model.schema.names}
+    if has_windows := model.window is not None:
+        reserved_names |= {"start", "end", "start_time", "end_time"}
     id_name = options.id or model.schema.id_name
     run = Run(
         version=refold.__version__,
         operation=operation,
         settings=settings | {"latent_steps": model.latent_steps},
-        id_name="id" if id_name in taken else str(id_name),
-        output=absolute(output),
-        model_hash=hashlib.sha256(content).hexdigest(),
-        options=replace(options, as_series=is_cut),
+        id_name="id" if id_name in reserved_names else str(id_name),
+        output=absolute_path(output),
+        model_hash=hashlib.sha256(model_bytes).hexdigest(),
+        options=replace(options, as_series=has_windows),
     )
-    _table_of_none(model, run)  # raises what each worker would
+    _empty_table(model, run)  # raises errors that each worker would raise
     cpus = num_workers if on == LOCAL else None
     with (
-        connected(on, num_cpus=cpus, object_store_memory=_STORE_BYTES),
+        connect(on, num_cpus=cpus, object_store_memory=_OBJECT_STORE_BYTES),
         progress_bar(disable=not verbose) as bar,
     ):
-        task = bar.add_task(operation, total=None)
-        started = time.monotonic()
-        names = [absolute(path) for path in paths]
-        [(run, units)] = on_cluster(plan, [(run, names, part_steps, model.schema, content)])
-        bar.update(task, total=len(units))
+        progress_task = bar.add_task(operation, total=None)
+        start_time = time.monotonic()
+        names = [absolute_path(path) for path in paths]
+        [(run, units)] = run_on_cluster(
+            plan_run, [(run, names, part_steps, model.schema, model_bytes)]
+        )
+        bar.update(progress_task, total=len(units))
         parts: list[WrittenPart] = []
-        for part in on_cluster(write_part, [(run, unit) for unit in units], num_workers):
+        for part in run_on_cluster(write_part, [(run, unit) for unit in units], num_workers):
             parts.append(part)
-            bar.advance(task)
+            bar.advance(progress_task)
         parts.sort(key=lambda part: part.number)
         failures = [failure for part in parts for failure in part.failures]
         if failures:
-            [_] = on_cluster(list_failures, [(run, failures)])
-        seconds = time.monotonic() - started  # without the end of a local cluster
-    # one warning of each kind: those of other parts differ in numbers
-    kinds = {re.sub(r"\d+", "0", part.warning): part.warning for part in parts if part.warning}
-    for text in kinds.values():
+            [_] = run_on_cluster(write_failures, [(run, failures)])
+        seconds = time.monotonic() - start_time  # without the time to stop a local cluster
+    # the warnings of parts may differ in numbers only, and one of them is enough
+    distinct_warnings = {
+        re.sub(r"\d+", "0", part.warning): part.warning for part in parts if part.warning
+    }
+    for text in distinct_warnings.values():
         warn(text)
     new_parts = [part for part in parts if not part.is_earlier]
     return RunSummary(
@@ -436,19 +453,21 @@ def _run(
         output=run.output,
         num_sequences=sum(part.num_sequences for part in parts),
         num_failed=sum(part.num_failed for part in parts),
-        failures=failures[:MAX_FAILURES],
+        failures=failures[:MAX_LISTED_FAILURES],
         num_parts=len(parts),
         num_there=len(parts) - len(new_parts),
         num_steps=sum(part.num_steps for part in new_parts),
         seconds=seconds,
         memory=max((part.memory for part in new_parts), default=0),
         num_anomalous=sum(part.num_anomalous for part in parts) if operation == "detect" else None,
-        row="window" if is_cut and operation != "reconstruct" else "sequence",
+        row="window" if has_windows and operation != "reconstruct" else "sequence",
     )
 
 
-def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int | None) -> Model:
-    """Return a model that workers can run."""
+def _load_packed_model(
+    model: ModelLike | str | os.PathLike[str], latent_steps: int | None
+) -> Model:
+    """Return a model that workers can run without Keras."""
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
     if latent_steps is not None:
         model = model.with_latent_steps(latent_steps)
@@ -467,43 +486,42 @@ def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int |
     return model
 
 
-# The tasks. Each returns its error, which then ends the run in one line.
+# The tasks. Each returns its error instead of raising it. The error then ends the run in one line.
 
 
-# Two tasks, `plan` and `list_failures`, write what concerns all parts, so that a client outside of
-# the cluster needs no access to the data. A long table whose ids are not together is refused here,
-# before any part is written.
-def plan(
+# `plan_run` and `write_failures` are tasks, so that a client outside of the cluster needs no access
+# to the data. `plan_run` refuses a long table with scattered ids before any part is written.
+def plan_run(
     run: Run, source: list[str], part_steps: int | None, schema: Schema, model: bytes
 ) -> tuple[Run, list[Unit]] | RefoldError:
-    """Open the source and the output folder, and return the units of work."""
+    """Open the source, prepare the output folder, and return the completed run and its units."""
 
-    def planned() -> tuple[Run, list[Unit]]:
+    def plan_here() -> tuple[Run, list[Unit]]:
         _check_version(run.version)
-        opened = open_source(source, schema, run.options, part_steps)
-        # all that determines the parts, as JSON values
+        source_files = open_source(source, schema, run.options, part_steps)
+        # everything that determines the content of the parts, as JSON values
         manifest = {
             "version": run.version,
             "operation": run.operation,
             "model": run.model_hash,
             **run.settings,
             "id_name": run.id_name,
-            **asdict(opened.options),
-            "part_steps": opened.part_steps,
-            "files": [[file.name, file.stamp, file.num_rows] for file in opened.files],
+            **asdict(source_files.options),
+            "part_steps": source_files.part_steps,
+            "files": [[file.name, file.stamp, file.num_rows] for file in source_files.files],
         }
         text = json.dumps(manifest, indent=1)
-        _begin(place_of(run.output), text, model)
-        complete = replace(
+        _prepare_output(location_of(run.output), text, model)
+        planned_run = replace(
             run,
-            options=opened.options,
+            options=source_files.options,
             manifest_hash=hashlib.sha256(text.encode()).hexdigest(),
-            lists=opened.lists,
-            text_ids=opened.files[0].id_type == "text",
+            has_lists=source_files.has_lists,
+            has_text_ids=source_files.files[0].id_type == "text",
         )
-        return complete, find_units(opened)
+        return planned_run, plan_units(source_files)
 
-    return attempted(", ".join([*source, run.output]), planned)
+    return call_with_retries(", ".join([*source, run.output]), plan_here)
 
 
 def _check_version(version: str) -> None:
@@ -515,49 +533,49 @@ def _check_version(version: str) -> None:
         )
 
 
-def _begin(output: Place, manifest: str, model: bytes) -> None:
-    """Write the manifest and the model, or refuse a folder with the parts of another run."""
-    kind = output.info().type
-    if kind == fs.FileType.File:
+def _prepare_output(output: Location, manifest: str, model: bytes) -> None:
+    """Write the manifest and the model to the output folder; refuse the folder of another run."""
+    output_type = output.info().type
+    if output_type == fs.FileType.File:
         raise ParameterError(
             f"The output {output.name} is a file. A cluster writes a folder of parts; name a new "
             "folder."
         )
-    if kind == fs.FileType.NotFound:
+    if output_type == fs.FileType.NotFound:
         output.system.create_dir(output.path, recursive=True)
     files = output.system.get_file_info(fs.FileSelector(output.path))
     names = sorted(file.base_name for file in files)
-    # files of other programs stay as they are
-    others = [name for name in names if not name.startswith((".", "_"))]
-    if MANIFEST in names:
-        _check_same(output, json.loads(manifest))
-    elif others:
+    # hidden files may belong to other programs, and do not matter
+    foreign_names = [name for name in names if not name.startswith((".", "_"))]
+    if MANIFEST_FILE in names:
+        _check_same_run(output, json.loads(manifest))
+    elif foreign_names:
         raise ParameterError(
-            f"The output folder {output.name} holds {others[0]!r}, and has no manifest {MANIFEST} "
-            "of a run. Name a new folder."
+            f"The output folder {output.name} holds {foreign_names[0]!r}, and has no manifest "
+            f"{MANIFEST_FILE} of a run. Name a new folder."
         )
     else:
-        with replaced(output.beside(MANIFEST)) as stream:
+        with open_atomically(output.child(MANIFEST_FILE)) as stream:
             stream.write(manifest.encode())
-    if MODEL not in names:
-        with replaced(output.beside(MODEL)) as stream:
+    if MODEL_FILE not in names:
+        with open_atomically(output.child(MODEL_FILE)) as stream:
             stream.write(model)
 
 
-def _check_same(output: Place, manifest: dict[str, Any]) -> None:
-    """Raise ``ParameterError`` if a folder has the manifest of another run."""
+def _check_same_run(output: Location, manifest: dict[str, Any]) -> None:
+    """Raise ``ParameterError`` if the manifest in a folder differs from that of this run."""
     try:
-        earlier = json.loads(_content(output.beside(MANIFEST)))
+        stored_manifest = json.loads(_read_bytes(output.child(MANIFEST_FILE)))
     except ValueError:
-        earlier = {}
+        stored_manifest = {}
     for key, value in manifest.items():
-        if earlier.get(key) == value:
+        if stored_manifest.get(key) == value:
             continue
-        difference = f"{key}={earlier.get(key)!r}, not {value!r}"
+        difference = f"{key}={stored_manifest.get(key)!r}, not {value!r}"
         if key == "model":
             difference = "another model"
         elif key == "files":
-            changed = [file[0] for file in value if file not in earlier.get(key, ())]
+            changed = [file[0] for file in value if file not in stored_manifest.get(key, ())]
             difference = f"other source files{''.join(f', not {name}' for name in changed[:1])}"
         raise ParameterError(
             f"The output folder {output.name} holds parts of a run with {difference}. Name a new "
@@ -565,101 +583,107 @@ def _check_same(output: Place, manifest: dict[str, Any]) -> None:
         )
 
 
-def _content(place: Place) -> bytes:
-    with place.system.open_input_stream(place.path) as stream:
+def _read_bytes(location: Location) -> bytes:
+    """Return the content of a file in a store."""
+    with location.system.open_input_stream(location.path) as stream:
         return stream.read()
 
 
-# A part
+# The computation of a part
 
 
 def write_part(run: Run, unit: Unit) -> WrittenPart | RefoldError:
-    """Write the part of a unit if it is not there."""
-    return attempted(f"{unit.pieces[0].file} or {run.output}", lambda: _complete(run, unit))
+    """Compute and write the part of a unit, if a complete file does not exist."""
+    return call_with_retries(
+        f"{unit.row_ranges[0].file} or {run.output}", lambda: _write_missing_part(run, unit)
+    )
 
 
-def _table_of_none(model: Model, run: Run) -> pa.Table:
-    """Return the table of no sequence."""
-    ids = np.zeros(1, np.str_ if run.text_ids else np.int64)
+def _empty_table(model: Model, run: Run) -> pa.Table:
+    """Return a table without rows that has the columns of a part."""
+    ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
     values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
-    return _computed(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
+    return _compute_table(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
 
 
-# The name and the content of a part depend on its unit only. So a unit that is computed twice,
-# after a worker died, writes the same bytes twice.
-def _complete(run: Run, unit: Unit) -> WrittenPart:
+# The name and the content of a part depend only on its unit. A unit that is computed again, after a
+# worker died, therefore writes the same bytes again.
+def _write_missing_part(run: Run, unit: Unit) -> WrittenPart:
+    """Return what is known about the part of a unit, and write the part if it does not exist."""
     _check_version(run.version)
-    place = place_of(run.output).beside(f"part-{unit.number:08d}.parquet")
-    part = _read_part(place, run.manifest_hash)
+    location = location_of(run.output).child(f"part-{unit.unit_index:08d}.parquet")
+    part = _read_part_metadata(location, run.manifest_hash)
     if part is None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            part = _write(run, unit, place)
-        texts = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
-        part.warning = texts[0] if texts else None
+            part = _compute_part(run, unit, location)
+        messages = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
+        part.warning = messages[0] if messages else None
         pa.default_memory_pool().release_unused()
-        status = Path("/proc/self/status")  # of Linux
-        peak = re.search(r"VmHWM:\s*(\d+)", status.read_text() if status.exists() else "")
-        part.memory = 1024 * int(peak[1]) if peak else 0
+        status_file = Path("/proc/self/status")  # only Linux has this file
+        status = status_file.read_text() if status_file.exists() else ""
+        peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
+        part.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
     return part
 
 
-# The manifest says what the parts are of. Each part names it by its hash, so that parts of another
-# run do not count.
-def _read_part(place: Place, manifest_hash: str) -> WrittenPart | None:
-    """Return what a complete part of a run says about itself, or None if there is none."""
+# Each part holds the hash of the manifest, so that parts of another run are not mistaken for parts
+# of this run.
+def _read_part_metadata(location: Location, manifest_hash: str) -> WrittenPart | None:
+    """Return what the file of a part says about the part; None if there is no complete file."""
     try:
-        with pq.ParquetFile(place.path, filesystem=place.system) as file:
-            stored = json.loads((file.metadata.metadata or {}).get(_METADATA, b"{}"))
+        with pq.ParquetFile(location.path, filesystem=location.system) as file:
+            metadata = json.loads((file.metadata.metadata or {}).get(_PART_METADATA_KEY, b"{}"))
     except (FileNotFoundError, pa.ArrowInvalid):
-        return None  # not there, or cut short by a store that shows incomplete files
-    if stored.get("manifest_hash") != manifest_hash:
+        return None  # the file does not exist, or a store shows an incomplete file
+    if metadata.get("manifest_hash") != manifest_hash:
         return None
-    failures = [Failure(**failure) for failure in stored["failures"]]
-    return WrittenPart(**stored | {"failures": failures, "is_earlier": True})
+    failures = [Failure(**failure) for failure in metadata["failures"]]
+    return WrittenPart(**metadata | {"failures": failures, "is_earlier": True})
 
 
-def _write(run: Run, unit: Unit, place: Place) -> WrittenPart:
-    model = _model(run.output, run.model_hash)
+def _compute_part(run: Run, unit: Unit, location: Location) -> WrittenPart:
+    """Compute the sequences of a unit, and write them as a Parquet file."""
+    model = _load_model(run.output, run.model_hash)
     _check_unchanged(unit)
-    part = WrittenPart(run.manifest_hash, unit.number)
-    tables = _tables(model, run, unit, part)
+    part = WrittenPart(run.manifest_hash, unit.unit_index)
+    tables = _compute_tables(model, run, unit, part)
     first = next(tables, None)
-    if first is None:  # all sequences failed
-        first = _table_of_none(model, run)
-    with replaced(place) as stream:
+    if first is None:  # all sequences failed, and the file has only columns
+        first = _empty_table(model, run)
+    with open_atomically(location) as stream:
         with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
-            writer.add_key_value_metadata({_METADATA: json.dumps(asdict(part)).encode()})
-        # nothing was read from another state of the file
+            writer.add_key_value_metadata({_PART_METADATA_KEY: json.dumps(asdict(part)).encode()})
+        # checked again: the data may have changed while they were read
         _check_unchanged(unit)
     return part
 
 
-def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[pa.Table]:
-    """Yield results, and count them in the part; sequences that fail are counted, too."""
+def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[pa.Table]:
+    """Yield tables of results; count sequences, steps and failures in ``part``."""
 
-    def attempt(piece: Slice) -> Iterator[pa.Table]:
-        """Compute a slice; if that fails, each half, so that only wrong sequences are left out."""
-        file, row = unit.find_row(piece.first)
+    def compute_slice(table_slice: TableSlice) -> Iterator[pa.Table]:
+        """Compute a slice. If it fails, compute its halves, to lose only faulty sequences."""
+        file, row = unit.find_row(table_slice.first)
         try:
-            sequences = from_file_table(piece.table, file, run.options)
+            sequences = from_file_table(table_slice.table, file, run.options)
             if run.options.id is None:
-                # the same ids as on one machine: rows of all files
-                sequences = sequences.with_ids(np.arange(len(sequences)) + piece.first)
-            results = _computed(model, run, sequences)
+                # the same ids as on one machine: row numbers over all files
+                sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first)
+            results = _compute_table(model, run, sequences)
         except RefoldError as error:
-            if len(piece) > 1:
-                middle = len(piece) // 2
-                yield from attempt(piece.part(0, middle))
-                yield from attempt(piece.part(middle, len(piece)))
+            if len(table_slice) > 1:
+                middle = len(table_slice) // 2
+                yield from compute_slice(table_slice.select(0, middle))
+                yield from compute_slice(table_slice.select(middle, len(table_slice)))
                 return
-            if isinstance(error, SchemaError) and piece.first == unit.start:
-                # the columns are wrong, and not a sequence
+            if isinstance(error, SchemaError) and table_slice.first == unit.start:
+                # an error of the columns already in the first sequence concerns all sequences
                 raise type(error)(f"{file}: {error.message.marked}") from error
             part.num_failed += 1
-            if len(part.failures) < MAX_FAILURES:
+            if len(part.failures) < MAX_LISTED_FAILURES:
                 part.failures.append(Failure(file, row, str(error)))
             return
         part.num_sequences += len(results)
@@ -670,68 +694,68 @@ def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[p
 
     options = run.options
     columns = options.used if options.columns is not None else None
-    max_steps = max(MIN_STEPS, SLICE_VALUES // model.schema.num_columns)
+    max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
     max_rows = max(1, max_steps * (unit.stop - unit.start) // unit.steps)
-    for piece in slices(unit, columns, max_rows, None if run.lists else options.id):
-        yield from attempt(piece)
+    for table_slice in read_slices(unit, columns, max_rows, None if run.has_lists else options.id):
+        yield from compute_slice(table_slice)
 
 
-def _computed(model: Model, run: Run, sequences: Sequences) -> pa.Table:
-    """Return one row for each sequence, or for each of its windows."""
+def _compute_table(model: Model, run: Run, sequences: Sequences) -> pa.Table:
+    """Return a table of results with a row for each sequence or window."""
     settings, ids = run.settings, sequences.ids
-    with packed.limited_threads(1):
+    with packed.limited_threads(1):  # Ray reserves one CPU for a worker
         if run.operation == "encode":
             windows = model.windows(sequences)
             codes, rows = model.encode(windows.sequences), windows if model.window else ids
             table = codes_to_arrow(codes, rows, settings["dtype"], model=model)
-            # renaming drops the metadata
-            named = table.rename_columns([run.id_name, *table.column_names[1:]])
-            return named.replace_schema_metadata(table.schema.metadata)
+            # rename_columns drops the metadata, so they are set again
+            renamed = table.rename_columns([run.id_name, *table.column_names[1:]])
+            return renamed.replace_schema_metadata(table.schema.metadata)
         if run.operation == "detect":
             table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
-            # this column depends on all sequences
+            # this column depends on all sequences of the run, which no worker knows
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])
     return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
 
 
-# A worker process computes many parts.
+# Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
-def _model(output: str, model_hash: str) -> Model:
+def _load_model(output: str, model_hash: str) -> Model:
     """Load the model of a run from its output folder."""
     return_freed_memory()
-    place = place_of(output).beside(MODEL)
+    location = location_of(output).child(MODEL_FILE)
     try:
-        data = _content(place)
+        data = _read_bytes(location)
     except FileNotFoundError as error:
         raise MissingFileError(
-            f"A worker does not find {place.name}. All machines of the cluster must see the "
+            f"A worker does not find {location.name}. All machines of the cluster must see the "
             "output folder under this name; use a shared file system or a URL."
         ) from error
     if hashlib.sha256(data).hexdigest() != model_hash:
-        raise ParameterError(f"{place.name} is not the model of this run. Name a new folder.")
+        raise ParameterError(f"{location.name} is not the model of this run. Name a new folder.")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / MODEL
+        path = Path(folder) / MODEL_FILE
         path.write_bytes(data)
         return Model.load(path)
 
 
 def _check_unchanged(unit: Unit) -> None:
-    """Raise ``FileAccessError`` if a file of a unit is not the one that was opened."""
-    for piece in unit.pieces:
-        if stamp_of(place_of(piece.file).info()) != piece.stamp:
+    """Raise ``FileAccessError`` if a file of a unit has changed since the run was planned."""
+    for row_range in unit.row_ranges:
+        if stamp_of(location_of(row_range.file).info()) != row_range.stamp:
             raise FileAccessError(
-                f"{piece.file} has changed since the run began. Restore it, or start again with a "
-                "new output folder."
+                f"{row_range.file} has changed since the run began. Restore it, or start again "
+                "with a new output folder."
             )
 
 
-def list_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
-    """Write the sequences that failed beside the parts."""
+def write_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
+    """Write the list of sequences that failed to the output folder."""
 
     def write() -> None:
         lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
-        with replaced(place_of(run.output).beside(FAILURES)) as stream:
+        with open_atomically(location_of(run.output).child(FAILURES_FILE)) as stream:
             stream.write("".join(lines).encode())
 
-    return attempted(run.output, write)
+    return call_with_retries(run.output, write)

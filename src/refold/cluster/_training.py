@@ -1,4 +1,8 @@
-"""Training by several processes: `fit` starts them on a Ray cluster, `fit_together` is in each."""
+"""Training by several processes: `fit` starts the processes on a Ray cluster.
+
+Other launchers start processes that call `fit_together`. In both cases, each process opens the
+files with ``_open_parts`` and trains with ``_fit_parts``.
+"""
 
 import os
 import pickle
@@ -14,8 +18,8 @@ import refold
 from refold._support.arrays import draw_seed
 from refold._support.optional_imports import optional
 from refold._support.rules import check_whole
-from refold.cluster._files import absolute
-from refold.cluster._ray import connected, load_ray
+from refold.cluster._files import absolute_path
+from refold.cluster._ray import connect, load_ray
 from refold.errors import (
     ClusterError,
     FileAccessError,
@@ -83,27 +87,29 @@ def fit(
     >>> ae = refold.SequenceAutoencoder(latent_dim=16)
     >>> ae = refold.cluster.fit(ae, "/data/sines", on="auto", processes=8)  # doctest: +SKIP
     """
-    _check_divisible(estimator)
+    _check_supports_processes(estimator)
     check_whole("processes", processes)
     check_whole("max_failures", max_failures, least=0)
     if checkpoint is not None:
         if not isinstance(checkpoint, refold.Checkpoint):
             checkpoint = refold.Checkpoint(checkpoint)
-        # the processes have other working folders
-        checkpoint = checkpoint._replace(path=absolute(checkpoint.path))
+        # the processes may have other working folders
+        checkpoint = checkpoint._replace(path=absolute_path(checkpoint.path))
     settings = {
         "estimator": pickle.dumps(estimator),
-        "source": absolute(source),
+        "source": absolute_path(source),
         "checkpoint": checkpoint,
         "options": {"id": id, "time": time, "columns": columns, "column_types": column_types}
         | {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format},
     }
     ray = load_ray()
-    with connected(on, num_cpus=processes * check_whole("cpus", cpus)):
-        # on the cluster, because Ray Train does not run in a client outside of it
-        run = ray.remote(num_cpus=0, max_retries=0)(_run)
-        pickled = ray.get(run.remote(settings, processes, cpus, max_failures, resume=resume))
-    outcome = pickle.loads(pickled)  # noqa: S301  (from our own process)
+    with connect(on, num_cpus=processes * check_whole("cpus", cpus)):
+        # a task on the cluster, because Ray Train does not run in a client outside of it
+        remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
+        pickled_outcome = ray.get(
+            remote_run.remote(settings, processes, cpus, max_failures, resume=resume)
+        )
+    outcome = pickle.loads(pickled_outcome)  # noqa: S301  (from our own process)
     if isinstance(outcome, RefoldError):
         raise outcome
     return outcome
@@ -156,27 +162,28 @@ def fit_together(
     >>> ae = refold.SequenceAutoencoder(latent_dim=16)
     >>> ae = refold.cluster.fit_together(ae, "/data/sines")  # doctest: +SKIP
     """
-    _check_divisible(estimator)
-    options = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    options |= {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format}
-    parts = _open_parts(source, num_parts=num_parts, **options)
+    _check_supports_processes(estimator)
+    read_options = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+    read_options |= {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format}
+    parts = _open_parts(source, num_parts=num_parts, **read_options)
     return _fit_parts(estimator, parts, checkpoint, resume=resume)
 
 
-def _run(
+def _run_trainer(
     settings: dict[str, Any], processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
-    """Run the training from within the cluster; return the pickled model or error."""
+    """Run Ray Train from a machine of the cluster; return the pickled model or error."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     train = _ray_module("ray.train")
     trainers = _ray_module("ray.train.v2.api.data_parallel_trainer")
     if settings["checkpoint"] is not None and not resume:
-        # the processes always resume, because they may have been started again
+        # A process always resumes, because Ray may have started it again. The checkpoint of an
+        # earlier run must therefore not exist.
         with suppress(FileNotFoundError):
             Path(settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
-            _train,
+            _train_in_worker,
             train_loop_config=settings,
             scaling_config=train.ScalingConfig(
                 num_workers=processes, resources_per_worker={"CPU": cpus}
@@ -188,41 +195,42 @@ def _run(
         try:
             return trainer.fit().return_value
         except train.TrainingFailedError as error:
-            return pickle.dumps(_one_line(error, max_failures))
+            return pickle.dumps(_training_error(error, max_failures))
 
 
-def _train(settings: dict[str, Any]) -> bytes:
-    """Train in one process; return the pickled model or error."""
+def _train_in_worker(settings: dict[str, Any]) -> bytes:
+    """Connect a process to the others and train; return the pickled model or error."""
     import jax  # not at the top, because no other worker needs it
 
     context = _ray_module("ray.train").get_context()
-    index, count = context.get_world_rank(), context.get_world_size()
+    process_index, num_processes = context.get_world_rank(), context.get_world_size()
     collective = _ray_module("ray.train.collective")
-    with socket.socket() as probe:
-        probe.bind(("", 0))  # a free port
+    with socket.socket() as free_socket:
+        free_socket.bind(("", 0))  # the system chooses a free port
         host = _ray_module("ray.util").get_node_ip_address()
-        address = collective.broadcast_from_rank_zero(f"{host}:{probe.getsockname()[1]}")
-    jax.distributed.initialize(address, count, index)
+        address = collective.broadcast_from_rank_zero(f"{host}:{free_socket.getsockname()[1]}")
+    jax.distributed.initialize(address, num_processes, process_index)
     checkpoint = settings["checkpoint"]
     estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
-    opened = False
+    has_opened = False
     try:
         parts = _open_parts(settings["source"], **settings["options"])
-        opened = True
+        has_opened = True
         fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
-        if opened and isinstance(error, FileAccessError | FileFormatError):
-            raise  # perhaps in this process only, while the others wait
+        if has_opened and isinstance(error, FileAccessError | FileFormatError):
+            raise  # only this process may have the error, and raising it stops the waiting others
         return pickle.dumps(error)
     return pickle.dumps(fitted)
 
 
 def _ray_module(name: str) -> Any:
+    """Import a module of Ray, or raise an error that names the extra to install."""
     return optional(name, extra="ray", purpose="Training on a cluster")
 
 
-def _one_line(error: Exception, max_failures: int) -> RefoldError:
-    """Return the error of a process as one line."""
+def _training_error(error: Exception, max_failures: int) -> RefoldError:
+    """Return the error of the process that failed first, with a message of one line."""
     failures = [*getattr(error, "worker_failures", {}).values(), error]
     for failure in failures:
         for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
@@ -236,9 +244,9 @@ def _one_line(error: Exception, max_failures: int) -> RefoldError:
 
 
 def _open_parts(
-    source: str | os.PathLike[str], num_parts: int | None = None, **options: Any
+    source: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
 ) -> Any:
-    """Open the files in all processes; an error in one of them is raised in all."""
+    """Open the files in all processes, or raise the error of any process in all of them."""
     from refold.training import Divided, Processes  # not at the top, because it imports JAX
 
     processes = Processes.connected()
@@ -248,48 +256,49 @@ def _open_parts(
                 f"Processes that train read {source} from a file system. Mount the store on all "
                 "machines, or copy the files."
             )
-        opened: Any = Divided.among(processes, read(source, **options), num_parts)
-    except RefoldError as error:  # all processes raise it, instead of waiting for this one
-        opened = error
-    for error in processes.gather(opened if isinstance(opened, RefoldError) else None):
+        parts: Any = Divided.among(processes, read(source, **read_options), num_parts)
+    except RefoldError as error:  # sent to all processes, which would wait for this one
+        parts = error
+    for error in processes.gather(parts if isinstance(parts, RefoldError) else None):
         if error is not None:
             raise error
-    return opened
+    return parts
 
 
 def _fit_parts(
     estimator: "refold.SequenceAutoencoder",
-    divided: Any,  # of `_open_parts`
+    parts: Any,  # the result of `_open_parts`
     checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
     *,
     resume: bool,
 ) -> "refold.SequenceAutoencoder":
-    """Train in all processes, each on its parts."""
-    processes = divided.processes
+    """Train in this process and all others, each on its parts of the data."""
+    processes = parts.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
+    # without a seed, each process would draw another one
     seed = processes.agree(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
-        if processes.index:  # the first one warns and logs
+        if processes.index:  # only the first process warns and logs
             estimator.set_params(verbose=0)
             warnings.simplefilter("ignore")
-        return estimator.fit(divided, checkpoint=checkpoint, resume=resume)
+        return estimator.fit(parts, checkpoint=checkpoint, resume=resume)
 
 
-def _check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
+def _check_supports_processes(estimator: "refold.SequenceAutoencoder") -> None:
     """Raise ``ParameterError`` if several processes cannot train this model."""
     architecture = estimator.architecture
     is_custom = not isinstance(architecture, str) or architecture == "custom"
-    is_share = isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1
-    for name, is_refused, remedy in (
-        # random layers of another model would draw the same numbers in each process
+    is_variance_share = isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1
+    for name, is_unsupported, advice in (
+        # random layers of a custom model would draw the same numbers in each process
         ("architecture", is_custom, "a named architecture"),
-        # one process chooses the size of a share of the variance on data in memory
-        ("latent_dim", is_share, "a number of latent dimensions"),
+        # the size for a share of the variance is chosen by one process, on data in memory
+        ("latent_dim", is_variance_share, "a number of latent dimensions"),
         ("time_warp", estimator.time_warp not in ("auto", 0), "0"),
-        # which windows are held out depends on all series
+        # the choice of held-out windows depends on all series
         ("window", estimator.window is not None, "one machine, or windows as sequences"),
     ):
-        if is_refused:
+        if is_unsupported:
             value = argument(**{name: getattr(estimator, name)})
-            raise ParameterError(f"Several processes cannot train with {value}. Use {remedy}.")
+            raise ParameterError(f"Several processes cannot train with {value}. Use {advice}.")

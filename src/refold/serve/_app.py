@@ -1,4 +1,4 @@
-"""The ASGI application: what every request passes, the pages, and the description of all."""
+"""The ASGI application: access, limits and metrics of every request, the pages and operations."""
 
 import asyncio
 import base64
@@ -22,40 +22,44 @@ from starlette.types import Message, Receive, Scope, Send
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
-from refold.serve._bodies import ARROW, read_json, read_table, to_json, to_stream
+from refold.serve._bodies import ARROW_TYPE, read_json, read_table, to_arrow_stream, to_json
 from refold.serve._docs import DOCS_POLICY, docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
-    OWN_NAMES,
+    LOCAL_HOST_NAMES,
     Problem,
     ServeSettings,
     ServiceError,
     check_limit,
-    exceeded,
-    invalid,
+    invalid_request,
+    limit_error,
     read_settings,
 )
 
 logger = logging.getLogger("refold.serve")
-_JSON = "application/json"
-# Probes of the machinery around the service have neither its token nor its name.
-_PROBES = frozenset({"/v1/health", "/v1/ready"})
-# The page for readers.
-_DOCS = "/docs"
-# Bodies above this number of bytes are read in another thread, one after the other.
-_LARGE = 1 << 18
-# Paths of the interface that a model's name would hide.
-_RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Of every answer, but for the policy of the page for readers.
-_SECURITY = {
+# Media type of JSON.
+_JSON_TYPE = "application/json"
+# Probes of systems such as Kubernetes send neither the token nor the host name of the service.
+_PROBE_PATHS = frozenset({"/v1/health", "/v1/ready"})
+# Path of the page that describes the service for people.
+_DOCS_PATH = "/docs"
+# Larger bodies are parsed in another thread, because the event loop would stop meanwhile. For
+# smaller bodies, the change of threads costs more.
+_MAX_DIRECT_BYTES = 1 << 18
+# A model cannot have these names, because /v1/NAME is another page.
+_RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
+# Names of models that need no escapes in a URL.
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Headers of every answer. The page for people has another policy.
+_SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-_REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+# Upper bounds of the histogram of requests in a batch.
+_BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 # An ASGI application of one path.
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -64,21 +68,21 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Metrics:
     """Counters and histograms of one server, in the format of Prometheus."""
 
-    def __init__(self, batches: Callable[[], Batcher]) -> None:
+    def __init__(self, get_batcher: Callable[[], Batcher]) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         counter = functools.partial(Counter, registry=registry)
         histogram = functools.partial(Histogram, registry=registry)
-        # without a model, and with the operation "other": pages, and what has no path
+        # pages and unknown paths count with an empty model and with the operation "other"
         names = ["model", "operation"]
         self.requests = counter("refold_requests", "Requests", [*names, "status"])
         self.seconds = histogram("refold_request_seconds", "Time to the answer", names)
         self.refused = counter("refold_refused", "Requests beyond a limit", ["model", "limit"])
         self.batches = histogram(
-            "refold_batch_requests", "Requests computed together", buckets=_REQUESTS
+            "refold_batch_requests", "Requests computed together", buckets=_BATCH_SIZE_BUCKETS
         )
-        waiting = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
-        waiting.set_function(lambda: batches().waiting)
+        queue_gauge = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
+        queue_gauge.set_function(lambda: get_batcher().num_waiting)
 
 
 class Service:
@@ -87,66 +91,69 @@ class Service:
     def __init__(self, models: dict[str, ServedModel], settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
-        self.metrics = Metrics(lambda: self.batches)
-        self.batches = Batcher(settings, self.metrics.batches.observe)
-        self.body_bytes = 0  # of all open requests
-        names = (*OWN_NAMES, settings.host, *settings.allowed_hosts)
-        self._names = frozenset(name.lower() for name in names)
-        self._secret = settings.secret()
-        # By path, because Starlette's router takes as much time as Uvicorn for a small request. It
-        # took 35 us of processor time with its middleware. A path of our own around Uvicorn's tasks
-        # answered 5,270 requests with one short sequence in a second instead of 3,580. It needed as
+        self.metrics = Metrics(lambda: self.batcher)
+        self.batcher = Batcher(settings, self.metrics.batches.observe)
+        self.body_bytes = 0  # received bytes of all open requests
+        names = (*LOCAL_HOST_NAMES, settings.host, *settings.allowed_hosts)
+        self._host_names = frozenset(name.lower() for name in names)
+        self._token = settings.secret()
+        # A dict of handlers by path: the router and middleware of Starlette take 35 us of processor
+        # time, as much as Uvicorn for a small request. A shortcut around the tasks of Uvicorn was
+        # tried. It raised the rate from 3,580 to 5,270 short requests per second, but it needed as
         # much code as all operations, so it was removed.
-        self._handlers = self._pages()
+        self._handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
-                operate = functools.partial(self._operate, model_name=name, name=operation)
-                self._handlers[f"/v1/{name}/{operation}"] = "POST", operate
-        self._lifespan = Router(lifespan=self._computing)
+                handler = functools.partial(self._run_operation, model_name=name, name=operation)
+                self._handlers[f"/v1/{name}/{operation}"] = "POST", handler
+        self._lifespan = Router(lifespan=self._run_batches)
 
     @contextlib.asynccontextmanager
-    async def _computing(self, _: object) -> AsyncIterator[None]:
-        computing = asyncio.create_task(self.batches.run())
+    async def _run_batches(self, _: object) -> AsyncIterator[None]:
+        """Compute batches while the application runs."""
+        task = asyncio.create_task(self.batcher.run())
         yield
-        computing.cancel()
-        await asyncio.wait([computing])
+        task.cancel()
+        await asyncio.wait([task])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, and record its status and time."""
         if scope["type"] != "http":
             await self._lifespan(scope, receive, send)
             return
         loop, status = asyncio.get_running_loop(), 0
-        began = loop.time()
+        start_time = loop.time()
         scope["refold.labels"] = "", "other"
 
-        async def counted(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            if scope["path"] not in _PROBES:
+            if scope["path"] not in _PROBE_PATHS:
                 self._check_access(scope)
             async with asyncio.timeout(self.settings.max_seconds):
-                await self._handler(scope)(scope, receive, counted)
+                await self._find_handler(scope)(scope, receive, send_and_record)
         except ClientDisconnect:
-            status = 499
+            status = 499  # nginx uses this status for a client that closed the connection
         except Exception as error:
-            refusal = self._refusal(error)
-            if limit := refusal.problem.limit:
+            response = self._error_response(error)
+            if limit := response.problem.limit:
                 self.metrics.refused.labels(scope["refold.labels"][0], limit).inc()
-            if not status:
-                body = to_json({"error": refusal.problem})
-                await answer(counted, body, status=refusal.status, headers=refusal.headers)
+            if not status:  # nothing was sent yet
+                body = to_json({"error": response.problem})
+                await send_response(
+                    send_and_record, body, status=response.status, headers=response.headers
+                )
         finally:
-            labels, seconds = scope["refold.labels"], loop.time() - began
+            labels, seconds = scope["refold.labels"], loop.time() - start_time
             self.metrics.requests.labels(*labels, str(status)).inc()
             self.metrics.seconds.labels(*labels).observe(seconds)
 
-    def _handler(self, scope: Scope) -> Handler:
-        """Return what answers a request."""
+    def _find_handler(self, scope: Scope) -> Handler:
+        """Return the handler for the path and the method of a request."""
         if scope["path"] not in self._handlers:
             message = "There is nothing at this path. /docs has all operations."
             raise ServiceError(404, "not_found", message)
@@ -158,83 +165,89 @@ class Service:
         return handler
 
     def _check_access(self, scope: Scope) -> None:
-        """Refuse a request for another host, or without the token."""
-        if "*" not in self._names:
+        """Refuse a request with the name of another host, or without the token."""
+        # a web page can make a browser send requests here under the name of its own host
+        if "*" not in self._host_names:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or _without_port(hosts[0]) not in self._names:
+            if len(hosts) != 1 or _without_port(hosts[0]) not in self._host_names:
                 message = "The Host header names no host of this service."
                 raise ServiceError(400, "wrong_host", message)
-        if self._secret is not None:
-            # a browser asks its user for the token as a password, and sends no other header
-            own = "Basic" if scope["path"] == _DOCS else "Bearer"
+        if self._token is not None:
+            # a browser can ask its user for a password, but it cannot send a Bearer header
+            expected_scheme = "Basic" if scope["path"] == _DOCS_PATH else "Bearer"
             scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-            if own == "Basic":
-                token = _password(token)
-            fits = hmac.compare_digest(token.strip(), self._secret)
-            if scheme.lower() != own.lower().encode() or not fits:
+            if expected_scheme == "Basic":
+                token = _basic_password(token)
+            # the time of this comparison does not depend on the token
+            is_right = hmac.compare_digest(token.strip(), self._token)
+            if scheme.lower() != expected_scheme.lower().encode() or not is_right:
                 message = "This needs the header Authorization: Bearer TOKEN, with the right token."
-                if own == "Basic":
+                if expected_scheme == "Basic":
                     message = "This page needs the token of the service as the password."
-                headers = {"www-authenticate": f'{own} realm="Refold"'}
+                headers = {"www-authenticate": f'{expected_scheme} realm="Refold"'}
                 raise ServiceError(401, "unauthorized", message, headers)
 
-    def _refusal(self, error: Exception) -> ServiceError:
-        """Return the answer to an error, and log what is no fault of the client."""
-        # only an error about what the client sent shows its text
+    def _error_response(self, error: Exception) -> ServiceError:
+        """Return the answer to an error, and log an error that the client did not cause."""
+        # other errors do not show their text, which may hold paths or data of the server
         if isinstance(error, ServiceError):
-            refusal = error
+            response = error
         elif isinstance(error, TimeoutError):
-            refusal = exceeded("time", self.settings.max_seconds)
+            response = limit_error("time", self.settings.max_seconds)
         elif isinstance(error, MissingExtraError):
-            refusal = ServiceError(501, "not_installed", "This server lacks a package for this.")
+            response = ServiceError(501, "not_installed", "This server lacks a package for this.")
         elif isinstance(error, DataError | ParameterError):
-            refusal = invalid(str(error))
+            response = invalid_request(str(error))
         else:
-            refusal = ServiceError(500, "internal", "The server failed. Its log says why.")
+            response = ServiceError(500, "internal", "The server failed. Its log says why.")
             logger.error("A request failed", exc_info=error)
-        return refusal
+        return response
 
-    def _pages(self) -> dict[str, tuple[str, Handler]]:
-        """Return the method and the handler of each path without an operation."""
+    def _make_page_handlers(self) -> dict[str, tuple[str, Handler]]:
+        """Return the method and the handler for each path that is not an operation."""
         pages: dict[str, Callable[[], object]] = {
             "/v1/health": lambda: {"version": refold.__version__},
             "/v1/ready": lambda: {"ready": True},
-            "/v1/models": lambda: {"models": [m.describe() for m in self.models.values()]},
-            "/v1/openapi.json": self._interface,
+            "/v1/models": lambda: {"models": [model.describe() for model in self.models.values()]},
+            "/v1/openapi.json": self._describe_openapi,
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
-        async def page(scope: Scope, _: Receive, send: Send) -> None:
-            await answer(send, to_json(pages[scope["path"]]()))
+        async def send_page(scope: Scope, _: Receive, send: Send) -> None:
+            await send_response(send, to_json(pages[scope["path"]]()))
 
-        async def metrics(_: Scope, __: Receive, send: Send) -> None:
-            numbers = generate_latest(self.metrics.registry)
-            await answer(send, numbers, media_type=CONTENT_TYPE_LATEST)
+        async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
+            text = generate_latest(self.metrics.registry)
+            await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
-        async def docs(scope: Scope, _: Receive, send: Send) -> None:
+        async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
             host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
-            content = docs_page(self._interface(), self.models, origin)
+            content = docs_page(self._describe_openapi(), self.models, origin)
             policy = {"content-security-policy": DOCS_POLICY}
-            await answer(send, content, media_type="text/html", headers=policy)
+            await send_response(send, content, media_type="text/html", headers=policy)
 
-        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
-        return handlers | {"/v1/metrics": ("GET", metrics), _DOCS: ("GET", docs)}
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))
+        return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
-    def _interface(self) -> dict[str, Any]:
-        """Describe the operations in the format of OpenAPI."""
-        kinds = [Problem, *(operation.request for operation in OPERATIONS.values())]
-        place = "#/components/schemas/"
-        _, schemas = msgspec.json.schema_components(kinds, ref_template=place + "{name}")
+    def _describe_openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description of the operations."""
+        request_types = [Problem, *(operation.request for operation in OPERATIONS.values())]
+        schema_path = "#/components/schemas/"
+        _, schemas = msgspec.json.schema_components(
+            request_types, ref_template=schema_path + "{name}"
+        )
         stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
-        table = {ARROW: {"schema": stream}}
+        table = {ARROW_TYPE: {"schema": stream}}
         names = {"type": "string", "enum": [*self.models]}
-        problem = {"error": {"$ref": place + Problem.__name__}}
-        error = {_JSON: {"schema": {"type": "object", "properties": problem}}}
-        answered = {_JSON: {"schema": {"type": "object"}}} | table
+        problem = {"error": {"$ref": schema_path + Problem.__name__}}
+        error = {_JSON_TYPE: {"schema": {"type": "object", "properties": problem}}}
+        answer_content = {_JSON_TYPE: {"schema": {"type": "object"}}} | table
         paths = {}
         for name, operation in OPERATIONS.items():
-            request = {_JSON: {"schema": {"$ref": place + operation.request.__name__}}} | table
+            request = {
+                _JSON_TYPE: {"schema": {"$ref": schema_path + operation.request.__name__}}
+            } | table
             paths[f"/v1/{{model}}/{name}"] = {
                 "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
                 "post": {
@@ -242,7 +255,7 @@ class Service:
                     "summary": operation.request.__doc__,
                     "requestBody": {"required": True, "content": request},
                     "responses": {
-                        "200": {"description": operation.answer, "content": answered},
+                        "200": {"description": operation.answer, "content": answer_content},
                         "default": {"description": "An error says why.", "content": error},
                     },
                 },
@@ -250,8 +263,8 @@ class Service:
         limits = (
             f"A request has at most {self.settings.max_sequences} sequences or codes, "
             f"{self.settings.max_steps} steps and {self.settings.max_body} bytes. A table as "
-            f"`{ARROW}` has the sequences or codes in columns, and the other fields are in the "
-            "query of the URL."
+            f"`{ARROW_TYPE}` has the sequences or codes in columns, and the other fields are in "
+            "the query of the URL."
         )
         return {
             "openapi": "3.1.0",
@@ -261,63 +274,68 @@ class Service:
                 "schemas": schemas,
                 "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             },
-            "security": [{"token": []}] if self._secret else [],
+            "security": [{"token": []}] if self._token else [],
         }
 
-    async def _operate(
+    async def _run_operation(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, name: str
     ) -> None:
-        """Answer a request for an operation."""
+        """Answer a request for an operation on a model."""
         headers, operation, model = headers_of(scope), OPERATIONS[name], self.models[model_name]
         scope["refold.labels"] = model_name, name
-        self.batches.check_room()
+        self.batcher.check_queue_limit()  # before the body, which may be large, is received
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        is_table = content_type == ARROW.encode()
-        if not is_table and content_type != _JSON.encode():
-            message = f"The Content-Type must be {_JSON} or {ARROW}."
+        is_table = content_type == ARROW_TYPE.encode()
+        if not is_table and content_type != _JSON_TYPE.encode():
+            message = f"The Content-Type must be {_JSON_TYPE} or {ARROW_TYPE}."
             raise ServiceError(415, "unsupported_media_type", message)
-        async with self._body(receive, headers) as body:
+        async with self._receive_body(receive, headers) as body:
             arguments = body, operation.request, model, self.settings
-            read = functools.partial(read_json, *arguments)
+            parse = functools.partial(read_json, *arguments)
             if is_table:
-                read = functools.partial(read_table, *arguments, query=scope["query_string"])
-            if len(body) <= _LARGE:
-                inputs = read()
+                parse = functools.partial(read_table, *arguments, query=scope["query_string"])
+            if len(body) <= _MAX_DIRECT_BYTES:
+                inputs = parse()
             else:
-                inputs = await self.batches.compute_apart(read)
-            del body, arguments, read
-            result = await operation.run(inputs, self.batches)
+                inputs = await self.batcher.run_in_background(parse)
+            # the memory of the body is free while the request waits and is computed
+            del body, arguments, parse
+            result = await operation.run(inputs, self.batcher)
         accepted = headers.get(b"accept", b"*/*")
-        if ARROW.encode() in accepted or (is_table and accepted == b"*/*"):
-            await answer(send, to_stream(result.table(), result.warnings), media_type=ARROW)
+        if ARROW_TYPE.encode() in accepted or (is_table and accepted == b"*/*"):
+            await send_response(
+                send, to_arrow_stream(result.table(), result.warnings), media_type=ARROW_TYPE
+            )
         else:
-            remarks = {"warnings": result.warnings} if result.warnings else {}
-            await answer(send, to_json(result.content() | remarks))
+            warning_field = {"warnings": result.warnings} if result.warnings else {}
+            await send_response(send, to_json(result.content() | warning_field))
 
     @contextlib.asynccontextmanager
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> AsyncIterator[bytes]:
-        """Yield the body of a request, whose bytes count until the end of the block."""
+    async def _receive_body(
+        self, receive: Receive, headers: dict[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        """Yield the body of a request, whose bytes count in the limits until the block ends."""
         if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise ServiceError(415, "unsupported_encoding", "The body must not be compressed.")
         length = headers.get(b"content-length", b"0")
         if length.isdigit():
             check_limit("body", int(length), self.settings)
-        parts, size, is_open = [], 0, True
+        chunks, num_bytes, is_open = [], 0, True
         try:
             while is_open:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                self.body_bytes += len(parts[-1])
-                check_limit("body", size, self.settings)
+                chunks.append(message.get("body", b""))
+                num_bytes += len(chunks[-1])
+                self.body_bytes += len(chunks[-1])
+                check_limit("body", num_bytes, self.settings)
                 check_limit("total_body", self.body_bytes, self.settings)
                 is_open = message.get("more_body", False)
-            parts = [b"".join(parts)]
-            yield parts.pop()  # and keep no reference, so that it is free while it is computed
+            chunks = [b"".join(chunks)]
+            yield chunks.pop()  # keeps no reference, so that the caller can free the body
         finally:
-            self.body_bytes -= size
+            self.body_bytes -= num_bytes
 
 
 def create_app(
@@ -362,10 +380,10 @@ def create_app(
     if not models:
         raise ParameterError("There is no model to serve. Name at least one file.")
     for name in models:
-        if not _NAME.fullmatch(name) or name in _RESERVED:
+        if not _MODEL_NAME.fullmatch(name) or name in _RESERVED_NAMES:
             raise ParameterError(
                 f"A model cannot have the name {name!r}. Use letters, digits, dots, dashes and "
-                f"underscores, and none of {', '.join(sorted(_RESERVED))}. Write NAME=MODEL."
+                f"underscores, and none of {', '.join(sorted(_RESERVED_NAMES))}. Write NAME=MODEL."
             )
     for name in indexes.keys() - models.keys():
         raise ParameterError(
@@ -373,40 +391,40 @@ def create_app(
             f"{', '.join(map(repr, models))}."
         )
     settings = settings or read_settings()
-    loaded = {name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models}
-    for name, model in loaded.items():
+    served = {name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models}
+    for name, model in served.items():
         if model.fitted.max_steps > settings.max_steps:
             raise ParameterError(
                 f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
                 f"the model {name!r} was fitted on, which have up to {model.fitted.max_steps} "
                 "steps. Raise it."
             )
-    return Service(loaded, settings)
+    return Service(served, settings)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """Return the headers of a request; of repeated ones, the last."""
+    """Return the headers of a request by name; the last one if a header is repeated."""
     return dict(scope["headers"])
 
 
-async def answer(
+async def send_response(
     send: Send,
     body: bytes,
     *,
-    media_type: str = _JSON,
+    media_type: str = _JSON_TYPE,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Send an answer."""
-    about = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY}
-    about.update(headers or {})
-    sent = [(name.encode(), value.encode()) for name, value in about.items()]
-    await send({"type": "http.response.start", "status": status, "headers": sent})
+    """Send a complete HTTP response, with the security headers."""
+    combined = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY_HEADERS}
+    combined.update(headers or {})
+    encoded_headers = [(name.encode(), value.encode()) for name, value in combined.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded_headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _password(credentials: bytes) -> bytes:
-    """Return the password of credentials of the scheme Basic; empty if they are none."""
+def _basic_password(credentials: bytes) -> bytes:
+    """Return the password in Basic credentials, or empty bytes if they are malformed."""
     try:
         return base64.b64decode(credentials, validate=True).partition(b":")[2]
     except ValueError:
@@ -414,8 +432,8 @@ def _password(credentials: bytes) -> bytes:
 
 
 def _without_port(host: bytes) -> str:
-    """Return a host without its port, in lower case."""
-    # the colons of [::1] are no ports
+    """Return a Host header without its port, in lower case."""
+    # the last colon of [::1] does not begin a port
     text = host.decode("latin-1").lower()
-    name, sign, port = text.rpartition(":")
-    return name if sign and port.isdigit() and not text.endswith("]") else text
+    name, separator, port = text.rpartition(":")
+    return name if separator and port.isdigit() and not text.endswith("]") else text

@@ -1,4 +1,4 @@
-"""Requests that are computed together, by one thread."""
+"""A queue that computes the waiting requests together, in batches, in one thread."""
 
 import asyncio
 from collections import deque
@@ -10,133 +10,135 @@ from typing import Any
 from refold.serve._settings import ServeSettings, check_limit
 
 # A function that computes several payloads and returns a result for each.
-Compute = Callable[[list[Any]], list[Any]]
-# Most steps that are computed together.
-BATCH_STEPS = 16384
-# Longest time for which a batch waits for more requests: in seconds, and as a share of the time
-# that the last batch took.
-_PATIENCE, _SHARE = 0.002, 0.5
+BatchFunction = Callable[[list[Any]], list[Any]]
+# Maximum number of steps in a batch. More steps take longer, and later requests wait for them.
+MAX_BATCH_STEPS = 16384
+# Maximum time in seconds for which a batch waits for more requests. Clients hardly notice it.
+_MAX_WAIT_SECONDS = 0.002
+# The same as a share of the computing time of the last batch, so that fast batches wait less.
+_MAX_WAIT_SHARE = 0.5
 
 
 @dataclass(slots=True)
 class Job:
-    """Something to compute in the queue."""
+    """A request in the queue."""
 
     key: Hashable  # jobs with the same key can be computed together
     payload: Any
-    steps: int  # that it counts as
-    compute: Compute
-    result: asyncio.Future[Any]  # is cancelled if nobody wants it any more
-    arrived: float
+    steps: int  # its share of MAX_BATCH_STEPS
+    compute: BatchFunction
+    result: asyncio.Future[Any]  # is cancelled if the client disconnects
+    arrival_time: float
 
 
 class Batcher:
     """A queue of jobs, and the thread that computes them."""
 
-    def __init__(self, settings: ServeSettings, observe: Callable[[int], None]) -> None:
+    def __init__(self, settings: ServeSettings, report_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
-        self._observe = observe  # called with the number of requests of each batch
-        self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
+        self._report_batch_size = report_batch_size
+        self._background_lock = asyncio.Semaphore(1)  # one background computation at a time
         self._waiting: deque[Job] = deque()
-        self._arrival = asyncio.Event()  # of a job
-        # Time of the last batch, and how many requests were there at its end.
-        self._took, self._expected = 0.0, 1
+        self._arrival = asyncio.Event()  # set when a job arrives or has waited long enough
+        self._last_seconds = 0.0  # computing time of the last batch
+        # the next batch waits for this number of requests: those at the end of the last batch
+        self._num_expected = 1
 
     @property
-    def waiting(self) -> int:
-        """Number of requests that wait."""
+    def num_waiting(self) -> int:
+        """Number of requests in the queue."""
         return len(self._waiting)
 
-    def check_room(self) -> None:
+    def check_queue_limit(self) -> None:
         """Refuse a request if the queue is full."""
         check_limit("queue", len(self._waiting) + 1, self.settings)
 
-    async def compute(self, key: Hashable, payload: Any, steps: int, compute: Compute) -> Any:
-        """Compute a payload together with others of the same key, and return its result."""
-        self.check_room()
+    async def compute(self, key: Hashable, payload: Any, steps: int, compute: BatchFunction) -> Any:
+        """Compute a payload together with other payloads of the same key, and return its result."""
+        self.check_queue_limit()
         loop = asyncio.get_running_loop()
         job = Job(key, payload, steps, compute, loop.create_future(), loop.time())
         self._waiting.append(job)
         self._arrival.set()
         return await job.result
 
-    async def compute_alone(self, steps: int, compute: Callable[[], Any]) -> Any:
-        """Compute something whose options may differ from those of other requests."""
-        # An object is no other request's key. `detect`, `forecast`, `generate` and `search` come
-        # here.
+    async def compute_unbatched(self, steps: int, compute: Callable[[], Any]) -> Any:
+        """Compute a request in the queue, but in a batch of its own, because its options differ."""
+        # a new object differs from every other key
         return await self.compute(object(), None, steps, lambda _: [compute()])
 
-    async def compute_apart(self, compute: Callable[[], Any]) -> Any:
-        """Compute something long in another thread, one after the other."""
-        async with self._apart:
+    async def run_in_background(self, compute: Callable[[], Any]) -> Any:
+        """Run a long computation in another thread, one at a time, beside the batches."""
+        async with self._background_lock:
             return await asyncio.to_thread(compute)
 
     async def run(self) -> None:
-        """Compute what waits, one batch after the other, until this is cancelled."""
+        """Compute the requests in the queue, batch by batch, until this task is cancelled."""
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="refold-batches") as thread:
+        with ThreadPoolExecutor(1, thread_name_prefix="refold-batches") as executor:
             while True:
-                await self._wait_for_others()
-                batch = self._take()
+                await self._wait_for_batch()
+                batch = self._take_batch()
                 if not batch:
                     continue
-                self._observe(len(batch))
-                began = loop.time()
+                self._report_batch_size(len(batch))
+                start_time = loop.time()
                 payloads = [job.payload for job in batch]
-                computed = loop.run_in_executor(thread, _computed, batch[0].compute, payloads)
-                for job, result in zip(batch, await computed, strict=True):
-                    # the next batch is computed while these are sent
-                    if not job.result.done():
+                results = loop.run_in_executor(
+                    executor, _compute_or_catch, batch[0].compute, payloads
+                )
+                for job, result in zip(batch, await results, strict=True):
+                    if not job.result.done():  # it is done if the client has disconnected
                         if isinstance(result, BaseException):
                             job.result.set_exception(result)
                         else:
                             job.result.set_result(result)
-                self._took = loop.time() - began
-                self._expected = len(batch) + len(self._waiting)
+                self._last_seconds = loop.time() - start_time
+                self._num_expected = len(batch) + len(self._waiting)
 
-    async def _wait_for_others(self) -> None:
-        """Return when there is a request that need not wait for others any longer."""
-        # Results do not depend on what is computed together, so a batch is whatever waits. A
-        # request waits for others only if several came together before: clients that had an answer
-        # together will ask again together.
+    async def _wait_for_batch(self) -> None:
+        """Return when the next batch is full, or when its first request has waited long enough."""
+        # A request waits for others only if the last batch had several: clients that got an answer
+        # at the same time will probably send their next requests at the same time. Results do not
+        # depend on the other requests in a batch.
         loop = asyncio.get_running_loop()
         while True:
-            timer = None
+            timer = None  # wakes this task at the deadline of the first request
             if self._waiting:
                 steps = sum(job.steps for job in self._waiting)
-                is_full = len(self._waiting) >= self._expected or steps >= BATCH_STEPS
-                patience = min(_PATIENCE, _SHARE * self._took)
-                until = self._waiting[0].arrived + patience
-                if is_full or until <= loop.time():
+                is_full = len(self._waiting) >= self._num_expected or steps >= MAX_BATCH_STEPS
+                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_seconds)
+                deadline = self._waiting[0].arrival_time + max_wait
+                if is_full or deadline <= loop.time():
                     return
-                timer = loop.call_at(until, self._arrival.set)
+                timer = loop.call_at(deadline, self._arrival.set)
             self._arrival.clear()
             await self._arrival.wait()
             if timer is not None:
                 timer.cancel()
 
-    def _take(self) -> list[Job]:
-        """Take the first request, and others with its key that fit beside it."""
+    def _take_batch(self) -> list[Job]:
+        """Remove and return the first request, and others with its key while the steps fit."""
         batch: list[Job] = []
-        steps, left = 0, deque[Job]()
+        steps, remaining = 0, deque[Job]()
         for job in self._waiting:
             if job.result.done():
                 continue
-            fits = steps + job.steps <= BATCH_STEPS
+            fits = steps + job.steps <= MAX_BATCH_STEPS
             if not batch or (job.key == batch[0].key and fits):
                 batch.append(job)
                 steps += job.steps
             else:
-                left.append(job)
-        self._waiting = left
+                remaining.append(job)
+        self._waiting = remaining
         return batch
 
 
-def _computed(compute: Compute, payloads: list[Any]) -> list[Any]:
-    """Return results or exceptions; if the payloads fail together, each is computed alone."""
+def _compute_or_catch(compute: BatchFunction, payloads: list[Any]) -> list[Any]:
+    """Return a result or an exception for each payload; after a failure, compute them singly."""
     try:
         return compute(payloads)
     except Exception as error:
         if len(payloads) == 1:
             return [error]
-        return [result for payload in payloads for result in _computed(compute, [payload])]
+        return [result for payload in payloads for result in _compute_or_catch(compute, [payload])]

@@ -23,30 +23,35 @@ from refold.serve._operations import (
     SequenceT,
     ServedModel,
 )
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
 
-ARROW = "application/vnd.apache.arrow.stream"
-_CHAIN = itertools.chain.from_iterable
-# What PyArrow and Python raise at bytes that they cannot read, such as names that are not UTF-8.
-_UNREADABLE = (pa.ArrowException, struct.error, ValueError, OSError)
-_FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
+# Media type of Arrow IPC streams.
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+_chain = itertools.chain.from_iterable
+# Exceptions of PyArrow and Python for malformed bytes, such as names that are not UTF-8.
+_READ_ERRORS = (pa.ArrowException, struct.error, ValueError, OSError)
+# Types of Arrow columns that can be converted to NumPy without a copy of the values.
+_FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
 # JSON
 
 
 def read_json(
-    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings
+    body: bytes, request_type: type[AnyRequest], model: ServedModel, settings: ServeSettings
 ) -> RequestInputs:
-    """Read a request, with numbers without a detour if the model is numeric."""
-    fields, numbers_only = None, False
-    if model.reads_numbers:
-        with contextlib.suppress(ValueError):  # of which the general decoder tells the reason
-            fields = _decoder(kind, model.code_size, model.width, flat=model.flat).decode(body)
-            numbers_only = True
+    """Return the checked content of a JSON request."""
+    # sequences of a numeric model are parsed as arrays, which is faster than the general way
+    fields, is_numeric = None, False
+    if model.is_numeric:
+        with contextlib.suppress(ValueError):  # the general decoder reports the reason
+            fields = _make_decoder(
+                request_type, model.code_size, model.num_columns, is_flat=model.is_flat
+            ).decode(body)
+            is_numeric = True
     try:
-        with _checked_fields(kind):
-            fields = fields or _decoder(kind, model.code_size).decode(body)
+        with _describe_field_errors(request_type):
+            fields = fields or _make_decoder(request_type, model.code_size).decode(body)
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
@@ -54,11 +59,11 @@ def read_json(
     if (entries := getattr(fields, "sequences", None)) is not None:
         check_limit("sequences", len(entries), settings)
         check_limit("steps", sum(map(len, entries)), settings)
-        if numbers_only and entries:
-            inputs.sequences = _from_numbers(entries, model)
+        if is_numeric and entries:
+            inputs.sequences = _sequences_from_lists(entries, model)
         else:
             inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
-        # before others are computed with them
+        # checked now, because an error in a batch would affect other requests
         model.fitted.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
     if (entries := getattr(fields, "codes", None)) is not None:
@@ -69,61 +74,68 @@ def read_json(
 
 
 @functools.cache
-def _decoder(
-    kind: type[AnyRequest], code_size: int, width: int = 0, *, flat: bool = False
+def _make_decoder(
+    request_type: type[AnyRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of requests with rows of ``width`` numbers, or any sequences if it is 0."""
+    """Return a JSON decoder for requests; rows have ``num_columns`` numbers, or any values if 0."""
 
-    def numbers(count: int) -> Any:
+    def number_list(count: int) -> Any:
         return Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
 
-    steps = list[float] if flat else list[numbers(width)]
-    types = {SequenceT: steps if width else AnySequence, CodeT: numbers(code_size)}
-    parameters = getattr(kind, "__parameters__", ())
+    steps = list[float] if is_flat else list[number_list(num_columns)]
+    # the generic request class gets these types for its type variables
+    types = {SequenceT: steps if num_columns else AnySequence, CodeT: number_list(code_size)}
+    parameters = getattr(request_type, "__parameters__", ())
     if parameters:
-        kind = kind[tuple(types[name] for name in parameters)]  # type: ignore[index]
-    return msgspec.json.Decoder(kind)
+        request_type = request_type[tuple(types[name] for name in parameters)]  # type: ignore[index]
+    return msgspec.json.Decoder(request_type)
 
 
 @contextlib.contextmanager
-def _checked_fields(kind: type[AnyRequest]) -> Iterator[None]:
-    """Refuse a request with a wrong field, and name the place of the value."""
+def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
+    """Turn errors about fields into errors that name the value and the allowed fields."""
     try:
         yield
     except msgspec.ValidationError as error:
-        names = ", ".join(kind.__struct_fields__)
+        names = ", ".join(request_type.__struct_fields__)
         reason = str(error).replace(" - at ", " at ")
-        raise invalid(f"{reason}. The fields of this request are {names}.") from None
+        raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
 
 
-def _from_numbers(entries: list[Any], model: ServedModel) -> Sequences:
-    """Convert lists of numbers, or of rows of numbers, which need no other check."""
+def _sequences_from_lists(entries: list[Any], model: ServedModel) -> Sequences:
+    """Convert parsed lists of numbers, or of rows of numbers, to sequences."""
     offsets = np.array([0, *itertools.accumulate(map(len, entries))])
-    steps = entries[0] if len(entries) == 1 else [*_CHAIN(entries)]
-    numbers = array.array("d", steps if model.flat else [*_CHAIN(steps)])
-    return model.sequences(np.frombuffer(numbers).reshape(-1, model.width), offsets)
+    steps = entries[0] if len(entries) == 1 else [*_chain(entries)]
+    # array.array converts a list of floats faster than NumPy does
+    number_list = array.array("d", steps if model.is_flat else [*_chain(steps)])
+    return model.make_sequences(np.frombuffer(number_list).reshape(-1, model.num_columns), offsets)
 
 
 def to_json(content: object) -> bytes:
-    """Return content as JSON, with NaN as null; it may hold arrays and numbers of NumPy."""
+    """Return content as JSON, with NaN as null. Content may hold NumPy arrays and numbers."""
 
-    def plain(value: Any) -> Any:
-        # the text of warnings has a class of its own
+    def to_builtin(value: Any) -> Any:
+        # warnings are a subclass of str, which msgspec does not know
         return str(value) if isinstance(value, str) else value.tolist()
 
-    return msgspec.json.encode(content, enc_hook=plain)
+    return msgspec.json.encode(content, enc_hook=to_builtin)
 
 
 # Arrow
 
 
 def read_table(
-    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings, query: bytes
+    body: bytes,
+    request_type: type[AnyRequest],
+    model: ServedModel,
+    settings: ServeSettings,
+    query: bytes,
 ) -> RequestInputs:
-    """Read a request whose sequences or codes are a table, and other fields are in the query."""
-    table = _parsed_table(body, settings)
-    names = kind.__struct_fields__
+    """Return the checked content of a request whose sequences or codes are an Arrow table."""
+    table = _read_arrow_table(body, settings)
+    names = request_type.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
+    # the fields of the request are those of the query and empty lists instead of the table
     columns: dict[str, list[Any]] = {}
     if has_codes or "sequences" in names:
         columns["codes" if has_codes else "sequences"] = []
@@ -131,15 +143,15 @@ def read_table(
         if "lengths" in names:
             columns["lengths"] = table["length"].to_pylist()
         table = table.drop_columns(["length"])
-    inputs = RequestInputs(model, _query_fields(query, kind, columns))
+    inputs = RequestInputs(model, _parse_query(query, request_type, columns))
     if has_codes:
-        doubt = check_model(stored_model(table), model, "The table")
-        inputs.doubts = () if doubt is None else (doubt,)
+        warning = check_model(stored_model(table), model, "The table")
+        inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
-            raise invalid("The column 'id' holds lists. Expected text or integers.")
+            raise invalid_request("The column 'id' holds lists. Expected text or integers.")
         inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
-        sequences = _numbers_of(table, model) if model.reads_numbers else None
+        sequences = _sequences_from_floats(table, model) if model.is_numeric else None
         if sequences is None:
             sequences = Sequences.from_arrow(table).align(model.fitted.schema)
         model.fitted.scaler.check(sequences)
@@ -147,18 +159,18 @@ def read_table(
     return inputs
 
 
-def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
-    """Return the table that a body holds; of its metadata, only the model of codes is kept."""
-    # A body may come from anyone: its batches are validated in full, and types that describe more
-    # rows than the body has bytes are refused.
+def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
+    """Return the table of a body, with no metadata but the hash of the model of its codes."""
+    # A body may be malicious. All batches are validated in full. Types such as null are refused,
+    # because with them a few bytes can describe a billion rows.
     try:
         if _is_compressed(body):
-            raise invalid("Arrow buffers must not be compressed.")
+            raise invalid_request("Arrow buffers must not be compressed.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
-                if kind not in _FLOATS and not _is_plain(kind):
-                    raise invalid(
-                        f"Column {name!r} has the type {str(kind)[:60]}. "
+            for name, dtype in zip(reader.schema.names, reader.schema.types, strict=True):
+                if dtype not in _FLOAT_LIST_TYPES and not _is_supported_type(dtype):
+                    raise invalid_request(
+                        f"Column {name!r} has the type {str(dtype)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
             batches, rows = [], 0
@@ -168,8 +180,8 @@ def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
-    except _UNREADABLE as error:
-        raise invalid(
+    except _READ_ERRORS as error:
+        raise invalid_request(
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
     check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
@@ -177,95 +189,104 @@ def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
     return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
 
 
-def _is_plain(kind: pa.DataType, depth: int = 0) -> bool:
-    """Return whether a column is text, numbers or lists of them, at most two deep."""
+def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
+    """Return whether a type is text, numbers, or lists of them that are nested at most twice."""
     types = pa.types
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-        return types.is_string(kind) or types.is_large_string(kind)
-    fixed = types.is_fixed_size_list(kind)
-    if fixed or types.is_list(kind) or types.is_large_list(kind):
-        is_sized = not fixed or kind.list_size > 0
-        return is_sized and depth < 2 and _is_plain(kind.value_type, depth + 1)
-    text = types.is_string(kind) or types.is_large_string(kind)
-    return text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    if types.is_dictionary(dtype):
+        dtype = dtype.value_type
+        return types.is_string(dtype) or types.is_large_string(dtype)
+    is_fixed_size = types.is_fixed_size_list(dtype)
+    if is_fixed_size or types.is_list(dtype) or types.is_large_list(dtype):
+        is_sized = not is_fixed_size or dtype.list_size > 0
+        return is_sized and depth < 2 and _is_supported_type(dtype.value_type, depth + 1)
+    text = types.is_string(dtype) or types.is_large_string(dtype)
+    return text or types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype)
 
 
 def _count_steps(column: pa.ChunkedArray) -> int:
-    """Return the steps of a column of lists, or the bytes of a column of text."""
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    """Return the number of steps in a column of lists, or of bytes in a column of text."""
+    dtype = column.type
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
     return 0
 
 
 def _is_compressed(body: bytes) -> bool:
     """Return whether a record batch of an IPC stream has compressed buffers."""
-    # A few bytes of these could stand for gigabytes. PyArrow checks the FlatBuffers messages and
-    # does not tell, so this follows their offsets to the field `compression`.
+    # A few compressed bytes could expand to gigabytes. PyArrow does not tell whether buffers are
+    # compressed. This function therefore follows the offsets in the metadata of each message, which
+    # are FlatBuffers. The comments name fields of Message.fbs in the Arrow format.
     for message in pa.ipc.MessageReader.open_stream(pa.py_buffer(body)):
         if message.type != "schema":
             content = message.metadata
-            batch = _table_at(content, _field(content, _table_at(content, 0), 2))
-            if message.type == "dictionary":  # which holds a record batch
-                batch = _table_at(content, _field(content, batch, 1))
-            if _field(content, batch, 3):
+            # field 2 of a Message: the header, which is a RecordBatch or a DictionaryBatch
+            batch = _follow_offset(content, _field_offset(content, _follow_offset(content, 0), 2))
+            if message.type == "dictionary":  # field 1 of a DictionaryBatch: its RecordBatch
+                batch = _follow_offset(content, _field_offset(content, batch, 1))
+            if _field_offset(content, batch, 3):  # field 3 of a RecordBatch: the compression
                 return True
     return False
 
 
-def _table_at(message: pa.Buffer, place: int) -> int:
-    """Return where the table of FlatBuffers is that a place of a message refers to."""
-    return place + struct.unpack_from("<I", message, place)[0]
+def _follow_offset(message: pa.Buffer, position: int) -> int:
+    """Return the position of the FlatBuffers table to which the offset at a position points."""
+    return position + struct.unpack_from("<I", message, position)[0]
 
 
-def _field(message: pa.Buffer, table: int, number: int) -> int:
-    """Return where a field of a table of FlatBuffers is, or 0 if it is absent."""
-    fields = table - struct.unpack_from("<i", message, table)[0]
-    entry, (size,) = 4 + 2 * number, struct.unpack_from("<H", message, fields)
-    offset = struct.unpack_from("<H", message, fields + entry)[0] if entry < size else 0
-    return table + offset if offset else 0
+def _field_offset(message: pa.Buffer, table: int, field_index: int) -> int:
+    """Return the position of a field in a FlatBuffers table, or 0 if the field is absent."""
+    # A table begins with the distance back to its vtable. A vtable holds 16-bit integers: the size
+    # of the vtable, the size of the table, and the offset of each field in the table.
+    vtable = table - struct.unpack_from("<i", message, table)[0]
+    entry, (vtable_size,) = 4 + 2 * field_index, struct.unpack_from("<H", message, vtable)
+    field_offset = (
+        struct.unpack_from("<H", message, vtable + entry)[0] if entry < vtable_size else 0
+    )
+    return table + field_offset if field_offset else 0
 
 
-def _query_fields(query: bytes, kind: type[AnyRequest], columns: dict[str, list[Any]]) -> Any:
-    """Return the fields of the query of a URL, which are JSON values or words."""
+def _parse_query(
+    query: bytes, request_type: type[AnyRequest], columns: dict[str, list[Any]]
+) -> Any:
+    """Return the fields in the query of a URL, whose values are JSON or plain words."""
     try:
         pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
     except ValueError as error:
-        raise invalid("The query of the URL cannot be read.") from error
+        raise invalid_request("The query of the URL cannot be read.") from error
     values: dict[str, Any] = {}
     for name, text in pairs.items():
         try:
             values[name] = msgspec.json.decode(text)
         except (ValueError, RecursionError):
             values[name] = text
-    with _checked_fields(kind):
-        return msgspec.convert(values | columns, kind)
+    with _describe_field_errors(request_type):
+        return msgspec.convert(values | columns, request_type)
 
 
-def _numbers_of(table: pa.Table, model: ServedModel) -> Sequences | None:
-    """Convert one batch of finite numbers under the model's names; None for anything else."""
+def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | None:
+    """Convert a table of finite floats in the layout of the model; None for any other table."""
     batches = table.to_batches()
-    if table.column_names != model.names or len(batches) != 1 or not len(table):
+    if table.column_names != model.column_names or len(batches) != 1 or not len(table):
         return None
     columns = batches[0].columns
-    if columns[0].type not in _FLOATS:
+    if columns[0].type not in _FLOAT_LIST_TYPES:
         return None
-    bounds = columns[0].offsets.to_numpy()
+    offsets = columns[0].offsets.to_numpy()
+    # all columns must have the same lengths and no gaps, from the first value on
     for column in columns:
         missing = column.null_count or column.values.null_count
         if missing or column.type != columns[0].type:
             return None
-        if bounds[0] or not column.offsets.equals(columns[0].offsets):
+        if offsets[0] or not column.offsets.equals(columns[0].offsets):
             return None
-    values = np.stack([column.values.to_numpy()[: bounds[-1]] for column in columns], axis=1)
-    return model.sequences(values, bounds) if np.isfinite(values).all() else None
+    values = np.stack([column.values.to_numpy()[: offsets[-1]] for column in columns], axis=1)
+    return model.make_sequences(values, offsets) if np.isfinite(values).all() else None
 
 
-def to_stream(table: pa.Table, warnings: list[str]) -> bytes:
-    """Return a table as an IPC stream, whose metadata hold the warnings."""
+def to_arrow_stream(table: pa.Table, warnings: list[str]) -> bytes:
+    """Return a table as an Arrow IPC stream, with the warnings in its metadata."""
     if warnings:
         metadata = {**(table.schema.metadata or {}), b"refold.warnings": to_json(warnings)}
         table = table.replace_schema_metadata(metadata)

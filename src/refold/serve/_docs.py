@@ -1,4 +1,4 @@
-"""The page for readers: the OpenAPI description as HTML, without scripts."""
+"""The page /docs: the OpenAPI description of the service as HTML, without scripts."""
 
 import base64
 import hashlib
@@ -10,41 +10,44 @@ from typing import Any
 from refold.serve._bodies import to_json
 from refold.serve._operations import ServedModel
 
-_FRAME = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
-_BEFORE, _, _AFTER = _FRAME.partition("<!-- operations -->")
-_STYLE = _FRAME.partition("<style>")[2].partition("</style>")[0]
+_TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
+_HTML_BEFORE, _, _HTML_AFTER = _TEMPLATE.partition("<!-- operations -->")
+_STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-# By the hash, a browser takes this style, and nothing else.
+# With this policy, a browser applies the style with the hash, and loads nothing else.
 DOCS_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
-_WORDS = {"array": "list", "boolean": "true or false"}
-_BOUNDS = {
+# Types of JSON schemas that have another name on the page.
+_TYPE_WORDS = {"array": "list", "boolean": "true or false"}
+# Bounds of JSON schemas, in words.
+_BOUND_WORDS = {
     "exclusiveMinimum": "above",
     "minimum": "at least",
     "exclusiveMaximum": "below",
     "maximum": "at most",
 }
-# Bounds above this one say nothing to a reader.
-_LARGE = 2**31 - 1
+# Larger bounds are those of integer types. They are not shown.
+_MAX_SHOWN_BOUND = 2**31 - 1
 
 
-def docs_page(interface: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
-    """Return the page of an OpenAPI description, with requests to copy for the first model."""
+def docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
+    """Return the HTML page of an OpenAPI description, with curl commands for the first model."""
     name, model = next(iter(models.items()))
-    examples = model.examples()
-    token = " \\\n    -H 'Authorization: Bearer TOKEN'" if interface["security"] else ""
-    about = f"Version {interface['info']['version']}. Models: {', '.join(models)}."
+    examples = model.example_values()
+    token = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
+    summary = f"Version {openapi['info']['version']}. Models: {', '.join(models)}."
     links, sections = [], []
-    for path, methods in interface["paths"].items():
+    for path, methods in openapi["paths"].items():
         post = methods["post"]
         reference = post["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        schema = interface["components"]["schemas"][reference.rpartition("/")[2]]
+        schema = openapi["components"]["schemas"][reference.rpartition("/")[2]]
         properties, required = schema["properties"], schema.get("required", [])
-        needed = required or [*properties][:1]
-        body = to_json({field: examples[field] for field in needed}).decode()
-        body = body.replace("'", r"'\''")  # for a shell
+        # an operation without required fields is shown with its first field
+        example_fields = required or [*properties][:1]
+        body = to_json({field: examples[field] for field in example_fields}).decode()
+        body = body.replace("'", r"'\''")  # quotes inside of the quotes of the shell
         request = (
             f"curl {origin}{path.replace('{model}', name)}{token} \\\n"
             f"    -H 'Content-Type: application/json' \\\n    -d '{body}'"
@@ -52,47 +55,50 @@ def docs_page(interface: dict[str, Any], models: dict[str, ServedModel], origin:
         operation = post["operationId"]
         links.append(f'<a href="#{operation}">{operation}</a>')
         fields = [
-            _field(key, value, is_required=key in required) for key, value in properties.items()
+            _describe_field(key, value, is_required=key in required)
+            for key, value in properties.items()
         ]
         sections.append(
-            f'<section id="{operation}"><h2>POST {path}</h2><p>{_marked(post["summary"])}</p>'
+            f'<section id="{operation}"><h2>POST {path}</h2><p>{_to_html(post["summary"])}</p>'
             f"<dl>{''.join(fields)}</dl>"
-            f"<p>Answer: {_marked(post['responses']['200']['description'])}</p>"
+            f"<p>Answer: {_to_html(post['responses']['200']['description'])}</p>"
             f"<pre>{escape(request)}</pre></section>"
         )
-    head = f"<p>{_marked(about)} {_marked(interface['info']['description'])}</p>"
-    content = f"{head}<nav>{' '.join(links)}</nav>{''.join(sections)}"
-    return f"{_BEFORE}{content}{_AFTER}".encode()
+    introduction = f"<p>{_to_html(summary)} {_to_html(openapi['info']['description'])}</p>"
+    content = f"{introduction}<nav>{' '.join(links)}</nav>{''.join(sections)}"
+    return f"{_HTML_BEFORE}{content}{_HTML_AFTER}".encode()
 
 
-def _marked(text: str) -> str:
-    """Return text as HTML, in which `names` are code."""
+def _to_html(text: str) -> str:
+    """Return text as HTML, with words in backticks as code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
-    """Describe a field of a request."""
-    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
-    described = schema | kinds[0]  # an optional field has its type in a list of two
-    rules = [_kind(schema)]
-    bounds = {word: described[key] for key, word in _BOUNDS.items() if key in described}
-    rules += [f"{word} {bound}" for word, bound in bounds.items() if bound < _LARGE]
+def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
+    """Return the HTML for a field of a request: name, description, type, bounds and default."""
+    types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
+    merged_schema = schema | types[0]  # the schema of an optional field is anyOf a type and null
+    rules = [_type_in_words(schema)]
+    bounds = {
+        word: merged_schema[key] for key, word in _BOUND_WORDS.items() if key in merged_schema
+    }
+    rules += [f"{word} {bound}" for word, bound in bounds.items() if bound < _MAX_SHOWN_BOUND]
     if is_required:
         rules.append("required")
     elif schema["default"] is not None:
         rules.append(f"default {to_json(schema['default']).decode()}")
-    text = described.get("description", "")
-    return f"<dt>{name}</dt><dd>{_marked(text)} <small>{escape(', '.join(rules))}</small></dd>"
+    text = merged_schema.get("description", "")
+    return f"<dt>{name}</dt><dd>{_to_html(text)} <small>{escape(', '.join(rules))}</small></dd>"
 
 
-def _kind(schema: dict[str, Any], *, inner: bool = False) -> str:
+def _type_in_words(schema: dict[str, Any], *, is_item: bool = False) -> str:
     """Return the type of a field in words, such as "list of strings or lists"."""
     if "anyOf" in schema:
-        others = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
-        return " or ".join(dict.fromkeys(_kind(kind, inner=inner) for kind in others))
+        types = [item for item in schema["anyOf"] if item.get("type") != "null"]
+        return " or ".join(dict.fromkeys(_type_in_words(item, is_item=is_item) for item in types))
     if "enum" in schema:
         return " or ".join(to_json(value).decode() for value in schema["enum"])
-    if schema["type"] == "array" and not inner:
-        return f"list of {_kind(schema['items'], inner=True)}"
-    word = _WORDS.get(schema["type"], schema["type"])
-    return f"{word}s" if inner else word
+    if schema["type"] == "array" and not is_item:
+        return f"list of {_type_in_words(schema['items'], is_item=True)}"
+    word = _TYPE_WORDS.get(schema["type"], schema["type"])
+    return f"{word}s" if is_item else word

@@ -1,6 +1,7 @@
-"""Models, and the operations on them: fields of requests and answers, and what they compute.
+"""Operations on served models: the fields of their requests, and what they compute.
 
-Types of fields check a request and describe the interface.
+The request classes check requests, and are also the OpenAPI description. Each operation takes
+``RequestInputs`` and returns an ``OperationResult``.
 """
 
 import hashlib
@@ -38,18 +39,20 @@ from refold.sequences import (
     window_places,
 )
 from refold.sequences.types import NUMERIC
-from refold.serve._batches import BATCH_STEPS, Batcher
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
+from refold.serve._batches import MAX_BATCH_STEPS, Batcher
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
 
-# Steps that a search counts as, for each query.
-_SEARCH_COST = 100
-# Steps of a sequence in the examples of the page for readers.
+# A search counts as this number of steps per query in a batch.
+_SEARCH_STEPS_PER_QUERY = 100
+# Number of steps of the sequence in the examples of the page /docs.
 _EXAMPLE_STEPS = 2
-_MANY = 2**31 - 1
+# Largest integer in a request: it fits in 32 bits, as in the network.
+_MAX_INTEGER = 2**31 - 1
+# Value of an entry of a sequence in JSON.
 Cell: TypeAlias = float | int | str | bool | None
 # A sequence of any model: a string, a flat list, or a list of rows.
 AnySequence: TypeAlias = str | list[Cell | list[Cell]]
-# A model whose columns are all numeric has a narrower type, which is faster to read.
+# Type variables, because numeric models have narrower types, which are faster to parse.
 SequenceT = TypeVar("SequenceT", bound=AnySequence)
 CodeT = TypeVar("CodeT", bound=list[float])
 
@@ -69,7 +72,7 @@ CodeList = Annotated[
     ),
 ]
 Lengths = Annotated[
-    list[Annotated[int, Meta(ge=0, le=_MANY)]] | None,
+    list[Annotated[int, Meta(ge=0, le=_MAX_INTEGER)]] | None,
     Meta(description="Length of each sequence, by default that which its code has."),
 ]
 Clip = Annotated[
@@ -79,11 +82,11 @@ Clip = Annotated[
         '"positive" those that were never negative there at 0.'
     ),
 ]
-Rate = Annotated[float, Meta(gt=0, lt=1)]
-NumSteps = Annotated[int, Meta(ge=1, le=_MANY)]
+Fraction = Annotated[float, Meta(gt=0, lt=1)]
+NumSteps = Annotated[int, Meta(ge=1, le=_MAX_INTEGER)]
 
 
-# These types are read by msgspec, which checks requests, and are the OpenAPI description, too.
+# msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
 class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
@@ -113,7 +116,7 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
     """Find anomalous sequences."""
 
     sequences: SequenceList[SequenceT]
-    alpha: Annotated[Rate, Meta(description="False alarm rate.")] = 0.01
+    alpha: Annotated[Fraction, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
         bool,
         Meta(description="Also give the results for each step; a table has these alone."),
@@ -129,7 +132,7 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
         Meta(description="Steps to forecast, by default all that the model was fitted for."),
     ] = None
     alpha: Annotated[
-        Rate | None, Meta(description="Largest share of values outside the bounds.")
+        Fraction | None, Meta(description="Largest share of values outside the bounds.")
     ] = None
     clip: Clip = False
 
@@ -137,7 +140,7 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
 class GenerateRequest(AnyRequest):
     """Generate sequences like those of the training data."""
 
-    n: Annotated[int, Meta(ge=0, le=_MANY, description="Number of sequences.")] = 1
+    n: Annotated[int, Meta(ge=0, le=_MAX_INTEGER, description="Number of sequences.")] = 1
     lengths: Lengths = None
     temperature: Annotated[
         float, Meta(ge=0, description="Temperature of categorical and binary columns.")
@@ -168,12 +171,12 @@ class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
 
 
 class ServedModel:
-    """A loaded model and what requests ask about it."""
+    """A loaded model, with its index and the properties that every request needs."""
 
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
         self.fitted = Model.load(path)
-        if self.fitted.any_columns:  # a request has one column
+        if self.fitted.any_columns:  # the pretrained model is served for one column only
             self.fitted = self.fitted.with_columns_of(np.zeros((1, self.fitted.code_size)))
         if not isinstance(self.fitted.network, PackedNetwork):
             raise ModelFileError(
@@ -181,42 +184,42 @@ class ServedModel:
                 "it serves no other."
             )
         with Path(named(path).path).open("rb") as file:
-            # of the model file; `hash` is that of what codes depend on
-            self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+            # hash of the whole file; the attribute `hash` covers only what codes depend on
+            self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.hash = self.fitted.hash
         self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
-        self._low, self._high = far_limits(self.fitted.error_scaler)
+        self._low_limits, self._high_limits = far_limits(self.fitted.error_scaler)
         schema = self.fitted.schema
         self.code_size = self.fitted.code_size
-        # whether numbers of a request are the model's values as they are
-        self.reads_numbers = not schema.missing and all(
+        # whether the numbers of a request are values without any conversion
+        self.is_numeric = not schema.missing and all(
             column.column_type is NUMERIC for column in schema.columns
         )
-        self.names = list(schema.names)
-        self.width = schema.num_columns
-        # in JSON, a sequence is a list of numbers, without rows
-        self.flat = schema.layout == "series"
+        self.column_names = list(schema.names)
+        self.num_columns = schema.num_columns
+        # whether a sequence in JSON is a list of numbers instead of a list of rows
+        self.is_flat = schema.layout == "series"
 
     def is_hash(self, stored: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
         return stored == self.hash or self.fitted.is_hash(stored)
 
-    def sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
-        """Return finite numbers of a numeric model as sequences, without the checks of others."""
+    def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
+        """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
         offsets = offsets.astype(np.int64)
         return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a client needs to know, and no training data."""
+        """Return properties of the model for a client, which must not reveal training data."""
         fitted = self.fitted
         return {
             "name": self.name,
-            "sha256": self._digest,
+            "sha256": self._file_hash,
             "model_hash": self.hash,
             "refold_version": fitted.version,
             "columns": [
-                {"name": c.name, "type": c.type, "categories": len(c.categories)}
-                for c in fitted.schema.columns
+                {"name": column.name, "type": column.type, "categories": len(column.categories)}
+                for column in fitted.schema.columns
             ],
             "layout": fitted.schema.layout,
             "code_size": fitted.code_size,
@@ -230,54 +233,54 @@ class ServedModel:
             "index_rows": None if self.index is None else len(self.index),
         }
 
-    def examples(self) -> dict[str, Any]:
-        """Return values of fields for a request to copy: what the model decodes, and no data."""
+    def example_values(self) -> dict[str, Any]:
+        """Return values of fields for example requests, made by the decoder, not from data."""
         code = np.zeros((1, self.code_size), np.float32)
         sequences = self.fitted.to_sequences(code, np.array([_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
-    def warnings(self, sequences: Sequences, meaning: str | None) -> list[str]:
-        """Return a line for each way in which sequences differ from those of the training."""
-        # `meaning` is the use of the sequences; None if longer ones do not matter
+    def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
+        """Return a line for each way in which sequences differ from the training data."""
+        # `purpose` is the use of the sequences; None if longer sequences are no problem
         fitted, values, lines = self.fitted, sequences.values, []
-        if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
+        if purpose is not None and len(values) > fitted.max_steps:  # all steps: a cheap first test
             lines.append(describe_longer(sequences.lengths, fitted.max_steps))
-        missing = int(np.isnan(values).sum())
-        if missing and not fitted.specification.observed_flags:
+        num_missing = int(np.isnan(values).sum())
+        if num_missing and not fitted.specification.observed_flags:
             lines.append(
-                f"{missing} values are missing, and the model was fitted on data without gaps: it "
-                "reads them as the mean."
+                f"{num_missing} values are missing, and the model was fitted on data without gaps: "
+                "it reads them as the mean."
             )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
-            unknown = int((values[:, i] == len(column.categories)).sum())
-            if unknown:
+            num_unknown = int((values[:, i] == len(column.categories)).sum())
+            if num_unknown:
                 lines.append(
-                    f"{unknown} entries of column {column.name!r} are no category of the model and "
-                    "are read as unknown."
+                    f"{num_unknown} entries of column {column.name!r} are no category of the model "
+                    "and are read as unknown."
                 )
-        if meaning == "detection":
+        if purpose == "detection":
             lines.append(describe_trained(sequences, fitted.fingerprints.trained))
-        if ((values < self._low) | (values > self._high)).any():
+        if ((values < self._low_limits) | (values > self._high_limits)).any():
             lines.append(describe_far([count_far(values, fitted.error_scaler)], fitted.schema))
         return [line for line in lines if line is not None]
 
 
 @dataclass(slots=True)
 class RequestInputs:
-    """The content of a request, which is checked."""
+    """The checked content of a request."""
 
     model: ServedModel
     fields: Any  # an `AnyRequest` without its sequences and codes
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (n_codes, code_size)
-    ids: np.ndarray | None = None  # of a table; None for JSON
-    doubts: tuple[str, ...] = ()  # warnings that the codes may be those of another model
+    ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
+    code_warnings: tuple[str, ...] = ()  # warnings that the codes may be those of another model
 
 
 class OperationResult(NamedTuple):
-    """A result that is turned into JSON or a table, whichever the client wants."""
+    """A result with functions that make the JSON content or the Arrow table, whichever is sent."""
 
     content: Callable[[], dict[str, Any]]
     table: Callable[[], pa.Table]
@@ -288,64 +291,65 @@ class CodesToDecode(NamedTuple):
     """Codes and the lengths of their sequences."""
 
     codes: np.ndarray  # (n_sequences, code_size)
-    lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
+    lengths: np.ndarray | None  # (n_sequences,); None to predict them from the codes
 
 
-async def encode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences, or windows of them."""
-    model, windows = inputs.model, await _windows(inputs, batches)
-    codes = await _codes_of(model, windows.sequences, batches)
+    model, windows = inputs.model, await _cut_windows(inputs, batcher)
+    codes = await _encode_sequences(model, windows.sequences, batcher)
     ids = inputs.ids if model.fitted.window is None else windows
     return OperationResult(
-        lambda: {"codes": codes} | _places(model, windows),
+        lambda: {"codes": codes} | _window_field(model, windows),
         lambda: codes_to_arrow(codes, ids, model=model),
-        model.warnings(windows.sequences, "codes"),
+        model.describe_differences(windows.sequences, "codes"),
     )
 
 
-async def decode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes."""
-    model, settings = inputs.model.fitted, batches.settings
-    payload = _checked_codes(model, inputs.codes, inputs.fields.lengths)
-    decoded = await batches.compute(
+    model, settings = inputs.model.fitted, batcher.settings
+    payload = _check_codes(model, inputs.codes, inputs.fields.lengths)
+    decoded = await batcher.compute(
         (inputs.model, "decode"),
         payload,
-        _decoding_cost(model, payload),
-        lambda several: _decoded(model, several, settings),
+        _decoding_cost_in_steps(model, payload),
+        lambda batch: _decode_batch(model, batch, settings),
     )
-    return _sequences_result(inputs, decoded, [*inputs.doubts])
+    return _result_of_sequences(inputs, decoded, [*inputs.code_warnings])
 
 
-async def reconstruct(inputs: RequestInputs, batches: Batcher) -> OperationResult:
-    """Encode sequences and decode their codes, in parts if they are many."""
-    model, settings = inputs.model.fitted, batches.settings
-    windows = await _windows(inputs, batches)
+async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
+    """Encode sequences and decode their codes; a large request is computed in several batches."""
+    model, settings = inputs.model.fitted, batcher.settings
+    windows = await _cut_windows(inputs, batcher)
 
-    def compute(several: list[Sequences]) -> list[Any]:
-        merged = _joined(several)
+    def compute(batch: list[Sequences]) -> list[Any]:
+        merged = _concatenate_sequences(batch)
         codes, lengths = model.codes_of(merged), merged.lengths
         if model.window is None:
             lengths = model.lengths_to_write(codes, lengths)
-        return _decoded_to(model, codes, _split(lengths, several), settings)
+        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
 
-    parts: list[Sequences] = []
-    for part in _parts(windows.sequences):
-        key = inputs.model, "reconstruct", part.dtype
-        parts.append(await batches.compute(key, part, 2 * _cost(part), compute))
-        check_limit("steps", sum(len(part.values) for part in parts), settings)
-    decoded = _joined(parts)
+    chunks: list[Sequences] = []
+    for chunk in _split_large(windows.sequences):
+        # twice the steps, because each step is encoded and decoded
+        key = inputs.model, "reconstruct", chunk.dtype
+        chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute))
+        check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
+    decoded = _concatenate_sequences(chunks)
     if model.window is not None:
-        decoded = await batches.compute_apart(lambda: windows.join(decoded))
-    warnings = inputs.model.warnings(windows.sequences, "reconstructions")
-    return _sequences_result(inputs, decoded, warnings)
+        decoded = await batcher.run_in_background(lambda: windows.join(decoded))
+    warnings = inputs.model.describe_differences(windows.sequences, "reconstructions")
+    return _result_of_sequences(inputs, decoded, warnings)
 
 
-async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
     model, fields, series = inputs.model.fitted, inputs.fields, inputs.sequences
-    sequences = (await _windows(inputs, batches)).sequences
-    detection = await batches.compute_alone(
-        2 * _cost(sequences), lambda: model.detect(series, fields.alpha)
+    sequences = (await _cut_windows(inputs, batcher)).sequences
+    detection = await batcher.compute_unbatched(
+        2 * _cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
     )
     by_step = {}
     if fields.by_step:
@@ -363,15 +367,15 @@ async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     def table() -> pa.Table:
         return detection.steps() if by_step else detection.to_table()
 
-    warnings = inputs.model.warnings(sequences, "detection")
+    warnings = inputs.model.describe_differences(sequences, "detection")
     return OperationResult(content, table, warnings)
 
 
-async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
     model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
-    forecasts = await batches.compute_alone(
-        _cost(sequences),
+    forecasts = await batcher.compute_unbatched(
+        _cost_in_steps(sequences),
         lambda: model.forecast(
             sequences,
             steps=fields.steps,
@@ -381,30 +385,33 @@ async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     )
 
     def content() -> dict[str, Any]:
-        # in JSON, numbers that are not finite are null, such as those of open bounds
+        # in JSON, numbers that are not finite, such as open bounds, become null
         sequences = forecasts.sequences.to_list()
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": sequences, "alpha": forecasts.alpha} | bounds
 
-    return OperationResult(content, forecasts.to_table, inputs.model.warnings(sequences, None))
+    return OperationResult(
+        content, forecasts.to_table, inputs.model.describe_differences(sequences, None)
+    )
 
 
-async def generate(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes drawn from a density of the codes of the training data."""
-    model, fields, settings = inputs.model.fitted, inputs.fields, batches.settings
+    model, fields, settings = inputs.model.fitted, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
-    # apart, because an early model has no density, and its fit takes longer than a batch
-    codes = await batches.compute_apart(lambda: model.draw_codes(fields.n, seed=seed))
-    payload = _checked_codes(model, codes, fields.lengths)
+    # in the background: an old model file has no density, and to fit it takes longer than a batch
+    codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
+    payload = _check_codes(model, codes, fields.lengths)
     draw = Draw.at(fields.temperature, seed)
-    generated = await batches.compute_alone(
-        _decoding_cost(model, payload), lambda: _decoded(model, [payload], settings, draw)[0]
+    generated = await batcher.compute_unbatched(
+        _decoding_cost_in_steps(model, payload),
+        lambda: _decode_batch(model, [payload], settings, draw)[0],
     )
-    return _sequences_result(inputs, generated, [])
+    return _result_of_sequences(inputs, generated, [])
 
 
-async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
+async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find the nearest rows of the model's index."""
     model, fields = inputs.model, inputs.fields
     sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
@@ -412,44 +419,45 @@ async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_only_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
-        raise invalid("'ids' must be a list of texts, or of integers.")
-    check_limit("sequences", len(ids or ()), batches.settings)
-    warnings, places = [*inputs.doubts], {}
+        raise invalid_request("'ids' must be a list of texts, or of integers.")
+    check_limit("sequences", len(ids or ()), batcher.settings)
+    warnings, window_field = [*inputs.code_warnings], {}
     if sequences is not None:
-        windows = await _windows(inputs, batches)
-        sequences, places = windows.sequences, _places(model, windows)
-        codes = await _codes_of(model, sequences, batches)
-        warnings = model.warnings(sequences, "codes")
+        windows = await _cut_windows(inputs, batcher)
+        sequences, window_field = windows.sequences, _window_field(model, windows)
+        codes = await _encode_sequences(model, sequences, batcher)
+        warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
-        codes = _checked_codes(model.fitted, codes, None).codes
+        codes = _check_codes(model.fitted, codes, None).codes
 
-    def nearest() -> Any:
+    def search_index() -> Any:
         try:
             return model.index.search(
                 sequences, codes=codes, ids=ids, k=fields.k, where=fields.where
             )
-        except (DataError, ParameterError) as error:  # whose message may name the folder
-            raise invalid(str(error).replace(model.index.path, model.name)) from error
+        except (DataError, ParameterError) as error:  # its message may hold the path of the index
+            raise invalid_request(str(error).replace(model.index.path, model.name)) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await batches.compute_alone(_SEARCH_COST * num_queries, nearest)
+    hits = await batcher.compute_unbatched(_SEARCH_STEPS_PER_QUERY * num_queries, search_index)
 
     def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
-        return {"hits": [rows[first:last] for first, last in bounds]} | places
+        return {"hits": [rows[first:last] for first, last in bounds]} | window_field
 
     return OperationResult(content, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
-    """An operation of the interface."""
+    """An operation of the service."""
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
     request: type[AnyRequest]
-    answer: str  # fields of its JSON
+    answer: str  # describes the fields of its answer in JSON
 
 
+# Operations by name. The name is the last part of the path.
 OPERATIONS = {
     "encode": Operation(encode, EncodeRequest, "`codes` of the sequences, or of their `windows`."),
     "decode": Operation(decode, DecodeRequest, "`sequences` of the codes."),
@@ -468,115 +476,119 @@ OPERATIONS = {
 }
 
 
-async def _windows(inputs: RequestInputs, batches: Batcher) -> Windows:
-    """Cut sequences into the windows of the model; without these, each sequence is one."""
+async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
+    """Cut sequences into windows; if the model has no windows, each sequence is one window."""
     model, series = inputs.model.fitted, inputs.sequences
     if model.window is None:
         return whole_windows(series)
-    # windows overlap, so they have more steps than the body
+    # overlapping windows have more steps than the request, so the limits are checked again
     step = model.step or default_step(model.window)
-    places = window_places(series.lengths, model.window, step)
-    check_limit("sequences", len(places.starts), batches.settings)
-    check_limit("steps", int(places.lengths.sum()), batches.settings)
-    return await batches.compute_apart(lambda: model.windows(series))
+    positions = window_places(series.lengths, model.window, step)
+    check_limit("sequences", len(positions.starts), batcher.settings)
+    check_limit("steps", int(positions.lengths.sum()), batcher.settings)
+    return await batcher.run_in_background(lambda: model.windows(series))
 
 
-def _places(model: ServedModel, windows: Windows) -> dict[str, Any]:
-    """Return where windows are, as a field of an answer; nothing for a model without windows."""
+def _window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
+    """Return the field `windows` of an answer with ids, starts and ends; empty without windows."""
     return {} if model.fitted.window is None else {"windows": windows.to_table().to_pylist()}
 
 
-async def _codes_of(model: ServedModel, sequences: Sequences, batches: Batcher) -> np.ndarray:
-    """Encode sequences, in parts if they are many, so that others are computed in between."""
+async def _encode_sequences(
+    model: ServedModel, sequences: Sequences, batcher: Batcher
+) -> np.ndarray:
+    """Encode sequences in chunks, so that other requests need not wait for a large one."""
 
-    def compute(several: list[Sequences]) -> list[np.ndarray]:
-        return _split(model.fitted.codes_of(_joined(several)), several)
+    def compute(batch: list[Sequences]) -> list[np.ndarray]:
+        return _split_like(model.fitted.codes_of(_concatenate_sequences(batch)), batch)
 
-    parts = [
-        await batches.compute((model, "encode", part.dtype), part, _cost(part), compute)
-        for part in _parts(sequences)
+    chunks = [
+        await batcher.compute((model, "encode", chunk.dtype), chunk, _cost_in_steps(chunk), compute)
+        for chunk in _split_large(sequences)
     ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def _decoded(
-    model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
+def _decode_batch(
+    model: Model, batch: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
 ) -> list[Sequences]:
-    """Decode several sets of codes together."""
-    parts = [payload.codes for payload in several]
-    codes = np.concatenate(parts)
-    predicted = _split(model.predict_lengths(codes), parts)
+    """Decode the codes of several requests together."""
+    chunks = [payload.codes for payload in batch]
+    codes = np.concatenate(chunks)
+    predicted = _split_like(model.predict_lengths(codes), chunks)
     lengths = [
-        own if payload.lengths is None else payload.lengths
-        for payload, own in zip(several, predicted, strict=True)
+        predicted_lengths if payload.lengths is None else payload.lengths
+        for payload, predicted_lengths in zip(batch, predicted, strict=True)
     ]
-    return _decoded_to(model, codes, lengths, settings, draw)
+    return _decode_to_lengths(model, codes, lengths, settings, draw)
 
 
-def _decoded_to(
+def _decode_to_lengths(
     model: Model,
     codes: np.ndarray,
     lengths: list[np.ndarray],
     settings: ServeSettings,
     draw: Draw | None = None,
 ) -> list[Sequences]:
-    """Decode codes to sets of sequences with these lengths."""
-    # if a set is too long, the batcher computes each by itself, and only that one fails
-    check_limit("steps", max(int(own.sum()) for own in lengths), settings)
-    return _split(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
+    """Decode the codes of several requests, and return the sequences of each request."""
+    # after an error, the batcher computes each request alone, so only the long request fails
+    check_limit("steps", max(int(request_lengths.sum()) for request_lengths in lengths), settings)
+    return _split_like(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
 
 
-def _joined(several: list[Sequences]) -> Sequences:
-    """Return sets of aligned sequences as one; their ids do not matter."""
-    if len(several) == 1:
-        return several[0]
-    values = np.concatenate([sequences.values for sequences in several])
-    lengths = np.concatenate([sequences.lengths for sequences in several])
-    return Sequences.trusted(values, offsets_from_lengths(lengths), None, several[0].schema)
+def _concatenate_sequences(batch: list[Sequences]) -> Sequences:
+    """Return several sets of aligned sequences as one set, without ids."""
+    if len(batch) == 1:
+        return batch[0]
+    values = np.concatenate([sequences.values for sequences in batch])
+    lengths = np.concatenate([sequences.lengths for sequences in batch])
+    return Sequences.trusted(values, offsets_from_lengths(lengths), None, batch[0].schema)
 
 
-def _split(rows: Any, several: list[Any]) -> list[Any]:
-    """Cut rows into parts that are as long as several things."""
-    ends = itertools.accumulate(map(len, several), initial=0)
+def _split_like(rows: Any, batch: list[Any]) -> list[Any]:
+    """Cut rows into chunks with the lengths of the items of a batch."""
+    ends = itertools.accumulate(map(len, batch), initial=0)
     return [rows[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def _parts(sequences: Sequences) -> list[Sequences]:
-    """Cut a large request into parts of about the steps of a batch."""
-    if _cost(sequences) <= BATCH_STEPS:
+def _split_large(sequences: Sequences) -> list[Sequences]:
+    """Cut a large set of sequences into chunks of about MAX_BATCH_STEPS steps."""
+    if _cost_in_steps(sequences) <= MAX_BATCH_STEPS:
         return [sequences]
+    # the steps before each sequence, counted as in `_cost_in_steps`; a new chunk begins where they
+    # pass a multiple of MAX_BATCH_STEPS
     starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
-    ends = np.flatnonzero(np.diff(starts // BATCH_STEPS)) + 1
+    ends = np.flatnonzero(np.diff(starts // MAX_BATCH_STEPS)) + 1
     bounds = itertools.pairwise([0, *ends.tolist(), len(sequences)])
     return [sequences[first:last] for first, last in bounds]
 
 
-def _cost(sequences: Sequences) -> int:
-    """Return the steps of sequences; each costs something by itself."""
+def _cost_in_steps(sequences: Sequences) -> int:
+    """Return the steps that sequences count as; each sequence counts as one more step."""
     return len(sequences.values) + len(sequences)
 
 
-def _decoding_cost(model: Model, payload: CodesToDecode) -> int:
-    """Return the steps of decoding codes, at most if their lengths are not known yet."""
+def _decoding_cost_in_steps(model: Model, payload: CodesToDecode) -> int:
+    """Return the steps that decoding counts as: the maximum if lengths are not known yet."""
     if payload.lengths is not None:
         return int(payload.lengths.sum()) + len(payload.codes)
     return len(payload.codes) * (1 + model.max_steps)
 
 
-def _checked_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
-    """Check codes and lengths of a request."""
-    checked = model.check_codes(codes)
-    if (line := model.describe_far(checked)) is not None:
+def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
+    """Return the codes and lengths of a request after checks."""
+    valid_codes = model.check_codes(codes)
+    if (line := model.describe_far(valid_codes)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is None:
-        return CodesToDecode(checked, None)
-    return CodesToDecode(checked, model.check_lengths(lengths, len(checked)))
+        return CodesToDecode(valid_codes, None)
+    return CodesToDecode(valid_codes, model.check_lengths(lengths, len(valid_codes)))
 
 
-def _sequences_result(
+def _result_of_sequences(
     inputs: RequestInputs, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
-    """Return decoded sequences with the ids of the request."""
+    """Return the result for decoded sequences: clipped, and with the ids of the request."""
     decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)

@@ -20,28 +20,29 @@ from refold.serve._app import create_app
 from refold.serve._settings import ServeSettings, read_settings
 
 logger = logging.getLogger("refold.serve")
-# Longest time for which a thread keeps Python to itself; 5 ms by default.
-_SWITCH_SECONDS = 0.0005
+# Maximum time for which a thread keeps the interpreter lock while another thread waits for it. The
+# default of Python is 5 ms, for which every answer would wait.
+_THREAD_SWITCH_SECONDS = 0.0005
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which closes connections that are stuck, and returns after SIGTERM."""
+    """A server of Uvicorn that closes idle connections, and returns normally after SIGTERM."""
 
     def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
         super().__init__(config)
         self._max_seconds = max_seconds
-        self._idle: dict[tuple[Any, Any], float] = {}  # by connection and its last request
+        self._idle_since: dict[tuple[Any, Any], float] = {}  # by connection and last request
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections that are stuck, every second."""
-        if counter % 10 == 0:
-            self._close_stuck()
+        """Close idle connections once per second."""
+        if counter % 10 == 0:  # Uvicorn calls this method ten times per second
+            self._close_idle_connections()
         return await super().on_tick(counter)
 
-    def _close_stuck(self) -> None:
-        """Close connections on which no request begins, or a refused one never ends."""
-        # Uvicorn has a timeout for a connection without any byte after an answer, and no other. In
-        # particular, it does not limit the time for the head of a request.
+    def _close_idle_connections(self) -> None:
+        """Close connections without a next request, or with a refused request that never ends."""
+        # Uvicorn limits only the time without any byte after an answer. It does not limit the time
+        # for the head of a request.
         now = asyncio.get_running_loop().time()
         connections: set[Any] = {*self.server_state.connections}
         idle = [
@@ -49,9 +50,9 @@ class Server(uvicorn.Server):
             for connection in connections
             if connection.cycle is None or connection.cycle.response_complete
         ]
-        self._idle = {key: self._idle.get(key, now) for key in idle}
-        for (connection, _), since in self._idle.items():
-            if now - since > self._max_seconds:
+        self._idle_since = {key: self._idle_since.get(key, now) for key in idle}
+        for (connection, _), idle_since in self._idle_since.items():
+            if now - idle_since > self._max_seconds:
                 connection.transport.abort()
 
     @contextlib.contextmanager
@@ -59,7 +60,7 @@ class Server(uvicorn.Server):
         """Stop at SIGINT and SIGTERM."""
         with super().capture_signals():
             yield
-            # Uvicorn would raise them again at the end; the exit code of a clean end is 0
+            # Uvicorn would raise these signals again, but the exit code of a clean stop is 0
             self._captured_signals.clear()
 
 
@@ -95,13 +96,13 @@ def serve(
 
 def run_app(app: ASGIApp, settings: ServeSettings, name: str) -> None:
     """Serve an application until the process receives SIGTERM or Ctrl-C."""
-    # the event loop waits for the thread that computes at most that long, each time
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    # answers say what a warning would; the log has no line for each request
+    # the event loop may wait this long for the computing thread, each time it has work
+    sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
+    # warnings are sent in the answers, so that the log has no lines about requests
     warnings.simplefilter("ignore", UserWarning)
-    server, bound, url = prepared(app, settings)
+    server, listener, url = prepare_server(app, settings)
     logger.warning("Refold serves %s on %s", name, url)
-    server.run(sockets=[bound])
+    server.run(sockets=[listener])
 
 
 @contextlib.contextmanager
@@ -143,8 +144,8 @@ def running(
 @contextlib.contextmanager
 def running_app(app: ASGIApp, settings: ServeSettings) -> Iterator[str]:
     """Serve an application from a thread inside a ``with`` block; yield the address."""
-    server, bound, url = prepared(app, settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    server, listener, url = prepare_server(app, settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         yield url
@@ -153,29 +154,30 @@ def running_app(app: ASGIApp, settings: ServeSettings) -> Iterator[str]:
         thread.join()
 
 
-def prepared(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socket.socket, str]:
-    """Return a server, the socket that it will listen on, and its address."""
+def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socket.socket, str]:
+    """Return a server, the socket that it will accept connections from, and its URL."""
     config = uvicorn.Config(
         app,
         http="httptools",  # in C: with h11, a small request took 25 % more processor time
         ws="none",
         lifespan="on",
-        log_config=None,  # its own would close the handlers that there are
+        log_config=None,  # the configuration of Uvicorn would replace existing log handlers
         log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.max_connections + 1,  # of which Uvicorn refuses the last
+        limit_concurrency=settings.max_connections
+        + 1,  # Uvicorn refuses the last of them with status 503
         timeout_graceful_shutdown=math.ceil(settings.max_seconds),
     )
     host = settings.host.strip("[]")
     is_ipv6 = ":" in host
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-    dual = is_ipv6 and socket.has_dualstack_ipv6()
+    is_dual_stack = is_ipv6 and socket.has_dualstack_ipv6()
     try:
-        # it listens at once, because clients may come before the event loop runs
-        bound = socket.create_server(
-            (host, settings.port), family=family, backlog=1024, dualstack_ipv6=dual
+        # listens at once, because clients may connect before the event loop runs
+        listener = socket.create_server(
+            (host, settings.port), family=family, backlog=1024, dualstack_ipv6=is_dual_stack
         )
     except OSError as error:
         reason = str(error.strerror or error).partition(" (")[0]  # Python repeats the address
@@ -183,5 +185,9 @@ def prepared(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socket.sock
             f"The service cannot use the address {host} with port {settings.port}: {reason}. "
             "Choose another with host and port."
         ) from error
-    shown = f"[{host}]" if is_ipv6 else host
-    return Server(config, settings.max_seconds), bound, f"http://{shown}:{bound.getsockname()[1]}"
+    url_host = f"[{host}]" if is_ipv6 else host
+    return (
+        Server(config, settings.max_seconds),
+        listener,
+        f"http://{url_host}:{listener.getsockname()[1]}",
+    )

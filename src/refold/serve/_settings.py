@@ -1,4 +1,4 @@
-"""What a service is started with, and the errors that answer a request beyond a limit."""
+"""Settings of the service, and the errors that refuse a request."""
 
 import os
 import typing
@@ -14,21 +14,24 @@ from refold._support.paths import local_path
 from refold._support.rules import check, number, whole
 from refold.errors import MissingFileError, ParameterError, argument
 
-_PREFIX = "REFOLD_SERVE_"
-# Names of this machine, by which browsers and programs on it reach the service.
-OWN_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-_COUNTS = (
+# An environment variable for a setting has this prefix, such as REFOLD_SERVE_PORT.
+_VARIABLE_PREFIX = "REFOLD_SERVE_"
+# Host names by which browsers and programs on the same machine reach the service.
+LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
+# Settings that must be positive integers.
+_POSITIVE_INTEGERS = (
     *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
     "max_connections",
 )
-_RULES = {
+# Allowed values of the settings that are numbers.
+_SETTING_RULES = {
     "port": whole(0, 65535),
     "max_seconds": number(above=0),
-    **dict.fromkeys(_COUNTS, whole()),
+    **dict.fromkeys(_POSITIVE_INTEGERS, whole()),
 }
-# Pairs of limits of which the second is not below the first: a sequence has a step and takes a
-# byte, and all bodies are as large as one.
-_ORDERED = (
+# In each pair, the first limit must not exceed the second: a sequence has at least one step and one
+# byte, and the bodies of all open requests together are at least as large as one body.
+_ORDERED_LIMITS = (
     ("max_sequences", "max_steps"),
     ("max_sequences", "max_body"),
     ("max_body", "max_total_body"),
@@ -86,9 +89,9 @@ class ServeSettings:
     max_connections: int = 1024
 
     def __post_init__(self) -> None:
-        for name, rule in _RULES.items():
+        for name, rule in _SETTING_RULES.items():
             check(name, getattr(self, name), rule)
-        for low, high in _ORDERED:
+        for low, high in _ORDERED_LIMITS:
             if getattr(self, low) > getattr(self, high):
                 pair = (argument(**{name: getattr(self, name)}) for name in (low, high))
                 raise ParameterError(
@@ -98,17 +101,17 @@ class ServeSettings:
         if self.token is not None and self.token_file is not None:
             raise ParameterError("There is a token and a token file. Give one of them.")
         has_token = self.token is not None or self.token_file is not None
-        if not (self.host.lower() in OWN_NAMES or has_token or self.anonymous):
+        if not (self.host.lower() in LOCAL_HOST_NAMES or has_token or self.anonymous):
             raise ParameterError(
                 f"The address {self.host} is open to other machines. Set a token, or allow access "
                 "without one with anonymous."
             )
         if self.token == "":
-            self.secret()
+            self.secret()  # raises the error for an empty token
 
     def secret(self) -> bytes | None:
-        """Return the token as bytes, read from its file if there is one."""
-        token, place = self.token, ""
+        """Return the token as bytes, read from the token file if one is set."""
+        token, file_note = self.token, ""
         if self.token_file is not None:
             try:
                 token = Path(self.token_file).read_text(encoding="utf-8").strip()
@@ -117,25 +120,25 @@ class ServeSettings:
                     f"There is no token file {self.token_file!r} to read: {error.strerror}. Check "
                     "the path."
                 ) from error
-            place = f"in {self.token_file} "
+            file_note = f"in {self.token_file} "
         if token == "":
-            raise ParameterError(f"The token {place}is empty. Give a long random one, or none.")
+            raise ParameterError(f"The token {file_note}is empty. Give a long random one, or none.")
         return None if token is None else token.encode()
 
 
 def read_settings(**options: Any) -> ServeSettings:
-    """Return the settings: the options that are not None, then the environment."""
+    """Return settings from options that are not None, and otherwise from environment variables."""
     types = typing.get_type_hints(ServeSettings)
     values: dict[str, Any] = {}
-    for name, kind in types.items():
-        text = os.environ.get(_PREFIX + name.upper())
+    for name, setting_type in types.items():
+        text = os.environ.get(_VARIABLE_PREFIX + name.upper())
         if text is not None and options.get(name) is None:
             try:
                 value = msgspec.json.decode(text) if name == "allowed_hosts" else text
-                values[name] = msgspec.convert(value, kind, strict=False)
+                values[name] = msgspec.convert(value, setting_type, strict=False)
             except msgspec.DecodeError as error:
-                # without the value, which may be a token
-                variable = _PREFIX + name.upper()
+                # the message leaves out the value, which may be a token
+                variable = _VARIABLE_PREFIX + name.upper()
                 raise ParameterError(f"{variable} cannot be read: {error}.") from None
     return ServeSettings(
         **values, **{name: value for name, value in options.items() if value is not None}
@@ -146,8 +149,9 @@ def named_paths(models: list[str]) -> dict[str, Path]:
     """Return model files by name, from ``MODEL`` or ``NAME=MODEL``."""
     paths: dict[str, Path] = {}
     for text in models:
-        name, sign, path = text.partition("=")
-        if not sign or "/" in name or "\\" in name:
+        name, separator, path = text.partition("=")
+        # a path may hold "=", but a name holds no slash
+        if not separator or "/" in name or "\\" in name:
             name, path = Path(text).stem, text
         if name in paths:
             raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
@@ -157,22 +161,22 @@ def named_paths(models: list[str]) -> dict[str, Path]:
 
 def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, str]:
     """Return files of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
-    places: dict[str, str] = {}
+    index_paths: dict[str, str] = {}
     for text in indexes:
-        name, sign, place = text.partition("=")
-        if not sign or name not in models:
-            name, place = next(iter(models)), text
+        name, separator, index_path = text.partition("=")
+        if not separator or name not in models:
+            name, index_path = next(iter(models)), text
             if len(models) > 1:  # a single model needs no name
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
                     f"are {', '.join(models)}."
                 )
-        places[name] = place
-    return places
+        index_paths[name] = index_path
+    return index_paths
 
 
-# Status and meaning of each limit, whose setting has the prefix max_.
-_LIMITS = {
+# HTTP status and meaning of each limit. The setting of a limit has the prefix max_.
+_LIMIT_MEANINGS = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
     "steps": (422, "steps in a request, its windows, and its answer"),
@@ -192,36 +196,36 @@ class Problem(Struct, omit_defaults=True):
 
 
 class ServiceError(Exception):
-    """An answer other than success; it has no path, no stack trace and no training data."""
+    """An error that is sent to the client. The message must hold no path and no training data."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: dict[str, str] | None = None
     ) -> None:
         super().__init__(message)
-        self.status = status  # of HTTP
+        self.status = status  # HTTP status
         self.problem = Problem(code, message)
         self.headers = headers or {}
 
 
 def check_limit(limit: str, value: float, settings: ServeSettings) -> None:
-    """Refuse a request for which a limited number is too large."""
+    """Refuse a request if a value exceeds a limit."""
     maximum = getattr(settings, f"max_{limit}")
     if value > maximum:
-        raise exceeded(limit, maximum, value)
+        raise limit_error(limit, maximum, value)
 
 
-def exceeded(limit: str, maximum: float, value: float = 0) -> ServiceError:
-    """Return the error of a limit; the client may try again later where that helps."""
-    status, noun = _LIMITS[limit]
-    remedy, headers = f"Got {value}. Send several requests.", {}
-    if status in (429, 503):
-        remedy, headers = "Try again later.", {"retry-after": "1"}
-    text = f"The service allows {maximum} {noun}. {remedy}"
+def limit_error(limit: str, maximum: float, value: float = 0) -> ServiceError:
+    """Return the error for a request beyond a limit."""
+    status, noun = _LIMIT_MEANINGS[limit]
+    advice, headers = f"Got {value}. Send several requests.", {}
+    if status in (429, 503):  # other requests cause these, so a second try may succeed
+        advice, headers = "Try again later.", {"retry-after": "1"}
+    text = f"The service allows {maximum} {noun}. {advice}"
     error = ServiceError(status, "limit_exceeded", text, headers)
     error.problem.limit, error.problem.maximum = limit, maximum
     return error
 
 
-def invalid(message: str) -> ServiceError:
-    """Return the error of a request that can be read and not computed."""
+def invalid_request(message: str) -> ServiceError:
+    """Return the error for a request that can be parsed but not computed."""
     return ServiceError(422, "invalid_request", message)
