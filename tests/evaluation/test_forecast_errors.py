@@ -9,7 +9,7 @@ from refold.evaluation import (
     conformal_margins,
     conformal_p_values,
     forecast_errors,
-    least_calibration,
+    min_calibration_sequences,
     pick_season,
     seasonal_naive,
 )
@@ -115,7 +115,7 @@ def test_conformal_p_values_and_margins_by_hand():
     residuals = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, np.nan]])
     assert conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
     assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
-    assert [least_calibration(alpha) for alpha in (0.5, 0.1, 0.03)] == [1, 9, 33]
+    assert [min_calibration_sequences(alpha) for alpha in (0.5, 0.1, 0.03)] == [1, 9, 33]
 
 
 def test_gaps_do_not_count_in_adjusted_p_values():

@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, calibration_of, drift_between, p_values
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
 from refold.sequences import as_sequences, write
 from small_data import mapped, sines, untrained
 
@@ -67,11 +67,11 @@ def test_scores_and_p_values_by_hand():
     reference = ReferenceStatistics(*np.zeros((4, 1)), np.array([2.0, 4.0]))
     entries, no_codes = np.array([[1.0], [np.nan], [3.0]]), np.zeros((2, 0))
     normal = Measurement(entries, np.array([4.0, 2.0]), np.array([8.0, 0.0]), no_codes)
-    kept = calibration_of(normal, reference, None)
+    kept = build_calibration(normal, reference, None)
     assert kept.steps.tolist() == [1, 3]
     assert kept.scores.tolist() == [1, 4]
     # except for rounding, the last score equals one of the calibration
-    found = p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), kept.scores)
+    found = anomaly_p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), kept.scores)
     np.testing.assert_allclose(found, [2 / 3, 1 / 3, 1.0])
 
 
@@ -123,7 +123,7 @@ def test_larger_errors_are_drift_and_smaller_ones_are_not():
     codes, held_out = rng.normal(size=(300, 2)), np.sort(rng.exponential(size=200))
     errors = rng.exponential(size=300)
     larger, smaller = (
-        drift_between(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
+        measure_drift(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
     )
     assert larger.error_p_value < 1e-4 < 0.5 < smaller.error_p_value
     assert "0 of 2 code dimensions differ, and errors are larger" in str(larger)
@@ -132,7 +132,7 @@ def test_larger_errors_are_drift_and_smaller_ones_are_not():
 def test_statistics_and_p_values_are_those_of_the_literature():
     rng = np.random.default_rng(1)
     new, known = rng.normal(size=(80, 3)).round(1), rng.normal(0.4, size=(150, 3)).round(1)
-    found = drift_between(new, known, new[:, 0], np.sort(known[:, 0]).astype(np.float32))
+    found = measure_drift(new, known, new[:, 0], np.sort(known[:, 0]).astype(np.float32))
     expected = [stats.ks_2samp(new[:, i], known[:, i]).statistic for i in range(3)]
     np.testing.assert_allclose(found.code_statistics, expected)
     limit = special.kolmogorov(np.sqrt(80 * 150 / 230) * found.code_statistics)

@@ -143,7 +143,7 @@ def test_other_versions_are_refused(ae, path, monkeypatch):
     write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="does not hold what a model needs"):
         load(path)
-    monkeypatch.setattr(_file, "VERSION", 7)
+    monkeypatch.setattr(_file, "FORMAT_VERSION", 7)
     ae.save(path)
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match="format version 7, and this Refold reads up to 1"):
