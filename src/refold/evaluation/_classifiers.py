@@ -38,16 +38,17 @@ _MAX_REFERENCE_SEQUENCES = 10_000
 # Maximum number of steps of these sequences, if all were as long as the longest. It limits time and
 # memory.
 _MAX_REFERENCE_STEPS = 1 << 22
-# Number of principal components among the features of the classifier.
+# Number of principal components among the features of the classifier. More components describe
+# sequences better, and take more time.
 _NUM_COMPONENTS = 32
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
-# Number of trees of the random forest.
+# Number of trees of the random forest. More trees vary less with the seed, and take more time.
 _TREES = 200
 # Minimum number of real sequences, and of generated ones, for a verdict. The accuracy of a
 # classifier of fewer is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
-# Highest accuracies of the classifier, each with its verdict: the first that is not exceeded holds.
+# Verdicts by the highest accuracy of the classifier for which each holds, in increasing order.
 _VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
@@ -111,7 +112,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     The classifier is a random forest. Its features are principal components, the length, and the
     mean and standard deviation of each column. For columns that are not numeric, it also gets
     category counts, their parity, the running differences between pairs of counts, and the share of
-    n-grams that do not occur in one half of the real sequences. That half is not classified.
+    n-grams that do not occur in one half of the real sequences. This half is not classified.
 
     Parameters
     ----------
@@ -162,10 +163,11 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     sequences = concatenate(samples)
     features = [_classifier_features(sequences)]
     unseen: tuple[np.ndarray, ...] = ()
-    others = np.setdiff1d(np.arange(len(real)), real_rows) if has_tokens else np.arange(0)
-    if len(others):
+    # rows of real sequences that are not classified
+    unused_rows = np.setdiff1d(np.arange(len(real)), real_rows) if has_tokens else np.arange(0)
+    if len(unused_rows):
         max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // longest))
-        reference = real[np.sort(rng.permutation(others)[:max_reference])]
+        reference = real[np.sort(rng.permutation(unused_rows)[:max_reference])]
         num_unseen, num_ngrams = _count_unseen_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
         unseen = tuple(

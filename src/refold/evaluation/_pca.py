@@ -150,10 +150,10 @@ def pca_cross_fit(
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
     for i in np.unique(fold):
-        others = sequences[(fold != i) & fit_on]
-        num_padded_values = int(others.lengths.max()) * sequences.schema.output_width
-        num_components = min(latent_dim, len(others), num_padded_values)
-        baseline = PCABaseline(num_components).fit(others, scaler)
+        training = sequences[(fold != i) & fit_on]
+        num_padded_values = int(training.lengths.max()) * sequences.schema.output_width
+        num_components = min(latent_dim, len(training), num_padded_values)
+        baseline = PCABaseline(num_components).fit(training, scaler)
         values[fold[row] == i] = baseline.reconstruct(sequences[fold == i]).values
     return sequences.with_values(values)
 

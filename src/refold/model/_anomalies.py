@@ -1,4 +1,8 @@
-"""Anomaly scores, from the reconstruction error and the distance to the training data, and drift.
+"""Anomaly scores and drift.
+
+The anomaly score of a sequence is the sum of two components: its reconstruction error, and the
+distance of its code and ROCKET features to those of training sequences. Each component is divided
+by its mean over training sequences.
 
 `measure_sequences` returns errors and distances of sequences. `with_reference` adds the statistics
 of training sequences to a model, and `build_calibration` returns the scores of normal sequences.
@@ -40,7 +44,8 @@ _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
 _MAX_DECODED_SEQUENCES = 256
-# Family-wise error rate at which the text of a drift counts the dimensions that differ.
+# Family-wise error rate at which the text of a `Drift` counts the dimensions that differ. It is
+# small, so that the text names differences only if they are no chance.
 _FAMILY_WISE_ALPHA = 0.001
 
 
@@ -92,6 +97,7 @@ def _codes_and_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes (n_sequences, code_size), and codes with ROCKET features."""
     sequences = _interpolate_gaps(sequences)
+    # a pretrained model reads no missing values
     sequences = without_gaps(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)

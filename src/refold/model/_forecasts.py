@@ -129,7 +129,7 @@ def forecast(
     check("clip", clip, CLIP)
     steps = _check_steps(model, steps)
     margins, alpha = _bound_margins(model, alpha, steps)
-    series = model.read(X, is_cut=False)
+    series = model.read(X, as_windows=False)
     last = _last_input_steps(series, model.specification)
     # the network always forecasts the steps that it was fitted for
     predicted, _ = split_at(continued(last, model.network, model.scaler, verbose=verbose), steps)

@@ -311,10 +311,10 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
     num_std = f"{farthest:.0f}" if farthest < _MIN_WITH_EXPONENT else f"{farthest:.3g}"
     names = ", ".join(repr(schema.names[i]) for i in wrong[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(wrong) - _MAX_LISTED_COLUMNS
-    others = f" and {num_unlisted} others" if num_unlisted > 0 else ""
+    names += f" and {num_unlisted} others" if num_unlisted > 0 else ""
     return (
         f"{100 * num_far[wrong].sum() / num_observed[wrong].sum():.0f} % of the values of "
-        f"column{'s' * (len(wrong) > 1)} {names}{others} are far outside of the training data, up "
+        f"column{'s' * (len(wrong) > 1)} {names} are far outside of the training data, up "
         f"to {num_std} standard deviations from its mean. Check their units: the "
         "results mean little for such values."
     )

@@ -120,7 +120,7 @@ class Model:
       for each sequence is then one for each window, in the order of `windows`. A file, a table or
       an array of one or two axes without ids is then one series. A UserWarning says if sequences
       are longer than the longest in training, or if many values are far outside of the training
-      data, as in other units.
+      data, such as values in other units.
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
@@ -208,7 +208,8 @@ class Model:
         )
 
     def _repr_html_(self) -> str:
-        patch, best = self.specification.patch, self.history.best
+        patch = self.specification.patch
+        best_epoch, best_loss = self.history.best or (None, None)
         patches = f", read in patches of {patch}" if patch > 1 else ""
         columns = "any that are numeric" if self.any_columns else columns_in_words(self.schema)
         rows = [
@@ -216,8 +217,8 @@ class Model:
             ("longest sequence", f"{self.max_steps} steps{patches}"),
             ("code", f"{self.code_size} latent dimensions"),
             ("parameters", f"{self.network.num_parameters:,}"),
-            ("best epoch", "" if best is None else str(best[0])),
-            ("held-out loss", "" if best is None else f"{best[1]:.4g}"),
+            ("best epoch", "" if best_epoch is None else str(best_epoch)),
+            ("held-out loss", "" if best_loss is None else f"{best_loss:.4g}"),
         ]
         return facts("Model", rows)
 
@@ -228,7 +229,7 @@ class Model:
 
     @property
     def code_size(self) -> int:
-        """Number of dimensions of a code, those for the scale of a sequence included."""
+        """Number of dimensions of a code, including those for the scale of a sequence."""
         return self.specification.latent_dim + self.scaler.num_statistics
 
     @property
@@ -266,12 +267,11 @@ class Model:
         Parameters
         ----------
         window : int, optional
-            Cut longer series into windows of this number of steps, a quarter of it apart, instead
-            of resampling them.
+            Cut longer series into windows of this number of steps, instead of resampling them. A
+            new window starts after each quarter of a window.
         max_loss : float, optional
             Cut a series only if its code would lose more than this share of its variance. Without
-            ``window``, windows then have as many steps as a code has learned dimensions, and at
-            least 8.
+            ``window``, windows have as many steps as a code has learned dimensions, and at least 8.
 
         Notes
         -----
@@ -303,6 +303,7 @@ class Model:
             shape = np.shape(codes)
         except ValueError:  # lists of different lengths, which are refused later
             shape = ()
+        # codes of another shape are refused later, so any number of columns will do
         num_columns = num_columns_of(self, shape[1]) if len(shape) == 2 else 1
         models = self._models_by_num_columns  # cached, because features take time to prepare
         if num_columns not in models:
@@ -334,7 +335,7 @@ class Model:
         Returns
         -------
         Windows
-            Of a model without a ``window``, each sequence is one window.
+            If the model has no ``window``, each sequence is one window.
         """
         series = open_source(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
@@ -432,7 +433,7 @@ class Model:
             (length, features) or (length,), lists of tokens, or strings.
         """
         codes = self.check_codes(codes)
-        decoded = self._decode_checked(codes, lengths, clip=clip, verbose=verbose)
+        decoded = self._decode_and_clip(codes, lengths, clip=clip, verbose=verbose)
         if (warning := self.describe_far(codes)) is not None:
             warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
@@ -452,16 +453,16 @@ class Model:
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
         in training keep their own length, because the model never saw such a length. Windows keep
-        theirs, too, and are joined to whole series, one each: numbers are averaged where windows
-        overlap. Give ``codes`` if you have them already.
+        their own length, too, and are joined to one reconstruction of each series. Numbers are
+        averaged where windows overlap. Give ``codes`` if you have them already.
 
         Parameters
         ----------
         as_table : bool, optional
-            Return a table instead of a list. If ``X`` is a table, it has its library, layout and
-            columns, ids and times included; times are null in steps after the last one of the
-            sequence. Otherwise it is a `pyarrow.Table` with one row per step. By default, return a
-            table if ``X`` is one.
+            Return a table instead of a list. If ``X`` is a table, the result has its library,
+            layout and columns, including ids and times. Times are null in steps after the last one
+            of the sequence. Otherwise the result is a `pyarrow.Table` with one row per step. By
+            default, return a table if ``X`` is one.
 
         Returns
         -------
@@ -611,7 +612,7 @@ class Model:
             np.split(anomaly_p_values(scores, self.calibration.steps), bounds)[:count],
             np.split(measured.value_errors, bounds)[:count],
             self.schema.names,
-            self._drift_of(measured),
+            self._compare_with_training(measured),
             None if self.window is None else windows,
             windows.times,
             windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
@@ -632,7 +633,7 @@ class Model:
         sequences = self.read(X)
         check_some(len(sequences), "sequence", "to compare")
         warn(describe_longer(sequences.lengths, self.max_steps))
-        drift = self._drift_of(measure_sequences(self, sequences))
+        drift = self._compare_with_training(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -745,7 +746,7 @@ class Model:
         check("temperature", temperature, number(least=0))
         seed = draw_seed(random_state)
         codes, draw = self.draw_codes(n, seed=seed), Draw.at(temperature, seed)
-        return self._decode_checked(codes, lengths, draw=draw, clip=clip).to_list()
+        return self._decode_and_clip(codes, lengths, draw=draw, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
@@ -806,7 +807,8 @@ class Model:
         model = _build_model(*read_container(file), source=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
-    # For other rooms: methods that take aligned sequences or checked codes
+    # For other rooms. Aligned sequences are those that `read`, `align` or `blocks` returns, and
+    # checked codes are those that `check_codes` returns.
 
     def open(self, X: SequencesLike) -> Sequences:
         """Open windows or sequences for `blocks`, and warn of values unlike the training data."""
@@ -819,10 +821,10 @@ class Model:
         warn(describe_longer(source.lengths, self.max_steps))
         return source
 
-    def read(self, X: SequencesLike, *, is_cut: bool = True) -> Sequences:
-        """Read windows or sequences, aligned, and warn of values unlike the training data."""
+    def read(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
+        """Read and align windows or sequences, and warn of values unlike the training data."""
         source = as_sequences(open_source(X, self.schema, as_series=self.window is not None))
-        aligned = self.align(self.windows(source).sequences if is_cut else source)
+        aligned = self.align(self.windows(source).sequences if as_windows else source)
         self._warn_of_values(aligned)
         return aligned
 
@@ -845,7 +847,7 @@ class Model:
         if not source.is_mapped:
             yield source
             return
-        # `open` warned of sequences in memory; mapped ones are counted on the way
+        # `open` could warn of sequences in memory only. Mapped ones are counted block by block.
         counts, shares = [], []
         for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
@@ -861,7 +863,7 @@ class Model:
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
 
-    # All methods that return decoded values in the units of the data call this method.
+    # All decoding to values in the units of the data goes through this method.
     def to_sequences(
         self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> Sequences:
@@ -894,6 +896,7 @@ class Model:
         # the mixture of a pretrained model is one of codes of a single column
         num_columns = self.code_size // len(mixture.center)
         codes = mixture.draw(n * num_columns, seed=seed)
+        # without a precision, a pretrained model has not learned from the data yet
         if self.specification.grid and reference.precision is None:
             codes = join_column_codes(codes, num_columns)
             # means and scales come from sequences of the data, because the mixture knows none
@@ -993,7 +996,7 @@ class Model:
         check_decoded(np.isfinite(outputs), offsets)
         return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 
-    def _decode_checked(
+    def _decode_and_clip(
         self,
         codes: np.ndarray,
         lengths: ArrayLike | None = None,
@@ -1012,7 +1015,7 @@ class Model:
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _drift_of(self, measured: Measurement) -> Drift | None:
+    def _compare_with_training(self, measured: Measurement) -> Drift | None:
         """Compare measured sequences with the training data; None if that is not possible."""
         errors = measured.sequence_errors
         if self.held_out_errors is None or not len(errors):
@@ -1058,16 +1061,16 @@ def _adapt_first(method_name: str, *, takes_codes: bool = False) -> Callable[...
     return adapt_and_call
 
 
-_METHODS_OF_DATA = (
-    "windows",
-    "encode",
-    "encode_blocks",
-    "pooled",
-    "reconstruct",
+_METHODS_OF_DATA = ("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct")
+_METHODS_OF_DATA += (
     "score",
     "errors",
+    "anomaly_scores",
+    "calibrate",
+    "detect",
+    "drift",
+    "held_back",
 )
-_METHODS_OF_DATA += ("anomaly_scores", "calibrate", "detect", "drift", "held_back", "open", "read")
 _METHODS_OF_CODES = ("decode", "features", "code_drift")
 for _name in _METHODS_OF_DATA:
     setattr(PretrainedModel, _name, _adapt_first(_name))
