@@ -111,8 +111,8 @@ def test_missing_values_differ_from_any_value(fitted):
     ae = SequenceAutoencoder(**ALL).fit(sequences)
     assert ae.encoder_.input_shape == (None, None, 4)
     assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
-    one, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
-    assert np.abs(ae.transform([one]) - ae.transform([mean])).max() > 1e-4
+    missing, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
+    assert np.abs(ae.transform([missing]) - ae.transform([mean])).max() > 1e-4
     gap = ragged()[5].copy()
     gap[1, 0] = np.nan
     with pytest.warns(UserWarning, match="1 value is missing, and the model was fitted on data"):
@@ -142,8 +142,8 @@ def test_classic_architectures(architecture, tmp_path):
     assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2
     assert np.isfinite(ae.features(ae.transform(x))).all()
     ae.save(tmp_path / "classic.refold")
-    for other in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
-        assert np.array_equal(other.encode(x), ae.transform(x))
+    for loaded in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+        assert np.array_equal(loaded.encode(x), ae.transform(x))
     assert ae.decode(ae.transform(x[:1]), [2])[0].shape == (2, 3)
     with pytest.raises(DataError, match=r"sequence 1 has length 9, and architecture="):
         ae.transform([np.eye(3), np.eye(3)[[0] * 9]])

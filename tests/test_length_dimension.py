@@ -18,30 +18,32 @@ SMALL = TINY | {"latent_dim": 8}
 @pytest.fixture(scope="module", params=["numbers", "tokens"])
 def fitted(request):
     """Return a model with its default length dimension, and its ragged sequences."""
-    given = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
+    sequences = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
     settings = SMALL | ({"rocket_dim": 2} if request.param == "numbers" else {})
-    return SequenceAutoencoder(**settings).fit(given), given
+    return SequenceAutoencoder(**settings).fit(sequences), sequences
 
 
 def test_lengths_are_exact_also_after_saving_and_as_float16(fitted, tmp_path):
-    ae, given = fitted
+    ae, sequences = fitted
     assert (ae.length_dim_, ae.model_.specification.length_index) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
-    others = given[::-1]
+    reversed_sequences = sequences[::-1]
     for model in (ae, refold.SequenceAutoencoder.load(tmp_path / "model.refold")):
-        codes = model.transform(others)
+        codes = model.transform(reversed_sequences)
         for dtype in ("float32", "float16"):
             stored, _ = codes_from_arrow(codes_to_arrow(codes, dtype=dtype))
             back = model.inverse_transform(stored)
-            assert [len(one) for one in back] == others.lengths.tolist()
+            assert [len(sequence) for sequence in back] == reversed_sequences.lengths.tolist()
 
 
 def test_latent_optimization_does_not_change_the_length(fitted):
-    ae, given = fitted
-    codes = ae.set_params(latent_steps=3).transform(given)
-    plain = ae.set_params(latent_steps=0).transform(given)
-    np.testing.assert_array_equal(codes[:, 7 - ae.rocket_dim_ :], plain[:, 7 - ae.rocket_dim_ :])
-    assert np.abs(codes - plain).max() > 1e-4
+    ae, sequences = fitted
+    codes = ae.set_params(latent_steps=3).transform(sequences)
+    unoptimized = ae.set_params(latent_steps=0).transform(sequences)
+    np.testing.assert_array_equal(
+        codes[:, 7 - ae.rocket_dim_ :], unoptimized[:, 7 - ae.rocket_dim_ :]
+    )
+    assert np.abs(codes - unoptimized).max() > 1e-4
 
 
 def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():

@@ -413,7 +413,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
         places = None if self.model_.window is None else windows.to_table().to_pandas()
-        frame = _to_frame(self, codes, windows.sequences.ids, X, places)
+        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, places)
         frame.attrs[MODEL_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
@@ -725,7 +725,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         has_windows = model.window is not None
         series = open_source(X, model.schema, as_series=has_windows)
         features = model.pooled(series) if has_windows else model.features(model.encode(series))
-        return _to_frame(self, features, series.ids, X) if _wants_frame(self) else features
+        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
@@ -751,7 +751,7 @@ def _wants_frame(transformer: Any) -> bool:
 
 
 # scikit-learn's own wrapper of `transform` would make frames without the hash of the model.
-def _to_frame(
+def _to_pandas_frame(
     transformer: Any, values: np.ndarray, ids: np.ndarray, X: Any, places: Any = None
 ) -> Any:
     """Return a pandas frame with an index of places of windows, of ids, or that of the data."""

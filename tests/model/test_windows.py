@@ -43,10 +43,10 @@ def test_codes_errors_and_scores_are_those_of_windows(ae, two):
 
 
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
-    strange = OTHER[600:].copy()
-    strange[50:55] = 3.0
+    with_anomaly = OTHER[600:].copy()
+    with_anomaly[50:55] = 3.0
     schema = replace(ae.schema_, time_name="at")
-    timed = Sequences(strange, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
+    timed = Sequences(with_anomaly, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
     detection = ae.detect(timed, alpha=0.2)
     steps = detection.steps()
     assert steps.column_names == ["id", "step", "at", "score", "p_value"]
@@ -82,8 +82,8 @@ def test_a_series_has_one_pooled_vector(ae, two):
     width = codes.shape[1]
     assert pooled.shape == (2, 4 * width + 2048)  # convolutions of the series come last
     values = np.split(pooled[0, : 4 * width], 4)
-    for each, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
-        assert np.allclose(each, pool(codes[:9], axis=0), atol=1e-4)
+    for expected_part, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
+        assert np.allclose(expected_part, pool(codes[:9], axis=0), atol=1e-4)
     assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
     features = refold.SequenceFeatures(FrozenEstimator(ae)).set_output(transform="pandas")
     steps = two.to_table().to_pandas()
@@ -139,13 +139,13 @@ def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
     split = {"fraction": 0.2, "split": lambda n: validation_split(n, 0.2, seed=0)}
     training, validation = split_windows(cut, **split)
-    others, calibration = set_aside(cut, 0.2)
-    parts = [cut.sequences[training], cut.sequences[validation], others.sequences, calibration]
+    fitted, calibration = set_aside(cut, 0.2)
+    parts = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
     steps = [{*part.values[:, 0]} for part in parts]
     assert all(steps)
     assert not steps[0] & steps[1]
     assert not steps[2] & steps[3]
-    trained, validated = split_windows(others, **split)
+    trained, validated = split_windows(fitted, **split)
     assert len(trained) > len(validated) > 0
     held_series = {*cut.series[validation]}
     if len(lengths) >= 10:  # whole series

@@ -53,11 +53,11 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    original, reconstructed = _as_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     if scaler is not None:
-        _check_units(scaler, original.schema)
+        _check_error_scaler(scaler, original.schema)
     x, y = original.values.astype(float), _values_at_steps(original, reconstructed)
-    is_wrong = ~_right_entries(original, y, tolerance=0.0)
+    is_wrong = ~_correct_entries(original, y, tolerance=0.0)
     errors = np.where(np.isnan(x), np.nan, is_wrong.astype(float))
     numeric = original.schema.numeric
     if numeric.any():
@@ -89,7 +89,7 @@ def errors_by_feature(
     [0.286]
     """
     errors = entry_errors(original, reconstructed, scaler)
-    return _mean(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
+    return _divide_or_nan(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
 
 
 class SequenceErrors(NamedTuple):
@@ -262,7 +262,7 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    return _error_over_power(original, reconstructed, scaler, if_constant=float("inf"))
+    return _normalized_error(original, reconstructed, scaler, if_constant=float("inf"))
 
 
 def explained_variance(
@@ -282,7 +282,7 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    return 1.0 - _error_over_power(original, reconstructed, scaler, if_constant=1.0)
+    return 1.0 - _normalized_error(original, reconstructed, scaler, if_constant=1.0)
 
 
 def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
@@ -308,9 +308,9 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     >>> exact(words, words[[0, 1, 1]])
     0.6666666666666666
     """
-    original, reconstructed = _as_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     values = _values_at_steps(original, reconstructed)
-    is_right = _right_entries(original, values, tolerance).all(axis=1)
+    is_right = _correct_entries(original, values, tolerance).all(axis=1)
     # a sequence is right if the number of wrong steps is the same before and after it
     num_wrong = np.concatenate([[0], np.cumsum(~is_right)])
     all_right = num_wrong[original.offsets[1:]] == num_wrong[original.offsets[:-1]]
@@ -425,7 +425,7 @@ def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler
     >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
     Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
     """
-    original, reconstructed = _as_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     numeric = original.schema.numeric
     return Fidelity(
         nmse(original, reconstructed, scaler) if numeric.any() else None,
@@ -501,7 +501,7 @@ def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
 # Pairs of original and reconstructed sequences
 
 
-def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
+def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
@@ -517,7 +517,7 @@ def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Seque
     return original, reconstructed
 
 
-def _check_units(scaler: Scaler, schema: Schema) -> None:
+def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
     check_kind("scaler", scaler, _SCALER_EXPECTED, "mode")
     if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
@@ -538,7 +538,7 @@ def _values_at_steps(original: Sequences, reconstructed: Sequences) -> np.ndarra
     return values
 
 
-def _right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
+def _correct_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
     """Return which entries (n_steps, n_features) are right; missing originals count as right."""
     is_right = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
@@ -560,17 +560,17 @@ def _mean_errors(
     def means(columns: np.ndarray) -> np.ndarray:
         total = np.bincount(group, np.nansum(columns, axis=1), num_groups)
         count = np.bincount(group, (~np.isnan(columns)).sum(axis=1), num_groups)
-        return _mean(total, count)
+        return _divide_or_nan(total, count)
 
     return means(errors[:, numeric]), means(errors[:, ~numeric])
 
 
-def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+def _divide_or_nan(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     """Divide sums by counts; NaN where the count is 0."""
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _error_over_power(
+def _normalized_error(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, if_constant: float
 ) -> float:
     """Return the sum of squared errors over that of squared standardized values."""

@@ -71,10 +71,10 @@ def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measuremen
     return Measurement(value_errors, sequence_errors, distances, codes)
 
 
-def score_components(measured: Measurement, reference: ReferenceStatistics) -> np.ndarray:
+def score_components(measurement: Measurement, reference: ReferenceStatistics) -> np.ndarray:
     """Return (n_sequences, 2): error and distance, divided by their means in training."""
     # The sum of both is the anomaly score.
-    components = np.stack([measured.sequence_errors, measured.distances], axis=1)
+    components = np.stack([measurement.sequence_errors, measurement.distances], axis=1)
     return components / reference.component_means
 
 
@@ -158,8 +158,8 @@ def _interpolate_gaps(sequences: Sequences) -> Sequences:
     # the value before it. A sequence without any value stays as it is.
     values, schema = sequences.values, sequences.schema
     # the last column holds the time since the step before, which a step without values has, too
-    measured = values[:, :-1] if schema.time_gaps else values
-    is_gap = np.isnan(measured).all(axis=1)
+    without_times = values[:, :-1] if schema.time_gaps else values
+    is_gap = np.isnan(without_times).all(axis=1)
     if not is_gap.any():
         return sequences
     row, index = positions(sequences)[0], np.arange(len(values))

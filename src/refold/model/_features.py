@@ -97,7 +97,9 @@ class DecodedFeatures:
             outputs = network.decode(latent[block.indices], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
             if statistics.shape[1]:
-                unscaled = self._in_common_units(outputs, block.offsets, statistics[block.indices])
+                unscaled = self._standardize_by_column(
+                    outputs, block.offsets, statistics[block.indices]
+                )
                 features[block.indices, 2 + num_pooled :] = self._convolve(unscaled, block.offsets)
             power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
             rms = np.sqrt(power.mean(axis=1)) + _RMS_EPSILON
@@ -111,7 +113,7 @@ class DecodedFeatures:
         """Return pooled convolutions (n_sequences, 2 * kernels) of outputs (n_steps, outputs)."""
         return pooled(outputs, offsets, self._convolutions, dilations=self._dilations)
 
-    def _in_common_units(
+    def _standardize_by_column(
         self, outputs: np.ndarray, offsets: np.ndarray, statistics: np.ndarray
     ) -> np.ndarray:
         """Return outputs (n_steps, outputs) standardized by column, instead of by sequence."""

@@ -208,7 +208,7 @@ def model_fields(
             "network": _load_network(specification, arrays),
             "schema": Schema.from_dict(config["schema"]),
             **{
-                attribute: Scaler.from_dict(config[name] | _with_prefix(f"{name}/", arrays))
+                attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
                 for attribute, name in _SCALER_NAMES.items()
             },
             "history": History(
@@ -246,8 +246,10 @@ def hash_model(model: "refold.Model") -> str:
     if model.specification.grid:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last ones depend on the names of the columns.
-        digits = _hash_config({"specification": asdict(model.specification.inner)}, arrays)
-        digits_of_names = _hash_config({"names": _explicit_names(model)}, {})
+        digits = _hash_config_and_arrays(
+            {"specification": asdict(model.specification.inner)}, arrays
+        )
+        digits_of_names = _hash_config_and_arrays({"names": _explicit_column_names(model)}, {})
         return digits[:_DIGITS_WITHOUT_NAMES] + digits_of_names[_DIGITS_WITHOUT_NAMES:]
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
@@ -260,7 +262,7 @@ def hash_model(model: "refold.Model") -> str:
     }
     if model.window is not None:
         config |= {"window": model.window, "step": model.step}
-    return _hash_config(config, arrays)
+    return _hash_config_and_arrays(config, arrays)
 
 
 def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
@@ -270,18 +272,18 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
     end = _DIGITS_WITHOUT_NAMES
-    digits_without_names = _hash_config({"names": None}, {})[end:]
+    digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
     either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
-def _explicit_names(model: "refold.Model") -> list[str] | None:
+def _explicit_column_names(model: "refold.Model") -> list[str] | None:
     """Return the names of the columns; None if they are the default names x0, x1 and so on."""
     return None if has_default_names(model.schema) else list(model.schema.names)
 
 
 # The bytes differ from those of `_checksum`. Stored hashes must stay valid, so both functions stay.
-def _hash_config(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     """Return the SHA-256 hash of a configuration and of arrays."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
@@ -295,7 +297,7 @@ def _hash_config(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
 
 def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
     """Make a network from stored weights."""
-    weights = _with_prefix(_WEIGHT_PREFIX, arrays)
+    weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
     # The default model with LSTMs computes with NumPy arrays. Others are built as Keras models.
     if not are_default(specification):
         check_training_packages("A model that is not the default one")
@@ -311,7 +313,7 @@ def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -
     return network_type(specification, {weight.name: weights[weight.name] for weight in expected})
 
 
-def _with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with a prefix, by their names without the prefix."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 

@@ -127,7 +127,7 @@ def forecast(
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
     check("clip", clip, CLIP)
-    steps = _check_steps(model, steps)
+    steps = _check_forecast_steps(model, steps)
     margins, alpha = _bound_margins(model, alpha, steps)
     series = model.read(X, as_windows=False)
     last = _last_input_steps(series, model.specification)
@@ -156,7 +156,7 @@ def measure_forecast_errors(
     model: "refold.Model", X: SequencesLike, steps: int | None, *, season: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
-    steps = _check_steps(model, steps)
+    steps = _check_forecast_steps(model, steps)
     if season is not None:
         season = check_whole("season", season)
     sequences = model.read(X)
@@ -196,7 +196,7 @@ def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarra
     return errors.reshape(len(before), steps, schema.num_columns)
 
 
-def _check_steps(model: "refold.Model", steps: int | None) -> int:
+def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
     """Check the number of steps to forecast; the default and maximum is that of the fit."""
     max_steps = model.specification.forecast_steps
     if not max_steps:

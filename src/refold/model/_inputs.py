@@ -70,10 +70,10 @@ def open_source(
         return read_batches(X)
     if isinstance(X, str | os.PathLike):
         return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
-    return as_sequences(_as_series(X, schema) if as_series else X, schema=schema)
+    return as_sequences(_as_single_series(X, schema) if as_series else X, schema=schema)
 
 
-def _as_series(X: Any, schema: Schema | None) -> Any:
+def _as_single_series(X: Any, schema: Schema | None) -> Any:
     """Convert a table of steps without ids, and put an array of one or two axes into a list."""
     columns = getattr(X, "column_names", getattr(X, "columns", None))
     if isinstance(X, Mapping) or (is_table(X) and columns is not None):
@@ -231,17 +231,22 @@ def describe_longer(
 # Series that vary too fast for the code of a pretrained model, which holds slow cosines
 
 # A warning says if codes explain a smaller share of the variance of series than this on average.
-_MIN_MEAN_EXPLAINED = 0.9
+_MIN_MEAN_EXPLAINED_VARIANCE = 0.9
 # A warning says if the code of a series explains a smaller share of its variance than this.
-_MIN_EXPLAINED = 0.5
+_MIN_EXPLAINED_VARIANCE = 0.5
 
 
-def describe_explained(shares: Sequence[np.ndarray], dims: int, *, is_cut: bool) -> str | None:
+def describe_explained_variance(
+    shares: Sequence[np.ndarray], dims: int, *, is_cut: bool
+) -> str | None:
     """Describe in one line what share of the variance codes explain; None if nearly all."""
     explained = np.concatenate([*shares, []])  # NumPy concatenates one array at least
     if not len(explained):
         return None
-    if explained.mean() >= _MIN_MEAN_EXPLAINED and explained.min() >= _MIN_EXPLAINED:
+    if (
+        explained.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
+        and explained.min() >= _MIN_EXPLAINED_VARIANCE
+    ):
         return None
     remedy = "They vary too fast for a code"
     if not is_cut:
@@ -266,7 +271,7 @@ _MAX_FAR_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
 # A number of standard deviations from here on is written with an exponent, so that it stays short.
-_MIN_WITH_EXPONENT = 1e6
+_MIN_SCIENTIFIC_NOTATION = 1e6
 
 
 def far_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
@@ -308,7 +313,7 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
     if not len(wrong):
         return None
     farthest = distance[wrong].max()
-    num_std = f"{farthest:.0f}" if farthest < _MIN_WITH_EXPONENT else f"{farthest:.3g}"
+    num_std = f"{farthest:.0f}" if farthest < _MIN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
     names = ", ".join(repr(schema.names[i]) for i in wrong[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(wrong) - _MAX_LISTED_COLUMNS
     names += f" and {num_unlisted} others" if num_unlisted > 0 else ""
@@ -326,7 +331,7 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
 # are stored, so the choice does not depend on the order of the sequences.
 MAX_FINGERPRINTS = 1 << 15
 # Matches are chance if they are at most this number of standard deviations more than expected.
-_MAX_CHANCE_STD = 3.0
+_MAX_CHANCE_MATCH_STD = 3.0
 
 
 def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
@@ -371,15 +376,15 @@ def _count_training_sequences(sequences: Sequences, trained: np.ndarray | None) 
     _, counts = np.unique(trained, return_counts=True)
     # the probability that a new sequence equals a training sequence by chance
     chance = counts[counts > 1].sum() / len(trained)
-    max_by_chance = chance * total + _MAX_CHANCE_STD * np.sqrt(chance * (1 - chance) * total)
+    max_by_chance = chance * total + _MAX_CHANCE_MATCH_STD * np.sqrt(chance * (1 - chance) * total)
     return count if count > max_by_chance else 0, total
 
 
-def mark_hashes(hashes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Mark the hashes (n,) that are targets; of equal hashes, as many as there are targets."""
-    if not len(targets):
+def mark_held_back(hashes: np.ndarray, held_back: np.ndarray) -> np.ndarray:
+    """Mark the hashes (n,) of held-back sequences; of equal hashes, as many as were held back."""
+    if not len(held_back):
         return np.zeros(len(hashes), bool)
-    values, counts = np.unique(targets, return_counts=True)
+    values, counts = np.unique(held_back, return_counts=True)
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     # how many equal hashes come before each hash

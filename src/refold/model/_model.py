@@ -56,20 +56,20 @@ from refold.model._inputs import (
     check_untrained,
     count_far,
     cut,
-    describe_explained,
+    describe_explained_variance,
     describe_far,
     describe_longer,
     describe_trained,
-    mark_hashes,
+    mark_held_back,
     open_source,
 )
 from refold.model._pretrained import (
     join_column_codes,
     named,
     num_columns_of,
-    uncalibrated,
     with_columns,
     with_dims,
+    without_calibration,
 )
 from refold.model._statistics import (
     Calibration,
@@ -289,7 +289,7 @@ class Model:
                 window = max(_MIN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_step(check_whole("window", window))
-            model = replace(uncalibrated(self), window=window, step=step, max_loss=max_loss)
+            model = replace(without_calibration(self), window=window, step=step, max_loss=max_loss)
         if not model.any_columns:
             return model
         series = open_source(X, as_series=model.window is not None)
@@ -667,7 +667,7 @@ class Model:
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
         """
         sequences = as_sequences(self.windows(X).sequences)
-        return mark_hashes(fingerprints(sequences), self.fingerprints.held_back)
+        return mark_held_back(fingerprints(sequences), self.fingerprints.held_back)
 
     # Forecasts
 
@@ -817,7 +817,7 @@ class Model:
             check_fits(source.lengths, self.network)
         else:
             source = self.align(source)
-            self._warn_of_values(source)
+            self._warn_of_unusual_values(source)
         warn(describe_longer(source.lengths, self.max_steps))
         return source
 
@@ -825,7 +825,7 @@ class Model:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         source = as_sequences(open_source(X, self.schema, as_series=self.window is not None))
         aligned = self.align(self.windows(source).sequences if as_windows else source)
-        self._warn_of_values(aligned)
+        self._warn_of_unusual_values(aligned)
         return aligned
 
     def align(self, sequences: Sequences) -> Sequences:
@@ -851,10 +851,10 @@ class Model:
         counts, shares = [], []
         for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
-            shares.append(self._explained_shares(block))
+            shares.append(self._explained_variance_shares(block))
             yield block
         warn(describe_far(counts, self.schema))
-        self._warn_of_loss(shares)
+        self._warn_of_lost_variance(shares)
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
@@ -964,17 +964,17 @@ class Model:
         calibration = build_calibration(measured, reference, forecast_residuals(self, normal))
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _warn_of_values(self, aligned: Sequences) -> None:
+    def _warn_of_unusual_values(self, aligned: Sequences) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
         warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
-        self._warn_of_loss([self._explained_shares(aligned)])
+        self._warn_of_lost_variance([self._explained_variance_shares(aligned)])
 
-    def _warn_of_loss(self, shares: list[np.ndarray]) -> None:
-        """Warn if codes explain too little variance; ``shares`` come from `_explained_shares`."""
+    def _warn_of_lost_variance(self, shares: list[np.ndarray]) -> None:
+        """Warn if codes explain too little variance, by the shares of blocks of sequences."""
         is_cut = self.window is not None
-        warn(describe_explained(shares, self.specification.curve_dim, is_cut=is_cut))
+        warn(describe_explained_variance(shares, self.specification.curve_dim, is_cut=is_cut))
 
-    def _explained_shares(self, aligned: Sequences) -> np.ndarray:
+    def _explained_variance_shares(self, aligned: Sequences) -> np.ndarray:
         """Return the shares (n_sequences,) of variance that codes explain; empty if unknown."""
         # They are known only for the full codes of a pretrained model, which hold the first half of
         # the cosines of a curve of ``grid`` points.
@@ -1043,7 +1043,7 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _adapt_first(method_name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
+def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
@@ -1073,9 +1073,9 @@ _METHODS_OF_DATA += (
 )
 _METHODS_OF_CODES = ("decode", "features", "code_drift")
 for _name in _METHODS_OF_DATA:
-    setattr(PretrainedModel, _name, _adapt_first(_name))
+    setattr(PretrainedModel, _name, _adapt_before_call(_name))
 for _name in _METHODS_OF_CODES:
-    setattr(PretrainedModel, _name, _adapt_first(_name, takes_codes=True))
+    setattr(PretrainedModel, _name, _adapt_before_call(_name, takes_codes=True))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1142,21 +1142,23 @@ class FittedEstimator(Protocol):
 ModelLike: TypeAlias = Model | FittedEstimator
 
 
-def adapted(x: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
+def adapted(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
     """Return a model with the columns of data, and the data as the model takes them."""
     # the data are returned, too, because an iterator can be read only once
-    model = model_of(x)
+    model = model_of(model)
     if not model.any_columns:
         return model, X
     X = open_source(X, as_series=model.window is not None)
     return model.adapt(X), X
 
 
-def model_of(x: ModelLike) -> Model:
+def model_of(model: ModelLike) -> Model:
     """Return a model as it is, or the model of a fitted estimator."""
-    if isinstance(x, Model):
-        return x
-    if not isinstance(x, type) and hasattr(type(x), "model_"):
-        return x.model_
-    name = f"the class {x.__name__}" if isinstance(x, type) else f"a {type(x).__name__}"
+    if isinstance(model, Model):
+        return model
+    # the type, because `model_` of an estimator that is not fitted raises an error of its own
+    is_class = isinstance(model, type)
+    if not is_class and hasattr(type(model), "model_"):
+        return model.model_
+    name = f"the class {model.__name__}" if is_class else f"a {type(model).__name__}"
     raise ParameterError(f"Expected a model, or a fitted SequenceAutoencoder. Got {name}.")

@@ -24,7 +24,7 @@ from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
 # "series" is the pretrained model, and "series-16" is the model of its first 16 dimensions.
-_MODEL_NAME = re.compile(r"series(?:-([1-9]\d*))?")
+_MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
 _MODEL_FILE = Path(__file__).with_name("series.refold")
 # Maximum number of sequences whose means and scales an adapted model stores. It limits the time to
 # adapt.
@@ -47,7 +47,7 @@ class ModelFile(NamedTuple):
 
 def named(path: str | os.PathLike[str]) -> ModelFile:
     """Return the file that a path or the name of a pretrained model, as "series-16", stands for."""
-    if (match := _MODEL_NAME.fullmatch(str(path))) is None:
+    if (match := _MODEL_NAME_PATTERN.fullmatch(str(path))) is None:
         return ModelFile(path, None)
     return ModelFile(_MODEL_FILE, int(match[1]) if match[1] else None)
 
@@ -78,7 +78,7 @@ def with_columns(
         sample = data[evenly_spaced(len(data), _MAX_SAMPLED_SEQUENCES)].align(schema)
         with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused later
             statistics = scaler.statistics(sample)
-    reference = model.reference and _reference_of(model.reference, num_columns, statistics)
+    reference = model.reference and _adapted_reference(model.reference, num_columns, statistics)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     attributes |= {
@@ -118,16 +118,16 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
     smaller, weights = first_dimensions(specification, model.network.arrays(), dims)
     network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
     dropped = dropped_dimensions(specification, dims), np.arange(dims, max_dims)
-    return uncalibrated(replace(model, network=network), dropped)
+    return without_calibration(replace(model, network=network), dropped)
 
 
-def uncalibrated(
+def without_calibration(
     model: "refold.Model",
     # dimensions to drop from the code of all columns together, and from the code of one column
     dropped: tuple[np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int)),
 ) -> "refold.Model":
     """Return a model without calibration, and with statistics of its codes alone."""
-    reference = model.reference and _code_statistics(model.reference, *dropped)
+    reference = model.reference and _drop_dimensions(model.reference, *dropped)
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
@@ -139,7 +139,7 @@ def join_column_codes(codes: np.ndarray, num_columns: int) -> np.ndarray:
     return np.concatenate(blocks, axis=1)
 
 
-def _reference_of(
+def _adapted_reference(
     reference: ReferenceStatistics, num_columns: int, statistics: np.ndarray | None
 ) -> ReferenceStatistics:
     """Return statistics for a number of columns, from those of the pretrained model's column."""
@@ -155,7 +155,7 @@ def _reference_of(
     return ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
 
 
-def _code_statistics(
+def _drop_dimensions(
     reference: ReferenceStatistics, dropped: np.ndarray, dropped_of_column: np.ndarray
 ) -> ReferenceStatistics:
     """Return the statistics of codes without some dimensions, and without ROCKET features."""

@@ -26,7 +26,7 @@ Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Ti
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
 # Maximum number of columns or times that a message names, so that it stays short.
-_MAX_LISTED = 10
+_MAX_LISTED_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def _replace_times_by_gaps(
         table_with_gaps = Sequences.from_table(table, "id", time_name, time_gaps=True)
     except DataError as error:
         raise DataError(
-            f"Times must ascend, and be all numbers or all dates. Got {times[-_MAX_LISTED:]} up "
-            f"to step {first_step + len(dicts) - 1}."
+            "Times must ascend, and be all numbers or all dates. Got "
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step + len(dicts) - 1}."
         ) from error
     gaps = table_with_gaps.values[-len(dicts) :, -1].tolist()
     without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
@@ -257,8 +257,8 @@ def _rows_of_steps(steps: Any, schema: Schema, first_step: int) -> Any:
 
 def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:
     """Return the values of a step in the order of the columns, with texts of numbers converted."""
-    names = ", ".join(schema.names[:_MAX_LISTED])
-    names += " and others" * (len(schema.names) > _MAX_LISTED)
+    names = ", ".join(schema.names[:_MAX_LISTED_NAMES])
+    names += " and others" * (len(schema.names) > _MAX_LISTED_NAMES)
     if isinstance(step, Mapping):
         if unknown := [name for name in step if name not in schema.names]:
             raise SchemaError(
