@@ -166,7 +166,7 @@ def test_classic_architectures_refuse_what_they_cannot_read():
             SequenceAutoencoder(**TINY, architecture=architecture).fit(data)
 
 
-def own(*, steps, features, outputs, latent_dim, masked=True):
+def custom_models(*, steps, features, outputs, latent_dim, masked=True):
     """Build an encoder that wraps another, and a decoder."""
     x, code = keras.Input((None, features)), keras.Input((latent_dim,))
     lstm = LSTM(latent_dim)
@@ -178,7 +178,7 @@ def own(*, steps, features, outputs, latent_dim, masked=True):
 
 
 def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
-    ae = SequenceAutoencoder(**ALL, architecture=own).fit(ragged())
+    ae = SequenceAutoencoder(**ALL, architecture=custom_models).fit(ragged())
     codes = ae.transform(ragged())
     assert codes.shape == (24, 3)
     ae.save(tmp_path / "own.refold")
@@ -194,14 +194,16 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
 
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
     full = [s for s in ragged() if len(s)]
-    ae = SequenceAutoencoder(**ALL, architecture=lambda **sizes: own(**sizes, masked=False))
+    ae = SequenceAutoencoder(
+        **ALL, architecture=lambda **sizes: custom_models(**sizes, masked=False)
+    )
     with pytest.raises(DataError, match="has length 7, and architecture='custom' reads 1 to 6 st"):
         ae.fit(full).transform([*full, np.ones((7, 2))])
 
 
 def test_architectures_that_do_not_fit_are_refused():
     def too_wide(**sizes):
-        return own(**sizes | {"latent_dim": 5})
+        return custom_models(**sizes | {"latent_dim": 5})
 
     with pytest.raises(ParameterError, match=r"encoder's output must have width 3\. Got 5"):
         SequenceAutoencoder(**TINY, architecture=too_wide).fit(ragged())

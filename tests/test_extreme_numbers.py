@@ -31,8 +31,8 @@ def test_values_beyond_float32_are_refused_with_their_place(ae, method):
         ([sequence.tolist() for sequence in with_value(-1e300)], -1e300),
         (Sequences.from_list(with_value(1e39)), 1e39),
     ):
-        place = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
-        with pytest.raises(DataError, match=re.escape(place)):
+        message = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
+        with pytest.raises(DataError, match=re.escape(message)):
             getattr(ae, method)(data, **options)
 
 

@@ -50,7 +50,7 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     def by_rule(X, latent_dim=8, **changes):
         return specified(as_sequences(X), latent_dim, **changes).length_dim
 
-    assert [by_rule(NUMBERS, size) for size in (7, 8, 40)] == [0, 1, 1]
+    assert [by_rule(NUMBERS, dims) for dims in (7, 8, 40)] == [0, 1, 1]
     assert by_rule(np.zeros((9, 5, 2))) == 0
     assert by_rule(TOKENS) == 1
     assert by_rule(NUMBERS, 2, length_dim=1) == by_rule(np.zeros((9, 5, 2)), length_dim=1) == 1

@@ -412,8 +412,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
-        places = None if self.model_.window is None else windows.to_table().to_pandas()
-        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, places)
+        window_positions = None if self.model_.window is None else windows.to_table().to_pandas()
+        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_positions)
         frame.attrs[MODEL_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
@@ -752,15 +752,17 @@ def _wants_frame(transformer: Any) -> bool:
 
 # scikit-learn's own wrapper of `transform` would make frames without the hash of the model.
 def _to_pandas_frame(
-    transformer: Any, values: np.ndarray, ids: np.ndarray, X: Any, places: Any = None
+    transformer: Any, values: np.ndarray, ids: np.ndarray, X: Any, window_positions: Any = None
 ) -> Any:
     """Return a pandas frame with an index of places of windows, of ids, or that of the data."""
     import pandas as pd
 
-    index = pd.Index(ids) if places is None else pd.MultiIndex.from_frame(places)
+    index = (
+        pd.Index(ids) if window_positions is None else pd.MultiIndex.from_frame(window_positions)
+    )
     # Ids from 0 are default ids, or ids of a table of steps. Data with as many rows as ids has one
     # row for each sequence.
-    has_default_ids = places is None and np.array_equal(ids, np.arange(len(ids)))
+    has_default_ids = window_positions is None and np.array_equal(ids, np.arange(len(ids)))
     if has_default_ids and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
         index = X.index
     return pd.DataFrame(values, index=index, columns=transformer.get_feature_names_out())

@@ -39,11 +39,11 @@ def table():
     """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
     n, steps = 60, 12
-    number = rng.normal(size=(n, steps)).cumsum(axis=1)
-    number[rng.random((n, steps)) < 0.1] = np.nan
+    numbers = rng.normal(size=(n, steps)).cumsum(axis=1)
+    numbers[rng.random((n, steps)) < 0.1] = np.nan
     columns = {
         "id": np.repeat(np.arange(n), steps),
-        "number": pa.array(number.ravel(), from_pandas=True),
+        "number": pa.array(numbers.ravel(), from_pandas=True),
         "label": np.array(["up", "down"])[(np.arange(n * steps) // 2) % 2],
     }
     return Sequences.from_table(pa.table(columns), id="id")

@@ -162,7 +162,7 @@ def test_the_first_numbers_are_a_code(model, dims):
     first = np.r_[0:dims, 64, 65 : 65 + dims, 129, 130:134]
     np.testing.assert_allclose(smaller.encode(series), codes[:, first], rtol=1e-5, atol=1e-5)
     assert refold.load(f"series-{dims}").hash == smaller.hash
-    assert [len(one) for one in smaller.decode(codes[:, first])] == [30, 128, 400]
+    assert [len(x) for x in smaller.decode(codes[:, first])] == [30, 128, 400]
     zeros = codes.copy()
     zeros[:, np.r_[dims:64, 65 + dims : 129]] = 0
     for from_smaller, from_zeros in zip(
@@ -197,11 +197,11 @@ def test_a_fitted_model_with_nested_codes_and_a_length():
     ae = untrained(sequences, latent_dim=9, nested=True, length_dim=1, rocket_dim=2)
     codes = ae.encode(sequences)
     smaller = ae.model_.with_dims(3)
-    kept = [0, 1, 2, 6, 7, 8]
-    np.testing.assert_allclose(smaller.encode(sequences), codes[:, kept], rtol=1e-5, atol=1e-6)
+    kept_dims = [0, 1, 2, 6, 7, 8]
+    np.testing.assert_allclose(smaller.encode(sequences), codes[:, kept_dims], rtol=1e-5, atol=1e-6)
     codes[:, 3:6] = 0
     for from_smaller, from_zeros in zip(
-        smaller.decode(codes[:, kept]), ae.decode(codes), strict=True
+        smaller.decode(codes[:, kept_dims]), ae.decode(codes), strict=True
     ):
         np.testing.assert_allclose(from_smaller, from_zeros, rtol=1e-4, atol=1e-5)
     with pytest.raises(ParameterError, match="must be from 1 to 6, the learned ones"):

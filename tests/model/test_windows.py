@@ -70,9 +70,9 @@ def test_series_are_reconstructed_and_forecast_whole(ae, two):
     errors = (np.concatenate(back) - two.values) ** 2
     assert 0.8 < ae.score(two) == pytest.approx(1 - errors.mean() / SENSOR.var(), abs=0.1)
     assert np.array_equal(back[0], ae.reconstruct(two, codes=ae.encode(two))[0])
-    ahead = ae.forecast(two)
-    assert ahead.ids.tolist() == ["a", "b"]
-    assert np.array_equal(ahead.values[0], ae.forecast([OTHER[78:95]]).values[0])
+    forecast = ae.forecast(two)
+    assert forecast.ids.tolist() == ["a", "b"]
+    assert np.array_equal(forecast.values[0], ae.forecast([OTHER[78:95]]).values[0])
     assert ae.forecast_errors(two).num_sequences == 10
 
 
@@ -129,7 +129,7 @@ def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
     series = Sequences.from_list([SENSOR[i : i + 100] for i in range(0, 600, 100)])
     write(series, tmp_path / "series.parquet")
     blocks = ae.encode_blocks(mapped(tmp_path / "series.parquet", 1000))
-    codes, ids = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    codes, ids = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     assert np.array_equal(codes, ae.encode(series))
     assert ids.tolist() == ae.windows(series).sequences.ids.tolist()
 
@@ -140,8 +140,8 @@ def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     split = {"fraction": 0.2, "split": lambda n: validation_split(n, 0.2, seed=0)}
     training, validation = split_windows(cut, **split)
     fitted, calibration = set_aside(cut, 0.2)
-    parts = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
-    steps = [{*part.values[:, 0]} for part in parts]
+    splits = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
+    steps = [{*sequences.values[:, 0]} for sequences in splits]
     assert all(steps)
     assert not steps[0] & steps[1]
     assert not steps[2] & steps[3]

@@ -194,8 +194,8 @@ def errors_by_length(
     original = as_sequences(original)
     check_some(len(original), "sequence", "to measure")
     lengths, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
-    # A length is in the group of the middle one of its sequences, if all are ordered by length.
-    # Groups without any length are left out.
+    # Sequences are ordered by length and split into groups of equal size. All sequences of one
+    # length are in the group of the middle one of them. Groups without any length are left out.
     middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
     _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
     starts = np.flatnonzero(np.diff(group_of_length, prepend=-1))

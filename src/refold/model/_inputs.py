@@ -111,8 +111,10 @@ def cut(
         series, lambda block: cut_windows(block, window_lengths(block), step).sequences
     )
     lengths = np.concatenate([window_lengths(block) for block in series.blocks()])
-    places = window_places(series.lengths, lengths, step)
-    return Windows(sequences, places.series, places.starts, series.lengths, series.ids)
+    window_positions = window_places(series.lengths, lengths, step)
+    return Windows(
+        sequences, window_positions.series, window_positions.starts, series.lengths, series.ids
+    )
 
 
 # Lengths, codes and latent steps that a network can use

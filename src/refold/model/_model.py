@@ -1,4 +1,8 @@
-"""`Model`: what a fit returns and what a file holds."""
+"""`Model`: what a fit returns and what a file holds.
+
+The other files of this folder do most of the work. `PretrainedModel` is a model that adapts to data
+first, and `load` reads either from a file.
+"""
 
 import functools
 import inspect

@@ -46,7 +46,7 @@ class ModelFile(NamedTuple):
 
 
 def named(path: str | os.PathLike[str]) -> ModelFile:
-    """Return the file that a path or the name of a pretrained model, as "series-16", stands for."""
+    """Return the file and the dimensions that a path, or a name such as "series-16", stands for."""
     if (match := _MODEL_NAME_PATTERN.fullmatch(str(path))) is None:
         return ModelFile(path, None)
     return ModelFile(_MODEL_FILE, int(match[1]) if match[1] else None)
@@ -92,7 +92,7 @@ def with_columns(
 
 
 def num_columns_of(model: "refold.Model", width: int) -> int:
-    """Return the number of columns whose codes have a width together; refuse other widths."""
+    """Return the number of columns that a code of a width has codes of; refuse other widths."""
     num_columns, remainder = divmod(width, model.code_size)
     if remainder or not num_columns:
         raise DataError(

@@ -1,4 +1,4 @@
-"""What a model knows of its training: statistics and density of codes, hashes, losses."""
+"""What a model stores of its training: statistics and density of codes, hashes and losses."""
 
 import functools
 import warnings
