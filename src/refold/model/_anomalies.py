@@ -31,7 +31,7 @@ from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequ
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_MAX_STD_FROM_MEAN = 1e12
+_CLIPPING_STD_FROM_MEAN = 1e12
 # Maximum number of reconstruction errors that a model stores, to limit its file.
 MAX_ERRORS = 1024
 # Maximum number of step scores that a calibration stores, to limit the file of the model. P-values
@@ -87,7 +87,7 @@ def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
 
 def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequences:
     """Clip values to the range that the network can compute with."""
-    width = _MAX_STD_FROM_MEAN * error_scaler.scale_
+    width = _CLIPPING_STD_FROM_MEAN * error_scaler.scale_
     values = np.clip(sequences.values, error_scaler.mean_ - width, error_scaler.mean_ + width)
     return sequences.with_values(values.astype(sequences.values.dtype))
 

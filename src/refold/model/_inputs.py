@@ -265,7 +265,7 @@ def describe_explained_variance(
 # A value is far outside if it is outside of the range of the training data, and farther from the
 # mean than this number of standard deviations. The range alone would be too narrow for new data.
 # The standard deviations alone would be too narrow for data with a heavy tail.
-_MAX_STD_FROM_MEAN = 10.0
+_FAR_STD_FROM_MEAN = 10.0
 # A column is probably in other units if more than this share of its values is far outside. A
 # smaller share can be ordinary anomalies. Zeros do not count, because they are the same in all
 # units.
@@ -280,7 +280,7 @@ def far_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
     """Return the limits of each column beyond which values are far outside of the training data."""
     # the range of new data is unknown if the training data was constant
     varies = error_scaler.least_ < error_scaler.greatest_
-    width = np.where(varies, _MAX_STD_FROM_MEAN * error_scaler.scale_, np.inf)
+    width = np.where(varies, _FAR_STD_FROM_MEAN * error_scaler.scale_, np.inf)
     low = np.minimum(error_scaler.least_, error_scaler.mean_ - width)
     return low, np.maximum(error_scaler.greatest_, error_scaler.mean_ + width)
 
