@@ -111,8 +111,8 @@ def test_missing_values_differ_from_any_value(fitted):
     ae = SequenceAutoencoder(**ALL).fit(sequences)
     assert ae.encoder_.input_shape == (None, None, 4)
     assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
-    one, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
-    assert np.abs(ae.transform([one]) - ae.transform([mean])).max() > 1e-4
+    missing, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
+    assert np.abs(ae.transform([missing]) - ae.transform([mean])).max() > 1e-4
     gap = ragged()[5].copy()
     gap[1, 0] = np.nan
     with pytest.warns(UserWarning, match="1 value is missing, and the model was fitted on data"):
@@ -142,8 +142,8 @@ def test_classic_architectures(architecture, tmp_path):
     assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2
     assert np.isfinite(ae.features(ae.transform(x))).all()
     ae.save(tmp_path / "classic.refold")
-    for other in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
-        assert np.array_equal(other.encode(x), ae.transform(x))
+    for loaded in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+        assert np.array_equal(loaded.encode(x), ae.transform(x))
     assert ae.decode(ae.transform(x[:1]), [2])[0].shape == (2, 3)
     with pytest.raises(DataError, match=r"sequence 1 has length 9, and architecture="):
         ae.transform([np.eye(3), np.eye(3)[[0] * 9]])
@@ -166,7 +166,7 @@ def test_classic_architectures_refuse_what_they_cannot_read():
             SequenceAutoencoder(**TINY, architecture=architecture).fit(data)
 
 
-def own(*, steps, features, outputs, latent_dim, masked=True):
+def custom_models(*, steps, features, outputs, latent_dim, masked=True):
     """Build an encoder that wraps another, and a decoder."""
     x, code = keras.Input((None, features)), keras.Input((latent_dim,))
     lstm = LSTM(latent_dim)
@@ -178,7 +178,7 @@ def own(*, steps, features, outputs, latent_dim, masked=True):
 
 
 def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
-    ae = SequenceAutoencoder(**ALL, architecture=own).fit(ragged())
+    ae = SequenceAutoencoder(**ALL, architecture=custom_models).fit(ragged())
     codes = ae.transform(ragged())
     assert codes.shape == (24, 3)
     ae.save(tmp_path / "own.refold")
@@ -194,14 +194,16 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
 
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
     full = [s for s in ragged() if len(s)]
-    ae = SequenceAutoencoder(**ALL, architecture=lambda **sizes: own(**sizes, masked=False))
+    ae = SequenceAutoencoder(
+        **ALL, architecture=lambda **sizes: custom_models(**sizes, masked=False)
+    )
     with pytest.raises(DataError, match="has length 7, and architecture='custom' reads 1 to 6 st"):
         ae.fit(full).transform([*full, np.ones((7, 2))])
 
 
 def test_architectures_that_do_not_fit_are_refused():
     def too_wide(**sizes):
-        return own(**sizes | {"latent_dim": 5})
+        return custom_models(**sizes | {"latent_dim": 5})
 
     with pytest.raises(ParameterError, match=r"encoder's output must have width 3\. Got 5"):
         SequenceAutoencoder(**TINY, architecture=too_wide).fit(ragged())

@@ -31,8 +31,8 @@ def test_values_beyond_float32_are_refused_with_their_place(ae, method):
         ([sequence.tolist() for sequence in with_value(-1e300)], -1e300),
         (Sequences.from_list(with_value(1e39)), 1e39),
     ):
-        place = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
-        with pytest.raises(DataError, match=re.escape(place)):
+        message = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
+        with pytest.raises(DataError, match=re.escape(message)):
             getattr(ae, method)(data, **options)
 
 
@@ -57,12 +57,12 @@ def test_what_transform_gives_decodes_also_for_data_in_other_units(ae):
 
 
 def test_decoding_that_overflows_is_an_error(ae):
-    far = [3e38, 3e38, -3e38]
-    unlike = "of sequence 1 is not, in dimension 2"
+    far_code = [3e38, 3e38, -3e38]
+    position = "of sequence 1 is not, in dimension 2"
     for method, data, message in (
-        (ae.inverse_transform, [[0, 0, 0], [0, 0, 1e39]], unlike),
-        (ae.inverse_transform, [far], "overflows float32"),
-        (ae.features, [[0, 0, 0], far], "The code of sequence 1 overflows float32"),
+        (ae.inverse_transform, [[0, 0, 0], [0, 0, 1e39]], position),
+        (ae.inverse_transform, [far_code], "overflows float32"),
+        (ae.features, [[0, 0, 0], far_code], "The code of sequence 1 overflows float32"),
         (ae.reconstruct, [overflowing(ae)], "overflows float32"),
     ):
         with pytest.raises(DataError, match=message):

@@ -18,37 +18,39 @@ SMALL = TINY | {"latent_dim": 8}
 @pytest.fixture(scope="module", params=["numbers", "tokens"])
 def fitted(request):
     """Return a model with its default length dimension, and its ragged sequences."""
-    given = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
+    sequences = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
     settings = SMALL | ({"rocket_dim": 2} if request.param == "numbers" else {})
-    return SequenceAutoencoder(**settings).fit(given), given
+    return SequenceAutoencoder(**settings).fit(sequences), sequences
 
 
 def test_lengths_are_exact_also_after_saving_and_as_float16(fitted, tmp_path):
-    ae, given = fitted
+    ae, sequences = fitted
     assert (ae.length_dim_, ae.model_.specification.length_index) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
-    others = given[::-1]
+    reversed_sequences = sequences[::-1]
     for model in (ae, refold.SequenceAutoencoder.load(tmp_path / "model.refold")):
-        codes = model.transform(others)
+        codes = model.transform(reversed_sequences)
         for dtype in ("float32", "float16"):
             stored, _ = codes_from_arrow(codes_to_arrow(codes, dtype=dtype))
             back = model.inverse_transform(stored)
-            assert [len(one) for one in back] == others.lengths.tolist()
+            assert [len(sequence) for sequence in back] == reversed_sequences.lengths.tolist()
 
 
 def test_latent_optimization_does_not_change_the_length(fitted):
-    ae, given = fitted
-    codes = ae.set_params(latent_steps=3).transform(given)
-    plain = ae.set_params(latent_steps=0).transform(given)
-    np.testing.assert_array_equal(codes[:, 7 - ae.rocket_dim_ :], plain[:, 7 - ae.rocket_dim_ :])
-    assert np.abs(codes - plain).max() > 1e-4
+    ae, sequences = fitted
+    codes = ae.set_params(latent_steps=3).transform(sequences)
+    unoptimized = ae.set_params(latent_steps=0).transform(sequences)
+    np.testing.assert_array_equal(
+        codes[:, 7 - ae.rocket_dim_ :], unoptimized[:, 7 - ae.rocket_dim_ :]
+    )
+    assert np.abs(codes - unoptimized).max() > 1e-4
 
 
 def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     def by_rule(X, latent_dim=8, **changes):
         return specified(as_sequences(X), latent_dim, **changes).length_dim
 
-    assert [by_rule(NUMBERS, size) for size in (7, 8, 40)] == [0, 1, 1]
+    assert [by_rule(NUMBERS, dims) for dims in (7, 8, 40)] == [0, 1, 1]
     assert by_rule(np.zeros((9, 5, 2))) == 0
     assert by_rule(TOKENS) == 1
     assert by_rule(NUMBERS, 2, length_dim=1) == by_rule(np.zeros((9, 5, 2)), length_dim=1) == 1

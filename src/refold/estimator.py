@@ -43,9 +43,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ----------
     latent_dim : int or float, default=16
         Number of latent dimensions of a code (latent vector, embedding). A share above 0 and below
-        1 asks for the smallest code that reaches it on held-out sequences, with the explained
-        variance (1 - NMSE) of numeric columns and the accuracy of the others. This takes a few more
-        fits, each with a tenth of ``time_budget``.
+        1 asks for the smallest code with at least this quality on held-out sequences: the explained
+        variance (1 - NMSE) of numeric columns, and the accuracy of the others. This takes a few
+        more fits, each with a tenth of ``time_budget``.
     units : int, default=96
         Units of each recurrent layer, in each direction.
     depth : int, default=1
@@ -62,22 +62,22 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         A parallel decoder computes each step from the code and the position. An autoregressive
         decoder also reads the previous step: the true one in training (teacher forcing), and its
-        own output afterwards, and has LSTMs. "auto" is autoregressive if no column is numeric,
-        ``patch`` is 1 or "auto", and the sequence that an average step belongs to has at most 32
-        steps, or too many categories for a linear path.
+        own output afterwards. It needs LSTMs. "auto" is autoregressive if no column is numeric,
+        ``patch`` is 1 or "auto", and one of two things is true: the mean length, weighted by
+        length, is at most 32 steps, or there are too many categories for a linear path.
     patch : int or "auto", default="auto"
         Number of steps that the LSTMs read and write at once, which makes long sequences shorter
-        for them. "auto" is 1 if the sequence that an average step belongs to has at most 100
-        steps, and otherwise the smallest power of two that leaves at most 64 patches. Needs a
-        parallel decoder.
+        for them. "auto" is 1 if the mean length, weighted by length, is at most 100 steps.
+        Otherwise it is the smallest power of two with which a sequence of this length has at most
+        64 patches. Needs a parallel decoder.
     rocket_dim : int or "auto", default="auto"
         Number of latent dimensions, the last ones, that hold ROCKET features: principal components
         of pooled random convolutions. They help to tell sequences apart by their patterns,
         wherever in the sequence these occur, but reconstruct less than other dimensions. "auto" is
-        0 unless they cost nothing: it is 8 if ``latent_dim`` is an integer of at least 32, a column
-        is numeric, and principal components reconstruct held-out sequences as well without the last
-        8 of them. Not for variational models, nor by default if the input is corrupted. To
-        classify sequences or search among them, see ``features``, which costs no dimension.
+        8 if this costs nothing: if ``latent_dim`` is an integer of at least 32, a column is
+        numeric, and principal components reconstruct held-out sequences as well without the last 8
+        of them. Otherwise, and if the input is corrupted, it is 0. Not for variational models.
+        To classify sequences or search among them, see ``features``, which costs no dimension.
     length_dim : {0, 1} or "auto", default="auto"
         With 1, a latent dimension holds the length of a sequence: its standardized logarithm, after
         the learned dimensions and before the ROCKET features. Lengths are then exact. With 0, they
@@ -105,8 +105,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     step : int, optional
         Steps from the start of a window to the next; by default a quarter of ``window``.
     scale : {"features", "sequence"} or None, default="features"
-        Standardize numeric features over the training data; or each sequence by itself, with the
-        mean and the log standard deviation of each feature appended to the code; or not at all.
+        "features" standardizes numeric features over the training data. "sequence" standardizes
+        each sequence by itself, and appends the mean and the log standard deviation of each feature
+        to the code. None does not scale.
     missing_values : float or list of float, optional
         Numbers that stand for missing values in numeric columns, such as ``[-99999]``, in addition
         to NaN. The model remembers them and treats them as missing in all later data.
@@ -119,8 +120,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``calibration_fraction``. Give old and new data together if the model has to keep what it
         learned before.
     max_epochs : int, optional
-        By default enough for 4000 steps, and at least 30. An epoch of data larger than memory
-        has at most 2^24 time steps, and the default is then enough for 30 passes.
+        Maximum number of epochs. The default is enough for 4000 training steps, and at least 30. An
+        epoch of data larger than memory has at most 2^24 time steps, and the default is then enough
+        for 30 passes over the data.
     batch_size : int, optional
         Number of sequences of average length in a training step. If lengths differ, a batch has
         sequences of similar length, and all batches have about the same number of steps. The
@@ -152,20 +154,20 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         lower the held-out error by at least 0.5 %. Not for variational models and GRUs. A
         change after ``fit`` takes effect at once.
     time_budget : float, optional
-        Seconds for training, initialization and refit included. The learning rate decays within
+        Seconds for training, including initialization and refit. The learning rate decays within
         this time. Measuring held-out sequences afterwards, with latent optimization and without,
         takes extra time.
     time_warp : float or "auto", default="auto"
         Standard deviation, in steps, of random time warps of the training sequences: in each epoch,
-        three quarters of them run slightly earlier or later. 0 for none. "auto" warps them if the
-        warped copies of fewer than 600 numeric sequences look like other sequences of the data.
-        Only for numeric columns.
+        three quarters of them run slightly earlier or later. 0 is for no warps. "auto" warps
+        sequences if there are fewer than 600, and their warped copies look like other sequences of
+        the data. Only for numeric columns.
     denoise : float or str, default=0.0
-        Train on corrupted input to reconstruct the original sequence: the standard deviation of
-        noise added to scaled numeric values; or time-step dropout, such as ``"steps:0.2"`` to treat
-        that share of the steps as missing; or both, ``"0.3,steps:0.2"``. With time-step dropout
-        the model can read gaps. The validation loss uses corrupted input, too. Input is not
-        corrupted after training.
+        Train on corrupted input to reconstruct the original sequence. A number is the standard
+        deviation of noise that is added to scaled numeric values. ``"steps:0.2"`` is time-step
+        dropout: it treats this share of the steps as missing. ``"0.3,steps:0.2"`` is both. With
+        time-step dropout, the model can read gaps. The validation loss uses corrupted input, too.
+        Input is not corrupted after training.
     variational : bool, default=False
         Train a variational autoencoder [1]_: codes follow about N(0, 1), so that draws from it
         decode to new sequences. ``transform`` returns the mean of a code.
@@ -186,25 +188,26 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         and so does ``autoencoder_``; `refold.models.decode_autoregressively` runs such a decoder
         on its own output.
     latent_dim_, patch_, rocket_dim_, length_dim_, latent_steps_ : int
-        What ``fit`` chose if the arguments of these names are "auto" or a share; else the argument.
+        What ``fit`` chose if the argument of the same name is "auto" or a share; else the argument.
     schema_, scaler_, error_scaler_ : Schema, Scaler, Scaler
         Those of ``model_``: the columns, their scaling, and the units in which errors are measured.
     max_steps_ : int
         Longest training length, which is the number of steps that ``decoder_`` writes.
     history_ : dict of lists
-        One entry per epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
-        ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
+        Each list has one entry per epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or
+        ``"refit"``), ``"loss"``, ``"val_loss"`` (None in the refit), ``"learning_rate"``,
+        ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps. 0 if the initial weights were kept; None without validation.
+        steps as it took. 0 if the initial weights were kept; None without validation.
     initial_loss_ : float or None
-        Validation loss of the linear initialization, or with ``warm_start`` of the weights before,
-        before the first epoch; None if there was neither.
+        Validation loss before the first epoch, of the linear initialization or, with
+        ``warm_start``, of the weights of the fit before; None if there was neither.
     interrupted_ : bool
         Whether Ctrl-C ended the training early. Not saved.
     n_shapes_ : int
-        Number of padded shapes of training batches, at most 8. A training step was compiled for
-        each. Not saved.
+        Number of padded shapes of training batches, at most 8. For each shape, a training step was
+        compiled. Not saved.
     n_features_in_ : int
         Number of columns.
     n_parameters_ : int
@@ -344,13 +347,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the data looks wrong, such as numbers like -99999, or cannot fill ``latent_dim``.
         """
         check_training_packages("Training")
-        # not at the top, because all else runs without Keras
+        # not at the top, because all other methods run without Keras
         from refold.training import fit
 
+        # the model whose training continues
         further = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
         fitted = fit(X, Arguments.of(self), **options, resume=resume, further=further)
-        return self._keep(fitted, checkpoint)
+        return self._store_fit(fitted, checkpoint)
 
     def partial_fit(self, X: SequencesLike, y: object = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
@@ -388,13 +392,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         from refold.training import fit
 
         further = self.model_ if self.__sklearn_is_fitted__() else None
-        return self._keep(fit(X, arguments, further=further))
+        return self._store_fit(fit(X, arguments, further=further))
 
-    def _keep(self, fitted: "Fit", checkpoint: Any = None) -> Self:
-        """Keep the model of a fit, if there is one; a KeyboardInterrupt if it was interrupted."""
+    def _store_fit(self, fitted: "Fit", checkpoint: Any = None) -> Self:
+        """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
         self.interrupted_ = fitted.outcome.interrupted
         self.n_shapes_ = fitted.outcome.num_shapes
-        if fitted.model is not None:
+        if fitted.model is not None:  # an interrupted fit may have none
             self._set_model(replace(fitted.model, arguments=Arguments.of(self).plain()))
         if fitted.outcome.interrupted and not fitted.outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
@@ -407,16 +411,16 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         The codes are in the container that ``set_output`` asks for. The index of a pandas frame
         has the ids of the sequences, or if these have none, the index of ``X``. With a ``window``,
-        there is a row for each window, in the order of ``windows``. scikit-learn expects a row for
-        each sample, so in a pipeline with labels of whole series use ``pooled``, which has one.
+        there is a row for each window, in the order of ``windows``. scikit-learn expects one row
+        for each sample, so use ``pooled`` in a pipeline with labels of whole series.
         """
         if not _wants_frame(self):
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
-        places = None if self.model_.window is None else windows.to_table().to_pandas()
-        frame = _frame(self, codes, windows.sequences.ids, X, places)
-        frame.attrs[MODEL_KEY] = self.model_.hash  # as code tables do
+        window_positions = None if self.model_.window is None else windows.to_table().to_pandas()
+        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_positions)
+        frame.attrs[MODEL_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
     def windows(self, X: SequencesLike) -> Windows:
@@ -526,7 +530,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         model = vars(self).get("_model")
         if model is None:
             raise _NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit first.")
-        if self.latent_steps != model.arguments["latent_steps"]:  # changed after the fit
+        if (
+            self.latent_steps != model.arguments["latent_steps"]
+        ):  # the user changed it after the fit
             model = self._model = model.with_latent_steps(self.latent_steps)
         return model
 
@@ -572,7 +578,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Data with the columns of the training data.
         num_steps : int, optional
             Number of steps to pad to; by default the length of the longest of these sequences, or
-            the number of steps that the encoder needs. Codes do not depend on it.
+            the number of steps that the encoder needs. Codes do not depend on ``num_steps``.
 
         Returns
         -------
@@ -582,12 +588,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         model = self.model_
         sequences = model.align(as_sequences(model.windows(X).sequences))
-        fixed = model.network.fixed_steps
+        fixed_steps = model.network.fixed_steps
         if num_steps is None:
-            num_steps = fixed or max(1, int(sequences.lengths.max(initial=0)))
-        elif fixed is not None and check_whole("num_steps", num_steps) != fixed:
+            num_steps = fixed_steps or max(1, int(sequences.lengths.max(initial=0)))
+        elif fixed_steps is not None and check_whole("num_steps", num_steps) != fixed_steps:
             raise ParameterError(
-                f"num_steps is {num_steps}, but this encoder reads {fixed} steps. Leave it out."
+                f"num_steps is {num_steps}, but this encoder reads {fixed_steps} steps. Leave it "
+                "out."
             )
         x, _ = pad(
             model.scaler.transform(sequences),
@@ -633,17 +640,20 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @property
     def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns, for scikit-learn's feature names."""
         return self.model_.code_size
 
     def _keras_models(self) -> Any:
+        """Return the network as Keras models, which are built at the first call."""
         network = self.model_.network
         check_training_packages("A Keras model")
-        # not at the top, because all else runs without Keras
+        # not at the top, because most other methods run without Keras
         from refold.network.keras.build import keras_models
 
         return keras_models(network)
 
     def _set_model(self, model: Model) -> None:
+        """Store a fitted model, and set the public attributes that describe it."""
         specification, history = model.network.specification, model.history
         self._model = model
         self.schema_ = model.schema
@@ -718,42 +728,50 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        is_cut = model.window is not None
-        series = open_source(X, model.schema, as_series=is_cut)
-        features = model.pooled(series) if is_cut else model.features(model.encode(series))
-        return _frame(self, features, series.ids, X) if _wants_frame(self) else features
+        has_windows = model.window is not None
+        series = open_source(X, model.schema, as_series=has_windows)
+        features = model.pooled(series) if has_windows else model.features(model.encode(series))
+        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
 
     @property
     def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns, for scikit-learn's feature names."""
         model = self.autoencoder_.model_
-        width = model.features(model.require_reference().codes[:1]).shape[1]
+        num_features = model.features(model.require_reference().codes[:1]).shape[1]
         if model.window is None:
-            return width
-        # twice the convolutions of features, which have the size, the length and statistics, too
-        return 4 * model.code_size + 2 * (width - 2 - model.scaler.num_statistics)
+            return num_features
+        # `Model.pooled` returns four values for each dimension of the code, and twice as many
+        # convolutions as `Model.features`, which also returns the root mean square, the length and
+        # the statistics of a sequence
+        num_convolutions = num_features - 2 - model.scaler.num_statistics
+        return 4 * model.code_size + 2 * num_convolutions
 
 
 def _wants_frame(transformer: Any) -> bool:
     """Return whether ``set_output`` or scikit-learn's configuration asks for a pandas frame."""
-    own = getattr(transformer, "_sklearn_output_config", {}).get("transform")
-    return (own or get_config()["transform_output"]) == "pandas"
+    output = getattr(transformer, "_sklearn_output_config", {}).get("transform")
+    return (output or get_config()["transform_output"]) == "pandas"
 
 
-# Not scikit-learn's `set_output`, whose frames would lose the hash of the model that made the
-# codes.
-def _frame(owner: Any, values: np.ndarray, ids: np.ndarray, X: Any, places: Any = None) -> Any:
-    """Return a pandas frame whose index has the places, or the ids, or else that of the data."""
+# scikit-learn's own wrapper of `transform` would make frames without the hash of the model.
+def _to_pandas_frame(
+    transformer: Any, values: np.ndarray, ids: np.ndarray, X: Any, window_positions: Any = None
+) -> Any:
+    """Return a pandas frame with an index of places of windows, of ids, or that of the data."""
     import pandas as pd
 
-    index = pd.Index(ids) if places is None else pd.MultiIndex.from_frame(places)
-    # of a frame with one row for each sequence; a table of steps may have ids from 0, too
-    is_numbered = places is None and np.array_equal(ids, np.arange(len(ids)))
-    if is_numbered and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
+    index = (
+        pd.Index(ids) if window_positions is None else pd.MultiIndex.from_frame(window_positions)
+    )
+    # Ids from 0 are default ids, or ids of a table of steps. Data with as many rows as ids has one
+    # row for each sequence.
+    has_default_ids = window_positions is None and np.array_equal(ids, np.arange(len(ids)))
+    if has_default_ids and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
         index = X.index
-    return pd.DataFrame(values, index=index, columns=owner.get_feature_names_out())
+    return pd.DataFrame(values, index=index, columns=transformer.get_feature_names_out())
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
@@ -761,11 +779,12 @@ class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
 
 
 def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
+    """Return the message of a KeyboardInterrupt: how to continue, or which weights are kept."""
     if checkpoint is not None:
         return Message(
             f"Training was interrupted after epoch {len(outcome.history['epoch'])}. Its state is "
             f"saved; {argument(resume=True)} continues from "
             f"{str(getattr(checkpoint, 'path', checkpoint))!r}."
         )
-    kept = "no weights" if outcome.phase is None else f"the weights of epoch {outcome.epoch}"
-    return f"Training was interrupted; {kept} are kept."
+    weights = "no weights" if outcome.phase is None else f"the weights of epoch {outcome.epoch}"
+    return f"Training was interrupted; {weights} are kept."

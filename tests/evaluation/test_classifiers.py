@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("few_trees")
 def balanced(count, rng):
     """Return words of balanced brackets, several pairs in each."""
     depths = (rng.integers(1, 4, rng.integers(2, 6)) for _ in range(count))
-    return ["".join("(" * depth + ")" * depth for depth in one) for one in depths]
+    return ["".join("(" * depth + ")" * depth for depth in word) for word in depths]
 
 
 def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
@@ -32,9 +32,9 @@ def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
 
 def test_few_sequences_have_no_verdict_and_fewer_are_refused():
     words = Sequences.from_list(["on", "no", "non", "noon", "nono"])
-    found = compare(words, words)
-    assert found.verdict == "none, at least 50 of each are needed (got 5)"
-    assert found.unseen is None
+    comparison = compare(words, words)
+    assert comparison.verdict == "none, at least 50 of each are needed (got 5)"
+    assert comparison.unseen is None
     with pytest.raises(DataError, match="At least 5 real and 5 generated"):
         compare(words[:4], words)
 
@@ -43,10 +43,10 @@ def test_unseen_ngrams_by_hand():
     real = Sequences.from_list([["a", "b"]] * 10)
     new = Sequences.from_list([[None, "b"]] * 5, schema=real.schema)  # None is another category
     assert compare(real, new).unseen.tolist() == pytest.approx([2 / 3, 1, 1, 0])
-    found = compare(real, Sequences.from_list([*[["b", "b"]] * 4, []], schema=real.schema))
-    assert found.unseen_real.tolist() == [0, 0, 0, 0]
+    comparison = compare(real, Sequences.from_list([*[["b", "b"]] * 4, []], schema=real.schema))
+    assert comparison.unseen_real.tolist() == [0, 0, 0, 0]
     # ^b and bb are new, and b$ is not; ^bb, bb$ and ^bb$ are new; and ^$ of the empty sequence
-    assert found.unseen.tolist() == pytest.approx([9 / 13, 1, 1, 0])
+    assert comparison.unseen.tolist() == pytest.approx([9 / 13, 1, 1, 0])
 
 
 def test_informative_and_uninformative_vectors_of_any_scale():

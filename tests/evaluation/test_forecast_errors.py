@@ -9,7 +9,7 @@ from refold.evaluation import (
     conformal_margins,
     conformal_p_values,
     forecast_errors,
-    least_calibration,
+    min_calibration_sequences,
     pick_season,
     seasonal_naive,
 )
@@ -30,10 +30,10 @@ def test_naive_forecasts_by_hand():
 
 
 def test_the_last_season_is_repeated():
-    found = seasonal_naive(as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0], []]), 5, 3).to_list()
-    assert found[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
-    assert found[1].tolist() == [7.0] * 5  # shorter than a season
-    assert np.isnan(found[2]).all()
+    forecasts = seasonal_naive(as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0], []]), 5, 3).to_list()
+    assert forecasts[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
+    assert forecasts[1].tolist() == [7.0] * 5  # shorter than a season
+    assert np.isnan(forecasts[2]).all()
     # missing values of the last season come from the season before
     assert seasonal_naive(as_sequences([[4.0, 5.0, NAN, 6.0]]), 2, 2)[0].ravel().tolist() == [4, 6]
 
@@ -56,11 +56,11 @@ def test_errors_by_hand():
     series = as_sequences([[1.0, -1.0, 2.0, 0.0], [1.0, -1.0, 0.0, -2.0]])
     before, after = split_at(series, 2)
     scaler = Scaler.fit(as_sequences([[1.0, -1.0]]))  # errors of zero and one
-    found = forecast_errors(before, after, after.with_values(after.values + 1.0), scaler, season=2)
-    assert found.model == 4 / 8
-    assert found.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
-    assert found.seasonal_naive == (1 + 1 + 1 + 1) / 8
-    assert str(found) == (
+    errors = forecast_errors(before, after, after.with_values(after.values + 1.0), scaler, season=2)
+    assert errors.model == 4 / 8
+    assert errors.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
+    assert errors.seasonal_naive == (1 + 1 + 1 + 1) / 8
+    assert str(errors) == (
         "NMSE 0.5, last value 1.5, linear continuation 8.5, seasonal naive (2 steps) 0.5"
     )
 
@@ -68,15 +68,15 @@ def test_errors_by_hand():
 def test_errors_by_column_and_step():
     level = np.random.default_rng(0).normal(size=(30, 1)) * np.ones((30, 8))
     noise = np.random.default_rng(1).normal(size=(30, 8))
-    both = as_sequences(np.stack([level, noise], axis=2), names=["level", "noise"])
-    before, after = split_at(both, 5)
-    ahead = after.with_values(after.values + np.array([1.0, 0.0]))
-    errors = forecast_errors(before, after, ahead, Scaler.fit(both))
+    series = as_sequences(np.stack([level, noise], axis=2), names=["level", "noise"])
+    before, after = split_at(series, 5)
+    forecast = after.with_values(after.values + np.array([1.0, 0.0]))
+    errors = forecast_errors(before, after, forecast, Scaler.fit(series))
     assert errors.by_step["model"][:, 0] == pytest.approx(1.0)
     assert (errors.by_step["last_value"][:, 0] == 0).all()
-    places = "at 3 of 6 steps (level)"
+    steps = "at 3 of 6 steps (level)"
     assert errors.worse == (
-        f"Worse than the last value {places}; than the linear continuation {places}."
+        f"Worse than the last value {steps}; than the linear continuation {steps}."
     )
     rows = errors.to_table().to_pylist()
     assert [(row["column"], row["step"]) for row in rows[2:4]] == [("level", 3), ("noise", 1)]
@@ -89,12 +89,12 @@ def test_categorical_columns_have_an_accuracy():
     values = np.array([[1.0, 0.0], [-1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     series = Sequences(values, [0, 4], schema=schema)
     before, after = split_at(series, 2)
-    found = forecast_errors(before, after, after, Scaler.fit(series), season=2)
-    assert found.accuracy == {"model": 1.0, "last_value": 0.5, "seasonal_naive": 0.0}
-    assert str(found).endswith("; accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 0 %")
+    errors = forecast_errors(before, after, after, Scaler.fit(series), season=2)
+    assert errors.accuracy == {"model": 1.0, "last_value": 0.5, "seasonal_naive": 0.0}
+    assert str(errors).endswith("; accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 0 %")
     words = as_sequences(["abab", "baba"])
-    found = forecast_errors(*split_at(words, 2), split_at(words, 2)[1], Scaler.fit(words))
-    assert (found.measure, found.model, found.last_value) == ("1 - accuracy", 0.0, 0.5)
+    errors = forecast_errors(*split_at(words, 2), split_at(words, 2)[1], Scaler.fit(words))
+    assert (errors.measure, errors.model, errors.last_value) == ("1 - accuracy", 0.0, 0.5)
 
 
 def test_a_category_that_is_unknown_before_is_wrong_and_a_short_forecast_is_refused():
@@ -103,19 +103,19 @@ def test_a_category_that_is_unknown_before_is_wrong_and_a_short_forecast_is_refu
         Sequences(np.array(rows), [0, 2], schema=schema)
         for rows in ([[1.0, np.nan], [2.0, np.nan]], [[3.0, 0.0], [4.0, 0.0]])
     )
-    found = forecast_errors(before, after, after, Scaler.fit(after))
-    assert found.by_step["last_value"][:, 1].tolist() == [1.0, 1.0]
+    errors = forecast_errors(before, after, after, Scaler.fit(after))
+    assert errors.by_step["last_value"][:, 1].tolist() == [1.0, 1.0]
     with pytest.raises(DataError, match="forecast of sequence 0 has 1 steps, but 2 true steps"):
         forecast_errors(before, after, split_at(after, 1)[0], Scaler.fit(after))
 
 
 def test_conformal_p_values_and_margins_by_hand():
-    found = conformal_p_values(np.array([5.0, 3.0, 0.0, np.nan]), np.array([3.0, 1.0, 2.0, 4.0]))
-    np.testing.assert_array_equal(found, [1 / 5, 3 / 5, 1.0, np.nan])
+    p_values = conformal_p_values(np.array([5.0, 3.0, 0.0, np.nan]), np.array([3.0, 1.0, 2.0, 4.0]))
+    np.testing.assert_array_equal(p_values, [1 / 5, 3 / 5, 1.0, np.nan])
     residuals = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, np.nan]])
     assert conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
     assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
-    assert [least_calibration(alpha) for alpha in (0.5, 0.1, 0.03)] == [1, 9, 33]
+    assert [min_calibration_sequences(alpha) for alpha in (0.5, 0.1, 0.03)] == [1, 9, 33]
 
 
 def test_gaps_do_not_count_in_adjusted_p_values():

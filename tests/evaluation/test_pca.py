@@ -41,13 +41,15 @@ def test_equals_pca_by_hand():
 
 def test_more_components_are_better_and_all_components_are_exact():
     train = waves()
-    whole, errors = PCABaseline(24).fit(train), []
+    all_components, errors = PCABaseline(24).fit(train), []
     for k in (1, 4, 24):
         baseline = PCABaseline(k).fit(train)
         errors.append(nmse(train, baseline.reconstruct(train), baseline.scaler_))
         # the first components are those of a smaller fit
-        first, own = (one.reconstruct(train).values for one in (whole.first(k), baseline))
-        np.testing.assert_allclose(first, own, atol=1e-6)
+        first, refitted = (
+            fitted.reconstruct(train).values for fitted in (all_components.first(k), baseline)
+        )
+        np.testing.assert_allclose(first, refitted, atol=1e-6)
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-12
 
@@ -92,9 +94,9 @@ def test_each_sequence_is_reconstructed_by_components_of_others_to_fit():
     back = pca_cross_fit(sequences, 3, scaler, fit_on, folds=24, seed=0)
     assert back.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
-        others = sequences[fit_on & (np.arange(24) != i)]
-        expected = PCABaseline(3).fit(others, scaler).reconstruct(sequences[[i]])
+        training = sequences[fit_on & (np.arange(24) != i)]
+        expected = PCABaseline(3).fit(training, scaler).reconstruct(sequences[[i]])
         np.testing.assert_allclose(back[i], expected[0], atol=1e-6)
-    few = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
-    back = pca_cross_fit(few, 16, Scaler.fit(few), np.ones(4, bool), folds=4, seed=0)
+    short = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
+    back = pca_cross_fit(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
     assert back.lengths.tolist() == [0, 3, 0, 2]

@@ -26,8 +26,8 @@ SCHEMA = Schema(
 
 
 def build(*rows, schema=SCHEMA):
-    lengths = [len(one) for one in rows]
-    values = np.concatenate([np.array(one, float).reshape(len(one), -1) for one in rows if one])
+    lengths = [len(row) for row in rows]
+    values = np.concatenate([np.array(row, float).reshape(len(row), -1) for row in rows if row])
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
 
 
@@ -119,9 +119,9 @@ def test_missing_originals_are_ignored_and_missing_and_unknown_values_are_wrong(
     original = Sequences(np.array([[1.0, NAN], [NAN, NAN]]), [0, 1, 2], schema=schema)
     back = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
     assert exact(original, back) == accuracy(original, back) == 1.0
-    lost = original.with_values(np.array([[NAN, 1.0], [0.0, 1.0]]))
-    assert exact(original, lost) == 1 / 2
-    assert accuracy(original, lost) == 0.0  # the second step was never observed
+    with_missing = original.with_values(np.array([[NAN, 1.0], [0.0, 1.0]]))
+    assert exact(original, with_missing) == 1 / 2
+    assert accuracy(original, with_missing) == 0.0  # the second step was never observed
     unknown = Sequences(np.array([[0.0], [3.0]]), [0, 1, 2], schema=WORDS.schema)
     assert exact(unknown, unknown) == accuracy(unknown, unknown) == 1 / 2
     assert accuracy(WORDS[[2]], WORDS[[2]]) == 1.0  # no step
@@ -140,16 +140,16 @@ def test_numeric_and_other_columns_have_their_own_measures():
     original = build([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
     back = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
     scaler = Scaler.fit(original)
-    found = fidelity(original, back, scaler)
-    assert (found.nmse, found.accuracy, found.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
-    assert (found.measure, found.error, found.lost) == ("NMSE", found.nmse, 1 - found.accuracy)
+    result = fidelity(original, back, scaler)
+    assert (result.nmse, result.accuracy, result.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
+    assert (result.measure, result.error, result.lost) == ("NMSE", result.nmse, 1 - result.accuracy)
     words = Sequences.from_list(["ab", "b"])
-    found = fidelity(words, ["ab", "a"], Scaler.fit(words))
-    assert found == Fidelity(None, 2 / 3, 1 / 2)
-    assert (found.measure, found.lost) == ("1 - accuracy", pytest.approx(1 / 3))
-    ours, pca = Fidelity(None, 0.99999, 1.0), Fidelity(None, 0.5, 0.0)
+    result = fidelity(words, ["ab", "a"], Scaler.fit(words))
+    assert result == Fidelity(None, 2 / 3, 1 / 2)
+    assert (result.measure, result.lost) == ("1 - accuracy", pytest.approx(1 / 3))
+    quality, pca = Fidelity(None, 0.99999, 1.0), Fidelity(None, 0.5, 0.0)
     text = "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %"
-    assert ours.text(pca, name="PCA of 4") == text
+    assert quality.text(pca, name="PCA of 4") == text
 
 
 RELATIVE = Scaler.fit(TRAIN, mode="sequence")

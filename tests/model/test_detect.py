@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, calibration_of, drift_between, p_values
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
 from refold.sequences import as_sequences, write
 from small_data import mapped, sines, untrained
 
@@ -20,19 +20,19 @@ def ae(bare):
 
 
 def test_the_rate_of_false_alarms_is_alpha(ae):
-    fresh = ae.detect(sines(500, seed=2), alpha=0.2)
+    detection = ae.detect(sines(500, seed=2), alpha=0.2)
     # The number of false alarms is random, and so is the calibration.
     bounds = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
-    assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
+    assert bounds[0] <= detection.anomalous.sum() <= bounds[1]
 
 
 def test_the_anomalous_step_has_the_largest_score(ae):
     series = sines(1, seed=7).to_list()[0].copy()
     series[6] += 6.0
-    found = ae.detect([series])
-    assert found.step_scores[0].argmax() == 6
-    assert found.step_p_values[0][6] < 0.01
-    reasons = found.explain(0)
+    detection = ae.detect([series])
+    assert detection.step_scores[0].argmax() == 6
+    assert detection.step_p_values[0][6] < 0.01
+    reasons = detection.explain(0)
     assert reasons[0][:2] == (6, "x0")
     assert reasons[0].share >= reasons[1].share
 
@@ -48,42 +48,46 @@ def test_gaps_empty_sequences_and_scales(scale):
     ae = untrained(data[:60], latent_dim=4, scale=scale).calibrate(data[60:120])
     anomaly = data[120].copy()
     anomaly[4, 1] += 3
-    found = ae.detect([*data[120:].to_list(), np.full((3, 2), 1e37), anomaly], alpha=0.05)
-    assert np.isfinite(found.scores).all()
-    assert found.explain(5) == []
-    assert found.anomalous[-2]
+    detection = ae.detect([*data[120:].to_list(), np.full((3, 2), 1e37), anomaly], alpha=0.05)
+    assert np.isfinite(detection.scores).all()
+    assert detection.explain(5) == []
+    assert detection.anomalous[-2]
     if scale == "features":  # columns can be named
-        assert found.explain(31)[0][:2] == (4, "right")
+        assert detection.explain(31)[0][:2] == (4, "right")
 
 
 def test_discoveries_among_many_sequences(ae):
-    found = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
-    assert np.array_equal(found.adjusted_p_values, stats.false_discovery_control(found.p_values))
-    assert found.discoveries[-5:].all()
-    assert set(np.flatnonzero(found.discoveries)) <= set(np.flatnonzero(found.anomalous))
+    detection = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
+    assert np.array_equal(
+        detection.adjusted_p_values, stats.false_discovery_control(detection.p_values)
+    )
+    assert detection.discoveries[-5:].all()
+    assert set(np.flatnonzero(detection.discoveries)) <= set(np.flatnonzero(detection.anomalous))
 
 
 def test_scores_and_p_values_by_hand():
     reference = ReferenceStatistics(*np.zeros((4, 1)), np.array([2.0, 4.0]))
-    entries, no_codes = np.array([[1.0], [np.nan], [3.0]]), np.zeros((2, 0))
-    normal = Measurement(entries, np.array([4.0, 2.0]), np.array([8.0, 0.0]), no_codes)
-    kept = calibration_of(normal, reference, None)
-    assert kept.steps.tolist() == [1, 3]
-    assert kept.scores.tolist() == [1, 4]
+    value_errors, no_codes = np.array([[1.0], [np.nan], [3.0]]), np.zeros((2, 0))
+    normal = Measurement(value_errors, np.array([4.0, 2.0]), np.array([8.0, 0.0]), no_codes)
+    calibration = build_calibration(normal, reference, None)
+    assert calibration.steps.tolist() == [1, 3]
+    assert calibration.scores.tolist() == [1, 4]
     # except for rounding, the last score equals one of the calibration
-    found = p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), kept.scores)
-    np.testing.assert_allclose(found, [2 / 3, 1 / 3, 1.0])
+    p_values = anomaly_p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), calibration.scores)
+    np.testing.assert_allclose(p_values, [2 / 3, 1 / 3, 1.0])
 
 
 def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     normal = sines(1, seed=7).to_list()[0].astype(float)
     spike = normal.copy()
     spike[3] = -2e38
-    alone, found = ae.detect([normal]), ae.detect([spike, normal], alpha=0.05)
-    assert np.isfinite(found.scores).all()
-    assert found.p_values[0] == 1 / 200
-    assert found.explain(0)[0].step == 3
-    np.testing.assert_allclose(found.score_components[1], alone.score_components[0], rtol=1e-4)
+    without_spike, with_spike = ae.detect([normal]), ae.detect([spike, normal], alpha=0.05)
+    assert np.isfinite(with_spike.scores).all()
+    assert with_spike.p_values[0] == 1 / 200
+    assert with_spike.explain(0)[0].step == 3
+    np.testing.assert_allclose(
+        with_spike.score_components[1], without_spike.score_components[0], rtol=1e-4
+    )
 
 
 def test_bad_input_of_detection(bare, ae):
@@ -109,12 +113,12 @@ def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
 def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(bare):
     new = sines(150, seed=4)
     shifted = [series + 2 for series in new.to_list()]
-    same, found = bare.drift(new), bare.drift(shifted)
-    assert found.p_value < 1e-6 < 0.01 < same.p_value
-    assert found.num_sequences == 150
-    assert str(found).startswith(f"p = {found.p_value:.2g}, ")
+    drift_of_new, drift_of_shifted = bare.drift(new), bare.drift(shifted)
+    assert drift_of_shifted.p_value < 1e-6 < 0.01 < drift_of_new.p_value
+    assert drift_of_shifted.num_sequences == 150
+    assert str(drift_of_shifted).startswith(f"p = {drift_of_shifted.p_value:.2g}, ")
     codes = bare.code_drift(bare.transform(shifted))
-    np.testing.assert_array_equal(codes.code_p_values, found.code_p_values)
+    np.testing.assert_array_equal(codes.code_p_values, drift_of_shifted.code_p_values)
     assert codes.error_p_value is None
 
 
@@ -123,7 +127,7 @@ def test_larger_errors_are_drift_and_smaller_ones_are_not():
     codes, held_out = rng.normal(size=(300, 2)), np.sort(rng.exponential(size=200))
     errors = rng.exponential(size=300)
     larger, smaller = (
-        drift_between(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
+        measure_drift(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
     )
     assert larger.error_p_value < 1e-4 < 0.5 < smaller.error_p_value
     assert "0 of 2 code dimensions differ, and errors are larger" in str(larger)
@@ -131,13 +135,13 @@ def test_larger_errors_are_drift_and_smaller_ones_are_not():
 
 def test_statistics_and_p_values_are_those_of_the_literature():
     rng = np.random.default_rng(1)
-    new, known = rng.normal(size=(80, 3)).round(1), rng.normal(0.4, size=(150, 3)).round(1)
-    found = drift_between(new, known, new[:, 0], np.sort(known[:, 0]).astype(np.float32))
-    expected = [stats.ks_2samp(new[:, i], known[:, i]).statistic for i in range(3)]
-    np.testing.assert_allclose(found.code_statistics, expected)
-    limit = special.kolmogorov(np.sqrt(80 * 150 / 230) * found.code_statistics)
-    np.testing.assert_allclose(found.code_p_values, limit, rtol=0.02)
-    assert found.p_value == pytest.approx(4 * min(*found.code_p_values, found.error_p_value))
+    new, training = rng.normal(size=(80, 3)).round(1), rng.normal(0.4, size=(150, 3)).round(1)
+    drift = measure_drift(new, training, new[:, 0], np.sort(training[:, 0]).astype(np.float32))
+    expected = [stats.ks_2samp(new[:, i], training[:, i]).statistic for i in range(3)]
+    np.testing.assert_allclose(drift.code_statistics, expected)
+    asymptotic = special.kolmogorov(np.sqrt(80 * 150 / 230) * drift.code_statistics)
+    np.testing.assert_allclose(drift.code_p_values, asymptotic, rtol=0.02)
+    assert drift.p_value == pytest.approx(4 * min(*drift.code_p_values, drift.error_p_value))
 
 
 def test_drift_needs_held_out_errors_and_sequences(bare):

@@ -39,11 +39,11 @@ def table():
     """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
     n, steps = 60, 12
-    number = rng.normal(size=(n, steps)).cumsum(axis=1)
-    number[rng.random((n, steps)) < 0.1] = np.nan
+    numbers = rng.normal(size=(n, steps)).cumsum(axis=1)
+    numbers[rng.random((n, steps)) < 0.1] = np.nan
     columns = {
         "id": np.repeat(np.arange(n), steps),
-        "number": pa.array(number.ravel(), from_pandas=True),
+        "number": pa.array(numbers.ravel(), from_pandas=True),
         "label": np.array(["up", "down"])[(np.arange(n * steps) // 2) % 2],
     }
     return Sequences.from_table(pa.table(columns), id="id")
@@ -60,25 +60,27 @@ def test_forecasts_of_sines_are_better_than_baselines(fitted):
     assert errors.model < 0.05 < errors.last_value
     assert errors.model < errors.seasonal_naive
     assert errors.num_sequences == 100
-    with pytest.warns(UserWarning, match=r"^\d+ of 60 sequences are among those") as told:
+    with pytest.warns(UserWarning, match=r"^\d+ of 60 sequences are among those") as warning_list:
         fitted.forecast_errors(waves(60, 0))
-    assert len(told) == 1
+    assert len(warning_list) == 1
 
 
 def test_forecasting_does_not_change_the_reconstruction(fitted):
-    plain, series = SequenceAutoencoder(**TINY).fit(waves(60, 0)), waves(20, 2)
+    without_forecast, series = SequenceAutoencoder(**TINY).fit(waves(60, 0)), waves(20, 2)
     codes = fitted.transform(series)
-    assert np.array_equal(codes, plain.transform(series))
-    assert np.array_equal(fitted.decode(codes, [40] * 20), plain.decode(codes, [40] * 20))
+    assert np.array_equal(codes, without_forecast.transform(series))
+    assert np.array_equal(
+        fitted.decode(codes, [40] * 20), without_forecast.decode(codes, [40] * 20)
+    )
     with pytest.raises(ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"):
-        plain.forecast(series)
+        without_forecast.forecast(series)
 
 
 def test_a_forecast_depends_on_the_last_steps_of_its_sequence_alone(fitted):
     ragged, _ = split_at(waves(4, 3), [40, 13, 25, 1])
     together = fitted.forecast(ragged).values
-    alone = [fitted.forecast(ragged[[i]]).values[0] for i in range(4)]
-    assert np.allclose(np.concatenate(together), np.concatenate(alone), atol=1e-5)
+    one_by_one = [fitted.forecast(ragged[[i]]).values[0] for i in range(4)]
+    assert np.allclose(np.concatenate(together), np.concatenate(one_by_one), atol=1e-5)
     for five, two in zip(together, fitted.forecast(ragged, 2).values, strict=True):
         assert np.array_equal(five[:2], two)
     longer = waves(2, 4, steps=200)  # of which the last 35 steps are read
@@ -88,19 +90,19 @@ def test_a_forecast_depends_on_the_last_steps_of_its_sequence_alone(fitted):
 
 def test_the_coverage_of_bounds_is_that_of_alpha(calibrated):
     before, after = split_at(waves(400, 5), 35)
-    ahead = calibrated.forecast(before, alpha=0.3)
+    forecast = calibrated.forecast(before, alpha=0.3)
     truth = after.values.reshape(400, 5)
-    outside = ((truth < ahead.lower[..., 0]) | (truth > ahead.upper[..., 0])).sum(axis=0)
+    outside = ((truth < forecast.lower[..., 0]) | (truth > forecast.upper[..., 0])).sum(axis=0)
     # The number of 400 new values beyond a quantile of 99 others has a beta-binomial distribution.
     assert (outside <= betabinom(400, 30, 70).ppf(1 - 1e-4)).all()
     assert (outside > 0).all()
 
 
 def test_clipped_forecasts_lie_within_their_bounds(calibrated):
-    far = waves(20, 6)
-    far = far.with_values(far.values * 3)
+    series = waves(20, 6)
+    series = series.with_values(series.values * 3)
     greatest = calibrated.scaler_.greatest_[0]
-    free, clipped = calibrated.forecast(far), calibrated.forecast(far, clip=True)
+    free, clipped = calibrated.forecast(series), calibrated.forecast(series, clip=True)
     assert np.concatenate(free.values).max() > greatest
     assert np.concatenate(clipped.values).max() == greatest
     values = clipped.sequences.values.reshape(20, 5, 1)
@@ -117,19 +119,19 @@ def test_forecasts_of_words():
 
 
 def test_mixed_columns_with_gaps(of_table, table):
-    ahead = of_table.forecast(table)
-    found = ahead.to_table()
-    assert found.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
-    assert found.num_rows == 2 * 60
-    assert set(found["label"].to_pylist()) <= {"up", "down"}
-    assert np.isfinite(ahead.lower[..., 0]).all()
-    assert np.isnan(ahead.lower[..., 1]).all()
+    forecast = of_table.forecast(table)
+    rows = forecast.to_table()
+    assert rows.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
+    assert rows.num_rows == 2 * 60
+    assert set(rows["label"].to_pylist()) <= {"up", "down"}
+    assert np.isfinite(forecast.lower[..., 0]).all()
+    assert np.isnan(forecast.lower[..., 1]).all()
     normal = table[:20].with_values(np.nan_to_num(table[:20].values) + np.array([0.1, 0]))
     normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15 sequences
-    ahead = copy.deepcopy(of_table).calibrate(normal).forecast(table[:1])
-    assert np.isposinf(ahead.upper[0, -1, 0])
-    assert np.isfinite(ahead.upper[0, 0, 0])
-    assert ahead.to_table()["number_upper"].null_count == 1
+    forecast = copy.deepcopy(of_table).calibrate(normal).forecast(table[:1])
+    assert np.isposinf(forecast.upper[0, -1, 0])
+    assert np.isfinite(forecast.upper[0, 0, 0])
+    assert forecast.to_table()["number_upper"].null_count == 1
 
 
 def test_bad_arguments_of_a_fit():
@@ -165,7 +167,7 @@ def test_bounds_need_enough_calibration_sequences(fitted):
 
 
 def test_a_column_with_the_name_of_a_bound_is_refused():
-    ahead = np.zeros((20, 2, 2))
-    found = Forecast(as_sequences(ahead, names=["x", "x_lower"]), 0.1, ahead - 1, ahead + 1)
+    values = np.zeros((20, 2, 2))
+    forecast = Forecast(as_sequences(values, names=["x", "x_lower"]), 0.1, values - 1, values + 1)
     with pytest.raises(SchemaError, match="'x_lower' has the name of a bound"):
-        found.to_table()
+        forecast.to_table()

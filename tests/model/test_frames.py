@@ -64,8 +64,8 @@ def test_a_table_of_lists_comes_back(ae, sequences, library):
     assert pa.table(back).column_names == ["who", "rate", "mood", "awake"]
     rates = [rows[:, 0].tolist() for rows in ae.reconstruct(sequences)]
     assert [list(rate) for rate in pa.table(back)["rate"].to_pylist()] == rates
-    without = ae.reconstruct(table[["rate", "mood", "awake"]] if library == "pandas" else table)
-    assert len(without) == 24
+    without_ids = ae.reconstruct(table[["rate", "mood", "awake"]] if library == "pandas" else table)
+    assert len(without_ids) == 24
 
 
 def test_an_index_comes_back(ae, sequences):
@@ -80,14 +80,14 @@ def test_methods_take_long_tables(ae, sequences):
     assert np.array_equal(ae.transform(frame), ae.transform(sequences))
     assert np.array_equal(ae.errors(frame), ae.errors(sequences))
     assert ae.score(frame) == ae.score(sequences)
-    plain = frame.rename(columns={"who": "id", "day": "time"}).drop(columns="note")
-    assert untrained(plain).schema_.names == ("rate", "mood", "awake")
+    renamed = frame.rename(columns={"who": "id", "day": "time"}).drop(columns="note")
+    assert untrained(renamed).schema_.names == ("rate", "mood", "awake")
     with pytest.raises(SchemaError, match=r"without 'rate'; with 'note'"):
         ae.transform(frame.drop(columns="rate"))
     with pytest.raises(SchemaError, match="one row per step needs a column 'id' that repeats"):
         ae.transform(frame.drop(columns="who"))
     with pytest.raises(SchemaError, match="no list column"):
-        untrained(plain.drop_duplicates("id"))
+        untrained(renamed.drop_duplicates("id"))
 
 
 def test_a_table_of_anything_else(ae, sequences):

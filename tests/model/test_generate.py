@@ -33,18 +33,20 @@ def test_generated_sequences_resemble_the_training_data(ae, sines):
     assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
     assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
     noise = new.with_values(np.random.default_rng(0).normal(size=new.values.shape))
-    ours, theirs = (compare(sines[200:], one).two_sample_test for one in (new, noise))
-    assert ours < theirs - 0.1
+    accuracy_of_new, accuracy_of_noise = (
+        compare(sines[200:], sequences).two_sample_test for sequences in (new, noise)
+    )
+    assert accuracy_of_new < accuracy_of_noise - 0.1
     assert copies(new, sines) == 0
 
 
 def test_the_seed_determines_the_sequences_and_the_density_is_fitted_once(ae, monkeypatch):
     """A service draws at each request."""
-    first, other = (np.concatenate(ae.generate(3, random_state=seed)) for seed in (1, 2))
+    first, second = (np.concatenate(ae.generate(3, random_state=seed)) for seed in (1, 2))
     monkeypatch.setattr("refold.model._model.fit_mixture", None)
     monkeypatch.setattr(np.linalg, "svd", None)
     assert np.array_equal(np.concatenate(ae.generate(3, random_state=1)), first)
-    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, second)
     assert ae.generate(0) == []
 
 
@@ -60,11 +62,11 @@ def test_temperature_makes_words_more_varied(spelling):
 
 def test_the_density_has_one_component_for_each_cluster():
     rng = np.random.default_rng(0)
-    for heaps in (1, 3):
-        centers = 30 * rng.normal(size=(heaps, 4))
-        codes = centers[np.arange(300) % heaps] + rng.normal(size=(300, 4))
+    for num_clusters in (1, 3):
+        centers = 30 * rng.normal(size=(num_clusters, 4))
+        codes = centers[np.arange(300) % num_clusters] + rng.normal(size=(300, 4))
         density = fit_mixture(codes)
-        assert len(density.weights) == heaps
+        assert len(density.weights) == num_clusters
         drawn = density.draw(2000, seed=0)
         np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=3)
         np.testing.assert_allclose(drawn.std(axis=0), codes.std(axis=0), rtol=0.15)
@@ -72,15 +74,15 @@ def test_the_density_has_one_component_for_each_cluster():
 
 
 def test_values_are_clipped_to_the_ranges_of_training(ae, sines):
-    least, greatest = sines[:200].values.min(), sines[:200].values.max()
-    free = np.concatenate(ae.generate(3000, clip=False, random_state=0))
-    assert free.min() < least or free.max() > greatest
+    lowest, highest = sines[:200].values.min(), sines[:200].values.max()
+    unclipped = np.concatenate(ae.generate(3000, clip=False, random_state=0))
+    assert unclipped.min() < lowest or unclipped.max() > highest
     clipped = np.concatenate(ae.generate(3000, random_state=0))
-    assert np.array_equal(clipped, np.clip(free, least, greatest))
-    far = [3 * x for x in sines[:20].to_list()]  # other methods clip only on request
-    for decode in (partial(ae.decode, ae.encode(far)), partial(ae.reconstruct, far)):
-        assert np.concatenate(decode()).max() > greatest
-        assert np.concatenate(decode(clip=True)).max() == greatest
+    assert np.array_equal(clipped, np.clip(unclipped, lowest, highest))
+    tripled = [3 * x for x in sines[:20].to_list()]  # other methods clip only on request
+    for decode in (partial(ae.decode, ae.encode(tripled)), partial(ae.reconstruct, tripled)):
+        assert np.concatenate(decode()).max() > highest
+        assert np.concatenate(decode(clip=True)).max() == highest
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,10 @@ def test_bad_arguments(ae, options, message):
 def mixed():
     """Return a model of a number and a category, scaled by sequence, and codes."""
     rng = np.random.default_rng(1)
-    rows = [[*zip(one[:, 0], rng.choice(["a", "b"], len(one)), strict=True)] for one in ragged()]
+    rows = [
+        [*zip(sequence[:, 0], rng.choice(["a", "b"], len(sequence)), strict=True)]
+        for sequence in ragged()
+    ]
     ae = untrained(rows, scale="sequence")
     return ae, ae.encode(rows)
 
@@ -112,10 +117,10 @@ def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
     assert features.shape == (24, 2052)  # the last two are statistics of the scale
     assert features.dtype == np.float32
     np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
-    known = ae.features(ae.model_.require_reference().codes).astype(float)
-    np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-5)
-    assert set(np.round(known.std(axis=0), 4)) <= {0.0, 1.0}
-    assert known.std(axis=0).mean() > 0.9
+    of_training = ae.features(ae.model_.require_reference().codes).astype(float)
+    np.testing.assert_allclose(of_training.mean(axis=0), 0, atol=1e-5)
+    assert set(np.round(of_training.std(axis=0), 4)) <= {0.0, 1.0}
+    assert of_training.std(axis=0).mean() > 0.9
 
 
 def test_features_need_codes_of_the_model_and_of_its_training(mixed, tmp_path):

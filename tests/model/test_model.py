@@ -28,10 +28,10 @@ def path(ae, tmp_path):
     return path
 
 
-def same(one, other):
+def same(first, second):
     """Check that two results have the same bits."""
     np.testing.assert_equal(
-        [np.asarray(value) for value in one], [np.asarray(value) for value in other]
+        [np.asarray(value) for value in first], [np.asarray(value) for value in second]
     )
 
 
@@ -54,30 +54,30 @@ def test_estimator_model_and_file_give_the_same_bits(ae, path):
 
 def test_a_model_does_not_change(ae):
     model, before = ae.model_, dumps(ae.model_)
-    again = model.calibrate(ragged(12, seed=3))
-    assert (again.num_calibrated, model.num_calibrated) == (12, 24)
-    more = model.with_latent_steps(2)
-    assert (more.latent_steps, model.latent_steps) == (2, 0)
-    assert again.hash == more.hash == model.hash
+    recalibrated = model.calibrate(ragged(12, seed=3))
+    assert (recalibrated.num_calibrated, model.num_calibrated) == (12, 24)
+    with_more_steps = model.with_latent_steps(2)
+    assert (with_more_steps.latent_steps, model.latent_steps) == (2, 0)
+    assert recalibrated.hash == with_more_steps.hash == model.hash
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.latent_steps = 2
-    further = untrained(ragged(), latent_dim=2)
-    first, file = further.model_, dumps(further.model_)
-    assert further.partial_fit(ragged(seed=3)).model_.hash != first.hash
-    assert dumps(first) == file
+    estimator = untrained(ragged(), latent_dim=2)
+    model_before, file_before = estimator.model_, dumps(estimator.model_)
+    assert estimator.partial_fit(ragged(seed=3)).model_.hash != model_before.hash
+    assert dumps(model_before) == file_before
     assert dumps(model) == before
 
 
 def test_the_steps_of_latent_optimization_are_saved(ae, path):
-    new, more = ragged(seed=2), ae.model_.with_latent_steps(2)
-    more.save(path)
+    new, with_more_steps = ragged(seed=2), ae.model_.with_latent_steps(2)
+    with_more_steps.save(path)
     assert load(path).latent_steps == SequenceAutoencoder.load(path).latent_steps_ == 2
-    same(load(path).encode(new), more.encode(new))
-    assert (more.encode(new) != ae.model_.encode(new)).any()
+    same(load(path).encode(new), with_more_steps.encode(new))
+    assert (with_more_steps.encode(new) != ae.model_.encode(new)).any()
     auto = load(path).with_latent_steps("auto")
     assert auto.latent_steps == auto.default_latent_steps
     with pytest.raises(ParameterError, match="latent_steps must be 'auto' or an integer"):
-        more.with_latent_steps(-1)
+        with_more_steps.with_latent_steps(-1)
 
 
 def test_a_model_is_told_from_other_values(ae):
@@ -95,9 +95,9 @@ def test_sequences_held_back_from_training_are_remembered(tmp_path):
     sines = refold.datasets.noisy_sines(20, seed=0)
     untrained(sines, calibration_fraction=0.25).save(tmp_path / "sines.refold")
     loaded = load(tmp_path / "sines.refold")
-    apart = loaded.held_back(sines)
-    assert apart.sum() == 5 + round(0.1 * 15)
-    assert loaded.held_back(sines[::-1][apart[::-1]]).all()
+    held_back = loaded.held_back(sines)
+    assert held_back.sum() == 5 + round(0.1 * 15)
+    assert loaded.held_back(sines[::-1][held_back[::-1]]).all()
 
 
 # Files
@@ -114,9 +114,9 @@ def test_all_arguments_and_fields_are_saved_and_the_file_is_always_the_same(ae, 
         assert getattr(estimator, name) == getattr(ae, name)
     for name in ("history", "held_out_errors", "fingerprints", "calibration", "arguments"):
         np.testing.assert_equal(getattr(loaded, name), getattr(model, name), err_msg=name)
-    pickled = [pickle.loads(pickle.dumps(kind)) for kind in (ae, model)]  # noqa: S301
-    for kind in (ae, model, loaded, estimator, *pickled):
-        kind.save(tmp_path / "again.refold")
+    pickled = [pickle.loads(pickle.dumps(saved)) for saved in (ae, model)]  # noqa: S301
+    for saved in (ae, model, loaded, estimator, *pickled):
+        saved.save(tmp_path / "again.refold")
         assert (tmp_path / "again.refold").read_bytes() == path.read_bytes()
 
 
@@ -143,7 +143,7 @@ def test_other_versions_are_refused(ae, path, monkeypatch):
     write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="does not hold what a model needs"):
         load(path)
-    monkeypatch.setattr(_file, "VERSION", 7)
+    monkeypatch.setattr(_file, "FORMAT_VERSION", 7)
     ae.save(path)
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match="format version 7, and this Refold reads up to 1"):

@@ -59,22 +59,22 @@ def table():
 def test_resampling_is_a_cosine_transform_with_more_or_fewer_cosines(steps):
     values = RNG.normal(size=(2, 3, steps))
     expected = np.zeros((2, 3, 40))
-    kept = min(steps, 40)
-    expected[..., :kept] = scipy.fft.dct(values, norm="ortho")[..., :kept]
-    written = scipy.fft.idct(expected * np.sqrt(40 / steps), norm="ortho")
-    np.testing.assert_allclose(resampled(values, 40), written, atol=1e-5)
+    num_kept = min(steps, 40)
+    expected[..., :num_kept] = scipy.fft.dct(values, norm="ortho")[..., :num_kept]
+    expected_curve = scipy.fft.idct(expected * np.sqrt(40 / steps), norm="ortho")
+    np.testing.assert_allclose(resampled(values, 40), expected_curve, atol=1e-5)
 
 
 def test_resampling_there_and_back_is_exact_and_ignores_other_series():
     values = RNG.normal(size=(5, 1, 60))
-    there = resampled(values, 128)
-    np.testing.assert_allclose(resampled(there, 60), values, atol=1e-5)
-    assert np.array_equal(resampled(values[3:4], 128), there[3:4])
+    resampled_values = resampled(values, 128)
+    np.testing.assert_allclose(resampled(resampled_values, 60), values, atol=1e-5)
+    assert np.array_equal(resampled(values[3:4], 128), resampled_values[3:4])
 
 
 def test_gaps_are_bridged_and_a_series_without_values_is_zero():
-    both = as_sequences([[[0.0, 4.0], [np.nan, np.nan], [2.0, 8.0]]])
-    np.testing.assert_allclose(curves_of(both, 3)[0], [[0, 1, 2], [4, 6, 8]])
+    two_columns = as_sequences([[[0.0, 4.0], [np.nan, np.nan], [2.0, 8.0]]])
+    np.testing.assert_allclose(curves_of(two_columns, 3)[0], [[0, 1, 2], [4, 6, 8]])
     sequences = as_sequences([[0.0, np.nan, 2.0, np.nan], [np.nan, np.nan]])
     curves = curves_of(sequences, 16)[:, 0]
     np.testing.assert_array_equal(curves[0], curves_of(as_sequences([[0.0, 1, 2, 2]]), 16)[0, 0])
@@ -97,21 +97,21 @@ def test_any_number_of_steps_and_any_scale_come_back(model):
         scale * walk(n) + level for n in LENGTHS for scale, level in ((1, 0), (1e-6, 1), (1e9, 0))
     ]
     decoded = model.decode(model.encode(series))
-    assert [len(one) for one in decoded] == [len(one) for one in series]
-    for true, written in zip(series, decoded, strict=True):
-        scale = max(true.std(), 1e-6 * np.abs(true).max())
-        most = 0.01 if len(true) <= 64 else 0.6
-        assert np.abs(written - true).max() < most * scale
+    assert [len(x) for x in decoded] == [len(x) for x in series]
+    for original, reconstructed in zip(series, decoded, strict=True):
+        scale = max(original.std(), 1e-6 * np.abs(original).max())
+        max_error = 0.01 if len(original) <= 64 else 0.6
+        assert np.abs(reconstructed - original).max() < max_error * scale
 
 
 def test_each_column_has_a_code_of_its_own(model):
     series = [walk(n, 3) for n in LENGTHS]
     codes = model.encode(series)
     assert codes.shape == (len(series), 3 * model.code_size)
-    second = model.encode([one[:, 1] for one in series])
+    second = model.encode([x[:, 1] for x in series])
     np.testing.assert_array_equal(codes[:, 65:130], second[:, :65])
     np.testing.assert_array_equal(codes[:, [196, 199]], second[:, 65:])
-    assert [one.shape for one in model.decode(codes)] == [one.shape for one in series]
+    assert [x.shape for x in model.decode(codes)] == [x.shape for x in series]
     assert model.features(codes).shape == (len(series), 2050 + 6)
 
 
@@ -124,7 +124,7 @@ def test_codes_have_the_same_bits_in_any_company(model):
 
 
 def test_distances_of_codes_are_distances_of_curves(model):
-    series = [(one - one.mean()) / one.std() for one in (walk(128) for _ in range(20))]
+    series = [(x - x.mean()) / x.std() for x in (walk(128) for _ in range(20))]
     codes, curves = model.encode(series)[:, :64], np.array(series)
     codes, curves = (np.linalg.norm(x - x[::-1], axis=1) for x in (codes, curves))
     np.testing.assert_allclose(codes, curves, rtol=0.1)
@@ -134,14 +134,14 @@ def test_missing_values_and_constants(model):
     gappy = walk(60)
     gappy[10:20] = np.nan
     decoded = model.decode(model.encode([gappy, np.full(7, 0.1), [3.0], np.full(9, np.nan)]))
-    seen = ~np.isnan(gappy)
-    np.testing.assert_allclose(decoded[0][seen], gappy[seen], atol=0.05 * np.nanstd(gappy))
+    observed = ~np.isnan(gappy)
+    np.testing.assert_allclose(decoded[0][observed], gappy[observed], atol=0.05 * np.nanstd(gappy))
     np.testing.assert_allclose(decoded[1], 0.1, rtol=1e-6)
     np.testing.assert_allclose(decoded[2], [3.0])
     assert len(decoded[3]) == 9
     late = np.r_[np.full(30, np.nan), 100 + np.sin(np.arange(20) / 4)]  # most of it is bridged
-    (written,) = refold.load("series", dims=8).reconstruct([late])
-    np.testing.assert_allclose(written[30:], late[30:], atol=0.5)
+    (reconstructed,) = refold.load("series", dims=8).reconstruct([late])
+    np.testing.assert_allclose(reconstructed[30:], late[30:], atol=0.5)
 
 
 def test_text_is_refused_with_a_remedy(model):
@@ -162,11 +162,13 @@ def test_the_first_numbers_are_a_code(model, dims):
     first = np.r_[0:dims, 64, 65 : 65 + dims, 129, 130:134]
     np.testing.assert_allclose(smaller.encode(series), codes[:, first], rtol=1e-5, atol=1e-5)
     assert refold.load(f"series-{dims}").hash == smaller.hash
-    assert [len(one) for one in smaller.decode(codes[:, first])] == [30, 128, 400]
+    assert [len(x) for x in smaller.decode(codes[:, first])] == [30, 128, 400]
     zeros = codes.copy()
     zeros[:, np.r_[dims:64, 65 + dims : 129]] = 0
-    for part, whole in zip(smaller.decode(codes[:, first]), model.decode(zeros), strict=True):
-        np.testing.assert_allclose(part, whole, rtol=1e-3, atol=1e-3)
+    for from_smaller, from_zeros in zip(
+        smaller.decode(codes[:, first]), model.decode(zeros), strict=True
+    ):
+        np.testing.assert_allclose(from_smaller, from_zeros, rtol=1e-3, atol=1e-3)
 
 
 def test_a_smaller_model_is_a_model(tmp_path):
@@ -195,11 +197,13 @@ def test_a_fitted_model_with_nested_codes_and_a_length():
     ae = untrained(sequences, latent_dim=9, nested=True, length_dim=1, rocket_dim=2)
     codes = ae.encode(sequences)
     smaller = ae.model_.with_dims(3)
-    kept = [0, 1, 2, 6, 7, 8]
-    np.testing.assert_allclose(smaller.encode(sequences), codes[:, kept], rtol=1e-5, atol=1e-6)
+    kept_dims = [0, 1, 2, 6, 7, 8]
+    np.testing.assert_allclose(smaller.encode(sequences), codes[:, kept_dims], rtol=1e-5, atol=1e-6)
     codes[:, 3:6] = 0
-    for part, whole in zip(smaller.decode(codes[:, kept]), ae.decode(codes), strict=True):
-        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
+    for from_smaller, from_zeros in zip(
+        smaller.decode(codes[:, kept_dims]), ae.decode(codes), strict=True
+    ):
+        np.testing.assert_allclose(from_smaller, from_zeros, rtol=1e-4, atol=1e-5)
     with pytest.raises(ParameterError, match="must be from 1 to 6, the learned ones"):
         ae.model_.with_dims(7)
     with pytest.raises(ParameterError, match="Fit with nested=True"):
@@ -231,20 +235,20 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
     assert loaded.hash == adapted.hash == adapted.adapt(table).hash
     assert adapted.is_hash(model.hash)
     assert model.is_hash(adapted.hash)
-    other = model.adapt(table[["id", "time", "heat", "flow"]])
-    assert not adapted.is_hash(other.hash)
+    reordered = model.adapt(table[["id", "time", "heat", "flow"]])
+    assert not adapted.is_hash(reordered.hash)
     with pytest.raises(DataError, match="columns of other names, or in another order"):
-        codes_from_arrow(codes_to_arrow(other.encode(table), model=other), model=adapted)
+        codes_from_arrow(codes_to_arrow(reordered.encode(table), model=reordered), model=adapted)
     assert pickle.loads(pickle.dumps(model)).hash == model.hash  # noqa: S301
     np.testing.assert_array_equal(loaded.encode(table), model.encode(table))
     np.testing.assert_allclose(adapted.error_scaler.mean_, table[["flow", "heat"]].mean())
-    written = model.reconstruct(table)
-    assert list(written) == list(table)
-    np.testing.assert_allclose(written["flow"], table["flow"], atol=1)
+    reconstructed = model.reconstruct(table)
+    assert list(reconstructed) == list(table)
+    np.testing.assert_allclose(reconstructed["flow"], table["flow"], atol=1)
     assert adapted.adapt(table) is adapted
     assert model.score(table) == pytest.approx(loaded.score(table))
     drawn = loaded.generate(3, lengths=[5, 6, 7], random_state=0)
-    assert [one.shape for one in drawn] == [(5, 2), (6, 2), (7, 2)]
+    assert [sequence.shape for sequence in drawn] == [(5, 2), (6, 2), (7, 2)]
     assert np.concatenate(drawn)[:, 0].mean() == pytest.approx(table["flow"].mean(), rel=0.1)
     flow = np.concatenate(loaded.reconstruct(table[:50], clip=True, as_table=False))[:, 0]
     assert flow.max() <= table["flow"].max()
@@ -259,7 +263,7 @@ def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
     assert cut.sequences.ids.tolist()[:3] == ["0", "1[0:64]", "1[16:80]"]
     assert adapted.encode([slow, fast]).shape == (len(cut.series), model.code_size)
     assert adapted.score([slow, fast]) > 0.95
-    assert [len(one) for one in adapted.reconstruct([slow, fast])] == [500, 500]
+    assert [len(x) for x in adapted.reconstruct([slow, fast])] == [500, 500]
     assert model.adapt([slow, fast], window=50).windows([slow]).sequences.lengths.max() == 50
     with pytest.raises(ParameterError, match="max_loss"):
         model.adapt([slow], max_loss=2.0)
@@ -271,15 +275,15 @@ def test_normal_series_teach_it_what_is_normal(model):
         model.anomaly_scores(normal)
     calibrated = model.calibrate(normal[:100])
     assert calibrated.num_calibrated == 50
-    odd = normal[100].copy()
-    odd[30:40] = 2
-    detection = calibrated.detect([*normal[101:], odd], alpha=0.05)
+    anomaly = normal[100].copy()
+    anomaly[30:40] = 2
+    detection = calibrated.detect([*normal[101:], anomaly], alpha=0.05)
     assert detection.anomalous[-1]
     assert detection.anomalous[:-1].mean() < 0.3
-    assert calibrated.detect([odd], alpha=0.05).explain(0)[0].step in range(28, 42)
-    cut = calibrated.adapt(normal, window=20)
-    assert cut.num_calibrated == 0
-    assert cut.calibrate(normal=normal[:40]).num_calibrated == 20 * 13
+    assert calibrated.detect([anomaly], alpha=0.05).explain(0)[0].step in range(28, 42)
+    with_windows = calibrated.adapt(normal, window=20)
+    assert with_windows.num_calibrated == 0
+    assert with_windows.calibrate(normal=normal[:40]).num_calibrated == 20 * 13
     with pytest.raises(ParameterError, match="Show 198 normal series"):
         model.detect(normal, alpha=0.01)
 
@@ -294,7 +298,7 @@ def test_search_clusters_and_a_report(model, table, tmp_path):
     assert [hits.ids(i)[0] for i in range(3)] == [0, 1, 2]
     assert len(index) == 40
     with pytest.raises(SchemaError, match="The index has codes of 134 numbers, and these"):
-        index.search([one[:, 0] for one in series[:3]])
+        index.search([x[:, 0] for x in series[:3]])
     assert len(refold.search.cluster(model, series, num_clusters=3)) == 3
     report(model, table, tmp_path / "pumps.html")
     assert "flow" in (tmp_path / "pumps.html").read_text()
@@ -337,7 +341,7 @@ def test_the_service_reads_series_of_one_column(model):
         answer = post(client, "series/encode", {"sequences": series})
         back = post(client, "series/decode", {"codes": answer["codes"]})
     np.testing.assert_allclose(answer["codes"], model.encode(series), rtol=1e-6)
-    assert [len(one) for one in back["sequences"]] == [3, 200]
+    assert [len(sequence) for sequence in back["sequences"]] == [3, 200]
 
 
 def test_the_script_trains_a_small_model(tmp_path):

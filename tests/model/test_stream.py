@@ -14,9 +14,9 @@ from small_data import ragged, sines, untrained
 
 @pytest.fixture(scope="module")
 def ae():
-    given = ragged()
-    given[0][1, 0] = np.nan
-    return untrained(given).calibrate(ragged(seed=1))
+    training = ragged()
+    training[0][1, 0] = np.nan
+    return untrained(training).calibrate(ragged(seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +34,17 @@ def mixed():
     return untrained(tables, scale="sequence")
 
 
-def check(ae, found, sequence):
+def check(ae, result, sequence):
     """Check that a result has the same bits as those of the estimator."""
     [code] = ae.transform([sequence])
-    assert found.code.tobytes() == code.tobytes()
-    assert found.length == len(sequence)
+    assert result.code.tobytes() == code.tobytes()
+    assert result.length == len(sequence)
     if not ae.model_.num_calibrated:
-        assert found.p_value is None
+        assert result.p_value is None
         return
     detected = ae.detect([sequence], alpha=0.1)
-    assert found.p_value == detected.p_values[0]
-    assert np.isclose(found.error, np.nanmean(detected.errors[0]), rtol=1e-12)
+    assert result.p_value == detected.p_values[0]
+    assert np.isclose(result.error, np.nanmean(detected.errors[0]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("latent_steps", [0, 2])
@@ -54,9 +54,9 @@ def test_each_step(ae, latent_steps):
     ae.set_params(latent_steps=latent_steps)
     stream = ae.stream()
     for i, step in enumerate(sequence):
-        found = stream.push(step.tolist() if i % 2 else step)
-        assert found.num_steps == stream.num_steps == i + 1
-        check(ae, found, sequence[: i + 1])
+        result = stream.push(step.tolist() if i % 2 else step)
+        assert result.num_steps == stream.num_steps == i + 1
+        check(ae, result, sequence[: i + 1])
     stream.reset()
     assert (stream.num_steps, len(stream.sequence.values)) == (0, 0)
     check(ae, pickle.loads(pickle.dumps(stream)).push(sequence), sequence)  # noqa: S301
@@ -66,11 +66,11 @@ def test_each_step(ae, latent_steps):
 def test_a_window_and_every(ae):
     steps = np.concatenate(ragged(seed=3)[:4])
     stream = ae.stream(window=6, every=4)
-    found = {i: stream.push(step) for i, step in enumerate(steps, start=1)}
-    results = {i: one for i, one in found.items() if one is not None}
+    pushed = {i: stream.push(step) for i, step in enumerate(steps, start=1)}
+    results = {i: result for i, result in pushed.items() if result is not None}
     assert list(results) == list(range(4, len(steps) + 1, 4))
-    for i, one in results.items():
-        check(ae, one, steps[max(0, i - 6) : i])
+    for i, result in results.items():
+        check(ae, result, steps[max(0, i - 6) : i])
     assert np.array_equal(stream.sequence[0], steps[-6:])
 
 
@@ -80,14 +80,14 @@ def test_column_names_categories_and_missing_values(mixed):
     stream.push({"on": True, "page": "view", "level": 2})
     stream.push([{"on": False}, {"page": "buy", "level": "4"}])
     with pytest.warns(UserWarning, match="treated as unknown: 1 entry of column 'page'"):
-        found = stream.push([5.0, "nowhere", False])
-    whole = [*rows, [5.0, "nowhere", 0]]
+        result = stream.push([5.0, "nowhere", False])
+    steps = [*rows, [5.0, "nowhere", 0]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check(mixed, found, Sequences.from_list([whole], names=["level", "page", "on"])[0])
+        check(mixed, result, Sequences.from_list([steps], names=["level", "page", "on"])[0])
     table = pa.table({"page": ["buy"], "level": [1.0], "on": [False]})
-    one, other = (mixed.stream().push(given) for given in (table, [1, "buy", 0]))
-    assert one.code.tobytes() == other.code.tobytes()
+    from_table, from_list = (mixed.stream().push(steps) for steps in (table, [1, "buy", 0]))
+    assert from_table.code.tobytes() == from_list.code.tobytes()
 
 
 def test_times_become_gaps():
@@ -97,8 +97,8 @@ def test_times_become_gaps():
     ae = untrained(data)
     stream = ae.stream()
     for time, x in zip(times, data.values[:4, 0], strict=True):
-        found = stream.push({"time": time, "x": x})
-    check(ae, found, data[0])
+        result = stream.push({"time": time, "x": x})
+    check(ae, result, data[0])
     with pytest.raises(DataError, match=r"Times must ascend.* Got \[4.0, 2.0\] up to step 4"):
         stream.push({"time": 2.0, "x": 1.0})
 
@@ -106,10 +106,10 @@ def test_times_become_gaps():
 def test_one_column(spelling):
     series = untrained([np.sin(np.arange(5.0) + i) for i in range(24)])
     numbers = [[1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]]
-    for ae, same in ((spelling, ["on", ["o", "n"]]), (series, numbers)):
-        codes = [ae.stream().push(steps).code.tolist() for steps in same]
+    for ae, forms in ((spelling, ["on", ["o", "n"]]), (series, numbers)):
+        codes = [ae.stream().push(steps).code.tolist() for steps in forms]
         assert all(code == codes[0] for code in codes)
-        assert ae.stream().push(same[0][0]).num_steps == 1
+        assert ae.stream().push(forms[0][0]).num_steps == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_sequence_longer_than_in_training_is_reported_once(ae):
         warnings.simplefilter("always")
         for step in np.zeros((ae.max_steps_ + 3, 2)):
             stream.push(step)
-    assert ["longer than the longest" in str(one.message) for one in caught] == [True]
+    assert ["longer than the longest" in str(warning.message) for warning in caught] == [True]
     assert caught[0].filename == __file__
 
 
@@ -152,8 +152,8 @@ def test_a_step_without_values_hardly_moves_the_p_value():
     ae = untrained(sines(80), latent_dim=8).calibrate(sines(60, seed=2))
     moves = []
     for i, wave in enumerate(sines(10, seed=1).to_list()):
-        usual, without = ae.stream().push(wave[:, None]).p_value, wave.copy()
-        without[0 if i % 2 else len(wave) // 2] = np.nan
-        moves.append(abs(ae.stream().push(without[:, None]).p_value - usual))
-        assert ae.stream().push([*wave, None]).p_value == usual
+        p_value, with_gap = ae.stream().push(wave[:, None]).p_value, wave.copy()
+        with_gap[0 if i % 2 else len(wave) // 2] = np.nan
+        moves.append(abs(ae.stream().push(with_gap[:, None]).p_value - p_value))
+        assert ae.stream().push([*wave, None]).p_value == p_value
     assert np.mean(moves) < 0.15

@@ -16,17 +16,17 @@ BEGIN, HOUR = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC), datetime.timed
 
 @pytest.fixture(scope="module")
 def data():
-    plain = sines(6)
-    hours = [BEGIN + i * HOUR for i in range(len(plain.values))]
+    sequences = sines(6)
+    hours = [BEGIN + i * HOUR for i in range(len(sequences.values))]
     times = pa.array(hours, pa.timestamp("s", "UTC"))
-    schema = plain.schema.read_with("id", "at")
-    return Sequences(plain.values, plain.offsets, plain.ids, schema, times)
+    schema = sequences.schema.read_with("id", "at")
+    return Sequences(sequences.values, sequences.offsets, sequences.ids, schema, times)
 
 
 def test_forecasts_continue_the_times(data):
-    ahead = untrained(data, forecast_steps=2).forecast(data).to_table()
+    forecast = untrained(data, forecast_steps=2).forecast(data).to_table()
     last = data.times[int(data.offsets[1]) - 1].as_py()
-    assert ahead["at"].to_pylist()[:2] == [last + HOUR, last + 2 * HOUR]
+    assert forecast["at"].to_pylist()[:2] == [last + HOUR, last + 2 * HOUR]
 
 
 def test_a_path_is_read_with_the_columns_of_the_model(data, tmp_path):

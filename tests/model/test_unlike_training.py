@@ -15,10 +15,10 @@ from small_data import mapped, sines, untrained
 
 def the_warning(call):
     """Return the text of the only warning of a call."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    [warning] = told
+    [warning] = caught
     return str(warning.message)
 
 
@@ -59,8 +59,8 @@ def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
         assert len(back[1]) == 30
         assert all(map(np.array_equal, back, ae.reconstruct(MIXED, codes=codes)))
     short = [0, 2, 3]
-    for i, one in zip(short, ae.inverse_transform(codes[short]), strict=True):
-        assert np.allclose(back[i], one, atol=1e-6)
+    for i, decoded in zip(short, ae.inverse_transform(codes[short]), strict=True):
+        assert np.allclose(back[i], decoded, atol=1e-6)
 
 
 def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
@@ -133,9 +133,9 @@ def test_the_columns_in_other_units_are_named(of_units):
 
 
 def test_one_warning_of_other_units_for_each_call(of_units, tmp_path):
-    wrong = times(data(1), 1000, *NAMES)
-    assert FAR in the_warning(lambda: of_units.detect(wrong, alpha=0.1))
-    write(wrong, tmp_path / "a.parquet")
+    scaled = times(data(1), 1000, *NAMES)
+    assert FAR in the_warning(lambda: of_units.detect(scaled, alpha=0.1))
+    write(scaled, tmp_path / "a.parquet")
     blocks = mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
     assert FAR in the_warning(lambda: of_units.transform(blocks))
 
@@ -147,17 +147,17 @@ REFUSED = "The normal sequences are those that the model was trained on"
 
 def test_training_sequences_are_refused_for_calibration_and_counted(bare, tmp_path):
     bare.save(tmp_path / "m.refold")
-    loaded, others = refold.load(tmp_path / "m.refold"), sines(40, seed=1).to_list()
+    loaded, new = refold.load(tmp_path / "m.refold"), sines(40, seed=1).to_list()
     held_back = loaded.held_back(sines(60))
     trained = sines(60)[~held_back].to_list()
     with pytest.raises(DataError, match=REFUSED):
         loaded.calibrate(trained[::-1])
-    text = the_warning(lambda: loaded.calibrate([*others, *trained[:3]]))
+    text = the_warning(lambda: loaded.calibrate([*new, *trained[:3]]))
     assert text.startswith("3 of 43 normal sequences are among those")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        calibrated = loaded.calibrate([*others, *sines(60)[held_back].to_list()])
-    text = the_warning(lambda: calibrated.detect([*others, trained[0]], alpha=0.1))
+        calibrated = loaded.calibrate([*new, *sines(60)[held_back].to_list()])
+    text = the_warning(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
     assert text.startswith("1 of 41 sequences is among those")
 
 

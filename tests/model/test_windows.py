@@ -43,10 +43,10 @@ def test_codes_errors_and_scores_are_those_of_windows(ae, two):
 
 
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
-    strange = OTHER[600:].copy()
-    strange[50:55] = 3.0
+    with_anomaly = OTHER[600:].copy()
+    with_anomaly[50:55] = 3.0
     schema = replace(ae.schema_, time_name="at")
-    timed = Sequences(strange, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
+    timed = Sequences(with_anomaly, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
     detection = ae.detect(timed, alpha=0.2)
     steps = detection.steps()
     assert steps.column_names == ["id", "step", "at", "score", "p_value"]
@@ -70,9 +70,9 @@ def test_series_are_reconstructed_and_forecast_whole(ae, two):
     errors = (np.concatenate(back) - two.values) ** 2
     assert 0.8 < ae.score(two) == pytest.approx(1 - errors.mean() / SENSOR.var(), abs=0.1)
     assert np.array_equal(back[0], ae.reconstruct(two, codes=ae.encode(two))[0])
-    ahead = ae.forecast(two)
-    assert ahead.ids.tolist() == ["a", "b"]
-    assert np.array_equal(ahead.values[0], ae.forecast([OTHER[78:95]]).values[0])
+    forecast = ae.forecast(two)
+    assert forecast.ids.tolist() == ["a", "b"]
+    assert np.array_equal(forecast.values[0], ae.forecast([OTHER[78:95]]).values[0])
     assert ae.forecast_errors(two).num_sequences == 10
 
 
@@ -82,8 +82,8 @@ def test_a_series_has_one_pooled_vector(ae, two):
     width = codes.shape[1]
     assert pooled.shape == (2, 4 * width + 2048)  # convolutions of the series come last
     values = np.split(pooled[0, : 4 * width], 4)
-    for each, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
-        assert np.allclose(each, pool(codes[:9], axis=0), atol=1e-4)
+    for expected_part, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
+        assert np.allclose(expected_part, pool(codes[:9], axis=0), atol=1e-4)
     assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
     features = refold.SequenceFeatures(FrozenEstimator(ae)).set_output(transform="pandas")
     steps = two.to_table().to_pandas()
@@ -129,7 +129,7 @@ def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
     series = Sequences.from_list([SENSOR[i : i + 100] for i in range(0, 600, 100)])
     write(series, tmp_path / "series.parquet")
     blocks = ae.encode_blocks(mapped(tmp_path / "series.parquet", 1000))
-    codes, ids = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    codes, ids = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     assert np.array_equal(codes, ae.encode(series))
     assert ids.tolist() == ae.windows(series).sequences.ids.tolist()
 
@@ -139,13 +139,13 @@ def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
     split = {"fraction": 0.2, "split": lambda n: validation_split(n, 0.2, seed=0)}
     training, validation = split_windows(cut, **split)
-    others, calibration = set_aside(cut, 0.2)
-    parts = [cut.sequences[training], cut.sequences[validation], others.sequences, calibration]
-    steps = [{*part.values[:, 0]} for part in parts]
+    fitted, calibration = set_aside(cut, 0.2)
+    splits = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
+    steps = [{*sequences.values[:, 0]} for sequences in splits]
     assert all(steps)
     assert not steps[0] & steps[1]
     assert not steps[2] & steps[3]
-    trained, validated = split_windows(others, **split)
+    trained, validated = split_windows(fitted, **split)
     assert len(trained) > len(validated) > 0
     held_series = {*cut.series[validation]}
     if len(lengths) >= 10:  # whole series

@@ -9,7 +9,7 @@ from refold.evaluation._classifiers import probe as probe
 from refold.evaluation._conformal import adjusted_p_values as adjusted_p_values
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
-from refold.evaluation._conformal import least_calibration as least_calibration
+from refold.evaluation._conformal import min_calibration_sequences as min_calibration_sequences
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors
 from refold.evaluation._forecast_errors import pick_season as pick_season

@@ -1,4 +1,8 @@
-"""What classifiers tell: generated sequences from real ones, and labels from vectors."""
+"""Tests with classifiers: of generated sequences against real ones, and of labels from vectors.
+
+`compare` asks how well a classifier separates generated sequences from real ones. `probe` asks how
+well a classifier predicts labels from codes or features.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,22 +28,40 @@ from refold.sequences import (
     sums_by_sequence,
 )
 
-_MAX_SEQUENCES = 1000  # of each kind, real and generated
-_MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
-# Real sequences whose n-grams count as seen, and their steps.
-_MAX_REFERENCE, _MAX_REFERENCE_STEPS = 10_000, 1 << 22
-_COMPONENTS = 32  # principal components among the classifier's features
-_FOLDS, _TREES = 5, 200  # of the classifier and its cross-validation
-_MIN_VERDICT = 50  # sequences of each kind for a verdict
-# Verdicts by the highest classifier accuracy for which each holds.
+# Maximum number of real sequences, and of generated ones, that are classified. It limits the time.
+_MAX_SEQUENCES = 1000
+# Maximum number of one-hot values of the real sequences, and of the generated ones, if all were as
+# long as the longest. It limits the memory of the principal components to 128 MiB for each.
+_MAX_ONE_HOT_VALUES = 1 << 24
+# Maximum number of real sequences whose n-grams count as seen. It limits time and memory.
+_MAX_REFERENCE_SEQUENCES = 10_000
+# Maximum number of steps of these sequences, if all were as long as the longest. It limits time and
+# memory.
+_MAX_REFERENCE_STEPS = 1 << 22
+# Number of principal components among the features of the classifier. More components describe
+# sequences better, and take more time.
+_NUM_COMPONENTS = 32
+# Number of folds of the cross-validation, and so the smallest number of sequences to compare.
+_NUM_FOLDS = 5
+# Number of trees of the random forest. More trees vary less with the seed, and take more time.
+_TREES = 200
+# Minimum number of real sequences, and of generated ones, for a verdict. The accuracy of a
+# classifier of fewer is mostly chance.
+_MIN_SEQUENCES_FOR_VERDICT = 50
+# Verdicts by the highest accuracy of the classifier for which each holds, in increasing order.
 _VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
-NGRAM_SIZES = (2, 3, 4, 5)  # of the n-grams of tokens that `compare` counts
-_COUNTED = 64  # most frequent categories of a column that are counted
-_PAIRED = 12  # most frequent categories of a column whose pairs are compared
+# Lengths of the n-grams of tokens that `compare` counts.
+NGRAM_SIZES = (2, 3, 4, 5)
+# Maximum number of categories of a column that are counted, the most frequent ones. It limits the
+# number of features.
+_MAX_COUNTED_CATEGORIES = 64
+# Maximum number of categories of a column that are paired, the most frequent ones. Twelve
+# categories have 66 pairs, with three features each.
+_MAX_PAIRED_CATEGORIES = 12
 
 
 class Comparison(NamedTuple):
@@ -51,7 +73,7 @@ class Comparison(NamedTuple):
         Cross-validated accuracy of a classifier that separates the two: 0.5 is chance, and 1 means
         that they are easy to distinguish.
     count : int
-        Sequences of each kind that the classifier was given.
+        Number of real sequences, and of generated ones, that were classified.
     unseen, unseen_real : array of shape (4,) or None
         Share of n-grams, for n = 2, 3, 4 and 5, that do not occur in the reference half of the real
         sequences: of the generated sequences and of the other real ones. None if all columns are
@@ -70,9 +92,11 @@ class Comparison(NamedTuple):
     @property
     def verdict(self) -> str:
         """Quality of the generated sequences, in words."""
-        if self.count < _MIN_VERDICT:
-            return f"none, at least {_MIN_VERDICT} of each are needed (got {self.count})"
-        return next(words for most, words in _VERDICTS if self.two_sample_test <= most)
+        if self.count < _MIN_SEQUENCES_FOR_VERDICT:
+            needed = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
+            return f"none, {needed} (got {self.count})"
+        accuracy = self.two_sample_test
+        return next(text for max_accuracy, text in _VERDICTS if accuracy <= max_accuracy)
 
     def to_table(self) -> pa.Table:
         """Return one row: the fields, of which n-grams are lists, and ``verdict``."""
@@ -88,7 +112,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     The classifier is a random forest. Its features are principal components, the length, and the
     mean and standard deviation of each column. For columns that are not numeric, it also gets
     category counts, their parity, the running differences between pairs of counts, and the share of
-    n-grams that do not occur in one half of the real sequences. That half is not classified.
+    n-grams that do not occur in one half of the real sequences. This half is not classified.
 
     Parameters
     ----------
@@ -118,39 +142,41 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     real = as_sequences(real)
     generated = as_sequences(generated, schema=real.schema)
     has_tokens = not real.schema.numeric.all()
-    fewest = min(len(real), len(generated))
-    if fewest < _FOLDS:
+    max_count = min(len(real), len(generated))
+    if max_count < _NUM_FOLDS:
         raise DataError(
-            f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed for a two-sample "
-            f"test. Got {len(real)} and {len(generated)}."
+            f"At least {_NUM_FOLDS} real and {_NUM_FOLDS} generated sequences are needed for a "
+            f"two-sample test. Got {len(real)} and {len(generated)}."
         )
-    if has_tokens:
-        fewest = min(fewest, max(_FOLDS, len(real) - len(real) // 2))
-    longest = max(int(part.lengths.max(initial=1)) for part in (real, generated))
-    most = _MAX_VALUES // max(1, longest * real.schema.output_width)
-    count = max(_FOLDS, min(fewest, _MAX_SEQUENCES, most))
+    if has_tokens:  # half of the real sequences are the reference of n-grams, and not classified
+        max_count = min(max_count, max(_NUM_FOLDS, len(real) - len(real) // 2))
+    longest = max(int(sequences.lengths.max(initial=1)) for sequences in (real, generated))
+    max_in_memory = _MAX_ONE_HOT_VALUES // max(1, longest * real.schema.output_width)
+    count = max(_NUM_FOLDS, min(max_count, _MAX_SEQUENCES, max_in_memory))
     rng = np.random.default_rng(seed)
-    draws = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
-    parts = [
-        part[rows].with_ids(np.arange(count))
-        for part, rows in zip((real, generated), draws, strict=True)
-    ]
-    both = concatenate(parts)
-    features = [_features(both)]
+    real_rows, generated_rows = (
+        np.sort(rng.choice(len(sequences), count, replace=False)) for sequences in (real, generated)
+    )
+    ids = np.arange(count)
+    samples = real[real_rows].with_ids(ids), generated[generated_rows].with_ids(ids)
+    # the first half of all sequences below is real, and the second half is generated
+    sequences = concatenate(samples)
+    features = [_classifier_features(sequences)]
     unseen: tuple[np.ndarray, ...] = ()
-    rest = np.setdiff1d(np.arange(len(real)), draws[0]) if has_tokens else np.arange(0)
-    if len(rest):
-        most = min(_MAX_REFERENCE, max(1, _MAX_REFERENCE_STEPS // longest))
-        reference = real[np.sort(rng.permutation(rest)[:most])]
-        new, total = _count_unseen(both, reference)
-        features.append((new / np.maximum(total, 1)).reshape(2 * count, -1))
+    # rows of real sequences that are not classified
+    unused_rows = np.setdiff1d(np.arange(len(real)), real_rows) if has_tokens else np.arange(0)
+    if len(unused_rows):
+        max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // longest))
+        reference = real[np.sort(rng.permutation(unused_rows)[:max_reference])]
+        num_unseen, num_ngrams = _count_unseen_ngrams(sequences, reference)
+        features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
         unseen = tuple(
-            new[part].sum(axis=(0, 1)) / np.maximum(total[part].sum(axis=(0, 1)), 1)
-            for part in (slice(count, None), slice(count))
+            num_unseen[half].sum(axis=(0, 1)) / np.maximum(num_ngrams[half].sum(axis=(0, 1)), 1)
+            for half in (slice(count, None), slice(count))
         )
     labels = np.repeat([0, 1], count)
     forest = RandomForestClassifier(_TREES, random_state=seed)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(_NUM_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
     return Comparison(float(accuracy), count, *unseen)
 
@@ -172,70 +198,77 @@ def copies(generated: Sequences, training: Sequences) -> float:
     return float(copied.mean()) if len(copied) else 0.0
 
 
-def _features(sequences: Sequences) -> np.ndarray:
-    steps = max(1, int(sequences.lengths.max(initial=0)))
-    width = steps * sum(column.width for column in sequences.schema.columns)
-    parts = [sequences.lengths[:, None].astype(float), _label_counts(sequences)]
+def _classifier_features(sequences: Sequences) -> np.ndarray:
+    """Return the features (n_sequences, n_features) of sequences for the random forest."""
+    max_steps = max(1, int(sequences.lengths.max(initial=0)))
+    num_padded_values = max_steps * sum(column.width for column in sequences.schema.columns)
+    features = [sequences.lengths[:, None].astype(float), _category_features(sequences)]
     if sequences.lengths.any():
-        size = min(_COMPONENTS, len(sequences) - 1, width)
-        parts.append(PCABaseline(size).fit(sequences).transform(sequences))
-    mean, deviation = sequence_moments(sequences.values, sequences)
-    return np.nan_to_num(np.concatenate([*parts, mean, deviation], axis=1))
+        num_components = min(_NUM_COMPONENTS, len(sequences) - 1, num_padded_values)
+        features.append(PCABaseline(num_components).fit(sequences).transform(sequences))
+    mean, std = sequence_moments(sequences.values, sequences)
+    return np.nan_to_num(np.concatenate([*features, mean, std], axis=1))
 
 
-def _count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Count n-grams that are not in the reference, and all, of each sequence and token column."""
+def _count_unseen_ngrams(
+    sequences: Sequences, reference: Sequences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of n-grams that are not in the reference, and the number of all n-grams."""
     columns = np.flatnonzero(~reference.schema.numeric).tolist()
-    # The results have the shape (n_sequences, n_token_columns, n_sizes).
-    unseen = np.zeros((len(sequences), len(columns), len(NGRAM_SIZES)), np.int64)
-    total = np.zeros_like(unseen)
+    # The results have the shape (n_sequences, n_token_columns, n_ngram_sizes).
+    num_unseen = np.zeros((len(sequences), len(columns), len(NGRAM_SIZES)), np.int64)
+    num_ngrams = np.zeros_like(num_unseen)
     for i, column in enumerate(columns):
-        for j, size in enumerate(NGRAM_SIZES):
-            known = {ngram for ngrams in _ngrams(reference, column, size) for ngram in ngrams}
-            for row, ngrams in enumerate(_ngrams(sequences, column, size)):
-                total[row, i, j] = len(ngrams)
-                unseen[row, i, j] = sum(ngram not in known for ngram in ngrams)
-    return unseen, total
+        for j, length in enumerate(NGRAM_SIZES):
+            seen = {ngram for ngrams in _ngrams(reference, column, length) for ngram in ngrams}
+            for row, ngrams in enumerate(_ngrams(sequences, column, length)):
+                num_ngrams[row, i, j] = len(ngrams)
+                num_unseen[row, i, j] = sum(ngram not in seen for ngram in ngrams)
+    return num_unseen, num_ngrams
 
 
-def _ngrams(sequences: Sequences, column: int, size: int) -> Iterator[list[tuple[Any, ...]]]:
+def _ngrams(sequences: Sequences, column: int, length: int) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the n-grams of each sequence; its start and its end count as tokens."""
     values = sequences.values[:, column]
-    # NaN does not equal itself, and missing tokens shall be equal
+    # missing tokens count as equal, but NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
     for begin, end in pairwise(sequences.offsets.tolist()):
         bounded = ["start", *tokens[begin:end], "end"]
-        yield list(zip(*(bounded[i:] for i in range(size)), strict=False))
+        # not strict, because each shift has one token less
+        yield list(zip(*(bounded[shift:] for shift in range(length)), strict=False))
 
 
-def _label_counts(sequences: Sequences) -> np.ndarray:
+def _category_features(sequences: Sequences) -> np.ndarray:
     """Return features of the categories in each sequence, float (n_sequences, n_features)."""
-    # The counts of the most frequent categories, the parity of each, and for pairs of categories
-    # the running difference of the two counts: its last value, its minimum and its maximum. They
-    # show, for example, whether brackets are balanced, which n-grams cannot.
-    parts = [np.zeros((len(sequences), 0))]
+    # These are the count of each frequent category, and whether it is odd. For each pair of
+    # frequent categories, three more features describe how the difference of the two counts changes
+    # from step to step. They show, for example, whether brackets are balanced, and n-grams do not.
+    features = [np.zeros((len(sequences), 0))]
     for values in sequences.values[:, ~sequences.schema.numeric].T:
-        categories, frequency = np.unique(values[~np.isnan(values)], return_counts=True)
-        categories = categories[np.argsort(-frequency, kind="stable")[:_COUNTED]]
+        categories, frequencies = np.unique(values[~np.isnan(values)], return_counts=True)
+        most_frequent = np.argsort(-frequencies, kind="stable")[:_MAX_COUNTED_CATEGORIES]
+        categories = categories[most_frequent]
         counts = sums_by_sequence(values[:, None] == categories, sequences)
-        parts += [counts, counts % 2]
-        for a, b in combinations(categories[:_PAIRED], 2):
-            steps = (values == a).astype(np.int64) - (values == b)
-            parts.append(_running(np.cumsum(steps), sequences))
-    return np.concatenate(parts, axis=1)
+        features += [counts, counts % 2]
+        for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
+            changes = (values == a).astype(np.int64) - (values == b)
+            features.append(_running_sum_features(np.cumsum(changes), sequences))
+    return np.concatenate(features, axis=1)
 
 
-def _running(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return last value, minimum and maximum of sums that begin at 0 in each sequence."""
-    result = np.zeros((len(sequences), 3))
-    full = sequences.lengths > 0
-    if full.any():
-        starts, ends = sequences.offsets[:-1][full], sequences.offsets[1:][full]
+def _running_sum_features(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return last value, minimum and maximum (n_sequences, 3) of sums that restart at each one."""
+    # ``sums`` (n_steps,) go on from sequence to sequence, so what came before is subtracted. A sum
+    # is 0 before its first step, so the minimum is at most 0, and the maximum at least 0.
+    features = np.zeros((len(sequences), 3))
+    has_steps = sequences.lengths > 0
+    if has_steps.any():
+        starts, ends = sequences.offsets[:-1][has_steps], sequences.offsets[1:][has_steps]
         before = np.where(starts > 0, sums[starts - 1], 0)
-        result[full, 0] = sums[ends - 1] - before
-        result[full, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
-        result[full, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
-    return result
+        features[has_steps, 0] = sums[ends - 1] - before
+        features[has_steps, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
+        features[has_steps, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
+    return features
 
 
 # Labels from vectors
@@ -287,11 +320,11 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     Parameters
     ----------
     vectors : array of shape (n_sequences, width)
-        They are standardized on the training part of each fold.
+        They are standardized on the training vectors of each fold.
     labels : array of shape (n_sequences,)
         Two labels at least, and two sequences for each.
     folds : int, default=5
-        Maximum number; fewer if the rarest label has fewer sequences.
+        Maximum number of folds. There are fewer if the rarest label has fewer sequences.
     seed : int
         Seed of the folds.
 
@@ -317,8 +350,8 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     check_one_each(len(labels), "labels", len(vectors), "vectors")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        only = f": {classes.tolist()[0]!r}" if len(classes) else ""
-        raise DataError(f"There is only one label{only}. A classifier needs at least two.")
+        label = f": {classes.tolist()[0]!r}" if len(classes) else ""
+        raise DataError(f"There is only one label{label}. A classifier needs at least two.")
     if counts.min() < 2:
         rarest = classes.tolist()[counts.argmin()]
         raise DataError(
@@ -326,9 +359,9 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
             "testing."
         )
     num_folds = int(min(check_whole("folds", folds, 2), counts.min()))
-    split = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+    stratified_folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    accuracies = cross_val_score(classifier, vectors, labels, cv=split)
+    accuracies = cross_val_score(classifier, vectors, labels, cv=stratified_folds)
     return Probe(
         float(accuracies.mean()),
         float(accuracies.std()),

@@ -6,8 +6,9 @@ import numpy as np
 
 from refold._support.arrays import check_array
 
-# Cap on a number of calibration sequences, because 1 / alpha may be infinite.
-_MOST = 1e15
+# Maximum of `min_calibration_sequences`, because 1 / alpha may be infinite. It is an integer that a
+# float holds exactly.
+_MAX_CALIBRATION_SEQUENCES = 1e15
 
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
@@ -39,8 +40,9 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     """
     normal = np.sort(check_array("calibration", calibration, ("m",)).astype(float))
     scores = check_array("scores", scores, ("n",)).astype(float)
-    as_high = len(normal) - np.searchsorted(normal, scores, side="left")
-    return np.where(np.isnan(scores), np.nan, (1 + as_high) / (len(normal) + 1))
+    num_as_high = len(normal) - np.searchsorted(normal, scores, side="left")
+    # the score itself counts as one of the normal scores
+    return np.where(np.isnan(scores), np.nan, (1 + num_as_high) / (len(normal) + 1))
 
 
 def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
@@ -54,13 +56,13 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     p_values : array of shape (n,)
         From `conformal_p_values`, for instance.
     counts : array of int of shape (n,), optional
-        Number of tests with each p-value, by default one. Many sequences share few conformal
-        p-values, so this saves memory.
+        Number of tests with each p-value, by default one. Many sequences can have the same
+        conformal p-value, so counts save memory.
 
     Returns
     -------
     array of shape (n,)
-        NaN where the p-value is; these do not count as tests.
+        NaN where the p-value is NaN. Such sequences do not count as tests.
 
     References
     ----------
@@ -82,6 +84,7 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     ranks = np.cumsum(counts[order])
     scaled = p_values[order] * (counts.sum() / np.maximum(ranks, 1))
     adjusted = np.empty_like(scaled)
+    # an adjusted p-value is the smallest of its own and of those with a higher rank
     adjusted[order] = np.fmin.accumulate(scaled[::-1])[::-1]
     return np.where(np.isnan(p_values), np.nan, np.clip(adjusted, 0.0, 1.0))
 
@@ -91,17 +94,19 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     # If a new residual is exchangeable with these, it is larger than the margin with probability at
     # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference for
     # Regression", Journal of the American Statistical Association 113, 2018). Missing residuals are
-    # NaN, and the margin is infinite where there are too few.
+    # NaN, and the margin is infinite where there are too few residuals.
     ordered = np.sort(residuals.astype(float), axis=0)  # NaN come last
     count = (~np.isnan(ordered)).sum(axis=0)
+    # rounded before, so that a rounding error of the product does not raise the rank
     rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
     if not len(ordered):
         return np.full(ordered.shape[1:], np.inf)
-    place = np.clip(rank - 1, 0, len(ordered) - 1)
-    margins = np.take_along_axis(ordered, place[None], axis=0)[0]
+    index = np.clip(rank - 1, 0, len(ordered) - 1)
+    margins = np.take_along_axis(ordered, index[None], axis=0)[0]
     return np.where((rank > count) | (rank < 1), np.inf, margins)
 
 
-def least_calibration(alpha: float) -> int:
+def min_calibration_sequences(alpha: float) -> int:
     """Return the minimum number of normal sequences for which a p-value can reach ``alpha``."""
-    return math.ceil(round(min(1 / alpha, _MOST), 9)) - 1
+    # the smallest p-value of n normal sequences is 1 / (n + 1)
+    return math.ceil(round(min(1 / alpha, _MAX_CALIBRATION_SEQUENCES), 9)) - 1

@@ -1,4 +1,8 @@
-"""Forecast errors, next to those of naive forecasts."""
+"""Forecast errors, next to those of naive forecasts.
+
+`forecast_errors` measures a forecast and the baselines, which `seasonal_naive` and
+`linear_continuation` compute. `pick_season` finds the season.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,22 +16,26 @@ from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 
-# A forecast is worse than another if its error is larger by more than this factor.
-_MARGIN = 1.01
-# Maximum number of columns to name for each baseline.
-_MAX_NAMED = 3
-# The naive forecasts: fields of `ForecastErrors`, and their names in a text.
-_NAIVE = {
+# A forecast counts as worse than another if its error is more than this number of times as large.
+# Smaller differences are rarely of interest.
+_MIN_WORSE_FACTOR = 1.01
+# Maximum number of columns that a text names for each baseline, so that it stays short.
+_MAX_NAMED_COLUMNS = 3
+# Names of the naive forecasts in a text, by the attribute of `ForecastErrors`.
+_BASELINE_NAMES = {
     "last_value": "last value",
     "linear": "linear continuation",
     "seasonal_naive": "last season",
 }
-_MAX_VALUES = 1 << 18  # values that are searched for a season
+# Maximum number of values that are searched for a season. It limits the time.
+_MAX_SEARCHED_VALUES = 1 << 18
+# Longest season in steps that is searched. It limits the time.
 _MAX_SEASON = 1024
-# A multiple of the season repeats as well, so a shorter lag wins unless its differences are larger
-# than the smallest by more than this factor.
-_TOLERANCE = 1.1
-_ROUNDING = 1e-9  # differences that count as rounding, relative to those of one step
+# A multiple of the season repeats as well as the season. So the shortest lag wins whose squared
+# differences are at most this number of times the smallest ones.
+_MAX_DIFFERENCE_RATIO = 1.1
+# Squared differences below this share of those from step to step count as rounding.
+_ROUNDING_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -87,42 +95,45 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        naive = _NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        season_name = f"seasonal naive ({self.season} steps)"
+        baseline_names = _BASELINE_NAMES | {"seasonal_naive": season_name}
+        # name, values by forecast and number format of each measure
         measures = []
         if self.measure == "NMSE":
             errors = {field: getattr(self, field) for field in self.by_step}
             measures.append(("NMSE", errors, "{:.3g}".format))
         if self.accuracy is not None:
             measures.append(("accuracy", self.accuracy, as_percent))
-        parts = []
-        for measure, values, form in measures:
-            names = {field: name for field, name in naive.items() if field in values}
-            texts = [f"{name} {form(values[field])}" for field, name in names.items()]
-            parts.append(", ".join([f"{measure} {form(values['model'])}", *texts]))
-        text = "; ".join(parts)
+        texts = []
+        for measure, values, to_text in measures:
+            names = {field: name for field, name in baseline_names.items() if field in values}
+            baselines = [f"{name} {to_text(values[field])}" for field, name in names.items()]
+            texts.append(", ".join([f"{measure} {to_text(values['model'])}", *baselines]))
+        text = "; ".join(texts)
         return f"{text}\n{self.worse}" if self.worse else text
 
     @property
     def worse(self) -> str:
         """One line that counts where a baseline is better by more than 1 %; empty if none is."""
-        parts = []
-        for field, name in _NAIVE.items():
+        texts = []
+        for field, name in _BASELINE_NAMES.items():
             if field in self.by_step:
-                worse = self.by_step["model"] > _MARGIN * self.by_step[field]
-                if count := int(worse.sum()):
-                    columns = ", ".join(np.array(self.names)[worse.any(axis=0)][:_MAX_NAMED])
-                    parts.append(f"the {name} at {count} of {worse.size} steps ({columns})")
-        return f"Worse than {'; than '.join(parts)}." if parts else ""
+                is_worse = self.by_step["model"] > _MIN_WORSE_FACTOR * self.by_step[field]
+                if count := int(is_worse.sum()):
+                    columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_NAMED_COLUMNS]
+                    steps = f"{count} of {is_worse.size} steps ({', '.join(columns)})"
+                    texts.append(f"the {name} at {steps}")
+        return f"Worse than {'; than '.join(texts)}." if texts else ""
 
     def to_table(self) -> pa.Table:
         """Return ``by_step`` as a table with one row for each column and step; NaN is null."""
-        steps = len(self.by_step["model"])
+        num_steps = len(self.by_step["model"])
         errors = {
             name: pa.array(errors.T.ravel(), from_pandas=True)
             for name, errors in self.by_step.items()
         }
-        names, numbers = np.repeat(self.names, steps), np.arange(1, steps + 1)
-        return pa.table({"column": names, "step": np.tile(numbers, len(self.names)), **errors})
+        steps = np.tile(np.arange(1, num_steps + 1), len(self.names))
+        return pa.table({"column": np.repeat(self.names, num_steps), "step": steps, **errors})
 
 
 def forecast_errors(
@@ -167,25 +178,27 @@ def forecast_errors(
         forecasts["linear"] = linear_continuation(before, steps)
     if season is not None:
         forecasts["seasonal_naive"] = seasonal_naive(before, steps, season)
-    measured = {name: fidelity(after, ahead, scaler) for name, ahead in forecasts.items()}
-    if len(short := np.flatnonzero(forecast.lengths < after.lengths)):
-        i = short[0]
+    qualities = {name: fidelity(after, predicted, scaler) for name, predicted in forecasts.items()}
+    if len(too_short := np.flatnonzero(forecast.lengths < after.lengths)):
+        i = too_short[0]
         raise DataError(
             f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but {after.lengths[i]} "
             "true steps follow. Forecast at least as many steps."
         )
-    by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
-    if "linear" in by_step:
+    by_step = {
+        name: _errors_by_step(after, predicted, scaler) for name, predicted in forecasts.items()
+    }
+    if "linear" in by_step:  # other columns than numeric ones cannot go on linearly
         by_step["linear"][:, ~after.schema.numeric] = np.nan
     errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
-    errors |= {name: quality.error for name, quality in measured.items()}
+    errors |= {name: quality.error for name, quality in qualities.items()}
     accuracy = {
         name: quality.accuracy
-        for name, quality in measured.items()
+        for name, quality in qualities.items()
         if quality.accuracy is not None and name != "linear"
     }
     return ForecastErrors(
-        measured["model"].measure,
+        qualities["model"].measure,
         **errors,
         season=season,
         num_sequences=len(after),
@@ -195,11 +208,11 @@ def forecast_errors(
     )
 
 
-def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
-    """Return the error of each step and column, (steps, n_columns)."""
+def _errors_by_step(after: Sequences, forecast: Sequences, scaler: Scaler) -> np.ndarray:
+    """Return the error of each step and column, (steps, n_columns), in the units of the data."""
     numeric, (_, step) = after.schema.numeric, positions(after)
-    errors = entry_errors(after, ahead, scaler)
-    errors[:, numeric] *= np.square(scaler.scale_[numeric])
+    errors = entry_errors(after, forecast, scaler)
+    errors[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
     observed = ~np.isnan(errors)
     shape = max(1, int(after.lengths.max(initial=1))), errors.shape[1]
     total, count = np.zeros(shape), np.zeros(shape)
@@ -211,69 +224,76 @@ def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
 
 def linear_continuation(before: Sequences, steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
-    # Other columns, and columns that were observed once, keep their last value.
+    # Other columns, and columns that were observed only once, keep their last value.
     last = seasonal_naive(before, steps, 1)
-    row, step = positions(before)
+    row, step = positions(before)  # indices of the sequence, and of the step in it
     slope = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
         observed = np.flatnonzero(~np.isnan(before.values[:, column]))
-        values, at = before.values[observed, column].astype(float), step[observed]
-        pairs = np.flatnonzero(row[observed][1:] == row[observed][:-1])
-        # the last pair of a sequence overwrites its earlier ones
-        slope[row[observed][pairs], column] = (values[1:] - values[:-1])[pairs] / np.diff(at)[pairs]
-    ahead = np.tile(np.arange(1, steps + 1), len(before))[:, None]
-    return last.with_values(last.values + ahead * np.repeat(slope, steps, axis=0))
+        values = before.values[observed, column].astype(float)
+        rows, gaps = row[observed], np.diff(step[observed])
+        # pairs of neighboring values in the same sequence
+        pairs = np.flatnonzero(rows[1:] == rows[:-1])
+        # the last pair of a sequence overwrites the slopes of its earlier pairs
+        slope[rows[pairs], column] = (values[1:] - values[:-1])[pairs] / gaps[pairs]
+    num_steps = np.tile(np.arange(1, steps + 1), len(before))[:, None]
+    return last.with_values(last.values + num_steps * np.repeat(slope, steps, axis=0))
 
 
 def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     """Forecast the value of one season ago; with a season of 1, the last value."""
-    # If it was not observed, the forecast is the value of an earlier season at the same phase, or
-    # else the last observed value. It is missing where a column was never observed.
-    # The last observed value of each phase: later steps overwrite earlier ones.
+    # If that value was not observed, the forecast is the value of an earlier season at the same
+    # phase, or else the last observed value. It is missing where a column was never observed.
     row, step = positions(before)
-    phase, width = (step - before.lengths[row]) % season, min(season, steps)
-    shape, type_ = (len(before), width, before.schema.num_columns), before.values.dtype
-    latest, last = np.full(shape, np.nan, type_), np.full((shape[0], shape[2]), np.nan, type_)
+    # The phase is the position in the season, from 0 for the first forecast step. Phases that no
+    # forecast step has are not needed.
+    phase, num_phases = (step - before.lengths[row]) % season, min(season, steps)
+    shape, dtype = (len(before), num_phases, before.schema.num_columns), before.values.dtype
+    by_phase = np.full(shape, np.nan, dtype)
+    last = np.full((shape[0], shape[2]), np.nan, dtype)
     for column in range(before.schema.num_columns):
+        # in both arrays, values of later steps overwrite those of earlier steps
         observed = ~np.isnan(before.values[:, column])
         last[row[observed], column] = before.values[observed, column]
-        observed &= phase < width
-        latest[row[observed], phase[observed], column] = before.values[observed, column]
-    ahead = np.where(np.isnan(latest), last[:, None], latest)[:, np.arange(steps) % season]
+        observed &= phase < num_phases
+        by_phase[row[observed], phase[observed], column] = before.values[observed, column]
+    by_phase = np.where(np.isnan(by_phase), last[:, None], by_phase)
+    values = by_phase[:, np.arange(steps) % season].reshape(-1, before.schema.num_columns)
     offsets = np.arange(len(before) + 1) * steps
-    flat = ahead.reshape(-1, before.schema.num_columns)
-    return Sequences(flat, offsets, ids=before.ids, schema=before.schema)
+    return Sequences(values, offsets, ids=before.ids, schema=before.schema)
 
 
 def pick_season(sequences: Sequences) -> int | None:
     """Find the lag at which sequences repeat best; None if there is none."""
-    # The lag is between 2 and half the median length. Values differ from those one lag before less
-    # than at the neighboring lags, and less than from step to step. Among such lags, the shortest
-    # whose differences are close to the smallest is chosen.
-    widest = _MAX_VALUES // sequences.schema.num_columns
+    # A season is a lag from 2 to half the median length. Values differ from those one season before
+    # less than at the neighboring lags, and less than from step to step. Of several such lags, the
+    # season is the shortest one whose differences are close to the smallest.
+    max_rows = _MAX_SEARCHED_VALUES // sequences.schema.num_columns
     row, _ = positions(sequences)
-    row, values = row[:widest], np.asarray(sequences.values[:widest], float)
+    row, values = row[:max_rows], np.asarray(sequences.values[:max_rows], float)
     count = np.maximum(1, (~np.isnan(values)).sum(axis=0))
-    spread = np.nansum((values - np.nansum(values, axis=0) / count) ** 2, axis=0) / count
-    values = values / np.where(spread > 0, np.sqrt(spread), 1.0)
+    variance = np.nansum((values - np.nansum(values, axis=0) / count) ** 2, axis=0) / count
+    values = values / np.where(variance > 0, np.sqrt(variance), 1.0)
     categorical = ~sequences.schema.numeric
-    longest = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
-    differences = []
-    for lag in range(1, longest + 2):
-        same = row[lag:] == row[:-lag]
-        squares = ((values[lag:] - values[:-lag])[same]) ** 2
+    max_lag = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
+    mean_squares = []
+    for lag in range(1, max_lag + 2):  # one more, to compare the last lag with its neighbors
+        in_same_sequence = row[lag:] == row[:-lag]
+        squares = ((values[lag:] - values[:-lag])[in_same_sequence]) ** 2
         # categories have no order: they are equal or not
         differs = np.where(np.isnan(squares), np.nan, squares > 0)
         squares[:, categorical] = differs[:, categorical]
         observed = ~np.isnan(squares)
-        differences.append(squares[observed].mean() if observed.any() else np.inf)
-    error = np.array(differences)
-    if len(error) < 3:
+        mean_squares.append(squares[observed].mean() if observed.any() else np.inf)
+    difference = np.array(mean_squares)  # that of a lag is at the index lag - 1
+    if len(difference) < 3:
         return None
-    lags = np.arange(2, len(error))
-    dips = lags[(error[lags - 1] < error[lags - 2]) & (error[lags - 1] <= error[lags])]
-    if not len(dips):
+    lags = np.arange(2, len(difference))
+    at_lag, before_lag, after_lag = difference[lags - 1], difference[lags - 2], difference[lags]
+    minima = lags[(at_lag < before_lag) & (at_lag <= after_lag)]
+    if not len(minima):
         return None
-    close = error[dips - 1] <= _TOLERANCE * error[dips - 1].min() + _ROUNDING * error[0]
-    best = int(dips[close][0])
-    return best if error[best - 1] < error[0] else None
+    at_minima = difference[minima - 1]
+    limit = _MAX_DIFFERENCE_RATIO * at_minima.min() + _ROUNDING_TOLERANCE * difference[0]
+    season = int(minima[at_minima <= limit][0])
+    return season if difference[season - 1] < difference[0] else None

@@ -1,4 +1,8 @@
-"""The PCA baseline: principal components of zero-padded sequences, given the true lengths."""
+"""The PCA baseline: principal components of zero-padded sequences, given the true lengths.
+
+Channels are the columns of the padded matrix at one step: the value of a numeric column, or the
+one-hot vector of a categorical one.
+"""
 
 import copy
 
@@ -11,7 +15,7 @@ from refold.errors import DataError, NotFittedError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
-# It is hard to beat on smooth series, so every error of a model is shown beside it.
+# PCA is hard to beat on smooth series, so the errors of a model are shown next to those of PCA.
 class PCABaseline:
     """Principal component analysis of standardized, zero-padded sequences.
 
@@ -66,13 +70,13 @@ class PCABaseline:
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         check_some(self.max_steps_, "step", "to fit PCA on")
         self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
-        matrix = self._matrix(sequences)
+        matrix = self._padded_matrix(sequences)
         if self.latent_dim > min(matrix.shape):
             raise DataError(
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
                 f"most {min(matrix.shape)} components. Got latent_dim={self.latent_dim}; lower it."
             )
-        # without any variance, its explained share is 0 / 0; nothing reads it
+        # without any variance, scikit-learn divides 0 by 0 for a share that is not used here
         with np.errstate(invalid="ignore"), one_blas_thread(*matrix.shape):
             self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
         return self
@@ -81,7 +85,7 @@ class PCABaseline:
         """Encode sequences into an array of shape (n_sequences, latent_dim)."""
         if not hasattr(self, "pca_"):
             raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
-        return self.pca_.transform(self._matrix(as_sequences(sequences)))
+        return self.pca_.transform(self._padded_matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
         """Encode and decode, given the true lengths; the ids and the schema stay the same."""
@@ -89,10 +93,11 @@ class PCABaseline:
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
         row, step = positions(sequences)
-        known = step < self.max_steps_
+        # later steps than the longest in training stay 0, which is the training mean
+        has_output = step < self.max_steps_
         channels = np.zeros((len(row), decoded.shape[-1]))
-        channels[known] = decoded[row[known], step[known]]
-        scaled = sequences.with_values(_from_channels(channels, self.schema_) + self._offset())
+        channels[has_output] = decoded[row[has_output], step[has_output]]
+        scaled = sequences.with_values(_from_channels(channels, self.schema_) + self._scaled_mean())
         return self.scaler_.inverse_transform(scaled)
 
     def first(self, latent_dim: int) -> "PCABaseline":
@@ -103,8 +108,8 @@ class PCABaseline:
             setattr(smaller.pca_, name, getattr(self.pca_, name)[:latent_dim])
         return smaller
 
-    def _matrix(self, sequences: Sequences) -> np.ndarray:
-        """Standardized, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
+    def _padded_matrix(self, sequences: Sequences) -> np.ndarray:
+        """Return standardized, zero-padded channels, (n_sequences, max_steps * n_channels)."""
         if sequences.schema.columns != self.schema_.columns:
             raise SchemaError(
                 f"PCA was fitted on columns {list(self.schema_.names)}. Got "
@@ -113,14 +118,14 @@ class PCABaseline:
             )
         scaled = self.scaler_.transform(sequences)
         # 0, which stands for padding and missing entries, is the mean in all columns
-        channels = _to_channels(scaled.with_values(scaled.values - self._offset()))
+        channels = _to_channels(scaled.with_values(scaled.values - self._scaled_mean()))
         row, step = positions(sequences)
-        known = step < self.max_steps_
+        is_input = step < self.max_steps_  # later steps than the longest in training are dropped
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
-        padded[row[known], step[known]] = channels[known]
+        padded[row[is_input], step[is_input]] = channels[is_input]
         return padded.reshape(len(sequences), -1)
 
-    def _offset(self) -> np.ndarray:
+    def _scaled_mean(self) -> np.ndarray:
         """Return the scaled mean of the columns that `Scaler` does not center."""
         return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
 
@@ -129,29 +134,32 @@ def pca_cross_fit(
     sequences: Sequences,
     latent_dim: int,
     scaler: Scaler,
-    fit_on: np.ndarray,  # bool (n_sequences,), at least three sequences, two of them not empty
+    fit_on: np.ndarray,  # bool (n_sequences,), whether PCA may be fitted on a sequence
     *,
     folds: int,
     seed: int,
 ) -> Sequences:
     """Reconstruct each sequence, at its length, by PCA of the other folds."""
+    # It needs at least three sequences to fit on, of which two have steps.
     order = np.random.default_rng(seed).permutation(len(sequences))
-    # those that can be fitted on come last, so that no fold gets all of them
+    # Positions in this order are dealt to the folds in turn. Sequences to fit on come last, next to
+    # each other, so that no fold gets all of them.
     order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
     fold = np.empty(len(order), int)
     fold[order] = np.arange(len(order)) % folds
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
     for i in np.unique(fold):
-        others = sequences[(fold != i) & fit_on]
-        width = int(others.lengths.max()) * sequences.schema.output_width
-        baseline = PCABaseline(min(latent_dim, len(others), width)).fit(others, scaler)
+        training = sequences[(fold != i) & fit_on]
+        num_padded_values = int(training.lengths.max()) * sequences.schema.output_width
+        num_components = min(latent_dim, len(training), num_padded_values)
+        baseline = PCABaseline(num_components).fit(training, scaler)
         values[fold[row] == i] = baseline.reconstruct(sequences[fold == i]).values
     return sequences.with_values(values)
 
 
 def _to_channels(sequences: Sequences) -> np.ndarray:
-    """Return one-hot blocks for categorical columns, and zeros for missing entries."""
+    """Return channels (n_steps, n_channels): numbers or one-hot vectors, 0 for missing values."""
     blocks = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:, i : i + 1]
@@ -163,7 +171,7 @@ def _to_channels(sequences: Sequences) -> np.ndarray:
 
 
 def _from_channels(channels: np.ndarray, schema: Schema) -> np.ndarray:
-    """Return values of shape (n_steps, n_features), by argmax over each one-hot block."""
+    """Return values (n_steps, n_features); a category is the largest of its channels."""
     columns, start = [], 0
     for column in schema.columns:
         block = channels[:, start : start + column.width]

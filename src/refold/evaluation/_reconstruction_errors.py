@@ -1,4 +1,8 @@
-"""Errors of reconstructions: of single entries, their means, NMSE, accuracy and exact match."""
+"""Errors of reconstructions: of single entries, their means, NMSE, accuracy and exact match.
+
+An entry is the value of a column at a step. `entry_errors` returns the error of each entry, and
+most measures are means of these errors. `fidelity` returns the measures that Refold shows.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +19,8 @@ from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
-_SCALER = 'a Scaler, such as Scaler.fit(train, mode="features")'
+# What an argument ``scaler`` must be, in words of an error message.
+_SCALER_EXPECTED = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
 # Errors of entries, and their means
 
@@ -48,19 +53,19 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    original, reconstructed = _as_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     if scaler is not None:
-        _check_units(scaler, original.schema)
-    x, y = original.values.astype(float), _on_steps_of(original, reconstructed)
-    wrong = ~_right_entries(original, y, tolerance=0.0)
-    errors = np.where(np.isnan(x), np.nan, wrong.astype(float))
+        _check_error_scaler(scaler, original.schema)
+    x, y = original.values.astype(float), _values_at_steps(original, reconstructed)
+    is_wrong = ~_correct_entries(original, y, tolerance=0.0)
+    errors = np.where(np.isnan(x), np.nan, is_wrong.astype(float))
     numeric = original.schema.numeric
     if numeric.any():
         if scaler is not None:
             x, y = ((values - scaler.mean_) / scaler.scale_ for values in (x, y))
         x, y = x[:, numeric], y[:, numeric]
-        mean = 0.0
-        if scaler is None:  # 0 for a column without any value
+        mean = 0.0  # of standardized values
+        if scaler is None:  # mean of the column, or 0 if it has no value
             mean = np.nansum(x, axis=0) / np.maximum(1, (~np.isnan(x)).sum(axis=0))
         errors[:, numeric] = np.square(x - np.where(np.isnan(y), mean, y))
     return errors
@@ -84,7 +89,7 @@ def errors_by_feature(
     [0.286]
     """
     errors = entry_errors(original, reconstructed, scaler)
-    return _mean(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
+    return _divide_or_nan(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
 
 
 class SequenceErrors(NamedTuple):
@@ -106,7 +111,7 @@ class SequenceErrors(NamedTuple):
 
     def to_table(self) -> pa.Table:
         """Return one row per sequence, in their order; NaN is null."""
-        return _columns(self._asdict())
+        return _nullable_table(self._asdict())
 
 
 def errors_by_sequence(
@@ -122,7 +127,7 @@ def errors_by_sequence(
     """
     original = as_sequences(original)
     row, _ = positions(original)
-    return SequenceErrors(*_group_means(original, reconstructed, scaler, row, len(original)))
+    return SequenceErrors(*_mean_errors(original, reconstructed, scaler, row, len(original)))
 
 
 class GroupErrors(NamedTuple):
@@ -147,12 +152,12 @@ class GroupErrors(NamedTuple):
     num_sequences: np.ndarray
 
     def __repr__(self) -> str:
-        span = f", {self.first[0]} to {self.last[-1]}" if len(self.first) else ""
-        return f"GroupErrors({counted(len(self.first), 'group')}{span})"
+        limits = f", {self.first[0]} to {self.last[-1]}" if len(self.first) else ""
+        return f"GroupErrors({counted(len(self.first), 'group')}{limits})"
 
     def to_table(self) -> pa.Table:
         """Return one row per group; NaN is null."""
-        return _columns(self._asdict())
+        return _nullable_table(self._asdict())
 
     @property
     def names(self) -> list[str]:
@@ -188,14 +193,17 @@ def errors_by_length(
     check_whole("num_groups", num_groups)
     original = as_sequences(original)
     check_some(len(original), "sequence", "to measure")
-    values, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(original)
-    _, group = np.unique((middle * num_groups).astype(int), return_inverse=True)
-    member, starts = group[index], np.flatnonzero(np.diff(group, prepend=-1))
-    ends = np.append(starts[1:], len(values)) - 1
+    lengths, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
+    # Sequences are ordered by length and split into groups of equal size. All sequences of one
+    # length are in the group of the middle one of them. Groups without any length are left out.
+    middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
+    _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
+    starts = np.flatnonzero(np.diff(group_of_length, prepend=-1))
+    ends = np.append(starts[1:], len(lengths)) - 1
     row, _ = positions(original)
-    means = _group_means(original, reconstructed, scaler, member[row], len(starts))
-    return GroupErrors(values[starts], values[ends], *means, np.bincount(member))
+    group = group_of_length[index]  # of each sequence
+    means = _mean_errors(original, reconstructed, scaler, group[row], len(starts))
+    return GroupErrors(lengths[starts], lengths[ends], *means, np.bincount(group))
 
 
 def errors_by_position(
@@ -223,10 +231,10 @@ def errors_by_position(
     original = as_sequences(original)
     _, step = positions(original)
     longest = int(original.lengths.max(initial=0))
-    width = max(1, -(-longest // num_groups))
-    first = np.arange(0, longest, width)
-    means = _group_means(original, reconstructed, scaler, step // width, len(first))
-    last = np.minimum(first + width, longest) - 1
+    steps_per_group = max(1, -(-longest // num_groups))  # rounded up
+    first = np.arange(0, longest, steps_per_group)
+    means = _mean_errors(original, reconstructed, scaler, step // steps_per_group, len(first))
+    last = np.minimum(first + steps_per_group, longest) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
     return GroupErrors(first, last, *means, num_sequences)
 
@@ -254,7 +262,7 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    return _error_over_power(original, reconstructed, scaler, otherwise=float("inf"))
+    return _normalized_error(original, reconstructed, scaler, if_constant=float("inf"))
 
 
 def explained_variance(
@@ -274,7 +282,7 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    return 1.0 - _error_over_power(original, reconstructed, scaler, otherwise=1.0)
+    return 1.0 - _normalized_error(original, reconstructed, scaler, if_constant=1.0)
 
 
 def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
@@ -300,10 +308,12 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     >>> exact(words, words[[0, 1, 1]])
     0.6666666666666666
     """
-    original, reconstructed = _as_pair(original, reconstructed)
-    right = _right_entries(original, _on_steps_of(original, reconstructed), tolerance).all(axis=1)
-    wrong_before = np.concatenate([[0], np.cumsum(~right)])
-    all_right = wrong_before[original.offsets[1:]] == wrong_before[original.offsets[:-1]]
+    original, reconstructed = _check_pair(original, reconstructed)
+    values = _values_at_steps(original, reconstructed)
+    is_right = _correct_entries(original, values, tolerance).all(axis=1)
+    # a sequence is right if the number of wrong steps is the same before and after it
+    num_wrong = np.concatenate([[0], np.cumsum(~is_right)])
+    all_right = num_wrong[original.offsets[1:]] == num_wrong[original.offsets[:-1]]
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
 
 
@@ -335,8 +345,8 @@ def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
     observed = ~np.isnan(errors).all(axis=1)
     if not observed.any():
         return 1.0
-    wrong = (errors[observed] == 1).any(axis=1)
-    return float(np.mean(~wrong))
+    is_wrong = (errors[observed] == 1).any(axis=1)
+    return float(np.mean(~is_wrong))
 
 
 @dataclass(frozen=True)
@@ -384,24 +394,28 @@ class Fidelity:
         return pa.table({name: pa.array([value], pa.float64()) for name, value in fields})
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
-        """Format the measures that apply, each next to that of PCA; ``name`` mentions it first."""
-        forms = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
+        """Format the measures that apply, each next to the measure of PCA.
+
+        The first measure of PCA is introduced by ``name``, and others by "PCA".
+        """
+        # name and number format of each measure
+        measures = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
         if self.nmse is None:
-            forms["exact"] = ("exact", as_percent)
-        parts = []
-        for field, (measure, form) in forms.items():
-            ours, theirs = getattr(self, field), getattr(pca, field, None)
-            if ours is None:
+            measures["exact"] = ("exact", as_percent)
+        texts = []
+        for field, (measure, to_text) in measures.items():
+            value, pca_value = getattr(self, field), getattr(pca, field, None)
+            if value is None:
                 continue
-            text = f"{measure} {form(ours)}"
-            if theirs is not None:
-                text, name = f"{text}, {name} {form(theirs)}", "PCA"
-            parts.append(text)
-        return "; ".join(parts)
+            text = f"{measure} {to_text(value)}"
+            if pca_value is not None:
+                text, name = f"{text}, {name} {to_text(pca_value)}", "PCA"
+            texts.append(text)
+        return "; ".join(texts)
 
 
-# Every number that is shown comes from here. The decoder uses its own lengths: a missing step
-# counts as zero, and an additional one is ignored.
+# All errors that Refold shows come from this function. Reconstructions have predicted lengths: a
+# step that is missing counts as zero in standardized units, and an extra step is ignored.
 def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
@@ -411,7 +425,7 @@ def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler
     >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
     Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
     """
-    original, reconstructed = _as_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     numeric = original.schema.numeric
     return Fidelity(
         nmse(original, reconstructed, scaler) if numeric.any() else None,
@@ -429,15 +443,15 @@ def as_percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """Held-out errors by the size of the code.
+    """Held-out errors by the number of latent dimensions.
 
     Attributes
     ----------
     sizes : tuple of int
         Latent dimensions, ascending.
     errors, pca : tuple of float
-        Error of a fit with codes of each size, and of PCA with as many components, or with all of
-        them if there are fewer.
+        Error of a fit with codes of each size, and of PCA with as many components, or with all
+        components if there are fewer.
     measure : {"NMSE", "1 - accuracy"}
         Measure of the errors: squared error over power of the numeric columns or, if no column is
         numeric, the share of the steps with a wrong token.
@@ -468,8 +482,8 @@ class ErrorCurve:
 
     def __repr__(self) -> str:
         pairs = [*zip(self.sizes, self.errors, strict=True)]
-        ends = [f"{short_number(error)} at {size}" for size, error in (pairs[0], pairs[-1])]
-        return f"ErrorCurve({counted(len(pairs), 'size')}, {self.measure} {' to '.join(ends)})"
+        first, last = (f"{short_number(error)} at {dims}" for dims, error in (pairs[0], pairs[-1]))
+        return f"ErrorCurve({counted(len(pairs), 'size')}, {self.measure} {first} to {last})"
 
     def to_table(self) -> pa.Table:
         """Return one row per size: ``size``, ``error``, ``pca`` and, if any, the accuracies."""
@@ -479,7 +493,7 @@ class ErrorCurve:
         return pa.table(columns)
 
 
-def _columns(arrays: dict[str, np.ndarray]) -> pa.Table:
+def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
     """Return a table of arrays of the same length, with null for NaN."""
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
@@ -487,7 +501,7 @@ def _columns(arrays: dict[str, np.ndarray]) -> pa.Table:
 # Pairs of original and reconstructed sequences
 
 
-def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
+def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
@@ -503,9 +517,9 @@ def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Seque
     return original, reconstructed
 
 
-def _check_units(scaler: Scaler, schema: Schema) -> None:
+def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
-    check_kind("scaler", scaler, _SCALER, "mode")
+    check_kind("scaler", scaler, _SCALER_EXPECTED, "mode")
     if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
         raise ParameterError(
             f"Errors of {schema.num_columns} columns are measured in the units of the training "
@@ -514,53 +528,54 @@ def _check_units(scaler: Scaler, schema: Schema) -> None:
         )
 
 
-def _on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
-    """Return the values of a reconstruction at the steps of the original (n_steps, n_features)."""
+def _values_at_steps(original: Sequences, reconstructed: Sequences) -> np.ndarray:
+    """Return reconstructed values at the steps of the original, (n_steps, n_features)."""
     row, step = positions(original)
     # a step that the reconstruction lacks is NaN, and extra steps are dropped
-    present = step < reconstructed.lengths[row]
+    exists = step < reconstructed.lengths[row]
     values = np.full((len(step), original.values.shape[1]), np.nan)
-    values[present] = reconstructed.values[(reconstructed.offsets[row] + step)[present]]
+    values[exists] = reconstructed.values[(reconstructed.offsets[row] + step)[exists]]
     return values
 
 
-def _right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return which entries are right, by step and feature; missing originals count as right."""
-    right = np.isnan(original.values)
+def _correct_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return which entries (n_steps, n_features) are right; missing originals count as right."""
+    is_right = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
         x, y = original.values[:, i].astype(float), values[:, i]
-        right[:, i] |= column.column_type.is_right(x, y, tolerance, len(column.categories))
-    return right
+        is_right[:, i] |= column.column_type.is_right(x, y, tolerance, len(column.categories))
+    return is_right
 
 
-def _group_means(
+def _mean_errors(
     original: Sequences,
     reconstructed: SequenceList,
     scaler: Scaler | None,
     group: np.ndarray,  # (n_steps,), index of the group of each step
     num_groups: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean errors (num_groups,) of the numeric columns, and those of the others."""
+    """Return mean errors (num_groups,) of the numeric columns, and of all other columns."""
     errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
 
-    def means(part: np.ndarray) -> np.ndarray:
-        total = np.bincount(group, np.nansum(part, axis=1), num_groups)
-        count = np.bincount(group, (~np.isnan(part)).sum(axis=1), num_groups)
-        return _mean(total, count)
+    def means(columns: np.ndarray) -> np.ndarray:
+        total = np.bincount(group, np.nansum(columns, axis=1), num_groups)
+        count = np.bincount(group, (~np.isnan(columns)).sum(axis=1), num_groups)
+        return _divide_or_nan(total, count)
 
     return means(errors[:, numeric]), means(errors[:, ~numeric])
 
 
-def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Divide sums by counts; NaN without any."""
+def _divide_or_nan(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Divide sums by counts; NaN where the count is 0."""
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _error_over_power(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, otherwise: float
+def _normalized_error(
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, if_constant: float
 ) -> float:
-    """Squared error over squared values, or ``otherwise`` if only the error is positive."""
-    check_kind("scaler", scaler, _SCALER, "mode")
+    """Return the sum of squared errors over that of squared standardized values."""
+    # If all values are the training mean, this is 0 if there is no error, else ``if_constant``.
+    check_kind("scaler", scaler, _SCALER_EXPECTED, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():
@@ -569,9 +584,9 @@ def _error_over_power(
             "only; use accuracy or exact."
         )
     errors = entry_errors(original, reconstructed, scaler)[:, numeric]
-    away = original.values[:, numeric].astype(float) - scaler.mean_[numeric]
+    centered = original.values[:, numeric].astype(float) - scaler.mean_[numeric]
     error = np.nansum(errors)
-    power = np.nansum(np.square(away) / np.square(scaler.scale_[numeric]))
+    power = np.nansum(np.square(centered) / np.square(scaler.scale_[numeric]))
     if power > 0:
         return float(error / power)
-    return 0.0 if error == 0 else otherwise
+    return 0.0 if error == 0 else if_constant

@@ -4,12 +4,9 @@ from refold.model._anomalies import MAX_ERRORS as MAX_ERRORS
 from refold.model._anomalies import Detection as Detection
 from refold.model._anomalies import Drift as Drift
 from refold.model._anomalies import Reason as Reason
-from refold.model._anomalies import distances as distances
 from refold.model._anomalies import entries_between as entries_between
 from refold.model._anomalies import errors_of as errors_of
 from refold.model._anomalies import means_by_sequence as means_by_sequence
-from refold.model._anomalies import reconstruction_errors as reconstruction_errors
-from refold.model._anomalies import scored_features as scored_features
 from refold.model._anomalies import with_reference as with_reference
 from refold.model._file import dumps as dumps
 from refold.model._file import pack_container as pack_container

@@ -1,7 +1,15 @@
-"""Anomaly scores, from the reconstruction error and the distance to the training data, and drift.
+"""Anomaly scores and drift.
 
-Codes come without latent optimization, which would make anomalies look more normal. Steps without
-any value are bridged, because the encoder reads them as a jump to the mean.
+The anomaly score of a sequence is the sum of two components: its reconstruction error, and the
+distance of its code and ROCKET features to those of training sequences. Each component is divided
+by its mean over training sequences.
+
+`measure_sequences` returns errors and distances of sequences. `with_reference` adds the statistics
+of training sequences to a model, and `build_calibration` returns the scores of normal sequences.
+`Detection` and `Drift` are the results of `Model.detect` and `Model.drift`.
+
+Codes are made without latent optimization, which would make anomalies look more normal. Steps
+without any value are interpolated, because the encoder reads them as a jump to the mean.
 """
 
 from dataclasses import dataclass, replace
@@ -22,140 +30,156 @@ from refold.network.packed.curves import without_gaps
 from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
-# larger ones into NaN in single precision.
-_MAX_DEVIATIONS = 1e12
-MAX_ERRORS = 1024  # stored errors of sequences
-_MAX_STEPS = 100_000  # stored errors of steps
-# Relative difference between scores that can be rounding.
-_ROUNDING = 1e-4
-# Standard deviations of features below this are rounding.
-_MIN_DEVIATION = 1e-3
-# Cap on the sequences for the typical error.
-_MAX_DECODED = 256
-# Family-wise error rate at which single tests of drift count in its text.
-_ALPHA = 0.001
+# larger values into NaN in single precision.
+_CLIPPING_STD_FROM_MEAN = 1e12
+# Maximum number of reconstruction errors that a model stores, to limit its file.
+MAX_ERRORS = 1024
+# Maximum number of step scores that a calibration stores, to limit the file of the model. P-values
+# of steps can then be as small as 1 / 100,001.
+_MAX_STORED_STEP_SCORES = 100_000
+# Scores that differ by less than this share count as equal, because rounding can make them differ.
+_ROUNDING_TOLERANCE = 1e-4
+# A feature with a smaller standard deviation in training varies by rounding alone.
+_MIN_FEATURE_STD = 1e-3
+# Maximum number of training sequences that are decoded for the mean error and the mean distance. It
+# limits the time of a fit.
+_MAX_DECODED_SEQUENCES = 256
+# Family-wise error rate at which the text of a `Drift` counts the dimensions that differ. It is
+# small, so that the text names differences only if they are no chance.
+_FAMILY_WISE_ALPHA = 0.001
 
 
 class Measurement(NamedTuple):
-    """Errors and distances of sequences, before they are scaled and added."""
+    """Errors and distances of sequences, before they are scaled and added to scores."""
 
-    # (n_steps, n_columns): squared error of each numeric value in standardized units, and 1 for
-    # another wrong value, else 0; NaN for missing values
-    entries: np.ndarray
-    errors: np.ndarray  # (n_sequences,), mean of a sequence's entries, 0 if there is none
+    # (n_steps, n_columns): squared error of each numeric value in standardized units; for other
+    # columns 1 if the value is wrong, else 0; NaN for missing values
+    value_errors: np.ndarray
+    sequence_errors: np.ndarray  # (n_sequences,), mean value error, 0 if all values are missing
     # (n_sequences,), squared Mahalanobis distances of codes and ROCKET features to training
     distances: np.ndarray
-    codes: np.ndarray  # (n_sequences, width of the code), of the encoder
+    codes: np.ndarray  # (n_sequences, code_size), of the encoder
 
 
-def measure(model: "refold.Model", sequences: Sequences) -> Measurement:
+def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors and distances of aligned sequences."""
-    sequences = _within_reach(sequences, model.error_scaler)
-    codes, features = scored_features(model, sequences)
-    entries = reconstruction_errors(model, sequences, codes)
-    errors = means_by_sequence(entries, sequences)
-    return Measurement(entries, errors, distances(features, model.require_reference()), codes)
+    sequences = _clip_extreme_values(sequences, model.error_scaler)
+    codes, features = _codes_and_features(model, sequences)
+    value_errors = _value_errors_of_codes(model, sequences, codes)
+    sequence_errors = means_by_sequence(value_errors, sequences)
+    distances = _mahalanobis_distances(features, model.require_reference())
+    return Measurement(value_errors, sequence_errors, distances, codes)
 
 
-def score_components(measured: Measurement, reference: ReferenceStatistics) -> np.ndarray:
+def score_components(measurement: Measurement, reference: ReferenceStatistics) -> np.ndarray:
     """Return (n_sequences, 2): error and distance, divided by their means in training."""
-    # Their sum is the anomaly score.
-    return np.stack([measured.errors, measured.distances], axis=1) / reference.typical
+    # The sum of both is the anomaly score.
+    components = np.stack([measurement.sequence_errors, measurement.distances], axis=1)
+    return components / reference.component_means
 
 
-def distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
-    """Return the squared Mahalanobis distances (n_sequences,) of what `scored_features` returns."""
+def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
+    """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
+    sequences = _clip_extreme_values(sequences, model.error_scaler)
+    codes, _ = _codes_and_features(model, sequences)
+    return means_by_sequence(_value_errors_of_codes(model, sequences, codes), sequences)
+
+
+def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequences:
+    """Clip values to the range that the network can compute with."""
+    width = _CLIPPING_STD_FROM_MEAN * error_scaler.scale_
+    values = np.clip(sequences.values, error_scaler.mean_ - width, error_scaler.mean_ + width)
+    return sequences.with_values(values.astype(sequences.values.dtype))
+
+
+def _codes_and_features(
+    model: "refold.Model", sequences: Sequences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the encoder's codes (n_sequences, code_size), and codes with ROCKET features."""
+    sequences = _interpolate_gaps(sequences)
+    # a pretrained model reads no missing values
+    sequences = without_gaps(sequences) if model.specification.grid else sequences
+    scaled = model.scaler.transform(sequences)
+    codes = model.network.encode(scaled)
+    codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
+    features = np.concatenate([codes, model.network.rocket_features(scaled)], axis=1)
+    return codes, features.astype(float)
+
+
+def _mahalanobis_distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
+    """Return the squared distances (n_sequences,) of features to those of training sequences."""
     if reference.precision is None:
         raise ParameterError(
             "This model does not know what is normal in your data. Calibrate it first: "
             f"{spelled('model.calibrate(normal)', '--normal DATA, also of refold adapt')}."
         )
-    away = (features - reference.mean) / reference.deviation
+    standardized = (features - reference.mean) / reference.std
     precision = reference.precision.astype(float)
     # row by row, because the bits of a product of matrices may depend on the number of rows
-    return np.maximum([row @ precision @ row for row in away], 0.0)
+    return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
-def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
-    """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
-    sequences = _within_reach(sequences, model.error_scaler)
-    codes, _ = scored_features(model, sequences)
-    return means_by_sequence(reconstruction_errors(model, sequences, codes), sequences)
-
-
-def _within_reach(sequences: Sequences, error_scaler: Scaler) -> Sequences:
-    """Clip values to what the network can compute with."""
-    reach = _MAX_DEVIATIONS * error_scaler.scale_
-    values = np.clip(sequences.values, error_scaler.mean_ - reach, error_scaler.mean_ + reach)
-    return sequences.with_values(values.astype(sequences.values.dtype))
-
-
-def scored_features(model: "refold.Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return the encoder's codes, and these with ROCKET features appended."""
-    sequences = _bridged(sequences)
-    sequences = without_gaps(sequences) if model.specification.grid else sequences
-    scaled = model.scaler.transform(sequences)
-    codes = model.network.encode(scaled)
-    whole = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
-    features = np.concatenate([whole, model.network.rocket_features(scaled)], axis=1)
-    return whole, features.astype(float)
-
-
-def reconstruction_errors(
+def _value_errors_of_codes(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
-    """Return the entries (n_steps, n_columns) of a `Measurement`, from codes."""
+    """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
     check_lengths(sequences.lengths, len(sequences), model.network)
-    lengths = _bridged(sequences).lengths
+    # a gap at the end of a sequence is not decoded, and its missing values have no error
+    lengths = _interpolate_gaps(sequences).lengths
     decoded = model.to_sequences(codes, lengths).values
     row, step = positions(sequences)
-    written = np.zeros(sequences.values.shape, decoded.dtype)
-    written[step < lengths[row]] = decoded
-    return entries_between(sequences, sequences.with_values(written), model.error_scaler)
+    values = np.zeros(sequences.values.shape, decoded.dtype)
+    values[step < lengths[row]] = decoded
+    return entries_between(sequences, sequences.with_values(values), model.error_scaler)
 
 
 def entries_between(sequences: Sequences, decoded: Sequences, error_scaler: Scaler) -> np.ndarray:
-    """Return the error (n_steps, n_columns) of each value, NaN where it is missing."""
+    """Return the error (n_steps, n_columns) of each decoded value, NaN where it is missing."""
     schema = sequences.schema
     true = error_scaler.transform(sequences).values.astype(float)
-    written = error_scaler.transform(decoded).values.astype(float)
-    columns = zip(schema.columns, true.T, written.T, strict=True)
-    entries = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
-    return np.where(np.isnan(true), np.nan, entries)
+    predicted = error_scaler.transform(decoded).values.astype(float)
+    columns = zip(schema.columns, true.T, predicted.T, strict=True)
+    errors = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
+    return np.where(np.isnan(true), np.nan, errors)
 
 
-def means_by_sequence(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Average the observed entries of each sequence, so that no other affects the rounding."""
-    observed = ~np.isnan(entries)
-    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
+def means_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return the mean error (n_sequences,) of the observed values of each sequence."""
+    # summed sequence by sequence, so that no other sequence affects the rounding
+    observed = ~np.isnan(value_errors)
+    sums = sums_by_sequence(np.where(observed, value_errors, 0.0), sequences).sum(axis=1)
     counts = sums_by_sequence(observed.astype(float), sequences).sum(axis=1)
     return sums / np.maximum(counts, 1)
 
 
-def _bridged(sequences: Sequences) -> Sequences:
-    """Interpolate steps without any value, and drop those at the end."""
-    # A gap at the begin has the first values, and a column that is not numeric those before the
-    # gap.
+def _interpolate_gaps(sequences: Sequences) -> Sequences:
+    """Interpolate steps without any value, and drop such steps at the end of a sequence."""
+    # A gap at the start gets the first values after it. In a column that is not numeric, a gap gets
+    # the value before it. A sequence without any value stays as it is.
     values, schema = sequences.values, sequences.schema
-    own = values[:, :-1] if schema.time_gaps else values  # a step has a time without values, too
-    gap = np.isnan(own).all(axis=1)
-    if not gap.any():
+    # the last column holds the time since the step before, which a step without values has, too
+    without_times = values[:, :-1] if schema.time_gaps else values
+    is_gap = np.isnan(without_times).all(axis=1)
+    if not is_gap.any():
         return sequences
-    row, place = positions(sequences)[0], np.arange(len(values))
-    before = np.maximum.accumulate(np.where(gap, -1, place))
-    after = np.minimum.accumulate(np.where(gap, len(values), place)[::-1])[::-1]
-    follows, precedes = before >= sequences.offsets[row], after < sequences.offsets[row + 1]
-    between = gap & precedes
-    after = after[between]
-    before = np.where(follows, before, -1)[between]
-    before = np.where(before < 0, after, before)
-    share = (place[between] - before) / np.maximum(after - before, 1)
-    slope = np.where(schema.numeric, values[after] - values[before], 0.0)
-    bridge, filled = values[before] + share[:, None] * slope, values.copy()
-    filled[between] = np.where(np.isnan(values[between]), bridge, values[between])
-    kept = ~gap | precedes | ~follows  # a sequence without any value stays as it is
-    lengths = np.bincount(row[kept], minlength=len(sequences))
-    return Sequences(filled[kept], offsets_from_lengths(lengths), sequences.ids, schema)
+    row, index = positions(sequences)[0], np.arange(len(values))
+    # indices of the nearest steps with values, which may be in another sequence
+    before = np.maximum.accumulate(np.where(is_gap, -1, index))
+    after = np.minimum.accumulate(np.where(is_gap, len(values), index)[::-1])[::-1]
+    has_before = before >= sequences.offsets[row]
+    has_after = after < sequences.offsets[row + 1]
+    filled = is_gap & has_after
+    after = after[filled]
+    before = np.where(has_before[filled], before[filled], after)
+    # how far a step is from the step before to the step after, from 0 to 1
+    share = (index[filled] - before) / np.maximum(after - before, 1)
+    change = np.where(schema.numeric, values[after] - values[before], 0.0)
+    interpolated = values[before] + share[:, None] * change
+    result = values.copy()
+    result[filled] = np.where(np.isnan(values[filled]), interpolated, values[filled])
+    stays = ~is_gap | has_after | ~has_before
+    lengths = np.bincount(row[stays], minlength=len(sequences))
+    return Sequences(result[stays], offsets_from_lengths(lengths), sequences.ids, schema)
 
 
 def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) -> "refold.Model":
@@ -163,52 +187,54 @@ def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) ->
     # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
     # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
     check_training_packages("Learning what is normal")
-    codes, features = scored_features(model, sequences)
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)
-    standard = (features - mean) / deviation
+    codes, features = _codes_and_features(model, sequences)
+    mean, std = features.mean(axis=0), features.std(axis=0)
+    std = np.where(std > _MIN_FEATURE_STD, std, 1.0)
+    standardized = (features - mean) / std
     precision: Any = np.eye(len(mean))
-    if standard.any():
+    if standardized.any():
         # not at the top, because only a fit and a calibration need it
         from sklearn.covariance import LedoitWolf
 
         # shrunk, because there may be more features than sequences: O. Ledoit and M. Wolf, "A
         # well-conditioned estimator for large-dimensional covariance matrices", Journal of
         # Multivariate Analysis 88, 2004
-        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
-    mean, deviation, precision = (part.astype(np.float32) for part in (mean, deviation, precision))
+        precision = LedoitWolf(assume_centered=True).fit(standardized).get_precision()
+    mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=seed)
-    reference = ReferenceStatistics(codes, mean, deviation, precision, np.ones(2), mixture)
-    rows = evenly_spaced(len(sequences), _MAX_DECODED)
-    some = sequences[rows]
-    errors = means_by_sequence(reconstruction_errors(model, some, codes[rows]), some)
-    typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
-    typical = np.where(typical > 0, typical, 1.0)
-    return replace(model, reference=replace(reference, typical=typical))
+    reference = ReferenceStatistics(codes, mean, std, precision, np.ones(2), mixture)
+    rows = evenly_spaced(len(sequences), _MAX_DECODED_SEQUENCES)
+    sample = sequences[rows]
+    errors = means_by_sequence(_value_errors_of_codes(model, sample, codes[rows]), sample)
+    distances = _mahalanobis_distances(features[rows], reference)
+    component_means = np.array([errors.mean(), distances.mean()])
+    # scores are divided by these means, so a mean of 0 becomes 1
+    component_means = np.where(component_means > 0, component_means, 1.0)
+    return replace(model, reference=replace(reference, component_means=component_means))
 
 
-def calibration_of(
+def build_calibration(
     normal: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
 ) -> Calibration:
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
-    steps = step_scores(normal.entries)
+    steps = step_scores(normal.value_errors)
     steps = np.sort(steps[~np.isnan(steps)])
-    steps = steps[evenly_spaced(len(steps), _MAX_STEPS)]
+    steps = steps[evenly_spaced(len(steps), _MAX_STORED_STEP_SCORES)]
     scores = np.sort(score_components(normal, reference).sum(axis=1))
     return Calibration(scores, steps, residuals)
 
 
-def p_values(scores: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Return the share of normal scores that are at least as high, the score itself counted in."""
-    # rounding must not break ties of equal sequences
-    return conformal_p_values(scores * (1.0 - _ROUNDING), normal)
+def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:
+    """Return the share of normal scores that are at least as high, the score itself included."""
+    # lowered a little, because rounding can make scores of equal sequences differ
+    return conformal_p_values(scores * (1.0 - _ROUNDING_TOLERANCE), normal_scores)
 
 
-def step_scores(entries: np.ndarray) -> np.ndarray:
-    """Return the mean (n_steps,) of each step's observed entries, NaN if there is none."""
-    observed = ~np.isnan(entries)
+def step_scores(value_errors: np.ndarray) -> np.ndarray:
+    """Return the mean error (n_steps,) of each step's observed values, NaN if there is none."""
+    observed = ~np.isnan(value_errors)
     count = observed.sum(axis=1)
-    sums = np.where(observed, entries, 0.0).sum(axis=1)
+    sums = np.where(observed, value_errors, 0.0).sum(axis=1)
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
@@ -220,18 +246,19 @@ class Drift:
     """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
 
     The distribution of each dimension of an autoencoder's codes is a sensitive and inexpensive
-    measure of drift [1]_. The p-values are upper bounds: the first terms of Kolmogorov's series.
+    measure of drift [1]_. The p-values are the first terms of Kolmogorov's series, which are upper
+    bounds.
 
     Attributes
     ----------
     num_sequences : int
         Number of new sequences.
-    code_statistics, code_p_values : arrays of shape (width of the code,)
+    code_statistics, code_p_values : arrays of shape (code_size,)
         Largest difference between the distribution functions of a dimension in the new sequences
         and in the training data, and its p-value.
     error_statistic, error_p_value : float, optional
-        The same for reconstruction errors, next to sequences that were not trained on. The test is
-        one-sided: it finds larger errors. None if errors were not tested.
+        The same for reconstruction errors, compared with those of sequences that were not trained
+        on. The test is one-sided: it finds larger errors. None if errors were not tested.
 
     References
     ----------
@@ -240,10 +267,10 @@ class Drift:
 
     Examples
     --------
-    >>> found = Drift(90, np.array([0.7, 0.1]), np.array([1e-20, 0.9]), 0.1, 0.4)
-    >>> found.p_value < 0.001
+    >>> drift = Drift(90, np.array([0.7, 0.1]), np.array([1e-20, 0.9]), 0.1, 0.4)
+    >>> drift.p_value < 0.001
     True
-    >>> print(found)
+    >>> print(drift)
     p = 3e-20, 1 of 2 code dimensions differs
     """
 
@@ -261,6 +288,7 @@ class Drift:
 
     @property
     def _num_tests(self) -> int:
+        """Number of tests: one for each dimension, and that of the errors."""
         return len(self.code_p_values) + (self.error_p_value is not None)
 
     def __repr__(self) -> str:
@@ -268,12 +296,13 @@ class Drift:
 
     def __str__(self) -> str:
         """Return the p-value, and what differs at a family-wise error rate of 0.001."""
-        most, count = _ALPHA / self._num_tests, len(self.code_p_values)
-        num = int((self.code_p_values <= most).sum())
-        text = f"p = {self.p_value:.2g}, {num} of {count} code dimensions "
-        text += "differs" if num == 1 else "differ"
-        larger = self.error_p_value is not None and self.error_p_value <= most
-        return text + ", and errors are larger" * larger
+        # Bonferroni correction, because there are several tests
+        alpha, num_dimensions = _FAMILY_WISE_ALPHA / self._num_tests, len(self.code_p_values)
+        num_different = int((self.code_p_values <= alpha).sum())
+        text = f"p = {self.p_value:.2g}, {num_different} of {num_dimensions} code dimensions "
+        text += "differs" if num_different == 1 else "differ"
+        are_larger = self.error_p_value is not None and self.error_p_value <= alpha
+        return text + ", and errors are larger" * are_larger
 
     def to_table(self) -> pa.Table:
         """Return one row per test: ``test``, ``statistic`` and ``p_value``."""
@@ -285,35 +314,39 @@ class Drift:
         return pa.table(columns, ["test", "statistic", "p_value"])
 
 
-def drift_between(
-    codes: np.ndarray,  # (n_sequences, width of the code)
-    trained: np.ndarray,  # codes of training sequences
-    errors: np.ndarray | None = None,  # (n_sequences,)
-    held_out: np.ndarray | None = None,  # errors of held-out sequences
+def measure_drift(
+    codes: np.ndarray,  # (n_sequences, code_size)
+    training_codes: np.ndarray,  # (n_training_sequences, code_size)
+    errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
+    held_out_errors: np.ndarray | None = None,  # float32, errors of held-out sequences
 ) -> Drift:
     """Compare codes with those of training sequences, and errors with held-out ones."""
-    pairs = zip(codes.T, trained.T, strict=True)
-    statistics = np.array([_differences(new, old).max(initial=0.0) for new, old in pairs])
-    p_values = np.minimum(1.0, 2.0 * _tail(statistics, len(codes), len(trained)))
-    if errors is None or held_out is None:
+    pairs = zip(codes.T, training_codes.T, strict=True)
+    statistics = np.array([_cdf_differences(*pair).max(initial=0.0) for pair in pairs])
+    # twice the one-sided probability, because this test has two sides
+    p_values = 2.0 * _kolmogorov_tail(statistics, len(codes), len(training_codes))
+    p_values = np.minimum(1.0, p_values)
+    if errors is None or held_out_errors is None:
         return Drift(len(codes), statistics, p_values)
-    # rounding must not make equal errors differ
-    larger = float(_differences(errors.astype(np.float32), held_out, signed=True).max(initial=0.0))
-    tail = float(_tail(larger, len(errors), len(held_out)))
-    return Drift(len(codes), statistics, p_values, max(0.0, larger), tail)
+    # in the precision of the held-out errors, so that rounding does not make equal errors differ
+    differences = _cdf_differences(errors.astype(np.float32), held_out_errors, signed=True)
+    statistic = float(differences.max(initial=0.0))
+    p_value = float(_kolmogorov_tail(statistic, len(errors), len(held_out_errors)))
+    return Drift(len(codes), statistics, p_values, max(0.0, statistic), p_value)
 
 
-def _differences(new: np.ndarray, old: np.ndarray, *, signed: bool = False) -> np.ndarray:
+def _cdf_differences(new: np.ndarray, old: np.ndarray, *, signed: bool = False) -> np.ndarray:
     """Return how much lower the distribution function of the new values is, at each value."""
-    places = np.concatenate([new, old])
-    below_old, below_new = (
-        np.searchsorted(np.sort(values), places, side="right") / len(values)
+    all_values = np.concatenate([new, old])
+    cdf_old, cdf_new = (
+        np.searchsorted(np.sort(values), all_values, side="right") / len(values)
         for values in (old, new)
     )
-    return below_old - below_new if signed else np.abs(below_old - below_new)
+    return cdf_old - cdf_new if signed else np.abs(cdf_old - cdf_new)
 
 
-def _tail(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
+def _kolmogorov_tail(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
+    """Return an upper bound of the probability of a one-sided statistic, or of each of several."""
     return np.exp(-2.0 * np.square(statistic) * (num_new * num_old / (num_new + num_old)))
 
 
@@ -444,11 +477,11 @@ class Detection:
         """
         errors = np.nan_to_num(self.errors[index])
         total = errors.sum()
-        order = np.argsort(-errors, axis=None, kind="stable")[:most]
-        places = zip(*np.unravel_index(order, errors.shape), strict=True)
+        largest = np.argsort(-errors, axis=None, kind="stable")[:most]
+        indices = zip(*np.unravel_index(largest, errors.shape), strict=True)
         return [
             Reason(int(step), self.columns[column], float(errors[step, column] / total))
-            for step, column in places
+            for step, column in indices
             if errors[step, column] > 0
         ]
 
@@ -460,6 +493,7 @@ class Detection:
         the last two are null if the distance is the larger component. Of windows, ``id`` is that of
         the series, the places as in `Windows.to_table` follow, and ``step`` is one of the series.
         """
+        # a large distance is no fault of one value, so only a larger error has a worst value
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
         numbers = {
@@ -469,19 +503,21 @@ class Detection:
             "p_value": self.p_values,
             "adjusted_p_value": self.adjusted_p_values,
         }
-        places = {id: pa.array(self.ids.tolist())}
-        firsts = np.zeros(len(self.ids), np.int64)
+        id_columns = {id: pa.array(self.ids.tolist())}
+        starts = np.zeros(len(self.ids), np.int64)
         if self.windows is not None:
-            table, firsts = self.windows.to_table(id), self.windows.starts
-            places = {name: table[name] for name in table.column_names}
-        steps = [int(at) + r[0].step if r else None for at, r in zip(firsts, worst, strict=True)]
+            table, starts = self.windows.to_table(id), self.windows.starts
+            id_columns = {name: table[name] for name in table.column_names}
+        pairs = zip(starts.tolist(), worst, strict=True)
+        steps = [start + reasons[0].step if reasons else None for start, reasons in pairs]
+        columns = [reasons[0].column if reasons else None for reasons in worst]
         return pa.table(
             {
-                **places,
+                **id_columns,
                 **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
                 "anomalous": pa.array(self.anomalous, pa.bool_()),
                 "step": pa.array(steps, pa.int64()),
-                "column": pa.array([r[0].column if r else None for r in worst], pa.string()),
+                "column": pa.array(columns, pa.string()),
             }
         )
 
@@ -492,15 +528,16 @@ class Detection:
         are missing, and before the score, times if the data had them: under the name that you give,
         or that of the data. Windows that overlap are merged, as in ``series_scores``.
         """
-        merged = self.series_scores, self.series_p_values
+        by_series = self.series_scores, self.series_p_values
         ids = self.ids if self.windows is None else self.windows.ids
-        lengths = [len(scores) for scores in merged[0]]
+        lengths = [len(scores) for scores in by_series[0]]
+        # with an empty array, because NumPy concatenates one array at least
         scores, p_values = (
-            pa.array(np.concatenate([*values, []]), pa.float64(), from_pandas=True)
-            for values in merged
+            pa.array(np.concatenate([*arrays, []]), pa.float64(), from_pandas=True)
+            for arrays in by_series
         )
-        numbers = np.concatenate([*map(np.arange, lengths), np.arange(0)])
-        columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": numbers}
+        steps = np.concatenate([*map(np.arange, lengths), np.arange(0)])
+        columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": steps}
         if self.times is not None:
             columns[time or self.time_name] = self.times
         return pa.table({**columns, "score": scores, "p_value": p_values})

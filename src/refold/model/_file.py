@@ -1,8 +1,11 @@
 """The file of a model: JSON and arrays as safetensors, with a version and a checksum.
 
-The metadata of the safetensors holds, under the name of the format, a version, the configuration as
-JSON, and a SHA-256 digest of configuration and arrays. Checkpoints of a training have this format,
-too.
+The metadata of the safetensors file has one entry, under the name of the format. It is JSON with a
+version, the configuration as JSON text, and a SHA-256 checksum of the configuration and the arrays.
+Checkpoints of a training have this format, too.
+
+`dumps` writes a model with `pack_container`, and `model_fields` restores what `unpack_container`
+reads. `hash_model` is the hash that codes are stored with.
 """
 
 import hashlib
@@ -32,31 +35,36 @@ from refold.network.packed.network import FittedNetwork, PackedNetwork
 from refold.network.specification import Specification, are_default, weights_of
 from refold.sequences import Scaler, Schema, has_default_names
 
-FORMAT = "refold-model"
-VERSION = 1
-# Bytes before the header of a safetensors file, which have its length.
-_LENGTH_BYTES = 8
-
-# Digits of the hash of a pretrained model that do not depend on the names of columns.
-_OF_ANY = 48
-# Start of the names of weights.
-_WEIGHTS = "weights/"
-# Names of arrays in a file, by the part of the model that has them.
-_REFERENCE = {
+# Key of the entry in the metadata of the safetensors file.
+FORMAT_NAME = "refold-model"
+# Version of the format. A Refold refuses files of later versions.
+FORMAT_VERSION = 1
+# A safetensors file begins with the length of its JSON header, as an integer of this number of
+# bytes.
+_HEADER_LENGTH_BYTES = 8
+# The hash of a pretrained model has 64 digits. The first ones, this number of digits, do not depend
+# on the names of the columns. The other digits depend on the names alone.
+_DIGITS_WITHOUT_NAMES = 48
+# In a file, names of weights begin with this prefix.
+_WEIGHT_PREFIX = "weights/"
+# Names of arrays in a file, by the attributes of `ReferenceStatistics`, and below of other classes.
+# Files keep the names, so they may differ from the attributes.
+_REFERENCE_ARRAYS = {
     "codes": "known/codes",
     "mean": "known/center",
-    "deviation": "known/unit",
+    "std": "known/unit",
     "precision": "known/precision",
-    "typical": "known/units",
+    "component_means": "known/units",
 }
-_CALIBRATION = {
+_CALIBRATION_ARRAYS = {
     "scores": "calibration/scores",
     "steps": "calibration/steps",
     "residuals": "residuals/absolute",
 }
-_MIXTURE = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
-_FINGERPRINTS = {"held_back": "held_back", "trained": "trained"}
-_SCALERS = {"scaler": "scaler", "error_scaler": "units"}
+_MIXTURE_ARRAYS = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
+_FINGERPRINT_ARRAYS = {"held_back": "held_back", "trained": "trained"}
+# Names of scalers in a file, by the attributes of a model.
+_SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
@@ -64,45 +72,47 @@ Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 # The format
 
 
-# Files are data: JSON and plain arrays in one safetensors file, with a format version and a
-# checksum, and without pickle.
+# A file holds no pickle, so opening a file from elsewhere runs no code.
 def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Serialize a configuration and arrays."""
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    config_json = json.dumps(config, sort_keys=True, allow_nan=False)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    about = {"version": VERSION, "config": text, "sha256": _digest(text, arrays)}
-    # one entry, because the order of several would differ from file to file
-    return save_arrays(arrays, {FORMAT: json.dumps(about)})
+    checksum = _checksum(config_json, arrays)
+    metadata = {"version": FORMAT_VERSION, "config": config_json, "sha256": checksum}
+    # in one entry, because the order of several entries would differ from file to file
+    return save_arrays(arrays, {FORMAT_NAME: json.dumps(metadata)})
 
 
 def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Deserialize a configuration and arrays, and check them; ``source`` is for messages."""
     try:
         arrays = load_arrays(data)
-        end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
-        about = json.loads(json.loads(data[_LENGTH_BYTES:end])["__metadata__"][FORMAT])
-        version = about["version"]
+        # `load_arrays` does not return the metadata, so it is read from the header
+        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
+        header = json.loads(data[_HEADER_LENGTH_BYTES:header_end])
+        metadata = json.loads(header["__metadata__"][FORMAT_NAME])
+        version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{source} is not a Refold model, or it is cut short or damaged. Expected a file that "
             "`save` or `refold fit` wrote. Copy or save it again."
         ) from error
-    if not isinstance(version, int) or version > VERSION:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{source} has format version {version}, and this Refold reads up to {VERSION}. "
+            f"{source} has format version {version}, and this Refold reads up to {FORMAT_VERSION}. "
             "Upgrade Refold, or fit the model again with this version."
         )
-    text = str(about.get("config"))
-    if about.get("sha256") != _digest(text, arrays):
+    config_json = str(metadata.get("config"))
+    if metadata.get("sha256") != _checksum(config_json, arrays):
         raise ModelFileError(
             f"{source} was changed since it was saved: its checksum does not match. Copy or save "
             "it again."
         )
-    return json.loads(text), arrays
+    return json.loads(config_json), arrays
 
 
 def write_container(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes atomically."""
+    """Write the bytes of a packed container to a file, atomically."""
     with atomic_writer(path) as file:
         file.write(data)
 
@@ -118,8 +128,9 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
     return unpack_container(data, str(path))
 
 
-def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(text.encode())
+def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 checksum of a configuration as JSON and of arrays."""
+    digest = hashlib.sha256(config_json.encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
@@ -127,7 +138,7 @@ def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# The content
+# The content: the fields of a model
 
 
 def dumps(model: "refold.Model") -> bytes:
@@ -149,24 +160,24 @@ def dumps(model: "refold.Model") -> bytes:
         "refold": refold.__version__,
     }
     arrays: dict[str, Any] = {
-        f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()
+        f"{_WEIGHT_PREFIX}{name}": array for name, array in model.network.arrays().items()
     }
     reference = model.reference
     mixture = None if reference is None else reference.mixture
-    for part, names in (
-        (reference, _REFERENCE),
-        (mixture, _MIXTURE),
-        (model.calibration, _CALIBRATION),
-        (model.fingerprints, _FINGERPRINTS),
+    for record, names in (
+        (reference, _REFERENCE_ARRAYS),
+        (mixture, _MIXTURE_ARRAYS),
+        (model.calibration, _CALIBRATION_ARRAYS),
+        (model.fingerprints, _FINGERPRINT_ARRAYS),
     ):
-        if part is not None:
-            arrays |= {names[name]: getattr(part, name) for name in names}
+        if record is not None:
+            arrays |= {name: getattr(record, attribute) for attribute, name in names.items()}
     arrays["held_out_errors"] = model.held_out_errors
     arrays = {name: array for name, array in arrays.items() if array is not None}
     if not len(model.fingerprints.held_back):
         del arrays["held_back"]
-    for part, name in _SCALERS.items():
-        state = getattr(model, part).to_dict()
+    for attribute, name in _SCALER_NAMES.items():
+        state = getattr(model, attribute).to_dict()
         arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
         config[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
     return pack_container(config, arrays)
@@ -183,20 +194,22 @@ def model_fields(
         )
     try:
         specification = Specification(**config["specification"])
-        reference = _part(ReferenceStatistics, _REFERENCE, arrays)
+        reference = _restore_record(ReferenceStatistics, _REFERENCE_ARRAYS, arrays)
         if reference is not None:
-            reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
+            mixture = _restore_record(Mixture, _MIXTURE_ARRAYS, arrays)
+            reference = replace(reference, mixture=mixture)
         arguments, default = config["parameters"], config.get("latent_steps", 0)
         latent_steps = arguments.get("latent_steps", "auto")
-        if specification.cell == "gru":  # early files may have steps, which are gone
+        # early versions had latent optimization with GRUs, and this version has not
+        if specification.cell == "gru":
             default = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
-            "network": _network(specification, arrays),
+            "network": _load_network(specification, arrays),
             "schema": Schema.from_dict(config["schema"]),
             **{
-                part: Scaler.from_dict(config[name] | _below(f"{name}/", arrays))
-                for part, name in _SCALERS.items()
+                attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
+                for attribute, name in _SCALER_NAMES.items()
             },
             "history": History(
                 config["history"], config.get("initial_loss"), config.get("keeps_initial", False)
@@ -204,7 +217,7 @@ def model_fields(
             "latent_steps": default if latent_steps == "auto" else latent_steps,
             "default_latent_steps": default,
             "reference": reference,
-            "calibration": _part(Calibration, _CALIBRATION, arrays),
+            "calibration": _restore_record(Calibration, _CALIBRATION_ARRAYS, arrays),
             "held_out_errors": arrays.get("held_out_errors"),
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
@@ -223,55 +236,69 @@ def model_fields(
         ) from error
 
 
-def fingerprint(model: "refold.Model") -> str:
-    """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on."""
-    # Training history, calibration and arguments have no influence on it.
+# The hash of a model, which is stored with its codes
+
+
+def hash_model(model: "refold.Model") -> str:
+    """Return a hash (64 hexadecimal digits) of all that encoding and decoding depend on."""
+    # Training history, calibration and arguments do not change the hash.
     arrays = dict(model.network.arrays())
     if model.specification.grid:
-        # the pretrained model gives each column the same code in any data; names come last
-        of_any = _hash_of({"specification": asdict(model.specification.inner)}, arrays)
-        return of_any[:_OF_ANY] + _hash_of({"names": _names_of(model)}, {})[_OF_ANY:]
+        # A pretrained model gives a column the same code in any data. So the first digits are those
+        # of the weights, and only the last ones depend on the names of the columns.
+        digits = _hash_config_and_arrays(
+            {"specification": asdict(model.specification.inner)}, arrays
+        )
+        digits_of_names = _hash_config_and_arrays({"names": _explicit_column_names(model)}, {})
+        return digits[:_DIGITS_WITHOUT_NAMES] + digits_of_names[_DIGITS_WITHOUT_NAMES:]
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
-    if model.reference is not None:  # features are computed from these codes
+    if model.reference is not None:  # features are standardized over these codes
         arrays["known"] = model.reference.codes
-    about = {
+    config = {
         "specification": asdict(model.network.specification),
         "schema": model.schema.to_dict(),
         "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
     }
     if model.window is not None:
-        about |= {"window": model.window, "step": model.step}
-    return _hash_of(about, arrays)
+        config |= {"window": model.window, "step": model.step}
+    return _hash_config_and_arrays(config, arrays)
 
 
-def _names_of(model: "refold.Model") -> list[str] | None:
-    """Return the names of the columns; None if the data did not have any."""
+def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
+    """Return whether codes with a stored hash are codes of a model."""
+    model_hash = hash_model(model)
+    if stored_hash == model_hash or not model.specification.grid:
+        return stored_hash == model_hash
+    # the names of columns are compared only if both the codes and the model have names
+    end = _DIGITS_WITHOUT_NAMES
+    digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
+    either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
+    return stored_hash[:end] == model_hash[:end] and either_has_no_names
+
+
+def _explicit_column_names(model: "refold.Model") -> list[str] | None:
+    """Return the names of the columns; None if they are the default names x0, x1 and so on."""
     return None if has_default_names(model.schema) else list(model.schema.names)
 
 
-def is_hash_of(stored: str, model: "refold.Model") -> bool:
-    """Return whether a model has made codes with a hash; names count if both sides have them."""
-    own = fingerprint(model)
-    if stored == own or not model.specification.grid:
-        return stored == own
-    nameless = _hash_of({"names": None}, {})[_OF_ANY:]
-    return stored[:_OF_ANY] == own[:_OF_ANY] and nameless in (stored[_OF_ANY:], own[_OF_ANY:])
-
-
-def _hash_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+# The bytes differ from those of `_checksum`. Stored hashes must stay valid, so both functions stay.
+def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """Return the SHA-256 hash of a configuration and of arrays."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-# Default models with LSTMs stay arrays. Others are built as Keras models, which is why only their
-# files need Keras.
-def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
+# Records and networks from stored arrays
+
+
+def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
     """Make a network from stored weights."""
-    weights = _below(_WEIGHTS, arrays)
+    weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
+    # The default model with LSTMs computes with NumPy arrays. Others are built as Keras models.
     if not are_default(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
@@ -282,20 +309,20 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    network = CurveNetwork if specification.grid else PackedNetwork
-    return network(specification, {weight.name: weights[weight.name] for weight in expected})
+    network_type = CurveNetwork if specification.grid else PackedNetwork
+    return network_type(specification, {weight.name: weights[weight.name] for weight in expected})
 
 
-def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays whose names begin with a prefix, by the rest of their names."""
+def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with a prefix, by their names without the prefix."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _part(
-    record: type[Record], names: dict[str, str], arrays: dict[str, np.ndarray]
+def _restore_record(
+    record_type: type[Record], names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
-    """Return a record from its stored arrays, or None if there are none."""
-    stored: dict[str, Any] = {
-        field: arrays[name] for field, name in names.items() if name in arrays
+    """Return a record of the arrays that a file has for its attributes; None if it has none."""
+    attributes: dict[str, Any] = {
+        attribute: arrays[name] for attribute, name in names.items() if name in arrays
     }
-    return record(**stored) if stored else None
+    return record_type(**attributes) if attributes else None

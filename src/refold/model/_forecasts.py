@@ -1,4 +1,9 @@
-"""Forecasts: the next steps of sequences, their bounds, and their errors."""
+"""Forecasts: the next steps of sequences, their bounds, and their errors.
+
+`forecast` and `measure_forecast_errors` do the work of methods of `Model`. Both call `continued`,
+which forecasts the steps after sequences. `forecast_residuals` returns the errors that calibrate
+the bounds.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +15,25 @@ import refold
 from refold._support.output import counted, warn
 from refold._support.rules import check, check_rate, check_whole, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
-from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
+from refold.evaluation import (
+    ForecastErrors,
+    conformal_margins,
+    forecast_errors,
+    min_calibration_sequences,
+)
 from refold.model._inputs import SequencesLike, describe_trained
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
 from refold.sequences import CLIP, Scaler, Sequences, check_decoded, split_at
 
-_MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
-# Bounds are wider by this share, because equal forecasts may differ by rounding.
-_ROUNDING = 1e-4
+# Maximum number of errors of forecasts that a calibration stores: 16 MiB in the file of the model.
+_MAX_RESIDUALS = 1 << 21
+# Minimum number of sequences whose errors are stored, also if these are more than `_MAX_RESIDUALS`.
+# With fewer sequences, bounds for a small share of values outside would be impossible.
+_MIN_RESIDUAL_SEQUENCES = 256
+# Bounds are wider by this share, because rounding can make equal forecasts differ.
+_ROUNDING_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -45,10 +59,12 @@ class Forecast:
     ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
     ... ).fit(sines[:40])
     >>> ae = ae.calibrate(sines[40:])
-    >>> ahead = ae.forecast(sines[:2], alpha=0.2)
-    >>> ahead.values[0].shape, ahead.upper.shape, bool((ahead.upper > ahead.lower).all())
-    ((5,), (2, 5, 1), True)
-    >>> ahead.to_table().column_names
+    >>> forecast = ae.forecast(sines[:2], alpha=0.2)
+    >>> forecast.values[0].shape, forecast.upper.shape
+    ((5,), (2, 5, 1))
+    >>> bool((forecast.upper > forecast.lower).all())
+    True
+    >>> forecast.to_table().column_names
     ['id', 'step', 'x0', 'x0_lower', 'x0_upper']
     """
 
@@ -111,121 +127,128 @@ def forecast(
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
     check("clip", clip, CLIP)
-    steps = _check_steps(model, steps)
-    margins, alpha = _margins(model, alpha, steps)
-    series = model.read(X, is_cut=False)
-    sequences = _latest(series, model.specification)
-    ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
-    written = model.scaler.clip(ahead, clip=clip)
-    written.times = series.times_between(series.lengths, series.lengths + steps)
+    steps = _check_forecast_steps(model, steps)
+    margins, alpha = _bound_margins(model, alpha, steps)
+    series = model.read(X, as_windows=False)
+    last = _last_input_steps(series, model.specification)
+    # the network always forecasts the steps that it was fitted for
+    predicted, _ = split_at(continued(last, model.network, model.scaler, verbose=verbose), steps)
+    clipped = model.scaler.clip(predicted, clip=clip)
+    clipped.times = series.times_between(series.lengths, series.lengths + steps)
     if margins is None:
-        return Forecast(written)
-    shape = len(ahead), steps, model.schema.num_columns
-    clipped, values = (
-        np.where(model.schema.numeric, of.values.astype(float).reshape(shape), np.nan)
-        for of in (written, ahead)
+        return Forecast(clipped)
+    shape = len(predicted), steps, model.schema.num_columns
+    clipped_values, values = (
+        np.where(model.schema.numeric, sequences.values.astype(float).reshape(shape), np.nan)
+        for sequences in (clipped, predicted)
     )
-    # bounds are not clipped, and contain the forecast
-    lower, upper = np.minimum(values - margins, clipped), np.maximum(values + margins, clipped)
+    # bounds are not clipped, but they contain the clipped forecast
+    lower = np.minimum(values - margins, clipped_values)
+    upper = np.maximum(values + margins, clipped_values)
     for i, column in enumerate(model.schema.columns):
         if column.column_type.is_whole:  # no count is below 0 or between whole numbers
             for bound in (lower, upper):
                 bound[..., i] = column.column_type.clean(bound[..., i])
-    return Forecast(written, alpha, lower, upper)
+    return Forecast(clipped, alpha, lower, upper)
 
 
-def errors_of_forecasts(
+def measure_forecast_errors(
     model: "refold.Model", X: SequencesLike, steps: int | None, *, season: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
-    steps = _check_steps(model, steps)
+    steps = _check_forecast_steps(model, steps)
     if season is not None:
         season = check_whole("season", season)
     sequences = model.read(X)
     warn(describe_trained(sequences, model.fingerprints.trained))
     specification = model.specification
-    trained = specification.forecast_steps
-    longer, before, after = split_last(sequences, trained)
+    max_steps = specification.forecast_steps
+    longer, before, after = split_last(sequences, max_steps)
     if not len(longer):
         raise DataError(
-            f"Forecasting the last {trained} steps needs longer sequences, and the longest of "
+            f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
     after, _ = split_at(after, steps)
-    ahead = continued(_latest(before, specification), model.network, model.scaler)
-    return forecast_errors(before, after, ahead, model.error_scaler, season=season)
+    predicted = continued(_last_input_steps(before, specification), model.network, model.scaler)
+    return forecast_errors(before, after, predicted, model.error_scaler, season=season)
 
 
-def residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
+def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
     """Return the absolute errors of forecasts of the last steps of aligned sequences."""
-    # Their shape is (n_sequences, forecast_steps, n_columns). They are NaN for missing values and
-    # for columns that are not numeric. None if the model has no bounds.
+    # The shape is (n_sequences, forecast_steps, n_columns), with NaN for missing values and for
+    # columns that are not numeric. The result is None if the model can have no bounds.
     specification, schema = model.specification, model.schema
-    trained = specification.forecast_steps
-    if not trained or not schema.numeric.any():
+    steps = specification.forecast_steps
+    if not steps or not schema.numeric.any():
         return None
-    longer, before, after = split_last(sequences, trained)
-    most = max(_MIN_SEQUENCES, _MAX_RESIDUALS // (trained * schema.num_columns))
-    if len(longer) > most:
+    longer, before, after = split_last(sequences, steps)
+    residuals_per_sequence = steps * schema.num_columns
+    max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_RESIDUALS // residuals_per_sequence)
+    if len(longer) > max_sequences:
+        # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
-        some = np.sort(rng.choice(len(longer), most, replace=False))
-        before, after = before[some], after[some]
-    ahead = continued(_latest(before, specification), model.network, model.scaler)
-    errors = np.abs(np.asarray(after.values, float) - ahead.values)
+        rows = np.sort(rng.choice(len(longer), max_sequences, replace=False))
+        before, after = before[rows], after[rows]
+    predicted = continued(_last_input_steps(before, specification), model.network, model.scaler)
+    errors = np.abs(np.asarray(after.values, float) - predicted.values)
     errors = np.where(schema.numeric, errors, np.nan)
-    return errors.reshape(len(before), trained, schema.num_columns)
+    return errors.reshape(len(before), steps, schema.num_columns)
 
 
-def _check_steps(model: "refold.Model", steps: int | None) -> int:
-    """Check the number of steps to forecast; the default is that of the fit."""
-    trained = model.specification.forecast_steps
-    if not trained:
+def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
+    """Check the number of steps to forecast; the default and maximum is that of the fit."""
+    max_steps = model.specification.forecast_steps
+    if not max_steps:
         raise ParameterError(
             "This model was fitted to reconstruct, not to forecast. Fit one with "
             f"{argument(forecast_steps=10)}, for ten steps."
         )
     if steps is None:
-        return trained
-    check("steps", steps, whole(1, trained))
+        return max_steps
+    check("steps", steps, whole(1, max_steps))
     return steps
 
 
-def _margins(model: "refold.Model", alpha: float | None, steps: int) -> tuple[Any, float | None]:
-    """Return the margins by step and column, and the share of values outside them."""
-    # If no share is requested and there can be no bounds, both are None.
-    requested = alpha is not None
-    alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
+def _bound_margins(
+    model: "refold.Model", alpha: float | None, steps: int
+) -> tuple[Any, float | None]:
+    """Return the margins (steps, n_columns) of the bounds, and the share of values outside them."""
+    # If the user asks for no share and there can be no bounds, both are None.
+    is_requested = alpha is not None
+    alpha = 0.1 if alpha is None else alpha
+    alpha = check_rate("alpha", alpha, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
-    elif errors is None or len(errors) < least_calibration(alpha):
+    elif errors is None or len(errors) < min_calibration_sequences(alpha):
         reason = (
-            f"{argument(alpha=alpha)} needs at least {least_calibration(alpha)} calibration "
-            "sequences, which are longer than the forecast and not trained on. Got "
+            f"{argument(alpha=alpha)} needs at least {min_calibration_sequences(alpha)} "
+            "calibration sequences, which are longer than the forecast and not trained on. Got "
             f"{0 if errors is None else len(errors)}. Fit with "
             f"{argument(calibration_fraction=0.2)}, "
             f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask for a "
             "larger share."
         )
     else:
-        return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING), alpha
-    if requested:
+        return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING_TOLERANCE), alpha
+    if is_requested:
         raise ParameterError(reason)
     return None, None
 
 
-def _latest(sequences: Sequences, specification: Specification) -> Sequences:
+def _last_input_steps(sequences: Sequences, specification: Specification) -> Sequences:
     """Return the last steps of each sequence, as many as the longest input in training had."""
     longest = specification.max_steps - specification.forecast_steps
-    first = np.maximum(0, sequences.lengths - longest)
-    return split_at(sequences, first)[1] if first.any() else sequences
+    starts = np.maximum(0, sequences.lengths - longest)
+    return split_at(sequences, starts)[1] if starts.any() else sequences
 
 
-# The network's forecasts, in the units of the data
+# Forecasts of the network, and the last values that the network reads for them
 
 
 def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Split off the last steps of sequences that have more; return their indices and both parts."""
+    """Return the indices of sequences with more steps, their earlier steps and their last steps."""
     rows = np.flatnonzero(sequences.lengths > steps)
     longer = sequences[rows]
     return rows, *split_at(longer, longer.lengths - steps)
@@ -235,42 +258,43 @@ def continued(
     before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
     """Forecast the steps after sequences, in the units of the data."""
-    # Without latent optimization. Optimized codes fit the past better, but the forecaster was not
-    # trained on them: errors were 6 to 22 % larger.
+    # Codes are made without latent optimization. Optimized codes fit the earlier steps better, but
+    # the forecast decoder was not trained on them: its errors were 6 to 22 % larger.
     scaled = scaler.transform(before)
     codes = network.encode(scaled, verbose=verbose)
-    with np.errstate(over="ignore"):  # refused below
+    with np.errstate(over="ignore"):  # `check_decoded` refuses infinite values below
         recent = recent_values(scaled, network.specification)
     outputs = network.forecast(codes, recent)
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     check_decoded(np.isfinite(outputs), offsets)
-    ahead = Sequences(network.head.values(outputs), offsets, schema=before.schema)
-    return scaler.inverse_transform(ahead, None).with_ids(before.ids)
+    predicted = Sequences(network.head.values(outputs), offsets, schema=before.schema)
+    return scaler.inverse_transform(predicted, None).with_ids(before.ids)
 
 
 def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
-    """Return what a forecast decoder reads beside the code, (n_sequences, recent_dim)."""
-    # The last step comes first, with categories as one-hot. The others are the differences of
-    # earlier steps from it, the latest first, so that a level far from zero does not hide them. A
-    # missing value is that of the step before, or else of the first step after, or else zero.
+    """Return the last values (n_sequences, width) that a forecast decoder reads beside the code."""
+    # The width is `Specification.recent_dim`. The last step comes first, with categories as one-hot
+    # vectors. Then come the earlier steps minus the last step, the latest first, so that a level
+    # far from zero does not hide changes. A missing value gets the value of the step before, or
+    # else of the first step after, or else zero.
     steps, num_columns = specification.recent_steps, len(specification.num_categories)
     values = last_steps(scaled, steps).astype(np.float32)
     forward = [(step, step - 1) for step in range(1, steps)]
     backward = [(step, step + 1) for step in reversed(range(steps - 1))]
-    for step, source in forward + backward:
+    for step, neighbor in forward + backward:
         missing = np.isnan(values[:, step])
-        values[:, step][missing] = values[:, source][missing]
+        values[:, step][missing] = values[:, neighbor][missing]
     encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
     shape = len(scaled), steps, specification.num_outputs
-    encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]
+    encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]  # the last step first
     encoded[:, 1:] -= encoded[:, :1]
     return encoded.reshape(len(scaled), specification.recent_dim)
 
 
 def last_steps(sequences: Sequences, steps: int) -> np.ndarray:
     """Return the last steps (n_sequences, steps, n_columns), with NaN before shorter sequences."""
-    places = np.arange(-steps, 0) + sequences.offsets[1:, None]
-    there = places >= sequences.offsets[:-1, None]
-    values = np.full((*there.shape, sequences.schema.num_columns), np.nan)
-    values[there] = sequences.values[places[there]]
+    rows = np.arange(-steps, 0) + sequences.offsets[1:, None]
+    exists = rows >= sequences.offsets[:-1, None]  # other rows are those of the sequence before
+    values = np.full((*exists.shape, sequences.schema.num_columns), np.nan)
+    values[exists] = sequences.values[rows[exists]]
     return values

@@ -1,4 +1,8 @@
-"""`Model`: what a fit returns and what a file holds."""
+"""`Model`: what a fit returns and what a file holds.
+
+The other files of this folder do most of the work. `PretrainedModel` is a model that adapts to data
+first, and `load` reads either from a file.
+"""
 
 import functools
 import inspect
@@ -15,17 +19,17 @@ from refold._support.arrays import SeedLike, draw_seed, evenly_spaced, offsets_f
 from refold._support.output import columns_in_words, facts, warn
 from refold._support.rules import check, check_one_each, check_rate, check_some, check_whole, number
 from refold.errors import ParameterError, argument, spelled
-from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
+from refold.evaluation import ForecastErrors, exact, explained_variance, min_calibration_sequences
 from refold.model._anomalies import (
     MAX_ERRORS,
     Detection,
     Drift,
     Measurement,
-    calibration_of,
-    drift_between,
+    anomaly_p_values,
+    build_calibration,
     errors_of,
-    measure,
-    p_values,
+    measure_drift,
+    measure_sequences,
     score_components,
     step_scores,
     with_reference,
@@ -33,16 +37,21 @@ from refold.model._anomalies import (
 from refold.model._features import DecodedFeatures, series_convolutions
 from refold.model._file import (
     dumps,
-    fingerprint,
-    is_hash_of,
+    hash_model,
+    matches_hash,
     model_fields,
     read_container,
     unpack_container,
     write_container,
 )
-from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
+from refold.model._forecasts import (
+    Forecast,
+    forecast,
+    forecast_residuals,
+    measure_forecast_errors,
+)
 from refold.model._inputs import (
-    MAX_DISTANCE,
+    MAX_CODE_STD_FROM_MEAN,
     SequencesLike,
     check_codes,
     check_fits,
@@ -51,20 +60,20 @@ from refold.model._inputs import (
     check_untrained,
     count_far,
     cut,
+    describe_explained_variance,
     describe_far,
-    describe_held,
     describe_longer,
     describe_trained,
-    first_of_each,
+    mark_held_back,
     open_source,
 )
 from refold.model._pretrained import (
+    join_column_codes,
     named,
     num_columns_of,
-    side_by_side,
-    uncalibrated,
     with_columns,
     with_dims,
+    without_calibration,
 )
 from refold.model._statistics import (
     Calibration,
@@ -97,8 +106,8 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Smallest window that `Model.adapt` chooses.
-_LEAST_WINDOW = 8
+# Smallest window that `Model.adapt` chooses. Smaller windows would make more codes of a series.
+_MIN_WINDOW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,7 +124,7 @@ class Model:
       for each sequence is then one for each window, in the order of `windows`. A file, a table or
       an array of one or two axes without ids is then one series. A UserWarning says if sequences
       are longer than the longest in training, or if many values are far outside of the training
-      data, as in other units.
+      data, such as values in other units.
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
@@ -156,30 +165,34 @@ class Model:
     [20, 5]
     """
 
-    any_columns: ClassVar[bool] = False  # True for a `PretrainedModel`
+    # whether the model takes any numeric columns, as a `PretrainedModel` does
+    any_columns: ClassVar[bool] = False
 
     # Everything that does not train works on this object: commands, the service, the explorer,
-    # search, export, streams and the workers of a cluster. So they need neither scikit-learn nor
-    # Keras, unless the network does.
+    # search, export, streams and the workers of a cluster. So these need neither scikit-learn nor
+    # Keras, unless the network needs Keras.
     network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
     error_scaler: Scaler
-    history: History = field(default_factory=History)  # losses, and the epoch that was kept
+    history: History = field(default_factory=History)  # losses, and the epoch of the weights
     latent_steps: int = 0
-    default_latent_steps: int = 0  # that ``fit`` chose for the data
+    default_latent_steps: int = 0  # what ``fit`` chose for the data
     reference: ReferenceStatistics | None = None  # None in a file that was saved without them
     calibration: Calibration | None = None  # for `detect` and the bounds of `forecast`
     # float32 (n_sequences,), reconstruction errors of sequences not trained on, in increasing order
     held_out_errors: np.ndarray | None = None
-    fingerprints: Fingerprints = field(default_factory=Fingerprints)  # of what ``fit`` received
+    # hashes of the sequences that ``fit`` received
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
     active_dimensions: int | None = None
     window: int | None = None
     step: int | None = None
     # share of its variance that a series may lose without being cut into windows; None cuts all
+    # series that are longer than a window
     max_loss: float | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
-    version: str | None = None  # of Refold that wrote the file; None without one, or if it is early
+    # version of Refold that wrote the file; None without a file, or if an early version wrote it
+    version: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # as the bytes of a file, because a network may hold Keras models or packed weights
@@ -187,18 +200,20 @@ class Model:
 
     def __repr__(self) -> str:
         columns, window = self.schema.num_columns, self.window
-        of = f"windows of {window} steps"
+        windows = f"windows of {window} steps"
         if self.specification.grid:
-            about = "pretrained" if window is None else f"pretrained, for {of}"
+            training = "pretrained" if window is None else f"pretrained, for {windows}"
         else:
-            about = f"trained on {f'up to {self.max_steps} steps' if window is None else of}"
+            steps = f"up to {self.max_steps} steps" if window is None else windows
+            training = f"trained on {steps}"
         return (
             f"Model({columns} column{'s' * (columns != 1)}, codes of {self.code_size} dimensions, "
-            f"{about})"
+            f"{training})"
         )
 
     def _repr_html_(self) -> str:
-        patch, best = self.specification.patch, self.history.best
+        patch = self.specification.patch
+        best_epoch, best_loss = self.history.best or (None, None)
         patches = f", read in patches of {patch}" if patch > 1 else ""
         columns = "any that are numeric" if self.any_columns else columns_in_words(self.schema)
         rows = [
@@ -206,8 +221,8 @@ class Model:
             ("longest sequence", f"{self.max_steps} steps{patches}"),
             ("code", f"{self.code_size} latent dimensions"),
             ("parameters", f"{self.network.num_parameters:,}"),
-            ("best epoch", "" if best is None else str(best[0])),
-            ("held-out loss", "" if best is None else f"{best[1]:.4g}"),
+            ("best epoch", "" if best_epoch is None else str(best_epoch)),
+            ("held-out loss", "" if best_loss is None else f"{best_loss:.4g}"),
         ]
         return facts("Model", rows)
 
@@ -218,7 +233,7 @@ class Model:
 
     @property
     def code_size(self) -> int:
-        """Number of dimensions of a code, those for the scale of a sequence included."""
+        """Number of dimensions of a code, including those for the scale of a sequence."""
         return self.specification.latent_dim + self.scaler.num_statistics
 
     @property
@@ -234,14 +249,14 @@ class Model:
     @property
     def hash(self) -> str:
         """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
-        return fingerprint(self)
+        return hash_model(self)
 
     def is_hash(self, stored: str) -> bool:
         """Return whether codes with this hash are codes of this model.
 
         A pretrained model of unnamed columns has the codes of any other columns, too.
         """
-        return is_hash_of(stored, self)
+        return matches_hash(self, stored)
 
     # The data and the codes that a model takes
 
@@ -256,12 +271,11 @@ class Model:
         Parameters
         ----------
         window : int, optional
-            Cut longer series into windows of this number of steps, a quarter of it apart, instead
-            of resampling them.
+            Cut longer series into windows of this number of steps, instead of resampling them. A
+            new window starts after each quarter of a window.
         max_loss : float, optional
             Cut a series only if its code would lose more than this share of its variance. Without
-            ``window``, windows then have as many steps as a code has learned dimensions, and at
-            least 8.
+            ``window``, windows have as many steps as a code has learned dimensions, and at least 8.
 
         Notes
         -----
@@ -276,10 +290,10 @@ class Model:
         if max_loss is not None:
             check_rate("max_loss", max_loss, "share of the variance")
             if window is None:
-                window = max(_LEAST_WINDOW, self.specification.curve_dim)
+                window = max(_MIN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_step(check_whole("window", window))
-            model = replace(uncalibrated(self), window=window, step=step, max_loss=max_loss)
+            model = replace(without_calibration(self), window=window, step=step, max_loss=max_loss)
         if not model.any_columns:
             return model
         series = open_source(X, as_series=model.window is not None)
@@ -293,21 +307,22 @@ class Model:
             shape = np.shape(codes)
         except ValueError:  # lists of different lengths, which are refused later
             shape = ()
-        number = num_columns_of(self, shape[1]) if len(shape) == 2 else 1
-        if number not in self._by_width:  # kept, because features take time to prepare
-            layout = "series" if number == 1 else "array"
-            columns = tuple(Column(name, NUMERIC.name) for name in default_names(number))
-            self._by_width[number] = with_columns(self, Schema(columns, layout))
-        return self._by_width[number]
+        # codes of another shape are refused later, so any number of columns will do
+        num_columns = num_columns_of(self, shape[1]) if len(shape) == 2 else 1
+        models = self._models_by_num_columns  # cached, because features take time to prepare
+        if num_columns not in models:
+            layout = "series" if num_columns == 1 else "array"
+            columns = tuple(Column(name, NUMERIC.name) for name in default_names(num_columns))
+            models[num_columns] = with_columns(self, Schema(columns, layout))
+        return models[num_columns]
 
     def with_dims(self, dims: int) -> "Model":
         """Return a model whose codes are the first dimensions of those of this one.
 
-        With latent optimization, which ``"series"`` does not use, they differ.
-
         The model must be fitted with ``nested=True``, as ``"series"`` is. The length, ROCKET
-        features and the scale of a sequence, which come after the learned dimensions, stay. To
-        detect anomalies, calibrate the new model.
+        features and the scale of a sequence, which come after the learned dimensions, stay. With
+        latent optimization, which ``"series"`` does not use, the first dimensions differ from those
+        of this model. To detect anomalies, calibrate the new model.
 
         Parameters
         ----------
@@ -324,7 +339,7 @@ class Model:
         Returns
         -------
         Windows
-            Of a model without a ``window``, each sequence is one window.
+            If the model has no ``window``, each sequence is one window.
         """
         series = open_source(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
@@ -392,16 +407,17 @@ class Model:
         windows = self.windows(series)
         blocks = self.blocks(self.open(windows.sequences))
         codes = np.concatenate([self.codes_of(block, verbose) for block in blocks]).astype(float)
-        firsts = np.flatnonzero(np.diff(windows.series, prepend=-1))
-        counts = np.diff(firsts, append=len(codes))[:, None]
-        means = np.add.reduceat(codes, firsts) / counts
+        # indices of the first windows of series, and numbers of their windows
+        starts = np.flatnonzero(np.diff(windows.series, prepend=-1))
+        counts = np.diff(starts, append=len(codes))[:, None]
+        means = np.add.reduceat(codes, starts) / counts
         squares = (codes - np.repeat(means, counts[:, 0], axis=0)) ** 2
-        deviations = np.sqrt(np.add.reduceat(squares, firsts) / counts)
-        extremes = [extreme.reduceat(codes, firsts) for extreme in (np.minimum, np.maximum)]
-        parts = series.blocks() if series.is_mapped else [series]
-        scaled = (self.scaler.transform(part.align(self.schema)) for part in parts)
-        convolved = [series_convolutions(part, self.network, self.window) for part in scaled]
-        vectors = [means, deviations, *extremes, np.concatenate(convolved)]
+        stds = np.sqrt(np.add.reduceat(squares, starts) / counts)
+        extremes = [extreme.reduceat(codes, starts) for extreme in (np.minimum, np.maximum)]
+        series_blocks = series.blocks() if series.is_mapped else [series]
+        scaled = (self.scaler.transform(block.align(self.schema)) for block in series_blocks)
+        convolutions = [series_convolutions(block, self.network, self.window) for block in scaled]
+        vectors = [means, stds, *extremes, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
 
     def decode(
@@ -421,9 +437,9 @@ class Model:
             (length, features) or (length,), lists of tokens, or strings.
         """
         codes = self.check_codes(codes)
-        decoded = self._decoded(codes, lengths, clip=clip, verbose=verbose)
-        if (line := self.describe_far(codes)) is not None:
-            warn(f"{line} What they decode to may be far off.")
+        decoded = self._decode_and_clip(codes, lengths, clip=clip, verbose=verbose)
+        if (warning := self.describe_far(codes)) is not None:
+            warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
             warn(describe_longer(decoded.lengths, self.max_steps, "predicted length"))
         return decoded.to_list()
@@ -441,16 +457,16 @@ class Model:
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
         in training keep their own length, because the model never saw such a length. Windows keep
-        theirs, too, and are joined to whole series, one each: numbers are averaged where windows
-        overlap. Give ``codes`` if you have them already.
+        their own length, too, and are joined to one reconstruction of each series. Numbers are
+        averaged where windows overlap. Give ``codes`` if you have them already.
 
         Parameters
         ----------
         as_table : bool, optional
-            Return a table instead of a list. If ``X`` is a table, it has its library, layout and
-            columns, ids and times included; times are null in steps after the last one of the
-            sequence. Otherwise it is a `pyarrow.Table` with one row per step. By default, return a
-            table if ``X`` is one.
+            Return a table instead of a list. If ``X`` is a table, the result has its library,
+            layout and columns, including ids and times. Times are null in steps after the last one
+            of the sequence. Otherwise the result is a `pyarrow.Table` with one row per step. By
+            default, return a table if ``X`` is one.
 
         Returns
         -------
@@ -537,14 +553,15 @@ class Model:
         sequences = self.read(windows.sequences)
         check_untrained(sequences, self.fingerprints.trained)
         if self.require_reference().precision is None:
-            # windows of a series overlap, so they are in the same half
-            several = windows.series.max(initial=0) > 0
-            learned = windows.series % 2 == 0
-            if not several:
-                learned = np.arange(len(sequences)) < len(sequences) // 2
-            check_some(int(min(learned.sum(), (~learned).sum())), "sequence", "in each half")
-            model = with_reference(self, sequences[learned], seed=0)
-            sequences = sequences[~learned]
+            # A pretrained model learns what is normal from half of the sequences. Windows of a
+            # series overlap, so all of them are in the same half.
+            is_learned = windows.series % 2 == 0
+            if windows.series.max(initial=0) == 0:  # windows of one series: the first half
+                is_learned = np.arange(len(sequences)) < len(sequences) // 2
+            smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
+            check_some(smaller_half, "sequence", "in each half")
+            model = with_reference(self, sequences[is_learned], seed=0)
+            sequences = sequences[~is_learned]
         return model.calibrated_with(sequences)
 
     def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
@@ -567,36 +584,39 @@ class Model:
             If the model was trained on some of the sequences.
         """
         alpha = check_rate("alpha", alpha, "rate of false alarms")
-        needed = least_calibration(alpha)
-        if self.calibration is None or self.num_calibrated < needed:
+        min_calibrated = min_calibration_sequences(alpha)
+        if self.calibration is None or self.num_calibrated < min_calibrated:
             remedy = f"Fit with {argument(calibration_fraction=0.2)}"
             if self.specification.grid:
-                remedy = f"Show {2 * needed} normal series, of which half teach what is normal"
+                num_series = 2 * min_calibrated
+                remedy = f"Show {num_series} normal series, of which half teach what is normal"
             elif self.num_calibrated:
-                least = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
-                remedy = f"Ask for a rate of at least {argument(alpha=least)}"
+                # rounded up to three digits, so that the rate is possible and easy to read
+                min_alpha = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
+                remedy = f"Ask for a rate of at least {argument(alpha=min_alpha)}"
             raise ParameterError(
-                f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, which are "
-                f"normal and not trained on. Got {self.num_calibrated}. {remedy}, or "
+                f"{argument(alpha=alpha)} needs at least {min_calibrated} calibration sequences, "
+                f"which are normal and not trained on. Got {self.num_calibrated}. {remedy}, or "
                 f"{spelled('give more to calibrate()', 'give more with --normal DATA')}."
             )
         windows = self.windows(X)
         sequences = self.read(windows.sequences)
         warn(describe_longer(sequences.lengths, self.max_steps))
         warn(describe_trained(sequences, self.fingerprints.trained))
-        measured, components, chances = self.compared(sequences)
+        measured, components, p_values = self.compared(sequences)
+        scores = step_scores(measured.value_errors)
+        # without sequences, `numpy.split` returns an empty array, which ``[:count]`` drops
         bounds, count = sequences.offsets[1:-1], len(sequences)
-        steps = step_scores(measured.entries)
         return Detection(
             alpha,
             sequences.ids,
             components,
-            chances,
-            np.split(steps, bounds)[:count],
-            np.split(p_values(steps, self.calibration.steps), bounds)[:count],
-            np.split(measured.entries, bounds)[:count],
+            p_values,
+            np.split(scores, bounds)[:count],
+            np.split(anomaly_p_values(scores, self.calibration.steps), bounds)[:count],
+            np.split(measured.value_errors, bounds)[:count],
             self.schema.names,
-            self._drift(measured),
+            self._compare_with_training(measured),
             None if self.window is None else windows,
             windows.times,
             windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
@@ -617,7 +637,7 @@ class Model:
         sequences = self.read(X)
         check_some(len(sequences), "sequence", "to compare")
         warn(describe_longer(sequences.lengths, self.max_steps))
-        drift = self._drift(measure(self, sequences))
+        drift = self._compare_with_training(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
                 "drift needs the errors of sequences that were not trained on, and the model has "
@@ -637,7 +657,7 @@ class Model:
             raise ParameterError(
                 "This model does not know your data. Calibrate it with normal series first."
             )
-        return drift_between(codes, self.require_reference().codes)
+        return measure_drift(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
         """Find the sequences that ``fit`` received but did not train on.
@@ -651,7 +671,7 @@ class Model:
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
         """
         sequences = as_sequences(self.windows(X).sequences)
-        return first_of_each(fingerprints(sequences), self.fingerprints.held_back)
+        return mark_held_back(fingerprints(sequences), self.fingerprints.held_back)
 
     # Forecasts
 
@@ -701,7 +721,7 @@ class Model:
             Number of steps in a season, for the seasonal baseline. By default it is found in the
             data.
         """
-        return errors_of_forecasts(self, X, steps, season=season)
+        return measure_forecast_errors(self, X, steps, season=season)
 
     # New sequences
 
@@ -730,7 +750,7 @@ class Model:
         check("temperature", temperature, number(least=0))
         seed = draw_seed(random_state)
         codes, draw = self.draw_codes(n, seed=seed), Draw.at(temperature, seed)
-        return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
+        return self._decode_and_clip(codes, lengths, draw=draw, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
@@ -788,25 +808,29 @@ class Model:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
         file, dims = named(path)
-        model = _made_of(*read_container(file), str(path))
+        model = _build_model(*read_container(file), source=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
-    # What applications share: aligned sequences, checked codes, and one without the other
+    # For other rooms. Aligned sequences are those that `read`, `align` or `blocks` returns, and
+    # checked codes are those that `check_codes` returns.
 
     def open(self, X: SequencesLike) -> Sequences:
-        """Open windows or sequences, and warn of those unlike the training data; see `blocks`."""
+        """Open windows or sequences for `blocks`, and warn of values unlike the training data."""
         source = self.windows(X).sequences
         if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
-            source = self._warned(self.align(source))
+            source = self.align(source)
+            self._warn_of_unusual_values(source)
         warn(describe_longer(source.lengths, self.max_steps))
         return source
 
-    def read(self, X: SequencesLike, *, is_cut: bool = True) -> Sequences:
-        """Read windows or sequences, aligned, and warn of values unlike the training data."""
+    def read(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
+        """Read and align windows or sequences, and warn of values unlike the training data."""
         source = as_sequences(open_source(X, self.schema, as_series=self.window is not None))
-        return self._warned(self.align(self.windows(source).sequences if is_cut else source))
+        aligned = self.align(self.windows(source).sequences if as_windows else source)
+        self._warn_of_unusual_values(aligned)
+        return aligned
 
     def align(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
@@ -823,17 +847,18 @@ class Model:
         return sequences
 
     def blocks(self, source: Sequences) -> Iterator[Sequences]:
-        """Yield aligned sequences; mapped ones block by block, and a warning after the last one."""
+        """Yield what `open` returns: in one block, or mapped sequences in aligned blocks."""
         if not source.is_mapped:
             yield source
             return
-        counts, held = [], []
+        # `open` could warn of sequences in memory only. Mapped ones are counted block by block.
+        counts, shares = [], []
         for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
-            held.append(self._shares_held(block))
+            shares.append(self._explained_variance_shares(block))
             yield block
         warn(describe_far(counts, self.schema))
-        self._warn_of_loss(held)
+        self._warn_of_lost_variance(shares)
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
@@ -842,47 +867,52 @@ class Model:
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
 
-    # All else that decodes comes here, so that codes become sequences in one place only.
+    # All decoding to values in the units of the data goes through this method.
     def to_sequences(
         self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> Sequences:
         """Decode checked codes to sequences of these lengths; with ``draw``, tokens are drawn."""
-        inner, statistics = self._parts(codes)
-        scaled = self._scaled(inner, lengths, draw=draw, verbose=verbose)
+        latent, statistics = self._split_codes(codes)
+        scaled = self._decode_scaled(latent, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
-        inner, _ = self._parts(codes)
-        return self._scaled(inner, self.network.predict_lengths(inner))
+        latent, _ = self._split_codes(codes)
+        return self._decode_scaled(latent, self.network.predict_lengths(latent))
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
-        return self.network.predict_lengths(self._parts(codes)[0])
+        return self.network.predict_lengths(self._split_codes(codes)[0])
 
     def lengths_to_write(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return the lengths of reconstructions: predicted, or true above the longest trained."""
-        most = self.network.most_steps
-        own = lengths if most is None else np.minimum(lengths, most)
-        return np.where(lengths > self.max_steps, own, self.predict_lengths(codes))
+        """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
+        # The length model saw no length above the longest in training. For such sequences, the true
+        # length is better, if the decoder can write so many steps.
+        max_steps = self.network.most_steps
+        true_lengths = lengths if max_steps is None else np.minimum(lengths, max_steps)
+        return np.where(lengths > self.max_steps, true_lengths, self.predict_lengths(codes))
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        columns = self.code_size // len(mixture.center)  # each with codes of its own
-        drawn = mixture.draw(n * columns, seed=seed)
+        # the mixture of a pretrained model is one of codes of a single column
+        num_columns = self.code_size // len(mixture.center)
+        codes = mixture.draw(n * num_columns, seed=seed)
+        # without a precision, a pretrained model has not learned from the data yet
         if self.specification.grid and reference.precision is None:
-            drawn = side_by_side(drawn, columns)  # with levels and scales of the data
+            codes = join_column_codes(codes, num_columns)
+            # means and scales come from sequences of the data, because the mixture knows none
             rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
             width = self.specification.latent_dim
-            drawn[:, width:] = reference.codes[rows, width:]
-        return drawn
+            codes[:, width:] = reference.codes[rows, width:]
+        return codes
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
-        """Check codes, also that a pandas frame of codes is one of this model."""
-        if (stored := stored_model(codes)) is not None:
-            check_model(stored, self, "The table")
+        """Check codes, and if a pandas frame holds the hash of a model, that it is this model."""
+        if (stored_hash := stored_model(codes)) is not None:
+            check_model(stored_hash, self, "The table")
         return check_codes(codes, self.code_size)
 
     def check_lengths(self, lengths: ArrayLike, num_codes: int) -> np.ndarray:
@@ -890,20 +920,21 @@ class Model:
         return check_lengths(lengths, num_codes, self.network)
 
     def describe_far(self, codes: np.ndarray) -> str | None:
-        """Describe checked codes that are very far from those of training, if these are known."""
+        """Describe checked codes that are very far from those of training; None if none is."""
         if self.reference is None:
             return None
-        # the statistics behind them may have any size: scale="sequence" is for that
+        # The means and scales after these dimensions may be far from those of training:
+        # scale="sequence" is for such data.
         width = self.specification.latent_dim
-        away = np.abs(codes[:, :width] - self.reference.mean[:width])
-        far = away > MAX_DISTANCE * self.reference.deviation[:width]
-        if not far.any():
+        distances = np.abs(codes[:, :width] - self.reference.mean[:width])
+        is_far = distances > MAX_CODE_STD_FROM_MEAN * self.reference.std[:width]
+        if not is_far.any():
             return None
-        row, dimension = np.argwhere(far)[0]
-        count = int(far.any(axis=1).sum())
+        row, dimension = np.argwhere(is_far)[0]
+        count = int(is_far.any(axis=1).sum())
         return (
             f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
-            f"{MAX_DISTANCE:g} standard deviations from those of training: "
+            f"{MAX_CODE_STD_FROM_MEAN:g} standard deviations from those of training: "
             f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
         )
 
@@ -921,52 +952,55 @@ class Model:
 
         The p-values (n_sequences,) are NaN without calibration.
         """
-        measured = measure(self, aligned)
+        measured = measure_sequences(self, aligned)
         components = score_components(measured, self.require_reference())
         if self.calibration is None:
             return measured, components, np.full(len(aligned), np.nan)
-        return measured, components, p_values(components.sum(axis=1), self.calibration.scores)
+        p_values = anomaly_p_values(components.sum(axis=1), self.calibration.scores)
+        return measured, components, p_values
 
     def calibrated_with(self, normal: Sequences) -> "Model":
         """Return a model that is calibrated with aligned sequences."""
         check_some(len(normal), "sequence", "to calibrate with")
-        reference, measured = self.require_reference(), measure(self, normal)
-        errors = np.sort(measured.errors)
+        reference, measured = self.require_reference(), measure_sequences(self, normal)
+        errors = np.sort(measured.sequence_errors)
         errors = errors[evenly_spaced(len(errors), MAX_ERRORS)].astype(np.float32)
-        calibration = calibration_of(measured, reference, residuals(self, normal))
+        calibration = build_calibration(measured, reference, forecast_residuals(self, normal))
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _warned(self, aligned: Sequences) -> Sequences:
+    def _warn_of_unusual_values(self, aligned: Sequences) -> None:
+        """Warn of values that are far from the training data, or vary too fast for a code."""
         warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
-        self._warn_of_loss([self._shares_held(aligned)])
-        return aligned
+        self._warn_of_lost_variance([self._explained_variance_shares(aligned)])
 
-    def _warn_of_loss(self, held: list[np.ndarray]) -> None:
+    def _warn_of_lost_variance(self, shares: list[np.ndarray]) -> None:
+        """Warn if codes explain too little variance, by the shares of blocks of sequences."""
         is_cut = self.window is not None
-        warn(describe_held(held, self.specification.curve_dim, is_cut=is_cut))
+        warn(describe_explained_variance(shares, self.specification.curve_dim, is_cut=is_cut))
 
-    def _shares_held(self, aligned: Sequences) -> np.ndarray:
-        """Return the shares of the variance that codes hold, where they are known."""
-        # those of fewer dimensions, which are no cosines, are not
+    def _explained_variance_shares(self, aligned: Sequences) -> np.ndarray:
+        """Return the shares (n_sequences,) of variance that codes explain; empty if unknown."""
+        # They are known only for the full codes of a pretrained model, which hold the first half of
+        # the cosines of a curve of ``grid`` points.
         dims = self.specification.curve_dim
         return shares_held(aligned, dims) if 2 * dims == self.specification.grid > 0 else np.ones(0)
 
-    def _parts(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into those of the network and the statistics of each sequence, if any."""
         width = self.specification.latent_dim
-        inner = np.ascontiguousarray(codes[:, :width])
-        return inner, codes[:, width:] if self.scaler.mode == "sequence" else None
+        latent = np.ascontiguousarray(codes[:, :width])
+        return latent, codes[:, width:] if self.scaler.mode == "sequence" else None
 
-    def _scaled(
-        self, inner: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    def _decode_scaled(
+        self, latent: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> Sequences:
         """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
         offsets = offsets_from_lengths(lengths)
-        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
+        outputs = self.network.decode(latent, offsets, draw=draw, verbose=verbose)
         check_decoded(np.isfinite(outputs), offsets)
         return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 
-    def _decoded(
+    def _decode_and_clip(
         self,
         codes: np.ndarray,
         lengths: ArrayLike | None = None,
@@ -985,20 +1019,22 @@ class Model:
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _drift(self, measured: Measurement) -> Drift | None:
+    def _compare_with_training(self, measured: Measurement) -> Drift | None:
         """Compare measured sequences with the training data; None if that is not possible."""
-        if self.held_out_errors is None or not len(measured.errors):
+        errors = measured.sequence_errors
+        if self.held_out_errors is None or not len(errors):
             return None
-        trained = self.require_reference().codes
-        return drift_between(measured.codes, trained, measured.errors, self.held_out_errors)
+        training_codes = self.require_reference().codes
+        return measure_drift(measured.codes, training_codes, errors, self.held_out_errors)
 
     @functools.cached_property
-    def _by_width(self) -> dict[int, "Model"]:
-        """Models of `with_columns_of`, by the number of columns."""
+    def _models_by_num_columns(self) -> dict[int, "Model"]:
+        """Models that `with_columns_of` returned, by the number of columns."""
         return {}
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:
+        """Function of codes that `features` calls, cached because it takes time to prepare."""
         return DecodedFeatures(self)
 
 
@@ -1011,29 +1047,39 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _adapting(name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
-    """Return a method that adapts a pretrained model to data, or to the width of codes."""
-    method = getattr(Model, name)
-    first = list(inspect.signature(method).parameters)[1]
+def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
+    """Return a method of `Model` that first adapts to its first argument: data, or codes."""
+    method = getattr(Model, method_name)
+    # the first parameter after ``self``, which can also be given by name
+    data_name = list(inspect.signature(method).parameters)[1]
 
     @functools.wraps(method)
-    def adapting(self: Model, *values: Any, **options: Any) -> Any:
-        X, *others = values or (options.pop(first),)
+    def adapt_and_call(self: Model, *positional: Any, **keywords: Any) -> Any:
+        X, *further = positional or (keywords.pop(data_name),)
         if takes_codes:
-            return method(self.with_columns_of(X), X, *others, **options)
+            return method(self.with_columns_of(X), X, *further, **keywords)
         model, series = adapted(self, X)
-        # a result may have the form of a table
-        return method(model, X if is_frame(X) else series, *others, **options)
+        # a method may return a table like a table in ``X``, so it gets the table itself
+        return method(model, X if is_frame(X) else series, *further, **keywords)
 
-    return adapting
+    return adapt_and_call
 
 
-_OF_DATA = ("windows", "encode", "encode_blocks", "pooled", "reconstruct", "score", "errors")
-_OF_DATA += ("anomaly_scores", "calibrate", "detect", "drift", "held_back", "open", "read")
-for _name in _OF_DATA:
-    setattr(PretrainedModel, _name, _adapting(_name))
-for _name in ("decode", "features", "code_drift"):
-    setattr(PretrainedModel, _name, _adapting(_name, takes_codes=True))
+_METHODS_OF_DATA = ("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct")
+_METHODS_OF_DATA += (
+    "score",
+    "errors",
+    "anomaly_scores",
+    "calibrate",
+    "detect",
+    "drift",
+    "held_back",
+)
+_METHODS_OF_CODES = ("decode", "features", "code_drift")
+for _name in _METHODS_OF_DATA:
+    setattr(PretrainedModel, _name, _adapt_before_call(_name))
+for _name in _METHODS_OF_CODES:
+    setattr(PretrainedModel, _name, _adapt_before_call(_name, takes_codes=True))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1075,15 +1121,17 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
     return model if dims is None else model.with_dims(dims)
 
 
+# Pickles hold the name of this function, so it must stay.
 def _unpickled(data: bytes) -> Model:
+    """Return the model of a pickle, from the bytes of a file."""
     source = "The pickled model"
-    return _made_of(*unpack_container(data, source), source)
+    return _build_model(*unpack_container(data, source), source)
 
 
-def _made_of(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str) -> Model:
-    """Make a model of the content of a file; ``source`` is for messages."""
-    kind = PretrainedModel if config.get("any_columns") else Model
-    return kind(**model_fields(config, arrays, source))
+def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str) -> Model:
+    """Make a model of the content of a file; ``source`` names the file in messages."""
+    model_type = PretrainedModel if config.get("any_columns") else Model
+    return model_type(**model_fields(config, arrays, source))
 
 
 class FittedEstimator(Protocol):
@@ -1098,20 +1146,23 @@ class FittedEstimator(Protocol):
 ModelLike: TypeAlias = Model | FittedEstimator
 
 
-def adapted(x: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
-    """Return a model with the columns of data, and the data, which may be read only once."""
-    model = model_of(x)
+def adapted(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
+    """Return a model with the columns of data, and the data as the model takes them."""
+    # the data are returned, too, because an iterator can be read only once
+    model = model_of(model)
     if not model.any_columns:
         return model, X
     X = open_source(X, as_series=model.window is not None)
     return model.adapt(X), X
 
 
-def model_of(x: ModelLike) -> Model:
-    """Return a model as it is, or that of a fitted estimator."""
-    if isinstance(x, Model):
-        return x
-    if not isinstance(x, type) and hasattr(type(x), "model_"):
-        return x.model_
-    name = f"the class {x.__name__}" if isinstance(x, type) else f"a {type(x).__name__}"
+def model_of(model: ModelLike) -> Model:
+    """Return a model as it is, or the model of a fitted estimator."""
+    if isinstance(model, Model):
+        return model
+    # the type, because `model_` of an estimator that is not fitted raises an error of its own
+    is_class = isinstance(model, type)
+    if not is_class and hasattr(type(model), "model_"):
+        return model.model_
+    name = f"the class {model.__name__}" if is_class else f"a {type(model).__name__}"
     raise ParameterError(f"Expected a model, or a fitted SequenceAutoencoder. Got {name}.")

@@ -1,4 +1,4 @@
-"""What a model knows of its training: statistics and density of codes, hashes, losses."""
+"""What a model stores of its training: statistics and density of codes, hashes and losses."""
 
 import functools
 import warnings
@@ -12,10 +12,13 @@ from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold._support.output import counted, short_number
 
-# Numbers of components that are tried, and the minimum number of codes for each component.
-_TRIED, _MIN_CODES = (1, 2, 3, 4, 6, 8, 12, 16), 5
-# Added to the variances of standardized codes.
-_MIN_VARIANCE = 1e-4
+# Numbers of components that are tried for a mixture. More would take more time.
+_NUM_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
+# Minimum number of codes per component, because a component of fewer codes would repeat them.
+_MIN_CODES_PER_COMPONENT = 5
+# Added to the variances of standardized codes, so that a component of equal codes has no variance
+# of 0.
+_ADDED_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,16 @@ class Mixture:
         counts = rng.multinomial(n, self.weights)
         drawn = [
             rng.standard_normal((count, len(mean))) @ root + mean
-            for mean, root, count in zip(self.means, self._roots, counts, strict=True)
+            for mean, root, count in zip(self.means, self._covariance_roots, counts, strict=True)
         ]
-        # a component's draws stand together so far
+        # shuffled, because the draws of a component follow each other
         order = np.random.default_rng(seed).permutation(n)
         return (np.concatenate(drawn)[order] * self.scale + self.center).astype(np.float32)
 
     @functools.cached_property
-    def _roots(self) -> np.ndarray:
+    def _covariance_roots(self) -> np.ndarray:
         """Square roots of the covariances, (n_components, width, width)."""
-        # kept, because they take seconds on busy cores, and a service draws at each request
+        # cached, because they take seconds on busy cores, and a service draws at each request
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
         return np.sqrt(variances)[..., None] * axes
@@ -51,27 +54,28 @@ class Mixture:
 
 def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
     """Fit a mixture with full covariances to codes (n_sequences, width), at least one."""
-    # The number of components has the lowest Bayesian information criterion (G. Schwarz,
-    # "Estimating the Dimension of a Model", The Annals of Statistics 6, 1978).
+    # The number of components is the one with the lowest Bayesian information criterion
+    # (G. Schwarz, "Estimating the Dimension of a Model", The Annals of Statistics 6, 1978).
     check_training_packages("Fitting a density of codes")
-    # not at the top, because drawing from a stored mixture needs neither
+    # not at the top, because drawing from a stored mixture needs no scikit-learn
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     codes = np.asarray(codes, float)
     center, scale = codes.mean(axis=0), codes.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    standard = (codes - center) / scale
-    if len(codes) == 1:
-        standard = np.repeat(standard, 2, axis=0)
-    tried = [number for number in _TRIED if number == 1 or number * _MIN_CODES <= len(codes)]
+    standardized = (codes - center) / scale
+    if len(codes) == 1:  # scikit-learn needs two
+        standardized = np.repeat(standardized, 2, axis=0)
+    max_components = max(1, len(codes) // _MIN_CODES_PER_COMPONENT)
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
-        fitted = [
-            GaussianMixture(number, reg_covar=_MIN_VARIANCE, random_state=seed).fit(standard)
-            for number in tried
+        mixtures = [
+            GaussianMixture(num, reg_covar=_ADDED_VARIANCE, random_state=seed).fit(standardized)
+            for num in _NUM_COMPONENTS
+            if num <= max_components
         ]
-    best: Any = min(fitted, key=lambda mixture: mixture.bic(standard))
+    best: Any = min(mixtures, key=lambda mixture: mixture.bic(standardized))
     return Mixture(best.weights_, best.means_, best.covariances_, center, scale)
 
 
@@ -79,26 +83,27 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
 class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
-    # ROCKET features stand behind codes in ``mean``, ``deviation`` and ``precision``.
+    # The features of ``mean``, ``std`` and ``precision`` are the code, and then ROCKET features.
 
-    codes: np.ndarray  # (n_sequences, width of the code), of the encoder
+    codes: np.ndarray  # (n_sequences, code_size), of the encoder
     mean: np.ndarray  # (n_features,)
-    deviation: np.ndarray  # (n_features,), not 0
-    # (n_features, n_features), inverse covariance after standardization; None in a model that
+    std: np.ndarray  # (n_features,), standard deviations, not 0
+    # (n_features, n_features), inverse covariance of standardized features; None in a model that
     # learns what is normal when it is calibrated
     precision: np.ndarray | None = None
-    # (2,), mean reconstruction error and mean distance of these sequences, or None
-    typical: np.ndarray | None = None
-    mixture: Mixture | None = None  # density of the codes; None in early files
+    # (2,), mean reconstruction error and mean distance of these sequences, by which the components
+    # of scores are divided; None if there is no precision
+    component_means: np.ndarray | None = None
+    mixture: Mixture | None = None  # density of the codes; None in files of early versions
 
 
 class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    steps: np.ndarray  # (n_steps,), mean squared errors of their steps, or of a sample
-    # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of their last steps;
-    # not in order; None if the model does not forecast numbers
+    steps: np.ndarray  # (n_steps,), mean errors of their steps, or of a sample of the steps
+    # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of their last steps, in
+    # the order of the sequences; None if the model does not forecast numbers
     residuals: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -113,18 +118,20 @@ class Calibration(NamedTuple):
 class Fingerprints(NamedTuple):
     """Hashes of the sequences that ``fit`` received."""
 
-    held_back: np.ndarray = np.zeros(0, np.uint64)  # given, but not trained on
-    trained: np.ndarray | None = None  # in increasing order; None in early files
+    held_back: np.ndarray = np.zeros(0, np.uint64)  # not trained on
+    trained: np.ndarray | None = None  # in increasing order; None in files of early versions
 
 
 @dataclass(frozen=True)
 class History:
-    """Losses of a training, and the weights that were kept."""
+    """Losses of a training, and which weights the model has."""
 
-    # an entry per epoch: "epoch", "phase", "loss", "val_loss", "learning_rate", "seconds"
+    # lists with an entry per epoch: "epoch", "phase", "loss", "val_loss", "learning_rate" and
+    # "seconds"
     epochs: dict[str, list[Any]] = field(default_factory=dict)
     initial_loss: float | None = None  # validation loss of the weights before the first epoch
-    keeps_initial: bool = False  # whether these were kept, though an epoch had a smaller loss
+    # whether the model has the weights before the first epoch, though an epoch had a smaller loss
+    keeps_initial: bool = False
 
     def __repr__(self) -> str:
         epochs = counted(len(self.epochs.get("loss", ())), "epoch")
@@ -138,12 +145,12 @@ class History:
 
     @property
     def best_epoch(self) -> int | None:
-        """Epoch of the weights, 0 for the initialization; None without validation."""
+        """Epoch of the model's weights, 0 for the initialization; None without validation."""
         return None if self.best is None else self.best[0]
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Epoch (0 for the initialization) of the weights and its validation loss, if any."""
+        """Epoch of the model's weights, and its validation loss; None without validation."""
         losses = [loss for loss in self.epochs.get("val_loss", ()) if loss is not None]
         if not losses:
             return None

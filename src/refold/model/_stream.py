@@ -1,4 +1,8 @@
-"""`Stream`: one sequence whose steps come a few at a time."""
+"""`Stream`: one sequence whose steps come a few at a time.
+
+`Stream.push` takes steps in many forms. The functions at the end of this file convert them to rows
+of values, and the times of steps to the gaps between them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +20,13 @@ from refold.model._inputs import ArrowTable, check_fits, describe_longer
 from refold.sequences import Schema, Sequences
 
 Value: TypeAlias = float | str | None
-# of a step, if gaps between steps are computed from times
+# Time of a step, for models that read the gaps between times.
 Time: TypeAlias = float | str | np.datetime64 | datetime | None
 Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
-_LISTED = 10  # columns or times that a message names
+# Maximum number of columns or times that a message names, so that it stays short.
+_MAX_LISTED_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,10 @@ class StreamResult:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields; ``code`` is a list."""
-        numbers = {"num_steps": [self.num_steps], "length": [self.length]}
+        counts = {"num_steps": [self.num_steps], "length": [self.length]}
         code = pa.array([self.code.tolist()], pa.list_(pa.float32()))
         p_value = pa.array([self.p_value], pa.float64())
-        return pa.table({**numbers, "code": code, "error": [self.error], "p_value": p_value})
+        return pa.table({**counts, "code": code, "error": [self.error], "p_value": p_value})
 
 
 class Stream:
@@ -85,10 +90,10 @@ class Stream:
 
     Notes
     -----
-    Each result encodes the steps so far, or the window, again, because the encoder also reads
-    sequences backward, so that each new step changes all of its states. The time grows with the
-    length, so set ``window`` where a stream has no end. `Model.with_latent_steps` turns latent
-    optimization off, which takes most of the time.
+    Each result encodes all steps so far, or those in the window, again. The encoder also reads
+    sequences backward, so each new step changes all of its states. The time grows with the length,
+    so set ``window`` where a stream has no end. `Model.with_latent_steps` turns latent optimization
+    off, which takes most of the time.
 
     A p-value compares the steps so far with whole normal sequences. Steps of a sequence that has
     just begun can therefore look anomalous. With another window than the model's, calibrate the
@@ -128,9 +133,9 @@ class Stream:
     def reset(self) -> None:
         """Forget all steps, and begin a new sequence."""
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
-        self._num_steps = self._last = 0
-        self._time: Any = None  # of the last step, if gaps are computed from times
-        self._warned = False
+        self._num_steps = self._num_steps_of_last_result = 0
+        self._last_time: Any = None  # of the last step, if the model reads gaps between times
+        self._has_warned = False
 
     def push(self, steps: Steps) -> StreamResult | None:
         """Add one or more steps. If one of them is wrong, no step is added.
@@ -151,110 +156,125 @@ class Stream:
             The result after the last of these steps; None if fewer than ``every`` steps came after
             the last result.
         """
-        added, time = self._converted(steps)
-        values = np.concatenate([self._values, added])
+        new_values, last_time = self._convert_steps(steps)
+        values = np.concatenate([self._values, new_values])
         if self._window is not None:
             values = values[-self._window :]
-        if len(added):
+        if len(new_values):
             check_fits(np.array([len(values)]), self._model.network)
-        self._values, self._time = values, time
-        self._num_steps += len(added)
-        if self._num_steps - self._last < self._every:
+        # nothing below is refused, so the stream can change now
+        self._values, self._last_time = values, last_time
+        self._num_steps += len(new_values)
+        if self._num_steps - self._num_steps_of_last_result < self._every:
             return None
-        self._last = self._num_steps
+        self._num_steps_of_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
-        longer = describe_longer(sequence.lengths, model.max_steps)
-        if longer and not self._warned:
-            self._warned = True
-            warn(longer)
+        warning = describe_longer(sequence.lengths, model.max_steps)
+        if warning and not self._has_warned:
+            self._has_warned = True
+            warn(warning)
         measured, _, [p_value] = model.compared(sequence)
         p_value = None if np.isnan(p_value) else float(p_value)
-        code, error = model.codes_of(sequence)[0], float(measured.errors[0])
+        code, error = model.codes_of(sequence)[0], float(measured.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
-    def _converted(self, steps: Any) -> tuple[np.ndarray, Any]:
-        """Return steps as values under the schema of the model, and the time of the last one."""
-        schema, first = self._model.schema, self._num_steps
-        if hasattr(steps, "columns") or hasattr(steps, "column_names"):
-            return self._aligned(steps, None), self._time
-        steps, time = _with_gaps(steps, schema, first, self._time)
-        rows = _rows(steps, schema, first)
+    def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
+        """Return values (n_steps, n_columns) under the model's schema, and the last time."""
+        schema, first_step = self._model.schema, self._num_steps
+        if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
+            return self._align_rows(steps, None), self._last_time
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_step, self._last_time)
+        rows = _rows_of_steps(steps, schema, first_step)
         try:
-            return self._aligned(rows, schema.names), time
+            return self._align_rows(rows, schema.names), last_time
         except DataError:
-            for i, row in enumerate(rows):  # find the step
+            # step by step, to name the wrong step by its number in the stream
+            for i, row in enumerate(rows):
                 try:
-                    self._aligned([row], schema.names)
+                    self._align_rows([row], schema.names)
                 except DataError as error:
-                    place = f"step {first + i}"
-                    text = error.message.marked.replace("sequence 0, step 0", place)
-                    shown = text if place in text else f"{place.capitalize()}: {text}"
-                    raise type(error)(shown) from None
+                    step_name = f"step {first_step + i}"
+                    text = error.message.marked.replace("sequence 0, step 0", step_name)
+                    text = text if step_name in text else f"{step_name.capitalize()}: {text}"
+                    raise type(error)(text) from None
             raise
 
-    def _aligned(self, rows: Any, names: Sequence[str] | None) -> np.ndarray:
+    def _align_rows(self, rows: Any, names: Sequence[str] | None) -> np.ndarray:
+        """Return rows or a table as values (n_steps, n_columns) under the model's schema."""
         if not len(rows):
             return np.empty((0, self._model.schema.num_columns), np.float32)
         return self._model.align(Sequences.from_list([rows], names=names)).values
 
 
-def _with_gaps(steps: Any, schema: Schema, first: int, last: Time) -> tuple[Any, Any]:
-    """Replace the times of steps by gaps, as reading does; return the last time, too."""
+def _replace_times_by_gaps(
+    steps: Any, schema: Schema, first_step: int, last_time: Time
+) -> tuple[Any, Any]:
+    """Replace the times of steps by the gaps between them; return steps and the last time."""
     dicts = [steps] if isinstance(steps, Mapping) else steps
-    name, gap = schema.time_name or "time", schema.names[-1]
+    time_name, gap_name = schema.time_name or "time", schema.names[-1]
     if not (schema.time_gaps and _is_list(dicts) and len(dicts)):
-        return steps, last
-    if not all(isinstance(step, Mapping) and name in step and gap not in step for step in dicts):
-        return steps, last  # the steps have gaps
-    times = [step[name] for step in dicts] if last is None else [last, *(s[name] for s in dicts)]
-    table = {"id": [0] * len(times), name: times, "value": [0] * len(times)}
+        return steps, last_time
+    if not all(
+        isinstance(step, Mapping) and time_name in step and gap_name not in step for step in dicts
+    ):
+        return steps, last_time  # the steps have gaps instead of times
+    times = [step[time_name] for step in dicts]
+    if last_time is not None:
+        times = [last_time, *times]
+    # a table with these times is read as any other table is, so gaps are the same
+    table = {"id": [0] * len(times), time_name: times, "value": [0] * len(times)}
     try:
-        gaps = Sequences.from_table(table, "id", name, time_gaps=True).values[-len(dicts) :, -1]
+        table_with_gaps = Sequences.from_table(table, "id", time_name, time_gaps=True)
     except DataError as error:
         raise DataError(
-            f"Times must ascend, and be all numbers or all dates. Got {times[-_LISTED:]} up "
-            f"to step {first + len(dicts) - 1}."
+            "Times must ascend, and be all numbers or all dates. Got "
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step + len(dicts) - 1}."
         ) from error
-    others = [{k: v for k, v in step.items() if k != name} for step in dicts]
-    return [step | {gap: g} for step, g in zip(others, gaps.tolist(), strict=True)], times[-1]
+    gaps = table_with_gaps.values[-len(dicts) :, -1].tolist()
+    without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
+    pairs = zip(without_times, gaps, strict=True)
+    return [step | {gap_name: gap} for step, gap in pairs], times[-1]
 
 
-def _rows(steps: Any, schema: Schema, first: int) -> Any:
-    """Return steps as rows with a value for each column."""
-    width = schema.num_columns
+def _rows_of_steps(steps: Any, schema: Schema, first_step: int) -> Any:
+    """Return one or several steps as rows with a value for each column."""
+    num_columns = schema.num_columns
     if isinstance(steps, str) and schema.layout == "characters":
         steps = list(steps)
+    # with several columns, a list of numbers or texts is one step
     is_several = _is_list(steps) and (
-        width == 1
+        num_columns == 1
         or not len(steps)
         or any(_is_list(step) or isinstance(step, Mapping) for step in steps)
     )
     if not is_several:
         steps = [steps]
-    if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == width:
+    if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
-    return [_row(step, schema, f"Step {first + i}") for i, step in enumerate(steps)]
+    return [_row_of_step(step, schema, f"Step {first_step + i}") for i, step in enumerate(steps)]
 
 
-def _row(step: Any, schema: Schema, place: str) -> list[Any]:
-    """Return the values of a step in the order of the columns, with numbers in place of texts."""
-    names = ", ".join(schema.names[:_LISTED]) + " and others" * (len(schema.names) > _LISTED)
+def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:
+    """Return the values of a step in the order of the columns, with texts of numbers converted."""
+    names = ", ".join(schema.names[:_MAX_LISTED_NAMES])
+    names += " and others" * (len(schema.names) > _MAX_LISTED_NAMES)
     if isinstance(step, Mapping):
         if unknown := [name for name in step if name not in schema.names]:
             raise SchemaError(
-                f"{place} has the name {unknown[0]!r}, which is not a column of the model. Its "
+                f"{step_name} has the name {unknown[0]!r}, which is not a column of the model. Its "
                 f"columns are {names}."
             )
         step = [step.get(name) for name in schema.names]
     row = list(step) if _is_list(step) else [step]
     if len(row) != schema.num_columns:
         raise DataError(
-            f"{place} has {len(row)} value{'s' * (len(row) != 1)}, but the model has "
+            f"{step_name} has {len(row)} value{'s' * (len(row) != 1)}, but the model has "
             f"{schema.num_columns} column{'s' * (schema.num_columns != 1)}: {names}. Give "
             "a value for each, None where it is missing."
         )
     for i, column in enumerate(schema.columns):
+        # texts are categories, or numbers as in a file of text
         if not isinstance(row[i], str) or column.column_type.has_categories:
             continue
         text = row[i].strip().lower()
@@ -263,12 +283,13 @@ def _row(step: Any, schema: Schema, place: str) -> list[Any]:
             row[i] = numbers[text] if text in numbers else float(text)
         except ValueError as error:
             raise DataError(
-                f"{place} has the text {row[i]!r} in column {column.name!r}. Expected a number, or "
-                "None where it is missing."
+                f"{step_name} has the text {row[i]!r} in column {column.name!r}. Expected a "
+                "number, or None where it is missing."
             ) from error
     return row
 
 
 def _is_list(value: object) -> bool:
-    is_text = isinstance(value, str | bytes | Mapping)
-    return hasattr(value, "__len__") and not is_text and getattr(value, "ndim", 1) > 0
+    """Return whether a value is a list, a tuple or an array of values, and not a text or a dict."""
+    is_text_or_dict = isinstance(value, str | bytes | Mapping)
+    return hasattr(value, "__len__") and not is_text_or_dict and getattr(value, "ndim", 1) > 0
