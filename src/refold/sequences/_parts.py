@@ -19,15 +19,9 @@ import pyarrow as pa
 from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
-from refold.sequences.types import (
-    BINARY,
-    CATEGORICAL,
-    COLUMN_TYPES,
-    NUMERIC,
-    Locator,
-    raise_on_first,
-)
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_first
 
+# Types of all columns, of each column, or of the columns with these names; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
 # The largest number of float32. Networks compute in this dtype.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -58,6 +52,7 @@ class Rows:
         return f"{self.noun} {self.number(row)}".strip()
 
 
+# Rows of a table that comes from no file.
 PLAIN_ROWS = Rows()
 
 
@@ -135,7 +130,7 @@ def encode_parts(
     types: Sequence[str | None],  # None where the type is inferred
     locate: Places,
     *,
-    lists: bool,  # whether one column is a list for each sequence, not an array (length, 1)
+    lists: bool,  # whether a sequence of one column was a list or (length,), not (length, 1)
     stored: Schema | None = None,  # whose categories are used if they cover the data
 ) -> Parts:
     """Return raw columns as encoded values with a schema."""
@@ -161,7 +156,7 @@ def encode_parts(
 
 
 def text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
-    """Return a warning for each column without a given type whose categories are all numbers."""
+    """Return a warning for each column without requested type whose categories are all numbers."""
     return [
         f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
         f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
@@ -334,14 +329,10 @@ def check_values(values: np.ndarray, schema: Schema, locate: Places) -> None:
         )
     for i in schema.categorical:
         index = values[:, i]
-        unknown = len(schema.columns[i].categories)
-        is_wrong = (index < 0) | (index > unknown) | (index != np.floor(index))
-        is_wrong &= ~np.isnan(index)
-        advice = (
-            f"Expected the index of a category, 0 to {unknown - 1}, or {unknown} for an unknown "
-            "one."
-        )
-        raise_on_first(is_wrong, index, schema.names[i], locate, advice)
+        n = len(schema.columns[i].categories)
+        is_wrong = (index < 0) | (index > n) | (index != np.floor(index)) & ~np.isnan(index)
+        advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
+        refuse_first(is_wrong, index, schema.names[i], locate, advice)
 
 
 def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:

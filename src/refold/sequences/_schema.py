@@ -372,17 +372,16 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Loc
     aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
     unseen: list[str] = []  # descriptions of unseen categories
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
-        source_values, source_column = values[:, index], source.columns[index]
+        old_values, old_column = values[:, index], source.columns[index]
         if column.column_type.has_categories:
-            translated = _translate_categories(source_values, source_column, column, locate)
-            aligned[:, i] = translated[0]
-            unseen += translated[1]
+            aligned[:, i], lines = _translate_categories(old_values, old_column, column, locate)
+            unseen += lines
             continue
-        if source_column.column_type.has_categories and not source_column.has_integer_categories:
-            raise _column_mismatch(source_column, column)
-        numbers = decode_column(source_values, source_column)
-        # missing-value markers such as -99999 become NaN; the dtype of the data rounds the markers,
-        # too
+        if old_column.column_type.has_categories and not old_column.has_integer_categories:
+            raise _column_mismatch(old_column, column)
+        numbers = decode_column(old_values, old_column)
+        # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
+        # data, which may have rounded them.
         if markers := column.column_type.markers(target.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)

@@ -1,7 +1,7 @@
 """Functions of whole sets of sequences: conversion of any input, concatenation, windows, splits.
 
-`as_sequences` converts any input, and `table_like` converts back to the kind of table that the user
-passed. `windows` cuts long series into windows, and the methods of `Windows` join them again.
+`as_sequences` converts any input, and `table_like` converts back to a table like that of the
+user. `windows` cuts long series into windows, and the methods of `Windows` join them again.
 """
 
 import contextlib
@@ -96,14 +96,12 @@ def _convert_input(
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in arrow.columns else None
             return Sequences.from_arrow(arrow, id_name, names, column_types)
-        # the column of time gaps is computed, unless the table has it
-        time_gaps = (
-            schema is not None and schema.time_gaps and schema.names[-1] not in arrow.columns
-        )
-        features = () if schema is None else schema.names[: -1 if time_gaps else None]
+        # the column of time gaps is added, unless the table has it
+        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in arrow.columns
+        features = () if schema is None else schema.names[: -1 if add_gaps else None]
         if schema is not None and {*features} <= {*arrow.columns}:
             names = features  # further columns of the table are left out
-        options: dict[str, Any] = {"time_gaps": time_gaps}
+        options: dict[str, Any] = {"time_gaps": add_gaps}
         if schema is not None and keys[1] is not None:
             is_time = pa.types.is_temporal(arrow.columns[keys[1]].type)
             options["time_format"] = None if is_time else schema.time_format
@@ -356,15 +354,15 @@ class Windows(NamedTuple):
                 f"Expected one number for each step of {len(expected)} windows, "
                 f"{int(expected.sum())} in all. Got {sum(counts)} for {len(arrays)} windows."
             )
-        # the empty list makes an array of floats if there are no windows
+        # `concatenate` needs one array at least, also if there are no windows
         merged = self._average_by_step(np.concatenate([*arrays, []])[:, None])[:, 0]
         return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
 
     def join(self, sequences: Sequences) -> Sequences:
         """Join sequences that have the steps of the windows to series, (n_series,).
 
-        Numbers are averaged where windows overlap. Other values are those of the window in whose
-        middle the step is nearest.
+        Numbers are averaged where windows overlap. Other values are taken from the window whose
+        middle is nearest to the step.
         """
         window, step = positions(sequences)
         # twice the distance from the middle of the window, which is an integer

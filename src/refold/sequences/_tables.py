@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold._support.arrays import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths, positions_of
 from refold._support.output import warn
 from refold._support.rules import check, check_one_each, check_some, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
@@ -47,7 +47,7 @@ from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
 # Key of the schema in the metadata of a table.
 SCHEMA_METADATA_KEY = b"refold"
-# What becomes of the rows of an id that have the same time.
+# What can become of the rows of an id that have the same time.
 DUPLICATES = one_of("error", "first", "last", "mean")
 # An integer in its shortest form, with at most 18 digits, so that it fits into int64.
 _INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
@@ -79,8 +79,8 @@ class ArrowTable(NamedTuple):
 
 def time_index(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
     """Return the name of the pandas index that holds times, if its column is in the table."""
-    times = (name for name in index if name in columns)
-    return next((name for name in times if pa.types.is_timestamp(columns[name].type)), None)
+    names = (name for name in index if name in columns)
+    return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
 
 
 def is_table(obj: Any) -> bool:
@@ -103,12 +103,11 @@ def to_arrow_table(table: Any) -> ArrowTable:
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
         return ArrowTable({"x0": _read_column(table, "x0")})
-    is_arrow = isinstance(table, pa.Table)
     # record batches of Arrow have `columns`, too, which are not names
     check_unique(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
-        pa_table = table if is_arrow else pa.table(table)
+        pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
         # a pandas column holds objects of several types; the error of _read_column names it
         return ArrowTable(_read_columns(table, list(table.columns)))
@@ -121,9 +120,8 @@ def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise if they differ in the number of rows."""
     columns = {str(name): _read_column(table[name], name) for name in names}
     for name, column in columns.items():
-        expected = f"rows of column {names[0]!r}"
-        num_rows = len(columns[str(names[0])])
-        check_one_each(len(column), f"rows of column {name!r}", num_rows, expected)
+        rows = f"rows of column {names[0]!r}"
+        check_one_each(len(column), f"rows of column {name!r}", len(columns[str(names[0])]), rows)
     return columns
 
 
@@ -210,8 +208,7 @@ def as_raw(column: Any, name: str) -> np.ndarray:
         fix = spelled("time= of Sequences.from_table or read", "--time")
         raise SchemaError(
             f"Column {name!r} {problem}. Expected numbers, booleans or text. Name a column of "
-            f"times with {fix}, and features "
-            f"with {argument('columns=')}."
+            f"times with {fix}, and features with {argument('columns=')}."
         )
     if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
         # exact for integers of 16 bits; NumPy would return float64 for a column with nulls
@@ -224,10 +221,8 @@ def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     if not column.column_type.has_categories:
         return pa.array(values, from_pandas=True)  # null for NaN
     has_integers = column.has_integer_categories
-    unknown = None if has_integers else UNKNOWN
-    categories = pa.array(
-        [*column.categories, unknown], pa.int64() if has_integers else pa.string()
-    )
+    unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
+    categories = pa.array([*column.categories, unknown], type_)
     is_missing = np.isnan(values)
     indices = np.where(is_missing, 0, values).astype(np.int64)
     return categories.take(pa.array(indices, mask=is_missing))
@@ -349,10 +344,10 @@ def resize_column(arrow: ArrowTable, id: str, name: str, lengths: np.ndarray) ->
     id_index = np.zeros(len(arrow.columns[name]), int) if ids is None else factorized(ids)[0]
     order = np.argsort(id_index, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_index, minlength=len(lengths))
-    step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
+    step = positions_of(np.zeros_like(lengths), lengths)
     is_after = step >= np.repeat(old_lengths, lengths)
-    old_offsets = offsets_from_lengths(old_lengths)[:-1]
-    position = np.where(is_after, 0, step + np.repeat(old_offsets, lengths))
+    position = positions_of(offsets_from_lengths(old_lengths)[:-1], lengths)
+    position = np.where(is_after, 0, position)
     return arrow.columns[name].take(pa.array(order[position], mask=is_after))
 
 
@@ -380,7 +375,7 @@ def parts_from_table(
     check_has_ids(id_column, keys[0], rows)
     id_index, distinct_ids = factorized(id_column)
     ids = check_ids(distinct_ids, len(distinct_ids))
-    # options that need a column of times, and whether they are used
+    # options that need a column of times, and whether the user set them
     options = {
         argument(sort=True): sort,
         argument(time_gaps=True): with_gaps,
@@ -522,7 +517,7 @@ def _order_by_time(
     duplicates: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
-    id_index = by_id.id_index
+    id_index, name_row = by_id.id_index, by_id.name_row
     order = np.lexsort((times, id_index)) if sort else np.argsort(id_index, kind="stable")
     is_same_id = np.diff(id_index[order]) == 0  # as in the row before
     falls = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
@@ -530,9 +525,8 @@ def _order_by_time(
         first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
             f"Id {by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
-            f"{by_id.name_row(second)}, after {str(time_column[first])!r} in "
-            f"{by_id.name_row(first)}. Sort the table with {argument(sort=True)}, or by column "
-            f"{name!r}."
+            f"{name_row(second)}, after {str(time_column[first])!r} in {name_row(first)}. Sort "
+            f"the table with {argument(sort=True)}, or by column {name!r}."
         )
     repeated = np.flatnonzero(is_same_id & (np.diff(times[order]) == 0))
     if len(repeated) and duplicates == "error":
@@ -543,11 +537,12 @@ def _order_by_time(
         fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id {by_id.id_of(first)!r} "
-            f"has the time {str(time_column[first])!r} in {by_id.name_row(first)} and in "
-            f"{by_id.name_row(second)}. Keep one row for each time with {fix}, which is 'first', "
+            f"has the time {str(time_column[first])!r} in {name_row(first)} and in "
+            f"{name_row(second)}. Keep one row for each time with {fix}, which is 'first', "
             "'last' or 'mean'."
         )
-    # `repeated` has the first row of each pair: leave it out for "last", and the second one else
+    # `repeated` is the first row of each pair of equal times. "last" drops it, and else the second
+    # row is no step.
     is_step = np.ones(len(order), bool)
     is_step[repeated + (duplicates != "last")] = False
     if duplicates == "mean":  # the caller averages all rows of a step
@@ -598,16 +593,14 @@ def parts_from_arrow(
         return parts_from_list(items, column_types=column_types, ids=given_ids, names=names)
     has_nested = len(names) == 1 and is_nested(features[0])
     if has_nested:
-        lengths, columns_of_steps = _flatten_nested_column(names[0], features[0], name_row)
-        names, stored = default_names(len(columns_of_steps)), None
+        lengths, entries = _flatten_nested_column(names[0], features[0], name_row)
+        names, stored = default_names(len(entries)), None
     else:
-        lengths, columns_of_steps = _flatten_list_columns(names, features, name_row)
+        lengths, entries = _flatten_list_columns(names, features, name_row)
         stored = arrow.stored_schema
     locate = Places(offsets_from_lengths(lengths), ids, rows)
-    named_columns = zip(names, columns_of_steps, strict=True)
-    raw_columns = [as_raw(column, name) for name, column in named_columns]
-    arrow_types = [column.type for column in columns_of_steps]
-    types = known_types(names, arrow_types, column_types, stored)
+    raw_columns = [as_raw(column, name) for name, column in zip(names, entries, strict=True)]
+    types = known_types(names, [column.type for column in entries], column_types, stored)
     return encode_parts(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
 
 
@@ -616,9 +609,9 @@ def list_table_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     values, offsets, ids, schema, _ = parts
     check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
     # the usual lists of Arrow have offsets of 32 bits
-    fits = offsets[-1] <= np.iinfo(np.int32).max
-    list_type = pa.ListArray if fits else pa.LargeListArray
-    arrow_offsets = pa.array(offsets, pa.int32() if fits else pa.int64())
+    is_small = offsets[-1] <= np.iinfo(np.int32).max
+    list_type = pa.ListArray if is_small else pa.LargeListArray
+    arrow_offsets = pa.array(offsets, pa.int32() if is_small else pa.int64())
     columns = {id: ids_to_arrow(ids)}
     for i, column in enumerate(schema.columns):
         steps = column_to_arrow(values[:, i], column)

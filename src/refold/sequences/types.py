@@ -1,4 +1,4 @@
-"""Column types: one class for each, and the table of all.
+"""Column types: a class for each, and `COLUMN_TYPES`, the table of all.
 
 Each class says how a raw column becomes floats, which numbers a decoder writes for it, and how
 these are compared with the truth. The module imports neither JAX nor Keras: the functions take the
@@ -14,17 +14,18 @@ import numpy as np
 
 from refold.errors import DataError
 
-# From a row of the values and a column name to text: "sequence 3, step 5, column 'x'".
+# Describes an entry for messages, from its row in the values and the name of its column:
+# "sequence 3, step 5, column 'x'".
 Locator = Callable[[int, str | None], str]
-# The function from the outputs of the last layer to what a decoder writes: a mean, a probability, a
-# probability for each category, an expected count.
+# Function from the outputs of the last layer to what a decoder writes. In this order, that is a
+# mean, a probability, a probability for each category, an expected count.
 Link = Literal["identity", "sigmoid", "softmax", "exponential"]
 # An array of NumPy or JAX, or a tensor of Keras.
 Array = Any
 # The module of such arrays: `numpy`, `jax.numpy` or `keras.ops`.
 ArrayModule = Any
 
-# Stands for a category that training did not see when sequences are decoded.
+# Stands in decoded sequences for a category that training did not see.
 UNKNOWN = "<unknown>"
 # Maximum exponent: the exponential link is exp(min(x, 20)), so that counts do not overflow.
 MAX_EXPONENT = 20.0
@@ -32,20 +33,16 @@ MAX_EXPONENT = 20.0
 _MIN_PROBABILITY = 1e-7
 # Lower bound of an expected count, in standard deviations of the column, for the same reason.
 _MIN_EXPECTED_COUNT = 1e-12
-# Number of categories from which on float32 is not exact for all indices.
+# Number of categories with which float32 is no longer exact for all indices.
 _MAX_CATEGORIES_FLOAT32 = 1 << 24
 # Maximum magnitude of an integer that is a category: float64 is exact for all of these.
 _MAX_INTEGER_CATEGORY = (1 << 53) - 1
 
 
-def raise_on_first(
-    is_wrong: np.ndarray,  # mask (num_steps,)
-    values: np.ndarray,  # (num_steps,)
-    name: str,
-    locate: Locator,
-    advice: str,
+def refuse_first(
+    is_wrong: np.ndarray, values: np.ndarray, name: str, locate: Locator, advice: str
 ) -> None:
-    """Raise a DataError about the first wrong value of a column, if there is one."""
+    """Raise a DataError about the first wrong value of a column (num_steps,), if there is one."""
     rows = np.flatnonzero(is_wrong)
     if len(rows):
         value = values[rows[0]]
@@ -198,7 +195,7 @@ class Count(Numeric):
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
             is_wrong = (values < 0) | (values % 1 > 0)
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
-        raise_on_first(is_wrong, values, name, locate, advice)
+        refuse_first(is_wrong, values, name, locate, advice)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
@@ -252,7 +249,7 @@ class Binary(ColumnType):
     def check(self, values: np.ndarray, name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
-        raise_on_first((values < 0) | (values > 1), values, name, locate, advice)
+        refuse_first((values < 0) | (values > 1), values, name, locate, advice)
 
     def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
@@ -339,9 +336,9 @@ def _to_integers(raw: np.ndarray, name: str, locate: Locator) -> list[int | None
     values = raw.astype(np.float64)
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
     advice = "A categorical column holds integers or text; make it numeric or correct the entry."
-    raise_on_first(is_wrong, values, name, locate, advice)
+    refuse_first(is_wrong, values, name, locate, advice)
     advice = f"Integers beyond {_MAX_INTEGER_CATEGORY} cannot be told apart; write them as text."
-    raise_on_first(np.abs(values) > _MAX_INTEGER_CATEGORY, raw, name, locate, advice)
+    refuse_first(np.abs(values) > _MAX_INTEGER_CATEGORY, raw, name, locate, advice)
     return [None if value != value else int(value) for value in values.tolist()]
 
 
