@@ -50,7 +50,7 @@ def error_curve(
     """
     sizes = tuple(sizes)  # an iterator can be read only once
     check_some(len(sizes), "size", "to fit")
-    sizes = tuple(sorted({check_whole("sizes", size) for size in sizes}))
+    sizes = tuple(sorted({check_whole("sizes", latent_dim) for latent_dim in sizes}))
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
@@ -62,12 +62,12 @@ def error_curve(
         log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     pairs: list[tuple[Fidelity, Fidelity]] = []  # of the autoencoder and of PCA, for each size
     try:
-        for i, size in enumerate(sizes, start=1):
-            pca = trials.of_pca(size)
-            autoencoder = trials.of_fit(size, arguments.time_budget)
+        for i, latent_dim in enumerate(sizes, start=1):
+            pca = trials.of_pca(latent_dim)
+            autoencoder = trials.of_fit(latent_dim, arguments.time_budget)
             pairs.append((autoencoder, pca))
             if verbose:
-                log(f"{i} of {len(sizes)}: size {size}, {autoencoder.text(pca)}")
+                log(f"{i} of {len(sizes)}: size {latent_dim}, {autoencoder.text(pca)}")
     except KeyboardInterrupt:
         if not pairs:
             raise

@@ -84,10 +84,10 @@ class Batches:
         self._run_length = _RUN_LENGTH if len(padded_lengths) == 1 else _SHORT_RUN_LENGTH
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
-            size = _batch_size(lengths[self._bucket_of == i], steps_per_batch)
+            num_rows = _choose_batch_size(lengths[self._bucket_of == i], steps_per_batch)
             # rounded up to a multiple of the number of partitions
-            size = -(-size // self._num_partitions) * self._num_partitions
-            buckets.append(Bucket(int(padded_length), size))
+            num_rows = -(-num_rows // self._num_partitions) * self._num_partitions
+            buckets.append(Bucket(int(padded_length), num_rows))
         self.buckets = tuple(buckets)  # from short to long
 
     def num_batches(self, rows: np.ndarray) -> int:
@@ -133,10 +133,10 @@ class Batches:
 
 def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
     """Return the run of the batches whose rows are ``flat``, one batch after another."""
-    size = bucket.batch_size
-    rows = np.full(_RUN_LENGTH * size, -1, np.int32)
+    batch_size = bucket.batch_size
+    rows = np.full(_RUN_LENGTH * batch_size, -1, np.int32)
     rows[: len(flat)] = flat
-    return BatchPlan(bucket, rows.reshape(_RUN_LENGTH, size), -(-len(flat) // size))
+    return BatchPlan(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
 
 
 def _interleave(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
@@ -151,7 +151,7 @@ def _interleave(partitions: list[np.ndarray], partition_size: int) -> np.ndarray
     return batches.reshape(-1)
 
 
-def _batch_size(lengths: np.ndarray, steps_per_batch: float) -> int:
+def _choose_batch_size(lengths: np.ndarray, steps_per_batch: float) -> int:
     """Return how many sequences of a bucket make a batch of about so many real steps."""
     mean = float(lengths.mean()) if len(lengths) else steps_per_batch
     return max(1, min(max(1, len(lengths)), round(steps_per_batch / mean)))

@@ -72,13 +72,13 @@ def parts_from_list(
     raw_columns = list(raw.T) if has_columns else [raw]
     check_one_each(len(names), argument("names"), len(raw_columns), "features")
     types = resolve_column_types(column_types, names)
-    parts = encode_parts(names, raw_columns, types, locate, lists=not has_columns)
-    has_tokens = parts.schema.layout == "tokens"
+    encoded = encode_parts(names, raw_columns, types, locate, lists=not has_columns)
+    has_tokens = encoded.schema.layout == "tokens"
     if layout is None and has_tokens and all(isinstance(item, str) for item in items):
         layout = "characters"
-    if layout is None or layout == parts.schema.layout:
-        return parts
-    return parts._replace(schema=replace(parts.schema, layout=layout))
+    if layout is None or layout == encoded.schema.layout:
+        return encoded
+    return encoded._replace(schema=replace(encoded.schema, layout=layout))
 
 
 def _to_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:

@@ -254,8 +254,8 @@ def _parse_number(value: Any, *, parse_text: bool = True) -> float | None:
 
 def _is_numeric_text(category: Any) -> bool:
     """Return whether a category is text that holds a finite number."""
-    number = _parse_number(category) if isinstance(category, str) else None
-    return number is not None and math.isfinite(number)
+    value = _parse_number(category) if isinstance(category, str) else None
+    return value is not None and math.isfinite(value)
 
 
 # Checks

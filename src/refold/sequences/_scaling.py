@@ -120,8 +120,8 @@ class Scaler:
                 "fill it in."
             )
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
-        least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
-        least[numeric], greatest[numeric] = moments.least, moments.greatest
+        minimum, maximum = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        minimum[numeric], maximum[numeric] = moments.least, moments.greatest
         if mode is not None:
             is_constant = moments.scale == 0
             if is_constant.any():
@@ -132,7 +132,7 @@ class Scaler:
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
-        arrays = zip(_ARRAYS, (numeric, mean, scale, least, greatest, *statistics), strict=True)
+        arrays = zip(_ARRAYS, (numeric, mean, scale, minimum, maximum, *statistics), strict=True)
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -204,10 +204,10 @@ class Scaler:
         check("clip", clip, CLIP)
         if not clip:
             return sequences
-        least, greatest = self.least_, self.greatest_
+        minimum, maximum = self.least_, self.greatest_
         if clip == "positive":
-            least, greatest = np.where(least >= 0, 0.0, -np.inf), np.full_like(greatest, np.inf)
-        values = np.clip(sequences.values, least, greatest)
+            minimum, maximum = np.where(minimum >= 0, 0.0, -np.inf), np.full_like(maximum, np.inf)
+        values = np.clip(sequences.values, minimum, maximum)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
     def statistics(self, sequences: Sequences) -> np.ndarray:
@@ -299,21 +299,21 @@ def check_single(sequences: Sequences) -> None:
         _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
 
 
-def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
+def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
     """Raise ``DataError`` if a value is outside the range of its column."""
     values = sequences.values
     # Faster than a comparison by column, and enough for most data. NaN makes this False.
-    if not values.size or (values.min() >= np.max(least) and values.max() <= np.min(greatest)):
+    if not values.size or (values.min() >= np.max(minimum) and values.max() <= np.min(maximum)):
         return
-    outside = np.argwhere((values < least) | (values > greatest))
+    outside = np.argwhere((values < minimum) | (values > maximum))
     if not len(outside):
         return
     row, column = outside[0]
-    least, greatest, _ = np.broadcast_arrays(least, greatest, values[row])
+    minimum, maximum, _ = np.broadcast_arrays(minimum, maximum, values[row])
     location = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
     raise DataError(
         f"Got {values[row, column]:g} at {location}. Expected finite numbers from "
-        f"{least[column]:.3g} to {greatest[column]:.3g}, which float32 can hold when they are "
+        f"{minimum[column]:.3g} to {maximum[column]:.3g}, which float32 can hold when they are "
         "scaled; use NaN for a missing entry."
     )
 
@@ -336,10 +336,10 @@ class RunningMoments:
         """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
         # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose
         by_column = np.ascontiguousarray(values.T)
-        least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
-        greatest = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
-        self.least = np.minimum(self.least, least)
-        self.greatest = np.maximum(self.greatest, greatest)
+        minimum = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+        maximum = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
+        self.least = np.minimum(self.least, minimum)
+        self.greatest = np.maximum(self.greatest, maximum)
         # z: values, then values minus the origin, and then minus their own mean; 0 where missing
         z, observed = _fill_missing(values)
         num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)

@@ -228,11 +228,13 @@ class Schema:
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
-    def time_column(self, others: Iterable[str], *, has_times: bool = True) -> str:
+    def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
-        # `others` are further columns of the table
+        # `other_names` are further columns of the table
         names = (self.time_name, "time") if has_times else ("time", "step")
-        return next((name for name in names if name and name not in {*others, *self.names}), "time")
+        return next(
+            (name for name in names if name and name not in {*other_names, *self.names}), "time"
+        )
 
     def read_with(
         self,
@@ -307,7 +309,7 @@ def check_column_type(name: Any) -> None:
 def listed(names: Sequence[Any]) -> str:
     """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
     text = ", ".join(map(repr, names[:_MAX_LISTED])) + (", ..." if len(names) > _MAX_LISTED else "")
-    return text or "no others"
+    return text or "no other_names"
 
 
 def union_of(columns: Sequence[Column]) -> Column:

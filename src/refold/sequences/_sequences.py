@@ -198,10 +198,10 @@ class Sequences:
         >>> sequences.schema.columns[0].categories
         ('buy', 'view')
         """
-        parts = parts_from_list(
+        arrays = parts_from_list(
             sequences, column_types=column_types, names=names, ids=ids, layout=layout
         )
-        converted = cls.trusted(*parts)
+        converted = cls.trusted(*arrays)
         if ids is not None:
             check_unique_ids(converted.ids)
         return converted if schema is None else converted.align(schema)
@@ -291,7 +291,7 @@ class Sequences:
         """
         arrow = to_arrow_table(table)
         time = time_index(arrow.index_columns, arrow.columns) if time is None else str(time)
-        parts = parts_from_table(
+        arrays = parts_from_table(
             arrow,
             id,
             time,
@@ -302,11 +302,11 @@ class Sequences:
             duplicates=duplicates,
             time_format=time_format,
         )
-        check_some(len(parts.ids), "row", "in the table")
+        check_some(len(arrays.ids), "row", "in the table")
         # Arrow's name for a pandas index without a name
         time_name = None if str(time).startswith("__index_level_") else time
         options = id, time_name, time_format, None, None if duplicates == "error" else duplicates
-        return cls.trusted(*parts).with_schema(parts.schema.read_with(*options))
+        return cls.trusted(*arrays).with_schema(arrays.schema.read_with(*options))
 
     @classmethod
     def from_arrow(
@@ -416,8 +416,8 @@ class Sequences:
         times = self.times
         if times is not None:
             times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        parts = Parts(values, offsets, self.ids[start:stop], self.schema, times)
-        return type(self).trusted(*parts, block_bytes=self.block_bytes)
+        arrays = Parts(values, offsets, self.ids[start:stop], self.schema, times)
+        return type(self).trusted(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
@@ -542,7 +542,7 @@ class Sequences:
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
         sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
-        return table_from_parts(self._parts(), id, time)
+        return table_from_parts(self._arrays(), id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
@@ -554,7 +554,7 @@ class Sequences:
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
-        return list_table_from_parts(self._parts(), id)
+        return list_table_from_parts(self._arrays(), id)
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -633,7 +633,7 @@ class Sequences:
             chunks += [later[max(0, start - len(times)) :].cast(type_)]
         return pa.concat_arrays(chunks)
 
-    def _parts(self) -> Parts:
+    def _arrays(self) -> Parts:
         """Return the arrays for the functions that convert them."""
         return Parts(self.values, self.offsets, self.ids, self.schema, self.times)
 

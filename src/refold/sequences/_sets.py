@@ -206,10 +206,10 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     sequences = list(sequences)
     check_some(len(sequences), "set of sequences", "in the list")
     first = sequences[0].schema
-    for i, other in enumerate(sequences):
-        if other.schema.names != first.names:
+    for i, set_ in enumerate(sequences):
+        if set_.schema.names != first.names:
             raise SchemaError(
-                f"Set {i} has the columns {other.schema.names}, but set 0 has {first.names}. "
+                f"Set {i} has the columns {set_.schema.names}, but set 0 has {first.names}. "
                 "Choose the same columns, in the same order."
             )
     columns_of_sets = zip(*(set_.schema.columns for set_ in sequences), strict=True)

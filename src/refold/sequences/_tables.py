@@ -413,44 +413,46 @@ def parts_from_table(
     types = known_types(names, arrow_types, column_types, arrow.stored_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [as_raw(feature, name)[order] for name, feature in named_features]
-    parts = encode_parts(names, raw_columns, types, locate, lists=False, stored=arrow.stored_schema)
-    for message in text_warnings(parts.schema.columns, types):
+    arrays = encode_parts(
+        names, raw_columns, types, locate, lists=False, stored=arrow.stored_schema
+    )
+    for message in text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(starts) < len(order):
-        parts = _average_duplicates(parts, starts)
+        arrays = _average_duplicates(arrays, starts)
     if time_column is None:
-        return parts
+        return arrays
     row_of_step = order[starts]
-    values, schema = parts.values, parts.schema
+    values, schema = arrays.values, arrays.schema
     if with_gaps:
-        gaps = compute_time_gaps(times[row_of_step], parts.offsets, time_column.type)
+        gaps = compute_time_gaps(times[row_of_step], arrays.offsets, time_column.type)
         values, schema = np.concatenate([values, gaps[:, None]], axis=1), with_time_gaps(schema)
     times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
-    return Parts(values, parts.offsets, parts.ids, schema, times_of_steps)
+    return Parts(values, arrays.offsets, arrays.ids, schema, times_of_steps)
 
 
-def _average_duplicates(parts: Parts, starts: np.ndarray) -> Parts:
+def _average_duplicates(arrays: Parts, starts: np.ndarray) -> Parts:
     """Return one step for each run of rows of one time: means of numbers, else the first values."""
-    values = parts.values[starts]
-    for i, column in enumerate(parts.schema.columns):
+    values = arrays.values[starts]
+    for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
-            is_present = ~np.isnan(parts.values[:, i])
-            numbers = np.where(is_present, parts.values[:, i], 0).astype(np.float64)
+            is_present = ~np.isnan(arrays.values[:, i])
+            numbers = np.where(is_present, arrays.values[:, i], 0).astype(np.float64)
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return Parts(values, np.searchsorted(starts, parts.offsets), parts.ids, parts.schema)
+    return Parts(values, np.searchsorted(starts, arrays.offsets), arrays.ids, arrays.schema)
 
 
 def table_from_parts(
-    parts: Parts,
+    arrays: Parts,
     id: str,  # noqa: A002
     time: str,
     *,
     markers: bool = False,  # whether an empty sequence has one row, with its id only
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
-    values, offsets, ids, schema, times = parts
+    values, offsets, ids, schema, times = arrays
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
     check_unique([id, time, *schema.names], advice)
     check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
@@ -604,9 +606,9 @@ def parts_from_arrow(
     return encode_parts(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
 
 
-def list_table_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
+def list_table_from_parts(arrays: Parts, id: str) -> pa.Table:  # noqa: A002
     """Return a table of list columns; implements `Sequences.to_arrow`."""
-    values, offsets, ids, schema, _ = parts
+    values, offsets, ids, schema, _ = arrays
     check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
     # the usual lists of Arrow have offsets of 32 bits
     is_small = offsets[-1] <= np.iinfo(np.int32).max
