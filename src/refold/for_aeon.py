@@ -94,7 +94,8 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         """Fit a copy of the autoencoder."""
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
         check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
-        self.autoencoder_ = clone(ae).fit(Sequences.from_aeon(X))
+        ae = clone(ae)
+        self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002

@@ -16,7 +16,7 @@ from refold.sequences._sequences import Sequences
 _MAX_BUCKETS = 8
 # Tolerated ratio of padding to real steps. Padding costs little where a kernel skips it, and a
 # lower ratio needs more buckets.
-_MAX_PADDING = 0.15
+_MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
 _MIN_BATCHES = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
@@ -113,7 +113,7 @@ class Batches:
         for bucket, partitions, partition_size in self._by_bucket(rows):
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
-            flat = _interleave(partitions, partition_size)
+            flat = _interleave_partitions(partitions, partition_size)
             stride = bucket.batch_size * self._run_length
             runs += [
                 _make_run(bucket, flat[start : start + stride])
@@ -139,7 +139,7 @@ def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
     return BatchPlan(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
 
 
-def _interleave(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
+def _interleave_partitions(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
     """Return the rows of all batches, flat: in each, ``partition_size`` rows of each partition."""
     counts = [-(-len(partition) // partition_size) for partition in partitions]
     batches = np.full((max(counts), len(partitions), partition_size), -1, np.int64)
@@ -169,7 +169,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
     # cost[i, j]: total steps, with padding, if candidates i to j share a bucket
     cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
-    max_cost = lengths.sum() * (1.0 + _MAX_PADDING)
+    max_cost = lengths.sum() * (1.0 + _MAX_PADDING_RATIO)
     # best[j]: cost of candidates 0 to j; cuts: first candidate of the last bucket
     best, cuts = cost[0], []
     for _ in range(max_buckets - 1):

@@ -162,7 +162,7 @@ def stored_model(table: Any) -> str | None:
     return None if stored is None else str(stored)
 
 
-def check_model(stored: str | None, model: Any, what: str) -> str | None:
+def check_model(stored: str | None, model: Any, source: str) -> str | None:
     """Refuse codes whose stored hash is of another model; return a warning if there is no hash."""
     if stored is None:
         fix = spelled(
@@ -170,8 +170,8 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
             "Parquet files of `refold encode` have its hash.",
         )
         return (
-            f"{what} does not tell the model of its codes, so they may be those of another model. "
-            f"{fix}"
+            f"{source} does not tell the model of its codes, so they may be those of another "
+            f"model. {fix}"
         )
     fitted = _fitted_model(model)
     if not fitted.is_hash(stored):
@@ -179,11 +179,11 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
         # The hash of a pretrained model begins with that of its weights; the column names follow.
         if stored[:12] == model_hash[:12]:
             raise DataError(
-                f"{what} holds codes of columns of other names, or in another order. Encode the "
+                f"{source} holds codes of columns of other names, or in another order. Encode the "
                 "sequences again with this model."
             )
         raise DataError(
-            f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
+            f"{source} holds codes of another model (hash {stored[:12]}, and this model has "
             f"{model_hash[:12]}). Use the model that encoded them, or encode the sequences "
             "again."
         )

@@ -33,15 +33,15 @@ _NUM_EXTREMES = 8
 # Maximum number of suspects at each end of a column; more are no exceptions.
 _MAX_SUSPECTS = 3
 # Minimum number of regular values next to a missing-value marker. Markers need little evidence.
-_MIN_REGULAR_MARKER = 5
+_MIN_REGULAR_WITH_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
-_MIN_REGULAR_OUTLIER = 100
+_MIN_REGULAR_WITH_OUTLIER = 100
 # Minimum number of distinct regular values next to an outlier; fewer may be states of a machine.
-_MIN_DISTINCT_OUTLIER = 8
+_MIN_DISTINCT_WITH_OUTLIER = 8
 # Minimum gap next to a missing-value marker, in ranges of the regular values.
-_MIN_GAP_MARKER = 10.0
+_MIN_MARKER_GAP = 10.0
 # Minimum gap next to an outlier, in ranges of the regular values.
-_MIN_GAP_OUTLIER = 100.0
+_MIN_OUTLIER_GAP = 100.0
 # Maximum share of all values that are one outlier: a more frequent one may be a signal that is on.
 _MAX_OUTLIER_SHARE = 0.01
 # Markers made of repeated digits: 999, -9999, 999.9, -8888.
@@ -166,13 +166,13 @@ def _describe_suspect(source: Sequences, suspects: list[_Suspect], fix: str) -> 
     times = "once" if count == 1 else f"{count} times, first"
     return (
         f"{_format_number(first.value)} occurs in {listed(names)} {times} at "
-        f"{_locate_first(source, first)}, far from all other values ({first.min_regular:.6g} to "
+        f"{_locate_suspect(source, first)}, far from all other values ({first.min_regular:.6g} to "
         f"{first.max_regular:.6g}). It dominates training. Correct it, or if it stands for missing "
         f"values, pass {fix}."
     )
 
 
-def _locate_first(source: Sequences, suspect: _Suspect) -> str:
+def _locate_suspect(source: Sequences, suspect: _Suspect) -> str:
     """Return ``sequence 3, step 5, column 'x0'`` for the first step with a suspect."""
     row = 0
     for block in source.blocks():
@@ -233,13 +233,15 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
     gap = max(low - suspect.value, suspect.value - high)
     # equal values have a range of 0; it is then replaced by a multiple of their magnitude
-    width = (high - low) or _MIN_GAP_MARKER * max(1.0, abs(low))
+    width = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_repeated_digits = _REPEATED_DIGITS.fullmatch(_format_number(suspect.value))
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
-        return num_regular >= _MIN_REGULAR_MARKER and gap > _MIN_GAP_MARKER * width
+        return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    has_evidence = num_regular >= _MIN_REGULAR_OUTLIER and num_distinct >= _MIN_DISTINCT_OUTLIER
-    return has_evidence and is_rare and gap > _MIN_GAP_OUTLIER * width
+    has_evidence = (
+        num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_WITH_OUTLIER
+    )
+    return has_evidence and is_rare and gap > _MIN_OUTLIER_GAP * width
 
 
 def _format_number(value: float) -> str:

@@ -33,9 +33,9 @@ from refold.sequences.types import CATEGORICAL
 # Minimum share of padded sequences in an array that looks padded; fewer may end so by chance.
 _MIN_PADDED_SHARE = 0.1
 # Minimum number of padded sequences in an array that looks padded, for small arrays.
-_MIN_PADDED = 2
+_MIN_NUM_PADDED = 2
 # Maximum share of real steps that look like padding. If more do, such steps are data.
-_MAX_STRAY_SHARE = 0.01
+_MAX_STRAY_PADDING_SHARE = 0.01
 
 
 def parts_from_list(
@@ -85,7 +85,7 @@ def _to_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):  # each character is a step
         return object_array(item)
-    item = fill_masked(item)
+    item = fill_masked_entries(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
     # NumPy would turn numbers beside text into text
@@ -152,7 +152,7 @@ def _default_name(raw: np.ndarray, column_types: ColumnTypes) -> str:
     return "token" if str in types and types <= {str, type(None)} else "x0"
 
 
-def fill_masked(x: Any) -> Any:
+def fill_masked_entries(x: Any) -> Any:
     """Return a masked array of NumPy with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
         return x
@@ -170,13 +170,13 @@ def unpad_array(
 ) -> list[np.ndarray]:
     """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
     check("padding", padding, one_of("post", "pre"))
-    x = _check_array(x)
+    x = _check_padded_array(x)
     num_steps = x.shape[1]
     if lengths is None:
         is_padded = _find_padded_steps(x, padding_value)
         lengths = lengths_without(is_padded, padding)
         if not is_missing(padding_value):  # steps of NaN in all features are hardly data
-            _warn_if_ambiguous(is_padded, lengths, padding_value, padding)
+            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, padding)
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
@@ -195,10 +195,10 @@ def unpad_array(
 def unpad_aeon(x: Any) -> list[np.ndarray]:
     """Return the cases, each (length, channels) or (length,), of an aeon collection."""
     if isinstance(x, list | tuple):
-        return [np.asarray(fill_masked(case)).T for case in x]
+        return [np.asarray(fill_masked_entries(case)).T for case in x]
     if isinstance(x, np.ndarray) and x.ndim in {2, 3}:
         # aeon puts channels before time points
-        return unpad_array(fill_masked(x).swapaxes(1, -1))
+        return unpad_array(fill_masked_entries(x).swapaxes(1, -1))
     shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
     raise DataError(
         f"Got a {type(x).__name__}{shape}. Expected aeon's layout: an array of shape (n_cases, "
@@ -207,10 +207,10 @@ def unpad_aeon(x: Any) -> list[np.ndarray]:
     )
 
 
-def _check_array(x: Any) -> np.ndarray:
+def _check_padded_array(x: Any) -> np.ndarray:
     """Return data as an array of two or three dimensions; raise if they form none."""
     try:
-        x = np.asarray(fill_masked(x))
+        x = np.asarray(fill_masked_entries(x))
     except ValueError as error:
         raise DataError(
             "The sequences differ in length and do not form an array. Use Sequences.from_list."
@@ -235,7 +235,7 @@ def _find_padded_steps(x: np.ndarray, value: float | str) -> np.ndarray:
     return np.all(mask, axis=2) if x.ndim == 3 else mask
 
 
-def _warn_if_ambiguous(
+def _warn_of_ambiguous_padding(
     is_padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
 ) -> None:
     """Warn if steps treated as padding, a mask (n, T), may be data."""
@@ -276,7 +276,7 @@ def looks_padded(is_padded: np.ndarray, side: str) -> bool:
     num_padded = (lengths < is_padded.shape[1]).sum()
     num_stray = _find_stray_steps(is_padded, side).sum()
     return bool(
-        num_padded >= max(_MIN_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        num_padded >= max(_MIN_NUM_PADDED, _MIN_PADDED_SHARE * len(lengths))
         and lengths.min() < lengths.max()
-        and num_stray <= _MAX_STRAY_SHARE * lengths.sum()
+        and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
     )

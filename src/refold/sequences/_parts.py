@@ -335,9 +335,9 @@ def check_values(values: np.ndarray, schema: Schema, locate: Places) -> None:
         refuse_first(is_wrong, index, schema.names[i], locate, advice)
 
 
-def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
-    """Refuse sequences whose codes overflow float32; ``finite`` is a mask (n, width)."""
-    wrong = np.flatnonzero(~finite.all(axis=1))
+def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
+    """Refuse sequences whose codes overflow float32; ``is_finite`` is a mask (n, width)."""
+    wrong = np.flatnonzero(~is_finite.all(axis=1))
     if len(wrong):
         raise DataError(
             f"The code of {name_sequence(int(wrong[0]), ids[wrong[0]])} overflows float32. It is "
@@ -345,10 +345,10 @@ def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
         )
 
 
-def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
-    """Refuse decoded values that overflow float32; ``finite`` is a mask (num_steps, F)."""
-    if not finite.all():
-        location = Places(offsets)(int(np.argmin(finite.all(axis=1))))
+def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
+    """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
+    if not is_finite.all():
+        location = Places(offsets)(int(np.argmin(is_finite.all(axis=1))))
         raise DataError(
             f"Decoding overflows float32 at {location}. The code, or the sequence that was "
             "encoded, is too far from the training data."

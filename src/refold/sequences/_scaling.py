@@ -39,12 +39,12 @@ _ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
-_MIN_STD_SHARE = 1e-4
+_MIN_STD_TO_MEDIAN = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
 MIN_SHARE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_ROUNDING_SHARE = 10 * np.finfo(np.float64).eps
+_ROUNDING_ERROR_SHARE = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -285,7 +285,7 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     for i, stds in enumerate(scale.T):
         positive = stds[stds > 0]  # without constant sequences
         if len(positive):
-            floor[i] = max(positive.min(), _MIN_STD_SHARE * np.median(positive))
+            floor[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
     statistics.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
     return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), floor
@@ -341,7 +341,7 @@ class RunningMoments:
         self.least = np.minimum(self.least, minimum)
         self.greatest = np.maximum(self.greatest, maximum)
         # z: values, then values minus the origin, and then minus their own mean; 0 where missing
-        z, observed = _fill_missing(values)
+        z, observed = _fill_missing_with_0(values)
         num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
@@ -371,12 +371,12 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _ROUNDING_SHARE * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
-    z, observed = _fill_missing(values)
+    z, observed = _fill_missing_with_0(values)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
     count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
     mean = sums_by_sequence(z, sequences) / count
@@ -384,7 +384,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     z[~observed] = 0.0
     scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(scale <= _ROUNDING_SHARE * np.abs(mean), 0.0, scale)
+    return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
 
 
 def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
@@ -396,7 +396,7 @@ def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
     return sums
 
 
-def _fill_missing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fill_missing_with_0(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
     observed = ~np.isnan(values)
     return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed

@@ -38,7 +38,7 @@ _OPTIONAL_FIELDS = (
     "step_columns",
 )
 # Maximum number of names or categories in a message, so that it stays short.
-_MAX_LISTED = 5
+_MAX_NAMES_LISTED = 5
 # What the name of a column can be.
 _NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
 # What the layout can be.
@@ -79,7 +79,7 @@ class Column:
         if not (have_one_type and are_distinct and self.column_type.has_categories):
             raise SchemaError(
                 f"Categories must be distinct strings, or distinct integers, of a categorical "
-                f"column. Got {self.categories[:_MAX_LISTED]!r} of the {self.type} column "
+                f"column. Got {self.categories[:_MAX_NAMES_LISTED]!r} of the {self.type} column "
                 f"{self.name!r}."
             )
 
@@ -230,11 +230,9 @@ class Schema:
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
-        # `other_names` are further columns of the table
+        reserved = {*other_names, *self.names}
         names = (self.time_name, "time") if has_times else ("time", "step")
-        return next(
-            (name for name in names if name and name not in {*other_names, *self.names}), "time"
-        )
+        return next((name for name in names if name and name not in reserved), "time")
 
     def read_with(
         self,
@@ -308,8 +306,10 @@ def check_column_type(name: Any) -> None:
 
 def listed(names: Sequence[Any]) -> str:
     """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
-    text = ", ".join(map(repr, names[:_MAX_LISTED])) + (", ..." if len(names) > _MAX_LISTED else "")
-    return text or "no other_names"
+    text = ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + (
+        ", ..." if len(names) > _MAX_NAMES_LISTED else ""
+    )
+    return text or "no others"
 
 
 def union_of(columns: Sequence[Column]) -> Column:
