@@ -37,7 +37,7 @@ _MIN_REGULAR_WITH_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
 _MIN_REGULAR_WITH_OUTLIER = 100
 # Minimum number of distinct regular values next to an outlier; fewer may be states of a machine.
-_MIN_DISTINCT_WITH_OUTLIER = 8
+_MIN_DISTINCT_REGULAR = 8
 # Minimum gap next to a missing-value marker, in ranges of the regular values.
 _MIN_MARKER_GAP = 10.0
 # Minimum gap next to an outlier, in ranges of the regular values.
@@ -238,10 +238,8 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
         return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    has_evidence = (
-        num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_WITH_OUTLIER
-    )
-    return has_evidence and is_rare and gap > _MIN_OUTLIER_GAP * width
+    enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
+    return enough and is_rare and gap > _MIN_OUTLIER_GAP * width
 
 
 def _format_number(value: float) -> str:

@@ -30,11 +30,11 @@ from refold.sequences._parts import (
 from refold.sequences._schema import Layout, default_names
 from refold.sequences.types import CATEGORICAL
 
-# Minimum share of padded sequences in an array that looks padded; fewer may end so by chance.
+# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
 _MIN_PADDED_SHARE = 0.1
-# Minimum number of padded sequences in an array that looks padded, for small arrays.
+# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
 _MIN_NUM_PADDED = 2
-# Maximum share of real steps that look like padding. If more do, such steps are data.
+# Maximum share of real steps that look like padding. If there are more, such steps are data.
 _MAX_STRAY_PADDING_SHARE = 0.01
 
 

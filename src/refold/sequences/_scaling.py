@@ -22,8 +22,8 @@ from refold.sequences._parts import (
 from refold.sequences._schema import Schema, listed
 from refold.sequences._sequences import Sequences
 
-# By which mean and standard deviation values are scaled: those of a column in the training data
-# ("features") or in the same sequence ("sequence"). In the second case, the code of a sequence has
+# Which mean and standard deviation scale the values of a column: those of the training data
+# ("features") or those of the same sequence ("sequence"). In the second case, the code of a sequence has
 # these statistics, too.
 ScalingMode = Literal["features", "sequence"]
 
@@ -34,8 +34,8 @@ CLIP = Rule(
 )
 
 # Names of the arrays of a scaler, in the order in which a model file holds them.
-_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
+_ARRAY_NAMES = ("numeric", "mean", "scale", "least", "greatest")
+_ARRAY_NAMES += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
@@ -75,7 +75,7 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAYS}
+        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAY_NAMES}
         self.numeric_ = arrays["numeric"].astype(bool)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
@@ -132,7 +132,9 @@ class Scaler:
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
-        arrays = zip(_ARRAYS, (numeric, mean, scale, minimum, maximum, *statistics), strict=True)
+        arrays = zip(
+            _ARRAY_NAMES, (numeric, mean, scale, minimum, maximum, *statistics), strict=True
+        )
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -233,7 +235,7 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
+        arrays = {name: getattr(self, f"{name}_") for name in _ARRAY_NAMES}
         return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
 
     @classmethod
@@ -302,7 +304,7 @@ def check_single(sequences: Sequences) -> None:
 def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
     """Raise ``DataError`` if a value is outside the range of its column."""
     values = sequences.values
-    # Faster than a comparison by column, and enough for most data. NaN makes this False.
+    # This is faster than the comparison by column below. It is False if a value is NaN.
     if not values.size or (values.min() >= np.max(minimum) and values.max() <= np.min(maximum)):
         return
     outside = np.argwhere((values < minimum) | (values > maximum))
