@@ -23,8 +23,8 @@ from refold.sequences._schema import Schema, listed
 from refold.sequences._sequences import Sequences
 
 # Which mean and standard deviation scale the values of a column: those of the training data
-# ("features") or those of the same sequence ("sequence"). In the second case, the code of a sequence has
-# these statistics, too.
+# ("features") or those of the same sequence ("sequence"). In the second case, the code of a
+# sequence has these statistics, too.
 ScalingMode = Literal["features", "sequence"]
 
 # What the argument of `Scaler.clip` can be.
