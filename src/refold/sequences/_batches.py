@@ -73,7 +73,7 @@ class Batches:
         part_offsets: np.ndarray | None = None,  # (n_partitions + 1,); by default one partition
     ) -> None:
         self.of_one_length = len(np.unique(lengths)) == 1
-        # an empty sequence counts as one step, because its row of a batch takes memory, too
+        # an empty sequence counts as one step, because a batch has one step at least
         self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
         self._partition_offsets = [0, len(lengths)] if part_offsets is None else part_offsets
         self._num_partitions = len(self._partition_offsets) - 1
@@ -85,7 +85,7 @@ class Batches:
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
             num_rows = _choose_batch_size(lengths[self._bucket_of == i], steps_per_batch)
-            # rounded up to a multiple of the number of partitions
+            # rounded up to a multiple of the number of partitions: -(-a // b) is a / b, rounded up
             num_rows = -(-num_rows // self._num_partitions) * self._num_partitions
             buckets.append(Bucket(int(padded_length), num_rows))
         self.buckets = tuple(buckets)  # from short to long

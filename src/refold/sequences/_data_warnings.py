@@ -1,6 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns the warnings, and `key_columns` finds columns that look like ids or times.
+`data_warnings` returns the warnings. `key_columns` finds columns that look like ids or times.
 """
 
 import re
@@ -36,7 +36,7 @@ _MAX_SUSPECTS = 3
 _MIN_REGULAR_WITH_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
 _MIN_REGULAR_WITH_OUTLIER = 100
-# Minimum number of distinct regular values next to an outlier; fewer may be states of a machine.
+# Minimum number of distinct regular values next to an outlier; fewer may be labels or states.
 _MIN_DISTINCT_REGULAR = 8
 # Minimum gap next to a missing-value marker, in ranges of the regular values.
 _MIN_MARKER_GAP = 10.0

@@ -1,8 +1,9 @@
 """From raw columns to `Parts`, the result of all conversions to `Sequences`.
 
-`encode_parts` infers types and categories and makes `Parts`. Conversions return `Parts`, so they
-need not import `Sequences`. `Rows` and `Places` name rows and steps in messages. The checks refuse
-values, ids and offsets that `Sequences` cannot have.
+`encode_parts` infers types and categories and makes `Parts`. Conversions
+return `Parts`, so they need not import `Sequences`.
+`Rows` and `Places` name rows and steps in messages.
+The checks refuse values, ids and offsets that `Sequences` cannot have.
 """
 
 import math

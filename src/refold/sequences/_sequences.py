@@ -393,7 +393,7 @@ class Sequences:
     def block_offsets(self) -> np.ndarray:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
-        # counts as one step, so that its id has a cost.
+        # counts as one step.
         bytes_per_step = 4 * self.schema.num_columns
         end_bytes = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * bytes_per_step
         bounds, start_byte = [0], 0

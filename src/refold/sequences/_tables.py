@@ -1,8 +1,8 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
-`to_arrow_table` turns a table of any library into Arrow columns. `parts_from_table` converts a long
-table, and `parts_from_arrow` a table of lists. `table_from_parts` and `list_table_from_parts`
-convert back.
+`to_arrow_table` turns a table of any library into Arrow columns. `parts_from_table` converts a
+long table, and `parts_from_arrow` a table of lists. `table_from_parts` and
+`list_table_from_parts` convert back.
 """
 
 import json
@@ -432,7 +432,7 @@ def parts_from_table(
 
 
 def _average_duplicates(arrays: Parts, starts: np.ndarray) -> Parts:
-    """Return one step for each run of rows of one time: means of numbers, else the first values."""
+    """Return one step for each run of rows of one time: means of numbers, else first values."""
     values = arrays.values[starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:

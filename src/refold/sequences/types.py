@@ -136,7 +136,7 @@ class ColumnType(ABC):
     # Sampling with a temperature
 
     def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray | None:
-        """Return the noise (num_steps, width) that `draw` adds; None if values are not sampled."""
+        """Return the noise (num_steps, width) that `draw` adds; None if nothing is sampled."""
         # The annotation is text, because `numpy.random` is slow to load and seldom needed.
         return None
 
