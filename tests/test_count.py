@@ -12,7 +12,7 @@ NAMES, TYPES = ["visits", "heat"], {"visits": "count"}
 
 
 def data(n=60, seed=0):
-    """Ragged sequences of a count, which follows a wave, and a number."""
+    """Return sequences of a count, whose mean is a wave, and a number."""
     rng = np.random.default_rng(seed)
     rows = []
     for length in rng.integers(6, 13, n):
@@ -36,8 +36,8 @@ def test_decoded_and_forecast_counts_are_whole_and_near(ae):
     for rows in (ae.reconstruct(new), ae.generate(5)):
         assert are_counts(np.concatenate([row[:, 0] for row in rows]))
         assert not are_counts(np.concatenate([row[:, 1] for row in rows]))
-    ahead = ae.forecast(new)
-    for values in (ahead.sequences.values, ahead.lower, ahead.upper):
+    forecast = ae.forecast(new)
+    for values in (forecast.sequences.values, forecast.lower, forecast.upper):
         assert are_counts(values[..., 0])
     assert ae.score(new) > 0.3
     pca = PCABaseline(3).fit(data())
@@ -50,7 +50,7 @@ def test_a_burst_is_an_anomaly(ae):
     new = data(9, seed=1)
     values = new.values.copy()
     values[3, 0] = 200
-    usual, burst = (ae.detect(one, alpha=0.1) for one in (new, new.with_values(values)))
+    usual, burst = (ae.detect(data, alpha=0.1) for data in (new, new.with_values(values)))
     assert burst.p_values[0] < usual.p_values[0]
     assert burst.scores[0] > 10 * usual.scores[0]
     np.testing.assert_array_equal(burst.scores[1:], usual.scores[1:])

@@ -23,10 +23,10 @@ def test_errors_are_those_of_fits_and_of_pca():
     seed = int(np.random.RandomState(0).randint(2**31))
     split = validation_split(curves().lengths, 0.1, seed=seed)
     train, held_out = (curves()[rows] for rows in split)
-    for size, linear in zip(curve.sizes, curve.pca, strict=True):
-        baseline = PCABaseline(size).fit(train)
+    for latent_dim, pca_error in zip(curve.sizes, curve.pca, strict=True):
+        baseline = PCABaseline(latent_dim).fit(train)
         expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
-        assert linear == pytest.approx(expected, rel=1e-6)
+        assert pca_error == pytest.approx(expected, rel=1e-6)
     assert curve.errors[1] < curve.errors[0]
     assert curve.accuracy == curve.pca_accuracy == ()
 

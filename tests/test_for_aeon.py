@@ -39,8 +39,8 @@ def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances
     assert codes.dtype == np.float64
     np.testing.assert_array_equal(codes, fitted.autoencoder_.transform(cases))
     assert not hasattr(fitted.autoencoder, "encoder_")
-    back, own = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
-    for case, sequence in zip(back, own, strict=True):
+    back, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
+    for case, sequence in zip(back, expected, strict=True):
         np.testing.assert_array_equal(case, sequence.T)
     again = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
     # set_params resets the fitted state
@@ -54,18 +54,18 @@ def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances
         AutoencoderTransformer(16).fit(X)
 
 
-SOME = [
+FAST_DATATYPES = [
     "EqualLengthUnivariate-Classification-numpy3D",
     "UnequalLengthMultivariate-Classification-np-list",
 ]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # warnings about the data of the checks
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_checks_of_aeon(monkeypatch, every):
+@pytest.mark.parametrize("all_datatypes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_checks_of_aeon(monkeypatch, all_datatypes):
     """In `make test` this has two layouts of data."""
-    if not every:
-        monkeypatch.setattr(_all_checks, "_get_datatypes_for_estimator", lambda _: SOME)
+    if not all_datatypes:
+        monkeypatch.setattr(_all_checks, "_get_datatypes_for_estimator", lambda _: FAST_DATATYPES)
     # aeon's check expects an exact inverse, but codes are smaller than the series
     inverse = "check_transform_inverse_transform_equivalent"
     results = check_estimator(AutoencoderTransformer, checks_to_exclude=inverse)

@@ -16,11 +16,11 @@ FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps
 FIT += ["--no-refit", "-q"]
 
 
-def data(code, seed=0):
+def data(marker, seed=0):
     """Return noisy sines in which some values are replaced."""
     sines = refold.datasets.noisy_sines(30, seed=seed)
     values = sines.values.copy()
-    values[[3, 100, 401]] = code
+    values[[3, 100, 401]] = marker
     return sines.with_values(values)
 
 
@@ -35,9 +35,11 @@ def test_a_number_for_missing_values_acts_like_nan_and_the_model_remembers_it(tm
     copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     for ae in (loaded, copied):
         np.testing.assert_array_equal(ae.transform(data(-99999)), codes)
-    np.testing.assert_array_equal(*(loaded.encoder_inputs(data(code)) for code in (-99999, np.nan)))
+    np.testing.assert_array_equal(
+        *(loaded.encoder_inputs(data(marker)) for marker in (-99999, np.nan))
+    )
     loaded.calibrate(data(-99999, seed=1))
-    detections = [loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan)]
+    detections = [loaded.detect(data(marker, seed=2), alpha=0.1) for marker in (-99999, np.nan)]
     np.testing.assert_array_equal(*(detection.p_values for detection in detections))
     with pytest.raises(ParameterError, match=r"must be a finite number .* Got 'none'"):
         SequenceAutoencoder(missing_values="none").fit([[1.0, 2.0]])

@@ -1,4 +1,4 @@
-"""Held-out errors of fits and of PCA by the size of the code."""
+"""Held-out errors of autoencoders and of PCA by the number of latent dimensions."""
 
 from collections.abc import Iterable
 
@@ -18,10 +18,10 @@ def error_curve(
     *,
     estimator: SequenceAutoencoder | None = None,
 ) -> ErrorCurve:
-    """Fit sequences with codes of several sizes, and measure each fit on held-out sequences.
+    """Fit autoencoders with codes of several sizes, and measure each on held-out sequences.
 
-    All sizes use the same split and seed. PCA is fitted on the same training part, standardized and
-    padded with zeros, and knows the true lengths.
+    All sizes use the same split and seed. PCA is fitted on the same training sequences,
+    standardized and padded with zeros, and knows the true lengths.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def error_curve(
     >>> curve.sizes, curve.measure, curve.num_held_out
     ((2, 4), 'NMSE', 4)
     """
-    sizes = tuple(sizes)
+    sizes = tuple(sizes)  # an iterator can be read only once
     check_some(len(sizes), "size", "to fit")
-    sizes = tuple(sorted({check_whole("sizes", size) for size in sizes}))
+    sizes = tuple(sorted({check_whole("sizes", latent_dim) for latent_dim in sizes}))
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
@@ -60,25 +60,26 @@ def error_curve(
     trials = training.Trials(windows, arguments, training.fit, seed=seed, most=sizes[-1])
     if verbose and trials.num_sequences < len(windows.sequences):
         log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
-    pairs: list[tuple[Fidelity, Fidelity]] = []
+    pairs: list[tuple[Fidelity, Fidelity]] = []  # of the autoencoder and of PCA, for each size
     try:
-        for i, size in enumerate(sizes, start=1):
-            linear = trials.of_pca(size)
-            pairs.append((trials.of_fit(size, arguments.time_budget), linear))
+        for i, latent_dim in enumerate(sizes, start=1):
+            pca = trials.of_pca(latent_dim)
+            autoencoder = trials.of_fit(latent_dim, arguments.time_budget)
+            pairs.append((autoencoder, pca))
             if verbose:
-                log(f"{i} of {len(sizes)}: size {size}, {pairs[-1][0].text(linear)}")
+                log(f"{i} of {len(sizes)}: size {latent_dim}, {autoencoder.text(pca)}")
     except KeyboardInterrupt:
         if not pairs:
             raise
-    ours, pca = zip(*pairs, strict=True)
+    autoencoders, pcas = zip(*pairs, strict=True)
     return ErrorCurve(
-        sizes[: len(ours)],
-        tuple(fidelity.error for fidelity in ours),
-        tuple(fidelity.error for fidelity in pca),
-        ours[0].measure,
+        sizes[: len(pairs)],
+        tuple(fidelity.error for fidelity in autoencoders),
+        tuple(fidelity.error for fidelity in pcas),
+        autoencoders[0].measure,
         trials.num_sequences,
         len(trials.held_out.sequences),
-        len(ours) == len(sizes),
-        tuple(fidelity.accuracy for fidelity in ours if fidelity.accuracy is not None),
-        tuple(fidelity.accuracy for fidelity in pca if fidelity.accuracy is not None),
+        len(pairs) == len(sizes),
+        tuple(fidelity.accuracy for fidelity in autoencoders if fidelity.accuracy is not None),
+        tuple(fidelity.accuracy for fidelity in pcas if fidelity.accuracy is not None),
     )

@@ -1,6 +1,6 @@
 """The autoencoder as a collection transformer of aeon, for its pipelines and grid searches.
 
-Only this module imports aeon, because that takes seconds.
+No other module imports aeon, because the import takes seconds.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ __all__ = ["AutoencoderTransformer"]
 
 
 class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTransformer):
-    """Autoencoder as a collection transformer of aeon, from series to codes of one size and back.
+    """Autoencoder as a collection transformer of aeon: from series to codes and back.
 
     ``transform`` returns an array of shape (n_cases, width of the code). scikit-learn's estimators
     read it as a table, and aeon's classifiers, regressors and clusterers as a collection of
@@ -39,7 +39,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     Parameters
     ----------
     autoencoder : SequenceAutoencoder, optional
-        Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``.
+        Estimator, of which a copy is fitted. The default is ``SequenceAutoencoder()``.
     features : bool, default=False
         Return `SequenceAutoencoder.features` of the codes instead of the codes. They suit
         classifiers better, and ``inverse_transform`` cannot decode them. An autoencoder with a
@@ -91,6 +91,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         super().__init__()
 
     def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
+        """Fit a copy of the autoencoder."""
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
         check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
         ae = clone(ae)
@@ -98,14 +99,17 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002
+        """Return the codes, features or pooled codes, (n_cases, width)."""
         sequences = Sequences.from_aeon(X)
-        if self.autoencoder_.window is not None:  # a row for each case
+        # with a window, a case has several codes, and aeon needs one row for each case
+        if self.autoencoder_.window is not None:
             return self.autoencoder_.pooled(sequences).astype(np.float64)
         codes = self.autoencoder_.encode(sequences)
         # float64, as aeon's own transformers return
         return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
 
     def _inverse_transform(self, X: object, y: object = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
+        """Return the cases, each (n_channels, n_timepoints), that are decoded from codes."""
         if self.autoencoder_.window is not None:
             raise ParameterError(
                 "inverse_transform decodes codes, and with a window transform returns one vector "
@@ -117,7 +121,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
                 "features=False for an inverse."
             )
         codes = np.asarray(X)
-        if codes.ndim == 3:
+        if codes.ndim == 3:  # aeon passes a table as a collection with one channel
             if codes.shape[1] != 1:
                 raise DataError(
                     f"Got codes of {codes.shape[1]} channels, shape {codes.shape}. Expected one "
@@ -129,5 +133,5 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:  # noqa: ARG003
         """Return arguments that make aeon's estimator checks fast."""
-        sizes: dict[str, Any] = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0}
-        return {"autoencoder": SequenceAutoencoder(**sizes, validation_fraction=0, random_state=0)}
+        tiny: dict[str, Any] = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0}
+        return {"autoencoder": SequenceAutoencoder(**tiny, validation_fraction=0, random_state=0)}

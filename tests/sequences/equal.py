@@ -5,8 +5,8 @@ import numpy as np
 from refold.sequences import Sequences
 
 
-def assert_equal(one: Sequences, other: Sequences) -> None:
-    np.testing.assert_array_equal(one.offsets, other.offsets)
-    np.testing.assert_array_equal(one.values, other.values)
-    np.testing.assert_array_equal(one.ids, other.ids)
-    assert one.schema == other.schema
+def assert_equal(actual: Sequences, expected: Sequences) -> None:
+    np.testing.assert_array_equal(actual.offsets, expected.offsets)
+    np.testing.assert_array_equal(actual.values, expected.values)
+    np.testing.assert_array_equal(actual.ids, expected.ids)
+    assert actual.schema == expected.schema

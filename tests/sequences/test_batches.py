@@ -9,19 +9,23 @@ from refold.sequences import Batches, Column, Schema, Sequences, pad
 NAN = np.nan
 
 
-def lognormal(n=5000):
+def draw_lognormal_lengths(n=5000):
+    """Return lengths from 5 to 1000."""
     rng = np.random.default_rng(0)
     return np.clip(np.rint(np.exp(rng.normal(np.log(60), 1.0, n))), 5, 1000).astype(int)
 
 
 def rows_of(run):
+    """Return the rows of a run of batches without padding."""
     return run.rows[run.rows >= 0]
 
 
-@pytest.mark.parametrize(("lengths", "size", "seed"), [([0, 0, 3], 2, None), (range(300), 8, 3)])
-def test_every_sequence_occurs_once_per_epoch(lengths, size, seed):
+@pytest.mark.parametrize(
+    ("lengths", "batch_size", "seed"), [([0, 0, 3], 2, None), (range(300), 8, 3)]
+)
+def test_every_sequence_occurs_once_per_epoch(lengths, batch_size, seed):
     lengths = np.array(lengths)
-    batches = Batches(lengths, size)
+    batches = Batches(lengths, batch_size)
     rows = np.arange(len(lengths))[::2]
     runs = list(batches.epoch(rows, seed=seed, epoch=2))
     assert sorted(np.concatenate([rows_of(run) for run in runs])) == list(rows)
@@ -34,7 +38,7 @@ def test_every_sequence_occurs_once_per_epoch(lengths, size, seed):
 
 
 def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
-    batches = Batches(lognormal(), 32)
+    batches = Batches(draw_lognormal_lengths(), 32)
     rows = np.arange(5000)
 
     def order(seed, epoch):
@@ -43,13 +47,13 @@ def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
 
     first = order(0, 1)
     assert np.array_equal(order(0, 1)[1], first[1])
-    for other in (order(0, 2), order(1, 1)):
-        assert other[0] != first[0]
-        assert not np.array_equal(np.sort(other[1][:100]), np.sort(first[1][:100]))
+    for buckets, rows_in_order in (order(0, 2), order(1, 1)):
+        assert buckets != first[0]
+        assert not np.array_equal(np.sort(rows_in_order[:100]), np.sort(first[1][:100]))
 
 
 def test_batches_of_ragged_data_have_similar_numbers_of_steps():
-    lengths = lognormal(20_000)
+    lengths = draw_lognormal_lengths(20_000)
     batches = Batches(lengths, 64)
     assert 1 < len(batches.buckets) <= 8
     assert batches.padding() < 0.35
@@ -64,7 +68,7 @@ def test_batches_of_ragged_data_have_similar_numbers_of_steps():
 
 def test_few_shapes():
     assert Batches(np.full(100, 9), 32).buckets == ((9, 32),)
-    assert len(Batches(lognormal(200), 32).buckets) == 1, "little data"
+    assert len(Batches(draw_lognormal_lengths(200), 32).buckets) == 1, "little data"
     lengths = np.repeat([10, 100], [700, 4000])
     assert len(Batches(lengths, 16).buckets) == 1, "saves less than its compilation costs"
     assert len(Batches(np.repeat(lengths, 2), 16).buckets) == 2
@@ -77,13 +81,13 @@ def test_each_process_has_its_columns_of_each_batch():
     batches = Batches(lengths, 16, part_offsets=offsets)
     rows = np.flatnonzero(rng.random(3000) < 0.9)
     assert len(batches.buckets) == 2
-    seen = []
+    rows_of_epoch = []
     for run in batches.epoch(rows, seed=0, epoch=1):
-        for part, columns in enumerate(np.split(run.rows, 3, axis=1)):
-            members = columns[columns >= 0]
-            assert (np.searchsorted(offsets, members, side="right") - 1 == part).all()
-            seen += members.tolist()
-    assert sorted(seen) == rows.tolist()
+        for partition, columns in enumerate(np.split(run.rows, 3, axis=1)):
+            column_rows = columns[columns >= 0]
+            assert (np.searchsorted(offsets, column_rows, side="right") - 1 == partition).all()
+            rows_of_epoch += column_rows.tolist()
+    assert sorted(rows_of_epoch) == rows.tolist()
 
 
 def test_padded_arrays_mark_missing_unknown_and_padded_values():

@@ -17,7 +17,7 @@ IDS = np.array(["a", "b", "c", "d", "é"])
 
 
 @pytest.mark.parametrize(
-    "of",
+    "convert",
     [
         lambda table: table.to_pandas().set_index("id"),
         pl.from_arrow,
@@ -25,8 +25,8 @@ IDS = np.array(["a", "b", "c", "d", "é"])
         lambda table: {"id": IDS, "code": CODES.tolist()},
     ],
 )
-def test_codes_are_read_with_the_same_bits(of):
-    codes, ids = codes_from_arrow(of(codes_to_arrow(CODES, IDS)))
+def test_codes_are_read_with_the_same_bits(convert):
+    codes, ids = codes_from_arrow(convert(codes_to_arrow(CODES, IDS)))
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert ids.tolist() == IDS.tolist()
@@ -43,12 +43,12 @@ def models():
 
 def test_frames_with_codes_of_another_model_are_refused(models):
     new = refold.datasets.noisy_sines(5, seed=2, max_steps=30)
-    own, other = (copy.copy(model).set_output(transform="pandas") for model in models)
-    frame = own.transform(new)
-    assert len(own.decode(frame[:3])) == 3
+    first, second = (copy.copy(model).set_output(transform="pandas") for model in models)
+    frame = first.transform(new)
+    assert len(first.decode(frame[:3])) == 3
     with pytest.raises(DataError, match="holds codes of another model"):
-        other.decode(frame)
-    assert len(other.decode(frame.to_numpy())) == 5  # plain arrays tell nothing
+        second.decode(frame)
+    assert len(second.decode(frame.to_numpy())) == 5  # arrays store no hash of a model
 
 
 @pytest.mark.parametrize(

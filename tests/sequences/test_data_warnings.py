@@ -11,6 +11,7 @@ from small_data import mapped, untrained
 
 
 def rng():
+    """Return a new generator with a fixed seed."""
     return np.random.default_rng(0)
 
 
@@ -55,8 +56,8 @@ def test_the_line_names_columns_value_count_position_and_fix_also_of_files(tmp_p
     sequences = Sequences.from_list(arrays, names=["heat", "rain"])
     sequences.values[[47, 203], 1] = -99999
     (line,) = data_warnings(sequences)
-    place = "'rain' 2 times, first at sequence 5, step 2, column 'rain', far"
-    assert line.startswith(f"-99999 occurs in {place}")
+    location = "'rain' 2 times, first at sequence 5, step 2, column 'rain', far"
+    assert line.startswith(f"-99999 occurs in {location}")
     assert line.endswith("pass missing_values=[-99999].")
     sequences.values[5:7, 0] = -99999, 1e20
     lines = data_warnings(sequences)
@@ -66,11 +67,11 @@ def test_the_line_names_columns_value_count_position_and_fix_also_of_files(tmp_p
     write(sequences, tmp_path / "a.parquet", layout=layout)
     data = mapped(tmp_path / "a.parquet", block_bytes=300)
     assert data_warnings(data) == lines
-    whole = mark_missing(sequences, [-99999, 1e20])
+    in_memory = mark_missing(sequences, [-99999, 1e20])
     marked = refold.sequences.mapped_blocks(data, lambda block: mark_missing(block, [-99999, 1e20]))
     assert marked.is_mapped
     assert data_warnings(marked) == []
-    np.testing.assert_array_equal(marked[[5, 22]].values, whole[[5, 22]].values)
+    np.testing.assert_array_equal(marked[[5, 22]].values, in_memory[[5, 22]].values)
 
 
 def test_sequences_of_one_step():

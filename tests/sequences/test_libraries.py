@@ -37,9 +37,9 @@ def test_tslearn_data_sets_are_arrays_padded_with_nan():
 
 
 def test_integer_labels_are_numbers_empty_sequences_are_kept_and_text_is_refused():
-    codes = Sequences.from_list([[7, 9], [9, None]], column_types="categorical")
-    np.testing.assert_array_equal(codes.to_aeon(), [[[7, 9]], [[9, np.nan]]])
-    assert codes[:0].to_aeon() == []
+    labels = Sequences.from_list([[7, 9], [9, None]], column_types="categorical")
+    np.testing.assert_array_equal(labels.to_aeon(), [[[7, 9]], [[9, np.nan]]])
+    assert labels[:0].to_aeon() == []
     assert [case.shape for case in Sequences.from_list([[], [1.0]]).to_aeon()] == [(1, 0), (1, 1)]
     with pytest.raises(SchemaError, match="categories of column 'token' are text, and aeon takes"):
         Sequences.from_list(["ab"]).to_aeon()
@@ -64,7 +64,7 @@ def test_sktime_panels():
 
 
 @pytest.mark.parametrize(
-    ("of", "X", "message"),
+    ("library", "X", "message"),
     [
         ("aeon", [np.ones((2, 5)), np.ones((3, 6))], r"of shape \(6, 3\) for sequence 1, but"),
         ("aeon", np.ones(5), r"Got a ndarray of shape \(5,\). Expected aeon's layout: an array"),
@@ -72,6 +72,6 @@ def test_sktime_panels():
         ("sktime", np.ones((2, 3, 4)), "Got a ndarray. Expected a pandas frame whose index is"),
     ],
 )
-def test_data_of_another_layout(of, X, message):
+def test_data_of_another_layout(library, X, message):
     with pytest.raises(DataError, match=message):
-        getattr(Sequences, f"from_{of}")(X)
+        getattr(Sequences, f"from_{library}")(X)

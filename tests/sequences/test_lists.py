@@ -12,12 +12,12 @@ NAN = np.nan
 TYPES = "column_types"
 
 
-def kinds_of(sequences):
+def column_types_of(sequences):
     return [column.type for column in sequences.schema.columns]
 
 
-def plain(sequences):
-    """Return sequences as lists and strings."""
+def to_builtin_lists(sequences):
+    """Return sequences as lists and strings of Python."""
     return [getattr(form, "tolist", lambda form=form: form)() for form in sequences]
 
 
@@ -34,35 +34,37 @@ def test_the_layout_follows_from_the_data(data, layout, names):
     sequences = Sequences.from_list(data)
     assert sequences.lengths.tolist() == [len(sequence) for sequence in data]
     assert (sequences.schema.layout, sequences.schema.names) == (layout, names)
-    assert plain(sequences) == data
+    assert to_builtin_lists(sequences) == data
     assert Sequences.from_list([["a"]], layout="words").schema.layout == "words"
 
 
 def test_inferred_column_type():
     columns = [0.0, 1.0, NAN], [True, None], [0, 0], [None, None], ["0", "1"]
-    kinds = [kind for values in columns for kind in kinds_of(Sequences.from_list([values]))]
-    assert kinds == ["binary", "binary", "numeric", "numeric", "categorical"]
+    types = [
+        type_ for values in columns for type_ in column_types_of(Sequences.from_list([values]))
+    ]
+    assert types == ["binary", "binary", "numeric", "numeric", "categorical"]
 
 
 def test_mixed_columns_missing_entries_and_numbers_as_text():
     sequences = Sequences.from_list([[[1.5, "a"], [None, "b"]], [[2.5, None]]])
-    assert kinds_of(sequences) == ["numeric", "categorical"]
+    assert column_types_of(sequences) == ["numeric", "categorical"]
     np.testing.assert_array_equal(sequences.values, [[1.5, 0], [NAN, 1], [2.5, NAN]])
     overridden = Sequences.from_list([[[0, 1.5], [1, 2.5]]], column_types={"x0": "numeric"})
-    assert kinds_of(overridden) == ["numeric", "numeric"]
+    assert column_types_of(overridden) == ["numeric", "numeric"]
     numbers = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], column_types="numeric")
     np.testing.assert_array_equal(numbers.values[:, 0], [1, 2.5, NAN, -300])
 
 
-@pytest.mark.parametrize("of", [pd.DataFrame, pa.table])
-def test_one_table_per_sequence(of):
-    table = of({"speed": [1.0, None], "gear": ["low", "high"]})
+@pytest.mark.parametrize("make_table", [pd.DataFrame, pa.table])
+def test_one_table_per_sequence(make_table):
+    table = make_table({"speed": [1.0, None], "gear": ["low", "high"]})
     sequences = Sequences.from_list([table, table[:1]])
     assert sequences.schema.names == ("speed", "gear")
     np.testing.assert_array_equal(sequences.values, [[1, 1], [NAN, 0], [1, 1]])
-    other = of({"gear": ["low"], "speed": [1.0]})
+    swapped = make_table({"gear": ["low"], "speed": [1.0]})
     with pytest.raises(SchemaError, match=r"columns \('gear', 'speed'\) for sequence 1, but"):
-        Sequences.from_list([table, other])
+        Sequences.from_list([table, swapped])
 
 
 def test_arrow_arrays_masked_entries_and_precision():
@@ -120,7 +122,7 @@ def test_arrays_with_lengths_and_with_missing_steps():
     np.testing.assert_array_equal(Sequences.from_array(x, [5, 0, 2], padding="pre")[2], x[2, 3:])
     x[0, 2:] = x[0, 0] = x[1, 3, 0] = NAN  # only trailing steps are padding
     assert Sequences.from_array(x).lengths.tolist() == [2, 5, 5]
-    assert plain(Sequences.from_array([[1.0, NAN], [3.0, 4.0]])) == [[1], [3, 4]]
+    assert to_builtin_lists(Sequences.from_array([[1.0, NAN], [3.0, 4.0]])) == [[1], [3, 4]]
     objects = np.array([["a", "b"], ["b", None]], dtype=object)
     assert Sequences.from_array(objects).to_list() == [["a", "b"], ["b"]]
     integers = Sequences.from_array(np.array([[8, 7], [8, 8]]), column_types="categorical")
@@ -137,7 +139,7 @@ def test_arrays_with_lengths_and_with_missing_steps():
     ],
 )
 def test_padded_arrays(x, value, side, lists):
-    assert plain(Sequences.from_array(x, padding_value=value, padding=side)) == lists
+    assert to_builtin_lists(Sequences.from_array(x, padding_value=value, padding=side)) == lists
 
 
 @pytest.mark.parametrize(

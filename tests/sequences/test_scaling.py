@@ -13,6 +13,7 @@ NAN = np.nan
 
 
 def walks(seed=0, n=30, dtype=np.float64, shortest=2):
+    """Return noise of three columns, with other means and deviations in each sequence."""
     rng = np.random.default_rng(seed)
     arrays = []
     for length in rng.integers(shortest, 12, n):
@@ -42,12 +43,12 @@ def test_sequences_and_their_statistics_are_standardized_on_observed_steps():
 @pytest.mark.parametrize(("dtype", "error"), [(np.float32, 1e-4), (np.float64, 1e-11)])
 def test_inverse_transform_undoes_transform_also_after_saving(mode, dtype, error):
     scaler = Scaler.fit(walks(dtype=dtype), mode)
-    other = walks(seed=1, dtype=dtype)
+    new = walks(seed=1, dtype=dtype)
     again = Scaler.from_dict(scaler.to_dict())
-    scaled = scaler.transform(other)
-    back = again.inverse_transform(scaled, scaler.statistics(other))
+    scaled = scaler.transform(new)
+    back = again.inverse_transform(scaled, scaler.statistics(new))
     assert back.values.dtype == dtype
-    np.testing.assert_allclose(back.values, other.values, rtol=0, atol=error)
+    np.testing.assert_allclose(back.values, new.values, rtol=0, atol=error)
     empty = np.zeros((0, 3)), np.full((4, 3), NAN), np.full((4, 3), 7.0), [[1.0, NAN, 2.0]]
     odd = Sequences.from_list(empty, column_types="numeric")
     statistics = scaler.statistics(odd)
@@ -83,8 +84,8 @@ def test_clipped_to_the_range_of_each_column():
     scaler = Scaler.from_dict(Scaler.fit(sequences, "sequence").to_dict())
     wide = sequences.with_values(sequences.values * 3)
     clipped = scaler.clip(wide)
-    least, greatest = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
-    np.testing.assert_array_equal(clipped.values, np.clip(wide.values, least, greatest))
+    minimum, maximum = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
+    np.testing.assert_array_equal(clipped.values, np.clip(wide.values, minimum, maximum))
     assert clipped.values.dtype == np.float32
     scaler = Scaler.fit(as_sequences([[[-1.0, 2.0, 0], [1.0, 3.0, 1]]]))
     out = as_sequences([[[-9.0, -9.0, 1.0], [9.0, 9.0, 0.0]]])

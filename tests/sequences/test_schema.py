@@ -62,13 +62,13 @@ def test_losses_links_and_gradients_are_the_same_everywhere(name):
     layer.build((None, head.num_outputs))
     layer.dense.kernel.assign(np.eye(head.num_outputs, dtype=np.float32))
     outputs = head.activate(logits.copy())
-    written = layer(logits)
-    np.testing.assert_allclose(np.asarray(written), outputs, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(layer.likeliest(written), head.values(outputs), rtol=1e-5)
+    decoded = layer(logits)
+    np.testing.assert_allclose(np.asarray(decoded), outputs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.likeliest(decoded), head.values(outputs), rtol=1e-5)
     loss = type_.loss(targets, outputs, np)
     for xp in (jnp, keras.ops):
-        other = type_.loss(xp.array(targets), xp.array(outputs), xp)
-        np.testing.assert_allclose(np.asarray(other), loss, rtol=1e-5, atol=1e-6)
+        backend_loss = type_.loss(xp.array(targets), xp.array(outputs), xp)
+        np.testing.assert_allclose(np.asarray(backend_loss), loss, rtol=1e-5, atol=1e-6)
     _, gradient = head.errors(outputs, targets, np.ones_like(targets))
     expected = jax.grad(lambda x: type_.loss(jnp.array(targets), layer(x), jnp).sum())(logits)
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
@@ -131,15 +131,15 @@ def test_categories_are_compared_as_text_if_one_side_is_text():
     assert Sequences.from_list([[2, 1], []]).align(sleep).to_list() == [["2", "1"], []]
     answers = Sequences.from_list([["No", "TRUE", "False"]]).schema
     assert Sequences.from_list([[True, False]]).align(answers).to_list() == [["TRUE", "False"]]
-    codes = Sequences.from_list([[1, 2]], column_types="categorical").schema
+    integers = Sequences.from_list([[1, 2]], column_types="categorical").schema
     with pytest.warns(UserWarning, match=r"1 entry of column 'token' \('N5'\)"):
-        aligned = Sequences.from_list([["2", "N5"]]).align(codes)
+        aligned = Sequences.from_list([["2", "N5"]]).align(integers)
     assert aligned.values[:, 0].tolist() == [1, 2]
 
     with pytest.raises(SchemaError, match="holds numeric values, but the model was fitted on te"):
         Sequences.from_list([[5, 7]]).align(sleep)
     with pytest.raises(DataError, match=r"Got 0\.5 at sequence 0, step 0, column 'x0'"):
-        Sequences.from_list([[0.5]]).align(codes)
+        Sequences.from_list([[0.5]]).align(integers)
 
 
 # Numbers that stand for a missing value
@@ -151,8 +151,8 @@ def test_only_numeric_columns_are_changed():
     marked = mark_missing(sequences, -1)
     np.testing.assert_array_equal(marked.values, [[np.nan, 1], [2.5, 0]])
     binary = mark_missing(Sequences.from_list([[0, 1, 1]]), [-9, 1])
-    other = Sequences.from_list([[0, -9, 1]])
-    np.testing.assert_array_equal(other.align(binary.schema)[0], [0, np.nan, 1])
+    new = Sequences.from_list([[0, -9, 1]])
+    np.testing.assert_array_equal(new.align(binary.schema)[0], [0, np.nan, 1])
 
 
 def test_numbers_have_the_precision_of_the_data_and_are_kept_in_files(tmp_path):

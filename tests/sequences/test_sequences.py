@@ -85,9 +85,9 @@ def test_indexing_copies_one_or_several():
         (([3, 1], Ellipsis), [3, 1]),  # as scikit-learn's splitters index
         ([], []),
     ):
-        part = growing[key]
-        assert part.ids.tolist() == indices
-        for i, sequence in zip(indices, part, strict=True):
+        selected = growing[key]
+        assert selected.ids.tolist() == indices
+        for i, sequence in zip(indices, selected, strict=True):
             np.testing.assert_array_equal(sequence, arrays[i])
 
 
@@ -171,10 +171,10 @@ def test_unknown_and_missing_categories():
     assert back((5, 6), "tokens") == [5, None, None]
     np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [NAN], [NAN]])
     schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
-    written = Sequences(values, [0, 3], schema=schema)
-    assert_same(Sequences.from_arrow(written.to_arrow()), written)
-    more = concatenate([written, Sequences.from_list([["c"]])])
-    assert more.to_list() == [["a", "<unknown>", None], ["c"]]
+    sequences = Sequences(values, [0, 3], schema=schema)
+    assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)
+    extended = concatenate([sequences, Sequences.from_list([["c"]])])
+    assert extended.to_list() == [["a", "<unknown>", None], ["c"]]
 
 
 def test_concatenated_sets_keep_ids_that_differ_and_need_the_same_columns():
@@ -206,8 +206,8 @@ def test_every_step_is_in_a_window_and_a_short_series_is_one():
     assert cut.series.tolist() == [0, 0, 0, 1]
     assert cut.lengths.tolist() == [10, 4]
     assert cut.sequences.ids.tolist() == ["a[0:4]", "a[3:7]", "a[6:10]", "b"]
-    places = {"who": ["a", "a", "a", "b"], "start": [0, 3, 6, 0], "end": [4, 7, 10, 4]}
-    assert cut.to_table("who").to_pydict() == places
+    expected = {"who": ["a", "a", "a", "b"], "start": [0, 3, 6, 0], "end": [4, 7, 10, 4]}
+    assert cut.to_table("who").to_pydict() == expected
     again = windows(cut.sequences, 4, 3).sequences
     assert again.ids.tolist() == cut.sequences.ids.tolist()
     assert [len(window) for window in windows(STAIRS, 5).sequences] == [5] * 6 + [4]

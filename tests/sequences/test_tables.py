@@ -25,17 +25,20 @@ COLUMNS = {
 # Long tables
 
 
-@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict])
-def test_interleaved_rows_of_an_id_are_joined(of):
-    sequences = Sequences.from_table(of(COLUMNS), id="who", time="when")
+@pytest.mark.parametrize(
+    "make_table", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict]
+)
+def test_interleaved_rows_of_an_id_are_joined(make_table):
+    sequences = Sequences.from_table(make_table(COLUMNS), id="who", time="when")
     assert sequences.ids.tolist() == ["b", "a"]
     assert sequences.lengths.tolist() == [3, 1]
     assert str(sequences).endswith("1 numeric, 1 categorical, 1 binary)")
     np.testing.assert_array_equal(
         sequences.values, [[0.1, np.nan, 0], [0.2, 0, 1], [0.3, 0, 1], [np.nan, 1, 1]]
     )
-    some = Sequences.from_table(of(COLUMNS), "who", "when", ["on", "x"], {"on": "numeric"})
-    assert str(some).endswith("2 numeric)")
+    options = {"columns": ["on", "x"], "column_types": {"on": "numeric"}}
+    selected = Sequences.from_table(make_table(COLUMNS), "who", "when", **options)
+    assert str(selected).endswith("2 numeric)")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +138,8 @@ def test_a_long_table_of_sequences():
 
 NANOSECONDS = np.cumsum(np.random.default_rng(0).integers(1, 10**10, 60))
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(60)]
-# Times, how many are one unit of a gap, and what a gap is a multiple of where these are not
-# `NANOSECONDS`.
+# Times, the number of their ticks in a gap of 1, and for times other than `NANOSECONDS` a number of
+# which all gaps are multiples.
 TIMES = {
     "int8": (pa.array(np.arange(-120, 120, 4).astype(np.int8)), 1.0, 4),
     "ns": (pa.array(NANOSECONDS, pa.timestamp("ns")), 1e9, None),
@@ -148,24 +151,27 @@ TIMES = {
 
 @pytest.mark.parametrize("name", TIMES)
 def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
-    times, per_unit, multiple = TIMES[name]
+    times, ticks, multiple = TIMES[name]
     ids = np.sort(np.random.default_rng(1).integers(0, 9, 60))
     table = pa.table({"id": ids, "time": times, "x": np.arange(60) / 8, "page": list("abc") * 20})
-    whole = Sequences.from_table(table, "id", "time", time_gaps=True)
-    for identity, values in zip(whole.ids, whole, strict=True):
+    in_memory = Sequences.from_table(table, "id", "time", time_gaps=True)
+    for id_, values in zip(in_memory.ids, in_memory, strict=True):
         gaps = values[:, -1].astype(float)
         assert gaps[0] == 0
         if multiple is None:
-            assert (gaps[1:] == np.diff(NANOSECONDS[ids == identity]) / per_unit).all()
+            assert (gaps[1:] == np.diff(NANOSECONDS[ids == id_]) / ticks).all()
         else:
             assert not (gaps % multiple).any()
             assert (gaps[1:] >= multiple).all()
-    assert Schema.from_dict(whole.schema.to_dict()).time_gaps
+    assert Schema.from_dict(in_memory.schema.to_dict()).time_gaps
     pq.write_table(table, tmp_path / "events.parquet", row_group_size=7)
     batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
-    for other in (mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100), batches):
-        assert other.schema == whole.schema
-        assert other.values.tobytes() == whole.values.tobytes()
+    for from_file in (
+        mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100),
+        batches,
+    ):
+        assert from_file.schema == in_memory.schema
+        assert from_file.values.tobytes() == in_memory.values.tobytes()
 
 
 # Tables of lists

@@ -1,4 +1,4 @@
-"""Times of steps: their forms, what keeps them, repeated times, and times that follow."""
+"""Times of steps: their forms, operations that keep times, repeated times, and future times."""
 
 import datetime as dt
 
@@ -26,7 +26,7 @@ DAY, LEAP_DAY = dt.timedelta(1), dt.date(2024, 2, 29)
 TWO_HOURS = dt.timezone(dt.timedelta(hours=2))
 
 
-def of(times, **options):
+def with_times(times, **options):
     """Return a sequence with these times."""
     table = {"id": ["a"] * len(times), "at": times, "x": np.arange(len(times)) / 2}
     return Sequences.from_table(table, "id", "at", **options)
@@ -49,7 +49,7 @@ def of(times, **options):
     ],
 )
 def test_text_is_read_as_times(text, time):
-    (value,) = of([text]).times.to_pylist()
+    (value,) = with_times([text]).times.to_pylist()
     assert value == time
     assert getattr(value, "tzinfo", None) is None or value.utcoffset() == time.utcoffset()
 
@@ -65,18 +65,18 @@ def test_text_is_read_as_times(text, time):
     ],
 )
 def test_a_format_describes_text(text, form, time, tmp_path):
-    assert of([text], time_format=form).times.to_pylist() == [time]
+    assert with_times([text], time_format=form).times.to_pylist() == [time]
     (tmp_path / "x.csv").write_text(f"id;time;x\na;{text};0,5\n")
     assert read(tmp_path / "x.csv", time_format=form).times.to_pylist() == [time]
 
 
 def test_local_times_keep_their_zone_if_their_offset_is_one():
     summer, winter = "2024-05-31T12:00:00+02:00", "2024-12-31T12:00:00+01:00"
-    assert of([summer]).times.type.tz == "+02:00"
-    assert of([summer, winter]).times.type.tz == "UTC"
+    assert with_times([summer]).times.type.tz == "+02:00"
+    assert with_times([summer, winter]).times.type.tz == "UTC"
     zoned = pd.to_datetime([summer, winter], utc=True).tz_convert("Europe/Berlin")
-    assert of(zoned).times.to_pylist() == zoned.to_pydatetime().tolist()
-    assert of(zoned).times.type.tz == "Europe/Berlin"
+    assert with_times(zoned).times.to_pylist() == zoned.to_pydatetime().tolist()
+    assert with_times(zoned).times.type.tz == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_local_times_keep_their_zone_if_their_offset_is_one():
 )
 def test_times_that_cannot_be_read(times, options, message):
     with pytest.raises(DataError, match=message):
-        of(times, **options)
+        with_times(times, **options)
 
 
-# What keeps times
+# Operations that keep times
 
 STEPS = pa.table(
     {
@@ -118,14 +118,14 @@ def test_all_operations_keep_times():
     assert days(steps.block(1, 3)) == [1, 4, 2]
     assert days(steps.with_values(steps.values + 1).with_ids([1, 2, 3])) == days(steps)
     assert days(concatenate([steps, steps[1:]])) == [5, 7, 1, 4, 2, 1, 4, 2]
-    other = Sequences.from_list([[1, 2]], column_types={"x": "numeric"}, names=["x"])
-    assert concatenate([steps, other]).times is None
-    assert [days(part) for part in split(steps, 1)] == [[5, 1, 2], [7, 4]]
+    untimed = Sequences.from_list([[1, 2]], column_types={"x": "numeric"}, names=["x"])
+    assert concatenate([steps, untimed]).times is None
+    assert [days(half) for half in split(steps, 1)] == [[5, 1, 2], [7, 4]]
     assert days(windows(steps[:2], 1, 1).sequences) == [5, 7, 1, 4]
     assert days(Sequences(steps.values, steps.offsets, times=steps.times)) == days(steps)
     table = steps.to_table("id", "time")
     assert table.equals(STEPS.take([0, 2, 1, 3, 4]))
-    assert other.to_table()["time"].to_pylist() == [0, 1]
+    assert untimed.to_table()["time"].to_pylist() == [0, 1]
     for times, message in ((steps.times[1:], "Got 4 times for 5 steps"), ([1] * 5, "Got a list")):
         with pytest.raises(DataError, match=message):
             Sequences(steps.values, steps.offsets, times=times)
@@ -164,13 +164,13 @@ ZONES = ["2024-05-31T12:00+02:00", "2024-06-01T12:00+01:00", "2024-06-02T12:00Z"
 def test_mapped_data_have_the_same_times(tmp_path, times):
     table = pa.table({"id": ["a", "b", "c"], "time": times, "x": [0.5, 1.5, 2.5]})
     pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
-    whole = read(tmp_path / "steps.parquet")
+    in_memory = read(tmp_path / "steps.parquet")
     batches = read_batches(table.to_batches(max_chunksize=1), memory_bytes=1)
-    for other in (mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
-        assert other.is_mapped
-        joined = pa.concat_arrays([block.times for block in other.blocks()])
-        for times_read in (other.times, joined, other[[0, 1, 2]].times):
-            assert times_read.equals(whole.times)
+    for from_file in (mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
+        assert from_file.is_mapped
+        joined = pa.concat_arrays([block.times for block in from_file.blocks()])
+        for times_read in (from_file.times, joined, from_file[[0, 1, 2]].times):
+            assert times_read.equals(in_memory.times)
 
 
 def test_mapped_times_of_two_kinds_are_refused(tmp_path):
@@ -222,9 +222,9 @@ def test_repeated_times_are_counted():
         "or read, which is 'first', 'last' or 'mean'."
     )
     with pytest.raises(DataError, match=r"^1 row repeats a time of the same id, in 1 sequence\."):
-        of([1, 1])
+        with_times([1, 1])
     with pytest.raises(ParameterError, match="must be one of 'error', 'first', 'last', 'mean'"):
-        of([1, 1], duplicates="any")
+        with_times([1, 1], duplicates="any")
     for options in ({"duplicates": "mean"}, {"time_format": "%Y"}):
         with pytest.raises(DataError, match="needs a long table with a column of times"):
             Sequences.from_table({"id": [1], "x": [1.0]}, "id", **options)

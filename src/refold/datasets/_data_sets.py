@@ -13,20 +13,20 @@ from refold._support.rules import check, check_whole, number
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
-# The number of steps in the question.
-_MAX_STEPS = 10
+# Number of steps to which the question pads its sequences; `examples/question` links to it.
+_QUESTION_STEPS = 10
 
 
 def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     """Draw sequences in which a single one moves from feature to feature.
 
-    Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t`` of eight, so steps
-    8 and 9 are all zero, but they are real. The length alone determines a sequence.
+    Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t`` of eight. So steps
+    8 and 9 are all zero, and they are real steps. The length alone determines a sequence.
 
     Parameters
     ----------
     n, seed : int, default=5000 and 0
-        Number of sequences; the same seed gives the same ones.
+        Number of sequences, and seed of the random numbers.
 
     Examples
     --------
@@ -35,8 +35,8 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    _, lengths = _draw_lengths(seed, n, 0, _MAX_STEPS)
-    # steps after the last feature are zero
+    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    # rows of `eye` after the last column are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
     return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
 
@@ -50,7 +50,7 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     n, seed : int, default=1200 and 0
-        Number of sequences; the same seed gives the same ones.
+        Number of sequences, and seed of the random numbers.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    _, lengths = _draw_lengths(seed, n, 0, _MAX_STEPS)
-    x = np.zeros((n, _MAX_STEPS, 5), np.float32)
+    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    x = np.zeros((n, _QUESTION_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
     return x, lengths
@@ -90,7 +90,7 @@ def random_one_hot(
     Parameters
     ----------
     n, seed : int, default=20000 and 0
-        Number of sequences; the same seed gives the same ones.
+        Number of sequences, and seed of the random numbers.
     steps, min_steps : int, default=10
         Lengths are ``round(uniform(min_steps, steps))``; ``min_steps`` is ``steps`` by default.
     categories : int, default=5
@@ -135,7 +135,7 @@ def noisy_sines(
     Parameters
     ----------
     n, seed : int, default=1000 and 0
-        Number of series; the same seed gives the same ones.
+        Number of series, and seed of the random numbers.
     min_steps, max_steps : int, default=20 and 100
         Minimum and maximum length.
     noise : float, default=0.1
@@ -162,7 +162,7 @@ def noisy_sines(
 def _draw_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
-    """Return a generator, and the lengths (n,) that it drew: uniform, then rounded."""
+    """Return a random generator, and rounded uniform lengths (n,) that it drew."""
     check_whole("seed", seed, least=0)
     check_whole("n", n)
     check_whole("min_steps", min_steps, least=0)
@@ -171,11 +171,12 @@ def _draw_lengths(
     return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
 
-def _binary_schema(features: int) -> Schema:
-    return Schema(tuple(Column(f"x{i}", "binary") for i in range(features)))
+def _binary_schema(num_columns: int) -> Schema:
+    """Return a schema of unnamed binary columns."""
+    return Schema(tuple(Column(f"x{i}", "binary") for i in range(num_columns)))
 
 
-# ``data/SOURCE.md`` has the licence of the data.
+# ``data/SOURCE.md`` has the license of the data.
 class JapaneseVowels(NamedTuple):
     """The two splits of JapaneseVowels with their labels.
 
@@ -221,23 +222,26 @@ def japanese_vowels() -> JapaneseVowels:
     )
 
 
-def _question(n: int = 1200, seed: int = 0) -> Sequences:
-    """Draw the question's array as sequences of equal length, as without masking."""
+def _padded_question(n: int = 1200, seed: int = 0) -> Sequences:
+    """Return the array of the question as sequences of 10 steps, which include the padding."""
     x, _ = question_array(n, seed=seed)
     return Sequences.from_array(x, column_types="binary")
 
 
+# Functions of the data sets whose size and seed can be chosen.
 _GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
-    "question": _question,
+    "question": _padded_question,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
-_FIXED: dict[str, Callable[[], Sequences]] = {
+# Functions of the data sets that are always the same.
+_FIXED_DATA_SETS: dict[str, Callable[[], Sequences]] = {
     "ramps": ramps,
     "japanese-vowels": lambda: japanese_vowels().train,
     "japanese-vowels-test": lambda: japanese_vowels().test,
 }
+# Functions of the labels of a data set, one for each sequence.
 _LABELS: dict[str, Callable[[], np.ndarray]] = {
     "japanese-vowels": lambda: japanese_vowels().train_labels,
     "japanese-vowels-test": lambda: japanese_vowels().test_labels,
@@ -253,7 +257,7 @@ def names() -> list[str]:
     >>> names()[:4]
     ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
-    return [*_GENERATORS, *_FIXED]
+    return [*_GENERATORS, *_FIXED_DATA_SETS]
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
@@ -278,11 +282,11 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     if n is not None:
         check_whole("n", n)
     if name in _GENERATORS:
-        sizes = {} if n is None else {"n": n}
-        return _GENERATORS[name](**sizes, seed=seed)
-    if name not in _FIXED:
+        generator = _GENERATORS[name]
+        return generator(seed=seed) if n is None else generator(n, seed=seed)
+    if name not in _FIXED_DATA_SETS:
         raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
-    sequences = _FIXED[name]()
+    sequences = _FIXED_DATA_SETS[name]()
     if n is not None and n > len(sequences):
         raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
     return sequences[:n]

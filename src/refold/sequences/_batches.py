@@ -1,4 +1,8 @@
-"""Batches by length: few padded shapes, similar numbers of real steps, and their padding."""
+"""Batches of sequences of similar length, and their padding.
+
+`Batches` divides the sequences of an epoch into batches. `pad` and the functions after it make the
+padded arrays of one batch.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,41 +12,43 @@ import numpy as np
 from refold._support.rules import check, whole
 from refold.sequences._sequences import Sequences
 
-# Maximum number of padded shapes.
-_MAX_SHAPES = 8
-# Tolerated padding as a share of the real steps: it costs little where a kernel skips it.
-_PADDING = 0.15
-# Minimum number of batches per shape and epoch, since each shape is compiled.
+# Maximum number of buckets, because each one is compiled.
+_MAX_BUCKETS = 8
+# Tolerated ratio of padding to real steps. Padding costs little where a kernel skips it, and a
+# lower ratio needs more buckets.
+_MAX_PADDING_RATIO = 0.15
+# Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
 _MIN_BATCHES = 8
-# Compiling takes as long as this many padded steps in each of about 40 epochs. So small data sets
-# have one padded length.
+# Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
+# bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
+# bucket.
 _MIN_SAVED = 1 << 16
-# Maximum number of candidates for the padded lengths.
+# Maximum number of candidates for the padded lengths. The search takes the square of it.
 _MAX_CANDIDATES = 128
-# Consecutive batches of one shape if there is only one shape.
-_RUN = 64
-# Consecutive batches of one shape if there are several.
-_SHORT_RUN = 8
+# Number of consecutive batches of one bucket if there is only one bucket.
+_RUN_LENGTH = 64
+# Number of consecutive batches of one bucket if there are several. Shorter runs mix the buckets.
+_SHORT_RUN_LENGTH = 8
 
 
 class Bucket(NamedTuple):
-    """One padded shape."""
+    """The padded shape of batches; a sequence is in the smallest bucket that it fits."""
 
-    num_steps: int  # sequences that fit the next smaller bucket are not in this one
+    num_steps: int
     batch_size: int
 
 
 class BatchPlan(NamedTuple):
-    """A run of consecutive batches of one shape."""
+    """A run of consecutive batches of one bucket."""
 
     bucket: Bucket
-    # Indices of sequences, int32 (capacity, batch_size), padded with -1. All runs have the same
-    # capacity.
+    # Indices of sequences, int32 (_RUN_LENGTH, batch_size), padded with -1. All runs have the same
+    # number of rows, so that they are compiled once.
     rows: np.ndarray
-    num_batches: int
+    num_batches: int  # the first rows, which have sequences
 
     def with_rows(self, rows: np.ndarray) -> "BatchPlan":
-        """Return the plan with other indices."""
+        """Return the run with other indices."""
         return self._replace(rows=rows)
 
 
@@ -50,14 +56,13 @@ class Batches:
     """Division of sequences into batches of similar length."""
 
     # Sequences are grouped into a few buckets by length, and each batch is padded to the longest
-    # sequence of its bucket. The bucket edges minimize padding. The number of buckets is limited,
-    # because each one is compiled. Batch sizes differ so that the batches of all buckets hold about
-    # the same number of real steps.
+    # length of its bucket. The padded lengths of the buckets minimize padding. Batch sizes differ
+    # between buckets so that all batches hold about the same number of real steps.
     #
-    # Data that several processes hold come in parts, and each part has as many columns of the rows
-    # of a batch. A process that holds some of the parts cuts its own share out of each batch, so
-    # the division does not depend on the number of processes. Where a part has fewer sequences than
-    # others, its share of some batches is empty.
+    # In a training by several processes, the sequences are divided into partitions. Each partition
+    # fills an equal share of the columns of a batch, and each process has some of the partitions.
+    # So the batches do not depend on the number of processes. A partition with fewer sequences than
+    # another leaves its share of some batches empty.
 
     def __init__(
         self,
@@ -65,28 +70,31 @@ class Batches:
         batch_size: int,  # number of sequences of average length per batch
         num_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
-        part_offsets: np.ndarray | None = None,  # (n_parts + 1,); one part by default
+        part_offsets: np.ndarray | None = None,  # (n_partitions + 1,); by default one partition
     ) -> None:
         self.of_one_length = len(np.unique(lengths)) == 1
+        # an empty sequence counts as one step, because a batch has one step at least
         self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        self._part_offsets = [0, len(lengths)] if part_offsets is None else part_offsets
-        self._num_parts = len(self._part_offsets) - 1
-        max_buckets = max(1, min(_MAX_SHAPES, len(lengths) // (batch_size * _MIN_BATCHES)))
-        edges = [num_steps] if num_steps else _edges(lengths, max_buckets)
-        self._bucket_of = np.searchsorted(edges, lengths)
-        target = batch_size * lengths.mean()
-        sizes = [_batch_size(lengths[self._bucket_of == i], target) for i in range(len(edges))]
-        self._run_length = _RUN if len(edges) == 1 else _SHORT_RUN
-        self.buckets = tuple(  # from short to long
-            Bucket(int(edge), -(-size // self._num_parts) * self._num_parts)
-            for edge, size in zip(edges, sizes, strict=True)
-        )
+        self._partition_offsets = [0, len(lengths)] if part_offsets is None else part_offsets
+        self._num_partitions = len(self._partition_offsets) - 1
+        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES)))
+        padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
+        self._bucket_of = np.searchsorted(padded_lengths, lengths)
+        steps_per_batch = batch_size * lengths.mean()
+        self._run_length = _RUN_LENGTH if len(padded_lengths) == 1 else _SHORT_RUN_LENGTH
+        buckets = []
+        for i, padded_length in enumerate(padded_lengths):
+            num_rows = _choose_batch_size(lengths[self._bucket_of == i], steps_per_batch)
+            # rounded up to a multiple of the number of partitions: -(-a // b) is a / b, rounded up
+            num_rows = -(-num_rows // self._num_partitions) * self._num_partitions
+            buckets.append(Bucket(int(padded_length), num_rows))
+        self.buckets = tuple(buckets)  # from short to long
 
     def num_batches(self, rows: np.ndarray) -> int:
         """Return the number of batches, full or partial, of an epoch over these sequences."""
         return sum(
-            max(-(-len(part) // share) for part in parts)
-            for _, parts, share in self._in_buckets(rows)
+            max(-(-len(partition) // partition_size) for partition in partitions)
+            for _, partitions, partition_size in self._by_bucket(rows)
         )
 
     def padding(self) -> float:
@@ -102,53 +110,57 @@ class Batches:
         # of an epoch, has its own order.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard])
         runs = []
-        for bucket, parts, share in self._in_buckets(rows):
+        for bucket, partitions, partition_size in self._by_bucket(rows):
             if rng is not None:
-                parts = [rng.permutation(part) for part in parts]
-            flat = _side_by_side(parts, share)
-            size = bucket.batch_size * self._run_length
+                partitions = [rng.permutation(partition) for partition in partitions]
+            flat = _interleave_partitions(partitions, partition_size)
+            stride = bucket.batch_size * self._run_length
             runs += [
-                _filled(bucket, flat[start : start + size]) for start in range(0, len(flat), size)
+                _make_run(bucket, flat[start : start + stride])
+                for start in range(0, len(flat), stride)
             ]
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
 
-    def _in_buckets(self, rows: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
-        """Yield each bucket, its sequences of each part, and how many of these are in a batch."""
-        part = np.searchsorted(self._part_offsets, rows, side="right") - 1
+    def _by_bucket(self, rows: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
+        """Yield each bucket, its sequences by partition, and the columns of a partition."""
+        partition_of = np.searchsorted(self._partition_offsets, rows, side="right") - 1
         for i, bucket in enumerate(self.buckets):
             inside = self._bucket_of[rows] == i
-            parts = [rows[inside & (part == p)] for p in range(self._num_parts)]
-            yield bucket, parts, bucket.batch_size // self._num_parts
+            partitions = [rows[inside & (partition_of == p)] for p in range(self._num_partitions)]
+            yield bucket, partitions, bucket.batch_size // self._num_partitions
 
 
-def _filled(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
-    """Fill the batches of a run; all runs have the same capacity."""
-    size = bucket.batch_size
-    rows = np.full(_RUN * size, -1, np.int32)
+def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
+    """Return the run of the batches whose rows are ``flat``, one batch after another."""
+    batch_size = bucket.batch_size
+    rows = np.full(_RUN_LENGTH * batch_size, -1, np.int32)
     rows[: len(flat)] = flat
-    return BatchPlan(bucket, rows.reshape(_RUN, size), -(-len(flat) // size))
+    return BatchPlan(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
 
 
-def _side_by_side(parts: list[np.ndarray], share: int) -> np.ndarray:
-    """Return the rows of batches, flat, with as many columns for each part, padded with -1."""
-    counts = [-(-len(part) // share) for part in parts]
-    filled = np.full((max(counts), len(parts), share), -1, np.int64)
-    for p, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        own = np.full((count, share), -1, np.int64)
-        own.flat[: len(part)] = part
-        # batches without sequences of this part are spread over the epoch
-        filled[np.arange(count) * max(counts) // max(1, count), p] = own
-    return filled.reshape(-1)
+def _interleave_partitions(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
+    """Return the rows of all batches, flat: in each, ``partition_size`` rows of each partition."""
+    counts = [-(-len(partition) // partition_size) for partition in partitions]
+    batches = np.full((max(counts), len(partitions), partition_size), -1, np.int64)
+    for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
+        columns = np.full((count, partition_size), -1, np.int64)
+        columns.flat[: len(partition)] = partition
+        # batches without sequences of this partition are spread over the epoch
+        batches[np.arange(count) * max(counts) // max(1, count), p] = columns
+    return batches.reshape(-1)
 
 
-def _batch_size(lengths: np.ndarray, target: float) -> int:
-    mean = float(lengths.mean()) if len(lengths) else target
-    return max(1, min(max(1, len(lengths)), round(target / mean)))
+def _choose_batch_size(lengths: np.ndarray, steps_per_batch: float) -> int:
+    """Return how many sequences of a bucket make a batch of about so many real steps."""
+    mean = float(lengths.mean()) if len(lengths) else steps_per_batch
+    return max(1, min(max(1, len(lengths)), round(steps_per_batch / mean)))
 
 
-def _edges(lengths: np.ndarray, max_buckets: int) -> list[int]:
-    """Choose padded lengths: the fewest with tolerable padding, or the best ``max_buckets``."""
+def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
+    """Return padded lengths: the fewest with tolerable padding, or the best ``max_buckets``."""
+    # Dynamic programming over candidates: the best division of the shortest lengths into k buckets
+    # extends a best division of fewer lengths into k - 1.
     longest = int(lengths.max())
     candidates = np.unique(
         np.quantile(lengths, np.linspace(0, 1, _MAX_CANDIDATES), method="higher")
@@ -157,24 +169,27 @@ def _edges(lengths: np.ndarray, max_buckets: int) -> list[int]:
     counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
     # cost[i, j]: total steps, with padding, if candidates i to j share a bucket
     cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
-    allowed = lengths.sum() * (1.0 + _PADDING)
+    max_cost = lengths.sum() * (1.0 + _MAX_PADDING_RATIO)
+    # best[j]: cost of candidates 0 to j; cuts: first candidate of the last bucket
     best, cuts = cost[0], []
     for _ in range(max_buckets - 1):
-        if best[-1] <= allowed:
+        if best[-1] <= max_cost:
             break
-        # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j
+        # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j; negative
+        # costs are those of an i after j, which is no bucket
         total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
         if best[-1] - total[:, -1].min() < _MIN_SAVED:
             break
         cuts.append(total.argmin(axis=0))
         best = total.min(axis=0)
-    edges, end = [longest], len(candidates) - 1
+    # back from the last bucket to the first
+    padded_lengths, end = [longest], len(candidates) - 1
     for cut in reversed(cuts):
         end = int(cut[end]) - 1
         if end < 0:
             break
-        edges.append(int(candidates[end]))
-    return edges[::-1]
+        padded_lengths.append(int(candidates[end]))
+    return padded_lengths[::-1]
 
 
 # Padding
@@ -213,9 +228,9 @@ def pad(
     batch = sequences[np.asarray(indices, dtype=np.int64)]
     lengths, schema = batch.lengths, batch.schema
     check("num_steps", num_steps, whole(max(1, int(lengths.max(initial=0)))))
-    real = np.arange(num_steps) < lengths[:, None]
-    values = np.full((*real.shape, schema.num_columns), np.nan, np.float32)
-    values[real] = batch.values
+    is_real = np.arange(num_steps) < lengths[:, None]
+    values = np.full((*is_real.shape, schema.num_columns), np.nan, np.float32)
+    values[is_real] = batch.values
     return input_and_target(values, lengths, schema.unknown, flags=flags)
 
 
@@ -228,22 +243,23 @@ def input_and_target(
     padding: float = np.nan,  # the input in padded steps
     numpy: Any = np,  # or ``jax.numpy`` inside compiled code
 ) -> tuple[Any, Any]:
-    """Return the input and target of a batch (B, T, F) with anything as padding; see `pad`."""
-    real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
+    """Return the input and target of a batch (B, T, F) as `pad`; padded steps may be anything."""
+    is_real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
     x, y = unpadded_input_and_target(values, unknown, flags=flags, numpy=numpy)
-    x = numpy.where(real, x, np.float32(padding))
-    return x, numpy.where(real, y, np.float32(np.nan))
+    x = numpy.where(is_real, x, np.float32(padding))
+    return x, numpy.where(is_real, y, np.float32(np.nan))
 
 
 def unpadded_input_and_target(
     values: Any, unknown: np.ndarray, *, flags: bool, numpy: Any = np
 ) -> tuple[Any, Any]:
-    """Return the input and target of values (..., F), NaN where missing, of real steps."""
+    """Return the input and target of values (..., F) of real steps, NaN where missing."""
     unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
-    # Padding is NaN, so missing values of a real step are finite numbers, and flags tell what was
-    # observed. A real step with all values missing is then no padding.
+    # Networks take NaN in the input as padding. So a missing value becomes a finite number, and
+    # flags tell what was observed: a real step is no padding, even if all its values are missing.
     x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
+    # an unknown category is no target that a network could learn
     return x, numpy.where(values != unknown, values, np.float32(np.nan))

@@ -1,4 +1,7 @@
-"""Conversion of codes to and from Arrow tables, for use in other tools."""
+"""Conversion of codes to and from Arrow tables, for use in other tools.
+
+A table can store the hash of the model of its codes, so that no other model decodes them.
+"""
 
 from typing import Any
 
@@ -16,7 +19,7 @@ from refold.sequences._tables import (
     flatten_lists,
     has_lists,
     ids_to_arrow,
-    open_table,
+    to_arrow_table,
 )
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
@@ -46,8 +49,8 @@ def codes_to_arrow(
     Returns
     -------
     pyarrow.Table
-        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``. Of
-        windows, ``id`` is that of the series, and ``start`` and ``end`` follow.
+        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``. For
+        codes of windows, ``id`` is that of the series, and ``start`` and ``end`` follow it.
 
     Examples
     --------
@@ -59,25 +62,24 @@ def codes_to_arrow(
     codes = check_array("codes", codes, ("n_sequences", "width"))
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     if dtype == "float16":
-        large = np.flatnonzero((np.abs(codes) > np.finfo(np.float16).max).any(axis=1))
-        if len(large):
+        too_large = np.flatnonzero((np.abs(codes) > np.finfo(np.float16).max).any(axis=1))
+        if len(too_large):
             raise DataError(
-                f"The code of row {large[0]} has a value that is too large for float16. Use "
+                f"The code of row {too_large[0]} has a value that is too large for float16. Use "
                 f"{argument(dtype='float32')}."
             )
         codes = codes.astype(np.float16)
-    lists = vectors_to_arrow(codes)
     if isinstance(ids, Windows):
         check_one_each(len(codes), "codes", len(ids.starts), "windows")
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    about = None if model is None else {MODEL_KEY: _fitted(model).hash}
-    return rows.append_column("code", lists).replace_schema_metadata(about)
+    metadata = None if model is None else {MODEL_KEY: _fitted_model(model).hash}
+    return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
 def vectors_to_arrow(vectors: np.ndarray) -> pa.FixedSizeListArray:
-    """Return an array (n, width) as an Arrow array of lists."""
+    """Return an array (n, width) as an Arrow array of n lists of fixed size."""
     item = pa.field("item", pa.from_numpy_dtype(vectors.dtype))
     flat = pa.array(vectors.reshape(-1), item.type)
     return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, vectors.shape[1]))
@@ -115,20 +117,21 @@ def codes_from_arrow(
     """
     if model is not None and (doubt := check_model(stored_model(table), model, "This table")):
         warn(doubt)
-    opened = open_table(table)
-    column = opened.get(code, "code")
-    item = column.type.value_type if has_lists(column) else pa.null()
-    if not (pa.types.is_floating(item) or pa.types.is_integer(item)):
+    arrow_table = to_arrow_table(table)
+    column = arrow_table.get(code, "code")
+    item_type = column.type.value_type if has_lists(column) else pa.null()
+    if not (pa.types.is_floating(item_type) or pa.types.is_integer(item_type)):
         raise SchemaError(
             f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
     widths, flat = flatten_lists(column)
+    # the width of the first code; a table without rows has that of its fixed-size lists
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
-    row_of = np.repeat(np.arange(len(widths)), widths)
-    complete = (widths == width) & (widths > 0)
-    complete[row_of[flat.is_null().to_numpy()]] = False
-    if not complete.all():
-        row = int(np.argmin(complete))
+    row_of = np.repeat(np.arange(len(widths)), widths)  # of each number in flat
+    is_complete = (widths == width) & (widths > 0)
+    is_complete[row_of[flat.is_null().to_numpy()]] = False
+    if not is_complete.all():
+        row = int(np.argmin(is_complete))
         got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
         raise DataError(
             f"The code of row {row} has {got}. Expected {width} numbers. Pass codes of one model; "
@@ -137,54 +140,57 @@ def codes_from_arrow(
     codes = flat.to_numpy().reshape(len(widths), width)
     with np.errstate(over="ignore"):  # decoding refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
-    names = opened.columns.get(id)
-    return codes, check_ids(None if names is None else names.to_pylist(), len(codes))
+    ids = arrow_table.columns.get(id)
+    return codes, check_ids(None if ids is None else ids.to_pylist(), len(codes))
 
 
 def check_code_dtype(dtype: str) -> None:
-    """Raise ``ParameterError`` if codes cannot be stored as a type."""
+    """Raise ``ParameterError`` if codes cannot be stored in this dtype."""
     check("dtype", dtype, one_of("float32", "float16"))
 
 
 def stored_model(table: Any) -> str | None:
-    """Return the hash of the model of a table of codes, if it has one."""
+    """Return the hash of the model that a table of codes stores, or None."""
     schema: Any = getattr(table, "schema", None)
     if isinstance(schema, pa.Schema):
         stored = (schema.metadata or {}).get(MODEL_KEY.encode())
+        # latin-1 decodes any bytes, also those that another program wrote under this key
         return None if stored is None else stored.decode("latin-1")
+    # a pandas frame
     attributes: Any = getattr(table, "attrs", None)
     stored = attributes.get(MODEL_KEY) if isinstance(attributes, dict) else None
     return None if stored is None else str(stored)
 
 
-def check_model(stored: str | None, model: Any, what: str) -> str | None:
-    """Refuse codes of another model; return a line for a warning if their model is unknown."""
+def check_model(stored: str | None, model: Any, source: str) -> str | None:
+    """Refuse codes whose stored hash is of another model; return a warning if there is no hash."""
     if stored is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",
             "Parquet files of `refold encode` have its hash.",
         )
         return (
-            f"{what} does not tell the model of its codes, so they may be those of another model. "
-            f"{fix}"
+            f"{source} does not tell the model of its codes, so they may be those of another "
+            f"model. {fix}"
         )
-    fitted = _fitted(model)
+    fitted = _fitted_model(model)
     if not fitted.is_hash(stored):
-        own = fitted.hash
-        if stored[:12] == own[:12]:  # the pretrained model
+        model_hash = fitted.hash
+        # The hash of a pretrained model begins with that of its weights; the column names follow.
+        if stored[:12] == model_hash[:12]:
             raise DataError(
-                f"{what} holds codes of columns of other names, or in another order. Encode the "
+                f"{source} holds codes of columns of other names, or in another order. Encode the "
                 "sequences again with this model."
             )
         raise DataError(
-            f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
-            f"{own[:12]}). Use the model that encoded them, or encode the sequences "
+            f"{source} holds codes of another model (hash {stored[:12]}, and this model has "
+            f"{model_hash[:12]}). Use the model that encoded them, or encode the sequences "
             "again."
         )
     return None
 
 
-def _fitted(model: Any) -> Any:
-    """Return a model as it is, or that of a fitted estimator."""
-    # not getattr with a default, which hides the error of an estimator that is not fitted
+def _fitted_model(model: Any) -> Any:
+    """Return the model of a fitted estimator, or the argument if it is a model."""
+    # getattr with a default would hide the error of an estimator that is not fitted
     return model.model_ if hasattr(type(model), "model_") else model

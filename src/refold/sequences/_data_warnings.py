@@ -1,6 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-Also finds columns that look like ids or times.
+`data_warnings` returns the warnings. `key_columns` finds columns that look like ids or times.
 """
 
 import re
@@ -16,37 +16,42 @@ from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
 from refold.sequences._sets import positions
 
-# Numbers of sequences and of changes from which a pattern is no accident.
+# Minimum number of sequences for a column of ids: among fewer, constant columns are common.
 _MIN_SEQUENCES = 10
+# Minimum number of changes from step to step for a column of times: fewer may all rise by chance.
 _MIN_CHANGES = 20
+# Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
+_MIN_DISTINCT_IDS = 0.9
 
-# Outliers. The rules compare the gap next to an extreme value with the range of all other values.
-# So they ignore heavy tails, where neighboring extremes differ by a small factor, and columns that
-# are constant with few exceptions, where the other values have no range.
+# A suspect is a number that is far from all regular values of its column. Its gap to the nearest
+# regular value is compared with the range of all regular values. So heavy tails are no suspects,
+# because their extremes differ by a small factor, and neither are few exceptions in a constant
+# column, because the regular values have no range.
 
-# Number of values kept at each end.
-_KEPT = 8
-# Maximum number of suspects at each end.
+# Number of distinct values that are stored at each end of a column, as candidates for suspects.
+_NUM_EXTREMES = 8
+# Maximum number of suspects at each end of a column; more are no exceptions.
 _MAX_SUSPECTS = 3
-# Minimum number of other values next to a missing-value marker, and next to any other suspect.
-_MIN_OTHERS_MARKER = 5
-_MIN_OTHERS = 100
-# Minimum number of distinct values next to a suspect that is no marker.
-_MIN_DISTINCT = 8
-# Minimum gap next to a missing-value marker, and next to any other suspect, in ranges of the other
-# values.
-_GAP_MARKER = 10.0
-_GAP = 100.0
-# Maximum share of a suspect that is no marker: a signal may be on or off.
-_RARE = 0.01
-# Known markers made of repeated digits: 999, -9999, 999.9, -8888.
-_REPEATED = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
-# Known markers are also all numbers of at least this size, such as 1e20.
-_HUGE = 1e10
-# Known markers are also the limits of integer types.
-_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
-# Whole numbers below this are written without an exponent.
-_NO_EXPONENT = 1e15
+# Minimum number of regular values next to a missing-value marker. Markers need little evidence.
+_MIN_REGULAR_WITH_MARKER = 5
+# Minimum number of regular values next to an outlier, which is a suspect that is no marker.
+_MIN_REGULAR_WITH_OUTLIER = 100
+# Minimum number of distinct regular values next to an outlier; fewer may be labels or states.
+_MIN_DISTINCT_REGULAR = 8
+# Minimum gap next to a missing-value marker, in ranges of the regular values.
+_MIN_MARKER_GAP = 10.0
+# Minimum gap next to an outlier, in ranges of the regular values.
+_MIN_OUTLIER_GAP = 100.0
+# Maximum share of all values that are one outlier: a more frequent one may be a signal that is on.
+_MAX_OUTLIER_SHARE = 0.01
+# Markers made of repeated digits: 999, -9999, 999.9, -8888.
+_REPEATED_DIGITS = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
+# Numbers of at least this magnitude are markers, such as 1e20.
+_MIN_MARKER_MAGNITUDE = 1e10
+# The limits of integer types are markers.
+_INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
+# Whole numbers from this magnitude on are written with an exponent.
+_MIN_SCIENTIFIC = 1e15
 
 
 def data_warnings(source: Sequences) -> list[str]:
@@ -64,31 +69,37 @@ def data_warnings(source: Sequences) -> list[str]:
 (0.1 to 0.5). It dominates training. Correct it, or if it stands for missing values, pass \
 missing_values=[-99999]."]
     """
-    messages = [_one_step(source), _padding(source), *_outliers(source)]
+    messages = [
+        _find_single_steps(source),
+        _find_padding(source),
+        *_find_markers_and_outliers(source),
+    ]
     return [Message(message) for message in messages if message is not None]
 
 
 def key_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, step = positions(sequences)
-    later = step[1:] > 0  # False where the next row begins another sequence
-    begins = sequences.offsets[:-1][sequences.lengths > 1]
+    is_change = step[1:] > 0  # False where the next row begins another sequence
+    first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences with a change
     keys = {}
     for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
-        changes = np.diff(values.astype(np.float64))[later]
+        changes = np.diff(values.astype(np.float64))[is_change]
         changes = changes[~np.isnan(changes)]
         # ids are constant within each sequence and differ between sequences
-        if len(changes) and not changes.any() and len(begins) >= _MIN_SEQUENCES:
-            if len(np.unique(values[begins])) >= 0.9 * len(begins):
+        if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES:
+            if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_IDS * len(first_rows):
                 keys[column.name] = "id"
         elif len(changes) < _MIN_CHANGES or sequences.schema.num_columns == 1:
             continue
+        # times are ascending within each sequence
         elif column.column_type.is_number and (changes > 0).all():
             keys[column.name] = "time"
     return keys
 
 
-def _one_step(source: Sequences) -> str | None:
+def _find_single_steps(source: Sequences) -> str | None:
+    """Return a warning if no sequence has two steps; one sequence of one step may be meant so."""
     if len(source) < 2 or source.lengths.max() != 1:
         return None
     return (
@@ -99,138 +110,141 @@ def _one_step(source: Sequences) -> str | None:
     )
 
 
-def _padding(source: Sequences) -> str | None:
-    """Check the first block for padding, if all lengths are equal."""
+def _find_padding(source: Sequences) -> str | None:
+    """Return a warning if sequences of equal length end or begin with steps of zeros."""
     lengths = source.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
-    part = next(source.blocks())
+    block = next(source.blocks())  # the first one is enough, and fast for large files
     zeros = np.zeros(source.schema.num_columns)
-    for i in source.schema.categorical:  # the index of the category 0; NaN if there is none
+    for i in source.schema.categorical:  # the index of the category 0; NaN, which equals nothing
         categories: tuple = source.schema.columns[i].categories
         zeros[i] = categories.index(0) if 0 in categories else np.nan
-    padded = (part.values == zeros).all(axis=1).reshape(len(part), -1)
+    padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
     side = next((side for side in ("post", "pre") if looks_padded(padded, side)), None)
     if side is None:
         return None
-    end, argument = ("end", "") if side == "post" else ("begin", ", padding='pre'")
+    verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
     count = int(padded[:, -1 if side == "post" else 0].sum())
-    those = f"{'the first ' * (len(part) < len(source))}{len(part)}"
+    checked = f"{'the first ' * (len(block) < len(source))}{len(block)}"
     return (
-        f"{count} of {those} sequences {end} with steps of zeros, as padded ones do. If this "
-        f"is padding, remove it with Sequences.from_array(x, padding_value=0{argument})."
+        f"{count} of {checked} sequences {verb} with steps of zeros, as padded ones do. If this "
+        f"is padding, remove it with Sequences.from_array(x, padding_value=0{padding})."
     )
 
 
 class _Suspect(NamedTuple):
-    """A value far from all others of its column."""
+    """A value far from all regular values of its column."""
 
     column: int
     value: float
     count: int  # occurrences
-    least: float  # range of the values that are not suspects
-    greatest: float
+    min_regular: float  # least value that is no suspect
+    max_regular: float
 
 
-def _outliers(source: Sequences) -> list[str]:
-    """Return one line per suspicious number, with all columns that hold it."""
+def _find_markers_and_outliers(source: Sequences) -> list[str]:
+    """Return one warning per suspicious number, with all columns that hold it."""
     columns = np.flatnonzero(source.schema.numeric).tolist()
     extremes = [_Extremes() for _ in columns]
     for block in source.blocks():
-        for column, values in zip(columns, extremes, strict=True):
-            values.add(block.values[:, column])
+        for column, column_extremes in zip(columns, extremes, strict=True):
+            column_extremes.add(block.values[:, column])
     by_value: dict[float, list[_Suspect]] = {}
-    for column, values in zip(columns, extremes, strict=True):
-        for suspect in _suspects(values, column):
+    for column, column_extremes in zip(columns, extremes, strict=True):
+        for suspect in _find_suspects(column_extremes, column):
             by_value.setdefault(suspect.value, []).append(suspect)
-    texts = [_shown(value) for value in sorted(by_value)]
+    texts = [_format_number(value) for value in sorted(by_value)]
     fix = spelled(f"missing_values=[{', '.join(texts)}]", f"--missing {','.join(texts)}")
-    return [_outlier_message(source, suspects, fix) for suspects in by_value.values()]
+    return [_describe_suspect(source, suspects, fix) for suspects in by_value.values()]
 
 
-def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
-    """Describe a number by all columns in which it is suspicious."""
+def _describe_suspect(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
+    """Return the warning about a number that is a suspect in these columns."""
     first, count = suspects[0], sum(suspect.count for suspect in suspects)
     names = [source.schema.names[suspect.column] for suspect in suspects]
     times = "once" if count == 1 else f"{count} times, first"
     return (
-        f"{_shown(first.value)} occurs in {listed(names)} {times} at "
-        f"{_first_location(source, first)}, far from all other values ({first.least:.6g} to "
-        f"{first.greatest:.6g}). It dominates training. Correct it, or if it stands for missing "
+        f"{_format_number(first.value)} occurs in {listed(names)} {times} at "
+        f"{_locate_suspect(source, first)}, far from all other values ({first.min_regular:.6g} to "
+        f"{first.max_regular:.6g}). It dominates training. Correct it, or if it stands for missing "
         f"values, pass {fix}."
     )
 
 
-def _first_location(source: Sequences, suspect: _Suspect) -> str:
-    """Describe the first step with a value."""
-    first = 0
+def _locate_suspect(source: Sequences, suspect: _Suspect) -> str:
+    """Return ``sequence 3, step 5, column 'x0'`` for the first step with a suspect."""
+    row = 0
     for block in source.blocks():
         rows = np.flatnonzero(block.values[:, suspect.column] == suspect.value)
         if len(rows):
-            first += int(rows[0])
+            row += int(rows[0])
             break
-        first += len(block.values)
-    return Places(source.offsets, source.ids)(first, source.schema.names[suspect.column])
+        row += len(block.values)
+    return Places(source.offsets, source.ids)(row, source.schema.names[suspect.column])
 
 
 class _Extremes:
-    """The smallest and largest values of a column that comes in pieces, with their counts."""
+    """The smallest and largest values of a column that is added in blocks, with their counts."""
 
     def __init__(self) -> None:
         self.num_values = 0
-        # distinct values in ascending order: all of them, or as many at each end as are kept
+        # distinct values in ascending order: all, or the first and last _NUM_EXTREMES of them
         self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
         self.num_values += len(values)
-        if len(self.values) == 2 * _KEPT:  # what lies between the ends stays there
-            low, high = self.values[_KEPT - 1 : _KEPT + 1]
+        if len(self.values) == 2 * _NUM_EXTREMES:
+            # values between the two ends can be none of the extremes; this saves sorting them
+            low, high = self.values[_NUM_EXTREMES - 1 : _NUM_EXTREMES + 1]
             values = values[(values <= low) | (values >= high)]
         distinct, counts = np.unique(values, return_counts=True)
         merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
         counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
-        ends = np.r_[0:_KEPT, len(merged) - _KEPT : len(merged)]
-        ends = ends if len(merged) > 2 * _KEPT else slice(None)
+        first_and_last = np.r_[0:_NUM_EXTREMES, len(merged) - _NUM_EXTREMES : len(merged)]
+        ends = first_and_last if len(merged) > 2 * _NUM_EXTREMES else slice(None)
         self.values, self.counts = merged[ends], counts[ends]
 
 
-def _suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
-    """Return the values far from all others, as many at each end as possible."""
+def _find_suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
+    """Return the values far from all regular ones, as many at each end as possible."""
     values, counts = extremes.values, extremes.counts
-    numbers = range(_MAX_SUSPECTS + 1)
-    for below, above in sorted(product(numbers, numbers), key=sum, reverse=True):
-        others = slice(below, len(values) - above)
-        if not len(values[others]):
+    # first 3 suspects at each end, then fewer, until all of them are far from the regular values
+    num_suspects = range(_MAX_SUSPECTS + 1)
+    for below, above in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
+        regular = slice(below, len(values) - above)
+        num_distinct = len(values[regular])
+        if not num_distinct:
             continue
-        least, greatest = values[others][[0, -1]].tolist()
-        ends = zip(np.delete(values, others), np.delete(counts, others), strict=True)
-        suspects = [
-            _Suspect(column, float(value), int(count), least, greatest) for value, count in ends
-        ]
-        distinct = len(values[others])
-        if all(_is_far(suspect, suspects, distinct, extremes.num_values) for suspect in suspects):
+        low, high = values[regular][[0, -1]].tolist()
+        ends = zip(np.delete(values, regular), np.delete(counts, regular), strict=True)
+        suspects = [_Suspect(column, float(value), int(count), low, high) for value, count in ends]
+        num_values = extremes.num_values
+        num_regular = num_values - sum(suspect.count for suspect in suspects)
+        if all(_is_far(suspect, num_regular, num_distinct, num_values) for suspect in suspects):
             return suspects
     return []
 
 
-def _is_far(suspect: _Suspect, suspects: list[_Suspect], distinct: int, num_values: int) -> bool:
-    """Return whether a value is far from those that are not suspects."""
-    num_others = num_values - sum(other.count for other in suspects)
-    gap = max(suspect.least - suspect.value, suspect.value - suspect.greatest)
-    # equal values have no range; the gap is then relative to them
-    width = (suspect.greatest - suspect.least) or _GAP_MARKER * max(1.0, abs(suspect.least))
-    size = abs(suspect.value)
-    if size in _LIMITS or size >= _HUGE or _REPEATED.fullmatch(_shown(suspect.value)):
-        return num_others >= _MIN_OTHERS_MARKER and gap > _GAP_MARKER * width
-    enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
-    return enough and suspect.count <= max(1, _RARE * num_values) and gap > _GAP * width
+def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: int) -> bool:
+    """Return whether a suspect is far enough from the regular values of its column."""
+    low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
+    gap = max(low - suspect.value, suspect.value - high)
+    # equal values have a range of 0; it is then replaced by a multiple of their magnitude
+    width = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
+    has_repeated_digits = _REPEATED_DIGITS.fullmatch(_format_number(suspect.value))
+    if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
+        return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
+    is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
+    enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
+    return enough and is_rare and gap > _MIN_OUTLIER_GAP * width
 
 
-def _shown(value: float) -> str:
-    """Format a number as people write it: as an integer, or with the digits of float32."""
-    if abs(value) < _NO_EXPONENT and float(value).is_integer():
+def _format_number(value: float) -> str:
+    """Return a number as text: as an integer, or with the digits of float32 if these suffice."""
+    if abs(value) < _MIN_SCIENTIFIC and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):
         single = np.float32(value)

@@ -1,4 +1,7 @@
-"""Conversion of lists with one entry per sequence, and of arrays whose rows are sequences."""
+"""Conversion of lists with one entry per sequence, and of padded arrays.
+
+An array becomes a list of sequences without padding, which `parts_from_list` converts.
+"""
 
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,18 +23,19 @@ from refold.sequences._parts import (
     check_ids,
     encode_parts,
     is_missing,
+    name_sequence,
     object_array,
     resolve_column_types,
-    sequence_name,
 )
 from refold.sequences._schema import Layout, default_names
 from refold.sequences.types import CATEGORICAL
 
-# Minimum share and number of padded sequences in an array that looks padded.
+# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
 _MIN_PADDED_SHARE = 0.1
-_MIN_PADDED = 2
-# Maximum share of the remaining steps that look like padding.
-_MAX_STRAY_SHARE = 0.01
+# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
+_MIN_NUM_PADDED = 2
+# Maximum share of real steps that look like padding. If there are more, such steps are data.
+_MAX_STRAY_PADDING_SHARE = 0.01
 
 
 def parts_from_list(
@@ -41,7 +45,7 @@ def parts_from_list(
     names: Sequence[str] | None = None,
     ids: ArrayLike | None = None,
     layout: Layout | None = None,
-    rows: Rows | None = None,  # the location of each entry in a file, for messages
+    rows: Rows | None = None,  # names each entry in messages, if the list comes from a file
 ) -> Parts:
     """Convert a list; implements `Sequences.from_list`."""
     if isinstance(sequences, str | bytes | Mapping) or not hasattr(sequences, "__iter__"):
@@ -52,56 +56,58 @@ def parts_from_list(
     items = list(sequences)
     check_some(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
-    arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
+    arrays = [_to_array(item, i, ids) for i, item in enumerate(items)]
     frame_names = _check_same_form(items, arrays, ids)
-    full = [array for array in arrays if array.ndim == 2 or array.size]
-    raw = np.concatenate(full or [np.zeros(0, np.float32)])
-    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
-    is_table = raw.ndim == 2
-    if is_table:
+    # an empty list may be a sequence of any number of features
+    with_features = [array for array in arrays if array.ndim == 2 or array.size]
+    raw = np.concatenate(with_features or [np.zeros(0, np.float32)])
+    locate = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
+    has_columns = raw.ndim == 2
+    if has_columns:
         check_some(raw.shape[1], "feature", "in the sequences")
         names = names or frame_names or default_names(raw.shape[1])
     elif names is None:
-        names = [_name_of_single(raw, column_types)]
+        names = [_default_name(raw, column_types)]
     names = (names,) if isinstance(names, str) else tuple(names)
-    raws = list(raw.T) if is_table else [raw]
-    check_one_each(len(names), argument("names"), len(raws), "features")
+    raw_columns = list(raw.T) if has_columns else [raw]
+    check_one_each(len(names), argument("names"), len(raw_columns), "features")
     types = resolve_column_types(column_types, names)
-    parts = encode_parts(names, raws, types, places, lists=not is_table)
-    is_tokens = parts.schema.layout == "tokens"
-    if layout is None and is_tokens and all(isinstance(item, str) for item in items):
+    encoded = encode_parts(names, raw_columns, types, locate, lists=not has_columns)
+    has_tokens = encoded.schema.layout == "tokens"
+    if layout is None and has_tokens and all(isinstance(item, str) for item in items):
         layout = "characters"
-    if layout is None or layout == parts.schema.layout:
-        return parts
-    return parts._replace(schema=replace(parts.schema, layout=layout))
+    if layout is None or layout == encoded.schema.layout:
+        return encoded
+    return encoded._replace(schema=replace(encoded.schema, layout=layout))
 
 
-def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
+def _to_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
-    if isinstance(item, str):
+    if isinstance(item, str):  # each character is a step
         return object_array(item)
-    item = unmasked(item)
+    item = fill_masked_entries(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
+    # NumPy would turn numbers beside text into text
     if is_list and not is_array and any(isinstance(value, str) for value in item):
         return object_array(item)
     try:
         array = np.asarray(item)
-        if array.dtype.kind in "US":
+        if array.dtype.kind in "US":  # the arrays of text in a list may have different widths
             array = np.asarray(item, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
         array = object_array(item)
-    objects = array if array.dtype == object and array.ndim == 1 else ()
+    steps = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
         got = reprlib.repr(item)
-    elif any(isinstance(value, list | tuple | np.ndarray) for value in objects):
+    elif any(isinstance(step, list | tuple | np.ndarray) for step in steps):
         got = "steps with differing numbers of features"
     elif array.ndim > 2:
         got = f"an array of {array.ndim} dimensions, shape {array.shape},"
     else:
         return array.reshape(0) if array.shape == (0, 0) else array
     raise DataError(
-        f"Got {got} for {sequence_name(index, ids[index])}. Expected a str, or an array or a list "
+        f"Got {got} for {name_sequence(index, ids[index])}. Expected a str, or an array or a list "
         "of shape (length,) or (length, features). Put a single sequence into a list, and fill "
         "missing entries with NaN or None."
     )
@@ -110,32 +116,33 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
 def _check_same_form(
     items: list[Any], arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
-    """Raise if a sequence differs from the first in form or columns; return names of tables."""
+    """Return the column names if the items are tables; raise if their forms or columns differ."""
 
-    def form(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
+    def form_of(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
         columns = getattr(items[i], "column_names", getattr(items[i], "columns", None))
         names = None if columns is None else tuple(map(str, columns))
         return isinstance(items[i], str), arrays[i].shape[1:], names
 
-    def described(i: int) -> str:
-        names = form(i)[2]
+    def describe(i: int) -> str:
+        names = form_of(i)[2]
         columns = f" with the columns {names}" if names else ""
         shape = f"a {type(items[i]).__name__} of shape {arrays[i].shape}{columns}"
-        return f"{shape} for {sequence_name(i, ids[i])}"
+        return f"{shape} for {name_sequence(i, ids[i])}"
 
-    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]  # others have any form
-    first = form(full[0]) if full else (False, (), None)
-    for i in full:
-        if form(i) != first:
+    # an empty list has any form
+    with_form = [i for i, array in enumerate(arrays) if array.shape != (0,)]
+    form = form_of(with_form[0]) if with_form else (False, (), None)
+    for i in with_form:
+        if form_of(i) != form:
             raise SchemaError(
-                f"Got {described(i)}, but {described(full[0])}. All sequences need the same "
+                f"Got {describe(i)}, but {describe(with_form[0])}. All sequences need the same "
                 "features in the same order, and either all or none are a str."
             )
-    return first[2]
+    return form[2]
 
 
-def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
-    """Return the name of a column that has none: "token" for text and categories, else "x0"."""
+def _default_name(raw: np.ndarray, column_types: ColumnTypes) -> str:
+    """Return the default name of the only column: "token" for text and categories, else "x0"."""
     if column_types and isinstance(column_types, Mapping):
         return "token" if "token" in column_types else "x0"
     requested = resolve_column_types(column_types or None, ["x0"])[0]
@@ -145,8 +152,8 @@ def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     return "token" if str in types and types <= {str, type(None)} else "x0"
 
 
-def unmasked(x: Any) -> Any:
-    """Return a masked array with NaN or None where masked; anything else unchanged."""
+def fill_masked_entries(x: Any) -> Any:
+    """Return a masked array of NumPy with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
         return x
     numeric = x.dtype.kind in "biuf"
@@ -155,21 +162,21 @@ def unmasked(x: Any) -> Any:
     return filled
 
 
-# Arrays
+# Padded arrays
 
 
-def rows_of_array(
+def unpad_array(
     x: Any, lengths: Any = None, padding_value: float | str = np.nan, padding: str = "post"
 ) -> list[np.ndarray]:
-    """Return the sequences (length, F) or (length,) of a padded array."""
+    """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
     check("padding", padding, one_of("post", "pre"))
-    x = _check_array(x)
+    x = _check_padded_array(x)
     num_steps = x.shape[1]
     if lengths is None:
-        padded = _steps_of(x, padding_value)
-        lengths = lengths_without(padded, padding)
-        if not is_missing(padding_value):
-            _warn_if_ambiguous(padded, lengths, padding_value, padding)
+        is_padded = _find_padded_steps(x, padding_value)
+        lengths = lengths_without(is_padded, padding)
+        if not is_missing(padding_value):  # steps of NaN in all features are hardly data
+            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, padding)
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
@@ -181,16 +188,17 @@ def rows_of_array(
             )
         lengths = lengths.astype(np.int64)
     starts = num_steps - lengths if padding == "pre" else 0 * lengths
-    return [row[i : i + n] for row, i, n in zip(x, starts, lengths, strict=True)]
+    bounds = zip(x, starts, starts + lengths, strict=True)
+    return [sequence[start:stop] for sequence, start, stop in bounds]
 
 
-def rows_from_aeon(x: Any) -> list[np.ndarray]:
-    """Return the cases (length, channels) or (length,) of an aeon collection."""
+def unpad_aeon(x: Any) -> list[np.ndarray]:
+    """Return the cases, each (length, channels) or (length,), of an aeon collection."""
     if isinstance(x, list | tuple):
-        return [np.asarray(unmasked(case)).T for case in x]
+        return [np.asarray(fill_masked_entries(case)).T for case in x]
     if isinstance(x, np.ndarray) and x.ndim in {2, 3}:
         # aeon puts channels before time points
-        return rows_of_array(unmasked(x).swapaxes(1, -1))
+        return unpad_array(fill_masked_entries(x).swapaxes(1, -1))
     shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
     raise DataError(
         f"Got a {type(x).__name__}{shape}. Expected aeon's layout: an array of shape (n_cases, "
@@ -199,9 +207,10 @@ def rows_from_aeon(x: Any) -> list[np.ndarray]:
     )
 
 
-def _check_array(x: Any) -> np.ndarray:
+def _check_padded_array(x: Any) -> np.ndarray:
+    """Return data as an array of two or three dimensions; raise if they form none."""
     try:
-        x = np.asarray(unmasked(x))
+        x = np.asarray(fill_masked_entries(x))
     except ValueError as error:
         raise DataError(
             "The sequences differ in length and do not form an array. Use Sequences.from_list."
@@ -212,11 +221,11 @@ def _check_array(x: Any) -> np.ndarray:
             "one feature; put a single sequence into a list."
         )
     check_some(len(x), "sequence", f"in an array of shape {x.shape}")
-    return x.astype(object) if x.dtype.kind in "UST" else x
+    return x.astype(object) if x.dtype.kind in "UST" else x  # text
 
 
-def _steps_of(x: np.ndarray, value: float | str) -> np.ndarray:
-    """Return the (n, T) mask of steps that are a value, or missing if it is, in all features."""
+def _find_padded_steps(x: np.ndarray, value: float | str) -> np.ndarray:
+    """Return the mask (n, T) of steps that have a value, which may be NaN, in all features."""
     if not is_missing(value):
         mask = np.asarray(x == value)
     elif x.dtype == object:
@@ -226,47 +235,48 @@ def _steps_of(x: np.ndarray, value: float | str) -> np.ndarray:
     return np.all(mask, axis=2) if x.ndim == 3 else mask
 
 
-def _warn_if_ambiguous(
-    padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
+def _warn_of_ambiguous_padding(
+    is_padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
 ) -> None:
-    """Warn if steps treated as padding may be data."""
-    stray = int(_inside(padded, padding).any(axis=1).sum())
-    trimmed = int((lengths < padded.shape[1]).sum())
+    """Warn if steps treated as padding, a mask (n, T), may be data."""
+    num_steps = is_padded.shape[1]
+    num_stray = int(_find_stray_steps(is_padded, padding).any(axis=1).sum())
+    num_trimmed = int((lengths < num_steps).sum())
     doubt = ""
-    # leading steps of this value are as the default padding of Keras makes them
-    if stray and (trimmed or (padding == "post" and padded[:, 0].any())):
-        doubt = f"{stray} sequences have such steps elsewhere"
-    elif trimmed and lengths.max() < padded.shape[1]:
-        doubt = f"no sequence fills the {padded.shape[1]} steps of the array"
+    # Keras pads in front by default, which leaves steps of this value at the start
+    if num_stray and (num_trimmed or (padding == "post" and is_padded[:, 0].any())):
+        doubt = f"{num_stray} sequences have such steps elsewhere"
+    elif num_trimmed and lengths.max() < num_steps:
+        doubt = f"no sequence fills the {num_steps} steps of the array"
     if doubt:
-        other_side = ", or padding='pre' if the padding is in front" if padding == "post" else ""
+        advice = ", or padding='pre' if the padding is in front" if padding == "post" else ""
         warn(
-            f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {doubt}, so "
-            f"they may be data. Pass lengths= instead{other_side}."
+            f"Steps of {value!r} were treated as padding in {num_trimmed} sequences, but {doubt}, "
+            f"so they may be data. Pass lengths= instead{advice}."
         )
 
 
-def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
-    """Return lengths (n,) without the padding on one side, a mask (n, T)."""
-    padded = padded if side == "post" else padded[:, ::-1]
-    position = np.arange(1, padded.shape[1] + 1)
-    return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
+def lengths_without(is_padded: np.ndarray, side: str = "post") -> np.ndarray:
+    """Return lengths (n,) without the padding on one side, from the mask (n, T) of padded steps."""
+    is_padded = is_padded if side == "post" else is_padded[:, ::-1]
+    length_to = np.arange(1, is_padded.shape[1] + 1)  # length of a sequence that ends with a step
+    return np.where(is_padded, 0, length_to).max(axis=1, initial=0).astype(np.int64)
 
 
-def _inside(padded: np.ndarray, side: str) -> np.ndarray:
-    """Return the mask (n, T) of steps that look like padding but lie between real steps."""
-    real = np.arange(padded.shape[1]) < lengths_without(padded, side)[:, None]
-    return padded & (real if side == "post" else real[:, ::-1])
+def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
+    """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
+    is_real = np.arange(is_padded.shape[1]) < lengths_without(is_padded, side)[:, None]
+    return is_padded & (is_real if side == "post" else is_real[:, ::-1])
 
 
-def looks_padded(padded: np.ndarray, side: str) -> bool:
+def looks_padded(is_padded: np.ndarray, side: str) -> bool:
     """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
-    lengths = lengths_without(padded, side)
+    lengths = lengths_without(is_padded, side)
     lengths = lengths[lengths > 0]
-    num_padded = (lengths < padded.shape[1]).sum()
-    stray = _inside(padded, side).sum()
+    num_padded = (lengths < is_padded.shape[1]).sum()
+    num_stray = _find_stray_steps(is_padded, side).sum()
     return bool(
-        num_padded >= max(_MIN_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        num_padded >= max(_MIN_NUM_PADDED, _MIN_PADDED_SHARE * len(lengths))
         and lengths.min() < lengths.max()
-        and stray <= _MAX_STRAY_SHARE * lengths.sum()
+        and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
     )

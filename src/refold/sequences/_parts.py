@@ -1,7 +1,9 @@
 """From raw columns to `Parts`, the result of all conversions to `Sequences`.
 
-Infers types and categories, checks values and ids, and names places in messages. Conversions return
-`Parts`, so they need not import `Sequences`.
+`encode_parts` infers types and categories and makes `Parts`. Conversions
+return `Parts`, so they need not import `Sequences`.
+`Rows` and `Places` name rows and steps in messages.
+The checks refuse values, ids and offsets that `Sequences` cannot have.
 """
 
 import math
@@ -18,81 +20,84 @@ import pyarrow as pa
 from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
-from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Where, refuse
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_first
 
+# Types of all columns, of each column, or of the columns with these names; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
-# The largest number of float32, in which networks compute.
+# The largest number of float32. Networks compute in this dtype.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class Parts(NamedTuple):
     """Converted data, ready for `Sequences.trusted`."""
 
-    values: np.ndarray
-    offsets: np.ndarray
-    ids: np.ndarray
+    values: np.ndarray  # (num_steps, F)
+    offsets: np.ndarray  # (n + 1,)
+    ids: np.ndarray  # (n,)
     schema: Schema
     times: pa.Array | None = None  # (num_steps,)
 
 
-# Places in messages
+# Names of rows and steps in messages
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Describes rows of a table for messages, counted from 0 or as in the file."""
+    """Names rows of a table in messages."""
 
-    noun: str = "row"
-    number: Callable[[int], object] = int
+    noun: str = "row"  # or "line", "entry"
+    number: Callable[[int], object] = int  # from the index of a row to its number in the file
 
     def __call__(self, row: int) -> str:
-        """Return ``row 3``."""
+        """Return ``row 3`` for the index of a row."""
         return f"{self.noun} {self.number(row)}".strip()
 
 
+# Rows of a table that comes from no file.
 PLAIN_ROWS = Rows()
 
 
 @dataclass(frozen=True)
 class Places:
-    """Describes a location in flat data for messages: sequence, step and column."""
+    """Names steps of sequences in messages, by sequence or by the row of a file."""
 
-    offsets: np.ndarray
-    ids: np.ndarray | None = None  # as their indices
-    rows: Rows | None = None  # of the file, if there is one
-    order: np.ndarray | None = None  # row of each step; None if each sequence has a row
+    offsets: np.ndarray  # (n + 1,)
+    ids: np.ndarray | None = None  # (n,); None if they are the indices
+    name_row: Rows | None = None  # if the data come from a file
+    row_of_step: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
     def __call__(self, row: int, column: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row, or its file row."""
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a row of values (num_steps, F).
+
+        For data from a file: ``row 3, step 5``, or ``row 17 (id 'a')`` if each step has a row.
+        """
         index = int(np.searchsorted(self.offsets, row, side="right")) - 1
-        place = f"step {row - self.offsets[index]}"
-        if self.rows is None:
-            place = f"{self.sequence(index)}, {place}"
-        elif self.order is None or self.ids is None:
-            place = f"{self.rows(index)}, {place}"
+        step = f"step {row - self.offsets[index]}"
+        if self.name_row is None:
+            id_ = None if self.ids is None else self.ids[index]
+            location = f"{name_sequence(index, id_)}, {step}"
+        elif self.row_of_step is None or self.ids is None:
+            location = f"{self.name_row(index)}, {step}"
         else:
-            place = f"{self.rows(self.order.item(row))} (id {plain(self.ids[index])!r})"
-        return place if column is None else f"{place}, column {column!r}"
-
-    def sequence(self, index: int) -> str:
-        """Return ``sequence 3``, with its id if it differs from the index."""
-        return sequence_name(index, None if self.ids is None else self.ids[index])
+            file_row = self.name_row(self.row_of_step.item(row))
+            location = f"{file_row} (id {plain(self.ids[index])!r})"
+        return location if column is None else f"{location}, column {column!r}"
 
 
-def sentence_start(place: str) -> str:
-    """Return a place as the first words of a message; ids keep their case."""
-    return place[:1].upper() + place[1:]
+def sentence_start(location: str) -> str:
+    """Return a location with a capital letter, for the start of a message; ids keep their case."""
+    return location[:1].upper() + location[1:]
 
 
-def sequence_name(index: int, identity: Any = None) -> str:
+def name_sequence(index: int, id_: Any = None) -> str:
     """Return ``sequence 3``, with the id if it differs from the index."""
-    if identity is None or identity == index:
+    if id_ is None or id_ == index:
         return f"sequence {index}"
-    return f"sequence {index} (id {plain(identity)!r})"
+    return f"sequence {index} (id {plain(id_)!r})"
 
 
 def plain(value: object) -> Any:
-    """Return a NumPy scalar as a Python scalar: messages show ``3``, not ``int64(3)``."""
+    """Return a NumPy scalar as a Python scalar, so that messages show ``3``, not ``int64(3)``."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -122,42 +127,42 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
 
 def encode_parts(
     names: Sequence[str],
-    raws: Sequence[np.ndarray],
-    types: Sequence[str | None],
-    places: Places,
+    raw_columns: Sequence[np.ndarray],  # each (num_steps,)
+    types: Sequence[str | None],  # None where the type is inferred
+    locate: Places,
     *,
-    lists: bool,
-    stored: Schema | None = None,
+    lists: bool,  # whether a sequence of one column was a list or (length,), not (length, 1)
+    stored: Schema | None = None,  # whose categories are used if they cover the data
 ) -> Parts:
-    """Encode raw columns (num_steps,), with stored categories where these suffice."""
+    """Return raw columns as encoded values with a schema."""
     columns = () if stored is None else stored.columns
     categories = {column.name: column.categories for column in columns if column.categories}
     encoded = [
-        _encode_column(raw, name, type_, places, categories.get(name))
-        for name, raw, type_ in zip(names, raws, types, strict=True)
+        _encode_column(raw, name, type_, locate, categories.get(name))
+        for name, raw, type_ in zip(names, raw_columns, types, strict=True)
     ]
-    dtype = np.result_type(np.float32, *(column.dtype for column, _ in encoded))
-    values = np.empty((len(raws[0]), len(raws)), dtype=dtype)
-    for i, (column, _) in enumerate(encoded):
-        values[:, i] = column
+    dtype = np.result_type(np.float32, *(column_values.dtype for column_values, _ in encoded))
+    values = np.empty((len(raw_columns[0]), len(raw_columns)), dtype=dtype)
+    for i, (column_values, _) in enumerate(encoded):
+        values[:, i] = column_values
     layout: Layout = "array"
     if stored is not None:
         layout = stored.layout if stored.names == tuple(names) else "array"
     elif lists and len(names) == 1:
         layout = "tokens" if encoded[0][1].column_type.has_categories else "series"
     schema = Schema(tuple(column for _, column in encoded), layout)
-    check_values(values, schema, places)
-    ids = np.arange(len(places.offsets) - 1) if places.ids is None else places.ids
-    return Parts(values, places.offsets, ids, schema)
+    check_values(values, schema, locate)
+    offsets, ids = locate.offsets, locate.ids
+    return Parts(values, offsets, np.arange(len(offsets) - 1) if ids is None else ids, schema)
 
 
 def text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
-    """Return a warning for each column of no known type whose categories are all numbers."""
+    """Return a warning for each column without requested type whose categories are all numbers."""
     return [
         f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
         f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
         for column, type_ in zip(columns, types, strict=True)
-        if type_ is None and column.categories and all(map(_is_number_text, column.categories))
+        if type_ is None and column.categories and all(map(_is_numeric_text, column.categories))
     ]
 
 
@@ -165,27 +170,26 @@ def _encode_column(
     raw: np.ndarray,
     name: str,
     column_type: str | None,
-    where: Where,
-    categories: tuple[Any, ...] | None,
+    locate: Locator,
+    stored: tuple[Any, ...] | None,  # categories
 ) -> tuple[np.ndarray, Column]:
     """Return a raw column (num_steps,) as floats, NaN where missing, and its description."""
-    # A raw column is flat: all sequences one after another. It may hold numbers, booleans, text or
-    # a mix of Python objects.
-    if raw.dtype.kind in "OUST":
-        raw, column_type = _to_text_or_numbers(raw, name, column_type, where)
-    if raw.dtype.kind == "O":
+    # A raw column may hold numbers, booleans, text or a mix of Python objects.
+    if raw.dtype.kind in "OUST":  # objects and three kinds of text
+        raw, column_type = _to_text_or_numbers(raw, name, column_type, locate)
+    if raw.dtype.kind == "O":  # still objects, so it is text
         column_type = CATEGORICAL.name
     elif raw.dtype.kind not in "biuf":
-        # scikit-learn's checks look for the words about complex data
+        # scikit-learn's estimator checks expect the words "Complex data not supported"
         raise SchemaError(
             f"Column {name!r} holds {raw.dtype} values. Expected real numbers or text. Pass dates "
             f"as {argument('time=')}, or as numbers. Complex data not supported: pass it as two "
             "columns."
         )
     if column_type is None:
-        # counts are declared, not found
-        column_type = (BINARY if BINARY.describes(raw) else NUMERIC).name
-    values, categories = COLUMN_TYPES[column_type].encode(raw, name, where, categories)
+        # whole numbers alone are no reason for a count column, which the user has to request
+        column_type = (BINARY if BINARY.looks_binary(raw) else NUMERIC).name
+    values, categories = COLUMN_TYPES[column_type].encode(raw, name, locate, stored)
     return values, Column(name, column_type, categories)
 
 
@@ -202,40 +206,41 @@ def is_missing(value: object) -> bool:
 
 
 def _to_text_or_numbers(
-    raw: np.ndarray, name: str, column_type: str | None, where: Where
+    raw: np.ndarray, name: str, column_type: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
-    """Return a column of objects as text (still objects) or numbers, and its type if known."""
+    """Return a column of objects as objects that are all text, or as numbers; and its type."""
     objects = raw.tolist()
     may_be_text = column_type is None or COLUMN_TYPES[column_type].has_categories
-    if may_be_text and {type(value) for value in objects} <= {str}:
+    if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
         return raw.astype(object, copy=False), column_type
     objects = [None if is_missing(value) else value for value in objects]
     present = [value for value in objects if value is not None]
     if objects and not present:
         return np.full(len(objects), np.nan, np.float32), column_type
-    texts = sum(isinstance(value, str) for value in present)
-    # without a type, text beside numbers is a mistake
-    if may_be_text and texts and (column_type is not None or texts == len(present)):
+    num_texts = sum(isinstance(value, str) for value in present)
+    # without a requested type, text beside numbers is a mistake, of which the error below tells
+    if may_be_text and num_texts and (column_type is not None or num_texts == len(present)):
         return object_array(None if v is None else str(v) for v in objects), column_type
     if column_type is None and {type(value) for value in present} <= {bool, np.bool_}:
         column_type = BINARY.name
-    parse = column_type is not None  # text that holds a number
-    numbers = [math.nan if v is None else _number(v, parse=parse) for v in objects]
+    # text that holds a number is one only if the user requested numbers
+    parse = column_type is not None
+    numbers = [math.nan if v is None else _parse_number(v, parse_text=parse) for v in objects]
     if None in numbers:
         i = numbers.index(None)
         is_text = isinstance(objects[i], str)
         got = f"the text {objects[i]!r}" if is_text else f"a {type(objects[i]).__name__}"
         raise DataError(
-            f"Got {got} at {where(i, name)}, where a number is expected. Use None for a missing "
+            f"Got {got} at {locate(i, name)}, where a number is expected. Use None for a missing "
             f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
         )
     return np.array(numbers, float), column_type
 
 
-def _number(value: Any, *, parse: bool = True) -> float | None:
+def _parse_number(value: Any, *, parse_text: bool = True) -> float | None:
     """Return a number, or text that holds one, as a float; blank text is NaN, all else None."""
     if isinstance(value, str):
-        if not parse:
+        if not parse_text:
             return None
         value = value.strip() or math.nan
     elif not isinstance(value, Real | Decimal | np.bool_):
@@ -244,13 +249,14 @@ def _number(value: Any, *, parse: bool = True) -> float | None:
         return float(value)
     except ValueError:
         return None
-    except OverflowError:
+    except OverflowError:  # a large integer; infinite values have an error of their own
         return math.inf
 
 
-def _is_number_text(category: Any) -> bool:
-    number = _number(category) if isinstance(category, str) else None
-    return number is not None and math.isfinite(number)
+def _is_numeric_text(category: Any) -> bool:
+    """Return whether a category is text that holds a finite number."""
+    value = _parse_number(category) if isinstance(category, str) else None
+    return value is not None and math.isfinite(value)
 
 
 # Checks
@@ -260,32 +266,33 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
-    objects, ids = ids, np.asarray(ids).reshape(-1)
+    original, ids = ids, np.asarray(ids).reshape(-1)
     check_one_each(len(ids), argument("ids"), num_sequences, "sequences")
     if ids.dtype.kind in "iu" and ids.max(initial=0) < 1 << 63:
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "U":
         return ids
-    # Start from the original objects: NumPy turns integers into floats if some are too large.
-    plain_ids = np.asarray(objects, dtype=object).reshape(-1).tolist()
-    for i, identity in enumerate(plain_ids):
-        if is_missing(identity):
+    # from the original objects, because NumPy turns integers into floats if one is too large
+    objects = np.asarray(original, dtype=object).reshape(-1).tolist()
+    for i, id_ in enumerate(objects):
+        if is_missing(id_):
             raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
-    if all(map(_is_integer, plain_ids)):
-        plain_ids = [int(identity) for identity in plain_ids]
-        if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
-            return np.array(plain_ids, dtype=np.int64)
+    if all(map(_is_integer, objects)):
+        objects = [int(id_) for id_ in objects]
+        if all(-(1 << 63) <= id_ < 1 << 63 for id_ in objects):
+            return np.array(objects, dtype=np.int64)
     # an integer too large for int64, as a hash may be, makes all ids strings
-    return np.array([str(identity) for identity in plain_ids], dtype=str)
+    return np.array([str(id_) for id_ in objects], dtype=str)
 
 
-def _is_integer(identity: Any) -> bool:
-    if isinstance(identity, Integral):
-        return not isinstance(identity, bool)
-    return isinstance(identity, Real) and float(identity).is_integer()
+def _is_integer(id_: Any) -> bool:
+    """Return whether an id is a whole number, also one stored as a float; booleans are none."""
+    if isinstance(id_, Integral):
+        return not isinstance(id_, bool)
+    return isinstance(id_, Real) and float(id_).is_integer()
 
 
-def check_distinct(ids: np.ndarray) -> None:
+def check_unique_ids(ids: np.ndarray) -> None:
     """Raise ``DataError`` if two sequences have the same id."""
     unique, counts = np.unique(ids, return_counts=True)
     repeated = unique[counts > 1]
@@ -298,7 +305,7 @@ def check_distinct(ids: np.ndarray) -> None:
 
 
 def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
-    """Return offsets (n + 1,) as int64 if they rise from 0 to the number of steps."""
+    """Return offsets (n + 1,) as int64; raise if they do not rise from 0 to ``num_steps``."""
     offsets = np.asarray(offsets)
     is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
     if is_valid:
@@ -312,47 +319,46 @@ def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
     return offsets
 
 
-def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
-    """Refuse infinite values, and those that are no index of a category; values (num_steps, F)."""
+def check_values(values: np.ndarray, schema: Schema, locate: Places) -> None:
+    """Refuse values (num_steps, F) that are infinite, or that are no index of a category."""
     infinite = np.isinf(values)
     if infinite.any():
         row, column = np.argwhere(infinite)[0]
         raise DataError(
-            f"Got an infinite value at {places(int(row), schema.names[column])}. "
+            f"Got an infinite value at {locate(int(row), schema.names[column])}. "
             "Expected finite numbers; use NaN for a missing entry."
         )
     for i in schema.categorical:
         index = values[:, i]
-        limit = len(schema.columns[i].categories)
-        wrong = (index < 0) | (index > limit) | (index != np.floor(index))
-        advice = (
-            f"Expected the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
-        )
-        refuse(wrong & ~np.isnan(index), index, schema.names[i], places, advice)
+        n = len(schema.columns[i].categories)
+        is_wrong = (index < 0) | (index > n) | (index != np.floor(index)) & ~np.isnan(index)
+        advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
+        refuse_first(is_wrong, index, schema.names[i], locate, advice)
 
 
-def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
-    """Refuse sequences whose codes (n, width) are not all finite numbers of float32."""
-    wrong = np.flatnonzero(~finite.all(axis=1))
+def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
+    """Refuse sequences whose codes overflow float32; ``is_finite`` is a mask (n, width)."""
+    wrong = np.flatnonzero(~is_finite.all(axis=1))
     if len(wrong):
         raise DataError(
-            f"The code of {sequence_name(int(wrong[0]), ids[wrong[0]])} overflows float32. It is "
+            f"The code of {name_sequence(int(wrong[0]), ids[wrong[0]])} overflows float32. It is "
             "too far from the training data."
         )
 
 
-def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
-    """Refuse decoded sequences if not all outputs (num_steps, n) are finite in float32."""
-    if not finite.all():
-        place = Places(offsets)(int(np.argmin(finite.all(axis=1))))
+def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
+    """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
+    if not is_finite.all():
+        location = Places(offsets)(int(np.argmin(is_finite.all(axis=1))))
         raise DataError(
-            f"Decoding overflows float32 at {place}. The code, or the sequence that was encoded, "
-            "is too far from the training data."
+            f"Decoding overflows float32 at {location}. The code, or the sequence that was "
+            "encoded, is too far from the training data."
         )
 
 
 def object_array(values: Iterable[Any]) -> np.ndarray:
-    """Return values, which may be lists, as a one-dimensional array of objects."""
+    """Return values as a one-dimensional array of objects, even if the values are lists."""
+    # NumPy would make an array of more dimensions from lists of equal length
     values = list(values)
     array = np.empty(len(values), dtype=object)
     array[:] = values

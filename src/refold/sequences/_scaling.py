@@ -1,4 +1,8 @@
-"""Invertible scaling of numeric columns, and their moments, by observed entries only."""
+"""Invertible scaling of columns of quantities, and means and standard deviations for it.
+
+`Scaler` standardizes columns. `RunningMoments` and `sequence_moments` compute the moments of all
+data and of each sequence. Missing entries are ignored everywhere.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,30 +22,31 @@ from refold.sequences._parts import (
 from refold.sequences._schema import Schema, listed
 from refold.sequences._sequences import Sequences
 
-# Scaled by the mean and standard deviation of the training data, or of each sequence. In the second
-# case these statistics, themselves standardized, are stored next to the code.
-Mode = Literal["features", "sequence"]
+# Which mean and standard deviation scale the values of a column: those of the training data
+# ("features") or those of the same sequence ("sequence"). In the second case, the code of a
+# sequence has these statistics, too.
+ScalingMode = Literal["features", "sequence"]
 
-# What `Scaler.clip` can do.
+# What the argument of `Scaler.clip` can be.
 CLIP = Rule(
     "True, False or 'positive'",
     lambda value: value == "positive" if isinstance(value, str) else FLAG.holds(value),
 )
 
-# The arrays of the state, in the order in which a model file holds them.
-_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
+# Names of the arrays of a scaler, in the order in which a model file holds them.
+_ARRAY_NAMES = ("numeric", "mean", "scale", "least", "greatest")
+_ARRAY_NAMES += ("statistics_mean", "statistics_scale", "floor")
 
-# Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
-_MIN_SCALE = 1e-4
-# Lower bound for it, too, as a share of the distance of the mean from those in training.
+# Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
+# almost constant sequence would be scaled by an enormous factor.
+_MIN_STD_TO_MEDIAN = 1e-4
+# Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
+# training: the rounding error of the mean in float32 must not look like a signal.
 MIN_SHARE = 8 * np.finfo(np.float32).eps
-# A standard deviation below this share of the mean is a rounding error.
-_ROUNDING = 10 * np.finfo(np.float64).eps
+# A standard deviation below this share of the mean is a rounding error of a constant column.
+_ROUNDING_ERROR_SHARE = 10 * np.finfo(np.float64).eps
 
 
-# Counts are only divided by their standard deviation, because the exponential link writes positive
-# numbers. Where each sequence is scaled by itself, its statistics are further numbers of its code.
 class Scaler:
     """Standardizes numeric columns, and inverts the scaling.
 
@@ -68,26 +73,26 @@ class Scaler:
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        self.mode: Mode | None = state["mode"]
+        self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAYS}
+        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAY_NAMES}
         self.numeric_ = arrays["numeric"].astype(bool)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
-        # Standardization of per-sequence statistics: mean, scale and minimum standard deviation of
-        # each numeric feature. Empty unless the mode is "sequence".
+        # With K numeric columns: mean (2 K,) and scale (2 K,) of the statistics of sequences, and
+        # the minimum standard deviation (K,) of a sequence. Empty unless the mode is "sequence".
         self.statistics_mean_ = arrays["statistics_mean"]
         self.statistics_scale_ = arrays["statistics_scale"]
         self.floor_ = arrays["floor"]
-        # Range of the values that float32 can hold, as they are and scaled.
+        # Range (F,) of the values that float32 can hold both as they are and scaled.
         reach = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
-        self._range = (
+        self._allowed_range = (
             np.maximum(self.mean_ - reach, -MAX_FLOAT32),
             np.minimum(self.mean_ + reach, MAX_FLOAT32),
         )
 
     @classmethod
-    def fit(cls, sequences: Sequences, mode: Mode | None = "features") -> "Scaler":
+    def fit(cls, sequences: Sequences, mode: ScalingMode | None = "features") -> "Scaler":
         """Fit a scaler on training data.
 
         Parameters
@@ -104,10 +109,10 @@ class Scaler:
         moments, is_missing = RunningMoments(int(numeric.sum())), np.ones(len(numeric), bool)
         for block in sequences.blocks():
             is_missing &= np.isnan(block.values).all(axis=0)
-            with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused below
+            with np.errstate(over="ignore", invalid="ignore"):  # values too large are refused below
                 moments.add(block.values[:, numeric])
         if np.maximum(-moments.least, moments.greatest).max(initial=0) > MAX_FLOAT32:
-            check_single(sequences)
+            check_single(sequences)  # raises an error that names the value
         if is_missing.any():
             raise DataError(
                 f"Column {sequences.schema.names[np.argmax(is_missing)]!r} is missing in all "
@@ -115,8 +120,8 @@ class Scaler:
                 "fill it in."
             )
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
-        least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
-        least[numeric], greatest[numeric] = moments.least, moments.greatest
+        minimum, maximum = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        minimum[numeric], maximum[numeric] = moments.least, moments.greatest
         if mode is not None:
             is_constant = moments.scale == 0
             if is_constant.any():
@@ -126,8 +131,10 @@ class Scaler:
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
-            statistics = _standardization(sequences)
-        arrays = zip(_ARRAYS, (numeric, mean, scale, least, greatest, *statistics), strict=True)
+            statistics = _fit_statistics(sequences)
+        arrays = zip(
+            _ARRAY_NAMES, (numeric, mean, scale, minimum, maximum, *statistics), strict=True
+        )
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -138,25 +145,25 @@ class Scaler:
     def check(self, sequences: Sequences) -> None:
         """Check that float32 can hold the scaled values of sequences."""
         self._check_columns(sequences)
-        _check_range(sequences, *self._range)
+        _check_range(sequences, *self._allowed_range)
 
     def transform(self, sequences: Sequences) -> Sequences:
         """Scale sequences."""
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
-        for block in sequences.blocks():  # float64 takes twice the memory of the values
-            mean, scale = self._parameters(block, None)
-            centered = np.subtract(block.values, mean, dtype=np.float64)
-            out = scaled[start : start + len(centered)]
-            np.divide(centered, scale, out=out, casting="same_kind")
-            start += len(centered)
+        for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
+            mean, scale = self._shift_and_scale(block, None)
+            shifted = np.subtract(block.values, mean, dtype=np.float64)
+            out = scaled[start : start + len(shifted)]
+            np.divide(shifted, scale, out=out, casting="same_kind")
+            start += len(shifted)
         offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
         check_values(scaled, schema, Places(offsets, ids))
-        # without times, which no network reads, and which batches would copy
+        # without times, because networks do not read them and batches would copy them
         return Sequences.trusted(scaled, offsets, ids, schema)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
-        """Return scaled sequences to the units, and the type, of the training data.
+        """Return sequences in the scale and the dtype of the training data.
 
         Parameters
         ----------
@@ -175,11 +182,12 @@ class Scaler:
                     f"Scaler.statistics. Got {shape}."
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = self._parameters(sequences, statistics)
+            mean, scale = self._shift_and_scale(sequences, statistics)
             values = sequences.values.astype(np.float64) * scale + mean
         for i, column in enumerate(sequences.schema.columns):
-            if column.column_type.is_whole:
+            if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
                 values[:, i] = column.column_type.clean(values[:, i])
+        # a comparison that is True for NaN, which marks missing entries
         check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
@@ -189,7 +197,7 @@ class Scaler:
         Parameters
         ----------
         sequences : Sequences
-            Sequences in the units of the training data.
+            Sequences in the scale of the training data.
         clip : {True, False, "positive"}, default=True
             True clips each column to its range in the training data, and "positive" clips columns
             that were never negative in the training data at 0.
@@ -198,10 +206,10 @@ class Scaler:
         check("clip", clip, CLIP)
         if not clip:
             return sequences
-        least, greatest = self.least_, self.greatest_
+        minimum, maximum = self.least_, self.greatest_
         if clip == "positive":
-            least, greatest = np.where(least >= 0, 0.0, -np.inf), np.full_like(greatest, np.inf)
-        values = np.clip(sequences.values, least, greatest)
+            minimum, maximum = np.where(minimum >= 0, 0.0, -np.inf), np.full_like(maximum, np.inf)
+        values = np.clip(sequences.values, minimum, maximum)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
     def statistics(self, sequences: Sequences) -> np.ndarray:
@@ -217,18 +225,17 @@ class Scaler:
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
-        # the mean is stored in single precision, whose rounding must not look like a signal
-        far = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        floor = np.maximum(self.floor_, MIN_SHARE * far)
+        distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
+        floor = np.maximum(self.floor_, MIN_SHARE * distance)
         raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
         standardized = (raw - self.statistics_mean_) / self.statistics_scale_
-        standardized = np.nan_to_num(standardized, nan=0.0)
+        standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
         check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
         return standardized.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
+        arrays = {name: getattr(self, f"{name}_") for name in _ARRAY_NAMES}
         return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
 
     @classmethod
@@ -240,15 +247,17 @@ class Scaler:
             raise DataError(f"The state of a scaler lacks the entry {error}.") from error
 
     def shift(self, schema: Schema) -> np.ndarray:
-        """Return what is subtracted from each column (F,): the mean, or 0 for counts."""
+        """Return what scaling subtracts from each column (F,): the mean, or 0 for counts."""
         return np.where(schema.centered, self.mean_, 0.0)
 
-    def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the shift and scale, one row for all steps or one row per step."""
+    def _shift_and_scale(
+        self, sequences: Sequences, statistics: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what to subtract and to divide by, each (F,) for all steps or (num_steps, F)."""
         if self.mode != "sequence":
             return self.shift(sequences.schema), self.scale_
         if statistics is None:
-            # Use the rounded statistics, so that inverse_transform inverts this exactly.
+            # the statistics as float32, from which inverse_transform inverts this exactly
             statistics = self.statistics(sequences)
         raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
         raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
@@ -260,6 +269,7 @@ class Scaler:
         return mean, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
+        """Raise ``SchemaError`` if other columns are numeric than in the training data."""
         numeric = sequences.schema.numeric
         if numeric.shape != self.numeric_.shape or (numeric != self.numeric_).any():
             raise SchemaError(
@@ -268,73 +278,74 @@ class Scaler:
             )
 
 
-def _standardization(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean and scale (2 K,) of the statistics of sequences, and the floor (K,) of these."""
+def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and scale (2 K,) of the statistics of sequences, and the minimum std (K,)."""
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
     mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
     floor = np.ones(mean.shape[1])
     for i, stds in enumerate(scale.T):
-        varying = stds[stds > 0]
-        if len(varying):
-            floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
-    raw = RunningMoments(2 * mean.shape[1])
-    raw.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
-    return raw.mean, np.where(raw.scale == 0, 1.0, raw.scale), floor
+        positive = stds[stds > 0]  # without constant sequences
+        if len(positive):
+            floor[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
+    statistics = RunningMoments(2 * mean.shape[1])
+    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
+    return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), floor
 
 
 def check_single(sequences: Sequences) -> None:
-    """Refuse data with numbers that float32, in which networks compute, cannot hold."""
+    """Raise ``DataError`` if data have a value that float32 cannot hold; networks need float32."""
     if sequences.dtype == np.float32:
         return
     for block in sequences.blocks():
         _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
 
 
-def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
-    """Refuse a value outside of the range of its column."""
+def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
+    """Raise ``DataError`` if a value is outside the range of its column."""
     values = sequences.values
-    # faster than a comparison by column; False for NaN
-    if not values.size or (values.min() >= np.max(least) and values.max() <= np.min(greatest)):
+    # This is faster than the comparison by column below. It is False if a value is NaN.
+    if not values.size or (values.min() >= np.max(minimum) and values.max() <= np.min(maximum)):
         return
-    outside = np.argwhere((values < least) | (values > greatest))
+    outside = np.argwhere((values < minimum) | (values > maximum))
     if not len(outside):
         return
     row, column = outside[0]
-    least, greatest, _ = np.broadcast_arrays(least, greatest, values[row])
-    place = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
+    minimum, maximum, _ = np.broadcast_arrays(minimum, maximum, values[row])
+    location = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
     raise DataError(
-        f"Got {values[row, column]:g} at {place}. Expected finite numbers from "
-        f"{least[column]:.3g} to {greatest[column]:.3g}, which float32 can hold when they are "
+        f"Got {values[row, column]:g} at {location}. Expected finite numbers from "
+        f"{minimum[column]:.3g} to {maximum[column]:.3g}, which float32 can hold when they are "
         "scaled; use NaN for a missing entry."
     )
 
 
-# Moments, safe for far means and constant values
+# Moments, exact for means far from 0 and for constant columns
 
 
 class RunningMoments:
-    """Mean, standard deviation and range of each column of the values added, ignoring NaN."""
+    """Mean, standard deviation and range of each column of data that come block by block."""
 
     def __init__(self, num_columns: int) -> None:
-        self._count = np.zeros(num_columns)
-        # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
+        self._count = np.zeros(num_columns)  # of observed values
+        # _origin: mean of the first block. _mean: mean of all values minus the origin, which avoids
+        # rounding errors. _squares: sum of squared differences from the mean.
         self._origin, self._mean, self._squares = np.zeros((3, num_columns))
-        # Range of the observed values (K,); infinite if there are none.
+        # range of the observed values (K,); infinite if there are none
         self.least, self.greatest = np.full((2, num_columns), [[np.inf], [-np.inf]])
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
-        # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose.
+        # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose
         by_column = np.ascontiguousarray(values.T)
-        least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
-        greatest = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
-        self.least = np.minimum(self.least, least)
-        self.greatest = np.maximum(self.greatest, greatest)
-        z, observed = _filled(values)
+        minimum = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+        maximum = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
+        self.least = np.minimum(self.least, minimum)
+        self.greatest = np.maximum(self.greatest, maximum)
+        # z: values, then values minus the origin, and then minus their own mean; 0 where missing
+        z, observed = _fill_missing_with_0(values)
         num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
-        # z is taken relative to the origin, the mean of a first piece, and then to its own mean
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
         z[~observed] = 0.0
@@ -343,10 +354,10 @@ class RunningMoments:
             z -= mean
             z[~observed] = 0.0
         squares = np.einsum("ij,ij->j", z, z)
-        # without the rounding error of the mean, which leaves a sum that is not quite 0
+        # correct the rounding error of the mean, which leaves a sum of z that is not quite 0
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
-        # Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
-        # because sums of squares suffer from cancellation.
+        # Blocks are merged by means and sums of squared differences from the mean (Chan, Golub and
+        # LeVeque, 1979), because sums of squares suffer from cancellation.
         total = np.maximum(self._count + num_observed, 1)
         difference = mean - self._mean
         self._squares += squares + difference**2 * (self._count / total * num_observed)
@@ -362,33 +373,32 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _ROUNDING * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return means and deviations (n, K) of values (num_steps, K) within each sequence."""
-    z, observed = _filled(values)
+    """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
+    z, observed = _fill_missing_with_0(values)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
-    # means and deviations are NaN where a sequence has no observed entry
-    count[count == 0] = np.nan
+    count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
     mean = sums_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
     z[~observed] = 0.0
     scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
-    # exactly 0 where a sequence is constant
-    return mean, np.where(scale <= _ROUNDING * np.abs(mean), 0.0, scale)
+    # exactly 0 where a sequence is constant, not a rounding error
+    return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
 
 
 def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Sum values (num_steps, K) over the steps of each sequence; returns (n, K), 0 if empty."""
+    """Return the sums (n, K) of values (num_steps, K) over each sequence; 0 if it is empty."""
     sums = np.zeros((len(sequences), values.shape[1]))
-    full = sequences.lengths > 0
-    if full.any():
-        sums[full] = np.add.reduceat(values, sequences.offsets[:-1][full], axis=0)
+    is_full = sequences.lengths > 0  # reduceat has no empty sums
+    if is_full.any():
+        sums[is_full] = np.add.reduceat(values, sequences.offsets[:-1][is_full], axis=0)
     return sums
 
 
-def _filled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fill_missing_with_0(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
     observed = ~np.isnan(values)
     return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed

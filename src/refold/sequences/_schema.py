@@ -1,6 +1,6 @@
 """`Schema`: names, types and categories of the columns, and the user's layout.
 
-Also puts values into the user's layout, and under another schema.
+`to_layout` returns values in the user's layout, and `align_values` converts them to another schema.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,15 +19,15 @@ from refold.sequences.types import (
     COLUMN_TYPES,
     UNKNOWN,
     ColumnType,
-    Where,
+    Locator,
     number_mask,
 )
 
 Layout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
-REPLACEMENT = "\ufffd"
-# What the state of a schema has besides columns and layout, if it is set.
-_OPTIONS = (
+REPLACEMENT_CHARACTER = "\ufffd"
+# Fields of a schema besides columns and layout; the output of `to_dict` has those that are set.
+_OPTIONAL_FIELDS = (
     "missing",
     "time_gaps",
     "id_name",
@@ -37,11 +37,12 @@ _OPTIONS = (
     "is_wide",
     "step_columns",
 )
-# Number of names or categories in a message.
-_LISTED = 5
-
-_NAME = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
-_LAYOUT = one_of(*get_args(Layout))
+# Maximum number of names or categories in a message, so that it stays short.
+_MAX_NAMES_LISTED = 5
+# What the name of a column can be.
+_NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
+# What the layout can be.
+_LAYOUT_RULE = one_of(*get_args(Layout))
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,17 @@ class Column:
     categories: tuple[str, ...] | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check("name", self.name, _NAME)
+        check("name", self.name, _NAME_RULE)
         check_column_type(self.type)
         object.__setattr__(self, "categories", tuple(self.categories))
         if not self.categories:
             return
-        alike = {type(category) for category in self.categories} in ({str}, {int})
-        distinct = len(set(self.categories)) == len(self.categories)
-        if not (alike and distinct and self.column_type.has_categories):
+        have_one_type = {type(category) for category in self.categories} in ({str}, {int})
+        are_distinct = len(set(self.categories)) == len(self.categories)
+        if not (have_one_type and are_distinct and self.column_type.has_categories):
             raise SchemaError(
                 f"Categories must be distinct strings, or distinct integers, of a categorical "
-                f"column. Got {self.categories[:_LISTED]!r} of the {self.type} column "
+                f"column. Got {self.categories[:_MAX_NAMES_LISTED]!r} of the {self.type} column "
                 f"{self.name!r}."
             )
 
@@ -98,18 +99,18 @@ class Column:
         return bool(self.categories) and not isinstance(self.categories[0], str)
 
     @cached_property
-    def forms(self) -> np.ndarray:
-        """Decoded value of each index: the categories, then unknown, then missing."""
-        # Text gives objects: "<unknown>" and None. Integers give floats, NaN for both.
+    def decoded_values(self) -> np.ndarray:
+        """The categories in order, then what stands for unknown and for missing; (n + 2,)."""
+        # "<unknown>" and None for categories that are text; NaN for both if they are integers
         if self.has_integer_categories:
             return np.array([*self.categories, np.nan, np.nan], dtype=np.float64)
-        table = np.empty(len(self.categories) + 2, dtype=object)
-        table[:] = [*self.categories, UNKNOWN, None]
-        return table
+        values = np.empty(len(self.categories) + 2, dtype=object)
+        values[:] = [*self.categories, UNKNOWN, None]
+        return values
 
     @property
     def contents(self) -> str:
-        """What the column holds, for messages: ``numeric values`` or ``text categories``."""
+        """Description of the values for messages: ``numeric values`` or ``text categories``."""
         if self.column_type.has_categories:
             return "integer categories" if self.has_integer_categories else "text categories"
         return f"{self.type} values"
@@ -166,7 +167,7 @@ class Schema:
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_some(len(self.columns), "column", "in the schema")
         check_unique([column.name for column in self.columns])
-        check("layout", self.layout, _LAYOUT)
+        check("layout", self.layout, _LAYOUT_RULE)
         if self.layout == "array":
             return
         needs_tokens = self.layout != "series"
@@ -221,15 +222,17 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
-        options = {key: getattr(self, key) for key in _OPTIONS}
+        options = {key: getattr(self, key) for key in _OPTIONAL_FIELDS}
+        # JSON has no tuples
         options |= {"missing": list(self.missing), "step_columns": list(self.step_columns)}
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
-    def time_column(self, others: Iterable[str], *, has_times: bool = True) -> str:
-        """Return a name for a column of times, that of the data or "time", or of step numbers."""
+    def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
+        """Return a name for a column of times, or of step numbers, that no other column has."""
+        reserved = {*other_names, *self.names}
         names = (self.time_name, "time") if has_times else ("time", "step")
-        return next((name for name in names if name and name not in {*others, *self.names}), "time")
+        return next((name for name in names if name and name not in reserved), "time")
 
     def read_with(
         self,
@@ -239,7 +242,7 @@ class Schema:
         wide_columns: Sequence[str] | None = None,  # empty for all; None if it is no wide table
         duplicates: str | None = None,
     ) -> "Schema":
-        """Return the schema with the options of reading the data, where given."""
+        """Return the schema with the options of reading the data, unless they are None."""
         schema = replace(
             self,
             id_name=id or self.id_name,
@@ -259,7 +262,7 @@ class Schema:
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
                 for entry in state["columns"]
             )
-            options: dict[str, Any] = {key: state[key] for key in _OPTIONS if key in state}
+            options: dict[str, Any] = {key: state[key] for key in _OPTIONAL_FIELDS if key in state}
             return cls(columns, state["layout"], **options)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
@@ -274,7 +277,7 @@ def default_names(num_columns: int) -> tuple[str, ...]:
 
 
 def has_default_names(schema: Schema) -> bool:
-    """Return whether the columns have default names."""
+    """Return whether the columns have the names that unnamed columns get."""
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
 
 
@@ -288,8 +291,8 @@ def check_unique(names: Iterable[Any], advice: str = "Rename one.") -> None:
     """Raise ``SchemaError`` if two columns have the same name."""
     names = list(names)
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SchemaError(f"There are two columns named {twice!r}. {advice}")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise SchemaError(f"There are two columns named {repeated!r}. {advice}")
 
 
 def check_column_type(name: Any) -> None:
@@ -302,18 +305,20 @@ def check_column_type(name: Any) -> None:
 
 
 def listed(names: Sequence[Any]) -> str:
-    """Return the first names, or categories or ids, for a message."""
-    text = ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
+    text = ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + (
+        ", ..." if len(names) > _MAX_NAMES_LISTED else ""
+    )
     return text or "no others"
 
 
 def union_of(columns: Sequence[Column]) -> Column:
-    """Return a column description that covers all of these, which have the same name."""
+    """Return a column that can hold the values of all these columns, which have the same name."""
     first = columns[0]
     if all(column == first for column in columns):
         return first
     has_categories = {column.column_type.has_categories for column in columns}
-    if has_categories == {False}:
+    if has_categories == {False}:  # numbers can be converted to the more general type
         return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
@@ -329,96 +334,104 @@ def union_of(columns: Sequence[Column]) -> Column:
 
 
 def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
-    """Return a flat column (num_steps,) with categories in place of indices."""
+    """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
-    missing = np.isnan(values)
-    return column.forms[np.where(missing, len(column.categories) + 1, values).astype(np.int64)]
+    is_missing = np.isnan(values)
+    indices = np.where(is_missing, len(column.categories) + 1, values).astype(np.int64)
+    return column.decoded_values[indices]
 
 
-def to_form(values: np.ndarray, schema: Schema) -> Any:
-    """Return one sequence's (length, F) values in the user's layout."""
+def to_layout(values: np.ndarray, schema: Schema) -> Any:
+    """Return the values (length, F) of one sequence in the user's layout."""
     if schema.layout == "array" and not len(schema.categorical):
         return values.copy()
     decoded = [decode_column(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
     if schema.layout == "array":
-        return np.stack(decoded, axis=1)  # of objects if a column has text
+        return np.stack(decoded, axis=1)  # an array of objects if a column has text
     if schema.layout == "series":
         return decoded[0]
     tokens = decoded[0].tolist()
     if schema.layout == "characters":
         return "".join(
-            REPLACEMENT if token is None or token == UNKNOWN else str(token) for token in tokens
+            REPLACEMENT_CHARACTER if token is None or token == UNKNOWN else str(token)
+            for token in tokens
         )
     if schema.columns[0].has_integer_categories:
-        return [None if token != token else int(token) for token in tokens]
+        return [None if token != token else int(token) for token in tokens]  # None for NaN
     return tokens
 
 
 # Values under another schema
 
 
-def align_values(values: np.ndarray, source: Schema, target: Schema, where: Where) -> np.ndarray:
+def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Locator) -> np.ndarray:
     """Return values (num_steps, F) under the target schema; implements `Sequences.align`."""
+    # an empty list tells nothing about its columns
     if not len(values) and has_default_names(source):
         return np.zeros((0, target.num_columns), dtype=values.dtype)
-    order = _match_columns(source, target)
+    order = _match_column_order(source, target)
     aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
-    unseen: list[str] = []
+    unseen: list[str] = []  # descriptions of unseen categories
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
-        raw, before = values[:, index], source.columns[index]
+        old_values, old_column = values[:, index], source.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], descriptions = _to_categories(raw, before, column, where)
-            unseen += descriptions
+            aligned[:, i], lines = _translate_categories(old_values, old_column, column, locate)
+            unseen += lines
             continue
-        if before.column_type.has_categories and not before.has_integer_categories:
-            raise _mismatch(before, column)
-        numbers = decode_column(raw, before)
-        # missing-value markers such as -99999, in the precision of the data
+        if old_column.column_type.has_categories and not old_column.has_integer_categories:
+            raise _column_mismatch(old_column, column)
+        numbers = decode_column(old_values, old_column)
+        # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
+        # data, which may have rounded them.
         if markers := column.column_type.markers(target.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers
-        column.column_type.check(aligned[:, i], column.name, where)
+        column.column_type.check(aligned[:, i], column.name, locate)
     if unseen:
         warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
     return aligned
 
 
-def _match_columns(source: Schema, target: Schema) -> list[int]:
-    """Return the position of each target column among the source's."""
+def _match_column_order(source: Schema, target: Schema) -> list[int]:
+    """Return the index among the source's columns of each target column."""
     if set(source.names) == set(target.names):
         return [source.names.index(name) for name in target.names]
+    # without names, columns are matched by position
     by_position = has_default_names(source) or has_default_names(target)
     if by_position and source.num_columns == target.num_columns:
         return list(range(target.num_columns))
     missing = [name for name in target.names if name not in source.names]
     extra = [name for name in source.names if name not in target.names]
-    names = f" (without {listed(missing)}; with {listed(extra)})"
+    difference = f" (without {listed(missing)}; with {listed(extra)})"
     raise SchemaError(
-        f"The data have {source.num_columns} features{'' if by_position else names}, but the model "
-        f"was fitted on {target.num_columns}. Choose the same ones with {argument('columns=')}."
+        f"The data have {source.num_columns} features{'' if by_position else difference}, but the "
+        f"model was fitted on {target.num_columns}. Choose the same ones with "
+        f"{argument('columns=')}."
     )
 
 
-def _to_categories(
-    raw: np.ndarray, source: Column, target: Column, where: Where
+def _translate_categories(
+    values: np.ndarray, source: Column, target: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
-    """Return indices into the target's categories, and a description of unseen categories."""
-    index, categories, fitted = raw, source.categories, target.categories
-    if not source.column_type.has_categories:
-        index, categories = CATEGORICAL.encode(raw, source.name, where, None)
+    """Return indices (num_steps,) of the target's categories, and lines about unseen categories."""
+    index, categories, fitted = values, source.categories, target.categories
+    if not source.column_type.has_categories:  # numbers that are categories in the target
+        index, categories = CATEGORICAL.encode(values, source.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # A file with 1, 2 and N5 holds text; one with only 1 and 2 holds integers.
-        categories, fitted = _as_text(categories, source, target), tuple(map(str, fitted))
+        categories = _categories_as_text(categories, source, target)
+        fitted = tuple(map(str, fitted))
         if not set(categories) & set(fitted):
-            raise _mismatch(source, target)
-    position, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
-    # the last two places are those of what is unknown in the data, too, and of what is missing
-    places = [position.get(category, unknown) for category in categories]
-    rows = np.where(np.isnan(index), len(places) + 1, index).astype(np.int64)
-    counts = np.bincount(rows, minlength=len(places) + 2)
-    unseen = [i for i, category in enumerate(categories) if category not in position and counts[i]]
+            raise _column_mismatch(source, target)
+    index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
+    # from each index in the source, and then from unknown and missing, to the index in the target
+    translation = [index_of.get(category, unknown) for category in categories]
+    translation += [unknown, np.nan]
+    index = np.where(np.isnan(index), len(categories) + 1, index).astype(np.int64)
+    counts = np.bincount(index, minlength=len(translation))
+    unseen = [i for i, category in enumerate(categories) if category not in index_of and counts[i]]
     descriptions = []
     if unseen:
         total = int(counts[unseen].sum())
@@ -426,18 +439,20 @@ def _to_categories(
             f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
             f"({listed([categories[i] for i in unseen])})"
         ]
-    return np.array([*places, unknown, np.nan])[rows], descriptions
+    return np.array(translation)[index], descriptions
 
 
-def _as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
+def _categories_as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
     """Return categories as text; booleans in the spelling of the target."""
     if source.column_type is not BINARY:
         return tuple(map(str, categories))
+    # the target may have "TRUE" or "False", and Python writes "True"
     words = {str(word).lower(): str(word) for word in target.categories}
     return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 
-def _mismatch(source: Column, target: Column) -> SchemaError:
+def _column_mismatch(source: Column, target: Column) -> SchemaError:
+    """Return the error about a column with other contents than the fitted one."""
     return SchemaError(
         f"Column {source.name!r} holds {source.contents}, but the model was fitted on "
         f"{target.contents}. Convert the column."

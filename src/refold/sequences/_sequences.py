@@ -1,7 +1,7 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
-Owns the constructors with their documentation, storage, indexing and display. `_lists.py` and
-`_tables.py` do the conversions.
+The class has the storage, indexing and display, and the documentation of all constructors.
+`_lists.py` and `_tables.py` have the code of the conversions.
 """
 
 import copy
@@ -24,14 +24,14 @@ from refold._support.arrays import (
 from refold._support.output import columns_in_words, facts
 from refold._support.rules import check_one_each, check_some
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._lists import parts_from_list, rows_from_aeon, rows_of_array
+from refold.sequences._lists import parts_from_list, unpad_aeon, unpad_array
 from refold.sequences._parts import (
     ColumnTypes,
     Parts,
     Places,
-    check_distinct,
     check_ids,
     check_offsets,
+    check_unique_ids,
     check_values,
 )
 from refold.sequences._schema import (
@@ -43,27 +43,29 @@ from refold.sequences._schema import (
     decode_column,
     default_names,
     listed,
-    to_form,
+    to_layout,
 )
 from refold.sequences._tables import (
-    arrow_from_parts,
-    open_table,
+    list_table_from_parts,
     parts_from_arrow,
     parts_from_table,
     table_from_parts,
     table_from_sktime,
     time_index,
+    to_arrow_table,
 )
 from refold.sequences._times import future_times
 
-# Approximate memory of the values of a block as float32.
+# Approximate memory of the values of a block as float32. Smaller blocks need less memory; larger
+# blocks have less overhead.
 BLOCK_BYTES = 12 << 20
-# Sequences that are copied at a time: the system maps some neighbors of each one, too.
-_TAKEN = 1 << 9
-# Most ids that are compared with an unknown one.
-_COMPARED = 1 << 16
-# Number of ids shown in notebooks.
-_NUM_SHOWN = 5
+# Number of sequences of a mapped file that are copied before their memory is released. The system
+# loads some neighbors of each sequence, too.
+_SEQUENCES_PER_COPY = 1 << 9
+# Maximum number of ids among which an error looks for the nearest to an unknown one, which is slow.
+_MAX_IDS_COMPARED = 1 << 16
+# Number of ids that a notebook shows.
+_NUM_IDS_SHOWN = 5
 
 
 class Sequences:
@@ -104,8 +106,8 @@ class Sequences:
     (['b', 'abba'], 'abba')
     """
 
-    # Lengths are data and never guessed from values. The layout is that of lists in Arrow: all
-    # steps, and the offset where each sequence starts.
+    # Lengths are data and are never guessed from values. Lists in Arrow have the same layout: the
+    # entries of all lists, and the offset where each list starts.
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
@@ -149,7 +151,8 @@ class Sequences:
         is_mapped: bool = False,
         block_bytes: int = BLOCK_BYTES,
     ) -> "Sequences":
-        """Return sequences of parts that were checked before, without reading the values."""
+        """Return sequences of arrays that were checked before, without the checks of `__init__`."""
+        # the checks would read all values of a mapped file
         new = cls.__new__(cls)
         new.values, new.offsets = np.asarray(values), np.asarray(offsets)
         new.ids = np.arange(len(offsets) - 1) if ids is None else np.asarray(ids)
@@ -195,12 +198,12 @@ class Sequences:
         >>> sequences.schema.columns[0].categories
         ('buy', 'view')
         """
-        parts = parts_from_list(
+        arrays = parts_from_list(
             sequences, column_types=column_types, names=names, ids=ids, layout=layout
         )
-        converted = cls.trusted(*parts)
+        converted = cls.trusted(*arrays)
         if ids is not None:
-            check_distinct(converted.ids)
+            check_unique_ids(converted.ids)
         return converted if schema is None else converted.align(schema)
 
     @classmethod
@@ -231,7 +234,7 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = rows_of_array(x, lengths, padding_value, padding)
+        rows = unpad_array(x, lengths, padding_value, padding)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -286,10 +289,10 @@ class Sequences:
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
         """
-        opened = open_table(table)
-        time = time_index(opened.index, opened.columns) if time is None else str(time)
-        parts = parts_from_table(
-            opened,
+        arrow = to_arrow_table(table)
+        time = time_index(arrow.index_columns, arrow.columns) if time is None else str(time)
+        arrays = parts_from_table(
+            arrow,
             id,
             time,
             columns,
@@ -299,10 +302,11 @@ class Sequences:
             duplicates=duplicates,
             time_format=time_format,
         )
-        check_some(len(parts.ids), "row", "in the table")
-        named = None if str(time).startswith("__index_level_") else time
-        reading = id, named, time_format, None, None if duplicates == "error" else duplicates
-        return cls.trusted(*parts).with_schema(parts.schema.read_with(*reading))
+        check_some(len(arrays.ids), "row", "in the table")
+        # Arrow's name for a pandas index without a name
+        time_name = None if str(time).startswith("__index_level_") else time
+        options = id, time_name, time_format, None, None if duplicates == "error" else duplicates
+        return cls.trusted(*arrays).with_schema(arrays.schema.read_with(*options))
 
     @classmethod
     def from_arrow(
@@ -355,7 +359,7 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = rows_from_aeon(X)
+        rows = unpad_aeon(X)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -388,13 +392,15 @@ class Sequences:
     @property
     def block_offsets(self) -> np.ndarray:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
-        # a block is as large as `block_bytes` allows, or a single longer sequence
-        ends = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * (4 * self.schema.num_columns)
-        bounds, before = [0], 0
+        # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
+        # counts as one step.
+        bytes_per_step = 4 * self.schema.num_columns
+        end_bytes = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * bytes_per_step
+        bounds, start_byte = [0], 0
         while bounds[-1] < len(self):
-            stop = int(np.searchsorted(ends, before + self.block_bytes, side="right"))
+            stop = int(np.searchsorted(end_bytes, start_byte + self.block_bytes, side="right"))
             bounds.append(max(stop, bounds[-1] + 1))
-            before = int(ends[bounds[-1] - 1])
+            start_byte = int(end_bytes[bounds[-1] - 1])
         return np.array(bounds, np.int64)
 
     def blocks(self) -> Iterator["Sequences"]:
@@ -410,8 +416,8 @@ class Sequences:
         times = self.times
         if times is not None:
             times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        parts = Parts(values, offsets, self.ids[start:stop], self.schema, times)
-        return type(self).trusted(*parts, block_bytes=self.block_bytes)
+        arrays = Parts(values, offsets, self.ids[start:stop], self.schema, times)
+        return type(self).trusted(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
@@ -419,11 +425,13 @@ class Sequences:
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
-        row = self.values.strides[0]
-        first = array.offset % mmap.ALLOCATIONGRANULARITY + int(self.offsets[start]) * row
-        first -= first % mmap.PAGESIZE
-        size = int(self.offsets[stop] - self.offsets[start]) * row + mmap.PAGESIZE
-        array._mmap.madvise(mmap.MADV_DONTNEED, first, size)
+        row_bytes = self.values.strides[0]
+        # NumPy maps from a multiple of the granularity on, and the system takes whole pages
+        first_byte = array.offset % mmap.ALLOCATIONGRANULARITY
+        first_byte += int(self.offsets[start]) * row_bytes
+        first_byte -= first_byte % mmap.PAGESIZE
+        num_bytes = int(self.offsets[stop] - self.offsets[start]) * row_bytes + mmap.PAGESIZE
+        array._mmap.madvise(mmap.MADV_DONTNEED, first_byte, num_bytes)
 
     # Indexing and display
 
@@ -442,63 +450,63 @@ class Sequences:
 
     def __iter__(self) -> Iterator[Any]:
         for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True):
-            yield to_form(self.values[start:stop], self.schema)
+            yield to_layout(self.values[start:stop], self.schema)
 
     def __getitem__(self, key: Any) -> Any:
-        # scikit-learn's splitters index objects with a shape as X[indices, ...].
-        if isinstance(key, tuple) and sum(part is not Ellipsis for part in key) > 1:
+        # scikit-learn's splitters index objects with a shape as X[indices, ...]
+        if isinstance(key, tuple) and sum(index is not Ellipsis for index in key) > 1:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
-        chosen = np.arange(len(self))[self._positions(key)]
-        if chosen.ndim == 0:
-            start, stop = self.offsets[chosen : chosen + 2]
-            return to_form(self.values[start:stop], self.schema)
-        return self.pieces(chosen, np.zeros_like(chosen), self.lengths[chosen])
+        indices = np.arange(len(self))[self._ids_to_indices(key)]
+        if indices.ndim == 0:
+            start, stop = self.offsets[indices : indices + 2]
+            return to_layout(self.values[start:stop], self.schema)
+        return self.pieces(indices, np.zeros_like(indices), self.lengths[indices])
 
-    def _positions(self, key: Any) -> Any:
-        """Return an index with the positions of ids that are text, one or several."""
+    def _ids_to_indices(self, key: Any) -> Any:
+        """Return the indices of sequences if a key is one id or several; other keys unchanged."""
         if isinstance(key, slice | tuple):
             return key
-        names = np.asarray(key)
-        if names.dtype.kind == "O" and names.size and isinstance(names.flat[0], str):
-            names = names.astype(str)
-        if names.dtype.kind != "U":
+        keys = np.asarray(key)
+        if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
+            keys = keys.astype(str)
+        if keys.dtype.kind != "U":
             return key
-        by_id = {identity: i for i, identity in enumerate(self.ids.tolist())}
-        if len(by_id) < len(self):
-            check_distinct(self.ids)
-        flat = names.reshape(-1).tolist()
-        absent = next((name for name in flat if name not in by_id), None)
+        index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
+        if len(index_of) < len(self):
+            check_unique_ids(self.ids)
+        flat = keys.reshape(-1).tolist()
+        absent = next((id_ for id_ in flat if id_ not in index_of), None)
         if absent is not None:
             ids = self.ids.tolist()
-            near = get_close_matches(absent, map(str, ids[:_COMPARED]))
-            advice = f"The nearest: {listed(near)}" if near else f"The ids are {listed(ids)}"
+            nearest = get_close_matches(absent, map(str, ids[:_MAX_IDS_COMPARED]))
+            advice = f"The nearest: {listed(nearest)}" if nearest else f"The ids are {listed(ids)}"
             if self.ids.dtype.kind != "U":
                 advice = "The ids are integers; sequences[0] is the first sequence"
             raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
-        return np.array([by_id[name] for name in flat]).reshape(names.shape)
+        return np.array([index_of[id_] for id_ in flat]).reshape(keys.shape)
 
     def __repr__(self) -> str:
         if not len(self):
             return f"Sequences(n=0, columns={self.schema.num_columns})"
         lengths = self.lengths
-        spread = f"lengths={lengths.min()} to {lengths.max()}"
-        return f"Sequences(n={len(self)}, {spread}, {column_counts(self.schema)})"
+        length_range = f"lengths={lengths.min()} to {lengths.max()}"
+        return f"Sequences(n={len(self)}, {length_range}, {column_counts(self.schema)})"
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids
         rows = [("columns", columns_in_words(self.schema))]
         if len(self):
-            spread = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
-            rows.insert(0, ("lengths", spread))
-            empty = int((lengths == 0).sum())
-            rows.append(("empty", f"{empty:,}" if empty else ""))
-            missing = sum(int(np.isnan(block.values).sum()) for block in self.blocks())
-            share = f"{missing:,} of {self.values.size:,} entries"
-            rows.append(("missing", share if missing else ""))
-            first = ", ".join(str(identity) for identity in ids[:_NUM_SHOWN].tolist())
-            rows.append(("ids", first + (", ..." if len(ids) > _NUM_SHOWN else "")))
+            summary = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
+            rows.insert(0, ("lengths", summary))
+            num_empty = int((lengths == 0).sum())
+            rows.append(("empty", f"{num_empty:,}" if num_empty else ""))
+            num_missing = sum(int(np.isnan(block.values).sum()) for block in self.blocks())
+            share = f"{num_missing:,} of {self.values.size:,} entries"
+            rows.append(("missing", share if num_missing else ""))
+            first_ids = ", ".join(str(id_) for id_ in ids[:_NUM_IDS_SHOWN].tolist())
+            rows.append(("ids", first_ids + (", ..." if len(ids) > _NUM_IDS_SHOWN else "")))
         return facts(f"{len(self):,} sequences, {len(self.values):,} steps", rows)
 
     # Conversions
@@ -534,7 +542,7 @@ class Sequences:
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
         sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
-        return table_from_parts(self._parts(), id, time)
+        return table_from_parts(self._arrays(), id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
@@ -546,7 +554,7 @@ class Sequences:
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
-        return arrow_from_parts(self._parts(), id)
+        return list_table_from_parts(self._arrays(), id)
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -607,38 +615,40 @@ class Sequences:
         return new
 
     def times_between(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
-        """Return the times of some steps of each sequence, also of steps after its last one.
+        """Return the times of the steps from ``starts`` to ``stops``, both (n,), of each sequence.
 
-        The latter follow at the usual gap, as in `future_times`. None if there are no times.
+        Steps after the last one of a sequence follow at the median gap, as in `future_times`. None
+        if there are no times.
         """
         if self.times is None:
             return None
-        kind = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
-        parts = [pa.array([], kind)]
-        bounds = zip(
-            *(a.tolist() for a in (self.offsets[:-1], self.offsets[1:], starts, stops)), strict=True
-        )
-        for begin, end, start, stop in bounds:
-            own = self.times[begin:end]
-            later = future_times(own, max(0, stop - len(own)))
-            parts += [own[start:stop].cast(kind), later[max(0, start - len(own)) :].cast(kind)]
-        return pa.concat_arrays(parts)
+        type_ = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
+        chunks = [pa.array([], type_)]
+        arrays = self.offsets[:-1], self.offsets[1:], starts, stops
+        bounds = zip(*(array.tolist() for array in arrays), strict=True)
+        for first, end, start, stop in bounds:
+            times = self.times[first:end]
+            later = future_times(times, max(0, stop - len(times)))
+            chunks += [times[start:stop].cast(type_)]
+            chunks += [later[max(0, start - len(times)) :].cast(type_)]
+        return pa.concat_arrays(chunks)
 
-    def _parts(self) -> Parts:
+    def _arrays(self) -> Parts:
+        """Return the arrays for the functions that convert them."""
         return Parts(self.values, self.offsets, self.ids, self.schema, self.times)
 
-    def pieces(self, chosen: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
-        """Return pieces, all arrays (n,): of which sequence, from which step on, how many steps."""
-        # without repeating the checks of the constructor
-        firsts, offsets = self.offsets[:-1][chosen] + starts, offsets_from_lengths(lengths)
+    def pieces(self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
+        """Return one piece of each of the sequences ``indices``; all arguments are arrays (n,)."""
+        first_rows, offsets = self.offsets[:-1][indices] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
         times = None if self.times is None else [self.times[:0]]
-        for first in range(0, len(chosen), _TAKEN):
-            rows = positions_of(firsts[first : first + _TAKEN], lengths[first : first + _TAKEN])
-            begin = offsets[first]
-            values[begin : begin + len(rows)] = self.values[rows]
+        for i in range(0, len(indices), _SEQUENCES_PER_COPY):
+            rows = positions_of(
+                first_rows[i : i + _SEQUENCES_PER_COPY], lengths[i : i + _SEQUENCES_PER_COPY]
+            )
+            values[offsets[i] : offsets[i] + len(rows)] = self.values[rows]
             if self.times is not None and times is not None:
                 times.append(self.times.take(pa.array(rows)))
             self.release(0, len(self))
         joined = None if times is None else pa.concat_arrays(times)
-        return type(self).trusted(values, offsets, self.ids[chosen], self.schema, joined)
+        return type(self).trusted(values, offsets, self.ids[indices], self.schema, joined)

@@ -1,4 +1,8 @@
-"""Functions of whole sets of sequences: conversion of any input, concatenation, windows, splits."""
+"""Functions of whole sets of sequences: conversion of any input, concatenation, windows, splits.
+
+`as_sequences` converts any input, and `table_like` converts back to a table like that of the
+user. `windows` cuts long series into windows, and the methods of `Windows` join them again.
+"""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,15 +21,15 @@ from refold.sequences._parts import ColumnTypes
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    OpenTable,
+    ArrowTable,
+    find_step_keys,
     has_lists,
     is_nested,
     is_table,
     is_text,
-    keys_of_steps,
-    open_table,
-    steps_of,
+    resize_column,
     time_index,
+    to_arrow_table,
 )
 from refold.sequences.types import NUMERIC
 
@@ -72,45 +76,48 @@ def as_sequences(
                 "sequences.blocks()`."
             )
     else:
-        x = _convert(x, column_types, names, schema)
+        x = _convert_input(x, column_types, names, schema)
     return x if schema is None else x.align(schema)
 
 
-def _convert(
+def _convert_input(
     x: Any, column_types: ColumnTypes, names: Sequence[str] | None, schema: Schema | None
 ) -> Sequences:
-    if hasattr(x, "tocoo"):
+    """Convert a table, an array or a list, with the names that a schema remembers."""
+    if hasattr(x, "tocoo"):  # a sparse matrix of SciPy
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if isinstance(x, OpenTable) or (is_table(x) and not _holds_arrays(x)):
-        opened = open_table(x)
-        keys = keys_of_steps(opened, schema)
-        if keys is None:
+    if isinstance(x, ArrowTable) or (is_table(x) and not _holds_arrays(x)):
+        arrow = to_arrow_table(x)
+        keys = find_step_keys(arrow, schema)
+        if keys is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
-            id_name = id_name if id_name in opened.columns else None
-            return Sequences.from_arrow(opened, id_name, names, column_types)
-        gaps = schema is not None and schema.time_gaps and schema.names[-1] not in opened.columns
-        if schema is not None and {*schema.names[: -1 if gaps else None]} <= {*opened.columns}:
-            names = schema.names[: -1 if gaps else None]  # other columns are left out
-        options: dict[str, Any] = {"time_gaps": gaps}
+            id_name = id_name if id_name in arrow.columns else None
+            return Sequences.from_arrow(arrow, id_name, names, column_types)
+        # the column of time gaps is added, unless the table has it
+        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in arrow.columns
+        features = () if schema is None else schema.names[: -1 if add_gaps else None]
+        if schema is not None and {*features} <= {*arrow.columns}:
+            names = features  # further columns of the table are left out
+        options: dict[str, Any] = {"time_gaps": add_gaps}
         if schema is not None and keys[1] is not None:
-            is_time = pa.types.is_temporal(opened.columns[keys[1]].type)
+            is_time = pa.types.is_temporal(arrow.columns[keys[1]].type)
             options["time_format"] = None if is_time else schema.time_format
             options["duplicates"] = schema.duplicates or "error"
-        return Sequences.from_table(opened, *keys, names, column_types, **options)
+        return Sequences.from_table(arrow, *keys, names, column_types, **options)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.dtype.kind not in "OUT" or x.ndim != 1:
             return Sequences.from_array(x, column_types=column_types, names=names)
-        x = x.tolist()
+        x = x.tolist()  # an array of text or objects, each of which is a sequence
     return Sequences.from_list(x, column_types=column_types, names=names)
 
 
 def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
     """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
-    return as_sequences(open_table(table)._replace(is_series=True), schema=schema)
+    return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
 
 
 def _holds_arrays(x: Any) -> bool:
@@ -121,61 +128,68 @@ def _holds_arrays(x: Any) -> bool:
 
 
 def is_frame(x: Any) -> bool:
-    """Return whether data is a table with columns."""
+    """Return whether data are a table with columns, not a single column."""
     return is_table(x) and (hasattr(x, "columns") or hasattr(x, "column_names"))
 
 
 def table_like(sequences: Sequences, x: Any) -> Any:
-    """Return sequences as a table of the library, layout and columns of `x`, or a long one."""
+    """Return sequences as a table of the library, layout and columns of a table `x`."""
     schema = sequences.schema
     id_name, time = schema.id_name or "id", schema.time_name or "time"
-    if not is_frame(x):
+    if not is_frame(x):  # a long table for data that were no table
         time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
-    opened = open_table(x)
-    columns, keys = opened.columns, keys_of_steps(opened, schema)
+    arrow = to_arrow_table(x)
+    columns, keys = arrow.columns, find_step_keys(arrow, schema)
     id_name = id_name if id_name in columns else "id"
-    features = [name for name in columns if name not in {id_name, *opened.index}]
-    column = columns[features[0]] if len(features) == 1 else None
-    has_text = keys is None and column is not None and is_text(column.type)
-    has_one_item = has_text or (column is not None and is_nested(column))
-    is_list = has_text or any(map(has_lists, columns.values()))
-    if is_list and has_one_item:  # text, or a list of lists, in one column
+    features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
+    only_feature = columns[features[0]] if len(features) == 1 else None
+    has_text = keys is None and only_feature is not None and is_text(only_feature.type)
+    has_one_cell = has_text or (only_feature is not None and is_nested(only_feature))
+    row_is_sequence = has_text or any(map(has_lists, columns.values()))
+    if row_is_sequence and has_one_cell:  # a sequence is one cell: text, or a list of lists
         items = [item if isinstance(item, str) else item.tolist() for item in sequences]
         ids = sequences.to_arrow(id_name)[id_name]
         table = pa.table({id_name: ids, features[0]: pa.array(items)})
-    elif is_list:
+    elif row_is_sequence:
         table = sequences.to_arrow(id_name)
-    else:  # a row for each step
-        time = time if time in columns else time_index(opened.index, columns) or "time"
+    else:  # each row is a step
+        time = time if time in columns else time_index(arrow.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time)
-        if time in columns and not schema.duplicates:  # times as they were, also as text
-            table = table.set_column(1, time, steps_of(opened, id_name, time, sequences.lengths))
-    numbers = {column.name for column in schema.columns if column.type == NUMERIC.name}
+        if time in columns and not schema.duplicates:
+            # the times of `x` as they are, also as text, unless rows of equal times were merged
+            times = resize_column(arrow, id_name, time, sequences.lengths)
+            table = table.set_column(1, time, times)
+    numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
-        if name in columns and name not in numbers:
-            with contextlib.suppress(pa.ArrowException):  # 0 and 1 become False and True again
+        if name in columns and name not in numeric_names:
+            # the type of the column in `x`, so that 0 and 1 become False and True, if possible
+            with contextlib.suppress(pa.ArrowException):
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
-    others = [name for name in table.column_names if name not in {id_name, time, *columns}]
-    table = table.select([name for name in [*columns, *others] if name in table.column_names])
-    return _in_library_of(x, table, keep_index=is_list)
+    # the columns of `x` in its order, then new ones, such as time gaps
+    new_names = [name for name in table.column_names if name not in {id_name, time, *columns}]
+    table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
+    return _to_library_of(x, table, keep_index=row_is_sequence)
 
 
-def _in_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
-    """Return a table as one of the library of `x`, with the index of a pandas frame or its name."""
+def _to_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
+    """Return an Arrow table as a table of the library of `x`; a pandas frame gets an index, too."""
     library = type(x).__module__.partition(".")[0]
     if library != "pandas":
         return type(x)(table) if library == "polars" else table
     frame = table.to_pandas()
-    names = {f"__index_level_{i}__" if n is None else n: n for i, n in enumerate(x.index.names)}
-    index = [name for name in names if name in frame]
-    if keep_index:  # a row is a sequence, as in `x`
-        return frame.drop(columns=index).set_axis(x.index)
-    return frame.set_index(index).rename_axis([names[name] for name in index]) if index else frame
+    # from the columns that Arrow makes of the index of `x` to the names of the index levels
+    level_of = {f"__index_level_{i}__" if n is None else n: n for i, n in enumerate(x.index.names)}
+    columns = [name for name in level_of if name in frame]
+    if keep_index:  # the rows are those of `x`
+        return frame.drop(columns=columns).set_axis(x.index)
+    if not columns:
+        return frame
+    return frame.set_index(columns).rename_axis([level_of[name] for name in columns])
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:
-    """Concatenate several sets of sequences; they keep their ids if these are unique.
+    """Concatenate sets of sequences; the sequences keep their ids if these are unique.
 
     Parameters
     ----------
@@ -192,26 +206,26 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     sequences = list(sequences)
     check_some(len(sequences), "set of sequences", "in the list")
     first = sequences[0].schema
-    for i, other in enumerate(sequences):
-        if other.schema.names != first.names:
+    for i, set_ in enumerate(sequences):
+        if set_.schema.names != first.names:
             raise SchemaError(
-                f"Set {i} has the columns {other.schema.names}, but set 0 has {first.names}. "
+                f"Set {i} has the columns {set_.schema.names}, but set 0 has {first.names}. "
                 "Choose the same columns, in the same order."
             )
-    by_position = zip(*(part.schema.columns for part in sequences), strict=True)
-    schema = Schema(tuple(union_of(columns) for columns in by_position), first.layout)
-    parts = [part.align(schema) for part in sequences]
-    ids = [part.ids for part in parts]
-    id_types = {array.dtype.kind for array in ids}
-    joined = np.concatenate(ids) if len(id_types) == 1 else None
-    if joined is not None and len(np.unique(joined)) < len(joined):
-        joined = None
-    lengths = np.concatenate([part.lengths for part in parts])
-    values = np.concatenate([part.values for part in parts])
-    times = [part.times for part in parts if part.times is not None]
-    is_timed = len(times) == len(parts) and len({array.type for array in times}) == 1
-    joined_times = pa.concat_arrays(times) if is_timed else None
-    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema, joined_times)
+    columns_of_sets = zip(*(set_.schema.columns for set_ in sequences), strict=True)
+    schema = Schema(tuple(union_of(columns) for columns in columns_of_sets), first.layout)
+    aligned = [set_.align(schema) for set_ in sequences]
+    id_arrays = [set_.ids for set_ in aligned]
+    have_one_type = len({array.dtype.kind for array in id_arrays}) == 1
+    ids = np.concatenate(id_arrays) if have_one_type else None
+    if ids is not None and len(np.unique(ids)) < len(ids):
+        ids = None
+    lengths = np.concatenate([set_.lengths for set_ in aligned])
+    values = np.concatenate([set_.values for set_ in aligned])
+    time_arrays = [set_.times for set_ in aligned if set_.times is not None]
+    have_times = len(time_arrays) == len(aligned) and len({a.type for a in time_arrays}) == 1
+    times = pa.concat_arrays(time_arrays) if have_times else None
+    return Sequences.trusted(values, offsets_from_lengths(lengths), ids, schema, times)
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:
@@ -219,7 +233,7 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
     hashes = []
     for block in sequences.blocks():
         with np.errstate(over="ignore"):
-            values = block.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+            values = block.values.astype(np.float32) + np.float32(0)  # turns -0.0 into 0.0
         values[np.isnan(values)] = np.nan  # all NaN get the same bits
         bounds = pairwise(block.offsets.tolist())
         hashes += [blake2b(values[i:j].tobytes(), digest_size=8).digest() for i, j in bounds]
@@ -229,31 +243,33 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the sequence index and the step of each row of the values, both (num_steps,)."""
     lengths = sequences.lengths
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    return row, np.arange(len(row)) - np.repeat(sequences.offsets[:-1], lengths)
+    index = np.repeat(np.arange(len(lengths)), lengths)
+    return index, np.arange(len(index)) - np.repeat(sequences.offsets[:-1], lengths)
 
 
 # Missing values
 
 
 def mark_missing(sequences: Sequences, values: Any) -> Sequences:
-    """Replace some numbers by NaN, except in categorical columns, and record them."""
+    """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
     return sequences.align(replace(sequences.schema, missing=check_missing(values)))
 
 
 def check_missing(values: Any) -> tuple[float, ...]:
-    """Return the missing-value markers, a number or a list of numbers, as a tuple."""
-    check("missing_values", values, _MARKERS)
-    return tuple(map(float, _as_list(values)))
+    """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
+    check("missing_values", values, _MARKERS_RULE)
+    return tuple(map(float, _to_list(values)))
 
 
-def _as_list(values: Any) -> list[Any]:
+def _to_list(values: Any) -> list[Any]:
+    """Return a collection of values, or one value, as a list."""
     return list(values) if isinstance(values, list | tuple | set | np.ndarray) else [values]
 
 
-_MARKERS = Rule(
+# What the argument `missing_values` can be.
+_MARKERS_RULE = Rule(
     "a finite number or a list of them, such as [-99999], or None",
-    lambda values: all(map(number().holds, _as_list(values))),
+    lambda values: all(map(number().holds, _to_list(values))),
 )
 
 
@@ -286,7 +302,7 @@ class Windows(NamedTuple):
 
     @property
     def ends(self) -> np.ndarray:
-        """Step after the last one of each window in its series, array of int (n_windows,)."""
+        """Step of its series after the last one of each window, array of int (n_windows,)."""
         return self.starts + self.sequences.lengths
 
     @property
@@ -294,13 +310,13 @@ class Windows(NamedTuple):
         """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
         if self.sequences.times is None:
             return None
-        _, firsts = np.unique(self._steps, return_index=True)
-        return self.sequences.times.take(pa.array(firsts))
+        _, first_rows = np.unique(self._series_rows, return_index=True)
+        return self.sequences.times.take(pa.array(first_rows))
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return some of the windows, by their indices."""
-        parts = self.sequences[rows], self.series[rows], self.starts[rows]
-        return type(self)(*parts, self.lengths, self.ids)
+        """Return the windows with these indices."""
+        selected = self.sequences[rows], self.series[rows], self.starts[rows]
+        return type(self)(*selected, self.lengths, self.ids)
 
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per window: id of its series, first step, and the step after the last.
@@ -312,9 +328,9 @@ class Windows(NamedTuple):
         columns = {id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)}
         times, offsets = self.sequences.times, self.sequences.offsets
         if times is not None:
-            empty = np.diff(offsets) == 0
-            steps = {"start_time": offsets[:-1], "end_time": offsets[1:] - 1}
-            columns |= {name: times.take(pa.array(i, mask=empty)) for name, i in steps.items()}
+            is_empty = np.diff(offsets) == 0
+            for name, row in (("start_time", offsets[:-1]), ("end_time", offsets[1:] - 1)):
+                columns[name] = times.take(pa.array(row, mask=is_empty))
         return pa.table(columns)
 
     def merge(self, values: Any) -> list[np.ndarray]:
@@ -331,28 +347,29 @@ class Windows(NamedTuple):
         >>> cut.merge([[0.0, 0.0, 6.0], [0.0, 2.0, 4.0]])[0].tolist()
         [0.0, 0.0, 4.0, 4.0]
         """
-        rows = [np.asarray(row, float).reshape(-1) for row in values]
-        counts, expected = [len(row) for row in rows], self.sequences.lengths
+        arrays = [np.asarray(array, float).reshape(-1) for array in values]
+        counts, expected = [len(array) for array in arrays], self.sequences.lengths
         if not np.array_equal(counts, expected):
             raise DataError(
                 f"Expected one number for each step of {len(expected)} windows, "
-                f"{int(expected.sum())} in all. Got {sum(counts)} for {len(rows)} windows."
+                f"{int(expected.sum())} in all. Got {sum(counts)} for {len(arrays)} windows."
             )
-        merged = self._means(np.concatenate([*rows, []])[:, None])[:, 0]
+        # `concatenate` needs one array at least, also if there are no windows
+        merged = self._average_by_step(np.concatenate([*arrays, []])[:, None])[:, 0]
         return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
 
     def join(self, sequences: Sequences) -> Sequences:
         """Join sequences that have the steps of the windows to series, (n_series,).
 
-        Numbers are averaged where windows overlap. Other values are those of the window with the
-        step nearest to its middle.
+        Numbers are averaged where windows overlap. Other values are taken from the window whose
+        middle is nearest to the step.
         """
-        row, step = positions(sequences)
-        # twice the distance from the middle, an integer
-        distance = np.abs(2 * step + 1 - sequences.lengths[row])
-        order = np.lexsort((distance, self._steps))
-        _, firsts = np.unique(self._steps[order], return_index=True)
-        values, means = sequences.values[order[firsts]], self._means(sequences.values)
+        window, step = positions(sequences)
+        # twice the distance from the middle of the window, which is an integer
+        distance = np.abs(2 * step + 1 - sequences.lengths[window])
+        order = np.lexsort((distance, self._series_rows))
+        _, nearest = np.unique(self._series_rows[order], return_index=True)
+        values, means = sequences.values[order[nearest]], self._average_by_step(sequences.values)
         for i, column in enumerate(sequences.schema.columns):
             if column.column_type.is_number:
                 values[:, i] = column.column_type.clean(means[:, i])
@@ -360,17 +377,17 @@ class Windows(NamedTuple):
         return Sequences.trusted(values, offsets, self.ids, sequences.schema)
 
     @property
-    def _steps(self) -> np.ndarray:
-        """Row of each step of the windows in the series, one after another, (n_window_steps,)."""
-        row, step = positions(self.sequences)
+    def _series_rows(self) -> np.ndarray:
+        """Row of each step of the windows in the values of all series, (n_window_steps,)."""
+        window, step = positions(self.sequences)
         offsets = offsets_from_lengths(self.lengths)
-        return (offsets[:-1][self.series] + self.starts)[row] + step
+        return (offsets[:-1][self.series] + self.starts)[window] + step
 
-    def _means(self, values: np.ndarray) -> np.ndarray:
-        """Average values (n_window_steps, n_columns) of windows that share a step of a series."""
-        steps, count = self._steps, int(self.lengths.sum())
-        counts = np.maximum(np.bincount(steps, minlength=count), 1)
-        sums = [np.bincount(steps, column, minlength=count) for column in values.T]
+    def _average_by_step(self, values: np.ndarray) -> np.ndarray:
+        """Return means (n_steps, F), over windows with the same step, of (n_window_steps, F)."""
+        rows, num_steps = self._series_rows, int(self.lengths.sum())
+        counts = np.maximum(np.bincount(rows, minlength=num_steps), 1)
+        sums = [np.bincount(rows, column, minlength=num_steps) for column in values.T]
         return np.stack(sums, axis=1) / counts[:, None]
 
 
@@ -408,54 +425,55 @@ def cut_windows(sequences: Sequences, length: int | np.ndarray, step: int) -> Wi
     lengths = sequences.lengths
     if (lengths <= length).all():
         return whole_windows(sequences)
-    places = window_places(lengths, length, step)
-    cut = sequences.pieces(places.series, places.starts, places.lengths)
-    is_whole = (places.lengths == lengths[places.series]).tolist()
-    ends = (places.starts + places.lengths).tolist()
-    ids = window_ids(cut.ids.tolist(), places.starts.tolist(), ends, is_whole)
+    series, starts, window_lengths = window_places(lengths, length, step)
+    cut = sequences.pieces(series, starts, window_lengths)
+    is_whole = (window_lengths == lengths[series]).tolist()
+    ends = (starts + window_lengths).tolist()
+    ids = window_ids(cut.ids.tolist(), starts.tolist(), ends, is_whole)
     cut = cut.with_ids(np.array(ids, dtype=str))
-    return Windows(cut, places.series, places.starts, lengths, sequences.ids)
+    return Windows(cut, series, starts, lengths, sequences.ids)
 
 
 def window_ids(
     series: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
 ) -> list[Any]:
-    """Return the ids of windows, such as a[0:100]; a series that is one window keeps its id."""
-    spans = zip(series, starts, ends, is_whole, strict=True)
-    return [name if whole else f"{name}[{start}:{end}]" for name, start, end, whole in spans]
+    """Return the ids of windows, such as a[0:100]; a window that is a whole series has its id."""
+    bounds = zip(series, starts, ends, is_whole, strict=True)
+    return [id_ if is_all else f"{id_}[{start}:{end}]" for id_, start, end, is_all in bounds]
 
 
 def default_step(window: int) -> int:
-    """Return the steps between the starts of windows of a length."""
+    """Return the default number of steps from the start of a window to the start of the next."""
     return max(1, window // 4)
 
 
 def whole_windows(sequences: Sequences) -> Windows:
     """Return sequences that are not cut, each as one window."""
-    every = np.arange(len(sequences))
-    return Windows(sequences, every, np.zeros_like(every), sequences.lengths, sequences.ids)
+    indices = np.arange(len(sequences))
+    return Windows(sequences, indices, np.zeros_like(indices), sequences.lengths, sequences.ids)
 
 
-class WindowPlaces(NamedTuple):
-    """Where windows are in their series, each array of int of shape (n_windows,)."""
+class WindowPositions(NamedTuple):
+    """Positions of windows in their series, each array of int of shape (n_windows,)."""
 
     series: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
 
 
-def window_places(lengths: np.ndarray, length: int | np.ndarray, step: int) -> WindowPlaces:
-    """Place windows, of one length or of one for each series, in series with these lengths (n,)."""
-    lasts = np.maximum(lengths - length, 0).tolist()
-    by_series = [np.append(np.arange(0, last, step), last) for last in lasts]
-    series = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
-    starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
-    return WindowPlaces(series, starts, np.minimum(lengths, length)[series])
+def window_places(lengths: np.ndarray, length: int | np.ndarray, step: int) -> WindowPositions:
+    """Return where to cut windows of one length, or of a length for each series, out of series."""
+    last_starts = np.maximum(lengths - length, 0).tolist()
+    # the last window of a series ends with the series, even if it is not a step after another one
+    starts_of = [np.append(np.arange(0, last, step), last) for last in last_starts]
+    series = np.repeat(np.arange(len(lengths)), [len(starts) for starts in starts_of])
+    starts = np.concatenate([*starts_of, np.arange(0)]).astype(np.int64)
+    return WindowPositions(series, starts, np.minimum(lengths, length)[series])
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
-    """Split each sequence after a number of its steps, one for all or (n,); both keep the ids."""
+    """Return the first ``at`` steps of each sequence, one number or (n,), and all later steps."""
     lengths = sequences.lengths
     at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
-    every, starts = np.arange(len(sequences)), np.zeros_like(at)
-    return sequences.pieces(every, starts, at), sequences.pieces(every, at, lengths - at)
+    indices, starts = np.arange(len(sequences)), np.zeros_like(at)
+    return sequences.pieces(indices, starts, at), sequences.pieces(indices, at, lengths - at)

@@ -1,6 +1,8 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
-A table of any library is opened as Arrow columns first.
+`to_arrow_table` turns a table of any library into Arrow columns. `parts_from_table` converts a
+long table, and `parts_from_arrow` a table of lists. `table_from_parts` and
+`list_table_from_parts` convert back.
 """
 
 import json
@@ -11,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold._support.arrays import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths, positions_of
 from refold._support.output import warn
 from refold._support.rules import check, check_one_each, check_some, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
@@ -22,47 +24,48 @@ from refold.sequences._parts import (
     Parts,
     Places,
     Rows,
-    check_distinct,
     check_ids,
+    check_unique_ids,
     encode_parts,
     is_missing,
     is_text,
+    name_sequence,
     object_array,
     resolve_column_types,
     sentence_start,
-    sequence_name,
     text_warnings,
 )
 from refold.sequences._schema import Column, Schema, check_unique, default_names
 from refold.sequences._times import (
     check_times,
-    gaps_between,
+    compute_time_gaps,
     parse_times,
-    time_numbers,
+    times_as_numbers,
     with_time_gaps,
 )
 from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
-METADATA_KEY = b"refold"
-# What becomes of the rows of an id that have the same time.
+# Key of the schema in the metadata of a table.
+SCHEMA_METADATA_KEY = b"refold"
+# What can become of the rows of an id that have the same time.
 DUPLICATES = one_of("error", "first", "last", "mean")
-# An integer in its shortest form: ASCII digits, few enough for int64.
-_INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
+# An integer in its shortest form, with at most 18 digits, so that it fits into int64.
+_INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
 
 
-class OpenTable(NamedTuple):
-    """A table read as Arrow, with its metadata."""
+class ArrowTable(NamedTuple):
+    """A table as Arrow columns, with what its metadata tell."""
 
-    columns: dict[str, Any]  # Arrow columns
-    index: tuple[str, ...] = ()  # columns from the index of a pandas table
-    stored: Schema | None = None  # the schema that Refold stored in the metadata
+    columns: dict[str, Any]  # Arrow columns by name
+    index_columns: tuple[str, ...] = ()  # names of the columns that are the index of a pandas table
+    stored_schema: Schema | None = None  # the schema that Refold stored in the metadata
     is_series: bool = False  # whether the rows are the steps of one sequence, if there are no ids
 
-    def get(self, name: str, by: str) -> Any:
+    def get(self, name: str, parameter: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
         if name not in self.columns:
             raise SchemaError(
-                f"The table has no column {name!r}, which {argument(f'{by}=')} names. "
+                f"The table has no column {name!r}, which {argument(f'{parameter}=')} names. "
                 f"Its columns are {', '.join(map(repr, self.columns))}."
             )
         return self.columns[name]
@@ -75,8 +78,9 @@ class OpenTable(NamedTuple):
 
 
 def time_index(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
-    """Return the name of the column from a pandas index of times, if the table still has it."""
-    return next((k for k in index if k in columns and pa.types.is_timestamp(columns[k].type)), None)
+    """Return the name of the pandas index that holds times, if its column is in the table."""
+    names = (name for name in index if name in columns)
+    return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
 
 
 def is_table(obj: Any) -> bool:
@@ -84,37 +88,36 @@ def is_table(obj: Any) -> bool:
     return hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__")
 
 
-def open_table(table: Any) -> OpenTable:
-    """Read a table of any library as Arrow columns by name; a single column is ``x0``."""
-    if isinstance(table, OpenTable):
+def to_arrow_table(table: Any) -> ArrowTable:
+    """Return a table of any library as Arrow columns; a column without a table is ``x0``."""
+    if isinstance(table, ArrowTable):
         return table
     if isinstance(table, Mapping):
-        return OpenTable(_read_columns(table, list(table)))
+        return ArrowTable(_read_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
             f"Got {type(table).__name__}."
         )
-    # a frame with a column of the name "dtype" has this attribute, too
-    is_series = hasattr(table, "dtype") and not hasattr(table, "columns")
-    if is_series or isinstance(table, pa.Array | pa.ChunkedArray):
-        return OpenTable({"x0": _read_column(table, "x0")})
-    is_arrow = isinstance(table, pa.Table)
-    # batches of Arrow have names beside columns
+    # a pandas frame with a column of the name "dtype" has this attribute, too
+    is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
+    if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
+        return ArrowTable({"x0": _read_column(table, "x0")})
+    # record batches of Arrow have `columns`, too, which are not names
     check_unique(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
-        # pa.table would import pandas to look whether a table of Arrow is one of pandas
-        arrow = table if is_arrow else pa.table(table)
+        # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
+        pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # A column of pandas holds objects of several types. One by one, the columns tell which.
-        return OpenTable(_read_columns(table, list(table.columns)))
-    metadata = arrow.schema.metadata or {}
-    columns = {name: arrow[i] for i, name in enumerate(arrow.column_names)}
-    return OpenTable(columns, pandas_index(metadata), stored_schema(metadata))
+        # a pandas column holds objects of several types; the error of _read_column names it
+        return ArrowTable(_read_columns(table, list(table.columns)))
+    metadata = pa_table.schema.metadata or {}
+    columns = {name: pa_table[i] for i, name in enumerate(pa_table.column_names)}
+    return ArrowTable(columns, pandas_index(metadata), stored_schema(metadata))
 
 
 def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
-    """Read columns that must have the same number of rows."""
+    """Return columns as Arrow columns; raise if they differ in the number of rows."""
     columns = {str(name): _read_column(table[name], name) for name in names}
     for name, column in columns.items():
         rows = f"rows of column {names[0]!r}"
@@ -123,17 +126,17 @@ def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
 
 
 def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
-    """Read a column of Arrow, pandas or polars, an array or a list."""
+    """Return a column of Arrow, pandas or polars, an array or a list as an Arrow column."""
     try:
         if is_table(column):
             return pa.chunked_array(column)
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except OverflowError:
-        # an integer beyond 64 bits, as a hash may be, makes all of them text
+        # an integer of more than 64 bits, as a hash may be, makes the whole column text
         text = [None if is_missing(value) else str(value) for value in column]
         return pa.chunked_array([pa.array(text)])
     except (pa.ArrowException, TypeError) as error:
-        problem = str(error).partition("\n")[0]  # it shows the value, and some values are long
+        problem = str(error).partition("\n")[0]  # the other lines may show a long value
         raise DataError(
             f"Column {name!r} cannot be read. {problem}. Expected a list or an array, all of "
             "numbers, all of text, or all of lists of one of these."
@@ -141,13 +144,13 @@ def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
 
 
 def metadata_of(schema: Schema) -> dict[bytes, bytes]:
-    """Return table metadata that hold the schema, so that reading restores it."""
-    return {METADATA_KEY: json.dumps(schema.to_dict()).encode()}
+    """Return the metadata of a table that store a schema, so that reading restores the schema."""
+    return {SCHEMA_METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
 
 def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
     """Return the schema that Refold stored in the metadata, if there is one."""
-    stored = (metadata or {}).get(METADATA_KEY)
+    stored = (metadata or {}).get(SCHEMA_METADATA_KEY)
     if stored is None:
         return None
     try:
@@ -160,7 +163,7 @@ def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
 
 
 def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
-    """Return the names of columns from the index of a pandas table."""
+    """Return the names of the columns that are the index of a pandas table."""
     names = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", ())
     return tuple(name for name in names if isinstance(name, str))
 
@@ -174,7 +177,7 @@ def known_types(
     column_types: ColumnTypes,
     stored: Schema | None = None,
 ) -> list[str | None]:
-    """Return column types as requested, else as stored, else as Arrow types tell, else None."""
+    """Return column types as requested, else as stored, else by the Arrow type, else None."""
     types = resolve_column_types(column_types, names)
     stored_types = {} if stored is None else {column.name: column.type for column in stored.columns}
     for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
@@ -188,7 +191,7 @@ def known_types(
 
 def as_raw(column: Any, name: str) -> np.ndarray:
     """Return a column as a NumPy array of numbers or objects."""
-    column = without_dictionary(column)
+    column = decode_dictionary(column)
     arrow_type = column.type
     if is_text(arrow_type):
         return object_array(column.to_pylist())
@@ -199,34 +202,35 @@ def as_raw(column: Any, name: str) -> np.ndarray:
     elif pa.types.is_decimal(arrow_type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type)):
-        held = f"has the type {arrow_type}, which is not supported"
+        problem = f"has the type {arrow_type}, which is not supported"
         if pa.types.is_temporal(arrow_type):
-            held = "holds dates, times or durations"
+            problem = "holds dates, times or durations"
+        fix = spelled("time= of Sequences.from_table or read", "--time")
         raise SchemaError(
-            f"Column {name!r} {held}. Expected numbers, booleans or text. Name a column of times "
-            f"with {spelled('time= of Sequences.from_table or read', '--time')}, and features with "
-            f"{argument('columns=')}."
+            f"Column {name!r} {problem}. Expected numbers, booleans or text. Name a column of "
+            f"times with {fix}, and features with {argument('columns=')}."
         )
     if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
-        column = column.cast(pa.float32())  # which holds them exactly; NumPy would take float64
+        # exact for integers of 16 bits; NumPy would return float64 for a column with nulls
+        column = column.cast(pa.float32())
     return column.to_numpy(zero_copy_only=False)
 
 
-def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
-    """Return a flat encoded column as an Arrow array: categories for indices, null for NaN."""
+def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
+    """Return a column (num_steps,) as an Arrow array: categories for indices, null for NaN."""
     if not column.column_type.has_categories:
-        return pa.array(values, from_pandas=True)
-    integers = column.has_integer_categories
-    categories = pa.array(
-        [*column.categories, None if integers else UNKNOWN], pa.int64() if integers else pa.string()
-    )
-    missing = np.isnan(values)
-    return categories.take(pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing))
+        return pa.array(values, from_pandas=True)  # null for NaN
+    has_integers = column.has_integer_categories
+    unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
+    categories = pa.array([*column.categories, unknown], type_)
+    is_missing = np.isnan(values)
+    indices = np.where(is_missing, 0, values).astype(np.int64)
+    return categories.take(pa.array(indices, mask=is_missing))
 
 
 def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     """Return ids as an Arrow array of integers or strings."""
-    # from a list, because Arrow ends the texts of an array at a zero character
+    # from a list, because Arrow cuts text of a NumPy array at a zero character
     return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
 
 
@@ -250,7 +254,7 @@ def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> Non
 
 def check_has_ids(column: Any, name: str, rows: Rows) -> None:
     """Raise ``DataError`` if a row has no id."""
-    missing = without_dictionary(column).is_null(nan_is_null=True).to_numpy()
+    missing = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
     if missing.any():
         raise DataError(
             f"{sentence_start(rows(int(np.argmax(missing))))} has no id in column {name!r}. "
@@ -259,30 +263,32 @@ def check_has_ids(column: Any, name: str, rows: Rows) -> None:
 
 
 def factorized(column: Any) -> tuple[np.ndarray, list[Any]]:
-    """Return for each row the index of its value, and the values in order of appearance."""
-    column = without_dictionary(column)
+    """Return the index of each row's value, and the distinct values in order of appearance."""
+    column = decode_dictionary(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
+    # one dictionary for all chunks, with null as one of the values
     encoded = column.dictionary_encode(null_encoding="encode").combine_chunks()
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
-def without_dictionary(column: Any) -> Any:
-    """Return a dictionary-encoded column as plain values; other columns unchanged."""
+def decode_dictionary(column: Any) -> Any:
+    """Return a dictionary-encoded column as a column of its values; other columns unchanged."""
     if not pa.types.is_dictionary(column.type):
         return column
     value_type = column.type.value_type
-    # some types of text support neither cast nor take, but the short dictionaries can be converted
-    plain_type = pa.large_string() if is_text(value_type) else value_type
-    chunks = [chunk.dictionary.cast(plain_type).take(chunk.indices) for chunk in column.chunks]
-    return pa.chunked_array(chunks, plain_type)
+    # Arrow can neither cast nor take from a column with a dictionary of some types of text, but it
+    # can cast the dictionary itself
+    new_type = pa.large_string() if is_text(value_type) else value_type
+    chunks = [chunk.dictionary.cast(new_type).take(chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(chunks, new_type)
 
 
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return text as integers if every cell is one in its shortest form, else unchanged."""
-    # Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
+    """Return text as integers if all of it is integers in their shortest form, else unchanged."""
+    # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
     present = cells.drop_null()
-    return cells.cast(pa.int64()) if matches(present, _INTEGER).all() else cells
+    return cells.cast(pa.int64()) if matches(present, _INTEGER_PATTERN).all() else cells
 
 
 def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
@@ -293,8 +299,8 @@ def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
 
 def has_lists(column: Any) -> bool:
     """Return whether an Arrow column holds lists."""
-    types = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
-    return any(is_type(column.type) for is_type in types)
+    checks = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    return any(is_list_type(column.type) for is_list_type in checks)
 
 
 def is_nested(column: Any) -> bool:
@@ -303,7 +309,7 @@ def is_nested(column: Any) -> bool:
 
 
 def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
-    """Return the length of each list (0 if null) and the concatenated entries."""
+    """Return the length of each list, 0 for null, and the entries of all lists as one column."""
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])
 
@@ -311,33 +317,38 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 # Long tables
 
 
-def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str | None, str | None] | None:
-    """Return the columns of ids and times of a long table; None if a row is a sequence."""
-    # Their names are those that a schema remembers, or else "id" and "time".
-    columns = opened.columns
-    named = (None, None) if schema is None else (schema.id_name, schema.time_name)
-    keys = zip(named, ("id", "time"), strict=True)
-    id_name, time = (next((name for name in key if name in columns), None) for key in keys)
-    time = time or time_index(opened.index, columns)
-    if (id_name is None and not opened.is_series) or any(map(has_lists, columns.values())):
+def find_step_keys(
+    arrow: ArrowTable, schema: Schema | None
+) -> tuple[str | None, str | None] | None:
+    """Return the names of the id and time columns; None if a row is a sequence, not a step."""
+    columns = arrow.columns
+    # the names that the schema remembers, or else "id" and "time"
+    schema_names = (None, None) if schema is None else (schema.id_name, schema.time_name)
+    choices = zip(schema_names, ("id", "time"), strict=True)
+    id_name, time = (next((name for name in names if name in columns), None) for names in choices)
+    time = time or time_index(arrow.index_columns, columns)
+    if (id_name is None and not arrow.is_series) or any(map(has_lists, columns.values())):
         return None
-    others = [name for name in columns if name not in {id_name, *opened.index}]
-    is_text_of_each = len(others) == 1 and is_text(columns[others[0]].type)
-    if id_name is not None and not opened.is_series and (schema is None or is_text_of_each):
-        ids = without_dictionary(columns[id_name])  # one each: a row is text, or a wide table
+    features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
+    is_one_text = len(features) == 1 and is_text(columns[features[0]].type)
+    if id_name is not None and not arrow.is_series and (schema is None or is_one_text):
+        # if no id repeats, a row is a sequence: text, or the steps of a wide table
+        ids = decode_dictionary(columns[id_name])
         return (id_name, time) if len(ids.unique()) < len(ids) else None
     return id_name, time
 
 
-def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+def resize_column(arrow: ArrowTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table for sequences of other lengths; null after the last step."""
-    ids = opened.columns.get(id)
-    codes = np.zeros(len(opened.columns[name]), int) if ids is None else factorized(ids)[0]
-    order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
-    step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
-    is_after = step >= np.repeat(own, lengths)
-    place = np.where(is_after, 0, step + np.repeat(offsets_from_lengths(own)[:-1], lengths))
-    return opened.columns[name].take(pa.array(order[place], mask=is_after))
+    ids = arrow.columns.get(id)
+    id_index = np.zeros(len(arrow.columns[name]), int) if ids is None else factorized(ids)[0]
+    order = np.argsort(id_index, kind="stable")  # rows by sequence
+    old_lengths = np.bincount(id_index, minlength=len(lengths))
+    step = positions_of(np.zeros_like(lengths), lengths)
+    is_after = step >= np.repeat(old_lengths, lengths)
+    position = positions_of(offsets_from_lengths(old_lengths)[:-1], lengths)
+    position = np.where(is_after, 0, position)
+    return arrow.columns[name].take(pa.array(order[position], mask=is_after))
 
 
 def parts_from_table(
@@ -355,89 +366,96 @@ def parts_from_table(
 ) -> Parts:
     """Convert a long table; implements `Sequences.from_table`."""
     check("duplicates", duplicates, DUPLICATES)
-    opened = open_table(table)
-    if id is None:  # all rows are one sequence, if there is no column "id"
-        same = np.zeros(len(next(iter(opened.columns.values()), ())), np.int64)
-        opened = opened._replace(columns={"id": pa.chunked_array([same])} | opened.columns)
+    arrow = to_arrow_table(table)
+    if id is None:  # without a column "id", all rows are one sequence
+        zeros = np.zeros(len(next(iter(arrow.columns.values()), ())), np.int64)
+        arrow = arrow._replace(columns={"id": pa.chunked_array([zeros])} | arrow.columns)
     keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
-    id_column = opened.ids(keys[0])
+    id_column = arrow.ids(keys[0])
     check_has_ids(id_column, keys[0], rows)
-    codes, values = factorized(id_column)
-    ids = check_ids(values, len(values))
-    needing = {
+    id_index, distinct_ids = factorized(id_column)
+    ids = check_ids(distinct_ids, len(distinct_ids))
+    # options that need a column of times, and whether the user set them
+    options = {
         argument(sort=True): sort,
         argument(time_gaps=True): with_gaps,
         argument(duplicates=duplicates): duplicates != "error",
         argument("time_format="): time_format is not None,
     }
-    for option, is_used in needing.items():
+    for option, is_used in options.items():
         if is_used:
             check_times(time, option)
-    by_id = _RowsById(codes, ids, rows)
+    by_id = _RowsById(id_index, ids, rows)
+    # order: rows by sequence and step; starts: where each step begins in it, because the rows of a
+    # repeated time become one step
     time_column, times = None, np.zeros(0)
     if time is None:
-        _check_together(by_id)
-        order = starts = np.arange(len(codes))
+        _check_contiguous(by_id)
+        order = starts = np.arange(len(id_index))
     else:
-        time_column = without_dictionary(opened.get(keys[1], "time"))
+        time_column = decode_dictionary(arrow.get(keys[1], "time"))
         time_column = parse_times(time_column, keys[1], rows, time_format)
-        times = time_numbers(time_column, keys[1], rows)
-        order, starts = _steps_by_time(
+        times = times_as_numbers(time_column, keys[1], rows)
+        order, starts = _order_by_time(
             by_id, time_column, times, keys[1], sort=sort, duplicates=duplicates
         )
     if columns is None:
-        names = [name for name in opened.columns if name not in {*keys, *opened.index}]
+        names = [name for name in arrow.columns if name not in {*keys, *arrow.index_columns}]
         check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
-        names = _strings(columns)
+        names = _to_names(columns)
         check_id_is_no_feature(names, keys[0])
-    offsets = offsets_from_lengths(np.bincount(codes[order], minlength=len(ids)))
-    places = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
-    features = [opened.get(name, "columns") for name in names]
+    offsets = offsets_from_lengths(np.bincount(id_index[order], minlength=len(ids)))
+    # messages tell sequence and step, or for a file its row
+    locate = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
+    features = [arrow.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = known_types(names, arrow_types, column_types, opened.stored)
-    raws = [as_raw(feature, name)[order] for name, feature in zip(names, features, strict=True)]
-    parts = encode_parts(names, raws, types, places, lists=False, stored=opened.stored)
-    for message in text_warnings(parts.schema.columns, types):
+    types = known_types(names, arrow_types, column_types, arrow.stored_schema)
+    named_features = zip(names, features, strict=True)
+    raw_columns = [as_raw(feature, name)[order] for name, feature in named_features]
+    arrays = encode_parts(
+        names, raw_columns, types, locate, lists=False, stored=arrow.stored_schema
+    )
+    for message in text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(starts) < len(order):
-        parts = _averaged(parts, starts)
+        arrays = _average_duplicates(arrays, starts)
     if time_column is None:
-        return parts
-    steps = order[starts]
-    values, schema = parts.values, parts.schema
+        return arrays
+    row_of_step = order[starts]
+    values, schema = arrays.values, arrays.schema
     if with_gaps:
-        gaps = gaps_between(times[steps], parts.offsets, time_column.type)
+        gaps = compute_time_gaps(times[row_of_step], arrays.offsets, time_column.type)
         values, schema = np.concatenate([values, gaps[:, None]], axis=1), with_time_gaps(schema)
-    taken = time_column.combine_chunks().take(pa.array(steps))
-    return Parts(values, parts.offsets, parts.ids, schema, taken)
+    times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
+    return Parts(values, arrays.offsets, arrays.ids, schema, times_of_steps)
 
 
-def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
-    """Return a step for each run of steps: the mean of numeric columns, else the first value."""
-    values = parts.values[starts]
-    for i, column in enumerate(parts.schema.columns):
+def _average_duplicates(arrays: Parts, starts: np.ndarray) -> Parts:
+    """Return one step for each run of rows of one time: means of numbers, else first values."""
+    values = arrays.values[starts]
+    for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
-            is_present = ~np.isnan(parts.values[:, i])
-            numbers = np.where(is_present, parts.values[:, i], 0).astype(np.float64)
+            is_present = ~np.isnan(arrays.values[:, i])
+            numbers = np.where(is_present, arrays.values[:, i], 0).astype(np.float64)
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return Parts(values, np.searchsorted(starts, parts.offsets), parts.ids, parts.schema)
+    return Parts(values, np.searchsorted(starts, arrays.offsets), arrays.ids, arrays.schema)
 
 
 def table_from_parts(
-    parts: Parts,
+    arrays: Parts,
     id: str,  # noqa: A002
     time: str,
     *,
-    markers: bool = False,  # whether an empty sequence has a row, without time and values
+    markers: bool = False,  # whether an empty sequence has one row, with its id only
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
-    values, offsets, ids, schema, times = parts
+    values, offsets, ids, schema, times = arrays
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
     check_unique([id, time, *schema.names], advice)
-    check_distinct(ids)  # rows of the same id would merge into one sequence
+    check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
     lengths = np.diff(offsets)
     num_empty = int((lengths == 0).sum())
     if num_empty and not markers:
@@ -449,81 +467,87 @@ def table_from_parts(
         times = pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths))
     steps = {time: times}
     for i, column in enumerate(schema.columns):
-        steps[column.name] = encoded_to_arrow(values[:, i], column)
+        steps[column.name] = column_to_arrow(values[:, i], column)
     if num_empty and markers:
         lengths = np.maximum(lengths, 1)
         is_step = np.repeat(np.diff(offsets) > 0, lengths)
         # a null index gives a null row
-        rows = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
-        steps = {name: column.take(rows) for name, column in steps.items()}
-    sequence = pa.array(np.repeat(np.arange(len(lengths)), lengths))
-    columns = {id: ids_to_arrow(ids).take(sequence), **steps}
+        step_index = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
+        steps = {name: column.take(step_index) for name, column in steps.items()}
+    sequence_index = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    columns = {id: ids_to_arrow(ids).take(sequence_index), **steps}
     return pa.table(columns, metadata=metadata_of(schema))
 
 
-def _strings(columns: Sequence[str]) -> list[str]:
+def _to_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of columns as a list, also if the argument is one name."""
     return [columns] if isinstance(columns, str) else [str(name) for name in columns]
 
 
 class _RowsById(NamedTuple):
-    """Rows of a long table: which sequence each belongs to, and what messages call it."""
+    """The sequence of each row of a long table, and the names of rows in messages."""
 
-    codes: np.ndarray  # index of the id, (n_rows,)
+    id_index: np.ndarray  # (n_rows,), which of the ids each row has
     ids: np.ndarray  # (n_sequences,)
-    name: Rows
+    name_row: Rows
 
     def id_of(self, row: int) -> Any:
-        return self.ids[self.codes[row]].item()
+        """Return the id of a row."""
+        return self.ids[self.id_index[row]].item()
 
 
-def _check_together(by_id: _RowsById) -> None:
-    back = np.flatnonzero(np.diff(by_id.codes) < 0)
-    if len(back):
-        row = int(back[0]) + 1
+def _check_contiguous(by_id: _RowsById) -> None:
+    """Raise ``DataError`` if rows of another id are between the rows of an id."""
+    # ids are numbered by their first row, so the index falls only where an id comes again
+    returns = np.flatnonzero(np.diff(by_id.id_index) < 0)
+    if len(returns):
+        row = int(returns[0]) + 1
         raise DataError(
-            f"The rows of id {by_id.id_of(row)!r} are not together: {by_id.name(row)} comes "
+            f"The rows of id {by_id.id_of(row)!r} are not together: {by_id.name_row(row)} comes "
             f"after rows of {by_id.id_of(row - 1)!r}. Sort the table, or name the column "
             f"that orders the steps with {argument('time=')}."
         )
 
 
-def _steps_by_time(
+def _order_by_time(
     by_id: _RowsById,
-    time_column: Any,  # for messages
-    times: np.ndarray,
+    time_column: Any,  # times as in the table, for messages
+    times: np.ndarray,  # times as numbers, (n_rows,)
     name: str,
     *,
     sort: bool,
     duplicates: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows ordered by id, then time, and where each step begins among them."""
-    codes = by_id.codes
-    order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
-    is_same_id = np.diff(codes[order]) == 0
-    wrong = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
-    if len(wrong):
-        first, second = order[wrong[0] : wrong[0] + 2].tolist()
+    """Return the rows ordered by id, then time, and where each step begins among them."""
+    id_index, name_row = by_id.id_index, by_id.name_row
+    order = np.lexsort((times, id_index)) if sort else np.argsort(id_index, kind="stable")
+    is_same_id = np.diff(id_index[order]) == 0  # as in the row before
+    falls = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
+    if len(falls):
+        first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
             f"Id {by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
-            f"{by_id.name(second)}, after {str(time_column[first])!r} in {by_id.name(first)}. Sort "
+            f"{name_row(second)}, after {str(time_column[first])!r} in {name_row(first)}. Sort "
             f"the table with {argument(sort=True)}, or by column {name!r}."
         )
     repeated = np.flatnonzero(is_same_id & (np.diff(times[order]) == 0))
     if len(repeated) and duplicates == "error":
         first, second = order[repeated[0] : repeated[0] + 2].tolist()
-        num_ids = len(np.unique(codes[order[repeated]]))
+        num_ids = len(np.unique(id_index[order[repeated]]))
         rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
         in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
         fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id {by_id.id_of(first)!r} "
-            f"has the time {str(time_column[first])!r} in {by_id.name(first)} and in "
-            f"{by_id.name(second)}. Keep one row for each time with {fix}, which is 'first', "
+            f"has the time {str(time_column[first])!r} in {name_row(first)} and in "
+            f"{name_row(second)}. Keep one row for each time with {fix}, which is 'first', "
             "'last' or 'mean'."
         )
+    # `repeated` is the first row of each pair of equal times. "last" drops it, and else the second
+    # row is no step.
     is_step = np.ones(len(order), bool)
     is_step[repeated + (duplicates != "last")] = False
-    if duplicates == "mean":
+    if duplicates == "mean":  # the caller averages all rows of a step
         return order, np.flatnonzero(is_step)
     order = order[is_step]
     return order, np.arange(len(order))
@@ -539,7 +563,7 @@ def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
     times = frame.index.levels[1]
     if hasattr(times, "to_timestamp"):  # Arrow does not support periods as times
         frame = frame.set_axis(frame.index.set_levels(times.to_timestamp(), level=1))
-    id_name, time_name = "(instance)", "(time point)"  # which no feature has as its name
+    id_name, time_name = "(instance)", "(time point)"  # names that no feature has
     return frame.reset_index(names=[id_name, time_name]), id_name, time_name
 
 
@@ -551,56 +575,59 @@ def parts_from_arrow(
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    rows: Rows | None = None,  # to name places in a part of a file
+    rows: Rows | None = None,  # names rows in messages, if the table comes from a file
 ) -> Parts:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
-    opened = open_table(table)
-    if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
+    arrow = to_arrow_table(table)
+    if id is None and "id" in arrow.columns and not has_lists(arrow.columns["id"]):
         id = "id"  # noqa: A001
-    identity = None if id is None else opened.ids(str(id)).to_pylist()
-    names = _list_columns(opened, id) if columns is None else _strings(columns)
-    features = [opened.get(name, "columns") for name in names]
+    given_ids = None if id is None else arrow.ids(str(id)).to_pylist()
+    names = _find_list_columns(arrow, id) if columns is None else _to_names(columns)
+    features = [arrow.get(name, "columns") for name in names]
     check_some(len(features[0]), "row", "in the table")
-    ids = check_ids(identity, len(features[0]))
+    ids = check_ids(given_ids, len(features[0]))
 
-    def row_name(row: int) -> str:
-        return sequence_name(row, ids[row]) if rows is None else rows(row)
+    def name_row(row: int) -> str:
+        return name_sequence(row, ids[row]) if rows is None else rows(row)
 
     if len(names) == 1 and is_text(features[0].type):
-        items = [value or "" for value in features[0].to_pylist()]
-        return parts_from_list(items, column_types=column_types, ids=identity, names=names)
-    nested = len(names) == 1 and is_nested(features[0])
-    if nested:
-        lengths, flat = _split_nested(names[0], features[0], row_name)
-        names, stored = default_names(len(flat)), None
+        items = [text or "" for text in features[0].to_pylist()]
+        return parts_from_list(items, column_types=column_types, ids=given_ids, names=names)
+    has_nested = len(names) == 1 and is_nested(features[0])
+    if has_nested:
+        lengths, entries = _flatten_nested_column(names[0], features[0], name_row)
+        names, stored = default_names(len(entries)), None
     else:
-        (lengths, flat), stored = _split_lists(names, features, row_name), opened.stored
-    places = Places(offsets_from_lengths(lengths), ids, rows)
-    raws = [as_raw(column, name) for name, column in zip(names, flat, strict=True)]
-    types = known_types(names, [column.type for column in flat], column_types, stored)
-    return encode_parts(names, raws, types, places, lists=not nested, stored=stored)
+        lengths, entries = _flatten_list_columns(names, features, name_row)
+        stored = arrow.stored_schema
+    locate = Places(offsets_from_lengths(lengths), ids, rows)
+    raw_columns = [as_raw(column, name) for name, column in zip(names, entries, strict=True)]
+    types = known_types(names, [column.type for column in entries], column_types, stored)
+    return encode_parts(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
 
 
-def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
+def list_table_from_parts(arrays: Parts, id: str) -> pa.Table:  # noqa: A002
     """Return a table of list columns; implements `Sequences.to_arrow`."""
-    values, offsets, ids, schema, _ = parts
+    values, offsets, ids, schema, _ = arrays
     check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
-    small = offsets[-1] <= np.iinfo(np.int32).max
-    lists = pa.ListArray if small else pa.LargeListArray
-    bounds = pa.array(offsets, pa.int32() if small else pa.int64())
+    # the usual lists of Arrow have offsets of 32 bits
+    is_small = offsets[-1] <= np.iinfo(np.int32).max
+    list_type = pa.ListArray if is_small else pa.LargeListArray
+    arrow_offsets = pa.array(offsets, pa.int32() if is_small else pa.int64())
     columns = {id: ids_to_arrow(ids)}
     for i, column in enumerate(schema.columns):
-        columns[column.name] = lists.from_arrays(bounds, encoded_to_arrow(values[:, i], column))
+        steps = column_to_arrow(values[:, i], column)
+        columns[column.name] = list_type.from_arrays(arrow_offsets, steps)
     return pa.table(columns, metadata=metadata_of(schema))
 
 
-def _list_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
-    """Return the columns of lists, else the only column besides the ids if it is text."""
-    names = [name for name, column in opened.columns.items() if has_lists(column)]
+def _find_list_columns(arrow: ArrowTable, id: str | None) -> list[str]:  # noqa: A002
+    """Return the names of list columns, or of the only column besides the ids if it is text."""
+    names = [name for name, column in arrow.columns.items() if has_lists(column)]
     if names:
         return names
-    names = [name for name in opened.columns if name not in {id, *opened.index}]
-    if len(names) != 1 or not is_text(opened.columns[names[0]].type):
+    names = [name for name in arrow.columns if name not in {id, *arrow.index_columns}]
+    if len(names) != 1 or not is_text(arrow.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
             "tokens. A table with one row per step needs a column 'id' that repeats, or "
@@ -609,43 +636,43 @@ def _list_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
     return names
 
 
-def _split_lists(
-    names: Sequence[str], columns: Sequence[Any], row_name: Callable[[int], str]
+def _flatten_list_columns(
+    names: Sequence[str], columns: Sequence[Any], name_row: Callable[[int], str]
 ) -> tuple[np.ndarray, list[Any]]:
-    """Return the length of each row's lists, and the entries of each column."""
+    """Return the lengths (n,) of the rows' lists, and for each column the entries of all lists."""
     for name, column in zip(names, columns, strict=True):
         if not has_lists(column) or pa.types.is_nested(column.type.value_type):
             raise SchemaError(
                 f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
                 "one list per row; Sequences.from_table reads long tables."
             )
-    split = [flatten_lists(column) for column in columns]
-    lengths = split[0][0]
-    for name, (others, _) in zip(names, split, strict=True):
-        wrong = np.flatnonzero(others != lengths)
+    flattened = [flatten_lists(column) for column in columns]
+    lengths = flattened[0][0]
+    for name, (column_lengths, _) in zip(names, flattened, strict=True):
+        wrong = np.flatnonzero(column_lengths != lengths)
         if len(wrong):
             i = int(wrong[0])
             raise DataError(
-                f"{sentence_start(row_name(i))} has {lengths[i]} steps in column {names[0]!r}, but "
-                f"{others[i]} in {name!r}. The lists of a row must have the same length."
+                f"{sentence_start(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, but "
+                f"{column_lengths[i]} in {name!r}. The lists of a row must have the same length."
             )
-    return lengths, [flat for _, flat in split]
+    return lengths, [entries for _, entries in flattened]
 
 
-def _split_nested(
-    name: str, column: Any, row_name: Callable[[int], str]
+def _flatten_nested_column(
+    name: str, column: Any, name_row: Callable[[int], str]
 ) -> tuple[np.ndarray, list[Any]]:
-    """Return the steps of each row of lists of lists, and the entries of each feature."""
+    """Return the lengths (n,) of the rows of lists of lists, and for each feature its entries."""
     lengths, steps = flatten_lists(column)
-    widths, flat = flatten_lists(steps)
+    widths, entries = flatten_lists(steps)  # widths: number of features of each step
     width = int(widths[0]) if len(widths) else 1
     wrong = np.flatnonzero((widths != width) | (widths == 0))
     if len(wrong):
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         raise DataError(
-            f"{sentence_start(row_name(row))} has a step of {widths[wrong[0]]} features in column "
+            f"{sentence_start(name_row(row))} has a step of {widths[wrong[0]]} features in column "
             f"{name!r}, but others have {width}. All steps need the same, at least one; fill "
             "missing ones with null."
         )
-    index = np.arange(len(flat)).reshape(-1, width)
-    return lengths, [flat.take(pa.array(feature)) for feature in index.T]
+    index = np.arange(len(entries)).reshape(-1, width)
+    return lengths, [entries.take(pa.array(feature)) for feature in index.T]

@@ -1,4 +1,9 @@
-"""Times of steps: text as times, times as numbers, the gaps between them, and those that follow."""
+"""Times of steps: text as times, times as numbers, gaps between times, and times that follow.
+
+`parse_times` makes times from text. `times_as_numbers` makes numbers from times, to order the
+steps, and `compute_time_gaps` makes gaps from these numbers. `times_from` and `future_times`
+continue times at their median gap.
+"""
 
 import contextlib
 from dataclasses import replace
@@ -14,33 +19,36 @@ from refold.errors import DataError, SchemaError, argument
 from refold.sequences._parts import PLAIN_ROWS, Rows, is_text
 from refold.sequences._schema import Column, Schema, check_unique
 
-TIME_GAP = "time_gap"
-_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+# Name of the column of gaps.
+TIME_GAP_COLUMN = "time_gap"
+# Integers per second of Arrow's times, by their unit of measure.
+_TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+# For dates, which Arrow stores as days.
 _SECONDS_PER_DAY = 86_400
-# Common forms of dates that Arrow does not parse, and how it expects them.
-_FORMS = (
+# Patterns of common dates that Arrow does not parse, and what replaces them.
+_DATE_FORMS = (
     (r"^(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"),  # 20240531T120000
-    (r"^(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)", r"\1-\2-\3T\4:\5"),
+    (r"^(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)", r"\1-\2-\3T\4:\5"),  # 20240531T1200
     (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),  # 2024/05/31
-    (r"^(\d{4})-(\d\d)$", r"\1-\2-01"),
-    (r"(:\d\d),(\d+)", r"\1.\2"),
-    (r"(:\d\d(?:\.\d+)?) ?(?:UTC|GMT)$", r"\1Z"),
-    (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),
+    (r"^(\d{4})-(\d\d)$", r"\1-\2-01"),  # 2024-05
+    (r"(:\d\d),(\d+)", r"\1.\2"),  # 12:00:00,5
+    (r"(:\d\d(?:\.\d+)?) ?(?:UTC|GMT)$", r"\1Z"),  # 12:00 UTC
+    (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),  # 12:00 +02
 )
-# Times of a day, which Arrow parses with a date only.
-_CLOCK = ((r"^", "1970-01-01T"),)
-# The offset at the end of a time, as the name of a time zone.
-_OFFSET = (
-    (r"^.*([+-]\d\d)$", r"\1:00"),
-    (r"^.*([+-]\d\d):?(\d\d)$", r"\1:\2"),
+# Puts a date in front of a time of day, which Arrow cannot parse alone.
+_CLOCK_FORMS = ((r"^", "1970-01-01T"),)
+# Patterns of an offset from UTC at the end of a time, and the name of its time zone.
+_ZONE_FORMS = (
+    (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
+    (r"^.*([+-]\d\d):?(\d\d)$", r"\1:\2"),  # 12:00+0200
 )
 
 
-def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
-    """Raise ``SchemaError`` if there is no column of times, which an argument needs."""
+def check_times(time: str | None, option: str = argument(time_gaps=True)) -> None:
+    """Raise ``SchemaError`` if an option needs a column of times and there is none."""
     if time is None:
         raise SchemaError(
-            f"{what} needs a long table with a column of times. Name it with {argument('time=')}."
+            f"{option} needs a long table with a column of times. Name it with {argument('time=')}."
         )
 
 
@@ -50,9 +58,10 @@ def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
 def parse_times(
     column: Any, name: str, rows: Rows = PLAIN_ROWS, time_format: str | None = None
 ) -> Any:
-    """Return a column of times with text as dates or numbers; others keep their type."""
+    """Return a column of times; text becomes dates, times or numbers, other types are unchanged."""
+    # a file with dates such as 20240531 holds integers
     if time_format is not None and pa.types.is_integer(column.type):
-        column = column.cast(pa.large_string())  # such as 20240531
+        column = column.cast(pa.large_string())
     if not is_text(column.type):
         if time_format is None:
             return column
@@ -60,29 +69,33 @@ def parse_times(
             f"Column {name!r} holds {column.type}, and {argument('time_format=')} describes times "
             "as text. Leave it out."
         )
-    # Arrow cannot parse dates in string views
+    # large_string, because Arrow cannot parse dates in string views
     text = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
     if time_format is not None:
-        return _parse_format(text, name, rows, time_format)
+        return _parse_with_format(text, name, rows, time_format)
+    # the first cell tells what all cells hold
     first = text.drop_null()[:1]
-    is_number = _cast(first, pa.float64()) is not None
-    is_clock = not is_number and _cast(_replace(first, _CLOCK), pa.timestamp("ns")) is not None
+    is_number = _try_cast(first, pa.float64()) is not None
+    with_date = _replace_forms(first, _CLOCK_FORMS)
+    is_clock = not is_number and _try_cast(with_date, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
     elif is_clock:
-        text = _replace(text, _CLOCK)
+        text = _replace_forms(text, _CLOCK_FORMS)
+        # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
-        has_zone = _cast(_replace(first, _FORMS), pa.timestamp("ns")) is None
+        # Arrow casts text with a zone only to a type with a zone
+        has_zone = _try_cast(_replace_forms(first, _DATE_FORMS), pa.timestamp("ns")) is None
         zone = "UTC" if has_zone else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
-    times = _cast(text, *types)
+    times = _try_cast(text, *types)
     if times is None and not is_number:
-        text = _replace(text, _FORMS)
-        times = _cast(text, *types)
+        text = _replace_forms(text, _DATE_FORMS)
+        times = _try_cast(text, *types)
     if times is None:
-        wrong = (row for row in range(len(text)) if _cast(text[row : row + 1], *types) is None)
-        # each alone may be a time, but no type holds both nanoseconds and the year 1600
+        wrong = (row for row in range(len(text)) if _try_cast(text[row : row + 1], *types) is None)
+        # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
         raise DataError(
             f"Column {name!r} cannot order the steps: it holds text such as "
@@ -90,16 +103,16 @@ def parse_times(
             f"2024-05-31 12:00; name another form with {argument('time_format=')}, as "
             "'%d.%m.%Y %H:%M'."
         )
-    return times.cast(pa.time64(times.type.unit)) if is_clock else _in_zone(times, text)
+    return times.cast(pa.time64(times.type.unit)) if is_clock else _to_zone_of_text(times, text)
 
 
-def _parse_format(text: Any, name: str, rows: Rows, time_format: str) -> Any:
-    """Return text as times of a format."""
+def _parse_with_format(text: Any, name: str, rows: Rows, time_format: str) -> Any:
+    """Return text as times, parsed with a format of `datetime.datetime.strptime`."""
     options = StrptimeOptions(time_format, "us", error_is_null=True)
     times = call_function("strptime", [text], options)
-    if times.null_count == text.null_count:
-        return _in_zone(times, text)
-    # Python takes more formats, such as those with fractions of seconds, but more time
+    if times.null_count == text.null_count:  # Arrow parsed all cells
+        return _to_zone_of_text(times, text)
+    # Python is slower and parses more formats, such as those with fractions of seconds
     values = []
     for row, cell in enumerate(text.to_pylist()):
         try:
@@ -109,29 +122,30 @@ def _parse_format(text: Any, name: str, rows: Rows, time_format: str) -> Any:
                 f"Column {name!r} cannot order the steps: {rows(row)} holds {cell!r} ({error}). "
                 f"Correct it, or {argument('time_format=')}."
             ) from error
-    return _in_zone(pa.chunked_array([pa.array(values)]), text)
+    return _to_zone_of_text(pa.chunked_array([pa.array(values)]), text)
 
 
-def _cast(text: Any, *types: pa.DataType) -> Any:
-    """Return text as the first of these types that it can have, or None."""
+def _try_cast(text: Any, *types: pa.DataType) -> Any:
+    """Return text as the first of these types to which Arrow can cast all of it, or None."""
     for type_ in types:
         with contextlib.suppress(pa.ArrowInvalid):
             return text.cast(type_)
     return None
 
 
-def _replace(text: Any, forms: tuple[tuple[str, str], ...]) -> Any:
+def _replace_forms(text: Any, forms: tuple[tuple[str, str], ...]) -> Any:
+    """Return text with each pattern of the forms replaced, one after another."""
     for pattern, replacement in forms:
         options = ReplaceSubstringOptions(pattern, replacement)
         text = call_function("replace_substring_regex", [text], options)
     return text
 
 
-def _in_zone(times: Any, text: Any) -> Any:
-    """Return times with a zone in that of their text, if all have the same offset from UTC."""
+def _to_zone_of_text(times: Any, text: Any) -> Any:
+    """Return times with a zone in the zone of their text if all cells have one offset, else UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _replace(text, _OFFSET).drop_null().unique().to_pylist()
+    zones = _replace_forms(text, _ZONE_FORMS).drop_null().unique().to_pylist()
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
 
@@ -139,22 +153,23 @@ def _in_zone(times: Any, text: Any) -> Any:
 # Times as numbers
 
 
-def time_numbers(column: Any, name: str, rows: Rows) -> np.ndarray:
-    """Return times, which must not be missing, as numbers."""
-    wrong = f"Column {name!r} cannot order the steps"
-    missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-    if missing.any():
-        row = int(np.argmax(missing))
-        raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+def times_as_numbers(column: Any, name: str, rows: Rows) -> np.ndarray:
+    """Return times as numbers (n_rows,); raise if a time is missing or is no number or date."""
+    problem = f"Column {name!r} cannot order the steps"
+    is_missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    if is_missing.any():
+        row = int(np.argmax(is_missing))
+        raise DataError(f"{problem}: {rows(row)} has no time. Fill it in or drop the row.")
     if not len(column):
         return np.zeros(0)
-    numbers = _numbers(column)
+    numbers = _to_numbers(column)
     if not (pa.types.is_integer(numbers.type) or pa.types.is_floating(numbers.type)):
-        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
+        raise DataError(f"{problem}: it holds {column.type} values. Expected numbers or dates.")
     return numbers.to_numpy()
 
 
-def _numbers(times: Any) -> Any:
+def _to_numbers(times: Any) -> Any:
+    """Return Arrow times as Arrow numbers: the integers that Arrow stores for dates and times."""
     if pa.types.is_date32(times.type) or pa.types.is_time32(times.type):
         return times.cast(pa.int32())
     if pa.types.is_temporal(times.type):
@@ -162,59 +177,62 @@ def _numbers(times: Any) -> Any:
     return times.cast(pa.float64()) if pa.types.is_decimal(times.type) else times
 
 
-def gaps_between(times: np.ndarray, offsets: np.ndarray, arrow_type: pa.DataType) -> np.ndarray:
-    """Return the time from the step before (num_steps,), 0 for the first step of a sequence."""
+def compute_time_gaps(
+    times: np.ndarray, offsets: np.ndarray, arrow_type: pa.DataType
+) -> np.ndarray:
+    """Return the time since the previous step (num_steps,), 0 for the first step of a sequence."""
     gaps = np.zeros(len(times))
+    # differences of small integers overflow their type; unsigned times rise, so theirs do not
     wide = times if times.dtype.kind == "u" else np.asarray(times, f"{times.dtype.kind}8")
-    starts = offsets[:-1][np.diff(offsets) > 0]
-    later = np.delete(np.arange(len(times)), starts)
-    gaps[later] = wide[later] - wide[later - 1]
+    first_steps = offsets[:-1][np.diff(offsets) > 0]
+    later_steps = np.delete(np.arange(len(times)), first_steps)
+    gaps[later_steps] = wide[later_steps] - wide[later_steps - 1]
     # seconds for dates and times, else the unit of the column
-    return gaps / _per_second(arrow_type)
+    return gaps / _ticks_per_second(arrow_type)
 
 
-def _per_second(type_: pa.DataType) -> float:
-    """Return how many numbers of a type of times make a second; 1 if it is no such type."""
+def _ticks_per_second(type_: pa.DataType) -> float:
+    """Return the difference of `_to_numbers` that is one second; 1 for a type of numbers."""
     if pa.types.is_date32(type_):
         return 1 / _SECONDS_PER_DAY
     if pa.types.is_date64(type_):
-        return _PER_SECOND["ms"]
-    return _PER_SECOND[type_.unit] if pa.types.is_temporal(type_) else 1.0
+        return _TICKS_PER_SECOND["ms"]
+    return _TICKS_PER_SECOND[type_.unit] if pa.types.is_temporal(type_) else 1.0
 
 
 def usual_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
-    """Return the median of `gaps_between` in each sequence (n_sequences,), NaN without gaps."""
-    gaps = gaps_between(_numbers(times).to_numpy(), offsets, times.type)
+    """Return the median gap of each sequence (n_sequences,), NaN if it has fewer than two steps."""
+    gaps = compute_time_gaps(_to_numbers(times).to_numpy(), offsets, times.type)
+    # without the first step of each sequence, which has no previous step
     bounds = zip((offsets[:-1] + 1).tolist(), offsets[1:].tolist(), strict=True)
     return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
 
 
-def times_from(firsts: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
-    """Return times (num_steps,) that count on from the first time and usual gap of each sequence.
-
-    Integers have 64 bits. Times that do not follow, as without a gap, are null.
-    """
-    row, type_ = np.repeat(np.arange(len(lengths)), lengths), firsts.type
-    step = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
-    unknown = np.asarray(firsts.is_null())[row] | np.isnan(gaps)[row] & (step > 0)
-    numbers = np.asarray(_numbers(firsts).fill_null(0))
-    gaps = np.nan_to_num(gaps) * _per_second(type_)
-    if numbers.dtype.kind != "f":  # floats cannot hold nanoseconds since 1970
+def times_from(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
+    # Times of integers have 64 bits. Times are null where the first time or the gap is unknown.
+    type_, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(len(sequence)) - (np.cumsum(lengths) - lengths)[sequence]
+    has_gap = ~np.isnan(gaps)[sequence] | (step == 0)
+    is_unknown = np.asarray(first_times.is_null())[sequence] | ~has_gap
+    numbers = np.asarray(_to_numbers(first_times).fill_null(0))
+    gaps = np.nan_to_num(gaps) * _ticks_per_second(type_)
+    if numbers.dtype.kind != "f":  # float64 would round nanoseconds since 1970
         numbers, gaps = numbers.astype(np.int64), np.rint(gaps).astype(np.int64)
-    numbers = numbers[row] + gaps[row] * step
-    if pa.types.is_time(type_):  # of a day
-        numbers %= int(_SECONDS_PER_DAY * _PER_SECOND[type_.unit])
+    numbers = numbers[sequence] + gaps[sequence] * step
+    if pa.types.is_time(type_):  # a time of day begins again at midnight
+        numbers %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[type_.unit])
     if pa.types.is_date32(type_) or pa.types.is_time32(type_):
         numbers = numbers.astype(np.int32)
-    times = pa.array(numbers, mask=unknown)
+    times = pa.array(numbers, mask=is_unknown)
     return times if pa.types.is_integer(type_) else times.cast(type_)
 
 
 def with_time_gaps(schema: Schema) -> Schema:
-    """Return a schema with the column of gaps behind its columns."""
+    """Return a schema with the column of time gaps after its columns."""
     advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
-    check_unique([*schema.names, TIME_GAP], advice)
-    columns = (*schema.columns, Column(TIME_GAP, "numeric"))
+    check_unique([*schema.names, TIME_GAP_COLUMN], advice)
+    columns = (*schema.columns, Column(TIME_GAP_COLUMN, "numeric"))
     return replace(schema, columns=columns, layout="array", time_gaps=True)
 
 

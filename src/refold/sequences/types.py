@@ -1,7 +1,8 @@
-"""Column types: one class for each, and the table of all.
+"""Column types: a class for each, and `COLUMN_TYPES`, the table of all.
 
-Each type says how a raw column becomes floats, what a decoder writes for it and how that is
-compared with the truth. It imports neither JAX nor Keras. Each backend implements the links.
+Each class says how a raw column becomes floats, which numbers a decoder writes for it, and how
+these are compared with the truth. The module imports neither JAX nor Keras: the functions take the
+array module as an argument, and each backend implements the links.
 """
 
 import math
@@ -13,36 +14,40 @@ import numpy as np
 
 from refold.errors import DataError
 
-# Describes a row of a column for a message, given the row and the name of the column.
-Where = Callable[[int, str | None], str]
-# From the outputs of the last layer to what a decoder writes: a mean, a probability, probabilities.
+# Describes an entry for messages, from its row in the values and the name of its column:
+# "sequence 3, step 5, column 'x'".
+Locator = Callable[[int, str | None], str]
+# Function from the outputs of the last layer to what a decoder writes. In this order, that is a
+# mean, a probability, a probability for each category, an expected count.
 Link = Literal["identity", "sigmoid", "softmax", "exponential"]
 # An array of NumPy or JAX, or a tensor of Keras.
 Array = Any
 # The module of such arrays: `numpy`, `jax.numpy` or `keras.ops`.
 ArrayModule = Any
 
-# Stands for a category that training did not see when sequences are decoded.
+# Stands in decoded sequences for a category that training did not see.
 UNKNOWN = "<unknown>"
-# The exponential link is exp(min(x, 20)), so that it neither overflows nor underflows to NaN.
+# Maximum exponent: the exponential link is exp(min(x, 20)), so that counts do not overflow.
 MAX_EXPONENT = 20.0
-# Lower bound of probabilities.
+# Lower bound of probabilities, so that the logarithms in losses are finite.
 _MIN_PROBABILITY = 1e-7
-# Lower bound of an expected count, in standard deviations of the column.
-_MIN_RATE = 1e-12
-# Largest number of categories whose indices are exact in float32.
-_EXACT_IN_FLOAT32 = 1 << 24
-# Largest integer that is exact in float64.
-_MAX_CATEGORY = (1 << 53) - 1
+# Lower bound of an expected count, in standard deviations of the column, for the same reason.
+_MIN_EXPECTED_COUNT = 1e-12
+# Number of categories with which float32 is no longer exact for all indices.
+_MAX_CATEGORIES_FLOAT32 = 1 << 24
+# Maximum magnitude of an integer that is a category: float64 is exact for all of these.
+_MAX_INTEGER_CATEGORY = (1 << 53) - 1
 
 
-def refuse(wrong: np.ndarray, values: np.ndarray, name: str, where: Where, advice: str) -> None:
-    """Raise a DataError that names the first value that is wrong, if one is; arrays (n,)."""
-    rows = np.flatnonzero(wrong)
+def refuse_first(
+    is_wrong: np.ndarray, values: np.ndarray, name: str, locate: Locator, advice: str
+) -> None:
+    """Raise a DataError about the first wrong value of a column (num_steps,), if there is one."""
+    rows = np.flatnonzero(is_wrong)
     if len(rows):
         value = values[rows[0]]
-        shown = value if values.dtype.kind in "iu" else f"{value:g}"
-        raise DataError(f"Got {shown} at {where(int(rows[0]), name)}. {advice}")
+        text = value if values.dtype.kind in "iu" else f"{value:g}"
+        raise DataError(f"Got {text} at {locate(int(rows[0]), name)}. {advice}")
 
 
 class ColumnType(ABC):
@@ -52,93 +57,96 @@ class ColumnType(ABC):
 
     name: str  # as in schemas, specifications and model files
     link: Link
-    # Whether values are quantities. They are scaled, an error is a squared difference in standard
-    # deviations, principal components take them as they are, forecasts continue them, and plots
-    # show them as lines. Values of other columns are right or wrong.
+    # Whether values are quantities. Quantities are scaled, their error is a squared difference in
+    # standard deviations, principal components take them as they are, forecasts continue them, and
+    # plots show them as lines. The values of other columns are right or wrong.
     is_number = False
-    # Whether a network reads and writes scaled values with a mean of 0. Others are only divided by
-    # the standard deviation, because the link gives positive numbers.
+    # Whether scaling subtracts the mean of quantities. Counts are only divided by the standard
+    # deviation, because their link gives positive numbers.
     is_centered = True
     # Whether decoded values are whole numbers.
     is_whole = False
-    # Whether values are indices of the column's categories, of which a decoder writes one
-    # probability each, and networks read one-hot blocks.
+    # Whether values are indices of the column's categories. Networks read them as one-hot blocks,
+    # and a decoder writes a probability for each category.
     has_categories = False
-    # Whether the mean loss is a variance. A variational model then gives the KL divergence the
-    # weight that follows from the likelihood of a normal distribution.
+    # Whether the loss is a squared error, so that its mean is a variance. A variational model then
+    # gives the KL divergence the weight that follows from the likelihood of a normal distribution.
     loss_is_squared = False
     # The gradient of the loss with respect to the outputs before the link is this multiple of the
     # difference of output and target. It is so simple because each link is the canonical one.
     loss_slope = 1.0
-    # A column of two types without categories has the more general one.
+    # If a column has another type in another set of sequences, and neither type has categories, it
+    # gets the type with the larger number.
     generality = 0
 
     def width(self, num_categories: int) -> int:
-        """Return the number of outputs of a column."""
+        """Return the number of a decoder's outputs per step for a column of this type."""
         return num_categories if self.has_categories else 1
 
     # Encoding
 
     def encode(
-        self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
+        self, raw: np.ndarray, name: str, locate: Locator, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Return a raw column (num_steps,) as floats, and its categories; checks the values."""
+        """Return a raw column (num_steps,) as floats, and its categories, stored if possible."""
         values = raw.astype(self.dtype(raw.dtype, 0), copy=False)
-        self.check(values, name, where)
+        self.check(values, name, locate)
         return values, ()
 
     def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
-        """Return the type in which `encode` returns a raw column of numbers."""
+        """Return the dtype in which `encode` returns a raw column of this dtype."""
+        # float32 is exact for booleans, integers of at most 16 bits, and itself
         is_small = raw.itemsize <= {"b": 1, "i": 2, "u": 2, "f": 4}.get(raw.kind, 0)
         return np.dtype(np.float32 if is_small else np.float64)
 
-    def check(self, values: np.ndarray, name: str, where: Where) -> None:  # noqa: B027
-        """Raise a DataError if a value (num_steps,) is not of this type."""
+    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:  # noqa: B027
+        """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
     def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
-        """Return which numbers mark a missing value in a column of this type."""
+        """Return which missing-value markers apply to a column of this type."""
         return missing
 
     # What a decoder writes, compared with the truth
 
     @abstractmethod
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
-        """Return errors (..., 1) of outputs (..., width), in training and latent optimization."""
+        """Return the losses (..., 1) of outputs (..., width); training minimizes their mean."""
 
     @abstractmethod
-    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
-        """Return the errors of decoded values: squared differences, or 1 for a wrong value."""
+    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+        """Return the errors of decoded values, for evaluation: squared, or 1 for a wrong value."""
 
     def is_right(
-        self, true: np.ndarray, written: np.ndarray, tolerance: float, num_categories: int
+        self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
-        """Return which decoded values are right; missing steps and unknown categories are not."""
-        right = ~np.isnan(written) & (self.error(true, written, np) == 0)
+        """Return the mask of decoded values that are right; unknown categories are never right."""
+        right = ~np.isnan(decoded) & (self.error(true, decoded, np) == 0)
         return right & (true < num_categories) if self.has_categories else right
 
     def clean(self, values: np.ndarray) -> np.ndarray:
-        """Return values of this type for numbers that another method, such as PCA, wrote."""
+        """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def before_link(self, mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the output before the link at a written mean, and its slope around this mean."""
-        # A linear path, which was fitted to write means with this spread, is converted by it.
+    def before_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inverse of the link at a mean, and the slope of a line through this point."""
+        # A linear path is fitted to values. With these two numbers it gives outputs before the link
+        # instead. The standard deviation is that of the values that the path gives.
         return mean, np.ones_like(mean)
 
     # Sampling with a temperature
 
-    def noise(self, rng: "np.random.Generator", size: tuple[int, int]) -> np.ndarray | None:
-        """Return the noise (num_steps, width) that `draw` adds, or None if it adds none."""
+    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray | None:
+        """Return the noise (num_steps, width) that `draw` adds; None if nothing is sampled."""
         # The annotation is text, because `numpy.random` is slow to load and seldom needed.
         return None
 
     def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
-        """Turn outputs (..., width) into scores whose likeliest value is a sample."""
+        """Return scores (..., width) of outputs (..., width); their likeliest value is a sample."""
         return output
 
 
 class Numeric(ColumnType):
-    """Numbers with a normal distribution around the mean that a decoder writes."""
+    """Real numbers, with a normal distribution around the mean that a decoder writes."""
 
     name = "numeric"
     link = "identity"
@@ -152,27 +160,29 @@ class Numeric(ColumnType):
         return xp.square(target - output)
 
     def is_right(
-        self, true: np.ndarray, written: np.ndarray, tolerance: float, num_categories: int
+        self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
-        """Return which values are within the tolerance; it is relative above a magnitude of 1."""
-        return np.abs(written - true) <= tolerance * np.maximum(1.0, np.abs(true))
+        """Return the mask of values within the tolerance."""
+        # a relative tolerance for numbers above a magnitude of 1, else an absolute one
+        return np.abs(decoded - true) <= tolerance * np.maximum(1.0, np.abs(true))
 
-    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
+    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return squared differences."""
-        return xp.square(true - written)
+        return xp.square(true - decoded)
 
 
 class Count(Numeric):
     """How often something happened, with a Poisson distribution around the expected count."""
 
-    # Decoded counts are the nearest whole numbers. They are measured like numeric columns.
-
-    # Errors are squared differences in standard deviations, and principal components take
-    # standardized counts, so that counts and numbers beside each other have equal weight. A square
-    # root would make the noise of small and large counts equal, but then errors of count columns
-    # could not be compared with errors of numeric ones, of which 1 means predicting the mean.
-    # A softplus link, whose linear path needs no conversion, had errors on held-out sequences that
-    # were 4 to 80 % larger on four kinds of simulated counts.
+    # Decoded counts are the nearest whole numbers.
+    #
+    # Errors are measured as in numeric columns: squared differences in standard deviations. So
+    # count and numeric columns of the same data have equal weight, and an error of 1 means
+    # predicting the mean in both. Square roots of counts would make the noise of small and large
+    # counts equal, but errors of the two types could not be compared.
+    #
+    # A softplus link would need no `before_link`. Its errors on held-out sequences were 4 to 80 %
+    # larger on four kinds of simulated counts.
     name = "count"
     link = "exponential"
     is_centered = False
@@ -180,67 +190,70 @@ class Count(Numeric):
     loss_is_squared = False
     generality = 1
 
-    def check(self, values: np.ndarray, name: str, where: Where) -> None:
+    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:
         """Raise a DataError if a value is negative or has a fraction."""
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
-            wrong = (values < 0) | (values % 1 > 0)
+            is_wrong = (values < 0) | (values % 1 > 0)
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
-        refuse(wrong, values, name, where, advice)
+        refuse_first(is_wrong, values, name, locate, advice)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
-        # Twice the negative log-likelihood, but for a constant that makes it 0 where output and
-        # target are equal. A squared error is the deviance of a normal distribution, so both have
-        # the same weight. Targets are counts in standard deviations, because unscaled ones would
-        # outweigh all other columns. That amounts to a Poisson distribution with overdispersion:
-        # P. McCullagh and J. A. Nelder, "Generalized Linear Models", 1989, chapter 6.
-        output = xp.maximum(output, _MIN_RATE)
-        log_ratio = xp.log(xp.maximum(target, _MIN_RATE)) - xp.log(output)
+        # A deviance is twice the negative log-likelihood, plus a constant that makes it 0 where
+        # output and target are equal. A squared error is the deviance of a normal distribution, so
+        # count and numeric columns have the same weight. Targets are counts in standard deviations,
+        # because unscaled counts would outweigh all other columns. That amounts to a Poisson
+        # distribution with overdispersion: P. McCullagh and J. A. Nelder, "Generalized Linear
+        # Models", 1989, chapter 6.
+        output = xp.maximum(output, _MIN_EXPECTED_COUNT)
+        log_ratio = xp.log(xp.maximum(target, _MIN_EXPECTED_COUNT)) - xp.log(output)
         return 2.0 * (xp.where(target > 0, target * log_ratio, 0.0) - (target - output))
 
     def clean(self, values: np.ndarray) -> np.ndarray:
-        """Return the nearest counts."""
+        """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def before_link(self, mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the logarithm of the mean, and the slope of the logarithm around it."""
-        # The slope is that of a secant, which is flatter than the tangent at the mean: where counts
-        # are mostly 0, a code far from the mean must not give an enormous count. The mean of the
-        # exponential is the mean again if the written means have a normal distribution.
-        mean = np.maximum(np.maximum(mean, 0.1 * spread), 1e-3)
-        slope = 1.0 / (mean + spread)
-        return np.log(mean) - 0.5 * (spread * slope) ** 2, slope
+    def before_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
+        # The logarithm needs a mean above 0. The two bounds keep it moderate where a path gives
+        # means near 0 or below.
+        mean = np.maximum(np.maximum(mean, 0.1 * std), 1e-3)
+        # The tangent at the mean has the slope 1 / mean. This one is flatter: where counts are
+        # mostly 0, a code far from the mean must not give an enormous count.
+        slope = 1.0 / (mean + std)
+        # The mean of exp(x) is exp(m + v / 2) if x is normal with mean m and variance v. So with
+        # m = log(mean) - v / 2, the exponential link gives the mean again.
+        return np.log(mean) - 0.5 * (std * slope) ** 2, slope
 
 
 class Binary(ColumnType):
-    """Yes and no, stored as 1 and 0; numbers between are probabilities, as a decoder writes."""
+    """Yes and no, stored as 1 and 0; a decoder writes probabilities between them."""
 
     name = "binary"
     link = "sigmoid"
 
-    def describes(self, raw: np.ndarray) -> bool:
-        """Return whether a column holds booleans, or nothing but 0 and 1 and both of them."""
+    def looks_binary(self, raw: np.ndarray) -> bool:
+        """Return whether a raw column has booleans, or both 0 and 1 and no other numbers."""
         if raw.dtype.kind == "b":
             return True
-        zeros = raw == 0
-        if not zeros.any():  # as of most numeric columns
+        is_zero = raw == 0
+        if not is_zero.any():  # true of most numeric columns, so the slower checks are not needed
             return False
-        ones = raw == 1
-        return bool(ones.any() and (zeros | ones | np.isnan(raw)).all())
+        is_one = raw == 1
+        return bool(is_one.any() and (is_zero | is_one | np.isnan(raw)).all())
 
     def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
-        """Return float32 for whole numbers, of which there are only 0 and 1."""
+        """Return float32 for integers of any size, because only 0 and 1 are allowed."""
         return np.dtype(np.float32) if raw.kind in "biu" else super().dtype(raw, num_categories)
 
-    def check(self, values: np.ndarray, name: str, where: Where) -> None:
+    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
-        refuse((values < 0) | (values > 1), values, name, where, advice)
+        refuse_first((values < 0) | (values > 1), values, name, locate, advice)
 
     def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
-        """Return the numbers outside 0 to 1."""
-        # A binary column cannot hold such a number at first, but data that are aligned with its
-        # schema later may.
+        """Return the markers outside 0 to 1, because 0 and 1 are values."""
+        # The training data of a binary column hold no such marker, but data of a later call may.
         return tuple(value for value in missing if not 0 <= value <= 1)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
@@ -248,20 +261,20 @@ class Binary(ColumnType):
         output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
 
-    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
-        """Return 1 for values that round to another one."""
-        return xp.where((true >= 0.5) != (written >= 0.5), 1.0, 0.0)
+    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+        """Return 1 where the two values round to different ones, else 0."""
+        return xp.where((true >= 0.5) != (decoded >= 0.5), 1.0, 0.0)
 
     def clean(self, values: np.ndarray) -> np.ndarray:
-        """Return 0 and 1."""
+        """Return 0 or 1, whichever is nearer."""
         return (values >= 0.5).astype(float)
 
-    def noise(self, rng: "np.random.Generator", size: tuple[int, int]) -> np.ndarray:
+    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return logistic noise, the difference of two Gumbel variables."""
-        return rng.logistic(size=size)
+        return rng.logistic(size=shape)
 
     def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
-        """Return 0 and 1."""
+        """Return samples, 0 or 1, by the Gumbel-max trick of `Categorical` with two categories."""
         output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         logits = (xp.log(output) - xp.log1p(-output)) / temperature + noise
         return xp.where(logits > 0, 1.0, 0.0)
@@ -275,60 +288,62 @@ class Categorical(ColumnType):
     has_categories = True
 
     def encode(
-        self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
+        self, raw: np.ndarray, name: str, locate: Locator, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Return the indices of text (objects, None where missing) or integers."""
-        objects = raw.tolist() if raw.dtype.kind == "O" else _integers(raw, name, where)
-        categories = _categories(set(objects) - {None}, stored)
-        index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
-        index.setdefault(UNKNOWN, len(categories))
-        index[None] = math.nan
+        """Return the indices of text (objects, None where missing) or integers, and categories."""
+        tokens = raw.tolist() if raw.dtype.kind == "O" else _to_integers(raw, name, locate)
+        categories = _sort_categories(set(tokens) - {None}, stored)
+        index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
+        # decoded text may hold the word for unknown categories, which is no category then
+        index_of.setdefault(UNKNOWN, len(categories))
+        index_of[None] = math.nan
         dtype = self.dtype(raw.dtype, len(categories))
-        places = (index[value] for value in objects)
-        return np.fromiter(places, dtype=dtype, count=len(objects)), categories
+        indices = (index_of[token] for token in tokens)
+        return np.fromiter(indices, dtype=dtype, count=len(tokens)), categories
 
     def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
-        return np.dtype(np.float32 if num_categories < _EXACT_IN_FLOAT32 else np.float64)
+        return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
     def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
-        """Return none: indices are no numbers of the user."""
+        """Return no markers: the values are indices of categories, not numbers of the user."""
         return ()
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return cross-entropies of probabilities."""
+        # a one-hot mask of the true category, which all three array modules can compute
         is_true = xp.abs(target - xp.arange(output.shape[-1], dtype=target.dtype)) < 0.5
         probability = xp.sum(xp.where(is_true, output, 0.0), axis=-1, keepdims=True)
         return -xp.log(xp.maximum(probability, _MIN_PROBABILITY))
 
-    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
-        """Return 1 for another category."""
-        return xp.where(true != written, 1.0, 0.0)
+    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+        """Return 1 where the categories differ, else 0."""
+        return xp.where(true != decoded, 1.0, 0.0)
 
-    def noise(self, rng: "np.random.Generator", size: tuple[int, int]) -> np.ndarray:
+    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return Gumbel noise."""
-        return rng.gumbel(size=size)
+        return rng.gumbel(size=shape)
 
     def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
-        """Return scores of which the largest one is a sample."""
+        """Return scores, of which the largest one is that of the sampled category."""
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
         # section 2. A category has a probability proportional to p ** (1 / temperature).
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
 
 
-def _integers(raw: np.ndarray, name: str, where: Where) -> list[int | None]:
-    """Return numbers as integers, None where missing; checks that they are integers."""
+def _to_integers(raw: np.ndarray, name: str, locate: Locator) -> list[int | None]:
+    """Return numbers as integers, None where missing; raise if a number is not an integer."""
     values = raw.astype(np.float64)
-    wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
+    is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
     advice = "A categorical column holds integers or text; make it numeric or correct the entry."
-    refuse(wrong, values, name, where, advice)
-    advice = f"Integers beyond {_MAX_CATEGORY} cannot be told apart; write them as text."
-    refuse(np.abs(values) > _MAX_CATEGORY, raw, name, where, advice)
+    refuse_first(is_wrong, values, name, locate, advice)
+    advice = f"Integers beyond {_MAX_INTEGER_CATEGORY} cannot be told apart; write them as text."
+    refuse_first(np.abs(values) > _MAX_INTEGER_CATEGORY, raw, name, locate, advice)
     return [None if value != value else int(value) for value in values.tolist()]
 
 
-def _categories(present: Iterable[Any], stored: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return the stored categories if they cover those that are present, else these in order."""
+def _sort_categories(present: Iterable[Any], stored: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Return the stored categories if they cover the present ones; else the latter, sorted."""
     if stored is not None and {*present} <= {*stored, UNKNOWN}:
         return stored
     return tuple(sorted(present))
@@ -342,22 +357,22 @@ COLUMN_TYPES: dict[str, ColumnType] = {
 
 
 class Outputs(NamedTuple):
-    """The outputs of a decoder for one column."""
+    """Locator a decoder writes one column."""
 
     index: int  # of the column
     type: ColumnType
-    block: slice
+    block: slice  # of the outputs of a step
 
 
 def outputs_of(column_types: Iterable[str], num_categories: Sequence[int]) -> Iterator[Outputs]:
     """Iterate over the outputs of columns, given the names of their types."""
-    first = 0
-    for i, (name, number) in enumerate(zip(column_types, num_categories, strict=True)):
-        width = COLUMN_TYPES[name].width(number)
-        yield Outputs(i, COLUMN_TYPES[name], slice(first, first + width))
-        first += width
+    start = 0
+    for i, (name, count) in enumerate(zip(column_types, num_categories, strict=True)):
+        stop = start + COLUMN_TYPES[name].width(count)
+        yield Outputs(i, COLUMN_TYPES[name], slice(start, stop))
+        start = stop
 
 
 def number_mask(column_types: Iterable[str]) -> np.ndarray:
-    """Return which columns hold quantities, bool array of shape (F,)."""
+    """Return the mask of columns that hold quantities, bool array of shape (F,)."""
     return np.array([COLUMN_TYPES[name].is_number for name in column_types], dtype=bool)
