@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from forks import BELOW_KERAS, run_forked
-from refold._support.compilation import _BROKEN_CACHE
+from refold._support.compilation import _BROKEN_CACHE_VERSIONS
 
 CODES = """
 import refold
@@ -27,7 +27,7 @@ from refold._support.compilation import keep_compiled
 keep_compiled()
 print(jax.config.values["jax_compilation_cache_dir"])
 """
-KEEPS = not _BROKEN_CACHE[0] <= jax.__version_info__ < _BROKEN_CACHE[1]
+KEEPS = not _BROKEN_CACHE_VERSIONS[0] <= jax.__version_info__ < _BROKEN_CACHE_VERSIONS[1]
 
 
 @pytest.fixture(scope="module")
