@@ -50,7 +50,7 @@ def test_compression_is_recognized_with_any_name(tmp_path):
 
 
 def test_a_small_file_that_unpacks_to_more_than_it_may(monkeypatch):
-    monkeypatch.setattr("refold.files.formats._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("refold.files.formats._MAX_UNPACKED_BYTES", 1 << 20)
     packed = io.BytesIO(gzip.compress(b"[1.0]\n" * (1 << 18)))
     with pytest.raises(FileFormatError, match=r"unpacks to more than .* unpack it first"):
         read(packed, format="jsonl")

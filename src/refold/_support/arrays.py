@@ -19,7 +19,7 @@ SeedLike: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
 
 
 def check_array(name: str, value: object, shape: tuple[str, ...]) -> np.ndarray:
-    """Return an argument as an array of numbers, with as many axes as a shape such as ("n", "T")."""
+    """Return an argument as an array of numbers with the axes of a shape such as ("n", "T")."""
     try:
         array = np.asarray(value)
     except ValueError:  # lists of different lengths

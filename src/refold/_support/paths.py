@@ -107,9 +107,10 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
 
 @contextmanager
 def sole_use(path: str | os.PathLike[str], message: str | None) -> Iterator[None]:
-    """Lock a file or folder for one process. If another one has the lock, raise the message or wait.
+    """Lock a file or folder for one process.
 
-    Raises a ParameterError; without a message, waits until the other process releases the lock.
+    If another process has the lock, raise a ParameterError with this message; without a message,
+    wait until the other process releases the lock.
     """
     # not at the top, because most programs lock nothing
     from filelock import FileLock, Timeout
