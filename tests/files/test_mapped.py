@@ -109,7 +109,7 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
     table = pa.table({"id": [1, 2, 1, 3], "time": [0, 1, 2, 3], "x": [1.0, 2.0, 3.0, 4.0]})
     pq.write_table(table, path := tmp_path / "x.parquet")
     assert read(path).lengths.tolist() == [2, 1, 1]
-    monkeypatch.setattr("refold.files.parquet.PART_BYTES", 1)
+    monkeypatch.setattr("refold.files.parquet.CHUNK_BYTES", 1)
     match = (
         r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id\. "
         "Sort data that are larger than memory by column 'id', then by 'time'"

@@ -28,9 +28,10 @@ _MAX_CACHE_BYTES = 200_000_000
 
 
 def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
-    """Compile a function of a batch twice; the result maps the steps of a batch to the faster one.
+    """Compile a function of a batch for small and for large batches.
 
-    The argument ``num_steps`` of the function is static: each value of it is compiled anew.
+    The result takes the number of steps of a batch, and returns the version for this size. The
+    argument ``num_steps`` of the function is static: each value of it is compiled anew.
     """
     for_small = jax.jit(function, compiler_options=_cpu_options(), static_argnames="num_steps")
     for_large = jax.jit(function, static_argnames="num_steps")
@@ -39,12 +40,12 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
 
 @functools.cache
 def _cpu_options() -> dict[str, str]:
-    """Return compiler options for small batches, without those that XLA or the user refuses."""
+    """Return options for small batches that this XLA supports and the user does not set."""
     if jax.default_backend() != "cpu":
         return {}
     supported = {}
     for name, value in _NO_YNNPACK.items():
-        # the user's choice takes precedence
+        # the environment variable of XLA takes precedence
         if name in os.environ.get("XLA_FLAGS", ""):
             continue
         # XLA raises an error for options that it does not know; a trivial function tells

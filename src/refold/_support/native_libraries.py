@@ -19,7 +19,7 @@ _MMAP_THRESHOLD_BYTES = 4 * 2**20
 
 @contextlib.contextmanager
 def one_blas_thread(*shape: int) -> Iterator[None]:
-    """Limit BLAS to one thread in a block, unless a matrix of the given shape is large."""
+    """Limit BLAS to one thread within a context, unless there is a shape and it is large."""
     try:
         controller = None if min(shape, default=0) > SMALL_SIDE else _blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
@@ -32,8 +32,8 @@ def one_blas_thread(*shape: int) -> Iterator[None]:
 @functools.cache  # finding the libraries takes milliseconds
 def _blas_controller() -> Any:
     """Return a `threadpoolctl.ThreadpoolController`, which can limit the threads of BLAS."""
-    # not at the top, because a small installation has neither SciPy nor threadpoolctl
-    # the controller knows only libraries that are loaded, and SciPy has a BLAS of its own
+    # The imports are here because a small installation has neither package. The controller knows
+    # only libraries that are loaded, so SciPy is imported, which has a BLAS of its own.
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

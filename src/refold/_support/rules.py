@@ -60,15 +60,15 @@ def number(
     if above == 0 and below is None:
         expected = f"a positive {what}"
 
-    def is_allowed(value: Any) -> bool:
+    def is_allowed(value: object) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        # no conversion to float, because an integer may be too large for it
+        x: Any = value  # not as a float, because an integer may be too large for it
         return (
-            -math.inf < value < math.inf
-            and (least is None or value >= least)
-            and (above is None or value > above)
-            and (below is None or value < below)
+            -math.inf < x < math.inf
+            and (least is None or x >= least)
+            and (above is None or x > above)
+            and (below is None or x < below)
         )
 
     return Rule(expected, is_allowed)

@@ -1,4 +1,4 @@
-"""Data larger than memory: converted part by part into a folder, and mapped from its files.
+"""Data larger than memory: converted chunk by chunk into a folder, and mapped from its files.
 
 `convert` reads a source and writes a folder; `open_folder` returns sequences whose values stay in
 the files until they are used. The folder is an entry of the cache (`open_cached`), or temporary
@@ -29,7 +29,7 @@ from refold._support.arrays import offsets_from_lengths
 from refold._support.output import log, warn
 from refold._support.paths import sole_use
 from refold.errors import DataError, FileAccessError, RefoldError
-from refold.files.parquet import PART_BYTES, ParquetFiles, Part
+from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, from_long_table
 from refold.sequences._parts import Parts, Places, Rows, encode_parts, plain, text_warnings
 from refold.sequences._schema import Schema
@@ -75,12 +75,12 @@ class StoredBatches:
         """Write all batches to the file."""
         with pa.ipc.new_stream(self.path, self.schema) as stream:
             for table in tables:
-                num_rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
+                num_rows = max(1, CHUNK_BYTES * len(table) // max(1, table.nbytes))
                 with _explain_write_errors(self.path.parent):
                     stream.write_table(table, max_chunksize=num_rows)
 
-    def parts(self) -> Iterator[Part]:
-        """Yield all rows in parts."""
+    def chunks(self) -> Iterator[TableChunk]:
+        """Yield all rows in chunks."""
         first_row = 0
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
@@ -92,9 +92,9 @@ Source = ParquetFiles | StoredBatches
 
 
 def convert(source: Source, folder: Path) -> None:
-    """Write the sequences of a source into a folder, part by part."""
+    """Write the sequences of a source into a folder, chunk by chunk."""
     # Types and categories depend on all values, so a first pass infers them, and a second pass
-    # writes the values. The first pass ends when they are certain: after the first part if all
+    # writes the values. The first pass ends when they are certain: after the first chunk if all
     # columns are numeric. A single pass would need more code: a new category changes the numbers of
     # the others, which would have to be replaced in the files.
     schema, warnings, dtype = _infer_schema(source)
@@ -104,14 +104,14 @@ def convert(source: Source, folder: Path) -> None:
 
 
 def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
-    """Yield the sequences of all parts with a schema, and check at the end that no id repeats."""
+    """Yield the sequences of all chunks with a schema, and check at the end that no id repeats."""
     ids, first_rows, count = [], [], 0
-    for part in _parts_of_whole_sequences(source):
-        block = _convert_part(source, part, layout, metadata_of(schema))
+    for chunk in _chunks_of_whole_sequences(source):
+        block = _convert_chunk(source, chunk, layout, metadata_of(schema))
         if layout.id is None:
             block = block.with_ids(np.arange(count, count + len(block)))
         ids.append(block.ids)
-        first_rows.append(part[0])
+        first_rows.append(chunk[0])
         count += len(block)
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
@@ -120,16 +120,16 @@ def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Ite
         _check_ids_contiguous(ids, [source.describe_row(row) for row in first_rows], layout)
 
 
-def _parts_of_whole_sequences(source: Source) -> Iterator[Part]:
-    """Yield all rows in parts that divide no sequence, so each is converted like a table."""
+def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
+    """Yield all rows in chunks that divide no sequence, so each is converted like a table."""
     if source.layout.lists:  # a row is a whole sequence
-        yield from source.parts()
+        yield from source.chunks()
         return
     id_column = str(source.layout.id)
-    # Tables with the rows of the last sequence so far, which may go on in the next part; the number
-    # of their first row; and the id of the sequence.
+    # Tables with the rows of the last sequence so far, which may go on in the next chunk; the
+    # number of their first row; and the id of the sequence.
     pending, pending_row, last_id = [], 0, None
-    for first_row, table in source.parts():
+    for first_row, table in source.chunks():
         check_has_ids(table[id_column], id_column, _rows_from(source, first_row))
         id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
@@ -143,11 +143,14 @@ def _parts_of_whole_sequences(source: Source) -> Iterator[Part]:
     yield pending_row, pa.concat_tables(pending)
 
 
-def _convert_part(
-    source: Source, part: Part, layout: TableOptions, metadata: dict[bytes, bytes] | None = None
+def _convert_chunk(
+    source: Source,
+    chunk: TableChunk,
+    layout: TableOptions,
+    metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
-    """Convert a part of whole sequences; metadata may hold the schema to use."""
-    first_row, table = part
+    """Convert a chunk of whole sequences; metadata may hold the schema to use."""
+    first_row, table = chunk
     rows, table = _rows_from(source, first_row), table.replace_schema_metadata(metadata)
     if not layout.lists:
         return from_long_table(table, layout, rows)
@@ -158,7 +161,7 @@ def _convert_part(
 
 
 def _rows_from(source: Source, first_row: int) -> Rows:
-    """Return the names of rows for messages, for a part that begins at this row of the source."""
+    """Return the names of rows for messages, for a chunk that begins at this row of the source."""
     return Rows(number=lambda row: source.describe_row(first_row + row))
 
 
@@ -200,7 +203,7 @@ def _collect_distinct_values(
     """Return the categories of each column, or up to three numbers, and whether there are steps."""
     names = source.layout.features
     # text without a type is converted as categories, even if it holds numbers: `_infer_schema`
-    # then warns once, and not for each part
+    # then warns once, and not for each chunk
     types = [
         type_ or (CATEGORICAL.name if raw.dtype == object else None)
         for type_, raw in zip(types, raw_columns, strict=True)
@@ -209,10 +212,10 @@ def _collect_distinct_values(
     # the keys of dictionaries, which keep the order of the file
     distinct_values: list[dict[Any, None]] = [{} for _ in names]
     has_steps = False
-    for part in _parts_of_whole_sequences(source):
-        sequences = _convert_part(source, part, layout)
+    for chunk in _chunks_of_whole_sequences(source):
+        sequences = _convert_chunk(source, chunk, layout)
         has_steps = has_steps or len(sequences.values) > 0
-        is_certain = True  # whether later parts can neither change a type nor add a category
+        is_certain = True  # whether later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
             column = sequences.schema.columns[i]
             if column.column_type.has_categories:

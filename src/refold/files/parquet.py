@@ -1,8 +1,8 @@
-"""Parquet files: a single file in memory, and files that form one table and are read in parts.
+"""Parquet files: a single file in memory, and files that form one table and are read in chunks.
 
 `read_parquet` and `write_parquet` take or return the bytes of a file. `open_files` opens a file or
-a folder of files as one table, which may be larger than memory. `ParquetFiles.parts` yields it in
-small parts.
+a folder of files as one table, which may be larger than memory. `ParquetFiles.chunks` yields it in
+small chunks of rows.
 """
 
 import bisect
@@ -34,11 +34,11 @@ from refold.sequences._schema import Column, Schema, check_unique, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import metadata_of, pandas_index, stored_schema
 
-# Approximate memory of the rows of a part. Larger parts take more memory, and smaller ones take
-# more time for each row.
-PART_BYTES = 2 << 20
-# A part of a table: the number of its first row in the table, and consecutive rows.
-Part = tuple[int, pa.Table]
+# Approximate memory of a chunk of rows. Larger chunks take more memory, and smaller ones take more
+# time for each row.
+CHUNK_BYTES = 2 << 20
+# Consecutive rows of a large table: the number of the first one in the table, and the rows.
+TableChunk = tuple[int, pa.Table]
 # Bytes that are read from a file at a time, so that a large column chunk is never in memory as a
 # whole.
 _BUFFER_BYTES = 1 << 18
@@ -136,13 +136,13 @@ class ParquetFiles(NamedTuple):
         i = bisect.bisect_right(self.first_rows, row) - 1
         return f"{row - self.first_rows[i]} of {self.paths[i]}"
 
-    def parts(self) -> Iterator[Part]:
-        """Yield all rows of the table in parts."""
+    def chunks(self) -> Iterator[TableChunk]:
+        """Yield all rows of the table in chunks."""
         pool = pa.default_memory_pool()
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
                 batches = _open(path).iter_batches(
-                    batch_size=max(1, PART_BYTES // self.row_bytes), columns=self.layout.used
+                    batch_size=max(1, CHUNK_BYTES // self.row_bytes), columns=self.layout.used
                 )
                 for batch in batches:
                     table = pa.Table.from_batches([batch]).select(self.layout.used)
@@ -252,6 +252,6 @@ def _num_values(group: Any, features: Sequence[str]) -> int:
     # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
     # the end, "x" is not taken for "x1".
     prefixes = tuple(f"{name}." for name in features)
-    chunks = [group.column(i) for i in range(group.num_columns)]
-    chunks = [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(prefixes)]
-    return sum(chunk.num_values for chunk in chunks)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]
+    return sum(column.num_values for column in columns)

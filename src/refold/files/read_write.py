@@ -55,7 +55,7 @@ from refold.sequences._sets import as_sequences
 from refold.sequences._tables import DUPLICATES, is_table
 
 # To add a format, write a module with a `Format` and name it here. Other code asks for a format by
-# name only for Parquet, which can be read part by part.
+# name only for Parquet, which can be read in chunks.
 FORMATS = {
     format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
 }
@@ -333,7 +333,7 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
     is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
     with name_file_in_errors(files.root):
         if is_small or needs_memory(files.schema, files.layout):
-            table = pa.concat_tables(table for _, table in files.parts())
+            table = pa.concat_tables(table for _, table in files.chunks())
             return from_file_table(table, str(files.root), options, Rows(number=files.describe_row))
         block_bytes = _block_bytes(memory_bytes)
         return open_cached(files, options, lambda folder: convert(files, folder), block_bytes)
