@@ -25,11 +25,11 @@ from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
-    check_label,
+    check_label_column,
     find_layout,
     from_file_table,
-    step_type,
     to_long_table,
+    wide_feature_type,
 )
 from refold.sequences._parts import Rows, resolve_column_types
 from refold.sequences._schema import check_unique
@@ -85,7 +85,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     options = find_layout(untyped, file_name, options)
     is_wide, names, time = options.layout == "wide", options.features, options.time
     if is_wide:  # all columns are steps of one feature
-        types = [step_type(options.column_types)] * len(names)
+        types = [wide_feature_type(options.column_types)] * len(names)
     else:
         types = resolve_column_types(options.column_types, names)
     features = list(zip(names, types, strict=True))
@@ -118,7 +118,7 @@ def csv_columns(data: bytes, file_name: str) -> list[str]:
 def csv_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
     """Return all columns of the file, with ids as text."""
     table = CsvFile(data, file_name).table(as_text=[id_column or "id"])
-    check_label(table.column_names, file_name, label, id_column)
+    check_label_column(table.column_names, file_name, label, id_column)
     return table
 
 
@@ -179,15 +179,15 @@ class CsvFile:
             csv.field_size_limit(previous_limit)
 
     def _find_delimiter(self) -> str:
-        """Return the delimiter that splits the header and the rows into equally many cells."""
+        """Return the delimiter that splits the header and the first rows into as many cells."""
 
-        def fit(delimiter: str) -> tuple[bool, bool, int]:
-            """Rank by: splits the header at all, rows of equal width, number of cells."""
+        def rank(delimiter: str) -> tuple[bool, bool, int]:
+            """Compare whether there are several cells, whether rows are alike, and their width."""
             rows = islice(self._rows(delimiter), _NUM_SAMPLED_ROWS)
             widths = [len(cells) for cells, _ in rows] or [0]
             return widths[0] > 1, len(set(widths)) == 1, widths[0]
 
-        return max(_DELIMITERS, key=fit)
+        return max(_DELIMITERS, key=rank)
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
@@ -202,6 +202,7 @@ class CsvFile:
             last_row = cells
             ends.append(end)
         if last_row != ["", ""]:
+            # the last row is the open cell, so it begins in the line after the row before
             raise FileFormatError(
                 f"{self.name}, line {ends[-2] + 1}: the quote that begins a cell is never closed. "
                 "Close it, or remove it."
@@ -226,7 +227,7 @@ def _header_without_index(file: CsvFile, options: TableOptions) -> list[str]:
 def _convert_column(
     cells: pa.ChunkedArray,
     column: str,
-    requested: str | None,
+    requested_type: str | None,
     file: CsvFile,
     inferred: pa.Schema,  # the types that Arrow inferred for all columns
 ) -> pa.ChunkedArray:
@@ -235,13 +236,13 @@ def _convert_column(
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
         return cells
-    if requested == _CATEGORICAL:
+    if requested_type == _CATEGORICAL:
         is_integer = matches(cells, _INTEGER_CATEGORY)
         is_integer_or_missing = is_integer | cells.is_null().to_numpy()
         return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
     numbers = _without_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
-    if requested is None and is_missing.all():  # quoted words such as "NA" are categories
+    if requested_type is None and is_missing.all():  # quoted words such as "NA" are categories
         return cells
     numbers = _with_decimal_points(numbers, column, file, inferred)
     is_number = matches(numbers, _NUMBER)
@@ -249,10 +250,10 @@ def _convert_column(
         return _to_floats(numbers)
     count = int(is_number.sum())
     # Half of the entries or more are words, so they are categories. Else the words are mistakes.
-    if requested is None and 2 * count <= len(cells) - int(is_missing.sum()):
+    if requested_type is None and 2 * count <= len(cells) - int(is_missing.sum()):
         return cells
     row = int(np.argmin(is_number | is_missing))
-    counts = f", but {count} of the {len(cells)} entries are" if requested is None else ""
+    counts = f", but {count} of the {len(cells)} entries are" if requested_type is None else ""
     raise FileFormatError(
         f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r} is "
         f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
@@ -283,12 +284,12 @@ def _with_decimal_points(
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
-    number = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
+    cell = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
     has_point = matches(cells, _NUMBER) & matches(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
-            f"{number} has a decimal comma, but {cells[point_row].as_py()!r} in line "
+            f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
             f"{file.line_of_row(point_row)} has a decimal point. Use one of them for all numbers."
         )
     # All commas may separate thousands. Excel writes semicolons where the comma is decimal, so
@@ -297,7 +298,7 @@ def _with_decimal_points(
     file_has_points = any(map(pa.types.is_floating, inferred.types))
     if is_ambiguous and (file_has_points or file.delimiter != ";"):
         raise FileFormatError(
-            f"{number} may have a decimal comma or be an integer. Write numbers with a decimal "
+            f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
         )
     with_points = call_function("replace_substring", [cells], ReplaceSubstringOptions(",", "."))

@@ -21,7 +21,7 @@ from refold.files.tables import (
     LONG_OPTIONS,
     TABLE_OPTIONS,
     TableOptions,
-    check_label,
+    check_label_column,
     from_file_table,
 )
 from refold.files.text import text_sequences
@@ -133,7 +133,7 @@ def json_labels(
     entries = (parse_jsonl if lines else parse_json)(data, file_name)
     _check_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
-    check_label(keys, file_name, label, id_column)
+    check_label_column(keys, file_name, label, id_column)
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label, id_column}]
     return _to_table(entries, file_name, used_keys, as_text={label, id_column})
@@ -248,7 +248,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     # a string cannot hold a missing entry, so if there is one, all lines are lists
     as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
     lines = []
-    for identity, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
+    for sequence_id, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
         features = [cells[start:stop] for cells in columns]
         values: list[Any] = features
         if as_strings:
@@ -257,7 +257,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
             values = [list(map(list, zip(*features, strict=True)))]  # one list of rows
         entry = values[0]
         if as_objects:
-            entry = {id: identity, **dict(zip(schema.names, values, strict=True))}
+            entry = {id: sequence_id, **dict(zip(schema.names, values, strict=True))}
         lines.append(json.dumps(entry, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
 

@@ -88,6 +88,7 @@ class StoredBatches:
                 first_row += len(batch)
 
 
+# What `convert` reads. Both classes have a layout, a schema, chunks of rows and names of rows.
 Source = ParquetFiles | StoredBatches
 
 
@@ -97,10 +98,10 @@ def convert(source: Source, folder: Path) -> None:
     # writes the values. The first pass ends when they are certain: after the first chunk if all
     # columns are numeric. A single pass would need more code: a new category changes the numbers of
     # the others, which would have to be replaced in the files.
-    schema, warnings, dtype = _infer_schema(source)
+    schema, warning_texts, dtype = _infer_schema(source)
     columns = schema.columns[: len(source.layout.features)]  # without the gaps between times
     layout = replace(source.layout, column_types={column.name: column.type for column in columns})
-    write_folder(folder, _convert_blocks(source, layout, schema), schema, dtype, warnings)
+    write_folder(folder, _convert_blocks(source, layout, schema), schema, dtype, warning_texts)
 
 
 def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
@@ -133,9 +134,9 @@ def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
         check_has_ids(table[id_column], id_column, _rows_from(source, first_row))
         id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
-        if pending and ids[0] != last_id:
+        if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
             starts = np.array([0, *starts])
-        if len(starts):  # all sequences but the last one are complete
+        if len(starts):  # all sequences before the last start are complete
             yield pending_row, pa.concat_tables([*pending, table[: starts[-1]]])
             pending, pending_row, table = [], first_row + int(starts[-1]), table[starts[-1] :]
         pending.append(table)
@@ -171,42 +172,43 @@ def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
     # has the types and the categories of all sequences.
     layout, names = source.layout, source.layout.features
     arrow_types = [_value_type(source.schema.field(name)) for name in names]
-    # empty arrays of NumPy, with the dtype that the values of a column have before encoding
-    raw_columns = [
-        as_raw(pa.chunked_array([], type_), name)
+    # the dtypes of NumPy that the columns have before their values are encoded
+    dtypes = [
+        as_raw(pa.chunked_array([], type_), name).dtype
         for type_, name in zip(arrow_types, names, strict=True)
     ]
     stored = stored_schema(source.schema.metadata)
     types = known_types(names, arrow_types, layout.column_types, stored)
-    distinct_values, has_steps = _collect_distinct_values(source, types, raw_columns)
+    distinct_values, has_steps = _collect_distinct_values(source, types, dtypes)
+    # if all values are missing, one step of NaN stands for them
     length = max([*map(len, distinct_values), int(has_steps)])
     columns = []
-    for values, raw in zip(distinct_values, raw_columns, strict=True):
+    for values, dtype in zip(distinct_values, dtypes, strict=True):
         # all columns need the same length, so the last value repeats
-        last = [*values][-1:] or [None]
-        padded = [*values, *last * (length - len(values))]
-        dtype = raw.dtype
+        filler = [*values][-1:] or [None]
+        padded = [*values, *filler * (length - len(values))]
         if not values and dtype.kind != "O":  # the values are NaN, which integers cannot hold
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
     places = Places(np.array([0, length]))
     parts = encode_parts(names, columns, types, places, lists=layout.lists, stored=stored)
-    warnings = [] if layout.lists else text_warnings(parts.schema.columns, types)
+    # tables with lists have no warnings about text
+    warning_texts = [] if layout.lists else text_warnings(parts.schema.columns, types)
     if layout.time_gaps:
-        return with_time_gaps(parts.schema), warnings, np.dtype(np.float64)
-    return parts.schema, warnings, parts.values.dtype
+        return with_time_gaps(parts.schema), warning_texts, np.dtype(np.float64)
+    return parts.schema, warning_texts, parts.values.dtype
 
 
 def _collect_distinct_values(
-    source: Source, types: list[str | None], raw_columns: list[np.ndarray]
+    source: Source, types: list[str | None], dtypes: list[np.dtype]
 ) -> tuple[list[dict[Any, None]], bool]:
     """Return the categories of each column, or up to three numbers, and whether there are steps."""
     names = source.layout.features
     # text without a type is converted as categories, even if it holds numbers: `_infer_schema`
     # then warns once, and not for each chunk
     types = [
-        type_ or (CATEGORICAL.name if raw.dtype == object else None)
-        for type_, raw in zip(types, raw_columns, strict=True)
+        type_ or (CATEGORICAL.name if dtype.kind == "O" else None)
+        for type_, dtype in zip(types, dtypes, strict=True)
     ]
     layout = replace(source.layout, column_types=dict(zip(names, types, strict=True)))
     # the keys of dictionaries, which keep the order of the file
@@ -267,7 +269,7 @@ def write_folder(
     blocks: Iterable[Sequences],
     schema: Schema,
     dtype: np.dtype,
-    warnings: Sequence[str] = (),
+    warning_texts: Sequence[str] = (),
 ) -> None:
     """Write blocks of sequences, which have the same schema, into the files of a folder."""
     lengths, ids, time_type = [np.zeros(0, np.int64)], [], None
@@ -284,12 +286,13 @@ def write_folder(
         np.save(folder / "ids.npy", np.concatenate(ids))
         if time_type is not None:
             (folder / "times.schema").write_bytes(pa.schema([("time", time_type)]).serialize())
-        state = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str, "warnings": [*warnings]}
-        (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
+        metadata = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str}
+        metadata["warnings"] = [*warning_texts]
+        (folder / "schema.json").write_text(json.dumps(metadata), encoding="utf-8")
 
 
 def _common_time_type(
-    earlier: pa.DataType | None, type_: pa.DataType, identity: Any
+    earlier: pa.DataType | None, type_: pa.DataType, sequence_id: Any
 ) -> pa.DataType:
     """Return the type of the times of earlier blocks and of one more, which begins with this id."""
     if earlier is None or earlier == type_:
@@ -297,7 +300,7 @@ def _common_time_type(
     zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier, "tz", None)
     if earlier.id != type_.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {plain(identity)!r} are {type_}, but those before it are {earlier}"
+            f"The times of id {plain(sequence_id)!r} are {type_}, but those before it are {earlier}"
             ". Expected all numbers, all dates without a time zone, or all dates with one."
         )
     # times as text may have a different zone in each block; the bytes of all are those of UTC
@@ -327,19 +330,19 @@ def _explain_write_errors(folder: Path) -> Iterator[None]:
 
 def open_folder(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder, and repeat the warnings of their conversion."""
-    state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    schema = Schema.from_dict(state["schema"])
+    metadata = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
+    schema = Schema.from_dict(metadata["schema"])
     offsets, ids = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("offsets", "ids"))
     shape = int(offsets[-1]), schema.num_columns
-    values = np.empty(shape, state["dtype"])
+    values = np.empty(shape, metadata["dtype"])
     if len(values):  # an empty file cannot be mapped
-        values = np.memmap(folder / "values", state["dtype"], "r", shape=shape)
+        values = np.memmap(folder / "values", metadata["dtype"], "r", shape=shape)
     times = None
     if (folder / "times.schema").exists():
         time_field = pa.ipc.read_schema(pa.py_buffer((folder / "times.schema").read_bytes()))[0]
         buffer = pa.memory_map(str(folder / "times")).read_buffer()
         times = pa.Array.from_buffers(time_field.type, len(values), [None, buffer])
-    for message in state["warnings"]:
+    for message in metadata["warnings"]:
         warn(message)
     parts = Parts(values, offsets, ids, schema, times)
     return Sequences.trusted(*parts, is_mapped=True, block_bytes=block_bytes)

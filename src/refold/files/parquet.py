@@ -23,7 +23,7 @@ from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
     check_has_rows,
-    check_label,
+    check_label_column,
     find_layout,
     from_file_table,
     name_file_in_errors,
@@ -73,7 +73,7 @@ def parquet_labels(data: bytes, file_name: str, label: str, id_column: str | Non
     with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = file.schema_arrow.names
-        check_label(names, file_name, label, id_column)
+        check_label_column(names, file_name, label, id_column)
         return file.read([column for column in names if column in (label, id_column or "id")])
 
 

@@ -42,8 +42,8 @@ from refold.files.tables import (
     find_layout,
     from_file_table,
     ids_and_labels,
+    must_be_in_memory,
     name_file_in_errors,
-    needs_memory,
     step_columns,
 )
 from refold.files.text import TEXT
@@ -332,7 +332,7 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
     files = open_files(path, options)
     is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
     with name_file_in_errors(files.root):
-        if is_small or needs_memory(files.schema, files.layout):
+        if is_small or must_be_in_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.chunks())
             return from_file_table(table, str(files.root), options, Rows(number=files.describe_row))
         block_bytes = _block_bytes(memory_bytes)
@@ -469,20 +469,20 @@ def read_labels(
         pairs = zip(*ids_and_labels(table, label, id), strict=True)
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
-    for identity, value in pairs:
-        if not is_missing(value) and labels.setdefault(str(identity), value) != value:
+    for sequence_id, value in pairs:
+        if not is_missing(value) and labels.setdefault(str(sequence_id), value) != value:
             raise DataError(
-                f"{file_name}: the sequence with id {identity!r} has two labels, "
-                f"{labels[str(identity)]!r} and {value!r}. Expected one label per sequence."
+                f"{file_name}: the sequence with id {sequence_id!r} has two labels, "
+                f"{labels[str(sequence_id)]!r} and {value!r}. Expected one label per sequence."
             )
     ids = sequences.ids.tolist()
-    if unlabeled := [identity for identity in ids if str(identity) not in labels]:
+    if unlabeled := [sequence_id for sequence_id in ids if str(sequence_id) not in labels]:
         raise DataError(
             f"{file_name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             ". Give every sequence a label."
         )
     # labels have the types of ids, integers of 64 bits or text, so their check converts them
-    return check_ids([labels[str(identity)] for identity in ids], len(ids))
+    return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 
 def read_batches(
@@ -560,7 +560,7 @@ def read_batches(
         schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
     tables = _cast_tables(itertools.chain(first_tables, tables), schema)
     layout = find_layout(schema, "The batches", options)
-    if num_bytes <= max_bytes or needs_memory(schema, layout):
+    if num_bytes <= max_bytes or must_be_in_memory(schema, layout):
         sequences = from_file_table(pa.concat_tables(tables), "The batches", options)
     else:
         with temporary_folder() as folder:

@@ -179,7 +179,7 @@ def from_file_table(
     return from_long_table(table, options, rows)
 
 
-def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:
+def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
     """Return whether a table must be in memory as a whole; its layout is filled in."""
     features = options.features
     holds_nested_lists = len(features) == 1 and is_nested(schema.field(features[0]))
@@ -301,7 +301,7 @@ def step_columns(names: Sequence[str]) -> list[str]:
     return [match[0] for match in steps] or list(names)
 
 
-def step_type(column_types: ColumnTypes) -> str | None:
+def wide_feature_type(column_types: ColumnTypes) -> str | None:
     """Return the type of the feature of a wide table, which is the same for all steps."""
     # the feature has no name in the file, so any name in the types stands for it
     names = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
@@ -330,7 +330,9 @@ def _from_wide_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequ
 # Labels: one per sequence, in a column of a table with one row per step or per sequence
 
 
-def check_label(names: Sequence[str], file_name: str, label: str, id_column: str | None) -> None:
+def check_label_column(
+    names: Sequence[str], file_name: str, label: str, id_column: str | None
+) -> None:
     """Raise ``SchemaError`` if there is no label column or id column, or both are the same."""
     if label == (id_column or "id"):
         raise SchemaError(f"The label column {label!r} is the id column. Choose another one.")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError
 from refold.files.formats import Format, check_numbers_only, decode_utf8
-from refold.files.tables import check_label
+from refold.files.tables import check_label_column
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._schema import listed
@@ -62,7 +62,7 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
 
 def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
-    check_label(["label"], file_name, label, id_column)
+    check_label_column(["label"], file_name, label, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
     return pa.table({"label": integers_from_text(labels)})
 
