@@ -68,7 +68,7 @@ class Corruption(NamedTuple):
     @classmethod
     def of(cls, value: Any) -> "Corruption":
         """Parse the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
-        check("denoise", value, _DENOISE)
+        check("denoise", value, _DENOISE_RULE)
         return cls(**_parse_denoise(value))
 
 
@@ -130,22 +130,24 @@ def _are_missing_values(value: Any) -> bool:
     return True
 
 
-_DENOISE = Rule(
+_DENOISE_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
     _is_denoise,
 )
-_LATENT_DIM = Rule(
+_LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
     lambda value: whole().holds(value) or _is_variance_fraction(value),
 )
-_OPTIMIZER = Rule("the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer)
-_ARCHITECTURES = one_of("default", "repeat", "reshape", "dense")
-_ARCHITECTURE = Rule(
-    f"{_ARCHITECTURES.expected}, or a callable",
-    lambda value: callable(value) or _ARCHITECTURES.holds(value),
+_OPTIMIZER_RULE = Rule(
+    "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer
 )
-_FRACTION = number(least=0, below=1)
+_ARCHITECTURE_NAMES = one_of("default", "repeat", "reshape", "dense")
+_ARCHITECTURE_RULE = Rule(
+    f"{_ARCHITECTURE_NAMES.expected}, or a callable",
+    lambda value: callable(value) or _ARCHITECTURE_NAMES.holds(value),
+)
+_FRACTION_RULE = number(least=0, below=1)
 
 # Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
@@ -158,7 +160,7 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_LATENT_DIM, stored="specification.latent_dim"),
+        Argument(_LATENT_DIM_RULE, stored="specification.latent_dim"),
         _ModelOption(
             float,
             "N",
@@ -183,7 +185,7 @@ class Arguments:
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE, stored="specification.architecture"),
+        Argument(_ARCHITECTURE_RULE, stored="specification.architecture"),
         _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
@@ -279,17 +281,17 @@ class Arguments:
     ] = 0.003
     optimizer: Annotated[
         Any,
-        Argument(or_none(_OPTIMIZER)),
+        Argument(or_none(_OPTIMIZER_RULE)),
         Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
-        Argument(_FRACTION),
+        Argument(_FRACTION_RULE),
         Option(float, "R", "Fraction held out to stop early, and for the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
-        Argument(_FRACTION),
+        Argument(_FRACTION_RULE),
         Option(
             float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
         ),
@@ -339,7 +341,7 @@ class Arguments:
     ] = "auto"
     denoise: Annotated[
         float | str,
-        Argument(_DENOISE),
+        Argument(_DENOISE_RULE),
         Option(
             str,
             "HOW",

@@ -32,12 +32,13 @@ __all__ = [
 # The mark before an argument. The marks are control characters, which text of users does not have.
 _START_MARK = "\x02"
 # The mark between the spelling in Python and the spelling on the command line, if both are given.
-_OR_MARK = "\x1f"
+_SEPARATOR_MARK = "\x1f"
 # The mark after an argument.
 _END_MARK = "\x03"
 # Group 1 is the spelling in Python; group 2 is that on the command line, if `spelled` marked both.
 _MARKED_ARGUMENT = re.compile(
-    f"{_START_MARK}([^{_OR_MARK}{_END_MARK}]*)(?:{_OR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
+    f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
+    f"(?:{_SEPARATOR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
 )
 
 
@@ -79,7 +80,7 @@ def argument(name: str = "", /, **value: Any) -> str:
 
 def spelled(python: str, command_line: str) -> str:
     """Return marked text for a message: one wording for Python, another for the command line."""
-    return f"{_START_MARK}{python}{_OR_MARK}{command_line}{_END_MARK}"
+    return f"{_START_MARK}{python}{_SEPARATOR_MARK}{command_line}{_END_MARK}"
 
 
 class RefoldError(Exception):

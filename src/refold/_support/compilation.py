@@ -33,13 +33,15 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
     The result takes the number of steps of a batch, and returns the version for this size. The
     argument ``num_steps`` of the function is static: each value of it is compiled anew.
     """
-    for_small = jax.jit(function, compiler_options=_cpu_options(), static_argnames="num_steps")
+    for_small = jax.jit(
+        function, compiler_options=_small_batch_options(), static_argnames="num_steps"
+    )
     for_large = jax.jit(function, static_argnames="num_steps")
     return lambda num_steps: for_small if num_steps < _MIN_YNNPACK_STEPS else for_large
 
 
 @functools.cache
-def _cpu_options() -> dict[str, str]:
+def _small_batch_options() -> dict[str, str]:
     """Return options for small batches that this XLA supports and the user does not set."""
     if jax.default_backend() != "cpu":
         return {}

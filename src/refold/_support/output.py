@@ -77,13 +77,13 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
 # one table of cases tests both.
 
 # Significant digits of a number that is not whole: enough to compare results, and short to read.
-DIGITS = 5
+_DEFAULT_DIGITS = 5
 # A number of this power of ten or more is written without an exponent: 0.00001.
 _MIN_POWER = -5
 # A number of this power of ten or less is written without an exponent: 100000000000000.
 _MAX_POWER = 14
 # Enough digits that a rounded number is exact. Halves are rounded away from 0, as in JavaScript.
-_EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+_EXACT_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
 # A schema may have hundreds of columns. A line has space for the names of about this many.
 _MAX_COLUMN_NAMES = 5
 # A row of an HTML table: the name, then the value. It inherits the colors of the page, so that it
@@ -94,7 +94,7 @@ _ROW_HTML = (
 )
 
 
-def number_text(value: float | None, digits: int = DIGITS) -> str:
+def number_text(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
     """Return a number as text: integers in full, others with some significant digits."""
     if value is None or math.isnan(value):
         return "–"
@@ -112,7 +112,7 @@ def number_text(value: float | None, digits: int = DIGITS) -> str:
         return str(int(value))
     # a number that is not whole has one decimal at least: 123456.7
     last_digit = Decimal(1).scaleb(-max(1, digits - 1 - power))
-    rounded = Decimal(value).quantize(last_digit, context=_EXACT)
+    rounded = Decimal(value).quantize(last_digit, context=_EXACT_CONTEXT)
     return f"{rounded:f}".rstrip("0").rstrip(".")
 
 
@@ -126,7 +126,7 @@ def short_number(value: float | None) -> str:
     return number_text(value, 3)
 
 
-def number_texts(*values: float | None, digits: int = DIGITS) -> list[str]:
+def number_texts(*values: float | None, digits: int = _DEFAULT_DIGITS) -> list[str]:
     """Return numbers as text, with more digits if different numbers would look the same."""
     texts = [number_text(value, digits) for value in values]
     # 17 digits tell all floats apart

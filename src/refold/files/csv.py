@@ -92,7 +92,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     categorical = [column for column, type_ in features if type_ == _CATEGORICAL]
     as_text = [*categorical, options.id, time if options.time_format is not None else None]
     table = file.table(as_text=[column for column in as_text if column is not None], columns=header)
-    convert = partial(_convert_column, file=file, inferred=table.schema)
+    convert = partial(_convert_column, file=file, schema=table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
@@ -130,14 +130,14 @@ class CsvFile:
         self.data, self.name = data, file_name
         self.delimiter = self._find_delimiter()
         self._check_quotes()
-        self.header, _ = next(self._rows(self.delimiter), ([], 0))
+        self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         check_unique(self.header)
 
     def line_of_row(self, row: int) -> int | None:
         """Return the line number of a row below the header, which is row -1."""
-        return next(islice(self._rows(self.delimiter), row + 1, None), ([], None))[1]
+        return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def table(
         self, *, as_text: Iterable[str] = (), columns: Sequence[str] | None = None
@@ -156,7 +156,7 @@ class CsvFile:
             return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
         except pa.ArrowException as error:
             # Arrow's message has no line number, so the usual cause is looked for
-            for cells, line in self._rows(self.delimiter):
+            for cells, line in self._parse_rows(self.delimiter):
                 if len(cells) != len(self.header):
                     raise FileFormatError(
                         f"{self.name}, line {line} has {len(cells)} fields, but the header has "
@@ -165,7 +165,7 @@ class CsvFile:
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
 
-    def _rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
+    def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
         """Yield the cells and the last line number of each row, from the header on."""
         lines = io.TextIOWrapper(io.BytesIO(self.data), "utf-8-sig", newline="")
         reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
@@ -183,7 +183,7 @@ class CsvFile:
 
         def rank(delimiter: str) -> tuple[bool, bool, int]:
             """Compare whether there are several cells, whether rows are alike, and their width."""
-            rows = islice(self._rows(delimiter), _NUM_SAMPLED_ROWS)
+            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
             widths = [len(cells) for cells, _ in rows] or [0]
             return widths[0] > 1, len(set(widths)) == 1, widths[0]
 
@@ -198,7 +198,7 @@ class CsvFile:
         # A line of two empty cells is added, which is only the delimiter. It becomes a row of its
         # own unless it continues an open cell.
         last_row, ends = [""], [0]
-        for cells, end in self._rows(self.delimiter, self.delimiter):
+        for cells, end in self._parse_rows(self.delimiter, self.delimiter):
             last_row = cells
             ends.append(end)
         if last_row != ["", ""]:
@@ -229,7 +229,7 @@ def _convert_column(
     column: str,
     requested_type: str | None,
     file: CsvFile,
-    inferred: pa.Schema,  # the types that Arrow inferred for all columns
+    schema: pa.Schema,  # the types that Arrow inferred for all columns
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or as categories, as requested or as its entries look."""
     if pa.types.is_null(cells.type):  # all cells are empty
@@ -244,7 +244,7 @@ def _convert_column(
     is_missing = numbers.is_null().to_numpy()
     if requested_type is None and is_missing.all():  # quoted words such as "NA" are categories
         return cells
-    numbers = _with_decimal_points(numbers, column, file, inferred)
+    numbers = _with_decimal_points(numbers, column, file, schema)
     is_number = matches(numbers, _NUMBER)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
@@ -262,7 +262,7 @@ def _convert_column(
 
 
 def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, inferred: pa.Schema
+    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, schema: pa.Schema
 ) -> pa.ChunkedArray:
     """Return times; if they are text, with decimal points, and with nulls where missing."""
     # Arrow converts times with a time zone to UTC, and forgets the zone. Their text still has it.
@@ -271,11 +271,14 @@ def _convert_times(
     if not pa.types.is_string(cells.type):
         return cells
     cells = _without_missing_words(cells)
-    return _with_decimal_points(cells, column, file, inferred) if time_format is None else cells
+    # with a format of the times, a comma is part of it
+    if time_format is not None:
+        return cells
+    return _with_decimal_points(cells, column, file, schema)
 
 
 def _with_decimal_points(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, inferred: pa.Schema
+    cells: pa.ChunkedArray, column: str, file: CsvFile, schema: pa.Schema
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
@@ -295,7 +298,7 @@ def _with_decimal_points(
     # All commas may separate thousands. Excel writes semicolons where the comma is decimal, so
     # semicolons settle it, unless Arrow read numbers with decimal points in other columns.
     is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
-    file_has_points = any(map(pa.types.is_floating, inferred.types))
+    file_has_points = any(map(pa.types.is_floating, schema.types))
     if is_ambiguous and (file_has_points or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "

@@ -27,7 +27,7 @@ _COMPRESSION_SIGNATURES = {
 # memory.
 _MAX_UNPACKED_BYTES = 1 << 30
 # Bytes that are unpacked between two checks of that limit.
-_CHUNK_BYTES = 1 << 22
+_UNPACK_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _decompress(data: bytes, expected: Format, file_name: str) -> bytes:
     content = io.BytesIO()
     try:
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
+            while chunk := stream.read(_UNPACK_CHUNK_BYTES):
                 content.write(chunk)
                 if content.tell() > _MAX_UNPACKED_BYTES:
                     raise FileFormatError(

@@ -48,7 +48,7 @@ def parse_jsonl(data: bytes, file_name: str) -> Entries:
     values, line_numbers = [], []
     for line_number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
-            values.append(_parse(line, file_name, line_number))
+            values.append(_parse_value(line, file_name, line_number))
             line_numbers.append(line_number)
     if not values:
         raise FileFormatError(f"{file_name} is empty: it holds only blank lines.")
@@ -59,7 +59,7 @@ def parse_json(data: bytes, file_name: str) -> Entries:
     """Return the entries of a JSON array, the only value of a file, or the lines of JSON lines."""
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _parse(data, file_name)
+        value = _parse_value(data, file_name)
     except FileFormatError:
         with contextlib.suppress(FileFormatError):  # some .json files are JSON lines
             return parse_jsonl(data, file_name)
@@ -69,7 +69,7 @@ def parse_json(data: bytes, file_name: str) -> Entries:
     return Entries([value], Rows("line", lambda _: 1))
 
 
-def _parse(data: bytes, file_name: str, line_number: int | None = None) -> Any:
+def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
     """Return the JSON value of a file or of one line; an error names the line."""
     import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
@@ -89,10 +89,10 @@ def _parse(data: bytes, file_name: str, line_number: int | None = None) -> Any:
         raise FileFormatError(f"{file_name}, line {line} is not JSON: {error}{advice}.") from error
 
 
-def read_json(data: bytes, file_name: str, *, lines: bool, **options: Any) -> Sequences:
+def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
     """Read one sequence or event per line or entry, or an object that holds a table by columns."""
-    entries = (parse_jsonl if lines else parse_json)(data, file_name)
-    if not lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
+    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
+    if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
         entries = _table_by_rows(entries, file_name, options.get("id") or "id")
     return _to_sequences(entries, file_name, **options)
 
@@ -118,19 +118,19 @@ def _table_by_rows(entries: Entries, file_name: str, id_key: str) -> Entries:
     return Entries(records, Rows())
 
 
-def json_columns(data: bytes, file_name: str, *, lines: bool) -> list[str]:
+def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     """Return the keys of the first entry; an empty list if it is not an object."""
-    if lines:  # only the first line is parsed, because there may be many
+    if as_lines:  # only the first line is parsed, because there may be many
         data = data.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
-    first = (parse_jsonl if lines else parse_json)(data, file_name).values[:1]
+    first = (parse_jsonl if as_lines else parse_json)(data, file_name).values[:1]
     return list(first[0]) if first and isinstance(first[0], dict) else []
 
 
 def json_labels(
-    data: bytes, file_name: str, label: str, id_column: str | None, *, lines: bool
+    data: bytes, file_name: str, label: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
-    entries = (parse_jsonl if lines else parse_json)(data, file_name)
+    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     _check_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     check_label_column(keys, file_name, label, id_column)
@@ -145,7 +145,7 @@ def _to_sequences(
     """Convert entries of any form; all entries have the form of the first that is not empty."""
     values, options = entries.values, TableOptions(**table_options)
     first = next((value for value in values if value != []), [])
-    type_ = _type_of_form(first)
+    type_ = _sequence_type(first)
     _check_types(entries, values, type_, file_name)
     if isinstance(first, dict):
         return _from_objects(entries, file_name, unit, options)
@@ -173,7 +173,7 @@ def _to_sequences(
     return Sequences(*parts_from_list(values, rows=entries.rows, column_types=options.column_types))
 
 
-def _type_of_form(example: Any) -> Any:
+def _sequence_type(example: Any) -> Any:
     """Return the type of all sequences, from an example; if it is invalid, all allowed types."""
     if isinstance(example, list):
         return list[list[_Cell]] if example and isinstance(example[0], list) else list[_Cell]
@@ -284,19 +284,19 @@ def _to_cells(values: np.ndarray, column: Column) -> list[Any]:
 JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
-    reader=partial(read_json, lines=True),
+    reader=partial(read_json, as_lines=True),
     read_options=TABLE_OPTIONS | {"unit"},
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    columns=partial(json_columns, lines=True),
-    labels=partial(json_labels, lines=True),
+    columns=partial(json_columns, as_lines=True),
+    labels=partial(json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
-    reader=partial(read_json, lines=False),
+    reader=partial(read_json, as_lines=False),
     read_options=TABLE_OPTIONS | {"unit"},
-    columns=partial(json_columns, lines=False),
-    labels=partial(json_labels, lines=False),
+    columns=partial(json_columns, as_lines=False),
+    labels=partial(json_labels, as_lines=False),
 )

@@ -1,8 +1,8 @@
 """Data larger than memory: converted chunk by chunk into a folder, and mapped from its files.
 
-`convert` reads a source and writes a folder; `open_folder` returns sequences whose values stay in
-the files until they are used. The folder is an entry of the cache (`open_cached`), or temporary
-(`open_temporary`).
+`convert_to_folder` reads a source and writes a folder; `open_folder` returns sequences whose values
+stay in the files until they are used. The folder is an entry of the cache (`open_cached`), or
+temporary (`open_temporary`).
 
 A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
 `schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
@@ -88,11 +88,12 @@ class StoredBatches:
                 first_row += len(batch)
 
 
-# What `convert` reads. Both classes have a layout, a schema, chunks of rows and names of rows.
+# What `convert_to_folder` reads. Both classes have a layout, a schema, chunks of rows and names of
+# rows.
 Source = ParquetFiles | StoredBatches
 
 
-def convert(source: Source, folder: Path) -> None:
+def convert_to_folder(source: Source, folder: Path) -> None:
     """Write the sequences of a source into a folder, chunk by chunk."""
     # Types and categories depend on all values, so a first pass infers them, and a second pass
     # writes the values. The first pass ends when they are certain: after the first chunk if all
@@ -292,20 +293,22 @@ def write_folder(
 
 
 def _common_time_type(
-    earlier: pa.DataType | None, type_: pa.DataType, sequence_id: Any
+    earlier_type: pa.DataType | None, type_: pa.DataType, sequence_id: Any
 ) -> pa.DataType:
     """Return the type of the times of earlier blocks and of one more, which begins with this id."""
-    if earlier is None or earlier == type_:
+    if earlier_type is None or earlier_type == type_:
         return type_
-    zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier, "tz", None)
-    if earlier.id != type_.id or (zone is None) != (earlier_zone is None):
+    zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier_type, "tz", None)
+    if earlier_type.id != type_.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {plain(sequence_id)!r} are {type_}, but those before it are {earlier}"
-            ". Expected all numbers, all dates without a time zone, or all dates with one."
+            f"The times of id {plain(sequence_id)!r} are {type_}, but those before it are "
+            f"{earlier_type}. Expected all numbers, all dates without a time zone, or all dates "
+            "with one."
         )
     # times as text may have a different zone in each block; the bytes of all are those of UTC
-    is_timestamp = pa.types.is_timestamp(earlier)
-    return pa.timestamp(earlier.unit, "UTC") if is_timestamp and zone != earlier_zone else earlier
+    if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
+        return pa.timestamp(earlier_type.unit, "UTC")
+    return earlier_type
 
 
 def _time_bytes(times: pa.Array) -> pa.Buffer:
@@ -368,12 +371,12 @@ def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     return sequences
 
 
-def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]) -> Sequences:
+def mapped_blocks(sequences: Sequences, function: Callable[[Sequences], Sequences]) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
     # an empty block tells the schema of the result
-    schema = change(sequences.block(0, 0)).schema
+    schema = function(sequences.block(0, 0)).schema
     with temporary_folder(_cache_folder()) as folder:
-        write_folder(folder, map(change, sequences.blocks()), schema, sequences.dtype)
+        write_folder(folder, map(function, sequences.blocks()), schema, sequences.dtype)
         return open_temporary(folder, sequences.block_bytes)
 
 

@@ -1,8 +1,8 @@
 """Parquet files: a single file in memory, and files that form one table and are read in chunks.
 
-`read_parquet` and `write_parquet` take or return the bytes of a file. `open_files` opens a file or
-a folder of files as one table, which may be larger than memory. `ParquetFiles.chunks` yields it in
-small chunks of rows.
+`read_parquet` and `write_parquet` take or return the bytes of a file. `open_parquet_files` opens a
+file or a folder of files as one table, which may be larger than memory. `ParquetFiles.chunks`
+yields it in small chunks of rows.
 """
 
 import bisect
@@ -141,7 +141,7 @@ class ParquetFiles(NamedTuple):
         pool = pa.default_memory_pool()
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
-                batches = _open(path).iter_batches(
+                batches = _open_parquet(path).iter_batches(
                     batch_size=max(1, CHUNK_BYTES // self.row_bytes), columns=self.layout.used
                 )
                 for batch in batches:
@@ -154,7 +154,7 @@ class ParquetFiles(NamedTuple):
                     pool.release_unused()
 
 
-def open_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
+def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
     """Open a file, or all files of a folder; only their footers are read."""
     root = local_path(path)
     paths = _parquet_files_in(root) if root.is_dir() else [root]
@@ -164,25 +164,25 @@ def open_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFi
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
                 check_content(file.read(4096), PARQUET, str(file_path))
-            footer = _open(file_path)
+            footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique(schemas[-1].names)
             layouts.append(find_layout(schemas[-1], str(file_path), options))
         first_rows.append(first_rows[-1] + footer.metadata.num_rows)
         for i in range(footer.metadata.num_row_groups):
-            group = footer.metadata.row_group(i)
-            num_group_values = _num_values(group, layouts[0].features)
+            row_group = footer.metadata.row_group(i)
+            num_group_values = _num_values(row_group, layouts[0].features)
             num_values += num_group_values
             # eight bytes for each decoded value, and its encoded bytes
-            group_bytes = 8 * num_group_values + group.total_byte_size
-            row_bytes = max(row_bytes, -(-group_bytes // max(1, group.num_rows)))  # rounded up
+            group_bytes = 8 * num_group_values + row_group.total_byte_size
+            row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
-        schema = _shared_schema(paths, schemas, layouts)
+        schema = _merge_schemas(paths, schemas, layouts)
     return ParquetFiles(root, paths, first_rows, layouts[0], schema, num_values, row_bytes)
 
 
-def _shared_schema(
+def _merge_schemas(
     paths: list[Path], schemas: list[pa.Schema], layouts: list[TableOptions]
 ) -> pa.Schema:
     """Return types of the used columns that hold the values of all files.
@@ -240,18 +240,18 @@ def _parquet_files_in(root: Path) -> list[Path]:
     return files
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open_parquet(path: Path) -> pq.ParquetFile:
     """Open a file that is read bit by bit; by default, Arrow reads whole column chunks ahead."""
     return pq.ParquetFile(
         path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )
 
 
-def _num_values(group: Any, features: Sequence[str]) -> int:
+def _num_values(row_group: Any, features: Sequence[str]) -> int:
     """Return the number of values of some columns in the metadata of a row group."""
     # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
     # the end, "x" is not taken for "x1".
     prefixes = tuple(f"{name}." for name in features)
-    columns = [group.column(i) for i in range(group.num_columns)]
+    columns = [row_group.column(i) for i in range(row_group.num_columns)]
     columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]
     return sum(column.num_values for column in columns)

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,13 +31,13 @@ from refold.files.formats import COMPRESSIONS, Format, compress_by_suffix, read_
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
-    convert,
+    convert_to_folder,
     open_cached,
     open_temporary,
     temporary_folder,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_files, parquet_columns
+from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
@@ -69,7 +70,7 @@ MEMORY_BYTES = 1 << 28
 _MAX_UNPACKING_RATIO = 16
 
 
-def format_of(source: object, name: str | None = None) -> Format:
+def find_format(source: object, name: str | None = None) -> Format:
     """Return the format of this name; without a name, the format for the suffix of the file."""
     if name is not None:
         format_ = FORMATS.get(name) or format_named(f"data.{name}")
@@ -183,7 +184,7 @@ def read(
     """
     is_path = isinstance(path, str | os.PathLike)
     is_folder = is_path and Path(path).is_dir()
-    format_ = PARQUET if is_folder else format_of(path, format)
+    format_ = PARQUET if is_folder else find_format(path, format)
     # all options that have a value other than their default must apply to the format
     arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     arguments |= {"unit": unit, "layout": layout}
@@ -273,7 +274,7 @@ def read_for(
     if is_gap_missing or (schema.time_gaps and chosen.get("time_gaps")):
         chosen["time_gaps"] = True
         features.pop()
-    is_text = not Path(path).is_dir() and format_of(path, format) is FORMATS["txt"]
+    is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
     if schema.layout == "words" and is_text:
         chosen.setdefault("unit", "words")
     remembered: dict[str, Any] = {"id": schema.id_name}
@@ -284,7 +285,7 @@ def read_for(
     is_wide = chosen.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
         has_steps = set(schema.step_columns) <= set(file_columns)
-        steps = [*schema.step_columns] if has_steps else None
+        steps = [*schema.step_columns] if has_steps else []
         remembered |= {"layout": "wide", "columns": steps or None}
     else:
         # the form of times belongs to the time column of the training data
@@ -329,14 +330,14 @@ def _columns_if_readable(path: str | os.PathLike[str], format: str | None) -> li
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
     """Read Parquet files as one table, in memory or, if it is larger, mapped from the cache."""
-    files = open_files(path, options)
+    files = open_parquet_files(path, options)
     is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
     with name_file_in_errors(files.root):
         if is_small or must_be_in_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.chunks())
             return from_file_table(table, str(files.root), options, Rows(number=files.describe_row))
         block_bytes = _block_bytes(memory_bytes)
-        return open_cached(files, options, lambda folder: convert(files, folder), block_bytes)
+        return open_cached(files, options, partial(convert_to_folder, files), block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -384,7 +385,7 @@ def write(
     >>> read(path)
     Sequences(n=4, lengths=4 to 9, 1 numeric)
     """
-    format_ = format_of(path, format)
+    format_ = find_format(path, format)
     if format_.writer is None:
         raise ParameterError(f".{format_.name} files can be read, but not written. Write .jsonl.")
     if layout is not None and layout not in format_.layouts:
@@ -404,7 +405,7 @@ def write(
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
     """Return the column names of a file, or of the first in a folder; none if it is no table."""
-    format_ = PARQUET if Path(path).is_dir() else format_of(path, format)
+    format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
         return parquet_columns(path)
@@ -457,7 +458,7 @@ def read_labels(
     >>> read_labels(path, "who", Sequences.from_list([[1.0, 2.0], [3.0]])).tolist()
     ['ann', 'bob']
     """
-    file_name, format_ = str(Path(path)), format_of(path, format)
+    file_name, format_ = str(Path(path)), find_format(path, format)
     if format_.labels is None:
         raise ParameterError(
             f"{file_name} has no labels, as .{format_.name} files have no columns. Give them in a "
@@ -566,7 +567,7 @@ def read_batches(
         with temporary_folder() as folder:
             stored = StoredBatches(folder / "batches.arrow", layout, schema)
             stored.write(tables)
-            convert(stored, folder)
+            convert_to_folder(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way

@@ -107,18 +107,18 @@ def _read_header(lines: Iterator[tuple[int, str]], file_name: str) -> Header:
     return header
 
 
-def _is_true(header: Header, tag: str) -> bool:
-    """Return whether the first word behind a tag is "true"."""
+def _has_true_tag(header: Header, tag: str) -> bool:
+    """Return whether a header has a tag whose first word is "true"."""
     return [word.lower() for word in header.get(tag, [])[:1]] == ["true"]
 
 
 def _read_case(line: str, line_number: int, header: Header, file_name: str) -> Case:
     """Return the case of a line, without times."""
     location, label = f"{file_name}, line {line_number}", None
-    if _is_true(header, "@timestamps"):
+    if _has_true_tag(header, "@timestamps"):
         line = _TIME_AND_VALUE.sub(r"\1", line)
     dimensions = line.split(":")
-    if _is_true(header, "@classlabel") or _is_true(header, "@targetlabel"):
+    if _has_true_tag(header, "@classlabel") or _has_true_tag(header, "@targetlabel"):
         label = dimensions.pop().strip()
         if not dimensions or not label:
             raise FileFormatError(
