@@ -1,8 +1,8 @@
 """Checks of arguments. A `Rule` says what an argument can be, in words and as a test.
 
-``check("units", units, whole())`` raises "units must be a positive integer. Got -1." The functions
-`whole`, `number`, `one_of`, `or_auto` and `or_none` make rules. The other checks at the end cover
-what recurs, so that each error has the same wording everywhere.
+For example, ``check("units", -1, whole())`` raises "units must be a positive integer. Got -1." The
+functions below `check` make rules. The checks at the end cover what recurs, so that an error has
+the same wording everywhere.
 """
 
 import math

@@ -2,8 +2,9 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`find_layout` tells which one it is, and `from_file_table` converts any table. In all functions,
-`file_name` is what messages call the file.
+`find_layout` tells which one it is, and `from_file_table` converts any table.
+
+In all functions, `file_name` is what messages call the file.
 """
 
 import contextlib
