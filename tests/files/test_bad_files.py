@@ -69,10 +69,12 @@ def test_missing_and_empty_files(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["data.xlsx", "data.npz.gz", "data"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
-    known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
-    with pytest.raises(FileFormatError, match=known):
+    known_suffixes = (
+        r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
+    )
+    with pytest.raises(FileFormatError, match=known_suffixes):
         read(tmp_path / name)
-    with pytest.raises(FileFormatError, match=known):
+    with pytest.raises(FileFormatError, match=known_suffixes):
         write(ramps(), tmp_path / name)
 
 

@@ -280,11 +280,11 @@ def test_files_are_converted_once(cache, path, monkeypatch, capsys):
     assert re.search(line, capsys.readouterr().err)
     with monkeypatch.context() as patch:
         patch.setattr(read_write, "convert_to_folder", pytest.fail)
-        again = read(path, memory_bytes=1)
+        reopened = read(path, memory_bytes=1)
     assert capsys.readouterr().err == ""
-    np.testing.assert_array_equal(again.values, first.values)
+    np.testing.assert_array_equal(reopened.values, first.values)
     with pytest.raises(ValueError, match="read-only"):
-        again.values[0, 0] = 1.0
+        reopened.values[0, 0] = 1.0
     (entry,) = entry_names(cache)
     os.utime(cache / entry, (0, 0))
     read(path, memory_bytes=1)

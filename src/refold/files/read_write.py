@@ -198,7 +198,7 @@ def read(
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
-            names = [name for name, known in FORMATS.items() if key in known.read_options]
+            names = [name for name, allowed in FORMATS.items() if key in allowed.read_options]
             raise ParameterError(
                 f"{argument(f'{key}=')} does not apply to the format {format_.name}, only to "
                 f"{', '.join(names)}."

@@ -70,11 +70,11 @@ def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) ->
 def _read_cases(data: bytes, file_name: str) -> list[Case]:
     """Return the cases of a file."""
     text = decode_utf8(data, file_name).split("\n")
-    lines = ((number, line.strip()) for number, line in enumerate(text, start=1))
-    # lines that are empty or comments are skipped
-    lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
+    numbered = enumerate(map(str.strip, text), start=1)
+    # empty lines and comments are skipped
+    lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
     header = _read_header(lines, file_name)  # leaves the iterator behind the line @data
-    cases = [_read_case(line, number, header, file_name) for number, line in lines]
+    cases = [_read_case(line, line_number, header, file_name) for line_number, line in lines]
     for case in cases:
         num_dimensions, expected = case.values.shape[1], cases[0].values.shape[1]
         if num_dimensions != expected:
