@@ -21,8 +21,8 @@ DEFAULTS = {field.name: field.default for field in fields(Arguments)}
 
 def test_the_constructor_repeats_names_and_defaults():
     parameters = [*inspect.signature(SequenceAutoencoder.__init__).parameters.values()][1:]
-    assert {one.name: one.default for one in parameters} == DEFAULTS
-    assert [one.name for one in parameters] == [*ARGUMENTS]
+    assert {parameter.name: parameter.default for parameter in parameters} == DEFAULTS
+    assert [parameter.name for parameter in parameters] == [*ARGUMENTS]
 
 
 def test_the_docstring_describes_each_argument_with_its_default():
@@ -31,8 +31,8 @@ def test_the_docstring_describes_each_argument_with_its_default():
     assert [*described] == [*ARGUMENTS]
     for name, text in described.items():
         default = DEFAULTS[name]
-        shown = repr(default).replace("'", '"')
-        assert text.endswith(f", default={shown}") or (
+        default_text = repr(default).replace("'", '"')
+        assert text.endswith(f", default={default_text}") or (
             default is None and text.endswith((", optional", ", default=None"))
         ), name
 
@@ -55,7 +55,7 @@ def test_defaults_keep_their_rules():
             replace(Arguments(), **{name: [object()]}).check()
 
 
-def test_arguments_are_plain_values():
+def test_arguments_as_json_values():
     ae = SequenceAutoencoder(
         np.int64(3),
         variational=np.bool_(True),
@@ -66,10 +66,10 @@ def test_arguments_are_plain_values():
     arguments = Arguments.of(ae)
     assert (type(arguments.latent_dim), arguments.variational) == (int, True)
     arguments.check()
-    plain = arguments.plain()
-    assert plain["missing_values"] == [-1.0]
-    assert (plain["architecture"], plain["random_state"]) == ("custom", None)
-    assert refold.SequenceAutoencoder(**plain).get_params() == plain
+    json_values = arguments.plain()
+    assert json_values["missing_values"] == [-1.0]
+    assert (json_values["architecture"], json_values["random_state"]) == ("custom", None)
+    assert refold.SequenceAutoencoder(**json_values).get_params() == json_values
 
 
 def test_the_reference_lists_the_options():

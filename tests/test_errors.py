@@ -10,11 +10,11 @@ from refold.errors import FileAccessError, Message, ParameterError, argument, sp
 
 def test_an_error_keeps_its_argument_when_it_is_pickled():
     error = FileAccessError(f"{argument(latent_dim=8)} is too large for {argument('units')}.")
-    for one in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301
-        assert type(one) is FileAccessError
-        assert str(one) == one.message == "latent_dim=8 is too large for units."
-        assert one.argument == "latent_dim"
-        assert as_options(one.message) == "--latent-dim 8 is too large for --units."
+    for copy in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301
+        assert type(copy) is FileAccessError
+        assert str(copy) == copy.message == "latent_dim=8 is too large for units."
+        assert copy.argument == "latent_dim"
+        assert as_options(copy.message) == "--latent-dim 8 is too large for --units."
 
 
 def test_an_error_without_an_argument():

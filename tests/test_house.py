@@ -20,21 +20,23 @@ import refold
 from forks import run_forked
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {
+# Packages that take long to import.
+SLOW_PACKAGES = {
     *("duckdb", "jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy"),
     *("sklearn", "tensorflow"),
 }
-BASE = {"numpy", "pyarrow"}
+# The slow packages that reading data needs.
+DATA_PACKAGES = {"numpy", "pyarrow"}
 
 
-def python(code, **environment):
-    """Run code in a fresh interpreter and return what it printed."""
-    kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+def run_python(code, **variables):
+    """Run code in a fresh interpreter, with these environment variables, and return its output."""
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
-        env=kept | environment,
+        env=environment | variables,
         check=False,
     )
     assert run.returncode == 0, run.stderr
@@ -42,18 +44,18 @@ def python(code, **environment):
 
 
 @pytest.mark.parametrize(
-    ("code", "needed"),
+    ("code", "expected"),
     [
         ("import refold, refold.cli, refold.arguments", set()),
         ("from refold.cli import main; main(['--version']); main(['--help'])", set()),
         ("from refold.cli import main; main(['fit', '--help'])", set()),
-        ("import refold.datasets, refold.evaluation, refold.model, refold.search", BASE),
+        ("import refold.datasets, refold.evaluation, refold.model, refold.search", DATA_PACKAGES),
     ],
 )
-def test_light_imports_load_nothing_heavy(code, needed):
-    printed = python(f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))")
+def test_quick_imports_load_no_slow_package(code, expected):
+    printed = run_python(f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))")
     loaded = json.loads(printed.splitlines()[-1])
-    assert {name.partition(".")[0] for name in loaded} & HEAVY == needed
+    assert {name.partition(".")[0] for name in loaded} & SLOW_PACKAGES == expected
 
 
 def test_a_model_loads_only_the_packages_of_a_small_installation():
@@ -64,7 +66,7 @@ before = [*sys.modules]
 import refold.model
 print(json.dumps([before, [*sys.modules]]))
 """
-    before, after = ({n.partition(".")[0] for n in names} for names in json.loads(python(code)))
+    before, after = ({n.partition(".")[0] for n in names} for names in json.loads(run_python(code)))
     assert after - before - sys.stdlib_module_names == {"refold"}
 
 
@@ -76,14 +78,14 @@ def test_public_names_load_when_used():
         refold.nothing  # noqa: B018
 
 
-BACKEND = "import refold, keras; print(keras.config.backend())"
-ORDERS = ["refold.models, keras", "keras, refold.models"]
-LOADED = """
+BACKEND_PROGRAM = "import refold, keras; print(keras.config.backend())"
+IMPORT_ORDERS = ["refold.models, keras", "keras, refold.models"]
+LOAD_MODEL_PROGRAM = """
 import {}
 model = keras.models.load_model({!r})
 print(type(model).__module__, model.output_shape)
 """
-ALREADY = """
+KERAS_FIRST_PROGRAM = """
 import os, keras
 os.environ.pop('KERAS_BACKEND')
 import refold
@@ -99,23 +101,24 @@ def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
     jax = {"KERAS_BACKEND": "jax"}
     programs = [
-        (BACKEND, {}),
-        (BACKEND, {"KERAS_HOME": str(tmp_path)}),
-        (ALREADY, jax),
-        *((LOADED.format(order, str(path)), jax) for order in ORDERS),
+        (BACKEND_PROGRAM, {}),
+        (BACKEND_PROGRAM, {"KERAS_HOME": str(tmp_path)}),
+        (KERAS_FIRST_PROGRAM, jax),
+        *((LOAD_MODEL_PROGRAM.format(order, str(path)), jax) for order in IMPORT_ORDERS),
     ]
-    done = run_forked(programs, options=("-W", "error"), without=("KERAS_BACKEND",))
+    processes = run_forked(programs, options=("-W", "error"), without=("KERAS_BACKEND",))
     loaded = "refold.network.keras.autoencoder (None, None, 1)"
-    lines = [program.stdout.strip().splitlines()[-1:] for program in done]
+    lines = [process.stdout.strip().splitlines()[-1:] for process in processes]
     assert lines == [["jax"], ["jax"], ["False"], [loaded], [loaded]]
     code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
-    assert python(code, KERAS_BACKEND="torch") == "torch"
+    assert run_python(code, KERAS_BACKEND="torch") == "torch"
 
 
-def reference():
-    """Yield the names in the reference with what they stand for.
+def documented_names():
+    """Yield each name in docs/reference with its object.
 
-    A page documents a module with all its public names or with those that it lists, or one name.
+    A page documents a module, with all its public names or with those that the page lists, or it
+    documents a single name.
     """
     for page in sorted((ROOT / "docs/reference").glob("*.md")):
         blocks = re.split(r"^::: ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
@@ -129,26 +132,26 @@ def reference():
                 continue
             public = getattr(module, "__all__", [n for n in vars(module) if n[0] != "_"])
             for member in members or public:
-                thing = getattr(module, member)
-                if members or getattr(thing, "__module__", "").startswith("refold"):
-                    yield f"{name}.{member}", thing
+                value = getattr(module, member)
+                if members or getattr(value, "__module__", "").startswith("refold"):
+                    yield f"{name}.{member}", value
 
 
 def test_public_functions_and_classes_have_a_runnable_example():
-    unshown = {
+    without_example = {
         name
-        for name, thing in reference()
-        if (inspect.isclass(thing) or inspect.isroutine(thing))
-        and not (inspect.isclass(thing) and issubclass(thing, Exception | tuple))
-        and not re.search(r"Examples\n-+\n(.*\n)*>>> ", inspect.getdoc(thing) or "")
+        for name, value in documented_names()
+        if (inspect.isclass(value) or inspect.isroutine(value))
+        and not (inspect.isclass(value) and issubclass(value, Exception | tuple))
+        and not re.search(r"Examples\n-+\n(.*\n)*>>> ", inspect.getdoc(value) or "")
     }
-    assert unshown == set()
+    assert without_example == set()
 
 
 def test_public_names_are_in_the_reference():
-    things = [thing for _, thing in reference()]
+    documented = [value for _, value in documented_names()]
     names = [name for name in refold.__all__ if not inspect.ismodule(getattr(refold, name))]
-    missing = {n for n in names if not any(getattr(refold, n) is thing for thing in things)}
+    missing = {n for n in names if not any(getattr(refold, n) is value for value in documented)}
     assert missing == {"__version__"}
 
 
@@ -162,10 +165,10 @@ def test_the_page_of_the_design_has_the_imports_that_are_enforced():
 
 # A release: the version, the dependencies and the build
 
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def read(name):
+def read_file(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
@@ -177,18 +180,19 @@ def test_the_version_is_the_same_everywhere_and_at_one_place_in_each_file():
         ("recipe/recipe.yaml", rf'^  version: "{version}"$'),
         ("CHANGELOG.md", rf"^## \[?({version}|Unreleased)"),
     ):
-        assert re.search(pattern, read(name), re.MULTILINE), name
+        assert re.search(pattern, read_file(name), re.MULTILINE), name
     # If a version equals one with another meaning, `make version` would replace both.
-    for file in SETTINGS["tool"]["bumpversion"]["files"]:
+    for file in PYPROJECT["tool"]["bumpversion"]["files"]:
         old = file["search"].replace("{current_version}", refold.__version__)
-        assert read(file["filename"]).count(old) == 1, file["filename"]
+        assert read_file(file["filename"]).count(old) == 1, file["filename"]
 
 
 def test_the_conda_package_has_the_dependencies_of_the_project():
-    project = SETTINGS["project"]
-    sections = re.findall(r"^  (\w+):\n((?:    .*\n)+)", read("recipe/recipe.yaml"), re.MULTILINE)
+    project = PYPROJECT["project"]
+    recipe = read_file("recipe/recipe.yaml")
+    sections = re.findall(r"^  (\w+):\n((?:    .*\n)+)", recipe, re.MULTILINE)
     lines = {name: re.findall(r"- (.*)", body) for name, body in sections}
     run = {line.replace(" ", "") for line in lines["run"]}
     assert run == {f"python{project['requires-python']}", *project["dependencies"]}
     host = {line.replace(" ", "") for line in lines["host"]}
-    assert host - {"python3.11.*", "pip"} == set(SETTINGS["build-system"]["requires"])
+    assert host - {"python3.11.*", "pip"} == set(PYPROJECT["build-system"]["requires"])

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The subpackages of the names that are not subpackages themselves.
-_NAMES = {
+# The module of each public name that is not a submodule itself.
+_MODULE_OF_NAME = {
     "Checkpoint": "refold.training",
     "ErrorCurve": "refold.evaluation",
     "RefoldError": "refold.errors",
@@ -72,18 +72,19 @@ __all__ = [
 ]
 
 
-# Layers and models run on any backend of Keras. The training loop needs JAX, whose step is several
-# times as fast for models this small. `keras.json` does not count, because Keras writes that file
-# itself, without a choice of the user.
+# Layers and models run on any backend of Keras. Training needs JAX, and for models this small a
+# training step is several times as fast on JAX. Keras's own file `keras.json` may name another
+# backend. It is overruled, because Keras writes that file itself, so it is no choice of the user.
 if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
-# Names load when they are used (PEP 562), so `import refold` and `refold --help` load neither Keras
-# nor JAX. Packages that work with and without them import them in the functions that need them.
+# Public names load when they are first used (PEP 562), so `import refold` and `refold --help` load
+# neither Keras nor JAX. Subpackages that also work without Keras and JAX import them inside of the
+# functions that need them.
 def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _MODULE_OF_NAME:
+        return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)
     if name in __all__:
         return importlib.import_module(f"refold.{name}")
     raise AttributeError(f"module 'refold' has no attribute {name!r}")

@@ -1,9 +1,12 @@
-"""The arguments of `SequenceAutoencoder`: one declaration each.
+"""The arguments of `SequenceAutoencoder`, each declared once.
 
-Each field of `Arguments` declares an argument: its default, an `Argument` with what it can be and
-where a fitted model stores it, and its `Option` of `refold fit`. The constructor of
-`SequenceAutoencoder` repeats names and defaults, because scikit-learn reads its signature. `refold
-fit --help` imports this module, so it imports no other library.
+A field of `Arguments` declares an argument. Its annotation holds up to three things: the type, an
+`Argument` with the rule for its values, and the `Option` of `refold fit`, if there is one. The
+estimator checks its arguments by these declarations, the command line makes options from them, and
+further training compares arguments with those of the fitted model.
+
+The constructor of `SequenceAutoencoder` repeats the names and defaults, because scikit-learn reads
+its signature. `refold fit --help` imports this module, so it imports no other library.
 """
 
 from collections.abc import Callable
@@ -29,35 +32,34 @@ __all__ = ["ARGUMENTS", "OPTIONS", "Argument", "Arguments", "Corruption", "Optio
 
 
 class Option(NamedTuple):
-    """An argument as an option of `refold fit`."""
+    """An argument as an option of `refold fit`, and of other commands that train."""
 
-    type: type  # of the text on the command line
-    metavar: str | None
+    type: type  # to which the command line converts the text of the option
+    metavar: str | None  # what stands for a value on the help page, such as N; None for a flag
     help: str
-    panel: str = "Training"  # of the help page
-    default: str | None = None  # what the help shows instead of the default
-    has_negative: bool = False  # whether there is --no-NAME, too
-    read: Callable[[Any], Any] = lambda value: value  # from the value of the option
+    panel: str = "Training"  # title of the group of options on the help page
+    default: str | None = None  # text that the help page shows instead of the default
+    has_negative: bool = False  # whether there is an option --no-NAME, too
+    read: Callable[[Any], Any] = lambda value: value  # converts the option to the argument
 
 
-# Each argument is declared once. The checks of the estimator, the options of `refold fit`, `curve`
-# and `doctor`, and the comparison with a model to train further read this declaration. The module
-# imports no large library, so a help page does not either.
 class Argument(NamedTuple):
     """The declaration of an argument, besides its type and its default."""
 
     rule: Rule
-    stored: str | None = None  # attribute of a `Model` that a further training cannot change
-    may_change: bool = False  # whether a training that is resumed may have another value
+    # The attribute of a fitted `Model` with the value. Further training of it cannot change it.
+    stored: str | None = None
+    # Whether an interrupted training may be resumed with another value.
+    may_change: bool = False
 
 
 class Corruption(NamedTuple):
-    """Corruption of the input of a denoising autoencoder."""
+    """How the input of a denoising autoencoder is corrupted during training."""
 
     # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
     # 2008
-    noise: float = 0.0  # standard deviation on numeric values, in scaled units
-    steps: float = 0.0  # share of the time steps that are dropped
+    noise: float = 0.0  # standard deviation of noise that is added to standardized numeric values
+    steps: float = 0.0  # fraction of the time steps that are dropped
 
     def __bool__(self) -> bool:
         """Return whether any corruption is applied."""
@@ -65,41 +67,48 @@ class Corruption(NamedTuple):
 
     @classmethod
     def of(cls, value: Any) -> "Corruption":
-        """Read the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
-        check("denoise", value, DENOISE)
-        return cls(**_amounts(value))
+        """Parse the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
+        check("denoise", value, _DENOISE_RULE)
+        return cls(**_parse_denoise(value))
 
 
-def _amounts(value: Any) -> dict[str, float]:
-    """Return the amount of each kind of corruption; raise a ValueError if there is none."""
-    amounts: dict[str, float] = {}
-    for part in value.split(",") if isinstance(value, str) else [value]:
-        name, amount = "noise", part
-        if isinstance(part, str) and part.strip().startswith("steps:"):
-            name, amount = "steps", part.strip().removeprefix("steps:")
-        amount = float(amount)
-        if name in amounts or not 0 <= amount < (1.0 if name == "steps" else float("inf")):
-            raise ValueError(part)
-        amounts[name] = amount
-    return amounts
+def _parse_denoise(value: Any) -> dict[str, float]:
+    """Return the fields of `Corruption` that `denoise` sets, or raise a ValueError."""
+    fields: dict[str, float] = {}
+    for item in value.split(",") if isinstance(value, str) else [value]:
+        name, number_or_text = "noise", item
+        if isinstance(item, str) and item.strip().startswith("steps:"):
+            name, number_or_text = "steps", item.strip().removeprefix("steps:")
+        amount = float(number_or_text)
+        upper_limit = 1.0 if name == "steps" else float("inf")
+        if name in fields or not 0 <= amount < upper_limit:
+            raise ValueError(item)
+        fields[name] = amount
+    return fields
 
 
-def _is_corruption(value: object) -> bool:
+# What the arguments below can be
+
+
+def _is_denoise(value: object) -> bool:
+    """Return whether a value of `denoise` can be parsed."""
     if isinstance(value, bool) or not isinstance(value, Real | str):
         return False
     try:
-        _amounts(value)
+        _parse_denoise(value)
     except ValueError:
         return False
     return True
 
 
-def _is_share(value: object) -> bool:
+def _is_variance_fraction(value: object) -> bool:
+    """Return whether `latent_dim` is a fraction of the variance, and not a number of dimensions."""
     return number(above=0, below=1).holds(value)
 
 
 def _is_optimizer(value: object) -> bool:
-    import keras  # only where one is given
+    """Return whether a value is an optimizer of Keras, or the name of one."""
+    import keras  # not at the top, because it takes seconds, and the default needs no check
 
     if isinstance(value, str):
         try:
@@ -111,7 +120,8 @@ def _is_optimizer(value: object) -> bool:
 
 
 def _are_missing_values(value: Any) -> bool:
-    from refold.sequences import check_missing  # which loads PyArrow
+    """Return whether a value is a finite number, or a list of finite numbers."""
+    from refold.sequences import check_missing  # not at the top, because it loads PyArrow
 
     try:
         check_missing(value)
@@ -120,22 +130,26 @@ def _are_missing_values(value: Any) -> bool:
     return True
 
 
-DENOISE = Rule(
+_DENOISE_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
-    _is_corruption,
+    _is_denoise,
 )
-_SIZE = Rule(
+_LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: whole().holds(value) or _is_share(value),
+    lambda value: whole().holds(value) or _is_variance_fraction(value),
 )
-_OPTIMIZER = Rule("the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer)
-_ARCHITECTURES = one_of("default", "repeat", "reshape", "dense")
-_ARCHITECTURE = Rule(
-    f"{_ARCHITECTURES.expected}, or a callable",
-    lambda value: callable(value) or _ARCHITECTURES.holds(value),
+_OPTIMIZER_RULE = Rule(
+    "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer
 )
-_FRACTION = number(least=0, below=1)
+_ARCHITECTURE_NAMES = one_of("default", "repeat", "reshape", "dense")
+_ARCHITECTURE_RULE = Rule(
+    f"{_ARCHITECTURE_NAMES.expected}, or a callable",
+    lambda value: callable(value) or _ARCHITECTURE_NAMES.holds(value),
+)
+_FRACTION_RULE = number(least=0, below=1)
+
+# Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
 _WindowOption = partial(Option, int, "N", panel="Windows")
 
@@ -146,12 +160,12 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_SIZE, stored="specification.latent_dim"),
+        Argument(_LATENT_DIM_RULE, stored="specification.latent_dim"),
         _ModelOption(
             float,
             "N",
             "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
-            read=lambda value: int(value) if value.is_integer() else value,
+            read=lambda value: int(value) if value.is_integer() else value,  # 16.0 is 16
         ),
     ] = 16
     units: Annotated[
@@ -171,7 +185,7 @@ class Arguments:
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE, stored="specification.architecture"),
+        Argument(_ARCHITECTURE_RULE, stored="specification.architecture"),
         _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
@@ -216,7 +230,8 @@ class Arguments:
         Argument(one_of("pca", "series"), may_change=True),
         _ModelOption(str, "NAME", "pca, or series: also try curves of the pretrained model."),
     ] = "pca"
-    # Not `forecast`: scikit-learn stores arguments under their names, and that name is a method's.
+    # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
+    # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
         Argument(whole(0), stored="specification.forecast_steps"),
@@ -271,17 +286,17 @@ class Arguments:
     ] = 0.003
     optimizer: Annotated[
         Any,
-        Argument(or_none(_OPTIMIZER)),
+        Argument(or_none(_OPTIMIZER_RULE)),
         Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
-        Argument(_FRACTION),
+        Argument(_FRACTION_RULE),
         Option(float, "R", "Fraction held out to stop early, and for the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
-        Argument(_FRACTION),
+        Argument(_FRACTION_RULE),
         Option(
             float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
         ),
@@ -331,7 +346,7 @@ class Arguments:
     ] = "auto"
     denoise: Annotated[
         float | str,
-        Argument(DENOISE),
+        Argument(_DENOISE_RULE),
         Option(
             str,
             "HOW",
@@ -358,22 +373,23 @@ class Arguments:
     def of(cls, estimator: Any) -> Self:
         """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
         values = {name: getattr(estimator, name) for name in ARGUMENTS}
-        return cls(**{name: _python(value) for name, value in values.items()})
+        return cls(**{name: _to_python_number(value) for name, value in values.items()})
 
     @property
     def asks_for_share(self) -> bool:
-        """Whether `latent_dim` is a share of the variance, for which the size is chosen."""
-        return _is_share(self.latent_dim)
+        """Whether `latent_dim` is a fraction of the variance; training then chooses its number."""
+        return _is_variance_fraction(self.latent_dim)
 
     @property
     def corruption(self) -> Corruption:
-        """What `denoise` says."""
+        """The corruption of the input that `denoise` asks for."""
         return Corruption.of(self.denoise)
 
     def check(self) -> None:
         """Raise a ParameterError for an argument that breaks its rule."""
         for name, declared in ARGUMENTS.items():
             check(name, getattr(self, name), declared.rule)
+        # `step` has a second rule, which depends on `window`
         if self.step is None:
             return
         if self.window is None:
@@ -383,31 +399,35 @@ class Arguments:
         check("step", self.step, whole(1, self.window))
 
     def plain(self) -> dict[str, Any]:
-        """Return JSON values. Objects become "custom", and a random generator None."""
-        plain = {name: _plain(getattr(self, name)) for name in ARGUMENTS}
-        if plain["random_state"] == "custom":
-            plain["random_state"] = None
-        return plain
+        """Return the arguments as JSON values, with "custom" for objects such as a callable."""
+        values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENTS}
+        if values["random_state"] == "custom":  # a random generator, which has no JSON value
+            values["random_state"] = None
+        return values
 
 
-def _python(value: Any) -> Any:
+def _to_python_number(value: Any) -> Any:
     """Return a Python number for a NumPy scalar, and other values as they are."""
     return value.item() if getattr(value, "shape", None) == () else value
 
 
-def _plain(value: Any) -> Any:
-    value = _python(value)
-    if hasattr(value, "tolist"):
+def _to_json_value(value: Any) -> Any:
+    """Return a number, a text, None or a list of them for a value, or "custom"."""
+    value = _to_python_number(value)
+    if hasattr(value, "tolist"):  # an array of NumPy
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_to_json_value(item) for item in value]
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
+# The metadata of each annotation: an `Argument`, and an `Option` if there is one.
 _DECLARATIONS = {
     name: hint.__metadata__ for name, hint in get_type_hints(Arguments, include_extras=True).items()
 }
-ARGUMENTS: dict[str, Argument] = {name: first for name, (first, *_) in _DECLARATIONS.items()}
+ARGUMENTS: dict[str, Argument] = {name: declared for name, (declared, *_) in _DECLARATIONS.items()}
+"""The declaration of each argument, by name."""
 OPTIONS: dict[str, Option] = {
     name: option for name, (_, *options) in _DECLARATIONS.items() for option in options
 }
+"""The option of each argument that has one, by name."""

@@ -1,8 +1,12 @@
 """The exceptions that Refold raises for errors that a user can fix.
 
-Each message says in one line what came in, where, what was expected and how to fix it. Each class
-also inherits from the matching built-in exception, so ``except ValueError`` works. The command
-line prints the message and exits with code 2.
+Each message says in one line what the input was, where it was, what was expected and how to fix it.
+Each class also inherits from the matching built-in exception, so ``except ValueError`` works. The
+command line prints the message and exits with code 2.
+
+A message names arguments as Python spells them, ``latent_dim=8``. The command line prints the same
+message with its own options, ``--latent-dim 8``. For this, `argument` and `spelled` put invisible
+marks around the arguments in a text, and `Message` keeps the marked text beside the text to show.
 """
 
 import re
@@ -25,48 +29,58 @@ __all__ = [
 ]
 
 
-# An argument in a message is an option for users of the command line. `argument` and `spelled` put
-# it between these marks, and a `Message` removes them. Text of users has none of these characters.
-_START, _OR, _END = "\x02", "\x1f", "\x03"
-_MARKED = re.compile(f"{_START}([^{_OR}{_END}]*)(?:{_OR}([^{_END}]*))?{_END}")
+# The mark before an argument. The marks are control characters, which text of users does not have.
+_START_MARK = "\x02"
+# The mark between the spelling in Python and the spelling on the command line, if both are given.
+_SEPARATOR_MARK = "\x1f"
+# The mark after an argument.
+_END_MARK = "\x03"
+# Group 1 is the spelling in Python; group 2 is that on the command line, if `spelled` marked both.
+_MARKED_ARGUMENT = re.compile(
+    f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
+    f"(?:{_SEPARATOR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
+)
 
 
 class Message(str):
-    """Text for a user: arguments are spelled as in Python, and `marked` says where they are."""
+    """The text of an error with arguments spelled as in Python; `marked` is the text with marks."""
 
     __slots__ = ("marked",)
 
     def __new__(cls, text: str) -> Self:
         """Make a message from marked text, or from another message."""
         marked = getattr(text, "marked", str(text))
-        message = super().__new__(cls, _MARKED.sub(r"\1", marked))
+        message = super().__new__(cls, _MARKED_ARGUMENT.sub(r"\1", marked))
         message.marked = marked
         return message
 
+    # `pickle` calls it. The default would lose the marks.
     def __reduce__(self) -> tuple[Any, ...]:
         return Message, (self.marked,)
 
     @property
     def argument(self) -> str | None:
         """Name of the first argument in the text; None if there is none."""
-        names = (match[1].partition("=")[0] for match in _MARKED.finditer(self.marked))
+        names = (match[1].partition("=")[0] for match in _MARKED_ARGUMENT.finditer(self.marked))
+        # `spelled` may mark more than a name, such as a whole call
         return next((name for name in names if name.isidentifier()), None)
 
-    def spelled_with(self, option: Callable[[str], str]) -> str:
-        """Return the text for the command line, with arguments spelled by a function."""
-        return _MARKED.sub(lambda match: match[2] or option(match[1]), self.marked)
+    def spelled_with(self, to_option: Callable[[str], str]) -> str:
+        """Return the text for the command line; `to_option` makes ``--units 8`` of ``units=8``."""
+        return _MARKED_ARGUMENT.sub(lambda match: match[2] or to_option(match[1]), self.marked)
 
 
 def argument(name: str = "", /, **value: Any) -> str:
-    """Mark an argument, or one with its value, in a message: ``argument(alpha=0.1)``."""
+    """Return a marked argument for a message: ``argument("alpha")`` or ``argument(alpha=0.1)``."""
+    # with a value, the dictionary has one entry, whose key is the name
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
-    return f"{_START}{name}{_END}"
+    return f"{_START_MARK}{name}{_END_MARK}"
 
 
 def spelled(python: str, command_line: str) -> str:
-    """Mark one of two spellings in a message: for users of Python and of the command line."""
-    return f"{_START}{python}{_OR}{command_line}{_END}"
+    """Return marked text for a message: one wording for Python, another for the command line."""
+    return f"{_START_MARK}{python}{_SEPARATOR_MARK}{command_line}{_END_MARK}"
 
 
 class RefoldError(Exception):
@@ -77,7 +91,7 @@ class RefoldError(Exception):
     message : str
         What ``str(error)`` returns.
     argument : str or None
-        Name of the argument that the error is about, or of the first one; None if there is none.
+        Name of the first argument in the message; None if the message names no argument.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -85,12 +99,12 @@ class RefoldError(Exception):
 
     @property
     def message(self) -> Message:
-        """The text, which knows where its arguments are."""
+        """The text, from which the command line can make one with its own options."""
         return Message(self.args[0])
 
     @property
     def argument(self) -> str | None:
-        """Name of the first argument in the text."""
+        """Name of the first argument in the message; None if there is none."""
         return self.message.argument
 
 

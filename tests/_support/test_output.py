@@ -10,9 +10,9 @@ from refold.sequences import read, write
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of another kind")
 def test_a_pipe_in_dev_fd_can_be_written(tmp_path):
-    out, into = os.pipe()
-    write(moving_ones(20, seed=0), f"/dev/fd/{into}", format="npz")
-    os.close(into)
-    with os.fdopen(out, "rb") as stream:
+    read_end, write_end = os.pipe()
+    write(moving_ones(20, seed=0), f"/dev/fd/{write_end}", format="npz")
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as stream:
         (tmp_path / "ones.npz").write_bytes(stream.read())
     assert len(read(tmp_path / "ones.npz")) == 20

@@ -16,8 +16,8 @@ from refold.datasets import ramps
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, write
 
-BUSY = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other special files")
+BUSY_MESSAGE = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other special files")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SchemaError])
@@ -39,29 +39,32 @@ def write_half(path: Path, error: BaseException) -> None:
         raise error
 
 
-def test_a_write_removes_what_killed_writers_left_and_nothing_of_live_ones(tmp_path):
-    for name in ("ramps.csv", "other"):
-        for age in ("0" * 16, "1" * 16):
-            (tmp_path / f".{name}.{age}.part").touch()
-            os.utime(tmp_path / f".{name}.{age}.part", (time.time() - 25 * 3600 * int(age[0]),) * 2)
+def test_a_write_removes_old_temporary_files_of_the_same_name(tmp_path):
+    names = [
+        f".{name}.{key}.part" for name in ("ramps.csv", "other") for key in ("0" * 16, "1" * 16)
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+        if "1" in name:  # a writer that was killed 25 hours ago
+            os.utime(tmp_path / name, (time.time() - 25 * 3600,) * 2)
     write(ramps(), tmp_path / "ramps.csv")
     assert (tmp_path / "ramps.csv").read_bytes().startswith(b'"id"')
-    left = [path.suffixes[-2][:2] + path.name[:3] for path in tmp_path.glob(".*")]
-    assert sorted(left) == [".0.ot", ".0.ra", ".1.ot"]
+    names.remove(f".ramps.csv.{'1' * 16}.part")
+    assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(names)
 
 
-def test_permissions_are_those_of_any_new_file_or_of_the_old_one(tmp_path):
+def test_permissions_are_those_of_a_new_file_or_of_the_replaced_one(tmp_path):
     with atomic_writer(tmp_path / "new") as file:
         file.write(b"x")
     (tmp_path / "plain").touch()
-    assert mode(tmp_path / "new") == mode(tmp_path / "plain")
+    assert permissions(tmp_path / "new") == permissions(tmp_path / "plain")
     (tmp_path / "plain").chmod(0o640)
     with atomic_writer(tmp_path / "plain") as file:
         file.write(b"x")
-    assert mode(tmp_path / "plain") == 0o640
+    assert permissions(tmp_path / "plain") == 0o640
 
 
-def mode(path: Path) -> int:
+def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -73,7 +76,7 @@ def test_a_link_is_not_replaced(tmp_path):
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
-@linux
+@on_linux
 def test_a_device_is_not_replaced_by_a_file():
     with atomic_writer("/dev/null") as file:
         file.write(b"x")
@@ -93,7 +96,7 @@ def test_a_device_is_not_replaced_by_a_file():
         ("ramps.csv", FileAccessError, r"ramps\.csv is a folder\. Expected a file"),
     ],
 )
-def test_a_name_that_cannot_be_written(tmp_path, name, error, message):
+def test_paths_that_cannot_be_written(tmp_path, name, error, message):
     (tmp_path / "file").touch()
     (tmp_path / "ramps.csv").mkdir()
     with pytest.raises(error, match=message):
@@ -112,7 +115,7 @@ def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"in\n"
-        with pytest.raises(ParameterError, match=BUSY):
+        with pytest.raises(ParameterError, match=BUSY_MESSAGE):
             SequenceAutoencoder().fit([[1.0, 2.0], [2.0, 1.0]], checkpoint=path)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -14,36 +14,36 @@ from small_data import ragged, untrained
 
 SEQUENCES = Sequences.from_list(ragged())
 TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
-# The rows of a sequence are in two batches.
-PARTS = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
+# Batches of seven rows, which divide some sequences.
+BATCHES = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
 
 
-def parts():
-    yield from PARTS
+def generate_batches():
+    yield from BATCHES
 
 
 @pytest.mark.parametrize(
     "batches",
     [
-        parts,
-        parts(),
+        generate_batches,
+        generate_batches(),
         TABLE,
-        [part.to_pandas() for part in PARTS],
+        [batch.to_pandas() for batch in BATCHES],
         pl.from_arrow(TABLE),
-        [part.to_pydict() for part in PARTS],
+        [batch.to_pydict() for batch in BATCHES],
         lambda: TABLE.to_reader(max_chunksize=5),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_all_types_of_batches(batches):
-    found = read_batches(batches)
-    np.testing.assert_array_equal(found.values, SEQUENCES.values)
-    np.testing.assert_array_equal(found.ids, SEQUENCES.ids)
+    sequences = read_batches(batches)
+    np.testing.assert_array_equal(sequences.values, SEQUENCES.values)
+    np.testing.assert_array_equal(sequences.ids, SEQUENCES.ids)
 
 
 def test_large_batches_of_any_types():
     batches = [
-        part.to_pandas().assign(page="b", day=pd.Categorical(["x"] * 7)) for part in PARTS[:2]
+        batch.to_pandas().assign(page="b", day=pd.Categorical(["x"] * 7)) for batch in BATCHES[:2]
     ]
     batches += [
         batches[1].assign(page="a", id=batches[1]["id"] + 100, day=pd.Categorical(["w"] * 7))
@@ -54,34 +54,34 @@ def test_large_batches_of_any_types():
     np.testing.assert_array_equal(large.values, small.values)
 
 
-def test_large_data_is_in_a_temporary_file_while_it_is_used(tmp_path, monkeypatch):
+def test_the_temporary_file_of_large_data_is_deleted_with_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = read_batches(parts, memory_bytes=10)
-    assert found.is_mapped
-    again = found.with_ids(np.arange(len(found)))
-    del found
+    sequences = read_batches(generate_batches, memory_bytes=10)
+    assert sequences.is_mapped
+    renumbered = sequences.with_ids(np.arange(len(sequences)))
+    del sequences
     gc.collect()
-    assert len(list(again.blocks())) == len(again) == len(SEQUENCES)
-    np.testing.assert_array_equal(again.values, SEQUENCES.values)
-    del again
+    assert len(list(renumbered.blocks())) == len(renumbered) == len(SEQUENCES)
+    np.testing.assert_array_equal(renumbered.values, SEQUENCES.values)
+    del renumbered
     gc.collect()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SchemaError, match="Batch 1 has other columns"):
-        read_batches([X, {"x": [1]}], memory_bytes=1)
+        read_batches([ONE_ROW, {"x": [1]}], memory_bytes=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_batches_may_begin_without_values():
-    found = read_batches([{"id": [1], "x": [None]}, {"id": [1, 2], "x": [2.5, None]}])
-    np.testing.assert_array_equal(found.values, [[np.nan], [2.5], [np.nan]])
+    sequences = read_batches([{"id": [1], "x": [None]}, {"id": [1, 2], "x": [2.5, None]}])
+    np.testing.assert_array_equal(sequences.values, [[np.nan], [2.5], [np.nan]])
 
 
 def test_fit_and_transform_accept_batches():
-    ae = untrained(parts)
+    ae = untrained(generate_batches)
     np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
 
 
-X = {"id": [1], "x": [1]}
+ONE_ROW = {"id": [1], "x": [1]}
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,16 @@ X = {"id": [1], "x": [1]}
         (lambda: 3, ParameterError, "Expected batches of rows: .* Got a int."),
         ([], ParameterError, "There is no row in the batches. Give at least one"),
         ([[1.0]], ParameterError, "Batch 0 is a list. Expected a table"),
-        ([X, {"x": [1]}], SchemaError, "Batch 1 has other columns .*: it has the columns x. Conv"),
-        ([X, {"id": [1], "x": [0.5]}], SchemaError, "Batch 1 has other .* to the same, .*x: int64"),
+        (
+            [ONE_ROW, {"x": [1]}],
+            SchemaError,
+            "Batch 1 has other columns .*: it has the columns x. Conv",
+        ),
+        (
+            [ONE_ROW, {"id": [1], "x": [0.5]}],
+            SchemaError,
+            "Batch 1 has other .* to the same, .*x: int64",
+        ),
         ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
     ],
 )

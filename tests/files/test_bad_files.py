@@ -25,7 +25,7 @@ def archive_bytes(**arrays):
     return buffer.getvalue()
 
 
-def written(suffix):
+def written_bytes(suffix):
     """Return the bytes of a file that Refold writes."""
     sequences = ["abba", "b"] if suffix == "txt" else japanese_vowels().train[:3]
     write(sequences, buffer := io.BytesIO(), format=suffix)
@@ -50,14 +50,14 @@ def test_compression_is_recognized_with_any_name(tmp_path):
 
 
 def test_a_small_file_that_unpacks_to_more_than_it_may(monkeypatch):
-    monkeypatch.setattr("refold.files.formats._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("refold.files.formats._MAX_UNPACKED_BYTES", 1 << 20)
     packed = io.BytesIO(gzip.compress(b"[1.0]\n" * (1 << 18)))
     with pytest.raises(FileFormatError, match=r"unpacks to more than .* unpack it first"):
         read(packed, format="jsonl")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_missing_and_empty(tmp_path, suffix):
+def test_missing_and_empty_files(tmp_path, suffix):
     with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
         read(tmp_path / f"nothing.{suffix}")
     with pytest.raises(FileNotFoundError, match="There is no file"):
@@ -69,16 +69,18 @@ def test_missing_and_empty(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["data.xlsx", "data.npz.gz", "data"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
-    known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
-    with pytest.raises(FileFormatError, match=known):
+    known_suffixes = (
+        r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
+    )
+    with pytest.raises(FileFormatError, match=known_suffixes):
         read(tmp_path / name)
-    with pytest.raises(FileFormatError, match=known):
+    with pytest.raises(FileFormatError, match=known_suffixes):
         write(ramps(), tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", BINARY)
-def test_truncated_anywhere(suffix):
-    data = written(suffix)
+def test_files_cut_at_any_byte(suffix):
+    data = written_bytes(suffix)
     for end in sorted({*range(1, 40, 3), *range(40, len(data), len(data) // 20), len(data) - 1}):
         with pytest.raises(FileFormatError, match=r"The stream is (cut short|damaged)"):
             read(io.BytesIO(data[:end]), format=suffix)
@@ -86,7 +88,7 @@ def test_truncated_anywhere(suffix):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_changed_bytes_never_cause_an_unexpected_error(suffix):
-    data, messages = written(suffix), []
+    data, messages = written_bytes(suffix), []
     rng = np.random.default_rng(0)
     for _ in range(40):
         changed = bytearray(data)
@@ -99,31 +101,39 @@ def test_changed_bytes_never_cause_an_unexpected_error(suffix):
     assert not [message for message in messages if "\n" in message]
 
 
-X = np.zeros((1, 2, 3))
-OWN = {"values": X[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
+ARRAY = np.zeros((1, 2, 3))
+REFOLD_ARRAYS = {"values": ARRAY[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
 SCHEMA = '{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}'
-OBJECTS = np.array([[1.0], None], dtype=object)
-PICKLE = "not an array of numbers: .* A pickle is never loaded"
-SHAPES = r".* \(n, T, features\), or \(n, T\) for series"
-BROKEN = "does not hold sequences: "
-PARQUET = written("parquet")
-AT = PARQUET.rindex(b'"columns"')
+OBJECT_ARRAY = np.array([[1.0], None], dtype=object)
+PICKLE_MESSAGE = "not an array of numbers: .* A pickle is never loaded"
+SHAPE_MESSAGE = r".* \(n, T, features\), or \(n, T\) for series"
+NO_SEQUENCES_MESSAGE = "does not hold sequences: "
+PARQUET_BYTES = written_bytes("parquet")
+SCHEMA_POSITION = PARQUET_BYTES.rindex(b'"columns"')
 
 
 @pytest.mark.parametrize(
     ("data", "suffix", "message"),
     [
         (b"id,x\n1,2\n", "npz", r"is not an npz file: it begins with b'id,x\\n1,2\\n'\. W"),
-        (written("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
-        (written("parquet"), "csv", "is not a csv file: it holds zero bytes"),
+        (written_bytes("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
+        (written_bytes("parquet"), "csv", "is not a csv file: it holds zero bytes"),
         (b"a\n\xff\n", "txt", "line 2: byte 0xff is not UTF-8"),
         (gzip.compress(b"id,x\n1,2\n")[:-6], "csv", r"not a csv file .* or damaged \(Trunc"),
-        (written("jsonl")[:-20], "jsonl", "line 3 is not JSON: .* whole sequence per line"),
-        (array_bytes(OBJECTS), "npy", PICKLE),
-        (array_bytes(np.arange(3.0)), "npy", SHAPES),
-        (archive_bytes(x=X, y=X), "npz", r"holds x \(.*Expected one array of shape"),
-        (archive_bytes(**OWN, schema=SCHEMA), "npz", BROKEN + "offsets must rise from 0 to .* 2"),
-        (PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :], "parquet", "hold a damaged schema"),
+        (written_bytes("jsonl")[:-20], "jsonl", "line 3 is not JSON: .* whole sequence per line"),
+        (array_bytes(OBJECT_ARRAY), "npy", PICKLE_MESSAGE),
+        (array_bytes(np.arange(3.0)), "npy", SHAPE_MESSAGE),
+        (archive_bytes(x=ARRAY, y=ARRAY), "npz", r"holds x \(.*Expected one array of shape"),
+        (
+            archive_bytes(**REFOLD_ARRAYS, schema=SCHEMA),
+            "npz",
+            NO_SEQUENCES_MESSAGE + "offsets must rise from 0 to .* 2",
+        ),
+        (
+            PARQUET_BYTES[:SCHEMA_POSITION] + b"\xff" + PARQUET_BYTES[SCHEMA_POSITION + 1 :],
+            "parquet",
+            "hold a damaged schema",
+        ),
     ],
     ids=range(11),
 )

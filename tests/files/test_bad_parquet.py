@@ -9,10 +9,10 @@ from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences import Sequences, column_names, read, write
 from small_data import mapped
 
-GOOD = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
+VALID_COLUMNS = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
 
 
-def put(path, group_rows=None, **columns):
+def write_table(path, group_rows=None, **columns):
     path.parent.mkdir(exist_ok=True)
     pq.write_table(pa.table(columns), path, row_group_size=group_rows)
     return path
@@ -20,12 +20,12 @@ def put(path, group_rows=None, **columns):
 
 def folder_with(tmp_path, **columns):
     """Return a folder whose second file has these columns."""
-    put(tmp_path / "data" / "a.parquet", **GOOD)
-    put(tmp_path / "data" / "b.parquet", **columns)
+    write_table(tmp_path / "data" / "a.parquet", **VALID_COLUMNS)
+    write_table(tmp_path / "data" / "b.parquet", **columns)
     return tmp_path / "data"
 
 
-def refused(path, error, match, **options):
+def assert_refused(path, error, match, **options):
     with pytest.raises(error, match=match) as caught:
         mapped(path, **options)
     assert "\n" not in str(caught.value)
@@ -33,7 +33,7 @@ def refused(path, error, match, **options):
 
 def test_a_folder_without_parquet_files(tmp_path):
     (tmp_path / "a.csv").touch()
-    refused(tmp_path, FileFormatError, "holds no Parquet file .* Convert the data")
+    assert_refused(tmp_path, FileFormatError, "holds no Parquet file .* Convert the data")
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_a_folder_without_parquet_files(tmp_path):
     ],
 )
 def test_one_bad_file(tmp_path, content, match):
-    folder = folder_with(tmp_path, **GOOD)
+    folder = folder_with(tmp_path, **VALID_COLUMNS)
     (folder / "b.parquet").write_bytes(content)
-    refused(folder, FileFormatError, match)
-    refused(folder / "b.parquet", FileFormatError, match)
+    assert_refused(folder, FileFormatError, match)
+    assert_refused(folder / "b.parquet", FileFormatError, match)
 
 
-OTHERS = {"id": ["c"], "time": [0], "x": [0.0]}
+SECOND_FILE = {"id": ["c"], "time": [0], "x": [0.0]}
 
 
 @pytest.mark.parametrize(
@@ -63,37 +63,37 @@ OTHERS = {"id": ["c"], "time": [0], "x": [0.0]}
     ],
 )
 def test_one_file_of_another_schema(tmp_path, changes, match):
-    columns = {name: cells for name, cells in (OTHERS | changes).items() if cells is not None}
+    columns = {name: cells for name, cells in (SECOND_FILE | changes).items() if cells is not None}
     folder = folder_with(tmp_path, **columns)
-    refused(folder, SchemaError, r"b.parquet has other columns or types than .*" + match)
+    assert_refused(folder, SchemaError, r"b.parquet has other columns or types than .*" + match)
 
 
 def test_unused_columns_may_differ_and_numbers_are_of_the_wider_type(tmp_path):
     folder = folder_with(tmp_path, y=["?"], x=[4], time=[0], id=["c"])
-    for found in (mapped(folder, columns="x"), read(folder, columns="x")):
-        assert found.lengths.tolist() == [2, 1, 1]
-        assert found.values[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
+    for sequences in (mapped(folder, columns="x"), read(folder, columns="x")):
+        assert sequences.lengths.tolist() == [2, 1, 1]
+        assert sequences.values[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_files_that_refold_wrote_with_contradictions(tmp_path):
-    for name, kind in (("a", "numeric"), ("b", "categorical")):
-        sequences = Sequences.from_list([[1, 2]], column_types=kind, names=["x"])
+    for name, column_type in (("a", "numeric"), ("b", "categorical")):
+        sequences = Sequences.from_list([[1, 2]], column_types=column_type, names=["x"])
         write(sequences, tmp_path / f"{name}.parquet")
     match = r"Column 'x' holds integer categories in one set .* Pass column_types=\{'x': ...\}"
-    refused(tmp_path, SchemaError, match)
+    assert_refused(tmp_path, SchemaError, match)
     assert mapped(tmp_path, column_types="categorical").schema.columns[0].categories == (1, 2)
 
 
 @pytest.mark.parametrize(
-    ("others", "match"),
+    ("second_columns", "match"),
     [
         ({"id": ["b", "c"], "time": [0, 0]}, "id 'b' .*in row 2 of .*a.parq.*in row 0 of .*b.parq"),
         ({"id": ["c", "a"], "time": [0, 0]}, r"rows of id 'a' .*: row 1 of .*b.parquet or a later"),
         ({"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}, r"row 1 of .*b.parq.* \(id"),
     ],
 )
-def test_errors_name_the_file_of_a_row(tmp_path, others, match):
-    refused(folder_with(tmp_path, **{"x": [1.0, 1.0]} | others), DataError, match)
+def test_errors_name_the_file_of_a_row(tmp_path, second_columns, match):
+    assert_refused(folder_with(tmp_path, **{"x": [1.0, 1.0]} | second_columns), DataError, match)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_errors_name_the_file_of_a_row(tmp_path, others, match):
     ],
     ids=range(13),
 )
-def test_tables(tmp_path, columns, options, message):
-    path = put(tmp_path / "table.parquet", 1, **columns)
+def test_bad_tables_in_memory_and_mapped(tmp_path, columns, options, message):
+    path = write_table(tmp_path / "table.parquet", 1, **columns)
     for call in (read,) if "sort" in options else (read, mapped):
         with pytest.raises(
             (DataError, FileFormatError), match=f"parquet:? .*({message})"
@@ -127,7 +127,7 @@ def test_tables(tmp_path, columns, options, message):
 
 
 def test_column_names_of_a_damaged_file(tmp_path):
-    path = put(tmp_path / "x.parquet", **GOOD)
+    path = write_table(tmp_path / "x.parquet", **VALID_COLUMNS)
     assert column_names(path) == ["id", "time", "x"]
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(FileFormatError, match=r"x\.parquet is damaged: .* Write it again"):

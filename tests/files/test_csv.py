@@ -26,13 +26,13 @@ def categories(text, **options):
 @pytest.mark.parametrize(("delimiter", "suffix"), [(",", "tsv"), (";", "csv"), ("|", "csv")])
 def test_the_delimiter_is_found(delimiter, suffix):
     rows = [["id", "time", "x", "word"], ["a", "0", "1.5", "to"], ["a", "1", "", "be"]]
-    found = read_text("".join(delimiter.join(row) + "\n" for row in rows), format=suffix)
-    assert found.schema.names == ("x", "word")
-    assert found.schema.columns[1].categories == ("be", "to")
-    np.testing.assert_array_equal(found.values, [[1.5, 1], [nan, 0]])
+    sequences = read_text("".join(delimiter.join(row) + "\n" for row in rows), format=suffix)
+    assert sequences.schema.names == ("x", "word")
+    assert sequences.schema.columns[1].categories == ("be", "to")
+    np.testing.assert_array_equal(sequences.values, [[1.5, 1], [nan, 0]])
 
 
-LONG = "a" * 2_200_000  # longer than a block of Arrow
+LONG_CATEGORY = "a" * 2_200_000  # longer than a block of Arrow
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ LONG = "a" * 2_200_000  # longer than a block of Arrow
         ('id;x\n1;"a, b"\n1;c, d\n', ("a, b", "c, d")),
         ("id,x\n1,a;b\n1,c\n", ("a;b", "c")),
         ("id;x,y\n1;a\n1;b\n", ("a", "b")),
-        (f"id;x\n1;b\n1;{LONG}\n", (LONG, "b")),
+        (f"id;x\n1;b\n1;{LONG_CATEGORY}\n", (LONG_CATEGORY, "b")),
         ('id,x\n1,"a\nb"\n1,"say ""hi"""\n1,"NA"\n1,\n', ("NA", "a\nb", 'say "hi"')),
         ('id,x\n1,5" pipe\n1,"a ""b"" c"\n', ('5" pipe', 'a "b" c')),
         ('id,x\n"NA","null"\n"null",NA\n"N/A",b\n', ("b", "null")),
@@ -61,18 +61,18 @@ def test_requested_categories_keep_their_spelling():
 
 
 def test_decimal_commas_are_read_if_commas_do_not_separate_cells():
-    found = read_text("id;time;x;y\n1;0,5;0,25;1\n1;1,5;-1,5e2;2\n1;2,5;NA;3\n")
-    np.testing.assert_array_equal(found[0], [[0.25, 1], [-150, 2], [nan, 3]])
+    sequences = read_text("id;time;x;y\n1;0,5;0,25;1\n1;1,5;-1,5e2;2\n1;2,5;NA;3\n")
+    np.testing.assert_array_equal(sequences[0], [[0.25, 1], [-150, 2], [nan, 3]])
     # Excel writes semicolons if the comma is the decimal mark, so these are decimals, too.
     assert read_text("id;x\n1;1,234\n1;2,500\n")[0][:, 0].tolist() == [1.234, 2.5]
 
 
 def test_numbers_with_a_plus_words_for_missing_and_other_line_ends():
     text = 'id,time,x,y,on\n1,0,-0.3,1,TRUE\n1,1,+1.5,NA,NA\n1,2,nan, 3,FALSE\n2,NA,,"",\n'
-    back = read_text("\ufeff" + text.replace("\n", "\r\n"))
-    assert back.lengths.tolist() == [3, 0]
-    assert [column.type for column in back.schema.columns] == ["numeric", "numeric", "binary"]
-    np.testing.assert_array_equal(back[0], [[-0.3, 1, 1], [1.5, nan, nan], [nan, 3, 0]])
+    loaded = read_text("\ufeff" + text.replace("\n", "\r\n"))
+    assert loaded.lengths.tolist() == [3, 0]
+    assert [column.type for column in loaded.schema.columns] == ["numeric", "numeric", "binary"]
+    np.testing.assert_array_equal(loaded[0], [[-0.3, 1, 1], [1.5, nan, nan], [nan, 3, 0]])
 
 
 def test_ids_with_leading_zeros_are_distinct():
@@ -85,7 +85,7 @@ def test_times_can_be_dates_and_are_sorted_on_request():
     text = "id,time,x\na,2024-01-02,2\nb,,\na,2024-01-01,1\n"
     with pytest.raises(DataError, match=r"line 4, after .* in line 2\. Sort .* with sort=True"):
         read_text(text)
-    assert [one[:, 0].tolist() for one in read_text(text, sort=True)] == [[1.0, 2.0], []]
+    assert [values[:, 0].tolist() for values in read_text(text, sort=True)] == [[1.0, 2.0], []]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_times_can_be_dates_and_are_sorted_on_request():
 def test_an_index_is_ignored_with_a_warning(text):
     match = r"The first column \('.*'\) has no name, like an index of pandas\. It is left out"
     with pytest.warns(UserWarning, match=match):
-        found = read_text(text)
-    assert (found.schema.names, found.lengths.tolist()) == (("x",), [2, 1])
-    assert_equal(read_text(text, columns=["x"]), found)
+        sequences = read_text(text)
+    assert (sequences.schema.names, sequences.lengths.tolist()) == (("x",), [2, 1])
+    assert_equal(read_text(text, columns=["x"]), sequences)
 
 
 def test_tsv_is_written_and_read(tmp_path):
@@ -109,8 +109,8 @@ def test_tsv_is_written_and_read(tmp_path):
     assert read_labels(tmp_path / "who.tsv", "who", sequences).tolist() == ["ann", "bob"]
 
 
-EMPTY = "id,time,x\na,0,1\nb,,\n\nc,1,2\n"
-QUOTE = "the quote that begins a cell is"
+WITH_EMPTY_SEQUENCE = "id,time,x\na,0,1\nb,,\n\nc,1,2\n"
+QUOTE_MESSAGE = "the quote that begins a cell is"
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ QUOTE = "the quote that begins a cell is"
         ("id;x\n1;1,5\n1;2.5\n", {}, "line 2, .* '1,5' has a decimal comma, but '2.5' in line 3"),
         ("id\tx\n1\t1,234\n1\t2,500\n", {}, "line 2, .* '1,234' may have a decimal comma"),
         ("id;x;y\n1;7;.5\n1;1,234;.5\n", {}, "line 3, .* '1,234' may have a decimal comma"),
-        (EMPTY + "c,soon,3\n", {}, "text such as 'soon', in line 6"),
-        (EMPTY + '"c\nd",2,inf\n', {}, r"at line 7 \(id 'c\\nd'\), column 'x'"),
-        ('id,x\n1,"a\nb"\n1,"c""\n2,d\n', {}, f"line 4: {QUOTE}"),
-        ('id;x\r\n1;2\r\n1;"3\r\n2;4\r\n', {}, f"line 3: {QUOTE}"),
-        ('id,x,a\n1,2,5" pipe\n1,3,"open\n1,4,z\n', {}, f"line 3: {QUOTE}"),
+        (WITH_EMPTY_SEQUENCE + "c,soon,3\n", {}, "text such as 'soon', in line 6"),
+        (WITH_EMPTY_SEQUENCE + '"c\nd",2,inf\n', {}, r"at line 7 \(id 'c\\nd'\), column 'x'"),
+        ('id,x\n1,"a\nb"\n1,"c""\n2,d\n', {}, f"line 4: {QUOTE_MESSAGE}"),
+        ('id;x\r\n1;2\r\n1;"3\r\n2;4\r\n', {}, f"line 3: {QUOTE_MESSAGE}"),
+        ('id,x,a\n1,2,5" pipe\n1,3,"open\n1,4,z\n', {}, f"line 3: {QUOTE_MESSAGE}"),
     ],
     ids=range(15),
 )
@@ -141,8 +141,8 @@ def test_errors_have_their_position(text, options, message):
 
 # Wide tables: one row per sequence and one column per step
 
-WIDE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
-CATEGORICAL = {"column_types": "categorical"}
+RAGGED_WIDE_TABLE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
+AS_CATEGORIES = {"column_types": "categorical"}
 
 
 def read_wide(text, **options):
@@ -150,31 +150,31 @@ def read_wide(text, **options):
 
 
 def test_empty_cells_at_the_end_are_not_steps():
-    found = read_wide(WIDE)
-    assert (found.ids.tolist(), found.lengths.tolist()) == (["a", "b", "c"], [4, 3, 0])
-    np.testing.assert_array_equal(found.to_list()[1], [5, np.nan, 6])
-    assert found.schema.layout == "series"
+    sequences = read_wide(RAGGED_WIDE_TABLE)
+    assert (sequences.ids.tolist(), sequences.lengths.tolist()) == (["a", "b", "c"], [4, 3, 0])
+    np.testing.assert_array_equal(sequences.to_list()[1], [5, np.nan, 6])
+    assert sequences.schema.layout == "series"
 
 
 def test_wide_arrow_tables_and_records_give_the_same_sequences(tmp_path):
     table = pa.table({"id": ["a", "b"], "t0": [1.0, 3.0], "t1": [2.0, None]})
     pq.write_table(table, tmp_path / "wide.parquet")
-    found = read(tmp_path / "wide.parquet", layout="wide")
-    assert [one.tolist() for one in found.to_list()] == [[1, 2], [3]]
-    assert_equal(read(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), found)
+    sequences = read(tmp_path / "wide.parquet", layout="wide")
+    assert [values.tolist() for values in sequences.to_list()] == [[1, 2], [3]]
+    assert_equal(read(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), sequences)
     records = b'[{"id": "a", "t0": 1.0, "t1": 2.0}, {"id": "b", "t0": 3.0, "t1": null}]'
-    assert_equal(read(io.BytesIO(records), format="json", layout="wide"), found)
-    assert_equal(read(tmp_path, layout="wide"), found)
+    assert_equal(read(io.BytesIO(records), format="json", layout="wide"), sequences)
+    assert_equal(read(tmp_path, layout="wide"), sequences)
 
 
 def test_the_steps_are_the_numbered_columns_or_all_except_the_id():
-    found = read_wide("who,mon,tue\n7,1,2\n8,3,\n", id="who")
-    assert (found.ids.tolist(), found.lengths.tolist()) == ([7, 8], [2, 1])
+    sequences = read_wide("who,mon,tue\n7,1,2\n8,3,\n", id="who")
+    assert (sequences.ids.tolist(), sequences.lengths.tolist()) == ([7, 8], [2, 1])
     dates = "2020-01-30,2020-01-31,2020-02-01,2020-02-02"
     assert read_wide(f"id,{dates}\n1,1,2,3,4\n").lengths.tolist() == [4]
     with pytest.warns(UserWarning, match=r"the 2 columns 't0' to 't1'\. 'label' is left out"):
-        found = read_wide("label,t0,t1\nwalk,1,2\nrun,3,4\n")
-    assert [one.tolist() for one in found.to_list()] == [[1, 2], [3, 4]]
+        sequences = read_wide("label,t0,t1\nwalk,1,2\nrun,3,4\n")
+    assert [values.tolist() for values in sequences.to_list()] == [[1, 2], [3, 4]]
     assert read_wide("label,t0,t1\n9,1,2\n", columns=["t1", "t0"]).to_list()[0].tolist() == [2, 1]
 
 
@@ -182,16 +182,16 @@ def test_the_steps_are_the_numbered_columns_or_all_except_the_id():
     ("text", "options", "expected"),
     [
         ("id,t0,t1\n1,view,buy\n2,buy,\n", {}, [["view", "buy"], ["buy"]]),
-        ("id,t0,t1\n1,2,3\n2,4,\n", CATEGORICAL, [[2, 3], [4]]),
-        ("id,t0,t1\n1,2,b\n2,4,\n", CATEGORICAL, [["2", "b"], ["4"]]),
+        ("id,t0,t1\n1,2,3\n2,4,\n", AS_CATEGORIES, [[2, 3], [4]]),
+        ("id,t0,t1\n1,2,b\n2,4,\n", AS_CATEGORIES, [["2", "b"], ["4"]]),
     ],
 )
 def test_categories_of_wide_tables_are_one_feature(text, options, expected):
-    found = read_wide(text, **options)
-    assert (found.to_list(), found.schema.names) == (expected, ("token",))
+    sequences = read_wide(text, **options)
+    assert (sequences.to_list(), sequences.schema.names) == (expected, ("token",))
 
 
-STEPS = "id,t0,t1\n1,2,3\n"
+WIDE_TABLE = "id,t0,t1\n1,2,3\n"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ STEPS = "id,t0,t1\n1,2,3\n"
         ("id,t1,t10,t2\n1,2,3,4\n", {}, "column 't2' comes after 't10', so the steps are"),
         ("id,x0,x1,y0,y1\n1,2,3,4,5\n", {}, "column 'y0' comes after 'x1', so the steps are"),
         ("id,mon,tue\n1,2,wet\n", {}, "the text 'wet' at line 2, step 1, .* where a number"),
-        (STEPS + "1,2,inf\n", {}, "line 3, step 1, column 'x0'"),
-        (STEPS + ",2,4\n", {}, "Line 3 has no id in column 'id'"),
-        (STEPS, {"time_gaps": True}, "a wide table, which has no times. Leave time_gaps="),
+        (WIDE_TABLE + "1,2,inf\n", {}, "line 3, step 1, column 'x0'"),
+        (WIDE_TABLE + ",2,4\n", {}, "Line 3 has no id in column 'id'"),
+        (WIDE_TABLE, {"time_gaps": True}, "a wide table, which has no times. Leave time_gaps="),
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
     ],
 )
@@ -213,4 +213,4 @@ def test_bad_wide_tables(text, options, message):
 
 def test_a_wide_table_must_be_declared():
     with pytest.raises(SchemaError, match=r"no column 'id' .* whole sequence, pass layout='wide'"):
-        read_wide("label" + WIDE[2:], layout=None)
+        read_wide("label" + RAGGED_WIDE_TABLE[2:], layout=None)

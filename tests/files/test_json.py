@@ -39,20 +39,20 @@ def test_lines_are_rows_series_strings_or_tokens():
 
 def test_objects_of_named_lists():
     text = '{"user": "u", "x": [1, 2], "y": ["a", "b"], "z": 3}\n{"user": "v", "x": [], "y": []}\n'
-    back = read_text(text, id="user", columns=["x", "y"])
-    assert (back.ids.tolist(), back.lengths.tolist()) == (["u", "v"], [2, 0])
-    assert back.schema.names == ("x", "y")
-    one = read_text('{"id": 3, "x": [1, 2]}\n')
-    assert (one.schema.layout, one.ids.tolist()) == ("series", [3])
-    word = read_text('{"id": 3, "word": "abba"}\n')
-    assert (word.to_list(), word.schema.names) == (["abba"], ("word",))
+    loaded = read_text(text, id="user", columns=["x", "y"])
+    assert (loaded.ids.tolist(), loaded.lengths.tolist()) == (["u", "v"], [2, 0])
+    assert loaded.schema.names == ("x", "y")
+    series = read_text('{"id": 3, "x": [1, 2]}\n')
+    assert (series.schema.layout, series.ids.tolist()) == ("series", [3])
+    words = read_text('{"id": 3, "word": "abba"}\n')
+    assert (words.to_list(), words.schema.names) == (["abba"], ("word",))
 
 
 def test_lines_of_single_values_are_steps():
-    found = read_text(EVENTS)
-    assert (found.ids.tolist(), found.schema.names) == (["a", "b"], ("x", "page"))
-    assert found.to_list()[0].tolist() == [[0.5, "view"], [1.0, None]]
-    assert np.isnan(found.values[2, 0])
+    sequences = read_text(EVENTS)
+    assert (sequences.ids.tolist(), sequences.schema.names) == (["a", "b"], ("x", "page"))
+    assert sequences.to_list()[0].tolist() == [[0.5, "view"], [1.0, None]]
+    assert np.isnan(sequences.values[2, 0])
     renamed = EVENTS.replace('"id"', '"who"').replace('"time"', '"at"')
     assert read_text(renamed, id="who", time="at", columns=["x"]).schema.names == ("x",)
     unsorted = '{"id": 1, "time": "2024-01-02", "x": 2}\n{"id": 1, "time": "2024-01-01", "x": 1}\n'
@@ -60,10 +60,10 @@ def test_lines_of_single_values_are_steps():
 
 
 def test_a_text_per_object_is_a_sequence_unless_ids_repeat():
-    once = '{"id": 1, "page": "view"}\n{"id": 2, "page": "buy"}\n'
-    assert read_text(once).lengths.tolist() == [4, 3]
-    assert read_text(once, layout="long").lengths.tolist() == [1, 1]
-    assert read_text(once.replace("2", "1")).lengths.tolist() == [2]
+    records = '{"id": 1, "page": "view"}\n{"id": 2, "page": "buy"}\n'
+    assert read_text(records).lengths.tolist() == [4, 3]
+    assert read_text(records, layout="long").lengths.tolist() == [1, 1]
+    assert read_text(records.replace("2", "1")).lengths.tolist() == [2]
 
 
 def test_arrays_lines_and_tables_by_columns_give_the_same_sequences():
@@ -94,7 +94,7 @@ def test_labels_and_names_of_events(tmp_path):
     assert column_names(tmp_path / "data.json") == ["id", "x", "who"]
 
 
-CELL = r"Expected `bool \| int \| float \| str \| null`, got"
+CELL_MESSAGE = r"Expected `bool \| int \| float \| str \| null`, got"
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ CELL = r"Expected `bool \| int \| float \| str \| null`, got"
         ("5\n", {}, r"line 1: Expected `str \| object \| array`, got `int`. All"),
         ("[1]\n5\n", {}, "line 2: Expected `array`, got `int`. All need the same form"),
         ("[[1, 2]]\n[[1, 2, 3]]\n", {}, "line 2, step 0 has 3 features. Expected 2, as all"),
-        ("[[1, [2]]]\n", {}, rf"line 1: {CELL} `array` - at `\$\[0\]\[1\]`"),
+        ("[[1, [2]]]\n", {}, rf"line 1: {CELL_MESSAGE} `array` - at `\$\[0\]\[1\]`"),
         ("[1]\n", {"id": "user"}, "holds no objects with names, which id= needs. Leave it out"),
         ('{"x": [1]}\n', {"time": "t"}, "one row per sequence, .* Leave time= out"),
         ('{"x": [1, "a"]}\n', {}, "'x' mixes numbers and text in its lists"),
-        ('{"x": [{"a": 1}]}\n', {}, f"line 1, 'x': {CELL} `object`"),
+        ('{"x": [{"a": 1}]}\n', {}, f"line 1, 'x': {CELL_MESSAGE} `object`"),
         ('{"t": ["to"]}\n{"t": "be"}\n', {}, "line 2, 't': Expected `array`, got `str`"),
         ('"ab"\n', {"column_types": "numeric"}, "Got the text 'a' at .* step 0"),
         ('{"id": 1, "x": 1}\n{"id": 1, "x": "a"}\n', {}, "line 2, 'x': Expected `int .*`"),

@@ -37,39 +37,44 @@ def write_parts(table, folder, num_files, group_rows):
     return folder
 
 
-def assert_same(found, whole):
-    """Compare mapped sequences with the same data in memory."""
-    # a table in memory with missing integers takes float64 where float32 is exact
-    # a column without any value may have either
-    assert found.dtype in (np.float32, whole.dtype) or np.isnan(found.values).all()
-    assert len(found) == len(whole)
-    assert found.ids.dtype.kind == whole.ids.dtype.kind
-    blocks = list(found.blocks())
-    assert {block.dtype for block in blocks} == {found.dtype}
-    for parts in (blocks, [found]):
-        assert all(part.schema == whole.schema for part in parts)
+def assert_same(actual, expected):
+    """Compare mapped sequences, and their blocks, with the same data in memory."""
+    # With missing integers, a table in memory has float64, where float32 would be exact. A column
+    # without any value may have either.
+    assert actual.dtype in (np.float32, expected.dtype) or np.isnan(actual.values).all()
+    assert len(actual) == len(expected)
+    assert actual.ids.dtype.kind == expected.ids.dtype.kind
+    blocks = list(actual.blocks())
+    assert {block.dtype for block in blocks} == {actual.dtype}
+    for parts in (blocks, [actual]):
+        assert all(part.schema == expected.schema for part in parts)
         for name in ("lengths", "ids"):
             together = np.concatenate([getattr(part, name) for part in parts])
-            np.testing.assert_array_equal(together, getattr(whole, name))
-    values = np.concatenate([block.values for block in blocks]).astype(whole.dtype)
-    np.testing.assert_array_equal(values, whole.values)
-    assert_equal(found[[-1, 0, 0]], whole[[-1, 0, 0]])
+            np.testing.assert_array_equal(together, getattr(expected, name))
+    values = np.concatenate([block.values for block in blocks]).astype(expected.dtype)
+    np.testing.assert_array_equal(values, expected.values)
+    assert_equal(actual[[-1, 0, 0]], expected[[-1, 0, 0]])
 
 
-def compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **options):
+def read_and_compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **options):
+    """Read a table as larger than memory and in memory, and return the former if both agree."""
     pq.write_table(table, tmp_path / "whole.parquet")
     folder = write_parts(table, tmp_path / "parts", num_files, group_rows)
-    with warnings.catch_warnings(record=True) as expected:
+    with warnings.catch_warnings(record=True) as expected_warnings:
         warnings.simplefilter("always")
-        whole = read(tmp_path / "whole.parquet", **options)
-    with warnings.catch_warnings(record=True) as got:
+        expected = read(tmp_path / "whole.parquet", **options)
+    with warnings.catch_warnings(record=True) as mapped_warnings:
         warnings.simplefilter("always")
-        found = read(folder, memory_bytes=1, **options)
-    found.block_bytes = block_bytes
-    assert [str(remark.message) for remark in got] == [str(remark.message) for remark in expected]
-    assert [remark.filename for remark in got] == [__file__] * len(got)
-    assert_same(found, whole)
-    return found
+        actual = read(folder, memory_bytes=1, **options)
+    actual.block_bytes = block_bytes
+    messages, expected_messages = (
+        [str(warning.message) for warning in caught]
+        for caught in (mapped_warnings, expected_warnings)
+    )
+    assert messages == expected_messages
+    assert [warning.filename for warning in mapped_warnings] == [__file__] * len(mapped_warnings)
+    assert_same(actual, expected)
+    return actual
 
 
 def mixed_columns():
@@ -97,19 +102,19 @@ def list_table(lengths, columns, ids=None):
 @pytest.mark.parametrize(("num_files", "group_rows", "block_bytes"), [(1, 1, 1), (3, 2, 400)])
 def test_lists_of_all_types(tmp_path, num_files, group_rows, block_bytes):
     table = list_table(MIXED_LENGTHS, mixed_columns(), [5, 3, 5, 1, 2, 7, 8, 9, 10, 11])
-    compare(tmp_path, table, num_files, group_rows, block_bytes)
+    read_and_compare(tmp_path, table, num_files, group_rows, block_bytes)
 
 
 def test_lists_of_lists_are_read_into_memory(tmp_path):
     table = pa.table({"x": [[[1, 0], [2, None]], [], [[0, 1]], None]})
-    assert not compare(tmp_path, table, 2, 1, 1).is_mapped
+    assert not read_and_compare(tmp_path, table, 2, 1, 1).is_mapped
 
 
 def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
     table = pa.table({"id": [1, 2, 1, 3], "time": [0, 1, 2, 3], "x": [1.0, 2.0, 3.0, 4.0]})
     pq.write_table(table, path := tmp_path / "x.parquet")
     assert read(path).lengths.tolist() == [2, 1, 1]
-    monkeypatch.setattr("refold.files.parquet.PART_BYTES", 1)
+    monkeypatch.setattr("refold.files.parquet.CHUNK_BYTES", 1)
     match = (
         r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id\. "
         "Sort data that are larger than memory by column 'id', then by 'time'"
@@ -124,9 +129,9 @@ def test_categories_of_several_files_are_merged(tmp_path):
     parts = [["ab", "a"], ["cb", ""]]
     for i, part in enumerate(parts):
         write(Sequences.from_list(part), tmp_path / "parts" / f"{i}.parquet")
-    found = mapped(tmp_path / "parts")
-    assert found.schema.columns[0].categories == ("a", "b", "c")
-    assert found.to_list() == ["ab", "a", "cb", ""]
+    actual = mapped(tmp_path / "parts")
+    assert actual.schema.columns[0].categories == ("a", "b", "c")
+    assert actual.to_list() == ["ab", "a", "cb", ""]
 
 
 def test_folders_are_read_in_the_order_of_names(tmp_path):
@@ -139,12 +144,12 @@ def test_folders_are_read_in_the_order_of_names(tmp_path):
 
 def test_blocks_have_about_the_given_size(tmp_path):
     write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
-    found = mapped(tmp_path / "x.parquet", block_bytes=80)
-    assert found.block_offsets.tolist() == [0, 2, 3, 4, 6]
-    assert found[[True] + [False] * 5].ids.tolist() == [0]
+    actual = mapped(tmp_path / "x.parquet", block_bytes=80)
+    assert actual.block_offsets.tolist() == [0, 2, 3, 4, 6]
+    assert actual[[True] + [False] * 5].ids.tolist() == [0]
 
 
-CELLS = {
+CELL_STRATEGIES = {
     "int8": st.integers(-1, 2),
     "int64": st.integers(-(2**62), 2**62) | st.integers(0, 1),
     "float": st.sampled_from([0.0, 1.0, 0.5, -2.0, float("nan")]),
@@ -166,12 +171,12 @@ def tables(draw):
         times = [time if draw(st.integers(0, 9)) else None for time in range(num_rows)]
         table["time"] = pa.array(times, pa.int32())
     for i in range(draw(st.integers(1, 2))):
-        kind = draw(st.sampled_from(sorted(CELLS)))
-        cells = draw(st.lists(CELLS[kind] | st.none(), **rows))
+        cell_type = draw(st.sampled_from(sorted(CELL_STRATEGIES)))
+        cells = draw(st.lists(CELL_STRATEGIES[cell_type] | st.none(), **rows))
         if "time" in table:
-            gone = table["time"].is_null().to_pylist()
-            cells = [None if out else cell for out, cell in zip(gone, cells, strict=True)]
-        table[f"x{i}"] = pa.array(cells, kind)
+            is_marker = table["time"].is_null().to_pylist()
+            cells = [None if none else cell for none, cell in zip(is_marker, cells, strict=True)]
+        table[f"x{i}"] = pa.array(cells, cell_type)
         if draw(st.integers(0, 3)) == 0:
             table[f"x{i}"] = table[f"x{i}"].dictionary_encode()
     return pa.table(table)
@@ -181,9 +186,13 @@ def tables(draw):
 @given(
     table=tables(),
     column_types=st.sampled_from([None, None, "numeric", "binary", "categorical"]),
-    cut=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 60)),
+    num_files=st.integers(1, 3),
+    group_rows=st.integers(1, 5),
+    block_bytes=st.integers(1, 60),
 )
-def test_any_long_table_is_read_or_refused_as_in_memory(tmp_path_factory, table, column_types, cut):
+def test_any_long_table_is_read_or_refused_as_in_memory(
+    tmp_path_factory, table, column_types, num_files, group_rows, block_bytes
+):
     folder = tmp_path_factory.mktemp("any")
     pq.write_table(table, folder / "whole.parquet")
     with warnings.catch_warnings():
@@ -191,31 +200,37 @@ def test_any_long_table_is_read_or_refused_as_in_memory(tmp_path_factory, table,
         try:
             read(folder / "whole.parquet", column_types=column_types)
         except RefoldError as error:
+            parts = write_parts(table, folder / "parts", num_files, group_rows)
             with pytest.raises(type(error), match=str(folder)):
-                mapped(write_parts(table, folder / "parts", *cut[:2]), column_types=column_types)
+                mapped(parts, column_types=column_types)
             return
+        # mapped data needs the rows of an id together: ids change less often than there are ids
         ids = table["id"].to_pylist()
         if sum(before != after for before, after in pairwise(ids)) < len({*ids}):
-            compare(folder, table, *cut, column_types=column_types)
+            division = num_files, group_rows, block_bytes
+            read_and_compare(folder, table, *division, column_types=column_types)
 
 
 # Memory
 
-PROGRAM = """
+MEMORY_PROGRAM = """
 import re, sys
 from pathlib import Path
 from refold.sequences import Scaler, read
 
 def peak():
+    "Return the largest memory of the process so far, in MiB."
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024
 
-Scaler.fit(read(sys.argv[1], memory_bytes=1))  # a small file: what is loaded counts once
+# a small file loads all libraries, whose memory does not count
+Scaler.fit(read(sys.argv[1], memory_bytes=1))
 before = peak()
-found = read(sys.argv[2], memory_bytes=1 << 26)
-found.block_bytes = 4 << 20
-Scaler.fit(found, "sequence")
-print(len(found.block_offsets) - 1, sum(map(len, found.blocks())), peak() - before)
+sequences = read(sys.argv[2], memory_bytes=1 << 26)
+sequences.block_bytes = 4 << 20
+Scaler.fit(sequences, "sequence")
+num_blocks = len(sequences.block_offsets) - 1
+print(num_blocks, sum(map(len, sequences.blocks())), peak() - before)
 """
 
 
@@ -224,10 +239,10 @@ def test_memory_depends_on_blocks_and_not_on_files_or_row_groups(tmp_path):
     values = np.random.default_rng(0).normal(size=(5, 6_000_000)).astype(np.float32)
     ids = np.repeat(np.arange(values.shape[1] // 1000), 1000)
     table = pa.table({"id": ids} | {f"x{i}": pa.array(row) for i, row in enumerate(values)})
-    for name, part in (("small", table[:1]), ("large", table)):
-        pq.write_table(part, tmp_path / f"{name}.parquet", row_group_size=len(table))
+    for name, rows in (("small", table[:1]), ("large", table)):
+        pq.write_table(rows, tmp_path / f"{name}.parquet", row_group_size=len(table))
     names = tmp_path / "small.parquet", tmp_path / "large.parquet"
-    command = [sys.executable, "-c", PROGRAM, *names]
+    command = [sys.executable, "-c", MEMORY_PROGRAM, *names]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     num_blocks, num_sequences, megabytes = map(float, run.stdout.split())
     assert (num_blocks, num_sequences) == (29, values.shape[1] / 1000)
@@ -236,8 +251,8 @@ def test_memory_depends_on_blocks_and_not_on_files_or_row_groups(tmp_path):
 
 # The cache
 
-ROWS = [[float(i), 2.0, float("nan")] for i in range(50)]
-DAY = 24 * 3600
+SERIES = [[float(i), 2.0, float("nan")] for i in range(50)]
+DAY_SECONDS = 24 * 3600
 
 
 @pytest.fixture
@@ -249,34 +264,35 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def path(tmp_path):
-    write(ROWS, tmp_path / "rows.parquet")
+    write(SERIES, tmp_path / "rows.parquet")
     return tmp_path / "rows.parquet"
 
 
-def entries(folder):
-    return sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+def entry_names(folder):
+    """Return the names of the entries of a cache folder, without locks and temporary folders."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def test_files_are_converted_once(cache, path, monkeypatch, capsys):
     first = read(path, memory_bytes=1)
-    assert (first.is_mapped, first.dtype, len(entries(cache))) == (True, np.float64, 1)
+    assert (first.is_mapped, first.dtype, len(entry_names(cache))) == (True, np.float64, 1)
     line = r"rows\.parquet is larger than memory, so its values are copied to \S+cache\S+\.\n"
     assert re.search(line, capsys.readouterr().err)
     with monkeypatch.context() as patch:
-        patch.setattr(read_write, "convert", None)
-        again = read(path, memory_bytes=1)
+        patch.setattr(read_write, "convert_to_folder", pytest.fail)
+        reopened = read(path, memory_bytes=1)
     assert capsys.readouterr().err == ""
-    np.testing.assert_array_equal(again.values, first.values)
+    np.testing.assert_array_equal(reopened.values, first.values)
     with pytest.raises(ValueError, match="read-only"):
-        again.values[0, 0] = 1.0
-    (entry,) = entries(cache)
+        reopened.values[0, 0] = 1.0
+    (entry,) = entry_names(cache)
     os.utime(cache / entry, (0, 0))
     read(path, memory_bytes=1)
     assert (cache / entry).stat().st_mtime > 0  # the time of the last use
     read(path, memory_bytes=1, column_types="numeric")
     os.utime(path, ns=(0, 0))
     read(path, memory_bytes=1)
-    assert len(entries(cache)) == 3
+    assert len(entry_names(cache)) == 3
 
 
 def test_errors_leave_no_entry_and_old_entries_are_removed(cache, path, tmp_path):
@@ -284,17 +300,17 @@ def test_errors_leave_no_entry_and_old_entries_are_removed(cache, path, tmp_path
     pq.write_table(table, tmp_path / "apart.parquet")
     with pytest.raises(DataError, match="not together"):
         read(tmp_path / "apart.parquet", memory_bytes=1)
-    assert [one for one in cache.iterdir() if one.is_dir()] == []
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
     read(path, memory_bytes=1)
-    (old,) = entries(cache)
+    (old,) = entry_names(cache)
     (cache / ".killed").mkdir()
     for name in (old, ".killed"):
         now = (cache / old).stat().st_mtime
-        os.utime(cache / name, (now - 15 * DAY, now - 15 * DAY))
-    write(ROWS[:9], tmp_path / "other.parquet")
+        os.utime(cache / name, (now - 15 * DAY_SECONDS, now - 15 * DAY_SECONDS))
+    write(SERIES[:9], tmp_path / "other.parquet")
     read(tmp_path / "other.parquet", memory_bytes=1)
-    assert len(entries(cache)) == 1
-    assert old not in entries(cache)
+    assert len(entry_names(cache)) == 1
+    assert old not in entry_names(cache)
     assert not (cache / ".killed").exists()
 
 
@@ -302,11 +318,11 @@ def test_a_full_disk_is_noticed_before_anything_is_written(cache, path, tmp_path
     read(path, memory_bytes=1)
     disk = namedtuple("Disk", "total used free")
     monkeypatch.setattr(mapped_files.shutil, "disk_usage", lambda _: disk(0, 0, 100))
-    write(ROWS[:9], tmp_path / "other.parquet")
+    write(SERIES[:9], tmp_path / "other.parquet")
     message = r"other\.parquet is larger than memory, and needs 0\.0 GB of disk in .*REFOLD_CACHE"
     with pytest.raises(FileAccessError, match=message):
         read(tmp_path / "other.parquet", memory_bytes=1)
-    assert entries(cache) == []  # older entries went first
+    assert entry_names(cache) == []  # older entries went first
 
 
 def test_a_folder_that_cannot_be_written(path, tmp_path, monkeypatch):

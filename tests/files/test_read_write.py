@@ -1,4 +1,4 @@
-"""All formats: written files are read with the same contents, files of others, labels."""
+"""All formats: written files are read with the same contents, files of other programs, labels."""
 
 import io
 
@@ -41,10 +41,10 @@ CASES = {
 LOSSLESS = [("npz", None), ("parquet", None), ("parquet", "long")]
 
 
-def same_values(one: Sequences, other: Sequences, dtype: type = np.float64) -> None:
-    np.testing.assert_array_equal(one.offsets, other.offsets)
-    np.testing.assert_array_equal(one.values.astype(dtype), other.values.astype(dtype))
-    np.testing.assert_array_equal(one.ids, other.ids)
+def assert_same_values(actual: Sequences, expected: Sequences, dtype: type = np.float64) -> None:
+    np.testing.assert_array_equal(actual.offsets, expected.offsets)
+    np.testing.assert_array_equal(actual.values.astype(dtype), expected.values.astype(dtype))
+    np.testing.assert_array_equal(actual.ids, expected.ids)
 
 
 @pytest.mark.parametrize(("suffix", "layout"), LOSSLESS)
@@ -52,28 +52,30 @@ def same_values(one: Sequences, other: Sequences, dtype: type = np.float64) -> N
 def test_parquet_and_npz_keep_everything(tmp_path, name, suffix, layout):
     path = tmp_path / f"file.{suffix}"
     write(CASES[name], path, layout=layout)
-    back = read(path)
-    same_values(CASES[name], back)
-    assert back.schema == CASES[name].schema
-    assert back.values.dtype == CASES[name].values.dtype
-    assert back.ids.dtype.kind == CASES[name].ids.dtype.kind
+    loaded = read(path)
+    assert_same_values(CASES[name], loaded)
+    assert loaded.schema == CASES[name].schema
+    assert loaded.values.dtype == CASES[name].values.dtype
+    assert loaded.ids.dtype.kind == CASES[name].ids.dtype.kind
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 @pytest.mark.parametrize("name", ["ramps", "vowels", "odd numbers"])
 def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
     write(CASES[name], tmp_path / f"file.{suffix}")
-    back = read(tmp_path / f"file.{suffix}", column_types="numeric")
-    same_values(CASES[name], back, CASES[name].values.dtype)
+    loaded = read(tmp_path / f"file.{suffix}", column_types="numeric")
+    assert_same_values(CASES[name], loaded, CASES[name].values.dtype)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_decimal_text_keeps_categories_and_ids(tmp_path, suffix):
     path = tmp_path / f"file.{suffix}"
     write(mixed(), path)
-    back = read(path, column_types={column.name: column.type for column in mixed().schema.columns})
-    assert (back.ids.tolist(), back.lengths.tolist()) == (["a", "7", "c d"], [2, 0, 2])
-    rows = [[None if cell != cell else cell for cell in row] for row in back[0].tolist()]
+    loaded = read(
+        path, column_types={column.name: column.type for column in mixed().schema.columns}
+    )
+    assert (loaded.ids.tolist(), loaded.lengths.tolist()) == (["a", "7", "c d"], [2, 0, 2])
+    rows = [[None if cell != cell else cell for cell in row] for row in loaded[0].tolist()]
     assert rows == [[0.1, 0, "view", 7], [None, 1, "<unknown>", 30]]
 
 
@@ -86,10 +88,10 @@ def test_text_keeps_categories(tmp_path, suffix, name):
     path = tmp_path / f"file.{suffix}"
     write(CASES[name], path)
     column_types = "categorical" if name == "integer tokens" else None
-    back = read(path, column_types=column_types, unit="words" if name == "words" else None)
-    assert back.to_list() == CASES[name].to_list()
-    assert back.schema == CASES[name].schema
-    assert back.ids.tolist() == CASES[name].ids.tolist()
+    loaded = read(path, column_types=column_types, unit="words" if name == "words" else None)
+    assert loaded.to_list() == CASES[name].to_list()
+    assert loaded.schema == CASES[name].schema
+    assert loaded.ids.tolist() == CASES[name].ids.tolist()
 
 
 @pytest.mark.parametrize("name", ["ramps", "vowels"])
@@ -99,8 +101,8 @@ def test_npy_is_padded_with_nan(tmp_path, name):
     padded = np.load(tmp_path / "file.npy")
     assert padded.ndim == (2 if sequences.schema.layout == "series" else 3)
     assert padded.shape[:2] == (len(sequences), sequences.lengths.max())
-    back = read(tmp_path / "file.npy", column_types="numeric")
-    same_values(sequences.with_ids(np.arange(len(sequences))), back)
+    loaded = read(tmp_path / "file.npy", column_types="numeric")
+    assert_same_values(sequences.with_ids(np.arange(len(sequences))), loaded)
 
 
 def test_lines_of_text():
@@ -120,8 +122,8 @@ def test_jsonl_shows_short_decimals_whole_numbers_and_missing_characters():
     first, _, third = buffer.getvalue().decode().splitlines()
     assert first == '{"id": 2, "x0": [0.2, 0.4, 0.6, 0.8]}'
     assert third.startswith('{"id": 0, "x0": [1, 0, 0,')
-    holed = Sequences.from_list(["ab", "b"]).with_values(np.float32([[0], [np.nan], [1]]))
-    write(holed, buffer := io.BytesIO(), format="jsonl")
+    with_missing = Sequences.from_list(["ab", "b"]).with_values(np.float32([[0], [np.nan], [1]]))
+    write(with_missing, buffer := io.BytesIO(), format="jsonl")
     assert buffer.getvalue() == b'["a", null]\n["b"]\n'
 
 
@@ -131,7 +133,7 @@ def test_a_stream_needs_a_format_which_has_priority_over_the_suffix(tmp_path):
     with pytest.raises(ParameterError, match=r"The format 'xlsx' is unknown\. Known: parquet, "):
         write(ramps(), io.BytesIO(), format="xlsx")
     write(ramps(), tmp_path / "data.bin", format="npz")
-    same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
+    assert_same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
 
 
 @pytest.mark.parametrize(
@@ -172,9 +174,9 @@ def test_files_that_pandas_wrote(tmp_path):
     frame.to_parquet(tmp_path / "frame.parquet")
     frame.to_csv(tmp_path / "frame.csv", index=False)
     for path in (tmp_path / "frame.parquet", tmp_path / "frame.csv"):
-        back = read(path, id="user", time="when", columns=["x"])
-        assert back.ids.tolist() == ["u", "v"]
-        np.testing.assert_array_equal(back[0], [[0.25], [0.5]])
+        loaded = read(path, id="user", time="when", columns=["x"])
+        assert loaded.ids.tolist() == ["u", "v"]
+        np.testing.assert_array_equal(loaded[0], [[0.25], [0.5]])
     lists = pd.DataFrame({"id": [3, 4], "x": [[1.0, 2.0], []], "note": ["not", "read"]})
     lists.to_parquet(tmp_path / "lists.parquet")
     assert [series.tolist() for series in read(tmp_path / "lists.parquet")] == [[1.0, 2.0], []]

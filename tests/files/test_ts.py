@@ -25,7 +25,7 @@ def read_ts(text, **options):
     return read(io.BytesIO(data), format="ts", **options)
 
 
-def same(sequences, X):
+def assert_same_values(sequences, X):
     assert len(X) == len(sequences)
     for case, values in zip(X, sequences, strict=True):
         np.testing.assert_array_equal(values.reshape(len(values), -1), case.T)
@@ -35,8 +35,8 @@ def same(sequences, X):
 def test_files_are_read_as_by_aeon(name):
     X, y = load_from_ts_file(str(FOLDER / name))
     sequences = read(FOLDER / name)
-    same(sequences, X)
-    same(Sequences.from_aeon(X), X)
+    assert_same_values(sequences, X)
+    assert_same_values(Sequences.from_aeon(X), X)
     labels = read_labels(FOLDER / name, "label", sequences)
     if y.dtype.kind == "f":
         np.testing.assert_array_equal(labels.astype(float), y)
@@ -85,8 +85,8 @@ def test_labels_are_integers_if_all_are(tmp_path, text, labels):
         read_labels(path, "who", read(path))
 
 
-NONE = "@classLabel false\n@data\n"
-LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
+NO_LABELS = "@classLabel false\n@data\n"
+WITH_LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
     [
         ("@classLabel false\n1,2\n", "line 2: '1,2' is not a tag. Expected one of @problemname"),
         ("@classLabel false\n", "needs a line with @classLabel .* then a line @data"),
-        (NONE + "\n# end\n", "at least one"),
-        (LABELS + "1:a\n1:2:b\n", "line 6 has 2 dimensions, but the first case has 1"),
-        (LABELS + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
-        (LABELS + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0'. Expected a number"),
-        (LABELS + "1:a\n1:c\n", "line 6 has the label 'c', but @classLabel lists 'a', 'b'"),
+        (NO_LABELS + "\n# end\n", "at least one"),
+        (WITH_LABELS + "1:a\n1:2:b\n", "line 6 has 2 dimensions, but the first case has 1"),
+        (WITH_LABELS + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
+        (WITH_LABELS + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0'. Expected a number"),
+        (WITH_LABELS + "1:a\n1:c\n", "line 6 has the label 'c', but @classLabel lists 'a', 'b'"),
         ("@targetLabel true\n@data\n0.5,0.\n", "line 3 is '0.5,0.'.* the label, .*cut short"),
-        ("@timeStamps true\n" + NONE + "(1,2\n", r"line 4, dimension 0, value 0 is '\(1'"),
-        (LABELS + "1,inf:a\n", "Got an infinite value at line 5, step 1, column 'x0'"),
-        (LABELS + "1:a\n\0", "is not a ts file: it holds zero bytes"),
+        ("@timeStamps true\n" + NO_LABELS + "(1,2\n", r"line 4, dimension 0, value 0 is '\(1'"),
+        (WITH_LABELS + "1,inf:a\n", "Got an infinite value at line 5, step 1, column 'x0'"),
+        (WITH_LABELS + "1:a\n\0", "is not a ts file: it holds zero bytes"),
     ],
 )
 def test_wrong_lines_are_named(text, message):
@@ -118,8 +118,8 @@ def test_written_files_are_read(tmp_path, dtype, features, equal):
     cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]
     cases[1][2, 0] = nan
     write(cases, tmp_path / "back.ts")
-    back = read(tmp_path / "back.ts")
-    np.testing.assert_array_equal(back.values.astype(dtype), np.concatenate(cases))
+    loaded = read(tmp_path / "back.ts")
+    np.testing.assert_array_equal(loaded.values.astype(dtype), np.concatenate(cases))
     X, _ = load_from_ts_file(str(tmp_path / "back.ts"))
-    same(back, X)
+    assert_same_values(loaded, X)
     assert isinstance(X, list) != equal

@@ -7,22 +7,23 @@ from types import ModuleType
 
 from refold.errors import MissingExtraError
 
-# The packages that pyproject.toml names and a small installation does not have.
+# A full installation has these packages, as pyproject.toml lists them. A small installation, which
+# applies models and cannot train them, may be without them.
 TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
 
 
-# Commands that need these packages call it before they start, so that the error comes at once and
-# says what to install.
+# Commands that train call it before they start, so that the error comes before any work is done.
 def check_training_packages(purpose: str) -> None:
-    """Raise an error about this purpose in a small installation, which cannot train."""
+    """Raise a ``MissingExtraError``, such as "Training needs Keras", if a package is missing."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):
         raise MissingExtraError(f"{purpose} needs Keras, JAX and scikit-learn. {how_to_install()}")
 
 
 def how_to_install(extra: str = "") -> str:
-    """Return how to install an extra, or all of Refold; no package index has it."""
-    what = f"'.[{extra}]'" if extra else "."
-    return f"In your clone of Refold, run: python -m pip install {what}"
+    """Return a sentence that says how to install an extra, or all of Refold."""
+    # the command installs from a clone, because no package index has Refold yet
+    requirement = f"'.[{extra}]'" if extra else "."
+    return f"In your clone of Refold, run: python -m pip install {requirement}"
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
@@ -30,6 +31,7 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
+        # the package is there, but one that it imports is missing: the extra would not help
         if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
             raise
         raise MissingExtraError(
@@ -42,12 +44,15 @@ def is_installed(package: str) -> bool:
     """Return whether a top-level package is installed, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # from a finder that refuses the package
+    except ModuleNotFoundError:  # a `RefusingFinder` raises it
         return False
 
 
 class RefusingFinder:
-    """A finder for `sys.meta_path` that makes a package look as if it were not installed."""
+    """A finder for `sys.meta_path` that makes a package look as if it were not installed.
+
+    A command uses it for a slow package that another library would import if it were installed.
+    """
 
     def __init__(self, package: str) -> None:
         self._package = package

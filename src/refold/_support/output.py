@@ -1,4 +1,4 @@
-"""What a program says: warnings, lines on standard error, complete writes; numbers as text."""
+"""Warnings, log lines and complete writes; numbers, counts and small tables as text."""
 
 import errno
 import io
@@ -16,38 +16,43 @@ from typing import Any
 
 from refold.errors import Message
 
-_PACKAGE = str(Path(__file__).parent.parent) + os.sep
-# scikit-learn's module between a user's line and ``transform``
-_WRAPPER = "sklearn.utils._set_output"
-# Part of every warning of sequences longer than in training, for filters.
+# The folder of Refold's own code.
+_PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
+# The module of scikit-learn that wraps ``transform``, and is called by the user's line.
+_SKLEARN_WRAPPER = "sklearn.utils._set_output"
+# All warnings of sequences that are longer than those in training contain these words. Filters of
+# warnings match them.
 LONGER = "longer than the longest in training"
-# How `log` spells the arguments in a line: as in Python, or as options in a command.
+# A function that spells the arguments in a line of `log`: ``str`` spells them as in Python, and a
+# command sets a function that spells them as its options.
 spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
 def warn(message: str | None) -> None:
-    """Issue a ``UserWarning`` at the first line outside of the package, if there is a message."""
+    """Issue a ``UserWarning`` at the user's line that called Refold; None issues no warning."""
     if message is None:
         return
-    level, frame = 1, sys._getframe()
+    stack_level, frame = 1, sys._getframe()
     while frame is not None and (
-        frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__") == _WRAPPER
+        frame.f_code.co_filename.startswith(_PACKAGE_FOLDER)
+        or frame.f_globals.get("__name__") == _SKLEARN_WRAPPER
     ):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(Message(message), UserWarning, stacklevel=level)
+        stack_level, frame = stack_level + 1, frame.f_back
+    warnings.warn(Message(message), UserWarning, stacklevel=stack_level)
 
 
 def log(line: str) -> None:
-    """Write a line to standard error, with arguments as its reader writes them."""
+    """Print a line on standard error, with arguments spelled as in Python or as options."""
     # not at the top, because it takes time to import rich
     from rich.console import Console
 
     text = spelling.get()(Message(line))
+    # neither line breaks nor colors are added, and brackets are not read as markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
-    """Describe which epoch was kept: 0 is the initialization, None the last without validation."""
+    """Return in words which epoch gave the model: 0 is the initialization, None the last epoch."""
     if best_epoch is None:
         return f"{epochs}, the last one kept"
     if best_epoch == 0:
@@ -57,79 +62,90 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
 
 def write_all(stream: Any, data: bytes | memoryview) -> None:
     """Write all bytes to a binary stream, or raise an OSError."""
-    left = data
-    while len(left):
-        # an unbuffered stream may accept only some of the bytes, which only this number shows
-        count = stream.write(left)
+    remaining = data
+    while len(remaining):
+        # an unbuffered stream may accept only some of the bytes, and returns their number
+        count = stream.write(remaining)
         if count is None and not isinstance(stream, io.RawIOBase):
-            return  # not a stream of Python's io; its write returns None
+            return  # a stream of another library, which wrote all bytes and returns no number
         if not count:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        left = memoryview(left)[count:]
+        remaining = memoryview(remaining)[count:]
 
 
-# Numbers and small tables for readers
+# Numbers and small tables as text. `explore/page/numbers.js` has the same rules for numbers, and
+# one table of cases tests both.
 
-# `explore/page/numbers.js` has the same rules, and one table of cases tests both.
-DIGITS = 5
-# Powers of ten of numbers that are written without an exponent.
-_SMALLEST, _LARGEST = -5, 14
-_EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-# Number of column names to show.
-_FIRST = 5
-# Inherits the colors of the page, to be readable in light and dark notebooks.
-_ROW = (
+# Significant digits of a number that is not whole: enough to compare results, and short to read.
+_DEFAULT_DIGITS = 5
+# A number of this power of ten or more is written without an exponent: 0.00001.
+_MIN_POWER = -5
+# A number of this power of ten or less is written without an exponent: 100000000000000.
+_MAX_POWER = 14
+# Enough digits that a rounded number is exact. Halves are rounded away from 0, as in JavaScript.
+_EXACT_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
+# A schema may have hundreds of columns. A line has space for the names of about this many.
+_MAX_COLUMN_NAMES = 5
+# A row of an HTML table: the name, then the value. It inherits the colors of the page, so that it
+# is readable in light and in dark notebooks.
+_ROW_HTML = (
     '<tr style="background: none"><th style="text-align: left; font-weight: normal; opacity: 0.7">'
     '{}</th><td style="text-align: left">{}</td></tr>'
 )
 
 
-def number_text(value: float | None, digits: int = DIGITS) -> str:
-    """Return whole numbers in full, and others with this number of digits, one decimal at least."""
+def number_text(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
+    """Return a number as text: integers in full, others with some significant digits."""
     if value is None or math.isnan(value):
         return "–"
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # from the shortest text, as in JavaScript: the exact value of 1e-7 is below 1e-7
+    # The power of ten of the first digit. It is that of the shortest text, as in JavaScript: the
+    # float of 1e-7 is slightly less than 1e-7, so its exact value has the power -8.
     power = Decimal(repr(value)).adjusted() if value else 0
-    if not _SMALLEST <= power <= _LARGEST:
+    if not _MIN_POWER <= power <= _MAX_POWER:
         rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+        # 1.5000e-07 becomes 1.5e-07, and 2.0000e+20 becomes 2e+20
         return re.sub(r"\.?0+e", "e", f"{rounded:.{digits - 1}e}")
     if value.is_integer():
         return str(int(value))
-    step = Decimal(1).scaleb(-max(1, digits - 1 - power))
-    return f"{Decimal(value).quantize(step, context=_EXACT):f}".rstrip("0").rstrip(".")
+    # a number that is not whole has one decimal at least: 123456.7
+    last_digit = Decimal(1).scaleb(-max(1, digits - 1 - power))
+    rounded = Decimal(value).quantize(last_digit, context=_EXACT_CONTEXT)
+    return f"{rounded:f}".rstrip("0").rstrip(".")
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things: ``1 step``, ``2 steps``."""
+    """Return a count and its noun, in the plural if necessary: ``1 step``, ``2 steps``."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def short_number(value: float | None) -> str:
-    """Return an error, a p-value or a distance with three significant digits."""
+    """Return a number with three significant digits, such as an error, a p-value or a distance."""
     return number_text(value, 3)
 
 
-def number_texts(*values: float | None, digits: int = DIGITS) -> list[str]:
-    """Return numbers as text, with more digits if different ones would look the same."""
+def number_texts(*values: float | None, digits: int = _DEFAULT_DIGITS) -> list[str]:
+    """Return numbers as text, with more digits if different numbers would look the same."""
     texts = [number_text(value, digits) for value in values]
+    # 17 digits tell all floats apart
     if digits < 17 and len({*texts}) < len({*values}):
         return number_texts(*values, digits=digits + 1)
     return texts
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return an HTML table of names and values, which are escaped; empty values are left out."""
-    body = "".join(_ROW.format(escape(name), escape(value)) for name, value in rows if value)
+    """Return an HTML table of names and values; a row whose value is empty is left out."""
+    body = "".join(_ROW_HTML.format(escape(name), escape(value)) for name, value in rows if value)
     caption = f'<caption style="text-align: left">{escape(title)}</caption>'
     return f'<table style="color: inherit">{caption}<tbody>{body}</tbody></table>'
 
 
 def columns_in_words(schema: Any) -> str:
-    """Return the number of columns of each type in a schema, and the first names."""
-    column_types = [column.type for column in schema.columns]
-    counts = ", ".join(f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types))
-    names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(column_types) > _FIRST else "")
-    return f"{counts}: {names}"
+    """Return a schema in words: ``2 numeric, 1 binary: x, y, on``."""
+    types = [column.type for column in schema.columns]
+    # a dictionary has each type once, in the order of the columns
+    counts = ", ".join(f"{types.count(type_)} {type_}" for type_ in dict.fromkeys(types))
+    names = ", ".join(schema.names[:_MAX_COLUMN_NAMES])
+    return f"{counts}: {names}" + (", ..." if len(types) > _MAX_COLUMN_NAMES else "")

@@ -1,4 +1,4 @@
-"""Files by their paths: errors of the system, writing as a whole, and locks across processes."""
+"""Safe access to files: errors that say what to do, atomic writes, and locks across processes."""
 
 import contextlib
 import errno
@@ -15,20 +15,21 @@ from typing import BinaryIO
 
 from refold.errors import FileAccessError, MissingFileError, ParameterError, RefoldError
 
-# Parts of files that were not written for so long are of writers that were killed.
-_MAX_PART_SECONDS = 24 * 3600.0
+# A temporary file that did not change for this long was left by a process that was killed. No
+# process takes a day to write a file.
+_MAX_TEMPORARY_SECONDS = 24 * 3600.0
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path, and raise ``FileAccessError`` for an address such as s3://bucket/file."""
-    # `Path` would drop one of the slashes of an address, and report a file that nobody named.
+    """Return a `Path`, or raise ``FileAccessError`` for an address such as s3://bucket/file."""
+    # `Path` would drop a slash of the address, and errors would name a file that nobody asked for.
     if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
         raise FileAccessError(f"{path} is an address. Name a file of this machine.")
     return Path(path)
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
-    """Return the error of this package for an error of the system."""
+    """Return a ``FileAccessError`` that explains an error of the operating system."""
     path = Path(path)
     folder = path.parent
     if writing and not folder.exists():
@@ -43,54 +44,57 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
     return FileAccessError(f"{path} cannot be {verb}: {error.strerror or error}.")
 
 
-# Writing
+# Atomic writes
 
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is complete."""
-    named, target = local_path(path), Path(os.path.realpath(path))  # the file behind a link
-    # A file is written completely or not at all: to a temporary file next to its destination, which
-    # is then renamed. A device or pipe cannot be replaced, so it is written directly. Opening a
-    # folder is an error.
-    special = named.exists() and not named.is_file()  # not target: /dev/fd has no real path
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    """Open a file to write completely or not at all: after an error, the old file is unchanged."""
+    path = local_path(path)
+    # The bytes go to a temporary file in the same folder, which then takes the place of the file. A
+    # link stays a link, because the file that it points to is replaced.
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    # A device or a pipe cannot be replaced, so it is written directly. `open` raises an error for a
+    # folder. `path` is examined, because a pipe in /dev/fd has no real path.
+    is_special = path.exists() and not path.is_file()
     try:
-        if special:
-            with named.open("wb") as file:
+        if is_special:
+            with path.open("wb") as file:
                 yield file
             return
-        _remove_old_parts(target)
-        with part.open("xb") as file:
+        _remove_abandoned_files(target)
+        with temporary.open("xb") as file:
             yield file
+            # all bytes are on the disk before the name changes, so a power failure loses no file
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # there may be no file yet
-            shutil.copymode(target, part)
-        part.replace(target)
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            part.unlink()
+            temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, RefoldError):
             raise access_error(path, error, writing=True) from error
         raise
 
 
-def _remove_old_parts(target: Path) -> None:
-    """Remove what killed writers of a file left."""
-    for part in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
+def _remove_abandoned_files(target: Path) -> None:
+    """Remove temporary files of processes that were killed while they wrote the target."""
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
         with contextlib.suppress(OSError):  # another process may have removed it
-            if part.stat().st_mtime < time.time() - _MAX_PART_SECONDS:
-                part.unlink()
+            if temporary.stat().st_mtime < time.time() - _MAX_TEMPORARY_SECONDS:
+                temporary.unlink()
 
 
-# Locks: one training run per checkpoint, one writer per file or folder
+# Locks
 
 
 @contextmanager
 def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Lock a checkpoint for one training run, or raise a ParameterError; None locks nothing."""
-    if checkpoint is None:
+    """Lock a checkpoint for one training run, or raise a ParameterError if another run uses it."""
+    if checkpoint is None:  # the run writes no checkpoint
         yield
         return
     message = (
@@ -103,24 +107,31 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
 
 @contextmanager
 def sole_use(path: str | os.PathLike[str], message: str | None) -> Iterator[None]:
-    """Lock a file or folder for one process, or raise a ParameterError; without a message, wait."""
+    """Lock a file or folder for one process.
+
+    If another process has the lock, raise a ParameterError with this message; without a message,
+    wait until the other process releases the lock.
+    """
     # not at the top, because most programs lock nothing
     from filelock import FileLock, Timeout
 
-    # A hidden file next to it is locked, which the operating system unlocks if the process dies.
-    # Nothing is locked if the file system has no locks or is not writable.
-    place, lock = Path(os.path.realpath(path)), None
-    lock_file = place.with_name(f".{place.name}.lock")
-    while lock is None and place.parent.is_dir():  # FileLock would create the folder
+    # The lock is on a hidden file next to the locked one. If the process dies, the operating system
+    # releases the lock.
+    target, lock = Path(os.path.realpath(path)), None
+    lock_file = target.with_name(f".{target.name}.lock")
+    while lock is None and target.parent.is_dir():  # FileLock would create the folder
         lock = FileLock(lock_file, timeout=-1 if message is None else 0)
         try:
             lock.acquire()
         except Timeout as error:
             raise ParameterError(str(message)) from error
+        # Without locks, or without write access, the file system cannot help: go on unlocked.
         except (OSError, NotImplementedError):
             lock = None
             break
-        if not lock_file.exists():  # a process that just ended has deleted it
+        # The previous owner deleted the file after this process opened it. A lock on a deleted file
+        # keeps no other process out, so try again with a new file.
+        if not lock_file.exists():
             lock.release()
             lock = None
     try:

@@ -1,4 +1,9 @@
-"""What an argument can be, in words and as a test; each check has one wording."""
+"""Checks of arguments. A `Rule` says what an argument can be, in words and as a test.
+
+For example, ``check("units", -1, whole())`` raises "units must be a positive integer. Got -1." The
+functions below `check` make rules. The checks at the end cover what recurs, so that an error has
+the same wording everywhere.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,10 +14,10 @@ from refold.errors import DataError, ParameterError, argument
 
 
 class Rule(NamedTuple):
-    """What an argument can be."""
+    """The values that an argument can have."""
 
     expected: str  # completes the sentence "The argument must be ..."
-    holds: Callable[[Any], bool]
+    holds: Callable[[Any], bool]  # whether a value is allowed
 
 
 def check(name: str, value: object, rule: Rule) -> None:
@@ -22,22 +27,22 @@ def check(name: str, value: object, rule: Rule) -> None:
 
 
 def check_only_one(choices: str, *values: Any) -> None:
-    """Check that one of several arguments is there; `choices` names them in a message."""
+    """Raise a ParameterError unless exactly one value is not None; `choices` names them."""
     if sum(value is not None for value in values) != 1:
         raise ParameterError(f"Give {choices}, and only one of them.")
 
 
 def whole(least: int = 1, most: int | None = None) -> Rule:
-    """Allow integers within limits; True and False are none."""
+    """Return a rule that allows integers within limits, but neither True nor False."""
     expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
     if most is not None:
         expected = f"an integer from {least} to {most}"
 
-    def holds(value: Any) -> bool:
-        integer = isinstance(value, Integral) and not isinstance(value, bool)
-        return integer and least <= int(value) and (most is None or int(value) <= most)
+    def is_allowed(value: Any) -> bool:
+        is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+        return is_integer and least <= int(value) and (most is None or int(value) <= most)
 
-    return Rule(expected, holds)
+    return Rule(expected, is_allowed)
 
 
 def number(
@@ -47,7 +52,7 @@ def number(
     below: float | None = None,
     what: str = "number",
 ) -> Rule:
-    """Allow finite numbers within limits; True and False are none."""
+    """Return a rule that allows finite numbers within limits, but neither True nor False."""
     limits = [] if least is None else [f"of at least {least:g}"]
     limits += [] if above is None else [f"above {above:g}"]
     limits += [] if below is None else [f"below {below:g}"]
@@ -55,31 +60,32 @@ def number(
     if above == 0 and below is None:
         expected = f"a positive {what}"
 
-    def holds(value: object) -> bool:
+    def is_allowed(value: object) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        amount: Any = value  # may be an integer that no float can hold
+        x: Any = value  # not as a float, because an integer may be too large for it
         return (
-            -math.inf < amount < math.inf
-            and (least is None or amount >= least)
-            and (above is None or amount > above)
-            and (below is None or amount < below)
+            -math.inf < x < math.inf
+            and (least is None or x >= least)
+            and (above is None or x > above)
+            and (below is None or x < below)
         )
 
-    return Rule(expected, holds)
+    return Rule(expected, is_allowed)
 
 
 def one_of(*choices: str | None) -> Rule:
-    """Allow some names, and None if it is among them."""
+    """Return a rule that allows these texts, and None if it is one of the choices."""
     names = [repr(choice) for choice in choices]
     expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
+    # only text is compared, because the comparison with an array would be an array
     return Rule(
         expected, lambda value: (value is None or isinstance(value, str)) and value in choices
     )
 
 
 def or_auto(rule: Rule) -> Rule:
-    """Allow "auto", too."""
+    """Return a rule that allows "auto", and what another rule allows."""
     return Rule(
         f"'auto' or {rule.expected}",
         lambda value: value == "auto" if isinstance(value, str) else rule.holds(value),
@@ -87,53 +93,58 @@ def or_auto(rule: Rule) -> Rule:
 
 
 def or_none(rule: Rule) -> Rule:
-    """Allow None, too."""
+    """Return a rule that allows None, and what another rule allows."""
     return Rule(f"{rule.expected} or None", lambda value: value is None or rule.holds(value))
 
 
+# A boolean argument. It can be neither 0 nor 1.
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 
 
 def _is_random_state(value: object) -> bool:
+    """Return whether a value is a seed of NumPy or a random generator."""
     if isinstance(value, Integral):
         return 0 <= int(value) < 2**32
-    # NumPy's RandomState has `randint`, and its Generator `bit_generator`
+    # `randint` is of RandomState, and `bit_generator` of Generator. A comparison of types would
+    # import numpy.random, which takes time.
     return value is None or hasattr(value, "randint") or hasattr(value, "bit_generator")
 
 
+# The argument `random_state`, as in scikit-learn.
 RANDOM_STATE = Rule(
     "an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or None", _is_random_state
 )
 
 
-# Checks of common arguments
+# Checks that recur
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
-    """Return an argument as an int if it is an integer of at least `least`."""
+    """Return an argument as an int, or raise a ParameterError if it is not an allowed integer."""
     check(name, value, whole(least))
     return int(value)
 
 
 def check_rate(name: str, value: Any, what: str) -> float:
-    """Return an argument as a float if it is between 0 and 1, both excluded."""
+    """Return an argument as a float, or raise a ParameterError unless it is between 0 and 1."""
     check(name, value, number(above=0, below=1, what=what))
     return float(value)
 
 
 def check_kind(name: str, value: object, what: str, attribute: str) -> None:
-    """Check that an argument has an attribute of the objects that it can be."""
+    """Raise a ParameterError if an argument lacks an attribute that all allowed types have."""
+    # an attribute tells without an import of the types, some of which load large libraries
     if not hasattr(value, attribute):
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
 def check_some(count: int, noun: str, purpose: str) -> None:
-    """Check that there is one at least; a message is "There is no sequence to fit on"."""
+    """Raise a DataError if a count is 0, such as "There is no sequence to fit on"."""
     if not count:
         raise DataError(f"There is no {noun} {purpose}. Give at least one.")
 
 
 def check_one_each(count: int, noun: str, expected: int, of: str) -> None:
-    """Check that numbers agree; a message is "Got 3 labels for 4 codes"."""
+    """Raise a DataError if two counts differ, such as "Got 3 labels for 4 codes"."""
     if count != expected:
         raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")

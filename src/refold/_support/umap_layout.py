@@ -1,4 +1,4 @@
-"""UMAP of vectors."""
+"""Maps of vectors in two dimensions by UMAP, which places similar vectors close together."""
 
 import warnings
 
@@ -7,8 +7,10 @@ import numpy as np
 from refold._support.optional_imports import optional
 from refold.errors import ParameterError
 
-NEIGHBORS = 15
-MIN_UMAP = 5  # vectors
+# The number of nearest vectors that UMAP places close to each vector; 15 is UMAP's default.
+_NUM_NEIGHBORS = 15
+# Fewer vectors than this have too few neighbors to lay out.
+MIN_UMAP = 5
 
 
 def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
@@ -16,11 +18,13 @@ def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
     if len(vectors) < MIN_UMAP:
         raise ParameterError(f"UMAP needs at least {MIN_UMAP} codes. Got {len(vectors)}.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of UMAP about the seed, and of Numba
+        # UMAP warns that a seed makes it slower, and its compiler Numba warns, too
+        warnings.simplefilter("ignore")
         umap = optional("umap", extra="umap", purpose="UMAP")
         reducer = umap.UMAP(
-            n_neighbors=min(NEIGHBORS, len(vectors) - 1),
-            init="random" if len(vectors) <= NEIGHBORS else "spectral",
+            n_neighbors=min(_NUM_NEIGHBORS, len(vectors) - 1),  # a vector is not its own neighbor
+            # the spectral start decomposes a graph of neighbors, which a few vectors do not have
+            init="random" if len(vectors) <= _NUM_NEIGHBORS else "spectral",
             random_state=seed,
         )
         return np.asarray(reducer.fit_transform(vectors), float)

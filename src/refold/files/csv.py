@@ -1,4 +1,9 @@
-"""CSV and TSV files: one row per step, with an id and an optional time, or one per sequence."""
+"""CSV and TSV files: a long table with one row per step, or a wide one with a row per sequence.
+
+`CsvFile` finds the delimiter and the header. Arrow parses the cells and infers the types of the
+columns. Then `read_csv` corrects columns that Arrow read as text: numbers with a decimal comma or a
+plus sign, and integers that are categories.
+"""
 
 import csv
 import io
@@ -20,11 +25,11 @@ from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
-    check_label,
+    check_label_column,
     find_layout,
     from_file_table,
-    step_type,
     to_long_table,
+    wide_feature_type,
 )
 from refold.sequences._parts import Rows, resolve_column_types
 from refold.sequences._schema import check_unique
@@ -33,20 +38,28 @@ from refold.sequences._tables import integers_from_text, matches
 from refold.sequences.types import CATEGORICAL
 
 _CATEGORICAL = CATEGORICAL.name
+# Characters that may separate cells. If two of them fit equally well, the earlier one is chosen.
 _DELIMITERS = (",", ";", "\t", "|")
-# Number of rows used to find the delimiter.
-_NUM_SAMPLED = 20
-# Bytes that are parsed at a time.
+# The first rows tell the delimiter. More rows would take time, and fewer could have equally many
+# cells by chance.
+_NUM_SAMPLED_ROWS = 20
+# Bytes that Arrow parses at a time. A block must hold a whole row, and a row of a wide table may be
+# long.
 _BLOCK_BYTES = 1 << 26
-# Names that pandas and R give to a first column that holds the index of a table.
+# Names of a first column that holds the index of a table: R and pandas leave the name empty, and
+# pandas names an empty name "Unnamed: 0" when it reads it.
 _INDEX_NAMES = ("", "Unnamed: 0")
+# A quote that does not begin or end a cell, such as that of 5" pipe.
 _QUOTE_IN_CELL = re.compile(rb'\w" *\w')
-# An integer category. pandas writes 1.0 if another entry of the column is missing.
+# A category that is an integer, without leading zeros, and with few enough digits to be exact as a
+# float. pandas writes 1.0 if another entry of the column is missing.
 _INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
+# A number with a decimal point, or none.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+# A number with a decimal comma.
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
-# A number whose comma may also group three digits of an integer.
-_GROUPED = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
+# A number whose comma may be decimal or separate thousands: 1,234.
+_AMBIGUOUS_COMMA = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
 def write_csv(
@@ -63,222 +76,239 @@ def write_csv(
     return buffer.getvalue()
 
 
-def read_csv(data: bytes, name: str, **table_options: Any) -> Sequences:
+def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
-    options, file = TableOptions(**table_options), CsvFile(data, name)
-    header = _without_index(file, options)
-    options = find_layout(pa.schema([(column, pa.null()) for column in header]), name, options)
+    options, file = TableOptions(**table_options), CsvFile(data, file_name)
+    header = _header_without_index(file, options)
+    # the columns have no types before the layout is known, because the layout decides some of them
+    untyped = pa.schema([(column, pa.null()) for column in header])
+    options = find_layout(untyped, file_name, options)
     is_wide, names, time = options.layout == "wide", options.features, options.time
-    if is_wide:  # one feature of any name
-        types = [step_type(options.column_types)] * len(names)
+    if is_wide:  # all columns are steps of one feature
+        types = [wide_feature_type(options.column_types)] * len(names)
     else:
         types = resolve_column_types(options.column_types, names)
-    by_name = list(zip(names, types, strict=True))
-    categorical = [column for column, type_ in by_name if type_ == _CATEGORICAL]
+    features = list(zip(names, types, strict=True))
+    categorical = [column for column, type_ in features if type_ == _CATEGORICAL]
     as_text = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(text=[column for column in as_text if column is not None], only=header)
-    convert = partial(_convert_column, file=file, inferred=table.schema)
+    table = file.table(as_text=[column for column in as_text if column is not None], columns=header)
+    convert = partial(_convert_column, file=file, schema=table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
     if is_wide and categorical:
-        # the categories of all steps are text, or all are integers
+        # The steps share their categories, which all are text or all are integers. So the columns
+        # are converted as one column, and then cut again.
         chunks = [chunk for step in names for chunk in cells[step].chunks]
         joined = convert(pa.chunked_array(chunks), names[0], _CATEGORICAL)
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(names)}
     else:
-        for column, type_ in by_name:
+        for column, type_ in features:
             cells[column] = convert(cells[column], column, type_)
     if time is not None:
         cells[time] = _convert_times(cells[time], time, options.time_format, file, table.schema)
-    return from_file_table(pa.table(cells), name, options, Rows("line", file.line))
+    return from_file_table(pa.table(cells), file_name, options, Rows("line", file.line_of_row))
 
 
-def csv_columns(data: bytes, name: str) -> list[str]:
-    """Return the column names, without an unnamed index."""
-    return [column for column in CsvFile(data, name).header if column]
+def csv_columns(data: bytes, file_name: str) -> list[str]:
+    """Return the column names, without that of an unnamed index."""
+    return [column for column in CsvFile(data, file_name).header if column]
 
 
-def csv_labels(data: bytes, name: str, label: str, id_column: str | None) -> pa.Table:
-    """Return the columns of the file, ids as text."""
-    table = CsvFile(data, name).table(text=[id_column or "id"])
-    check_label(table.column_names, name, label, id_column)
+def csv_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+    """Return all columns of the file, with ids as text."""
+    table = CsvFile(data, file_name).table(as_text=[id_column or "id"])
+    check_label_column(table.column_names, file_name, label, id_column)
     return table
 
 
 class CsvFile:
-    """The text of a CSV file, with the delimiter and the header that it shows."""
+    """The bytes of a CSV file, its delimiter and its header, which are found in the bytes."""
 
-    def __init__(self, data: bytes, name: str) -> None:
-        decode_utf8(data, name)  # names a line that is not UTF-8
-        self.data, self.name = data, name
+    def __init__(self, data: bytes, file_name: str) -> None:
+        decode_utf8(data, file_name)  # raises an error that names a line that is not UTF-8
+        self.data, self.name = data, file_name
         self.delimiter = self._find_delimiter()
         self._check_quotes()
-        self.header, _ = next(self._rows(self.delimiter), ([], 0))
+        self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         check_unique(self.header)
 
-    def line(self, row: int) -> int | None:
-        """Return the line number of a row below the header."""
-        return next(islice(self._rows(self.delimiter), row + 1, None), ([], None))[1]
+    def line_of_row(self, row: int) -> int | None:
+        """Return the line number of a row below the header, which is row -1."""
+        return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
-    def table(self, *, text: Iterable[str] = (), only: Sequence[str] | None = None) -> pa.Table:
-        """Return cells with the types that Arrow infers, those of columns in ``text`` as text."""
+    def table(
+        self, *, as_text: Iterable[str] = (), columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return the cells of some columns, by default all, with the types that Arrow infers."""
         convert = arrow_csv.ConvertOptions(
-            # 007 and 7 are different ids and categories
-            column_types=dict.fromkeys(text, pa.string()),
+            # 007 and 7 are different ids and categories, but the same number
+            column_types=dict.fromkeys(as_text, pa.string()),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
-            include_columns=None if only == self.header else only,
+            include_columns=None if columns == self.header else columns,
         )
         parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-        # A block must hold a whole row, and a row of a wide table may be long.
         block = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
             return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
         except pa.ArrowException as error:
-            for fields, line in self._rows(self.delimiter):
-                if len(fields) != len(self.header):
+            # Arrow's message has no line number, so the usual cause is looked for
+            for cells, line in self._parse_rows(self.delimiter):
+                if len(cells) != len(self.header):
                     raise FileFormatError(
-                        f"{self.name}, line {line} has {len(fields)} fields, but the header has "
+                        f"{self.name}, line {line} has {len(cells)} fields, but the header has "
                         f"{len(self.header)}. If it is the last line, the file may be cut short."
                     ) from error
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
 
-    def _rows(self, delimiter: str, *last: str) -> Iterator[tuple[list[str], int]]:
-        """Yield the fields and the last line of the header, of each row, and of lines behind."""
+    def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
+        """Yield the cells and the last line number of each row, from the header on."""
         lines = io.TextIOWrapper(io.BytesIO(self.data), "utf-8-sig", newline="")
-        reader = csv.reader(chain(lines, last), delimiter=delimiter)
-        limit = csv.field_size_limit(len(self.data))  # by default too low for long texts
+        reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
+        # the default limit of Python's module is too low for long texts
+        previous_limit = csv.field_size_limit(len(self.data))
         try:
-            for fields in reader:
-                if fields:  # not a blank line
-                    yield fields, reader.line_num
+            for cells in reader:
+                if cells:  # not a blank line
+                    yield cells, reader.line_num
         finally:
-            csv.field_size_limit(limit)
+            csv.field_size_limit(previous_limit)
 
     def _find_delimiter(self) -> str:
-        """Return the delimiter that splits the header and the rows into equally many cells."""
+        """Return the delimiter that splits the header and the first rows into as many cells."""
 
-        def fit(delimiter: str) -> tuple[bool, bool, int]:
-            rows = islice(self._rows(delimiter), _NUM_SAMPLED)
-            widths = [len(fields) for fields, _ in rows] or [0]
+        def rank(delimiter: str) -> tuple[bool, bool, int]:
+            """Compare whether there are several cells, whether rows are alike, and their width."""
+            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
+            widths = [len(cells) for cells, _ in rows] or [0]
             return widths[0] > 1, len(set(widths)) == 1, widths[0]
 
-        return max(_DELIMITERS, key=fit)
+        return max(_DELIMITERS, key=rank)
 
     def _check_quotes(self) -> None:
-        """Raise ``FileFormatError`` if a quoted cell is open at the end, with all later rows."""
-        count = self.data.count(b'"')
-        # an even number is wrong only with a quote within a cell, such as that of 5" pipe
-        if not count or (count % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
+        """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
+        # The common cases need no parsing: quotes that only begin and end cells come in pairs.
+        num_quotes = self.data.count(b'"')
+        if not num_quotes or (num_quotes % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
             return
-        # A last line of two empty cells is a row of its own, unless it continues an open cell.
-        last, ends = [""], [0]
-        for fields, end in self._rows(self.delimiter, self.delimiter):
-            last = fields
+        # A line of two empty cells is added, which is only the delimiter. It becomes a row of its
+        # own unless it continues an open cell.
+        last_row, ends = [""], [0]
+        for cells, end in self._parse_rows(self.delimiter, self.delimiter):
+            last_row = cells
             ends.append(end)
-        if last != ["", ""]:
+        if last_row != ["", ""]:
+            # the last row is the open cell, so it begins in the line after the row before
             raise FileFormatError(
                 f"{self.name}, line {ends[-2] + 1}: the quote that begins a cell is never closed. "
                 "Close it, or remove it."
             )
 
 
-def _without_index(file: CsvFile, options: TableOptions) -> list[str]:
-    """Return the column names without the index of a pandas table, and warn of it."""
-    first, *others = file.header
+def _header_without_index(file: CsvFile, options: TableOptions) -> list[str]:
+    """Return the column names, without an index that pandas wrote, of which a warning tells."""
+    first, *later = file.header
     used = {options.id, options.time, *options.features}
-    if not others or first not in _INDEX_NAMES or first in used:
+    if not later or first not in _INDEX_NAMES or first in used:
         return file.header
+    # columns that the user chose need no warning
     if options.columns is None:
         warn(
             f"{file.name}: The first column ({first!r}) has no name, like an index of pandas. It "
             "is left out. If it holds data, name it."
         )
-    return others
+    return later
 
 
 def _convert_column(
     cells: pa.ChunkedArray,
     column: str,
-    requested: str | None,
+    requested_type: str | None,
     file: CsvFile,
-    inferred: pa.Schema,  # of all columns
+    schema: pa.Schema,  # the types that Arrow inferred for all columns
 ) -> pa.ChunkedArray:
-    """Convert a column to the requested type, by default that of its present entries."""
-    if pa.types.is_null(cells.type):
+    """Return a feature as numbers or as categories, as requested or as its entries look."""
+    if pa.types.is_null(cells.type):  # all cells are empty
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
         return cells
-    if requested == _CATEGORICAL:
-        integers = matches(cells, _INTEGER_CATEGORY)
-        whole = integers | cells.is_null().to_numpy()
-        return _floats(cells) if integers.any() and whole.all() else cells
-    present = _without_words(cells)
-    missing = present.is_null().to_numpy()
-    if requested is None and missing.all():  # quoted words such as "NA" are categories
+    if requested_type == _CATEGORICAL:
+        is_integer = matches(cells, _INTEGER_CATEGORY)
+        is_integer_or_missing = is_integer | cells.is_null().to_numpy()
+        return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
+    numbers = _without_missing_words(cells)
+    is_missing = numbers.is_null().to_numpy()
+    if requested_type is None and is_missing.all():  # quoted words such as "NA" are categories
         return cells
-    present = _with_points(present, column, file, inferred)
-    numbers = matches(present, _NUMBER)
-    if (numbers | missing).all():
-        return _floats(present)
-    count = int(numbers.sum())
-    if requested is None and 2 * count <= len(cells) - int(missing.sum()):
+    numbers = _with_decimal_points(numbers, column, file, schema)
+    is_number = matches(numbers, _NUMBER)
+    if (is_number | is_missing).all():
+        return _to_floats(numbers)
+    count = int(is_number.sum())
+    # Half of the entries or more are words, so they are categories. Else the words are mistakes.
+    if requested_type is None and 2 * count <= len(cells) - int(is_missing.sum()):
         return cells
-    row = int(np.argmin(numbers | missing))
-    others = f", but {count} of the {len(cells)} entries are" if requested is None else ""
+    row = int(np.argmin(is_number | is_missing))
+    counts = f", but {count} of the {len(cells)} entries are" if requested_type is None else ""
     raise FileFormatError(
-        f"{file.name}, line {file.line(row)}, column {column!r}: {cells[row].as_py()!r} is not "
-        f"a number{others}. Fix it, or leave it empty if it is missing; if the column is "
+        f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r} is "
+        f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
         f"categorical, pass {argument(column_types={column: _CATEGORICAL})}."
     )
 
 
 def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, inferred: pa.Schema
+    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, schema: pa.Schema
 ) -> pa.ChunkedArray:
-    """Return times that are text with decimal points and nulls, and others as they are."""
-    if getattr(cells.type, "tz", None) is not None:  # Arrow gives UTC for all zones
-        cells = file.table(text=[column], only=[column])[column]
+    """Return times; if they are text, with decimal points, and with nulls where missing."""
+    # Arrow converts times with a time zone to UTC, and forgets the zone. Their text still has it.
+    if getattr(cells.type, "tz", None) is not None:
+        cells = file.table(as_text=[column], columns=[column])[column]
     if not pa.types.is_string(cells.type):
         return cells
-    cells = _without_words(cells)
-    return _with_points(cells, column, file, inferred) if time_format is None else cells
+    cells = _without_missing_words(cells)
+    # with a format of the times, a comma is part of it
+    if time_format is not None:
+        return cells
+    return _with_decimal_points(cells, column, file, schema)
 
 
-def _with_points(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, inferred: pa.Schema
+def _with_decimal_points(
+    cells: pa.ChunkedArray, column: str, file: CsvFile, schema: pa.Schema
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
-    commas = np.zeros(len(cells), bool)
-    if file.delimiter != ",":  # a comma between digits may be decimal
-        commas = matches(cells, _DECIMAL_COMMA)
-    if not commas.any():
+    has_comma = np.zeros(len(cells), bool)
+    if file.delimiter != ",":  # else, a comma within a cell is not decimal
+        has_comma = matches(cells, _DECIMAL_COMMA)
+    if not has_comma.any():
         return cells
-    row = int(np.argmax(commas))
-    place = f"{file.name}, line {file.line(row)}, column {column!r}: {cells[row].as_py()!r}"
-    pointed = matches(cells, _NUMBER) & matches(cells, r"\.")
-    if pointed.any():
-        other = int(np.argmax(pointed))
+    row = int(np.argmax(has_comma))
+    cell = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
+    has_point = matches(cells, _NUMBER) & matches(cells, r"\.")
+    if has_point.any():
+        point_row = int(np.argmax(has_point))
         raise FileFormatError(
-            f"{place} has a decimal comma, but {cells[other].as_py()!r} in line "
-            f"{file.line(other)} has a decimal point. Use one of them for all numbers."
+            f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
+            f"{file.line_of_row(point_row)} has a decimal point. Use one of them for all numbers."
         )
-    # Excel writes semicolons if the comma is its decimal mark, but points elsewhere contradict it.
-    has_points = any(map(pa.types.is_floating, inferred.types))
-    if (matches(cells, _GROUPED) == commas).all() and (has_points or file.delimiter != ";"):
+    # All commas may separate thousands. Excel writes semicolons where the comma is decimal, so
+    # semicolons settle it, unless Arrow read numbers with decimal points in other columns.
+    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
+    file_has_points = any(map(pa.types.is_floating, schema.types))
+    if is_ambiguous and (file_has_points or file.delimiter != ";"):
         raise FileFormatError(
-            f"{place} may have a decimal comma or be an integer. Write numbers with a decimal "
+            f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
         )
-    replaced = call_function("replace_substring", [cells], ReplaceSubstringOptions(",", "."))
-    return call_function("if_else", [pa.array(commas), replaced, cells])
+    with_points = call_function("replace_substring", [cells], ReplaceSubstringOptions(",", "."))
+    return call_function("if_else", [pa.array(has_comma), with_points, cells])
 
 
-def _without_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _without_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text with nulls in place of NA, null and other words that mean missing."""
     # Arrow itself replaces only words without quotes.
     words = pa.array(arrow_csv.ConvertOptions().null_values)
@@ -286,20 +316,21 @@ def _without_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return call_function("if_else", [is_word, pa.scalar(None, pa.string()), cells])
 
 
-def _floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text as floats; some versions of Arrow cannot parse a leading plus sign."""
-    bare = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
-    return bare.cast(pa.float64())
+def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text as floats."""
+    # some versions of Arrow cannot parse spaces and a leading plus sign
+    trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
+    return trimmed.cast(pa.float64())
 
 
 CSV = Format(
     "csv",
     (".csv",),
-    read_csv,
-    TABLE_OPTIONS,
-    write_csv,
-    frozenset({"id", "time"}),
-    ("long",),
+    reader=read_csv,
+    read_options=TABLE_OPTIONS,
+    writer=write_csv,
+    write_options=frozenset({"id", "time"}),
+    layouts=("long",),
     is_table=True,
     columns=csv_columns,
     labels=csv_labels,

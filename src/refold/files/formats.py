@@ -1,4 +1,4 @@
-"""What a file format is; the bytes of a file, read and decompressed."""
+"""The class of file formats, and the bytes of files: reading, checks, compression and decoding."""
 
 import io
 import os
@@ -16,32 +16,37 @@ from refold.sequences._sequences import Sequences
 
 # Arrow's codecs by the second suffix of a text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-# First bytes of compressed files. Text may begin with BZh, so bzip2 has those of a block, too.
-_COMPRESSED = {
+# The first bytes of compressed files, by codec. A text may begin with BZh, the signature of bzip2,
+# so its pattern includes the first bytes of the block behind it.
+_COMPRESSION_SIGNATURES = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
-# Most bytes of a compressed file, so that a small one cannot fill the memory.
-_MOST_BYTES = 1 << 30
-_BLOCK_BYTES = 1 << 22
+# A compressed file cannot unpack to more bytes than this, so that a small file cannot fill the
+# memory.
+_MAX_UNPACKED_BYTES = 1 << 30
+# Bytes that are unpacked between two checks of that limit.
+_UNPACK_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
 class Format:
     """A file format of sequences."""
 
-    name: str  # as ``format=`` and ``--format`` take it
-    suffixes: tuple[str, ...]  # the usual one first
-    reader: Callable[..., Sequences]  # of the bytes, the name of the file for messages, options
-    read_options: frozenset[str] = frozenset()  # of `read`
-    writer: Callable[..., bytes] | None = None  # of `Sequences` and options
-    write_options: frozenset[str] = frozenset()  # some of "id", "time" and "layout"
-    layouts: tuple[str, ...] = ()  # values of ``layout`` of `write`, the default first
+    name: str  # what users write for ``format=`` and ``--format``
+    suffixes: tuple[str, ...]  # of file names, the usual one first
+    reader: Callable[..., Sequences]  # reader(data, file_name, **read_options)
+    read_options: frozenset[str] = frozenset()  # the options of `read` that apply to the format
+    # writer(sequences, **write_options): the bytes of a file; None if Refold only reads the format
+    writer: Callable[..., bytes] | None = None
+    write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" apply
+    layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
     magic: bytes = b""  # the first bytes of every file; empty for text
-    is_table: bool = False  # every file is a table with named columns
-    columns: Callable[[bytes, str], list[str]] | None = None  # of the bytes and the name
-    # of the bytes, the name, the label column and that of the ids, if it is named: a table of them
+    is_table: bool = False  # whether every file is a table with named columns
+    # columns(data, file_name): the column names
+    columns: Callable[[bytes, str], list[str]] | None = None
+    # labels(data, file_name, label_column, id_column): a table with these columns
     labels: Callable[[bytes, str, str, str | None], pa.Table] | None = None
 
     @property
@@ -50,11 +55,13 @@ class Format:
         return not self.magic
 
 
-# Content
+# The bytes of a file. In all functions, `file_name` is what messages call the file.
 
 
-def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
-    """Read a whole file or binary stream, and decompress text if its first bytes say so."""
+def read_content(
+    source: str | os.PathLike[str] | BinaryIO, expected: Format, file_name: str
+) -> bytes:
+    """Return the bytes of a file or a binary stream; compressed text is decompressed."""
     if isinstance(source, str | os.PathLike):
         try:
             data = Path(source).read_bytes()
@@ -63,55 +70,57 @@ def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, na
     else:
         data = source.read()
     if expected.is_text:
-        data = _decompressed(data, expected, name)
+        data = _decompress(data, expected, file_name)
     if not data:
-        raise FileFormatError(f"{name} is empty: it holds no bytes.")
-    check_content(data, expected, name)
+        raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
+    check_content(data, expected, file_name)
     return data
 
 
-def check_content(data: bytes, expected: Format, name: str) -> None:
+def check_content(data: bytes, expected: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
     magic = expected.magic
-    # decoding names the line of bytes that are not UTF-8, but zeros are UTF-8
+    # Zero bytes tell that a file is not text, although they are UTF-8. Bytes that are not UTF-8 are
+    # left to the decoder, which knows their line.
     if data.startswith(magic) if magic else b"\0" not in data[:4096]:
         return
-    if magic.startswith(data) and magic:
-        raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
+    if magic.startswith(data) and magic:  # there are fewer bytes than a signature has
+        raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
     begin = f"it begins with {data[:12]!r}" if magic else "it holds zero bytes, and text does not"
     article = "an" if expected.name[0] == "n" else "a"
     raise FileFormatError(
-        f"{name} is not {article} {expected.name} file: {begin}. Write it again, or name its "
+        f"{file_name} is not {article} {expected.name} file: {begin}. Write it again, or name its "
         f"format with {argument('format=')}."
     )
 
 
-def _decompressed(data: bytes, expected: Format, name: str) -> bytes:
+def _decompress(data: bytes, expected: Format, file_name: str) -> bytes:
     """Return the bytes of a compressed file, and other bytes unchanged."""
-    codec = next((codec for codec, begin in _COMPRESSED.items() if begin.match(data)), None)
+    signatures = _COMPRESSION_SIGNATURES.items()
+    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
     if codec is None:
         return data
     content = io.BytesIO()
     try:
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                content.write(block)
-                if content.tell() > _MOST_BYTES:
+            while chunk := stream.read(_UNPACK_CHUNK_BYTES):
+                content.write(chunk)
+                if content.tell() > _MAX_UNPACKED_BYTES:
                     raise FileFormatError(
-                        f"{name} unpacks to more than {_MOST_BYTES >> 30} GiB. If that is right, "
-                        "unpack it first, and read the result."
+                        f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
+                        "that is right, unpack it first, and read the result."
                     )
     except OSError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(
-            f"{name} is not a {expected.name} file that can be read. It seems to be a {codec} "
+            f"{file_name} is not a {expected.name} file that can be read. It seems to be a {codec} "
             f"file, cut short or damaged ({reason})."
         ) from error
     return content.getvalue()
 
 
-def compressed_for(path: object, data: bytes) -> bytes:
-    """Compress the bytes to write if the file has the suffix of a compression."""
+def compress_by_suffix(path: object, data: bytes) -> bytes:
+    """Return bytes to write, compressed if the path ends in a suffix such as .gz."""
     suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
     if suffix not in COMPRESSIONS:
         return data
@@ -121,22 +130,22 @@ def compressed_for(path: object, data: bytes) -> bytes:
     return buffer.getvalue().to_pybytes()
 
 
-def decode_utf8(data: bytes, name: str, first_line: int = 1) -> str:
-    """Decode UTF-8 text and drop a byte-order mark."""
+def decode_utf8(data: bytes, file_name: str, first_line: int = 1) -> str:
+    """Return UTF-8 text without a byte-order mark; an error names the line of a wrong byte."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + first_line
         raise FileFormatError(
-            f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
+            f"{file_name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
             "Save the file as UTF-8."
         ) from error
 
 
-def check_numbers_only(sequences: Sequences, kind: str) -> None:
-    """Raise ``SchemaError`` if a column is categorical, which a kind of file cannot hold."""
+def check_numbers_only(sequences: Sequences, format_with_article: str) -> None:
+    """Raise ``SchemaError`` if a column is categorical, for a format such as "an .npy"."""
     for i in sequences.schema.categorical:
         raise SchemaError(
-            f"Column {sequences.schema.names[i]!r} is categorical, and {kind} file holds numbers "
-            "only. Write .npz or .parquet."
+            f"Column {sequences.schema.names[i]!r} is categorical, and {format_with_article} file "
+            "holds numbers only. Write .npz or .parquet."
         )

@@ -1,4 +1,9 @@
-"""JSON lines, one sequence or one event per line, and JSON files with an array of either."""
+"""JSON lines with one sequence or one event per line, and JSON files with an array of them.
+
+A sequence is a list of rows, a flat list of values, a string, or an object of named lists. An event
+is an object of single values, like a row of a long table. Objects become an Arrow table, which is
+read like any other table; other sequences are converted as lists.
+"""
 
 import contextlib
 import json
@@ -16,7 +21,7 @@ from refold.files.tables import (
     LONG_OPTIONS,
     TABLE_OPTIONS,
     TableOptions,
-    check_label,
+    check_label_column,
     from_file_table,
 )
 from refold.files.text import text_sequences
@@ -27,74 +32,76 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.types import UNKNOWN
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an
-# object of single values, like a row of a long table.
+# The type of a value of one feature at one step.
 _Cell = bool | int | float | str | None
 
 
 class Entries(NamedTuple):
-    """The values of a file, one per sequence or event, and their places in it."""
+    """The JSON values of a file, one per sequence or event."""
 
     values: list[Any]
-    rows: Rows  # "line 3" or "entry 2"
+    rows: Rows  # the location of a value in the file, for messages: "line 3" or "entry 2"
 
 
-def parse_jsonl(data: bytes, name: str) -> Entries:
+def parse_jsonl(data: bytes, file_name: str) -> Entries:
     """Return the value of each line that is not blank."""
-    values, numbers = [], []
-    for number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
+    values, line_numbers = [], []
+    for line_number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
-            values.append(_decode(line, name, number))
-            numbers.append(number)
+            values.append(_parse_value(line, file_name, line_number))
+            line_numbers.append(line_number)
     if not values:
-        raise FileFormatError(f"{name} is empty: it holds only blank lines.")
-    return Entries(values, Rows("line", numbers.__getitem__))
+        raise FileFormatError(f"{file_name} is empty: it holds only blank lines.")
+    return Entries(values, Rows("line", line_numbers.__getitem__))
 
 
-def parse_json(data: bytes, name: str) -> Entries:
-    """Return the entries of a JSON array, a lone object or string, or JSON lines."""
+def parse_json(data: bytes, file_name: str) -> Entries:
+    """Return the entries of a JSON array, the only value of a file, or the lines of JSON lines."""
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _decode(data, name)
+        value = _parse_value(data, file_name)
     except FileFormatError:
-        with contextlib.suppress(FileFormatError):  # some files of this name are JSON lines
-            return parse_jsonl(data, name)
+        with contextlib.suppress(FileFormatError):  # some .json files are JSON lines
+            return parse_jsonl(data, file_name)
         raise
     if isinstance(value, list):
         return Entries(value, Rows("entry"))
     return Entries([value], Rows("line", lambda _: 1))
 
 
-def _decode(data: bytes, name: str, number: int | None = None) -> Any:
-    """Return the value of a text or of a line with this number; an error names the line."""
-    import msgspec  # here, because most programs read no JSON, and it takes 0.05 s
+def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
+    """Return the JSON value of a file or of one line; an error names the line."""
+    import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if b"NaN" in data or b"Infinity" in data:
-            # Python's module writes these words, and JSON has none of them
+            # JSON has no such words, but Python's own module writes and reads them
             with contextlib.suppress(ValueError, RecursionError):
                 return json.loads(data)
-        decode_utf8(data, name, number or 1)
-        at = re.search(r"\(byte (\d+)\)", str(error))
-        line = number or 1 + data.count(b"\n", 0, int(at[1]) if at else len(data.rstrip()))
-        advice = "" if number is None else ". Expected one whole sequence per line"
-        raise FileFormatError(f"{name}, line {line} is not JSON: {error}{advice}.") from error
+        decode_utf8(data, file_name, line_number or 1)  # a wrong byte has an error of its own
+        # the error of a whole file names a byte, whose line is counted; without one, it is the last
+        offset = re.search(r"\(byte (\d+)\)", str(error))
+        end = int(offset[1]) if offset else len(data.rstrip())
+        line = line_number or 1 + data.count(b"\n", 0, end)
+        advice = "" if line_number is None else ". Expected one whole sequence per line"
+        raise FileFormatError(f"{file_name}, line {line} is not JSON: {error}{advice}.") from error
 
 
-def read_json(data: bytes, name: str, *, lines: bool, **options: Any) -> Sequences:
-    """Read one sequence or event per line or entry, or the columns of a table."""
-    entries = (parse_jsonl if lines else parse_json)(data, name)
-    if not lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _rows_of_table(entries, name, options.get("id") or "id")
-    return _convert(entries, name, **options)
+def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
+    """Read one sequence or event per line or entry, or an object that holds a table by columns."""
+    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
+    if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
+        entries = _table_by_rows(entries, file_name, options.get("id") or "id")
+    return _to_sequences(entries, file_name, **options)
 
 
-def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
-    """Return the rows of an object that holds a table by columns, else the object."""
+def _table_by_rows(entries: Entries, file_name: str, id_key: str) -> Entries:
+    """Return the rows of a table, for an object with its columns; other objects are unchanged."""
     table = entries.values[0]
-    # The columns of a table are arrays or, as pandas writes them, objects by row.
+    # The columns of a table are arrays or, as pandas writes them, objects that map rows to cells.
+    # An object with a single id is a sequence.
     if not isinstance(table.get(id_key), list | dict):
         return entries
     rows = [*table[id_key]] if isinstance(table[id_key], dict) else range(len(table[id_key]))
@@ -103,186 +110,193 @@ def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
         cells = column if isinstance(column, dict) else dict(enumerate(column))
         if {*cells} != {*rows}:
             raise FileFormatError(
-                f"{name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. All "
+                f"{file_name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. All "
                 "columns of a table need the same rows."
             )
         columns.append([cells[row] for row in rows])
-    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+    records = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return Entries(records, Rows())
 
 
-def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
-    """Return the keys of the first entry, or none if it is not an object."""
-    if lines:  # later lines may be large, and need not be parsed
+def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
+    """Return the keys of the first entry; an empty list if it is not an object."""
+    if as_lines:  # only the first line is parsed, because there may be many
         data = data.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
-    first = (parse_jsonl if lines else parse_json)(data, name).values[:1]
+    first = (parse_jsonl if as_lines else parse_json)(data, file_name).values[:1]
     return list(first[0]) if first and isinstance(first[0], dict) else []
 
 
 def json_labels(
-    data: bytes, name: str, label: str, id_column: str | None, *, lines: bool
+    data: bytes, file_name: str, label: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
-    """Return the labels of the entries, and their ids if they have any."""
-    entries = (parse_jsonl if lines else parse_json)(data, name)
-    _check(entries, entries.values, dict[str, Any], name)
+    """Return the labels of the entries, and their ids if they have ids."""
+    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
+    _check_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
-    check_label(keys, name, label, id_column)
+    check_label_column(keys, file_name, label, id_column)
     id_column = id_column or "id"
-    used = [key for key in keys if key in {label, id_column}]
-    return _table(entries, name, used, as_text={label, id_column})
+    used_keys = [key for key in keys if key in {label, id_column}]
+    return _to_table(entries, file_name, used_keys, as_text={label, id_column})
 
 
-def _convert(
-    entries: Entries, name: str, *, unit: str = "characters", **table_options: Any
+def _to_sequences(
+    entries: Entries, file_name: str, *, unit: str = "characters", **table_options: Any
 ) -> Sequences:
+    """Convert entries of any form; all entries have the form of the first that is not empty."""
     values, options = entries.values, TableOptions(**table_options)
-    # all sequences have the type of the first one that is not empty
     first = next((value for value in values if value != []), [])
-    type_ = _type_of(first)
-    _check(entries, values, type_, name)
+    type_ = _sequence_type(first)
+    _check_types(entries, values, type_, file_name)
     if isinstance(first, dict):
-        return _from_objects(entries, name, unit, options)
+        return _from_objects(entries, file_name, unit, options)
+    # without names, there are no columns that the options could name
     for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
-                f"{name} holds no objects with names, which {argument(f'{option}=')} needs. Leave "
-                "it out."
+                f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
+                "Leave it out."
             )
     if isinstance(first, str):
         return text_sequences(values, unit=unit, column_types=options.column_types)
     if type_ == list[list[_Cell]]:
-        width = len(first[0])
+        num_features = len(first[0])
         for i, steps in enumerate(values):
             for step, row in enumerate(steps):
-                if len(row) != width:
+                if len(row) != num_features:
                     raise FileFormatError(
-                        f"{name}, {entries.rows(i)}, step {step} has {len(row)} features. Expected "
-                        f"{width}, as all steps need the same; write null for a missing one."
+                        f"{file_name}, {entries.rows(i)}, step {step} has {len(row)} features. "
+                        f"Expected {num_features}, as all steps need the same; write null for a "
+                        "missing one."
                     )
         # as objects, because a row may mix numbers, tokens and booleans
         values = [np.array(steps, dtype=object) if steps else [] for steps in values]
     return Sequences(*parts_from_list(values, rows=entries.rows, column_types=options.column_types))
 
 
-def _type_of(value: Any) -> Any:
-    """Return the type of sequences of the form of an example, or of all forms."""
-    if isinstance(value, list):
-        return list[list[_Cell]] if value and isinstance(value[0], list) else list[_Cell]
-    return {str: str, dict: dict[str, Any]}.get(type(value), list | str | dict)
+def _sequence_type(example: Any) -> Any:
+    """Return the type of all sequences, from an example; if it is invalid, all allowed types."""
+    if isinstance(example, list):
+        return list[list[_Cell]] if example and isinstance(example[0], list) else list[_Cell]
+    return {str: str, dict: dict[str, Any]}.get(type(example), list | str | dict)
 
 
-def _check(
-    entries: Entries, values: Sequence[Any], type_: Any, name: str, key: str | None = None
+def _check_types(
+    entries: Entries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
-    """Raise ``FileFormatError`` for the first value of another type, with its place."""
+    """Raise ``FileFormatError`` if the value of an entry, or of its key, has another type."""
     import msgspec
 
     for row, value in enumerate(values):
         try:
             msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
-            place = f"{name}, {entries.rows(row)}" + ("" if key is None else f", {key!r}")
-            raise FileFormatError(f"{place}: {error}. All need the same form.") from error
+            location = f"{file_name}, {entries.rows(row)}" + ("" if key is None else f", {key!r}")
+            raise FileFormatError(f"{location}: {error}. All need the same form.") from error
 
 
-def _from_objects(entries: Entries, name: str, unit: str, options: TableOptions) -> Sequences:
+def _from_objects(entries: Entries, file_name: str, unit: str, options: TableOptions) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
+        # if the file has none of the columns, an error lists the keys that it has
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}] or keys
-    table = _table(entries, name, keys, as_text={id_key})
+    table = _to_table(entries, file_name, keys, as_text={id_key})
     features = [key for key in keys if key != id_key]
+    # one text per object is a sequence of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
         texts = table[features[0]]
         ids = table[id_key].to_pylist() if id_key in keys else None
-        # if an id repeats, its texts are steps
+        # if an id repeats, its texts are the steps of a long table
         is_unique = ids is None or len({*map(str, ids)}) == len(ids)
         if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
             column = {"name": features[0], "column_types": options.column_types}
             return text_sequences(texts.to_pylist(), unit=unit, ids=ids, **column)
-    return from_file_table(table, name, options, entries.rows)
+    return from_file_table(table, file_name, options, entries.rows)
 
 
-def _table(entries: Entries, name: str, keys: Sequence[str], as_text: set[str]) -> pa.Table:
-    """Return some keys of objects as a table; integers that no type holds are text or floats."""
+def _to_table(entries: Entries, file_name: str, keys: Sequence[str], as_text: set[str]) -> pa.Table:
+    """Return a table of some keys of objects; integers of more than 64 bits are text or floats."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
     columns = {}
-    for key in keys:  # all lists, all numbers, all booleans or all text
+    for key in keys:
+        # a column has only lists, only numbers, only booleans or only text, besides null
         cells = [value.get(key) for value in entries.values]
         first = next((cell for cell in cells if cell is not None), None)
-        _check(entries, cells, types.get(type(first), int | float | None), name, key)
+        _check_types(entries, cells, types.get(type(first), int | float | None), file_name, key)
         try:
             columns[key] = pa.array(cells)
-        except OverflowError:
-            to = str if key in as_text else float
-            columns[key] = pa.array([None if cell is None else to(cell) for cell in cells])
+        except OverflowError:  # an integer of more than 64 bits
+            convert = str if key in as_text else float
+            columns[key] = pa.array([None if cell is None else convert(cell) for cell in cells])
         except pa.ArrowException as error:
-            raise DataError(f"{name}: {key!r} mixes numbers and text in its lists.") from error
+            raise DataError(f"{file_name}: {key!r} mixes numbers and text in its lists.") from error
     return pa.table(columns)
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
     """Return one line per sequence; null is a missing entry, or an unknown integer category."""
     schema = sequences.schema
-    own_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
-    # A line is an object with an id and named lists if it must be, or if ids or names would be
-    # lost. Otherwise it is rows, a flat list or a string.
-    named = layout == "list" or own_ids or id != "id" or not has_default_names(schema)
-    if named and id in schema.names:
+    has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
+    # A line is an object with an id and named lists if the user asks for it, or if ids or names
+    # would be lost. Otherwise it is a list of rows, a flat list or a string.
+    as_objects = layout == "list" or has_ids or id != "id" or not has_default_names(schema)
+    if as_objects and id in schema.names:
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
-    cells = [_cells(sequences.values[:, i], column) for i, column in enumerate(schema.columns)]
+    columns = [_to_cells(sequences.values[:, i], column) for i, column in enumerate(schema.columns)]
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
-    # A string cannot hold a missing entry; then all lines are lists.
-    text = schema.layout == "characters" and not {None, UNKNOWN} & set(cells[0])
+    # a string cannot hold a missing entry, so if there is one, all lines are lists
+    as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
     lines = []
-    for identity, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
-        parts = [column[start:stop] for column in cells]
-        value: list[Any] = parts
-        if text:
-            value = ["".join(map(str, parts[0]))]
-        elif schema.layout == "array" and not named:
-            value = [list(map(list, zip(*parts, strict=True)))]
-        entry = value[0]
-        if named:
-            entry = {id: identity, **dict(zip(schema.names, value, strict=True))}
+    for sequence_id, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
+        features = [cells[start:stop] for cells in columns]
+        values: list[Any] = features
+        if as_strings:
+            values = ["".join(map(str, features[0]))]
+        elif schema.layout == "array" and not as_objects:
+            values = [list(map(list, zip(*features, strict=True)))]  # one list of rows
+        entry = values[0]
+        if as_objects:
+            entry = {id: sequence_id, **dict(zip(schema.names, values, strict=True))}
         lines.append(json.dumps(entry, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
 
 
-def _cells(values: np.ndarray, column: Column) -> list[Any]:
-    """Return a flat column as JSON values, None where missing."""
+def _to_cells(values: np.ndarray, column: Column) -> list[Any]:
+    """Return the values (n,) of a column as JSON values (n,), None where missing."""
     if column.column_type.has_categories:
         cells = decode_column(values, column).tolist()
         if not column.has_integer_categories:
             return cells
-        whole = True
+        as_integers = True
     else:
         if values.dtype == np.float32:
-            # By way of the shortest decimal: 0.1, not 0.10000000149011612.
+            # through the shortest text: 0.1, and not 0.10000000149011612
             values = values.astype(str).astype(np.float64)
         cells, present = values.tolist(), values[~np.isnan(values)]
-        whole = len(present) and (present == np.round(present)).all()
-        whole = whole and np.abs(present).max() < 2**53
-    return [None if cell != cell else int(cell) if whole else cell for cell in cells]
+        as_integers = len(present) and (present == np.round(present)).all()
+        # larger integers are not exact as floats, and their digits would mislead
+        as_integers = as_integers and np.abs(present).max() < 2**53
+    # only NaN differs from itself
+    return [None if cell != cell else int(cell) if as_integers else cell for cell in cells]
 
 
 JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
-    partial(read_json, lines=True),
-    TABLE_OPTIONS | {"unit"},
-    write_jsonl,
-    frozenset({"id", "layout"}),
-    ("list",),
-    columns=partial(json_columns, lines=True),
-    labels=partial(json_labels, lines=True),
+    reader=partial(read_json, as_lines=True),
+    read_options=TABLE_OPTIONS | {"unit"},
+    writer=write_jsonl,
+    write_options=frozenset({"id", "layout"}),
+    layouts=("list",),
+    columns=partial(json_columns, as_lines=True),
+    labels=partial(json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
-    partial(read_json, lines=False),
-    TABLE_OPTIONS | {"unit"},
-    columns=partial(json_columns, lines=False),
-    labels=partial(json_labels, lines=False),
+    reader=partial(read_json, as_lines=False),
+    read_options=TABLE_OPTIONS | {"unit"},
+    columns=partial(json_columns, as_lines=False),
+    labels=partial(json_labels, as_lines=False),
 )

@@ -1,7 +1,11 @@
-"""Data larger than memory: converted part by part into a folder, mapped from it, and cached.
+"""Data larger than memory: converted chunk by chunk into a folder, and mapped from its files.
 
-A folder holds `values`, the bytes of an array, `offsets.npy`, `ids.npy` and `schema.json`. With
-times, it holds their bytes in `times` and their type in `times.schema`.
+`convert_to_folder` reads a source and writes a folder; `open_folder` returns sequences whose values
+stay in the files until they are used. The folder is an entry of the cache (`open_cached`), or
+temporary (`open_temporary`).
+
+A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
+`schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
 """
 
 import contextlib
@@ -25,7 +29,7 @@ from refold._support.arrays import offsets_from_lengths
 from refold._support.output import log, warn
 from refold._support.paths import sole_use
 from refold.errors import DataError, FileAccessError, RefoldError
-from refold.files.parquet import PART_BYTES, ParquetFiles, Part
+from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, from_long_table
 from refold.sequences._parts import Parts, Places, Rows, encode_parts, plain, text_warnings
 from refold.sequences._schema import Schema
@@ -43,103 +47,113 @@ from refold.sequences._tables import (
 from refold.sequences._times import with_time_gaps
 from refold.sequences.types import CATEGORICAL
 
-# The environment variable with the cache folder; by default that of the user.
+# The environment variable that names the cache folder. By default, it is in the user's cache.
 CACHE_VARIABLE = "REFOLD_CACHE_DIR"
-# Entries with another version are not used.
-_VERSION = 3
-# Entries that were not used for so long are removed when another one is written.
-_KEPT_SECONDS = 14 * 24 * 3600.0
+# The version of the files in a folder. Entries of the cache with another version are not used.
+_CACHE_VERSION = 3
+# An entry of the cache that was not used for two weeks is removed when another one is written. It
+# takes as much disk as its data; if they are read again, the conversion takes time.
+_MAX_UNUSED_SECONDS = 14 * 24 * 3600.0
 
 # Conversion
 
 
 @dataclass(frozen=True)
 class StoredBatches:
-    """Batches that were written to a file, because they come once and conversion takes two passes.
+    """Batches of rows, stored in a file because they come once, and conversion takes two passes.
 
-    The file is a stream of Arrow, which holds all types, and a dictionary for each batch.
+    The file has Arrow's stream format. It holds all types, and unlike Arrow's file format, it can
+    have another dictionary of categories for each batch.
     """
 
     path: Path
-    layout: TableOptions
-    schema: pa.Schema  # of the batches
-    place: Callable[[int], str] = str  # of a row, for messages
+    layout: TableOptions  # with the roles of the columns
+    schema: pa.Schema  # of all batches
+    describe_row: Callable[[int], str] = str  # the location of a row for messages: its number
 
     def write(self, tables: Iterable[pa.Table]) -> None:
-        """Write all batches."""
+        """Write all batches to the file."""
         with pa.ipc.new_stream(self.path, self.schema) as stream:
             for table in tables:
-                rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
-                with _writing(self.path.parent):
-                    stream.write_table(table, max_chunksize=rows)
+                num_rows = max(1, CHUNK_BYTES * len(table) // max(1, table.nbytes))
+                with _explain_write_errors(self.path.parent):
+                    stream.write_table(table, max_chunksize=num_rows)
 
-    def parts(self) -> Iterator[Part]:
-        """Yield all rows."""
-        first = 0
+    def chunks(self) -> Iterator[TableChunk]:
+        """Yield all rows in chunks."""
+        first_row = 0
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield first, pa.Table.from_batches([batch]).select(self.layout.used)
-                first += len(batch)
+                yield first_row, pa.Table.from_batches([batch]).select(self.layout.used)
+                first_row += len(batch)
 
 
+# What `convert_to_folder` reads. Both classes have a layout, a schema, chunks of rows and names of
+# rows.
 Source = ParquetFiles | StoredBatches
 
 
-def convert(source: Source, folder: Path) -> None:
-    """Write the sequences of a source into a folder, part by part."""
-    # Types and categories follow from all values together, so a first pass settles them, and a
-    # second one writes the values. The first pass ends when they are certain, after the first part
-    # if all columns are numeric. With one pass, indices of categories had to be replaced on disk,
-    # and the code was longer.
-    schema, warnings, dtype = _settle(source)
+def convert_to_folder(source: Source, folder: Path) -> None:
+    """Write the sequences of a source into a folder, chunk by chunk."""
+    # Types and categories depend on all values, so a first pass infers them, and a second pass
+    # writes the values. The first pass ends when they are certain: after the first chunk if all
+    # columns are numeric. A single pass would need more code: a new category changes the numbers of
+    # the others, which would have to be replaced in the files.
+    schema, warning_texts, dtype = _infer_schema(source)
     columns = schema.columns[: len(source.layout.features)]  # without the gaps between times
     layout = replace(source.layout, column_types={column.name: column.type for column in columns})
-    write_folder(folder, _blocks(source, layout, schema), schema, dtype, warnings)
+    write_folder(folder, _convert_blocks(source, layout, schema), schema, dtype, warning_texts)
 
 
-def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
-    """Yield the sequences of all parts with a schema; their ids differ in a long table."""
-    ids, firsts, count = [], [], 0
-    for part in _whole_sequences(source):
-        block = _converted(source, part, layout, metadata_of(schema))
+def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
+    """Yield the sequences of all chunks with a schema, and check at the end that no id repeats."""
+    ids, first_rows, count = [], [], 0
+    for chunk in _chunks_of_whole_sequences(source):
+        block = _convert_chunk(source, chunk, layout, metadata_of(schema))
         if layout.id is None:
             block = block.with_ids(np.arange(count, count + len(block)))
         ids.append(block.ids)
-        firsts.append(part[0])
+        first_rows.append(chunk[0])
         count += len(block)
+        # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
+    # with one row per sequence, ids may repeat
     if not layout.lists:
-        _check_together(ids, [source.place(first) for first in firsts], layout)
+        _check_ids_contiguous(ids, [source.describe_row(row) for row in first_rows], layout)
 
 
-# A part that holds whole sequences is converted like a table in memory.
-def _whole_sequences(source: Source) -> Iterator[Part]:
-    """Yield all rows in parts that hold whole sequences."""
-    if source.layout.lists:
-        yield from source.parts()
+def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
+    """Yield all rows in chunks that divide no sequence, so each is converted like a table."""
+    if source.layout.lists:  # a row is a whole sequence
+        yield from source.chunks()
         return
     id_column = str(source.layout.id)
-    waiting, start, last_id = [], 0, None  # the rows of the last sequence, which may have more
-    for first, table in source.parts():
-        check_has_ids(table[id_column], id_column, _rows(source, first))
-        codes, ids = factorized(table[id_column])
-        begins = np.flatnonzero(np.diff(codes)) + 1
-        if waiting and ids[0] != last_id:
-            begins = np.array([0, *begins])
-        if len(begins):  # all sequences but the last one are whole
-            yield start, pa.concat_tables([*waiting, table[: begins[-1]]])
-            waiting, start, table = [], first + int(begins[-1]), table[begins[-1] :]
-        waiting.append(table)
-        last_id = ids[codes[-1]]
-    yield start, pa.concat_tables(waiting)
+    # Tables with the rows of the last sequence so far, which may go on in the next chunk; the
+    # number of their first row; and the id of the sequence.
+    pending, pending_row, last_id = [], 0, None
+    for first_row, table in source.chunks():
+        check_has_ids(table[id_column], id_column, _rows_from(source, first_row))
+        id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
+        starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
+        if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
+            starts = np.array([0, *starts])
+        if len(starts):  # all sequences before the last start are complete
+            yield pending_row, pa.concat_tables([*pending, table[: starts[-1]]])
+            pending, pending_row, table = [], first_row + int(starts[-1]), table[starts[-1] :]
+        pending.append(table)
+        last_id = ids[id_numbers[-1]]
+    yield pending_row, pa.concat_tables(pending)
 
 
-def _converted(
-    source: Source, part: Part, layout: TableOptions, metadata: dict[bytes, bytes] | None = None
+def _convert_chunk(
+    source: Source,
+    chunk: TableChunk,
+    layout: TableOptions,
+    metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
-    """Convert some whole sequences, with the schema that metadata hold."""
-    first, table = part
-    rows, table = _rows(source, first), table.replace_schema_metadata(metadata)
+    """Convert a chunk of whole sequences; metadata may hold the schema to use."""
+    first_row, table = chunk
+    rows, table = _rows_from(source, first_row), table.replace_schema_metadata(metadata)
     if not layout.lists:
         return from_long_table(table, layout, rows)
     if layout.id is not None:
@@ -148,97 +162,107 @@ def _converted(
     return Sequences.trusted(*parts)
 
 
-def _rows(source: Source, first: int) -> Rows:
-    """Describe the rows from this one on."""
-    return Rows(number=lambda row: source.place(first + row))
+def _rows_from(source: Source, first_row: int) -> Rows:
+    """Return the names of rows for messages, for a chunk that begins at this row of the source."""
+    return Rows(number=lambda row: source.describe_row(first_row + row))
 
 
-def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
+def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
-    # A small sequence with the different values of each column has the types and categories of all
-    # sequences.
+    # A short sequence is made of the distinct values of each column, and encoded like any other. It
+    # has the types and the categories of all sequences.
     layout, names = source.layout, source.layout.features
-    leaves = [_leaf(source.schema.field(name)) for name in names]
-    raws = [
-        as_raw(pa.chunked_array([], leaf), name) for leaf, name in zip(leaves, names, strict=True)
+    arrow_types = [_value_type(source.schema.field(name)) for name in names]
+    # the dtypes of NumPy that the columns have before their values are encoded
+    dtypes = [
+        as_raw(pa.chunked_array([], type_), name).dtype
+        for type_, name in zip(arrow_types, names, strict=True)
     ]
     stored = stored_schema(source.schema.metadata)
-    types = known_types(names, leaves, layout.column_types, stored)
-    contents, has_steps = _different_values(source, types, raws)
-    length = max([*map(len, contents), int(has_steps)])
+    types = known_types(names, arrow_types, layout.column_types, stored)
+    distinct_values, has_steps = _collect_distinct_values(source, types, dtypes)
+    # if all values are missing, one step of NaN stands for them
+    length = max([*map(len, distinct_values), int(has_steps)])
     columns = []
-    for values, raw in zip(contents, raws, strict=True):
-        last = [*values][-1:] or [None]
-        padded = [*values, *last * (length - len(values))]
-        dtype = raw.dtype
-        if not values and dtype.kind != "O":  # whole numbers cannot be missing
+    for values, dtype in zip(distinct_values, dtypes, strict=True):
+        # all columns need the same length, so the last value repeats
+        filler = [*values][-1:] or [None]
+        padded = [*values, *filler * (length - len(values))]
+        if not values and dtype.kind != "O":  # the values are NaN, which integers cannot hold
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
     places = Places(np.array([0, length]))
     parts = encode_parts(names, columns, types, places, lists=layout.lists, stored=stored)
-    warnings = [] if layout.lists else text_warnings(parts.schema.columns, types)
+    # tables with lists have no warnings about text
+    warning_texts = [] if layout.lists else text_warnings(parts.schema.columns, types)
     if layout.time_gaps:
-        return with_time_gaps(parts.schema), warnings, np.dtype(np.float64)
-    return parts.schema, warnings, parts.values.dtype
+        return with_time_gaps(parts.schema), warning_texts, np.dtype(np.float64)
+    return parts.schema, warning_texts, parts.values.dtype
 
 
-def _different_values(
-    source: Source, types: list[str | None], raws: list[np.ndarray]
+def _collect_distinct_values(
+    source: Source, types: list[str | None], dtypes: list[np.dtype]
 ) -> tuple[list[dict[Any, None]], bool]:
     """Return the categories of each column, or up to three numbers, and whether there are steps."""
     names = source.layout.features
-    # text is converted as categories even if it holds numbers, of which one warning tells
+    # text without a type is converted as categories, even if it holds numbers: `_infer_schema`
+    # then warns once, and not for each chunk
     types = [
-        type_ or (CATEGORICAL.name if raw.dtype == object else None)
-        for type_, raw in zip(types, raws, strict=True)
+        type_ or (CATEGORICAL.name if dtype.kind == "O" else None)
+        for type_, dtype in zip(types, dtypes, strict=True)
     ]
     layout = replace(source.layout, column_types=dict(zip(names, types, strict=True)))
-    contents: list[dict[Any, None]] = [{} for _ in names]
+    # the keys of dictionaries, which keep the order of the file
+    distinct_values: list[dict[Any, None]] = [{} for _ in names]
     has_steps = False
-    for part in _whole_sequences(source):
-        converted = _converted(source, part, layout)
-        has_steps = has_steps or len(converted.values) > 0
-        is_settled = True  # whether later parts cannot change a type or add a category
-        for i, (values, type_) in enumerate(zip(contents, types, strict=True)):
-            column = converted.schema.columns[i]
+    for chunk in _chunks_of_whole_sequences(source):
+        sequences = _convert_chunk(source, chunk, layout)
+        has_steps = has_steps or len(sequences.values) > 0
+        is_certain = True  # whether later chunks can neither change a type nor add a category
+        for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
+            column = sequences.schema.columns[i]
             if column.column_type.has_categories:
                 values.update(dict.fromkeys(column.categories))
-                is_settled = False
+                is_certain = False
                 continue
-            if len(values) < 3:  # three numbers tell that a column is not binary
-                numbers = converted.values[:, i]
+            if len(values) < 3:  # three different numbers tell that a column is not binary
+                numbers = sequences.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-            # a column of a known type needs a value, and another one a value that is not binary
-            is_settled &= bool(values if type_ else {*values} - {0.0, 1.0})
-        if is_settled:
+            # With a type, a column needs a value, because without values its dtype is another one.
+            # Without a type, it is binary until a number comes that is neither 0 nor 1.
+            is_certain &= bool(values if type_ else {*values} - {0.0, 1.0})
+        if is_certain:
             break
-    return contents, has_steps
+    return distinct_values, has_steps
 
 
-def _leaf(field: pa.Field) -> pa.DataType:
-    """Return the type of single values in a column."""
+def _value_type(field: pa.Field) -> pa.DataType:
+    """Return the type of single values in a column, which may hold lists of lists."""
     while has_lists(field):
         field = field.type.value_field
     return field.type
 
 
-def _check_together(ids: list[np.ndarray], places: list[str], layout: TableOptions) -> None:
-    """Raise ``DataError`` if rows of an id lie in parts apart, whose first rows these are."""
-    together = np.concatenate(ids)
-    order = np.argsort(together, kind="stable")
-    again = order[1:][together[order][1:] == together[order][:-1]]
-    if len(again):
-        ends = np.cumsum([len(part) for part in ids])
-        place = places[int(np.searchsorted(ends, again.min(), side="right"))]
-        by = "" if layout.time is None else f", then by {layout.time!r}"
+def _check_ids_contiguous(
+    ids: list[np.ndarray], first_rows: list[str], layout: TableOptions
+) -> None:
+    """Raise ``DataError`` if an id is in two blocks; each block has its ids and its first row."""
+    all_ids = np.concatenate(ids)
+    order = np.argsort(all_ids, kind="stable")
+    is_repeated = all_ids[order][1:] == all_ids[order][:-1]
+    repeated = order[1:][is_repeated]  # positions of ids that came before
+    if len(repeated):
+        ends = np.cumsum([len(block_ids) for block_ids in ids])
+        row = first_rows[int(np.searchsorted(ends, repeated.min(), side="right"))]
+        then_by_time = "" if layout.time is None else f", then by {layout.time!r}"
         raise DataError(
-            f"The rows of id {plain(together[again.min()])!r} are not together: row {place} or a "
+            f"The rows of id {plain(all_ids[repeated.min()])!r} are not together: row {row} or a "
             "later one comes after rows of another id. Sort data that are larger than memory by "
-            f"column {layout.id!r}{by}."
+            f"column {layout.id!r}{then_by_time}."
         )
 
 
-# A folder
+# The files of a folder
 
 
 def write_folder(
@@ -246,49 +270,56 @@ def write_folder(
     blocks: Iterable[Sequences],
     schema: Schema,
     dtype: np.dtype,
-    warnings: Sequence[str] = (),
+    warning_texts: Sequence[str] = (),
 ) -> None:
-    """Write sequences of a schema, which come in blocks, as `open_folder` reads them."""
+    """Write blocks of sequences, which have the same schema, into the files of a folder."""
     lengths, ids, time_type = [np.zeros(0, np.int64)], [], None
-    with _writing(folder):
+    with _explain_write_errors(folder):
         with (folder / "values").open("wb") as file, (folder / "times").open("wb") as time_file:
             for block in blocks:
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
-                    time_type = _common_type(time_type, block.times.type, block.ids[0])
-                    time_file.write(_bytes_of(block.times.cast(time_type, safe=False)))
+                    time_type = _common_time_type(time_type, block.times.type, block.ids[0])
+                    time_file.write(_time_bytes(block.times.cast(time_type, safe=False)))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
         np.save(folder / "offsets.npy", offsets_from_lengths(np.concatenate(lengths)))
         np.save(folder / "ids.npy", np.concatenate(ids))
         if time_type is not None:
             (folder / "times.schema").write_bytes(pa.schema([("time", time_type)]).serialize())
-        state = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str, "warnings": [*warnings]}
-        (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
+        metadata = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str}
+        metadata["warnings"] = [*warning_texts]
+        (folder / "schema.json").write_text(json.dumps(metadata), encoding="utf-8")
 
 
-def _common_type(before: pa.DataType | None, type_: pa.DataType, identity: Any) -> pa.DataType:
-    """Return the type of the times of some blocks and another one; text may have other zones."""
-    if before is None or before == type_:
+def _common_time_type(
+    earlier_type: pa.DataType | None, type_: pa.DataType, sequence_id: Any
+) -> pa.DataType:
+    """Return the type of the times of earlier blocks and of one more, which begins with this id."""
+    if earlier_type is None or earlier_type == type_:
         return type_
-    zones = [getattr(each, "tz", None) for each in (before, type_)]
-    if before.id != type_.id or (zones[0] is None) != (zones[1] is None):
+    zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier_type, "tz", None)
+    if earlier_type.id != type_.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {plain(identity)!r} are {type_}, but those before it are {before}"
-            ". Expected all numbers, all dates without a time zone, or all dates with one."
+            f"The times of id {plain(sequence_id)!r} are {type_}, but those before it are "
+            f"{earlier_type}. Expected all numbers, all dates without a time zone, or all dates "
+            "with one."
         )
-    is_timestamp = pa.types.is_timestamp(before)
-    return pa.timestamp(before.unit, "UTC") if is_timestamp and zones[0] != zones[1] else before
+    # times as text may have a different zone in each block; the bytes of all are those of UTC
+    if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
+        return pa.timestamp(earlier_type.unit, "UTC")
+    return earlier_type
 
 
-def _bytes_of(times: pa.Array) -> pa.Buffer:
-    width = times.type.bit_width // 8
-    return times.buffers()[1].slice(times.offset * width, len(times) * width)
+def _time_bytes(times: pa.Array) -> pa.Buffer:
+    """Return the bytes of the values, without those before a slice of a larger array."""
+    value_bytes = times.type.bit_width // 8
+    return times.buffers()[1].slice(times.offset * value_bytes, len(times) * value_bytes)
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn errors of the system into one that says how to choose another folder."""
+def _explain_write_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the operating system into one that says how to choose another folder."""
     try:
         yield
     except OSError as error:
@@ -301,20 +332,20 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def open_folder(folder: Path, block_bytes: int) -> Sequences:
-    """Open the sequences of a folder, and repeat the warnings about them."""
-    state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    schema = Schema.from_dict(state["schema"])
+    """Open the sequences of a folder, and repeat the warnings of their conversion."""
+    metadata = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
+    schema = Schema.from_dict(metadata["schema"])
     offsets, ids = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("offsets", "ids"))
     shape = int(offsets[-1]), schema.num_columns
-    values = np.empty(shape, state["dtype"])
+    values = np.empty(shape, metadata["dtype"])
     if len(values):  # an empty file cannot be mapped
-        values = np.memmap(folder / "values", state["dtype"], "r", shape=shape)
+        values = np.memmap(folder / "values", metadata["dtype"], "r", shape=shape)
     times = None
     if (folder / "times.schema").exists():
-        type_ = pa.ipc.read_schema(pa.py_buffer((folder / "times.schema").read_bytes()))[0].type
+        time_field = pa.ipc.read_schema(pa.py_buffer((folder / "times.schema").read_bytes()))[0]
         buffer = pa.memory_map(str(folder / "times")).read_buffer()
-        times = pa.Array.from_buffers(type_, len(values), [None, buffer])
-    for message in state["warnings"]:
+        times = pa.Array.from_buffers(time_field.type, len(values), [None, buffer])
+    for message in metadata["warnings"]:
         warn(message)
     parts = Parts(values, offsets, ids, schema, times)
     return Sequences.trusted(*parts, is_mapped=True, block_bytes=block_bytes)
@@ -323,7 +354,7 @@ def open_folder(folder: Path, block_bytes: int) -> Sequences:
 @contextmanager
 def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     """Yield a new folder, which is deleted after an error."""
-    with _writing(parent or Path(tempfile.gettempdir())):
+    with _explain_write_errors(parent or Path(tempfile.gettempdir())):
         folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
     try:
         yield folder
@@ -335,72 +366,80 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
 def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
     sequences = open_folder(folder, block_bytes)
+    # copies of the sequences share the mapped array, so the folder stays until the last one goes
     weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
 
-def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]) -> Sequences:
-    """Return mapped sequences with each block changed, in a temporary file that goes with them."""
-    schema = change(sequences.block(0, 0)).schema
+def mapped_blocks(sequences: Sequences, function: Callable[[Sequences], Sequences]) -> Sequences:
+    """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
+    # an empty block tells the schema of the result
+    schema = function(sequences.block(0, 0)).schema
     with temporary_folder(_cache_folder()) as folder:
-        write_folder(folder, map(change, sequences.blocks()), schema, sequences.dtype)
+        write_folder(folder, map(function, sequences.blocks()), schema, sequences.dtype)
         return open_temporary(folder, sequences.block_bytes)
 
 
 # The cache
 
 
-def cached(
+def open_cached(
     files: ParquetFiles, options: TableOptions, write: Callable[[Path], None], block_bytes: int
 ) -> Sequences:
-    """Return the sequences of files, mapped from their entry in the cache, which may be new."""
+    """Open the sequences of files in the cache; if they are not there, `write` fills the entry."""
     folder = _cache_folder()
+    # the name of an entry is a hash of the files, of their sizes and dates, and of the options
     states = [(str(path.absolute()), path.stat()) for path in files.paths]
-    stamps = [(path, state.st_size, state.st_mtime_ns) for path, state in states]
-    key = json.dumps([_VERSION, stamps, *astuple(options)], default=str)
+    versions = [(path, state.st_size, state.st_mtime_ns) for path, state in states]
+    key = json.dumps([_CACHE_VERSION, versions, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
         with sole_use(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
-                _make_room(folder, files)
+                _free_disk_space(folder, files)
                 log(f"{files.root} is larger than memory, so its values are copied to {entry}.")
-                with temporary_folder(folder) as new:
-                    write(new)
-                    with contextlib.suppress(OSError):  # another process was faster, without lock
-                        new.rename(entry)
-    os.utime(entry)  # the time of the last use
+                with temporary_folder(folder) as new_entry:
+                    write(new_entry)
+                    # the entry gets its name when it is complete; without a lock on this file
+                    # system, another process may have been faster
+                    with contextlib.suppress(OSError):
+                        new_entry.rename(entry)
+    os.utime(entry)  # the date of a folder is when it was last used
     return open_folder(entry, block_bytes)
 
 
 def _cache_folder() -> Path:
+    """Return the folder of the cache entries, which is made if there is none."""
     parent = os.environ.get(CACHE_VARIABLE)
     if not parent:
         import platformdirs
 
         parent = platformdirs.user_cache_dir("refold", appauthor=False)
     folder = Path(parent) / "sequences"
-    with _writing(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _explain_write_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # data are only for this user
     return folder
 
 
-def _make_room(folder: Path, files: ParquetFiles) -> None:
-    """Remove entries that were not used for two weeks, and others if the disk is too small."""
-    needed, oldest = 4 * files.num_values, time.time() - _KEPT_SECONDS
+def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
+    """Remove entries that were not used for two weeks, and more if the disk is too full."""
+    oldest_date = time.time() - _MAX_UNUSED_SECONDS
+    needed_bytes = 4 * files.num_values  # float32
     if files.layout.time is not None:
-        needed += 8 * files.num_values // len(files.layout.features)
-    used = {}
+        needed_bytes += 8 * files.num_values // len(files.layout.features)  # times of 64 bits
+    dates = {}
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
-            used[path] = path.stat().st_mtime
-    for path in sorted(used, key=used.__getitem__):
-        is_entry = not path.name.startswith(".")  # others are locks, or are being written
-        if used[path] < oldest or (is_entry and shutil.disk_usage(folder).free < needed):
+            dates[path] = path.stat().st_mtime
+    for path in sorted(dates, key=dates.__getitem__):  # the oldest first
+        is_entry = not path.name.startswith(".")  # else, a lock, or an entry that is being written
+        is_disk_full = shutil.disk_usage(folder).free < needed_bytes
+        if dates[path] < oldest_date or (is_entry and is_disk_full):
             shutil.rmtree(path, ignore_errors=True)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
         raise FileAccessError(
-            f"{files.root} is larger than memory, and needs {needed / 1e9:.1f} GB of disk in "
-            f"{folder}, which has {free / 1e9:.1f} GB left. Name a folder with more space in the "
-            f"environment variable {CACHE_VARIABLE}."
+            f"{files.root} is larger than memory, and needs {needed_bytes / 1e9:.1f} GB of disk in "
+            f"{folder}, which has {free_bytes / 1e9:.1f} GB left. Name a folder with more space in "
+            f"the environment variable {CACHE_VARIABLE}."
         )

@@ -1,4 +1,9 @@
-"""Parquet files: the bytes of one, and files that form one table and are read in parts."""
+"""Parquet files: a single file in memory, and files that form one table and are read in chunks.
+
+`read_parquet` and `write_parquet` take or return the bytes of a file. `open_parquet_files` opens a
+file or a folder of files as one table, which may be larger than memory. `ParquetFiles.chunks`
+yields it in small chunks of rows.
+"""
 
 import bisect
 import io
@@ -18,10 +23,10 @@ from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
     check_has_rows,
-    check_label,
+    check_label_column,
     find_layout,
     from_file_table,
-    naming,
+    name_file_in_errors,
     to_long_table,
 )
 from refold.sequences._parts import resolve_column_types
@@ -29,12 +34,14 @@ from refold.sequences._schema import Column, Schema, check_unique, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import metadata_of, pandas_index, stored_schema
 
-# Approximate memory of the rows of a part.
-PART_BYTES = 2 << 20
-# The number of the first row in the table, and some rows.
-Part = tuple[int, pa.Table]
-# Bytes read from a file at a time, so that a large column chunk is never in memory as a whole.
-_READ_BYTES = 1 << 18
+# Approximate memory of a chunk of rows. Larger chunks take more memory, and smaller ones take more
+# time for each row.
+CHUNK_BYTES = 2 << 20
+# Consecutive rows of a large table: the number of the first one in the table, and the rows.
+TableChunk = tuple[int, pa.Table]
+# Bytes that are read from a file at a time, so that a large column chunk is never in memory as a
+# whole.
+_BUFFER_BYTES = 1 << 18
 
 
 def write_parquet(
@@ -45,48 +52,49 @@ def write_parquet(
     time: str = "time",
 ) -> bytes:
     """Return a Parquet file, one row per sequence unless ``layout`` is ``"long"``."""
-    long = layout == "long"
-    table = to_long_table(sequences, id, time) if long else sequences.to_arrow(id)
+    table = to_long_table(sequences, id, time) if layout == "long" else sequences.to_arrow(id)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 
-def read_parquet(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read a Parquet file of this package, or any other in the list, long or wide layout."""
-    with _reading(name):
+def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
+    """Read a Parquet file of Refold, or any other table in the list, long or wide layout."""
+    with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         table = file.read()
-        pandas_index(table.schema.metadata or {})  # raises an error if the metadata are damaged
-    return from_file_table(table, name, TableOptions(**options))
+        # raises an error if the metadata are damaged, which is an error of this file here
+        pandas_index(table.schema.metadata or {})
+    return from_file_table(table, file_name, TableOptions(**options))
 
 
-def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) -> pa.Table:
-    """Return the columns of the ids, if there is one, and the labels."""
-    with _reading(name):
+def parquet_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+    """Return the label column, and the id column if there is one."""
+    with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = file.schema_arrow.names
-        check_label(names, name, label, id_column)
+        check_label_column(names, file_name, label, id_column)
         return file.read([column for column in names if column in (label, id_column or "id")])
 
 
 def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the column names, of a table with lists without the others, which `read` ignores."""
+    """Return the column names; if some columns are lists, only theirs, as `read` ignores others."""
     path = local_path(path)
-    path = _paths_in(path)[0] if path.is_dir() else path
-    with _reading(path):
+    path = _parquet_files_in(path)[0] if path.is_dir() else path
+    with _name_damaged_file(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
-    """Turn errors of Arrow and the system into errors that name the file."""
+def _name_damaged_file(path: str | Path) -> Iterator[None]:
+    """Turn errors of Arrow and of the operating system into errors that name the file."""
     try:
         yield
     except RefoldError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow's own errors about damaged files are an OSError without a number
         if isinstance(error, OSError) and error.errno is not None:
             raise access_error(path, error, writing=False) from error
         reason = " ".join(str(error).split()).rstrip(".")
@@ -96,109 +104,117 @@ def _reading(path: str | Path) -> Iterator[None]:
 PARQUET = Format(
     "parquet",
     (".parquet", ".pq"),
-    read_parquet,
-    TABLE_OPTIONS,
-    write_parquet,
-    frozenset({"id", "time", "layout"}),
-    ("list", "long"),
+    reader=read_parquet,
+    read_options=TABLE_OPTIONS,
+    writer=write_parquet,
+    write_options=frozenset({"id", "time", "layout"}),
+    layouts=("list", "long"),
     magic=b"PAR1",
     is_table=True,
     labels=parquet_labels,
 )
 
 
-# Files that form one table.
+# Files that form one table
 
 
 class ParquetFiles(NamedTuple):
     """Files whose rows form one table, in the order of the files."""
 
-    root: Path  # the file, or their folder
+    root: Path  # the single file, or the folder of the files
     paths: list[Path]
-    starts: list[int]  # of each file, the number of its first row in the table
+    first_rows: list[int]  # the number of each file's first row in the table
     layout: TableOptions  # with the roles of the columns
-    schema: pa.Schema  # of these columns in all files
-    num_values: int  # at most
-    row_bytes: int  # memory of a decoded row, at most on the average of a row group
+    schema: pa.Schema  # types of the used columns, which hold the values of all files
+    num_values: int  # an upper limit of the number of feature values
+    row_bytes: int  # memory of a row: the mean of the row group with the largest rows
 
-    def place(self, row: int) -> str:
-        """Return the number of a row of the table in its file, and the file if there are more."""
+    def describe_row(self, row: int) -> str:
+        """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
         if len(self.paths) == 1:
             return str(row)
-        i = bisect.bisect_right(self.starts, row) - 1
-        return f"{row - self.starts[i]} of {self.paths[i]}"
+        i = bisect.bisect_right(self.first_rows, row) - 1
+        return f"{row - self.first_rows[i]} of {self.paths[i]}"
 
-    def parts(self) -> Iterator[Part]:
-        """Yield all rows, and the number of the first one of each part."""
+    def chunks(self) -> Iterator[TableChunk]:
+        """Yield all rows of the table in chunks."""
         pool = pa.default_memory_pool()
-        for path, first in zip(self.paths, self.starts, strict=True):
-            with _reading(path):
-                batches = _open(path).iter_batches(
-                    batch_size=max(1, PART_BYTES // self.row_bytes), columns=self.layout.used
+        for path, first_row in zip(self.paths, self.first_rows, strict=True):
+            with _name_damaged_file(path):
+                batches = _open_parquet(path).iter_batches(
+                    batch_size=max(1, CHUNK_BYTES // self.row_bytes), columns=self.layout.used
                 )
-                # Arrow keeps the memory of a batch until nothing refers to it.
                 for batch in batches:
                     table = pa.Table.from_batches([batch]).select(self.layout.used)
-                    yield first, table.cast(self.schema)
-                    first += len(batch)
+                    yield first_row, table.cast(self.schema)
+                    first_row += len(batch)
+                    # Arrow keeps the memory of a batch while a name refers to it, and afterwards
+                    # in a pool for later batches. Both are freed before the next batch is read.
                     del batch, table
                     pool.release_unused()
 
 
-def open_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
-    """Open a file or folder, reading only footers."""
+def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
+    """Open a file, or all files of a folder; only their footers are read."""
     root = local_path(path)
-    paths = _paths_in(root) if root.is_dir() else [root]
-    schemas, layouts, starts, num_values, row_bytes = [], [], [0], 0, 1
-    for file in paths:
-        with _reading(file), naming(file):
-            with file.open("rb") as opened:
-                check_content(opened.read(4096), PARQUET, str(file))
-            footer = _open(file)
+    paths = _parquet_files_in(root) if root.is_dir() else [root]
+    # the last entry of `first_rows` is the number of rows so far
+    schemas, layouts, first_rows, num_values, row_bytes = [], [], [0], 0, 1
+    for file_path in paths:
+        with _name_damaged_file(file_path), name_file_in_errors(file_path):
+            with file_path.open("rb") as file:
+                check_content(file.read(4096), PARQUET, str(file_path))
+            footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique(schemas[-1].names)
-            layouts.append(find_layout(schemas[-1], str(file), options))
-        starts.append(starts[-1] + footer.metadata.num_rows)
-        for index in range(footer.metadata.num_row_groups):
-            group = footer.metadata.row_group(index)
-            values = _num_values(group, layouts[0].features)
-            num_values += values
-            size = 8 * values + group.total_byte_size
-            row_bytes = max(row_bytes, -(-size // max(1, group.num_rows)))
-    check_has_rows(starts.pop(), schemas[0].names, str(root))
-    with naming(root):
-        schema = _shared_schema(paths, schemas, layouts)
-    return ParquetFiles(root, paths, starts, layouts[0], schema, num_values, row_bytes)
+            layouts.append(find_layout(schemas[-1], str(file_path), options))
+        first_rows.append(first_rows[-1] + footer.metadata.num_rows)
+        for i in range(footer.metadata.num_row_groups):
+            row_group = footer.metadata.row_group(i)
+            num_group_values = _num_values(row_group, layouts[0].features)
+            num_values += num_group_values
+            # eight bytes for each decoded value, and its encoded bytes
+            group_bytes = 8 * num_group_values + row_group.total_byte_size
+            row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
+    check_has_rows(first_rows.pop(), schemas[0].names, str(root))
+    with name_file_in_errors(root):
+        schema = _merge_schemas(paths, schemas, layouts)
+    return ParquetFiles(root, paths, first_rows, layouts[0], schema, num_values, row_bytes)
 
 
-def _shared_schema(
+def _merge_schemas(
     paths: list[Path], schemas: list[pa.Schema], layouts: list[TableOptions]
 ) -> pa.Schema:
-    """Return the types of the columns in all files, with the schema that Refold stored in them."""
+    """Return types of the used columns that hold the values of all files.
+
+    If Refold wrote files, their schemas of sequences are merged, and stored in the metadata.
+    """
     used, shared = layouts[0].used, pa.schema([])
     for path, schema, layout in zip(paths, schemas, layouts, strict=True):
         try:
             if {*layout.used} != {*used}:
                 raise pa.ArrowInvalid(f"{', '.join(layout.used)} beside {', '.join(used)}")
-            own = pa.schema([schema.field(name) for name in used])
-            # Writers choose large or small text by the size of a file, and no type without values.
-            shared = pa.unify_schemas([shared, own], promote_options="permissive")
+            file_schema = pa.schema([schema.field(name) for name in used])
+            # "permissive", because writers choose between two types of text by the size of a file,
+            # and a column without values has the type null
+            shared = pa.unify_schemas([shared, file_schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise SchemaError(
                 f"{path} has other columns or types than {paths[0]}: {error}. All files of a "
                 "folder need the same. Write it again, move it elsewhere, or choose the columns "
                 f"with {argument('columns=')}."
             ) from error
-    stored = [schema for own in schemas if (schema := stored_schema(own.metadata))]
+    stored = [schema for file in schemas if (schema := stored_schema(file.metadata))]
     if not stored:
         return shared
     features = layouts[0].features
     types = resolve_column_types(layouts[0].column_types, features)
-    requested = dict(zip(features, types, strict=True))
-    columns: dict[str, list[Column]] = {}
+    requested_types = dict(zip(features, types, strict=True))
+    columns: dict[str, list[Column]] = {}  # the columns of all files, by name
     for schema in stored:
         for column in schema.columns:
-            type_ = requested.get(column.name) or column.type
+            # a requested type replaces the stored one, and with it the stored categories
+            type_ = requested_types.get(column.name) or column.type
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
     union = tuple(map(union_of, columns.values()))
@@ -207,15 +223,15 @@ def _shared_schema(
     return shared.with_metadata(metadata_of(schema))
 
 
-def _paths_in(root: Path) -> list[Path]:
-    """Return the Parquet files of a folder and its subfolders, by name."""
+def _parquet_files_in(root: Path) -> list[Path]:
+    """Return the Parquet files of a folder and its subfolders, in the order of their names."""
     files = []
-    with _reading(root):
-        for file in sorted(root.rglob("*")):
-            # as in Arrow, names that begin with a dot or an underscore are skipped
-            hidden = any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
-            if file.suffix.lower() in PARQUET.suffixes and not hidden and file.is_file():
-                files.append(file)
+    with _name_damaged_file(root):
+        for path in sorted(root.rglob("*")):
+            # as in Arrow, files and folders that begin with a dot or an underscore are skipped
+            is_hidden = any(name.startswith((".", "_")) for name in path.relative_to(root).parts)
+            if path.suffix.lower() in PARQUET.suffixes and not is_hidden and path.is_file():
+                files.append(path)
     if not files:
         raise FileFormatError(
             f"The folder {root} holds no Parquet file ({' or '.join(PARQUET.suffixes)}). Convert "
@@ -224,15 +240,18 @@ def _paths_in(root: Path) -> list[Path]:
     return files
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a file that is read bit by bit; by default, Arrow reads whole column chunks ahead."""
     return pq.ParquetFile(
-        path, buffer_size=_READ_BYTES, pre_buffer=False, page_checksum_verification=True
+        path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )
 
 
-def _num_values(group: Any, features: Sequence[str]) -> int:
-    """Return the number of values of some columns in a row group."""
-    paths = tuple(f"{name}." for name in features)
-    chunks = [group.column(i) for i in range(group.num_columns)]
-    # the path of a list column is "x.list.element"
-    return sum(chunk.num_values for chunk in chunks if f"{chunk.path_in_schema}.".startswith(paths))
+def _num_values(row_group: Any, features: Sequence[str]) -> int:
+    """Return the number of values of some columns in the metadata of a row group."""
+    # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
+    # the end, "x" is not taken for "x1".
+    prefixes = tuple(f"{name}." for name in features)
+    columns = [row_group.column(i) for i in range(row_group.num_columns)]
+    columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]
+    return sum(column.num_values for column in columns)

@@ -1,9 +1,14 @@
-"""`read`, `write` and `read_batches` for all formats, the column names of a file, and labels."""
+"""The functions that read and write files of all formats, and read batches of rows.
+
+`read`, `write`, `read_labels` and `column_names` find the `Format` of a file, and call functions of
+the format. `read_for` reads a file in the same way as the training data of a model.
+"""
 
 import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,18 +27,24 @@ from refold.errors import (
     argument,
 )
 from refold.files.csv import CSV, TSV
-from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
+from refold.files.formats import COMPRESSIONS, Format, compress_by_suffix, read_content
 from refold.files.json import JSON, JSONL
-from refold.files.mapped import StoredBatches, cached, convert, open_temporary, temporary_folder
+from refold.files.mapped import (
+    StoredBatches,
+    convert_to_folder,
+    open_cached,
+    open_temporary,
+    temporary_folder,
+)
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_files, parquet_columns
+from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
     from_file_table,
-    labels_of_table,
-    naming,
-    needs_memory,
+    ids_and_labels,
+    must_be_in_memory,
+    name_file_in_errors,
     step_columns,
 )
 from refold.files.text import TEXT
@@ -45,18 +56,22 @@ from refold.sequences._sets import as_sequences
 from refold.sequences._tables import DUPLICATES, is_table
 
 # To add a format, write a module with a `Format` and name it here. Other code asks for a format by
-# name only for Parquet, which can be read part by part.
+# name only for Parquet, which can be read in chunks.
 FORMATS = {
     format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
 }
 """The file formats of `read` and `write`, by name."""
 
-# Largest size of all values of Parquet files, as float32, that is read into memory.
+# Parquet files whose values take more bytes than this, as float32, are not read into memory, but
+# mapped from the disk. 256 MiB fit into the memory of any machine.
 MEMORY_BYTES = 1 << 28
+# A larger Parquet file than this fraction of the limit may unpack to more than the limit: few files
+# unpack to more than sixteen times their size.
+_MAX_UNPACKING_RATIO = 16
 
 
-def format_of(source: object, name: str | None = None) -> Format:
-    """Return the format of a file by its name if given, else by its suffix, as of words.csv.gz."""
+def find_format(source: object, name: str | None = None) -> Format:
+    """Return the format of this name; without a name, the format for the suffix of the file."""
     if name is not None:
         format_ = FORMATS.get(name) or format_named(f"data.{name}")
         if format_ is None:
@@ -68,9 +83,9 @@ def format_of(source: object, name: str | None = None) -> Format:
     if (format_ := format_named(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
-    shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
+    problem = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise FileFormatError(
-        f"{path} has {shown}. Known: {suffixes}, and text with {', '.join(COMPRESSIONS)} added; "
+        f"{path} has {problem}. Known: {suffixes}, and text with {', '.join(COMPRESSIONS)} added; "
         "or name the format."
     )
 
@@ -79,6 +94,7 @@ def format_named(name: str) -> Format | None:
     """Return the format for the suffix of a file name, such as data.csv or data.csv.gz, or None."""
     path = Path(name.lower())
     for format_ in FORMATS.values():
+        # the suffix of a compressed file is the one before .gz
         is_compressed = format_.is_text and path.suffix in COMPRESSIONS
         if (Path(path.stem) if is_compressed else path).suffix in format_.suffixes:
             return format_
@@ -168,21 +184,24 @@ def read(
     """
     is_path = isinstance(path, str | os.PathLike)
     is_folder = is_path and Path(path).is_dir()
-    format_ = PARQUET if is_folder else format_of(path, format)
-    values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
+    format_ = PARQUET if is_folder else find_format(path, format)
+    # all options that have a value other than their default must apply to the format
+    arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+    arguments |= {"unit": unit, "layout": layout}
+    arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES)
-    values |= {"duplicates": None if duplicates == "error" else duplicates}
-    values |= {"time_format": time_format}
+    arguments |= {"duplicates": None if duplicates == "error" else duplicates}
+    arguments |= {"time_format": time_format}
+    # `as_series` is no error for a format without it: it only says how to read data without ids
     if as_series and "as_series" in format_.read_options:
-        values["as_series"] = True
-    options = {key: value for key, value in values.items() if value is not None}
+        arguments["as_series"] = True
+    options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
-            others = [name for name, other in FORMATS.items() if key in other.read_options]
+            names = [name for name, allowed in FORMATS.items() if key in allowed.read_options]
             raise ParameterError(
                 f"{argument(f'{key}=')} does not apply to the format {format_.name}, only to "
-                f"{', '.join(others)}."
+                f"{', '.join(names)}."
             )
     if unit is not None:
         check("unit", unit, one_of("characters", "words"))
@@ -191,19 +210,20 @@ def read(
     check("memory_bytes", memory_bytes, whole(1))
     if isinstance(columns, str):
         options["columns"] = [columns]
-    # few files unpack to more than sixteen times their size
-    is_large = is_path and Path(path).is_file() and Path(path).stat().st_size > memory_bytes // 16
-    if is_folder or (is_large and format_ is PARQUET):
+    file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
+    may_be_large = file_bytes > memory_bytes // _MAX_UNPACKING_RATIO
+    if is_folder or (may_be_large and format_ is PARQUET):
         sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
     else:
-        name = str(Path(path)) if is_path else getattr(path, "name", None)
-        name = name if isinstance(name, str) else "The stream"
-        data = read_content(path, format_, name)
-        with naming(name):
-            sequences = format_.reader(data, name, **options)
+        file_name = str(Path(path)) if is_path else getattr(path, "name", None)
+        file_name = file_name if isinstance(file_name, str) else "The stream"
+        data = read_content(path, format_, file_name)
+        with name_file_in_errors(file_name):
+            sequences = format_.reader(data, file_name, **options)
+    # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    reading = id, time, time_format, wide_columns, values["duplicates"]
-    return sequences.with_schema(sequences.schema.read_with(*reading))
+    options_to_keep = id, time, time_format, wide_columns, arguments["duplicates"]
+    return sequences.with_schema(sequences.schema.read_with(*options_to_keep))
 
 
 def read_for(
@@ -238,46 +258,60 @@ def read_for(
     >>> read_for(schema, path)["a"].tolist()
     [[0.5], [0.7]]
     """
-    present = _columns_if_readable(path, format)
+    file_columns = _columns_if_readable(path, format)
+    # `chosen` options are those of the caller, which an error does not change; `remembered` options
+    # are those of the training data, which are dropped if the file does not have their columns
     chosen: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
-        others = {*labels, options.get("id", "id"), options.get("time", "time")}
+        not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
         if labels:
-            chosen.setdefault("columns", [name for name in present if name not in others] or None)
+            candidates = [name for name in file_columns if name not in not_features]
+            chosen.setdefault("columns", candidates or None)
         return read(path, **chosen)
     features = list(schema.names)
-    if schema.time_gaps and (chosen.get("time_gaps") or (present and features[-1] not in present)):
+    # the last feature is the gap between times: it is computed unless it is a column of the file
+    is_gap_missing = schema.time_gaps and file_columns and features[-1] not in file_columns
+    if is_gap_missing or (schema.time_gaps and chosen.get("time_gaps")):
         chosen["time_gaps"] = True
-        features.pop()  # computed, and not in the file
-    is_text = not Path(path).is_dir() and format_of(path, format) is FORMATS["txt"]
+        features.pop()
+    is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
     if schema.layout == "words" and is_text:
         chosen.setdefault("unit", "words")
     remembered: dict[str, Any] = {"id": schema.id_name}
-    # a long table of the training data has no other columns, and neither has a table of lists
+    # New data for a model of wide data may be long or have lists. Then all columns have the names
+    # of the features, or of ids and times. Any other column is a step of a wide table.
     long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
-    may_be_wide = schema.is_wide and set(present) - long_names
+    may_be_wide = schema.is_wide and set(file_columns) - long_names
     is_wide = chosen.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
-        has_steps = set(schema.step_columns) <= set(present)
-        remembered |= {"layout": "wide", "columns": [*schema.step_columns] * has_steps or None}
+        has_steps = set(schema.step_columns) <= set(file_columns)
+        steps = [*schema.step_columns] if has_steps else []
+        remembered |= {"layout": "wide", "columns": steps or None}
     else:
+        # the form of times belongs to the time column of the training data
         time_format = None if "time" in chosen else schema.time_format
         remembered |= {"time": schema.time_name, "time_format": time_format}
         remembered |= {"duplicates": schema.duplicates}
     remembered = {k: v for k, v in remembered.items() if v is not None and k not in chosen}
 
+    # Unless the caller chose columns, they are the features of the model. If these have default
+    # names, any column but the labels can be one.
     is_named = not has_default_names(schema)
-    if not is_wide and present and (is_named or (labels and set(features) <= set(present))):
+    has_features = set(features) <= set(file_columns)
+    if not is_wide and file_columns and (is_named or (labels and has_features)):
         chosen.setdefault("columns", features)
-    elif labels and present and "columns" not in remembered:
-        keys = chosen | {key: name for key, name in remembered.items() if name in present}
-        not_features = {*labels, *(keys.get(key, key) for key in ("id", "time"))}
-        others = [name for name in present if name not in not_features]
-        chosen.setdefault("columns", step_columns(others) if is_wide else others)
+    elif labels and file_columns and "columns" not in remembered:
+        present = {key: name for key, name in remembered.items() if name in file_columns}
+        names = chosen | present  # of the id and time columns, if they are not "id" and "time"
+        not_features = {*labels, *(names.get(key, key) for key in ("id", "time"))}
+        candidates = [name for name in file_columns if name not in not_features]
+        chosen.setdefault("columns", step_columns(candidates) if is_wide else candidates)
 
     try:
         return read(path, **chosen, **remembered)
-    except (SchemaError, ParameterError):  # this file has no such columns
+    except (SchemaError, ParameterError):
+        # The file differs from the training data. Remembered options are dropped, group by group,
+        # until the file can be read. The options that matter least come first.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
             if [remembered.pop(key) for key in group if key in remembered]:
@@ -291,23 +325,23 @@ def _columns_if_readable(path: str | os.PathLike[str], format: str | None) -> li
     try:
         return column_names(path, format)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
-        return []  # reading the file raises the error
+        return []  # `read` raises the error again, and explains it
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
-    """Read Parquet files as one table, which may be larger than memory."""
-    files = open_files(path, options)
-    is_small = 4 * files.num_values <= memory_bytes
-    with naming(files.root):
-        if is_small or needs_memory(files.schema, files.layout):
-            table = pa.concat_tables(table for _, table in files.parts())
-            return from_file_table(table, str(files.root), options, Rows(number=files.place))
+    """Read Parquet files as one table, in memory or, if it is larger, mapped from the cache."""
+    files = open_parquet_files(path, options)
+    is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
+    with name_file_in_errors(files.root):
+        if is_small or must_be_in_memory(files.schema, files.layout):
+            table = pa.concat_tables(table for _, table in files.chunks())
+            return from_file_table(table, str(files.root), options, Rows(number=files.describe_row))
         block_bytes = _block_bytes(memory_bytes)
-        return cached(files, options, lambda folder: convert(files, folder), block_bytes)
+        return open_cached(files, options, partial(convert_to_folder, files), block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
-    """Return the size of blocks of mapped sequences, about a twentieth."""
+    """Return the bytes of a block of mapped sequences, in the proportion of the two defaults."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
@@ -351,17 +385,17 @@ def write(
     >>> read(path)
     Sequences(n=4, lengths=4 to 9, 1 numeric)
     """
-    format_ = format_of(path, format)
+    format_ = find_format(path, format)
     if format_.writer is None:
         raise ParameterError(f".{format_.name} files can be read, but not written. Write .jsonl.")
     if layout is not None and layout not in format_.layouts:
         layouts = " or ".join(map(repr, format_.layouts)) or "None"
         raise ParameterError(f"layout for {format_.name}: expected {layouts}. Got {layout!r}.")
-    names = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
-    options = {key: value for key, value in names.items() if key in format_.write_options}
+    arguments = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
+    options = {key: value for key, value in arguments.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
-    # All bytes are made before the file is opened, so that an error changes no file.
-    data = compressed_for(path, format_.writer(sequences, **options))
+    # all bytes are made before the file is opened, so that an error changes no file
+    data = compress_by_suffix(path, format_.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)
@@ -370,15 +404,16 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the names of the columns of a file, or of the first in a folder; perhaps none."""
-    format_ = PARQUET if Path(path).is_dir() else format_of(path, format)
-    if format_ is PARQUET:  # the file may be larger than memory
+    """Return the column names of a file, or of the first in a folder; none if it is no table."""
+    format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
+    # only the footer is read, because the file may be larger than memory
+    if format_ is PARQUET:
         return parquet_columns(path)
     if format_.columns is None:
         return []
-    name = str(Path(path))
-    with naming(name):
-        return format_.columns(read_content(path, format_, name), name)
+    file_name = str(Path(path))
+    with name_file_in_errors(file_name):
+        return format_.columns(read_content(path, format_, file_name), file_name)
 
 
 def read_labels(
@@ -423,30 +458,32 @@ def read_labels(
     >>> read_labels(path, "who", Sequences.from_list([[1.0, 2.0], [3.0]])).tolist()
     ['ann', 'bob']
     """
-    name, format_ = str(Path(path)), format_of(path, format)
+    file_name, format_ = str(Path(path)), find_format(path, format)
     if format_.labels is None:
         raise ParameterError(
-            f"{name} has no labels, as .{format_.name} files have no columns. Give them in a "
+            f"{file_name} has no labels, as .{format_.name} files have no columns. Give them in a "
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
-    with naming(name):
-        table = format_.labels(read_content(path, format_, name), name, label, id)
-        pairs = zip(*labels_of_table(table, label, id), strict=True)
-    by_id: dict[str, Any] = {}
-    for identity, value in pairs:
-        if not is_missing(value) and by_id.setdefault(str(identity), value) != value:
+    with name_file_in_errors(file_name):
+        data = read_content(path, format_, file_name)
+        table = format_.labels(data, file_name, label, id)
+        pairs = zip(*ids_and_labels(table, label, id), strict=True)
+    # ids are compared as text, because one file may have integers where the other has text
+    labels: dict[str, Any] = {}
+    for sequence_id, value in pairs:
+        if not is_missing(value) and labels.setdefault(str(sequence_id), value) != value:
             raise DataError(
-                f"{name}: the sequence with id {identity!r} has two labels, "
-                f"{by_id[str(identity)]!r} and {value!r}. Expected one label per sequence."
+                f"{file_name}: the sequence with id {sequence_id!r} has two labels, "
+                f"{labels[str(sequence_id)]!r} and {value!r}. Expected one label per sequence."
             )
     ids = sequences.ids.tolist()
-    if unlabeled := [identity for identity in ids if str(identity) not in by_id]:
+    if unlabeled := [sequence_id for sequence_id in ids if str(sequence_id) not in labels]:
         raise DataError(
-            f"{name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
+            f"{file_name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             ". Give every sequence a label."
         )
-    # like ids, labels are integers of 64 bits or text
-    return check_ids([by_id[str(identity)] for identity in ids], len(ids))
+    # labels have the types of ids, integers of 64 bits or text, so their check converts them
+    return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 
 def read_batches(
@@ -506,45 +543,50 @@ def read_batches(
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
-    tables = _tables_of(batches)
-    small, size = [], 0
+    tables = _batches_to_tables(batches)
+    # The first tables are collected until it is clear whether all fit into memory. The limit is for
+    # float32, and the tables usually have float64, of twice the size.
+    first_tables, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
-        small.append(table)
-        size += table.nbytes
-        if size > 2 * memory_bytes:  # of float64, which half as many bytes of float32 hold
+        first_tables.append(table)
+        num_bytes += table.nbytes
+        if num_bytes > max_bytes:
             break
-    if not sum(map(len, small)):
+    if not sum(map(len, first_tables)):
         raise ParameterError("There is no row in the batches. Give at least one.")
-    schema = small[0].schema
-    for i, name in enumerate(schema.names):  # a column without values has no type yet
-        fields = [table.schema.field(name) for table in small if name in table.column_names]
+    schema = first_tables[0].schema
+    # a column without values in the first table has the type of the next table that has values
+    for i, name in enumerate(schema.names):
+        fields = [table.schema.field(name) for table in first_tables if name in table.column_names]
         schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
-    tables = _alike(itertools.chain(small, tables), schema)
+    tables = _cast_tables(itertools.chain(first_tables, tables), schema)
     layout = find_layout(schema, "The batches", options)
-    if size <= 2 * memory_bytes or needs_memory(schema, layout):
+    if num_bytes <= max_bytes or must_be_in_memory(schema, layout):
         sequences = from_file_table(pa.concat_tables(tables), "The batches", options)
     else:
         with temporary_folder() as folder:
             stored = StoredBatches(folder / "batches.arrow", layout, schema)
             stored.write(tables)
-            convert(stored, folder)
+            convert_to_folder(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    reading = id, time, time_format, None, options.duplicates
-    return sequences.with_schema(sequences.schema.read_with(*reading))
+    # the schema keeps the options, so that `read_for` can read new data in the same way
+    options_to_keep = id, time, time_format, None, options.duplicates
+    return sequences.with_schema(sequences.schema.read_with(*options_to_keep))
 
 
 def is_batches(x: Any) -> bool:
-    """Return whether data for a model is a stream of batches, and not a table or a list."""
+    """Return whether data for a model is for `read_batches`, and not a table or a list."""
     return callable(x) or isinstance(x, pa.RecordBatchReader)
 
 
-def _tables_of(batches: Any) -> Iterator[pa.Table]:
-    """Yield one table per batch."""
+def _batches_to_tables(batches: Any) -> Iterator[pa.Table]:
+    """Yield an Arrow table for each batch."""
     if callable(batches):
         batches = batches()
     if isinstance(batches, pa.RecordBatch):
         batches = [batches]
+    # a whole table, such as a DuckDB relation, is a stream of batches
     elif is_table(batches) and not isinstance(batches, pa.RecordBatchReader):
         batches = pa.RecordBatchReader.from_stream(batches)
     if isinstance(batches, str | bytes | Mapping) or not hasattr(batches, "__iter__"):
@@ -552,18 +594,18 @@ def _tables_of(batches: Any) -> Iterator[pa.Table]:
             f"Expected batches of rows: an iterable of tables, a pyarrow.RecordBatchReader, or a "
             f"function that returns one. Got a {type(batches).__name__}."
         )
-    for number, batch in enumerate(batches):
+    for i, batch in enumerate(batches):
         if not (is_table(batch) or isinstance(batch, Mapping)):
             raise ParameterError(
-                f"Batch {number} is a {type(batch).__name__}. Expected a table, such as a "
+                f"Batch {i} is a {type(batch).__name__}. Expected a table, such as a "
                 "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."
             )
         yield batch if isinstance(batch, pa.Table) else pa.table(batch)
 
 
-def _alike(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield batches with the columns and types of a schema."""
-    for number, table in enumerate(tables):
+def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
+    for i, table in enumerate(tables):
         try:
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
@@ -571,6 +613,6 @@ def _alike(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
         except pa.ArrowException as error:
             columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
             raise SchemaError(
-                f"Batch {number} has other columns or types than those before it: {error}. Convert "
+                f"Batch {i} has other columns or types than those before it: {error}. Convert "
                 f"all batches to the same, {columns}."
             ) from error

@@ -1,4 +1,11 @@
-"""Tables in files: their layout, conversion to sequences and back, and a column of labels."""
+"""Tables in files: their layout, conversion to sequences and back, and a column of labels.
+
+A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
+row per sequence, and one column per step. List: one row per sequence, with one list per feature.
+`find_layout` tells which one it is, and `from_file_table` converts any table.
+
+In all functions, `file_name` is what messages call the file.
+"""
 
 import contextlib
 import re
@@ -56,21 +63,26 @@ TABLE_OPTIONS = frozenset(
         "as_series",
     }
 )
-# Those that only long tables have.
+# The options that only apply to long tables, whose rows have times.
 LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
-_NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
+# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number.
+_NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """The options of `refold.sequences.read` that apply to a table."""
+    """The options of `refold.sequences.read` that apply to a table.
+
+    They are what the user asks for, or what `find_layout` returns: there, the names of all columns
+    that are used, and the layout, are filled in.
+    """
 
     id: str | None = None
     time: str | None = None
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long"; of a table that was examined, or "list"
+    layout: str | None = None  # "wide" or "long" by the user, or "list" by `find_layout`
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
@@ -89,74 +101,78 @@ class TableOptions:
     @property
     def used(self) -> list[str]:
         """The names of all columns to read."""
-        keys = [name for name in (self.id, self.time) if name is not None]
-        return list(dict.fromkeys([*keys, *self.features]))
+        id_and_time = [name for name in (self.id, self.time) if name is not None]
+        return list(dict.fromkeys([*id_and_time, *self.features]))  # each name once
 
 
-def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOptions:
+def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
     names, columns = schema.names, options.columns
-    _check_exist(columns or (), names, name)
-    index = pandas_index(schema.metadata or {})
+    _check_columns_exist(columns or (), names, file_name)
+    index = pandas_index(schema.metadata or {})  # columns that hold the index of a pandas table
     if options.layout == "wide":
-        return _find_wide([column for column in names if column not in index], name, options)
+        data_names = [column for column in names if column not in index]
+        return _find_wide_columns(data_names, file_name, options)
     fields = {column: schema.field(names.index(column)) for column in names}
-    lists = [column for column in columns or names if has_lists(fields[column])]
-    if lists:
-        id_column, time = _find_key(options.id, "id", names, name), None
+    list_columns = [column for column in columns or names if has_lists(fields[column])]
+    if list_columns:
+        id_column, time = _find_column(options.id, "id", names, file_name), None
         for option in (*LONG_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
-                    f"{name} has one row per sequence, with one list per feature, and no place for "
-                    f"times. Leave {argument(f'{option}=')} out, and name the features with "
-                    f"{argument('columns=')}."
+                    f"{file_name} has one row per sequence, with one list per feature, and no "
+                    f"place for times. Leave {argument(f'{option}=')} out, and name the features "
+                    f"with {argument('columns=')}."
                 )
     else:
-        id_column = _find_key(options.id, "id", names, name)
+        id_column = _find_column(options.id, "id", names, file_name)
         if id_column is None and not options.as_series:
             raise SchemaError(
-                f"{name} has no column 'id' that tells its sequences apart. Name one with "
+                f"{file_name} has no column 'id' that tells its sequences apart. Name one with "
                 f"{argument('id=')}; its columns are {listed(names)}. If a row is a whole "
                 f"sequence, pass {argument(layout='wide')}; if the file is one series, fit or "
                 f"adapt with {argument(window=100)}."
             )
-        time = _find_key(options.time, "time", names, name) or time_index(index, fields)
-    for option in LONG_OPTIONS[1:]:
+        time = _find_column(options.time, "time", names, file_name) or time_index(index, fields)
+    for option in LONG_OPTIONS[1:]:  # all but "time" itself need a time column
         if getattr(options, option):
             check_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(fields[id_column].type, id_column)
-    used = {id_column, time, *index}
-    features = lists or [column for column in names if column not in used]
+    not_features = {id_column, time, *index}
+    features = list_columns or [column for column in names if column not in not_features]
     if columns is not None:
         features = list(columns)
     if not features:
-        raise SchemaError(f"{name} has no feature columns besides {listed(names)}.")
+        raise SchemaError(f"{file_name} has no feature columns besides {listed(names)}.")
     check_id_is_no_feature(features, id_column)
-    layout = "list" if lists else "long"
+    layout = "list" if list_columns else "long"
     return replace(options, id=id_column, time=time, columns=features, layout=layout)
 
 
-def _find_key(named: str | None, role: str, names: Sequence[str], name: str) -> str | None:
-    """Return the column that the user names, else the one named after its role if it exists."""
-    if named is None:
-        return role if role in names else None
-    _check_exist([named], names, name)
-    return named
+def _find_column(
+    requested: str | None, default: str, names: Sequence[str], file_name: str
+) -> str | None:
+    """Return the column that the user names, else the default, such as "id", if it exists."""
+    if requested is None:
+        return default if default in names else None
+    _check_columns_exist([requested], names, file_name)
+    return requested
 
 
-def _check_exist(columns: Sequence[str], names: Sequence[str], name: str) -> None:
-    existing = set(names)
-    if absent := [column for column in columns if column not in existing]:
-        raise SchemaError(f"{name} has no column {absent[0]!r}. It has {listed(names)}.")
+def _check_columns_exist(columns: Sequence[str], names: Sequence[str], file_name: str) -> None:
+    """Raise ``SchemaError`` if a column is not among the names of a table."""
+    existing = set(names)  # a wide table may have thousands
+    if missing := [column for column in columns if column not in existing]:
+        raise SchemaError(f"{file_name} has no column {missing[0]!r}. It has {listed(names)}.")
 
 
 def from_file_table(
-    table: pa.Table, name: str, options: TableOptions, rows: Rows = PLAIN_ROWS
+    table: pa.Table, file_name: str, options: TableOptions, rows: Rows = PLAIN_ROWS
 ) -> Sequences:
-    """Convert a table in the wide layout if options, in the list or the long layout as it is."""
-    check_has_rows(table.num_rows, table.column_names, name)
-    options = find_layout(table.schema, name, options)
+    """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
+    check_has_rows(table.num_rows, table.column_names, file_name)
+    options = find_layout(table.schema, file_name, options)
     if options.layout == "wide":
         return _from_wide_table(table, options, rows)
     if options.lists:
@@ -164,8 +180,8 @@ def from_file_table(
     return from_long_table(table, options, rows)
 
 
-def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether an examined table is converted as a whole, whatever its size."""
+def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
+    """Return whether a table must be in memory as a whole; its layout is filled in."""
     features = options.features
     holds_nested_lists = len(features) == 1 and is_nested(schema.field(features[0]))
     is_series = options.layout == "long" and options.id is None
@@ -173,23 +189,25 @@ def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:
 
 
 @contextlib.contextmanager
-def naming(path: Path | str) -> Iterator[None]:
-    """Put the name of a file in front of errors about its data."""
+def name_file_in_errors(path: Path | str) -> Iterator[None]:
+    """Put the name of a file in front of the messages of errors about its data."""
     try:
         yield
     except RefoldError as error:
+        # errors about the file itself name it already
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
         raise type(error)(f"{path}: {error.message.marked}") from error
 
 
-def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
-    """Raise ``FileFormatError`` if a table has columns only."""
+def check_has_rows(count: int, names: Sequence[str], file_name: str) -> None:
+    """Raise ``FileFormatError`` if a table has columns, but no rows."""
     if not count:
-        raise FileFormatError(f"{name} has columns ({', '.join(names)}), but no rows.")
+        raise FileFormatError(f"{file_name} has columns ({', '.join(names)}), but no rows.")
 
 
-# Long tables: one row per step. An empty sequence has one row, a marker, without time and values.
+# Long tables: one row per step. An empty sequence has no steps, so its id would be lost. In the
+# files that Refold writes, it has one row, a marker, with an id and nothing else.
 
 
 def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
@@ -198,16 +216,17 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
         options = replace(options, id="id")
     id_column, time, features = str(options.id), options.time, options.features
-    codes, ids = factorized(table[id_column])
+    id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        is_marker = np.bincount(codes)[codes] == 1  # the id of a marker has no other row
+        is_marker = np.bincount(id_numbers)[id_numbers] == 1  # the id of a marker has no other row
         is_marker &= table[id_column].is_valid().to_numpy()
-        for name in (time, *features):
-            is_marker &= table[name].is_null().to_numpy()
+        for column in (time, *features):
+            is_marker &= table[column].is_null().to_numpy()
     if is_marker.any():
-        kept, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
-        rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
+        step_rows, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
+        # messages still count the rows of the file
+        rows = replace(rows, number=lambda row, number=rows.number: number(step_rows.item(row)))
     parts = parts_from_table(
         table,
         id_column,
@@ -222,43 +241,43 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
     )
     if not is_marker.any():
         return Sequences(*parts)
-    # Put the empty sequences in the order of the file.
+    # insert the empty sequences where their markers are: `ids` are in the order of the file
     lengths = np.zeros(len(ids), np.int64)
-    lengths[np.unique(codes[~is_marker])] = np.diff(parts.offsets)
+    lengths[np.unique(id_numbers[~is_marker])] = np.diff(parts.offsets)
     return Sequences(*parts._replace(offsets=offsets_from_lengths(lengths), ids=ids))
 
 
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
-    whole = sequences
-    parts = Parts(whole.values, whole.offsets, whole.ids, whole.schema, whole.times)
+    values, times = sequences.values, sequences.times
+    parts = Parts(values, sequences.offsets, sequences.ids, sequences.schema, times)
     return table_from_parts(parts, id, time, markers=True)
 
 
-# Wide tables: one row per sequence and one column per step.
+# Wide tables: one row per sequence and one column per step
 
 
-def _find_wide(names: Sequence[str], name: str, options: TableOptions) -> TableOptions:
+def _find_wide_columns(names: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
     for option in LONG_OPTIONS:
         if getattr(options, option):
             raise SchemaError(
-                f"{name} is read as a wide table, which has no times. Leave "
+                f"{file_name} is read as a wide table, which has no times. Leave "
                 f"{argument(f'{option}=')} out."
             )
-    id_column = _find_key(options.id, "id", names, name)
+    id_column = _find_column(options.id, "id", names, file_name)
     if options.columns is not None:
         check_id_is_no_feature(options.columns, id_column)
         return replace(options, id=id_column)
-    others = [column for column in names if column != id_column]
-    steps = step_columns(others)
+    candidates = [column for column in names if column != id_column]
+    steps = step_columns(candidates)
     if not steps:
-        raise SchemaError(f"{name} has no step columns besides {listed(names)}.")
-    step_names = set(steps)
-    if left := [column for column in others if column not in step_names]:
+        raise SchemaError(f"{file_name} has no step columns besides {listed(names)}.")
+    step_names = set(steps)  # there may be thousands
+    if unused := [column for column in candidates if column not in step_names]:
         warn(
-            f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
-            f"{listed(left)} {'is' if len(left) == 1 else 'are'} left out. Choose others with "
+            f"{file_name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
+            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} left out. Choose others with "
             f"{argument('columns=')}."
         )
     return replace(options, id=id_column, columns=steps)
@@ -266,7 +285,8 @@ def _find_wide(names: Sequence[str], name: str, options: TableOptions) -> TableO
 
 def step_columns(names: Sequence[str]) -> list[str]:
     """Return the step columns: those whose names end in a number, or all if none do."""
-    numbered = [match for match in map(_NUMBERED.fullmatch, names) if match]
+    numbered = [match for match in map(_NUMBERED_NAME.fullmatch, names) if match]
+    # a lone name that ends in a number, such as zone2, is not a step
     counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if counts[match[1]] > 1]
     for before, after in pairwise(steps):
@@ -282,8 +302,9 @@ def step_columns(names: Sequence[str]) -> list[str]:
     return [match[0] for match in steps] or list(names)
 
 
-def step_type(column_types: ColumnTypes) -> str | None:
-    """Return the type of the one feature of a wide table, which has any name."""
+def wide_feature_type(column_types: ColumnTypes) -> str | None:
+    """Return the type of the feature of a wide table, which is the same for all steps."""
+    # the feature has no name in the file, so any name in the types stands for it
     names = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
     return resolve_column_types(column_types, names)[0]
 
@@ -296,26 +317,30 @@ def _from_wide_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequ
         check_id_type(table[id_column].type, id_column)
         check_has_ids(table[id_column], id_column, rows)
         ids = table[id_column].to_pylist()
-    x = np.stack([as_raw(table[column], column) for column in options.features], axis=1)
-    is_text = x.dtype == object
-    empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if is_text else np.isnan(x)
-    # Empty cells at the end of a row are not steps; those before others are missing entries.
-    lengths = lengths_without(empty)
-    lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
-    return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
+    cells = np.stack([as_raw(table[column], column) for column in options.features], axis=1)
+    if cells.dtype == object:  # text
+        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
+    else:
+        is_empty = np.isnan(cells)
+    # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
+    lengths = lengths_without(is_empty)
+    items = [row[:length] for row, length in zip(cells, lengths, strict=True)]
+    return Sequences(*parts_from_list(items, column_types=column_types, ids=ids, rows=rows))
 
 
-# Labels: one per sequence, in the rows of a table with one row per step or per sequence.
+# Labels: one per sequence, in a column of a table with one row per step or per sequence
 
 
-def check_label(names: Sequence[str], where: str, label: str, id_column: str | None) -> None:
-    """Raise ``SchemaError`` if there is no column of labels, or it is that of the ids."""
+def check_label_column(
+    names: Sequence[str], file_name: str, label: str, id_column: str | None
+) -> None:
+    """Raise ``SchemaError`` if there is no label column or id column, or both are the same."""
     if label == (id_column or "id"):
         raise SchemaError(f"The label column {label!r} is the id column. Choose another one.")
-    _check_exist([label] if id_column is None else [label, id_column], names, where)
+    _check_columns_exist([label] if id_column is None else [label, id_column], names, file_name)
 
 
-def labels_of_table(table: pa.Table, label: str, id_column: str | None) -> tuple[list, list]:
+def ids_and_labels(table: pa.Table, label: str, id_column: str | None) -> tuple[list, list]:
     """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
     id_column = id_column or "id"
     if pa.types.is_nested(table[label].type):
@@ -323,7 +348,7 @@ def labels_of_table(table: pa.Table, label: str, id_column: str | None) -> tuple
     if id_column not in table.column_names:
         return list(range(len(table))), table[label].to_pylist()
     check_id_type(table[id_column].type, id_column)
-    # drop the repeats of a sequence with one row per step
+    # with one row per step, an id and its label repeat, so keep each pair once
     table = table.select([id_column, label]).group_by([id_column, label], use_threads=False)
     table = table.aggregate([])
     ids = check_ids(table[id_column].to_pylist(), len(table))

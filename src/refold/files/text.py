@@ -11,9 +11,9 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL
 
 
-def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
+def read_text(data: bytes, file_name: str, *, unit: str = "characters") -> Sequences:
     r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``."""
-    lines = decode_utf8(data, name).split("\n")
+    lines = decode_utf8(data, file_name).split("\n")
     if lines[-1] == "":
         lines.pop()
     return text_sequences([line.removesuffix("\r") for line in lines], unit=unit)
@@ -27,7 +27,7 @@ def text_sequences(
     name: str = "token",
     column_types: ColumnTypes = None,
 ) -> Sequences:
-    """Convert lines to sequences of characters or words."""
+    """Convert lines to sequences of characters or words, with one feature of this name."""
     types = CATEGORICAL.name if column_types is None else column_types
     options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [name]}
     if unit == "characters":
@@ -45,22 +45,24 @@ def write_text(sequences: Sequences) -> bytes:
         )
     column = sequences.schema.columns[0]
     for token in map(str, column.categories):
-        kept = [token] if layout == "characters" else token.split()
-        if kept != [token] or not token or "\n" in token or "\r" in token:
+        # the tokens that a reader would split it into
+        read_tokens = [token] if layout == "characters" else token.split()
+        if read_tokens != [token] or not token or "\n" in token or "\r" in token:
             raise DataError(
                 f"The token {token!r} would be ambiguous in a .txt file. Write .jsonl or .parquet."
             )
-    wrong = ~(sequences.values[:, 0] < len(column.categories))
-    if wrong.any():
-        place = Places(sequences.offsets)(int(np.argmax(wrong)))
+    # a missing value is NaN, and an unknown one has the number behind the last category
+    has_no_token = ~(sequences.values[:, 0] < len(column.categories))
+    if has_no_token.any():
+        location = Places(sequences.offsets)(int(np.argmax(has_no_token)))
         raise DataError(
-            f"{sentence_start(place)} is missing or unknown, which a .txt file cannot hold. Write "
-            ".jsonl or .parquet."
+            f"{sentence_start(location)} is missing or unknown, which a .txt file cannot hold. "
+            "Write .jsonl or .parquet."
         )
     tokens = [str(column.categories[int(index)]) for index in sequences.values[:, 0]]
-    joint = "" if layout == "characters" else " "
+    separator = "" if layout == "characters" else " "
     bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
-    return "".join(f"{joint.join(tokens[start:stop])}\n" for start, stop in bounds).encode()
+    return "".join(f"{separator.join(tokens[start:stop])}\n" for start, stop in bounds).encode()
 
 
 TEXT = Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text)

@@ -1,8 +1,9 @@
-"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line."""
+"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line.
 
-# A case lists its dimensions, separated by colons. A dimension is a list of values separated by
-# commas, with ? for a missing one. If the header says so, a label follows the last colon. Cases may
-# differ in length, but the dimensions of a case may not.
+A case is a sequence. It lists its dimensions, the features, separated by colons. A dimension is a
+list of values separated by commas, with ? for a missing one. If the header says so, a label follows
+the last colon. Cases may differ in length, but the dimensions of a case may not.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,16 +14,17 @@ import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError
 from refold.files.formats import Format, check_numbers_only, decode_utf8
-from refold.files.tables import check_label
+from refold.files.tables import check_label_column
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text
 
-# The words after each tag of a header, whose tags are in lower case.
+# Maps each tag of a header, in lower case, to the words behind it in its line.
 Header = dict[str, list[str]]
 
+# All tags that a header may have.
 _TAGS = (
     "@problemname",
     "@timestamps",
@@ -36,60 +38,62 @@ _TAGS = (
     "@targetlabel",
     "@data",
 )
-# A value with its time, which may contain colons.
-_STAMPED = re.compile(r"\([^()]+,([^(),]*)\)")
+# A time and a value, as in (2001-01-01 10:00:00,5). Group 1 is the value. The time may contain
+# colons, which would look like the ends of dimensions.
+_TIME_AND_VALUE = re.compile(r"\([^()]+,([^(),]*)\)")
 
 
 class Case(NamedTuple):
-    """One line of data."""
+    """A sequence, which is one line of data."""
 
-    line: int
-    values: np.ndarray  # (length, dimensions)
-    label: str | None  # None if there is none or it is "?"
+    line_number: int
+    values: np.ndarray  # (num_steps, num_dimensions)
+    label: str | None  # None if the file has no labels, or for "?"
 
 
-def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
+def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read one sequence per case, with one feature per dimension."""
-    cases = _read(data, name)
-    items = [case.values for case in cases]
-    layout = "array" if items and items[0].shape[1] > 1 else "series"
-    rows = Rows("line", lambda i: cases[i].line)
-    return Sequences(*parts_from_list(items, column_types=column_types, layout=layout, rows=rows))
+    cases = _read_cases(data, file_name)
+    arrays = [case.values for case in cases]
+    layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
+    rows = Rows("line", lambda i: cases[i].line_number)
+    return Sequences(*parts_from_list(arrays, column_types=column_types, layout=layout, rows=rows))
 
 
-def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> pa.Table:
+def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
-    check_label(["label"], name, label, id_column)
-    labels = pa.array([case.label for case in _read(data, name)], pa.string())
+    check_label_column(["label"], file_name, label, id_column)
+    labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
     return pa.table({"label": integers_from_text(labels)})
 
 
-def _read(data: bytes, name: str) -> list[Case]:
+def _read_cases(data: bytes, file_name: str) -> list[Case]:
     """Return the cases of a file."""
-    text = decode_utf8(data, name).split("\n")
-    lines = ((number, line.strip()) for number, line in enumerate(text, start=1))
-    lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
-    header = _read_header(lines, name)
-    cases = [_read_case(line, number, header, name) for number, line in lines]
+    text = decode_utf8(data, file_name).split("\n")
+    numbered = enumerate(map(str.strip, text), start=1)
+    # empty lines and comments are skipped
+    lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
+    header = _read_header(lines, file_name)  # leaves the iterator behind the line @data
+    cases = [_read_case(line, line_number, header, file_name) for line_number, line in lines]
     for case in cases:
-        width, expected = case.values.shape[1], cases[0].values.shape[1]
-        if width != expected:
+        num_dimensions, expected = case.values.shape[1], cases[0].values.shape[1]
+        if num_dimensions != expected:
             raise FileFormatError(
-                f"{name}, line {case.line} has {width} dimensions, but the first case has "
-                f"{expected}."
+                f"{file_name}, line {case.line_number} has {num_dimensions} dimensions, but the "
+                f"first case has {expected}."
             )
     return cases
 
 
-def _read_header(lines: Iterator[tuple[int, str]], name: str) -> Header:
-    """Return the words after each tag up to ``@data``."""
+def _read_header(lines: Iterator[tuple[int, str]], file_name: str) -> Header:
+    """Read numbered lines up to ``@data``, and return their tags and words."""
     header: Header = {}
-    for number, line in lines:
+    for line_number, line in lines:
         tag, *words = line.split()
         key = tag.lower()
         if key not in _TAGS:
             raise FileFormatError(
-                f"{name}, line {number}: {tag[:40]!r} is not a tag. Expected one of "
+                f"{file_name}, line {line_number}: {tag[:40]!r} is not a tag. Expected one of "
                 f"{', '.join(_TAGS)}, which comes before the cases."
             )
         header[key] = words
@@ -97,53 +101,57 @@ def _read_header(lines: Iterator[tuple[int, str]], name: str) -> Header:
             break
     if "@data" not in header or not {"@classlabel", "@targetlabel"} & {*header}:
         raise FileFormatError(
-            f"{name} needs a line with @classLabel or @targetLabel, which tells whether cases end "
-            "in a label, and then a line @data before the cases."
+            f"{file_name} needs a line with @classLabel or @targetLabel, which tells whether cases "
+            "end in a label, and then a line @data before the cases."
         )
     return header
 
 
-def _is_true(header: Header, tag: str) -> bool:
+def _has_true_tag(header: Header, tag: str) -> bool:
+    """Return whether a header has a tag whose first word is "true"."""
     return [word.lower() for word in header.get(tag, [])[:1]] == ["true"]
 
 
-def _read_case(line: str, number: int, header: Header, name: str) -> Case:
-    place, label = f"{name}, line {number}", None
-    if _is_true(header, "@timestamps"):
-        line = _STAMPED.sub(r"\1", line)
+def _read_case(line: str, line_number: int, header: Header, file_name: str) -> Case:
+    """Return the case of a line, without times."""
+    location, label = f"{file_name}, line {line_number}", None
+    if _has_true_tag(header, "@timestamps"):
+        line = _TIME_AND_VALUE.sub(r"\1", line)
     dimensions = line.split(":")
-    if _is_true(header, "@classlabel") or _is_true(header, "@targetlabel"):
+    if _has_true_tag(header, "@classlabel") or _has_true_tag(header, "@targetlabel"):
         label = dimensions.pop().strip()
         if not dimensions or not label:
             raise FileFormatError(
-                f"{place} is {line[:40]!r}. Expected the values of each dimension, then ':' and "
+                f"{location} is {line[:40]!r}. Expected the values of each dimension, then ':' and "
                 "the label, or ? for none. The file may be cut short."
             )
         labels = header.get("@classlabel", [])[1:]
         if labels and label not in (*labels, "?"):
             raise FileFormatError(
-                f"{place} has the label {label[:40]!r}, but @classLabel lists {listed(labels)}."
+                f"{location} has the label {label[:40]!r}, but @classLabel lists {listed(labels)}."
             )
     columns: list[list[float]] = []
     for i, text in enumerate(dimensions):
-        where = f"{place}, dimension {i}"
+        dimension = f"{location}, dimension {i}"
         cells = text.split(",") if text.strip() else []
-        columns.append([_number(cell.strip(), where, value) for value, cell in enumerate(cells)])
+        columns.append([_parse_number(cell.strip(), dimension, j) for j, cell in enumerate(cells)])
         if len(columns[i]) != len(columns[0]):
             raise FileFormatError(
-                f"{where} has {len(columns[i])} values, but dimension 0 has {len(columns[0])}. All "
-                "need the same number; write ? for a missing value."
+                f"{dimension} has {len(columns[i])} values, but dimension 0 has "
+                f"{len(columns[0])}. All need the same number; write ? for a missing value."
             )
-    return Case(number, np.array(columns, np.float64).T, None if label == "?" else label)
+    return Case(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
 
 
-def _number(cell: str, where: str, value: int) -> float:
+def _parse_number(cell: str, dimension: str, index: int) -> float:
+    """Return a value, NaN for "?"; the dimension and the index are for messages."""
     try:
-        # Python would read 1_0 as 10
+        # Python's float would read 1_0 as 10, and "1?0" is an error
         return np.nan if cell == "?" else float(cell.replace("_", "?"))
     except ValueError:
         raise FileFormatError(
-            f"{where}, value {value} is {cell[:40]!r}. Expected a number, or ? for a missing value."
+            f"{dimension}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
+            "value."
         ) from None
 
 
@@ -151,22 +159,23 @@ def write_ts(sequences: Sequences) -> bytes:
     """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
     check_numbers_only(sequences, "a .ts")
-    # other readers would reject an empty case
+    # programs that read .ts files reject an empty case
     if not len(lengths) or not lengths.all():
-        empty = sequences.ids[lengths == 0]
-        got = f"that with id {empty[0]!s} is empty" if len(empty) else "there is none"
+        empty_ids = sequences.ids[lengths == 0]
+        got = f"that with id {empty_ids[0]!s} is empty" if len(empty_ids) else "there is none"
         raise DataError(
             f"A .ts file needs sequences with steps, but {got}. Write .npz or .parquet."
         )
-    equal, missing = lengths.min() == lengths.max(), np.isnan(sequences.values).any()
+    has_missing, is_univariate = np.isnan(sequences.values).any(), schema.num_columns == 1
+    has_equal_lengths = lengths.min() == lengths.max()
     header = [
         "@problemName sequences",
         "@timeStamps false",
-        f"@missing {missing}".lower(),
-        f"@univariate {schema.num_columns == 1}".lower(),
-        *([f"@dimensions {schema.num_columns}"] if schema.num_columns > 1 else []),
-        f"@equalLength {str(equal).lower()}",
-        *([f"@seriesLength {lengths[0]}"] if equal else []),
+        f"@missing {str(has_missing).lower()}",
+        f"@univariate {str(is_univariate).lower()}",
+        *([] if is_univariate else [f"@dimensions {schema.num_columns}"]),
+        f"@equalLength {str(has_equal_lengths).lower()}",
+        *([f"@seriesLength {lengths[0]}"] if has_equal_lengths else []),
         "@classLabel false",
         "@data",
     ]

@@ -1,4 +1,4 @@
-"""Functions refuse arguments of a wrong kind with an error of Refold."""
+"""Functions refuse arguments of a wrong type with an error of Refold."""
 
 import contextlib
 import warnings
@@ -14,7 +14,7 @@ from refold.sequences import Scaler, Sequences
 from small_data import untrained
 
 WAVES = [np.sin(0.3 * np.arange(8 + i) + i) for i in range(12)]
-BACK = [0.9 * wave for wave in WAVES]
+RECONSTRUCTED = [0.9 * wave for wave in WAVES]
 SCALER = Scaler.fit(Sequences.from_list(WAVES))
 WORDS = ["abba", "cab", "bac"] * 4
 CODES = np.random.default_rng(0).normal(size=(12, 4))
@@ -25,20 +25,22 @@ def ae():
     return untrained(WAVES, latent_dim=4)
 
 
-PAIRS = ["exact", "entry_errors", "compare", "copies"]
-PAIRS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
-CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
-    "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
-    "explained_variance": (evaluation.explained_variance, WAVES, BACK, SCALER),
+# Functions of sequences and their reconstructions.
+PAIR_FUNCTIONS = ["exact", "entry_errors", "compare", "copies"]
+PAIR_FUNCTIONS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
+# functions by name, each with valid arguments; "model" stands for the fixture
+CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAIR_FUNCTIONS} | {
+    "nmse": (evaluation.nmse, WAVES, RECONSTRUCTED, SCALER),
+    "explained_variance": (evaluation.explained_variance, WAVES, RECONSTRUCTED, SCALER),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
-    "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
+    "forecast_errors": (evaluation.forecast_errors, WAVES, RECONSTRUCTED, RECONSTRUCTED, SCALER),
     "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
     "sweep": (diagnosis.sweep, "model", CODES, 0),
     "probe": (lambda codes: evaluation.probe(codes, np.arange(12) % 2), CODES),
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
     "code_map": (plots.code_map, CODES),
-    "reconstructions": (plots.reconstructions, WAVES, BACK),
+    "reconstructions": (plots.reconstructions, WAVES, RECONSTRUCTED),
     "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
     "plots.forecast": (plots.forecast, WAVES, None),
     "plots.latent_dimensions": (plots.latent_dimensions, None),
@@ -52,17 +54,20 @@ CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
 
 @pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("name", CALLS)
-def test_an_argument_of_a_wrong_kind_is_refused_or_read(name, ae, tmp_path, monkeypatch):
+def test_an_argument_of_a_wrong_type_is_refused_or_read(name, ae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, *arguments = CALLS[name]
-    arguments = [ae if isinstance(one, str) and one == "model" else one for one in arguments]
-    wrong = [ae, refold.SequenceAutoencoder(), refold.SequenceAutoencoder, None, 3, 0.5, CODES[0]]
-    wrong += [np.zeros((2, 3, 4)), WAVES, [], SCALER]
-    for place, right in enumerate(arguments):
-        if isinstance(right, str):
+    arguments = [
+        ae if isinstance(value, str) and value == "model" else value for value in arguments
+    ]
+    wrong_values = [ae, refold.SequenceAutoencoder(), refold.SequenceAutoencoder, None, 3, 0.5]
+    wrong_values += [CODES[0], np.zeros((2, 3, 4)), WAVES, [], SCALER]
+    for i, argument in enumerate(arguments):
+        if isinstance(argument, str):
             continue  # a path
-        for other in wrong:
-            changed = [*arguments[:place], other, *arguments[place + 1 :]]
+        for wrong_value in wrong_values:
+            # an error of another type fails the test
+            changed = [*arguments[:i], wrong_value, *arguments[i + 1 :]]
             with warnings.catch_warnings(), contextlib.suppress(RefoldError):
                 warnings.simplefilter("ignore")
                 function(*changed)

@@ -1,4 +1,4 @@
-"""Rules for arguments: what holds, and how it is said; seeds."""
+"""Seeds from random states."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from refold._support.arrays import draw_seed
 from refold.errors import ParameterError
 
 
-def test_seeds():
+def test_seeds_are_drawn_from_integers_and_generators():
     assert draw_seed(np.int64(7)) == check_random_state(7).randint(2**31)
     drawn = [draw_seed(make(5)) for make in (np.random.default_rng, np.random.RandomState) * 2]
     assert drawn[:2] == drawn[2:]
