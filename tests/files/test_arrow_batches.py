@@ -106,3 +106,9 @@ ONE_ROW = {"id": [1], "x": [1]}
 def test_bad_batches(batches, error, message):
     with pytest.raises(error, match=message):
         read_batches(batches)
+
+
+def test_batches_without_any_step_are_mapped():
+    sequences = read_batches([{"id": [1, 2], "x": [[], []]}], memory_bytes=1)
+    assert sequences.is_mapped
+    assert sequences.lengths.tolist() == [0, 0]

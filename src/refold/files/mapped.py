@@ -367,7 +367,8 @@ def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
     sequences = open_folder(folder, block_bytes)
     # copies of the sequences share the mapped array, so the folder stays until the last one goes
-    weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
+    shared = sequences.values.base if len(sequences.values) else sequences.values
+    weakref.finalize(shared, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
 

@@ -93,7 +93,7 @@ def with_columns(
 
 def typical_curves(lengths: np.ndarray, num_steps: int, rng: "np.random.Generator") -> np.ndarray:
     """Return curves (n, num_steps) of the pretrained model, zero after their lengths (n,)."""
-    model = refold.load(_FILE)
+    model = refold.load(_MODEL_FILE)
     codes = rng.choice(model.require_reference().codes, len(lengths))
     codes[:, -2:] = 0  # the mean 0, and the standard deviation 1
     curves = np.zeros((len(codes), num_steps))
