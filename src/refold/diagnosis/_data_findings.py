@@ -27,7 +27,7 @@ from refold.sequences import (
 from refold.sequences.types import NUMERIC
 
 # Names of all findings, by importance: first those that spoil a fit.
-ORDER = (
+NAMES_BY_IMPORTANCE = (
     "cannot-fit",
     "diverged",
     "suspicious-values",
@@ -421,4 +421,4 @@ def _find_heavy_tails(column: _ColumnSummary) -> Iterator[Finding]:
 
 def sort_by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings, the most important ones first."""
-    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.name)))
+    return tuple(sorted(findings, key=lambda finding: NAMES_BY_IMPORTANCE.index(finding.name)))
