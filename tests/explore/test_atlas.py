@@ -13,8 +13,8 @@ import pytest
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError
 from refold.explore import Atlas, _fields, check_exportable, exploring
-from refold.explore._maps import BackgroundTask, NeighborMap, umap_places
-from refold.explore._server import MAX_SEQUENCES
+from refold.explore._maps import BackgroundTask, NeighborMap, compute_umap_places
+from refold.explore._server import MAX_ADDED_SEQUENCES
 from small_data import ragged
 
 
@@ -69,7 +69,7 @@ def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
     flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar)
     np.testing.assert_allclose(flat.code_at(flat.vectors[5]), atlas.codes[5], rtol=1e-4)
-    np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.vectors[5], atol=1e-4)
+    np.testing.assert_allclose(flat.project(atlas.codes[[5]])[0], flat.vectors[5], atol=1e-4)
     way = [flat.code_at(place) for place in np.linspace(flat.vectors[5], flat.vectors[9], 2000)]
     assert np.abs(np.diff(way, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
     assert (way <= atlas.codes.max(axis=0) + 1e-4).all()
@@ -79,10 +79,10 @@ def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
     with pytest.raises(ParameterError, match="map must be 'pca' or 'umap'"):
         atlas.map("tsne")
     with pytest.raises(ParameterError, match="needs 5 to 50,000 sequences"):
-        umap_places(np.zeros((4, 3), np.float32))
+        compute_umap_places(np.zeros((4, 3), np.float32))
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
-        umap_places(np.zeros((9, 3), np.float32))
+        compute_umap_places(np.zeros((9, 3), np.float32))
 
 
 STAND_IN = """
@@ -100,10 +100,10 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    places = umap_places(vectors)
+    places = compute_umap_places(vectors)
     gaps = places - vectors[:, :2] / np.ptp(vectors[:, :2]) * np.ptp(places)
     assert np.ptp(gaps, axis=0).max() < 1e-3
-    failing = BackgroundTask("The map", lambda: umap_places(np.zeros((9, 0), np.float32)))
+    failing = BackgroundTask("The map", lambda: compute_umap_places(np.zeros((9, 0), np.float32)))
     with pytest.raises(ParameterError, match="The map could not be computed"):
         failing.result(wait=60)
     assert "The map could not be computed" in caplog.text
@@ -122,7 +122,7 @@ def test_fields_of_metadata(atlas, data):
 
 
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
-    monkeypatch.setattr(_fields, "MAX_CLUSTERED", 20)
+    monkeypatch.setattr(_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
     values, vectors = field.result(wait=30), atlas.similar.vectors
     assert field.categories == ["0", "1", "2"]
@@ -157,7 +157,11 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (str([[[1, "a"]]] * (MAX_SEQUENCES + 1)).replace("'", '"').encode(), "", "places 500"),
+        (
+            str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode(),
+            "",
+            "places 500",
+        ),
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):

@@ -7,9 +7,9 @@ import pytest
 
 from network.kinds import KINDS, fitted
 from refold.explore import Atlas
-from refold.explore._exported_page import data_element, exported_blocks, joined_modules
+from refold.explore._exported_page import join_modules, make_data_blocks, make_data_element
 from refold.explore._maps import BackgroundTask, NeighborMap
-from refold.explore._server import PAGE
+from refold.explore._server import PAGE_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def page(browser):
 def opened(page, atlas, *, umap=False):
     """Let a page hold what an exported page holds, without the map that it draws."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
-    blocks = exported_blocks(atlas, "model", umap=umap)
-    script = joined_modules(PAGE / "embedded" / "atlas.js")
+    blocks = make_data_blocks(atlas, "model", umap=umap)
+    script = join_modules(PAGE_FOLDER / "embedded" / "atlas.js")
     last = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
     script += f"\nglobalThis.atlas = new {last}.Atlas();"
     script += "\natlas.start().then(() => (document.title = 'ready'));"
-    elements = "".join(data_element(*block) for block in blocks)
+    elements = "".join(make_data_element(*block) for block in blocks)
     page.set_content(f"{elements}<script type='module'>{script}</script>")
     page.wait_for_function("() => document.title === 'ready'")
 
@@ -52,12 +52,12 @@ def test_a_page_computes_what_the_server_does(page):
         expected = atlas.unfold(**question)
         for name in ("at", "code"):
             np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-4)
-        same(answer["back"], expected["back"], unit)
+        check_columns(answer["back"], expected["back"], unit)
         for name in ("length", "far", "nearest", "id"):
             assert answer[name] == expected[name]
 
 
-def same(columns, expected, unit):
+def check_columns(columns, expected, unit):
     """Check decoded columns: numbers to 1e-4 standard deviations, and all else exactly."""
     for values, others, scale in zip(columns, expected, unit, strict=True):
         if others and isinstance(others[0], float):

@@ -226,7 +226,7 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
 
 def test_a_missing_package_is_named_at_the_switch(opened, atlas, monkeypatch):
     monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
-    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._umap_map))
+    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._make_umap_map))
     opened.page.click("[data-map='umap']")
     opened.wait("#note", "needs the package 'umap-learn'")
     assert "pip install '.[umap]'" in opened.text("#note")

@@ -1,10 +1,10 @@
 // What the page needs of any source of its data: failures, the latest request, and downloads.
 
 // A failure that the reader can understand, as one sentence.
-export class Failure extends Error {}
+export class UserError extends Error {}
 
 // One request at a time; of those that come meanwhile, the latest is sent next.
-export class Latest {
+export class LatestRequest {
   constructor(answer, answered, failed) {
     this.answer = answer;
     this.answered = answered;

@@ -1,6 +1,6 @@
 // A row of buttons of which one is chosen, for the pointer and for arrow keys.
 
-export class Choices {
+export class RadioGroup {
   constructor(box, name, chosen) {
     this.name = name;
     this.buttons = [...box.querySelectorAll(`[data-${name}]`)];

@@ -1,14 +1,14 @@
 // The choice of the clusters that color the map: k-means, with a number of clusters, or HDBSCAN.
 
-import { Choices } from "./choices.js";
+import { RadioGroup } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class Clusters {
+export class ClusterChoice {
   // replace(field) shows another field in the place of the one with its name
   constructor(state, replace, showError) {
     Object.assign(this, { state, replace, showError });
-    this.choices = new Choices($("clusters"), "method", (method) => this.choose(method));
+    this.choices = new RadioGroup($("clusters"), "method", (method) => this.choose(method));
     $("cluster-number").addEventListener("change", () => this.ask(this.number()));
   }
 

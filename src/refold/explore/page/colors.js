@@ -44,7 +44,7 @@ export function scaleGradient() {
 }
 
 // The range of a scale: most of the values, so that a few extreme ones do not take all colors.
-export function domainOf(values, log) {
+export function colorRange(values, log) {
   const step = Math.max(1, Math.floor(values.length / 20000));
   const some = [];
   for (let i = 0; i < values.length; i += step) {
@@ -63,7 +63,7 @@ function packed([red, green, blue], shown = 255) {
   return ((shown << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-export function colorsOf(field, values, count, plain, hidden) {
+export function pointColors(field, values, count, plain, hidden) {
   const colors = new Uint32Array(count);
   const found = new Uint8Array(colors.buffer);
   if (!field || !values) return colors.fill(packed(plain)) && found;

@@ -1,6 +1,6 @@
 // The field that finds a sequence by its id: it suggests ids, and Enter shows the sequence.
 
-import { Latest } from "./api.js";
+import { LatestRequest } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -9,7 +9,7 @@ export class Finder {
   constructor(state, show, showError) {
     Object.assign(this, { state, show, showError, input: $("find") });
     const find = (text) => state.source.find(text);
-    this.latest = new Latest(find, (matches) => this.suggest(matches), showError);
+    this.latest = new LatestRequest(find, (matches) => this.suggest(matches), showError);
     this.input.addEventListener("input", (event) => {
       this.deny("");
       if (event.inputType === "insertReplacementText") this.go(); // one of the suggestions

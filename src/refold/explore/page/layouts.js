@@ -1,15 +1,15 @@
 // The maps of the same codes, PCA and UMAP, and the way from one to the other.
 
-import { Failure } from "./api.js";
-import { Choices } from "./choices.js";
+import { UserError } from "./api.js";
+import { RadioGroup } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class Layouts {
+export class MapSwitch {
   // changed() is called when the points have arrived at their places on another map
   constructor(state, places, showError, changed) {
     Object.assign(this, { state, showError, changed, known: { pca: places }, wanted: "pca", moving: false });
-    this.choices = new Choices($("maps"), "map", (name) => this.choose(name));
+    this.choices = new RadioGroup($("maps"), "map", (name) => this.choose(name));
     $("maps").hidden = (state.info.maps ?? []).length < 2;
     this.choices.mark("pca");
   }
@@ -28,7 +28,7 @@ export class Layouts {
       if (this.wanted === name) {
         this.wanted = state.layout;
         this.choices.mark(state.layout);
-        if (!(error instanceof Failure)) return this.showError(error);
+        if (!(error instanceof UserError)) return this.showError(error);
         note.textContent = error.message; // at the switch, such as a package that is missing
         note.hidden = false;
       }

@@ -1,7 +1,7 @@
 // The legend of the map, which filters by category or by range.
 
 import { categoryColor, scaleGradient } from "./colors.js";
-import { DIGITS, SHORT, numberTexts } from "./numbers.js";
+import { FULL_DIGITS, SHORT_DIGITS, numberTexts } from "./numbers.js";
 
 function element(tag, className, text) {
   const found = document.createElement(tag);
@@ -77,7 +77,7 @@ function range(field, values, changed) {
   const bar = element("div", "gradient");
   bar.style.background = scaleGradient();
   const ends = element("div", "gradient-ends");
-  const texts = (limits) => numberTexts(limits, field.exact ? DIGITS : SHORT);
+  const texts = (limits) => numberTexts(limits, field.exact ? FULL_DIGITS : SHORT_DIGITS);
   ends.append(...texts(field.domain).map((text) => element("span", "", text)));
   const sorted = Float64Array.from(values.filter((one) => !Number.isNaN(one))).sort();
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0;

@@ -1,18 +1,18 @@
 // The page: the state, the map with its colors and marks, and what keys do.
 
-import { Failure } from "./api.js";
-import { onAddress, readAddress, writeAddress } from "./address.js";
-import { colorsOf, domainOf } from "./colors.js";
-import { Choices } from "./choices.js";
-import { Clusters } from "./clusters.js";
+import { UserError } from "./api.js";
+import { watchAddress, readAddress, writeAddress } from "./address.js";
+import { pointColors, colorRange } from "./colors.js";
+import { RadioGroup } from "./choices.js";
+import { ClusterChoice } from "./clusters.js";
 import { Finder } from "./finder.js";
-import { Layouts } from "./layouts.js";
+import { MapSwitch } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
-import { centersOf, cssColor, drawMarks } from "./marks.js";
+import { clusterCenters, cssColor, drawMarks } from "./marks.js";
 import { Panel } from "./panel.js";
 import { fieldText } from "./numbers.js";
-import { forgetColors } from "./plot.js";
+import { resetColors } from "./plot.js";
 import { Pointer } from "./pointer.js";
 import { Selection } from "./selection.js";
 
@@ -25,9 +25,9 @@ const state = {
 };
 
 export function showError(error) {
-  if (!(error instanceof Failure)) console.error(error);
+  if (!(error instanceof UserError)) console.error(error);
   $("error").querySelector("p").textContent =
-    error instanceof Failure ? error.message : "The page failed. Reload it; the console says why.";
+    error instanceof UserError ? error.message : "The page failed. Reload it; the console says why.";
   $("error").hidden = false;
 }
 
@@ -43,7 +43,7 @@ function placeMark() {
 
 function recolor() {
   const plain = [1, 3, 5].map((i) => parseInt(cssColor("--point").slice(i, i + 2), 16));
-  const colors = colorsOf(state.field, state.values, state.info.count, plain, state.hidden);
+  const colors = pointColors(state.field, state.values, state.info.count, plain, state.hidden);
   selection.dim(colors);
   state.map.setColors(colors);
   writeAddress(state);
@@ -81,7 +81,7 @@ async function colorBy(name, hidden = [], shares = null) {
       }
       state.values = values;
       findCenters();
-      if (field.type === "number") field.domain = domainOf(values, field.log);
+      if (field.type === "number") field.domain = colorRange(values, field.log);
     } catch (error) {
       if (current()) state.field = null;
       $("color").value = "";
@@ -103,7 +103,7 @@ function replaceField(field) {
 
 function findCenters() {
   const { field, values, map } = state;
-  state.centers = field?.clusters && values ? centersOf(field, values, map.places) : null;
+  state.centers = field?.clusters && values ? clusterCenters(field, values, map.places) : null;
 }
 
 function setMode(mode) {
@@ -266,9 +266,9 @@ function connect() {
   $("help-button").addEventListener("click", () => $("help").showModal());
   $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
   addEventListener("keydown", onKey);
-  onAddress(() => restore().catch(showError));
+  watchAddress(() => restore().catch(showError));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    forgetColors();
+    resetColors();
     recolor();
     panel.redraw();
   });
@@ -276,7 +276,7 @@ function connect() {
 
 let panel, selection, adding, layouts, modes, looks, clusters, finder;
 
-async function start(Adding) {
+async function start(SequenceAdder) {
   const marks = (context, map) =>
     state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.placed ?? [] });
   state.map = new PointMap($("points"), $("overlay"), marks);
@@ -288,11 +288,11 @@ async function start(Adding) {
   state.map.setPoints(places);
   panel = new Panel(state, showError);
   selection = new Selection(state, recolor, showError);
-  adding = new Adding(state, panel, showError);
-  layouts = new Layouts(state, places, showError, onLayout);
-  modes = new Choices(document, "mode", setMode);
-  looks = new Choices(document, "look", setLook);
-  clusters = new Clusters(state, replaceField, showError);
+  adding = new SequenceAdder(state, panel, showError);
+  layouts = new MapSwitch(state, places, showError, onLayout);
+  modes = new RadioGroup(document, "mode", setMode);
+  looks = new RadioGroup(document, "look", setLook);
+  clusters = new ClusterChoice(state, replaceField, showError);
   finder = new Finder(state, (row) => panel.showRow(row), showError);
   connect();
   setMode("decode");
@@ -303,10 +303,10 @@ async function start(Adding) {
 
 // Shows the data of a source: of a server, or of the page itself. `Adding` is what the button for
 // adding sequences does.
-export async function begin(source, Adding) {
+export async function begin(source, SequenceAdder) {
   state.source = source;
   try {
-    await start(Adding);
+    await start(SequenceAdder);
   } catch (error) {
     $("busy").hidden = true;
     showError(error);

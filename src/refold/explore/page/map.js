@@ -1,8 +1,8 @@
 // The map: points by WebGL 2, and marks on a second canvas above them.
 
-import { Failure } from "./api.js";
+import { UserError } from "./api.js";
 import { Grid } from "./grid.js";
-import { Splat } from "./splat.js";
+import { CellRenderer } from "./splat.js";
 
 const VERTEX = `#version 300 es
 in vec2 place;
@@ -62,7 +62,7 @@ export class PointMap {
   start() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
     if (!gl) {
-      throw new Failure(
+      throw new UserError(
         "The map needs WebGL 2. Turn on hardware acceleration in the settings of the browser, " +
           "or use a current Firefox, Chrome, Edge or Safari.",
       );
@@ -80,10 +80,10 @@ export class PointMap {
     gl.bindAttribLocation(program, 2, "next");
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-      throw new Failure("The graphics driver refused the map. Update it, or use another browser.");
+      throw new UserError("The graphics driver refused the map. Update it, or use another browser.");
     }
     this.program = program;
-    this.splat = new Splat(gl);
+    this.splat = new CellRenderer(gl);
     const named = gl.getExtension("WEBGL_debug_renderer_info");
     const renderer = gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
     this.software = SOFTWARE.test(renderer ?? "");

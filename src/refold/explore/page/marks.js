@@ -118,7 +118,7 @@ function drawNames(context, map, state, ink, paper) {
 }
 
 // The center of each category: the member nearest to the median place; null for none and for noise.
-export function centersOf(field, values, places) {
+export function clusterCenters(field, values, places) {
   const members = field.categories.map(() => []);
   const sizes = field.categories.map(() => 0);
   for (const value of values) sizes[value]++;

@@ -1,6 +1,6 @@
 // The panel: the sequence at hand, its neighbors, the way from A to B, and the latent dimensions.
 
-import { download, Latest } from "./api.js";
+import { download, LatestRequest } from "./api.js";
 import { writeAddress } from "./address.js";
 import { fieldText, shortNumber } from "./numbers.js";
 import { Picture, thumbnail } from "./plot.js";
@@ -15,7 +15,7 @@ export class Panel {
     this.showError = showError;
     this.picture = new Picture($("picture"), state.info);
     const unfold = (body) => state.source.unfold(body);
-    this.latest = new Latest(unfold, (found, asked) => this.unfolded(found, asked), showError);
+    this.latest = new LatestRequest(unfold, (found, asked) => this.unfolded(found, asked), showError);
     $("save-picture").hidden = !this.picture.numeric.length;
     this.neighborRows = [];
     this.anchor = -1;

@@ -1,6 +1,6 @@
 // Pictures of sequences: lines for numbers on a canvas, marked text for categories.
 
-import { SHORT, numberTexts, shortNumber } from "./numbers.js";
+import { SHORT_DIGITS, numberTexts, shortNumber } from "./numbers.js";
 
 const MOST_PANELS = 12;
 // Heights of a panel by the number of panels: 1, 2, 3, up to 6, more; and on a phone.
@@ -19,7 +19,7 @@ function palette() {
 }
 
 let colors = null;
-export function forgetColors() {
+export function resetColors() {
   colors = null;
 }
 
@@ -119,7 +119,7 @@ export class Picture {
     const errors = found.errors?.length ? ERROR_HEIGHT + MARGIN.gap : 0;
     const width = Math.max(this.width, 120);
     const ranges = panels.map((i) => reached(this.info.columns[i].range, found.back[i], found.values?.[i]));
-    const ticks = ranges.map((range) => (tall < COMPACT ? [] : numberTexts(range, SHORT)));
+    const ticks = ranges.map((range) => (tall < COMPACT ? [] : numberTexts(range, SHORT_DIGITS)));
     const measure = this.canvas.getContext("2d");
     measure.font = FONT;
     const widthOf = (text) => measure.measureText(text).width;

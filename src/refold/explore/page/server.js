@@ -1,6 +1,6 @@
 // The source of the page's data: the server that sent the page.
 
-import { Failure } from "./api.js";
+import { UserError } from "./api.js";
 
 async function checked(response) {
   if (response.ok) return response;
@@ -10,7 +10,7 @@ async function checked(response) {
   } catch {
     message = `The server answered with status ${response.status}. Its log says why.`;
   }
-  throw new Failure(message);
+  throw new UserError(message);
 }
 
 async function asked(path, options) {
@@ -18,7 +18,7 @@ async function asked(path, options) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Failure("The server does not answer. Start `refold explore` again, then reload.");
+    throw new UserError("The server does not answer. Start `refold explore` again, then reload.");
   }
   return checked(response);
 }

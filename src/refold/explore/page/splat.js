@@ -78,7 +78,7 @@ function densest(sums) {
   return found[Math.floor(0.98 * (found.length - 1))];
 }
 
-export class Splat {
+export class CellRenderer {
   constructor(gl) {
     this.gl = gl;
     this.program = gl.createProgram();

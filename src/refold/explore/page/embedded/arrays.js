@@ -25,7 +25,7 @@ function joined(planes, size) {
 }
 
 // The content of the element with a name, which is then removed: an array, or JSON.
-export async function unpacked(element) {
+export async function decodeBlock(element) {
   const { type } = element.dataset;
   const bytes = await inflated(element.textContent);
   element.remove();
@@ -34,10 +34,10 @@ export async function unpacked(element) {
 }
 
 // All that the page holds, by name.
-export async function allUnpacked() {
+export async function decodeAllBlocks() {
   const found = {};
   for (const element of document.querySelectorAll("script[data-name]")) {
-    found[element.dataset.name] = await unpacked(element);
+    found[element.dataset.name] = await decodeBlock(element);
   }
   return found;
 }

@@ -1,9 +1,9 @@
 // The source of the page's data in a page that works without a server: the page itself.
 
-import { Failure } from "../api.js";
-import { allUnpacked } from "./arrays.js";
+import { UserError } from "../api.js";
+import { decodeAllBlocks } from "./arrays.js";
 import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
-import { meansOf, Model } from "./model.js";
+import { meanErrors, Model } from "./model.js";
 import { nearest } from "./nearest.js";
 import { TABLES } from "./tables.js";
 
@@ -21,7 +21,7 @@ export class Atlas {
     "Added sequences and other clusters need a server: run refold explore.";
 
   async start() {
-    this.held = await allUnpacked();
+    this.held = await decodeAllBlocks();
     const { about } = this.held;
     this.info = about.info;
     this.ids = about.info.ids;
@@ -38,7 +38,7 @@ export class Atlas {
   }
 
   async places(name) {
-    if (!this.maps[name]) throw new Failure("This page has no UMAP map. Export it again with --umap.");
+    if (!this.maps[name]) throw new UserError("This page has no UMAP map. Export it again with --umap.");
     return this.maps[name].places;
   }
 
@@ -121,7 +121,7 @@ export class Atlas {
       own_length: model.lengthOf(code, model.about.longest),
       values: model.lists(values),
       back: model.lists(back),
-      ...meansOf(entries, model.columns.length),
+      ...meanErrors(entries, model.columns.length),
       reasons: this.worst(entries),
     };
   }

@@ -1,7 +1,7 @@
 // The decoders of the default model: all steps at once, or each step from the one before.
 
 import { Head } from "./head.js";
-import { byUnit, Lstm } from "./lstm.js";
+import { orderByUnit, Lstm } from "./lstm.js";
 import { addProduct, addRow, tanh } from "./products.js";
 
 const round = Math.fround; // position features are in single precision, as in training
@@ -22,12 +22,12 @@ export class Decoder {
       this.starts.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
-    this.biases = this.layers.map((_, i) => byUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
+    this.biases = this.layers.map((_, i) => orderByUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
     // the first layer reads the code, the position and perhaps the previous step
     const first = weights["decoder_1/lstm_cell/kernel"];
     const previous = this.readsPrevious ? this.head.outputs + 1 : 0;
     const positions = first.length / (4 * units) - latentDim - previous;
-    const part = (begin, end = Infinity) => byUnit(first.subarray(4 * units * begin, 4 * units * end), units);
+    const part = (begin, end = Infinity) => orderByUnit(first.subarray(4 * units * begin, 4 * units * end), units);
     this.byCode = part(0, latentDim);
     this.byPosition = part(latentDim, latentDim + positions);
     this.byPrevious = part(latentDim + positions);

@@ -3,7 +3,7 @@
 import { sigmoid, tanh } from "./products.js";
 
 // Columns in the order unit by unit (input, forget, candidate, output) instead of gate by gate.
-export function byUnit(matrix, units) {
+export function orderByUnit(matrix, units) {
   const found = new Float64Array(matrix.length);
   for (let row = 0; row < matrix.length; row += 4 * units) {
     for (let gate = 0; gate < 4; gate++) {
@@ -24,7 +24,7 @@ export class Lstm {
     const rows = new Float32Array(kernel.length + recurrent.length);
     rows.set(kernel);
     rows.set(recurrent, kernel.length);
-    const ordered = byUnit(rows, units);
+    const ordered = orderByUnit(rows, units);
     // all weights of a unit lie one after another, so that a step reads them once and in order
     this.weights = new Float64Array(ordered.length);
     for (let i = 0; i < this.width; i++) {

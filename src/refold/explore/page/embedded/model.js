@@ -63,7 +63,7 @@ export class Model {
 }
 
 // Means of entries by step and over all of them; missing ones do not count.
-export function meansOf(entries, width) {
+export function meanErrors(entries, width) {
   const errors = [];
   let [total, count] = [0, 0];
   for (let begin = 0; begin < entries.length; begin += width) {
