@@ -35,10 +35,10 @@ def test_all_contents_are_on_the_page(page):
         Card("Columns", "What they are.", [Table(["column"], [["height"]])]),
         Card("Words", "Two.", [Text([TextGroup("Best: 7", [("Refold", [("a", False)])])])]),
     ]
-    ones = Section("Ones", "A one that moves.", [("4", "numbers")], cards, RESULT)
+    ones_section = Section("Ones", "A one that moves.", [("4", "numbers")], cards, RESULT)
     text = page(
-        ones,
-        ones,
+        ones_section,
+        ones_section,
         title="A try",
         introduction="To begin with.",
         downloads=[("ones.refold", "the model")],

@@ -1,4 +1,4 @@
-"""An index on disk: changes of rows, searches, and one line for each bad state."""
+"""An index on disk: changes of rows, searches, and errors of one line."""
 
 from dataclasses import replace
 

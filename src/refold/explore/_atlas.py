@@ -152,6 +152,7 @@ class Atlas:
         """Return the error of each reconstruction (n_sequences,)."""
 
         def errors(rows: np.ndarray) -> np.ndarray:
+            """Return the errors of some rows."""
             sequences = self.sequences[rows]
             reconstructed = self.model.to_sequences(self.codes[rows], sequences.lengths)
             return means_by_sequence(self._squared_errors(sequences, reconstructed), sequences)
@@ -162,6 +163,7 @@ class Atlas:
         """Return the p-value of each sequence (n_sequences,), and set the `score_components`."""
 
         def p_values(rows: np.ndarray) -> np.ndarray:
+            """Return the p-values of some rows."""
             aligned = self.model.align(self.sequences[rows])
             _, self.score_components[rows], values = self.model.compared(aligned)
             return values
@@ -236,14 +238,14 @@ class Atlas:
     def show(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
-        shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
+        answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
         # one more, because the nearest sequence is usually the sequence itself
         hits = self.similar.nearest_to(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
         pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
         neighbors = [(other_row, distance) for other_row, distance in pairs if other_row != row]
-        shown["row"] = row
-        shown["fields"] = {field.name: field.text(row) for field in self.fields}
-        shown["neighbors"] = [
+        answer["row"] = row
+        answer["fields"] = {field.name: field.text(row) for field in self.fields}
+        answer["neighbors"] = [
             {
                 "row": neighbor,
                 "id": self.sequences.ids[neighbor].item(),
@@ -252,7 +254,7 @@ class Atlas:
             }
             for neighbor, distance in neighbors[:_NUM_NEIGHBORS]
         ]
-        return shown
+        return answer
 
     def check_row(self, row: object) -> None:
         """Raise an error if a row from a request is not an index of a sequence."""
@@ -284,10 +286,10 @@ class Atlas:
         step_errors = np.where(observed, entries, 0.0).sum(axis=1)
         step_errors /= np.maximum(observed.sum(axis=1), 1)
         sequence_errors = means_by_sequence(entries, sequences)
-        shown = []
+        answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
-            shown.append(
+            answers.append(
                 {
                     "reasons": self._largest_errors(entries[begin:end]),
                     "id": sequences.ids[i].item(),
@@ -304,9 +306,9 @@ class Atlas:
         if self.model.calibration is not None:
             # the two components of a score are its error and its distance
             _, components, p_values = self.model.compared(self.model.align(sequences))
-            for answer, p_value, score in zip(shown, p_values, components, strict=True):
+            for answer, p_value, score in zip(answers, p_values, components, strict=True):
                 answer |= {"p_value": float(p_value), "anomaly": score}
-        return shown
+        return answers
 
     def _largest_errors(self, errors: np.ndarray) -> list[dict[str, Any]]:
         """Return step, column and share of the largest errors (n_steps, n_columns)."""

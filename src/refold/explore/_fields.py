@@ -108,7 +108,7 @@ def metadata_field(name: str, values: ArrayLike) -> ColorField | None:
         return ColorField(name, numbers)
     if texts is None:
         # `repr` is the shortest text that is read as exactly this number
-        names = [repr(number).removesuffix(".0") for number in distinct.tolist()]
+        names = [repr(value).removesuffix(".0") for value in distinct.tolist()]
         texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in index.tolist()]
     return _text_field(name, texts)
 

@@ -528,8 +528,8 @@ def _draw_runs(
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
     # all categories are in the legend, so that it is the same for all sequences
-    named = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
-    return {marks.name: Patch(color=marks.color) for marks in named}
+    legend_marks = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
+    return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
 def _column_note(groups: Sequence[Sequence[int]], schema: Schema, separator: str = "") -> str:

@@ -52,9 +52,9 @@ MAX_UNCHECKED_ROWS = 4
 MAX_NAMES_PER_COLUMN = 5
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
-    """Return a figure of a size in inches, which pyplot does not know."""
-    return Figure(figsize=size, layout="constrained")
+def new_figure(size_inches: tuple[float, float]) -> Figure:
+    """Return a figure that pyplot does not know, so it is not shown."""
+    return Figure(figsize=size_inches, layout="constrained")
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8)) -> Axes:

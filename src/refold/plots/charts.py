@@ -309,10 +309,10 @@ def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) ->
     """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
     low, high = min(deviations), max(deviations)
     marks = []
-    for i, deviation in enumerate(deviations):
+    for i, num_stds in enumerate(deviations):
         values = decoded[[i]].values[:, column]
-        color = _ramp_color(0.5 if high == low else (deviation - low) / (high - low))
-        name = signed_text(deviation)
+        color = _ramp_color(0.5 if high == low else (num_stds - low) / (high - low))
+        name = signed_text(num_stds)
         line = Marks("lines", np.arange(len(values)), values, name, color)
         label = f"{name} standard deviations"
         marks.append(replace(line, value_label=label, legend_group=name))
@@ -392,11 +392,11 @@ def category_order(labels: Any) -> list[str]:
 def _sort_key(name: str) -> tuple[Any, ...]:
     """Return a key that sorts by numbers, also inside of names, so "item 9" is before "item 10"."""
     try:
-        number = float(name)
+        value = float(name)
     except ValueError:
-        number = np.nan
-    if np.isfinite(number):
-        return 0, number
+        value = np.nan
+    if np.isfinite(value):
+        return 0, value
     pieces = re.split(r"(\d+)", name)  # text and digits in turn
     return 1, [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
 

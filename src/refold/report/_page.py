@@ -45,7 +45,7 @@ class Plot:
     layout: dict[str, Any]  # with a height
     name: str = ""  # text of its button, if the card has several views
     narrow: dict[str, Any] = field(default_factory=dict)  # layout on a phone; empty if the same
-    kind: str = "plot"  # for the template of the page
+    view_type: str = "plot"  # for the template of the page
 
 
 # A text, and whether it is marked as wrong.
@@ -68,7 +68,7 @@ class Text:
 
     groups: Sequence[TextGroup]
     name: str = ""
-    kind: str = "text"
+    view_type: str = "text"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     name: str = ""
-    kind: str = "table"
+    view_type: str = "table"
 
 
 @dataclass(frozen=True)
@@ -502,5 +502,5 @@ def escape_text(text: object, max_length: int = MAX_TICK_CHARACTERS) -> str:
 
 def _format_hover_text(text: str) -> str:
     """Return lines of a hover text as HTML, the first one bold."""
-    first, *others = (escape_text(line, MAX_HOVER_CHARACTERS) for line in text.split("\n"))
-    return "<br>".join([f"<b>{first}</b>", *others])
+    first, *following = (escape_text(line, MAX_HOVER_CHARACTERS) for line in text.split("\n"))
+    return "<br>".join([f"<b>{first}</b>", *following])

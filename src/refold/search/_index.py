@@ -262,9 +262,9 @@ class Index:
             is_replaced = _compute.is_in(rows.ids, row_ids)
             present = rows.ids.filter(is_replaced)
             if len(present) and not replace:
-                others = f" and {len(present) - 1} more" if len(present) > 1 else ""
+                more_ids = f" and {len(present) - 1} more" if len(present) > 1 else ""
                 raise ParameterError(
-                    f"The id {present[0].as_py()!r}{others} is in the index already. Set "
+                    f"The id {present[0].as_py()!r}{more_ids} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
             # all rows are encoded before any is written, so a run that is killed changes nothing

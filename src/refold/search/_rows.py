@@ -198,9 +198,9 @@ def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequenc
         # range of positions in `observed` that belong to the sequence of each gap
         first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
         position = np.searchsorted(observed, gaps)  # of the first observed step after the gap
-        left, right = np.maximum(position - 1, first), np.minimum(position, end - 1)
-        is_left = np.abs(gaps - observed[left]) <= np.abs(observed[right] - gaps)
-        x[gaps] = x[observed[np.where(is_left, left, right)]]
+        previous, following = np.maximum(position - 1, first), np.minimum(position, end - 1)
+        is_previous_nearer = np.abs(gaps - observed[previous]) <= np.abs(observed[following] - gaps)
+        x[gaps] = x[observed[np.where(is_previous_nearer, previous, following)]]
     return scaled.with_values(values.astype(scaled.values.dtype)), missing
 
 

@@ -154,6 +154,7 @@ class _Parser:
 
     @property
     def _token(self) -> _Token:
+        """The next token."""
         return self._tokens[self._position]
 
     def _take(self) -> _Token:
@@ -189,18 +190,21 @@ class _Parser:
     # conditions
 
     def _or(self) -> Truth:
+        """Parse and evaluate the rule ``condition``."""
         truth = self._and()
         while self._accept("OR"):
             truth = _compute.or_kleene(truth, self._and())
         return truth
 
     def _and(self) -> Truth:
+        """Parse and evaluate the rule ``and``."""
         truth = self._not()
         while self._accept("AND"):
             truth = _compute.and_kleene(truth, self._not())
         return truth
 
     def _not(self) -> Truth:
+        """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
             return _compute.invert(self._not())
         if self._accept("("):
@@ -210,6 +214,7 @@ class _Parser:
         return self._comparison()
 
     def _comparison(self) -> Truth:
+        """Parse and evaluate the rule ``comparison``."""
         column = self._column()
         if self._accept("IS"):
             is_negated = self._accept("NOT")
@@ -264,6 +269,7 @@ class _Parser:
     # columns and literals
 
     def _column(self) -> _Column:
+        """Parse the name of a column, and return the column."""
         token = self._token
         is_word = token.category == "word" and token.text.upper() not in _KEYWORDS
         if token.category != "quoted" and not is_word:
@@ -312,10 +318,10 @@ def _parse_number(text: str) -> int | float:
     """Return an integer if the number is whole and fits in 64 bits, and otherwise a float."""
     # digits are not converted by way of a float, which would round numbers above 2**53
     is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
-    number = int(text) if is_integer else float(text)
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    return number if abs(number) < 2**63 else float(number)
+    value = int(text) if is_integer else float(text)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if abs(value) < 2**63 else float(value)
 
 
 def _parse_utc_time(text: str) -> datetime:

@@ -1,4 +1,4 @@
-// Starts the page with the data of the server.
+// Starts the page with a server as its source of data.
 
 import { SequenceAdder } from "./adding.js";
 import { begin } from "./main.js";
