@@ -27,13 +27,13 @@ export class ClusterChoice {
   }
 
   // Finds the clusters of an address: a number of clusters of k-means, or 0 for HDBSCAN.
-  async restore(name, number) {
+  async restore(name, numClusters) {
     const { info, source } = this.state;
     const index = info.fields.findIndex((field) => field.name === name);
     const clusters = info.fields[index]?.clusters;
-    if (!clusters || !source.cluster || number === undefined || number === clusters.number) return;
+    if (!clusters || !source.cluster || numClusters === undefined || numClusters === clusters.number) return;
     try {
-      info.fields[index] = await source.cluster(number);
+      info.fields[index] = await source.cluster(numClusters);
     } catch (error) {
       this.showError(error);
     }
@@ -47,15 +47,15 @@ export class ClusterChoice {
   // Returns the number that the user typed, within its limits, or null.
   readNumber() {
     const input = $("cluster-number");
-    const number = Math.round(Number(input.value));
-    if (!number) return null;
-    input.value = Math.max(1, Math.min(this.state.field.clusters.most, number));
+    const typed = Math.round(Number(input.value));
+    if (!typed) return null;
+    input.value = Math.max(1, Math.min(this.state.field.clusters.most, typed));
     return Number(input.value);
   }
 
-  async request(number) {
+  async request(numClusters) {
     try {
-      await this.replace(await this.state.source.cluster(number));
+      await this.replace(await this.state.source.cluster(numClusters));
     } catch (error) {
       this.show();
       this.showError(error);

@@ -60,7 +60,7 @@ function selectVisible() {
 }
 
 async function colorBy(name, hidden = [], shares = null) {
-  let field = state.info.fields.find((each) => each.name === name) ?? null;
+  let field = state.info.fields.find((candidate) => candidate.name === name) ?? null;
   state.field = field;
   state.hidden = new Set(hidden);
   if (field) field.shares = shares; // percentiles of the numbers that are visible
@@ -80,7 +80,7 @@ async function colorBy(name, hidden = [], shares = null) {
       if (field.type === "category" && !field.categories) {
         // categories and notes of clusters are known only after the clusters are computed
         state.info.fields = await state.source.fields();
-        field = state.field = state.info.fields.find((each) => each.name === name);
+        field = state.field = state.info.fields.find((candidate) => candidate.name === name);
         clusters.show();
       }
       state.values = values;
@@ -101,7 +101,7 @@ async function colorBy(name, hidden = [], shares = null) {
 // Replaces the field with the same name, and colors the map by it.
 function replaceField(field) {
   const { fields } = state.info;
-  fields[fields.findIndex((each) => each.name === field.name)] = field;
+  fields[fields.findIndex((candidate) => candidate.name === field.name)] = field;
   return colorBy(field.name);
 }
 
@@ -134,7 +134,7 @@ async function onLayout() {
 
 function fillColors() {
   const { field, info } = state;
-  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((each) => new Option(each.name, each.name)));
+  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((candidate) => new Option(candidate.name, candidate.name)));
   $("color").value = field?.name ?? "";
 }
 
@@ -218,7 +218,7 @@ function fit() {
 async function restore() {
   const address = readAddress(state.info);
   const mapName = address.map ?? "pca";
-  const firstCategory = state.info.fields.find((each) => each.type === "category" && each.categories);
+  const firstCategory = state.info.fields.find((candidate) => candidate.type === "category" && candidate.categories);
   const name = address.color ?? firstCategory?.name ?? "";
   setLook(address.look ?? "points");
   panel.setEnds(address.ends);
@@ -230,7 +230,7 @@ async function restore() {
     return address.at && panel.probe(address.at);
   };
   if (mapName === state.layout) restorePlace();
-  else layouts.choose(mapName).then((shown) => shown && restorePlace());
+  else layouts.choose(mapName).then((isShown) => isShown && restorePlace());
   if (address.row !== undefined) tasks.push(panel.showRow(address.row));
   else if (address.code) panel.showCode(address.code);
   else if (!address.at || mapName !== state.layout) panel.begin();

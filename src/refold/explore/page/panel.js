@@ -140,15 +140,15 @@ export class Panel {
 
   // Shows length, error, p-value and fields of a sequence, and sentences that explain them.
   describeRow(sequence) {
-    const facts = [`${sequence.length} steps`, `error ${shortNumber(sequence.error)}`];
-    if (sequence.p_value !== undefined) facts.push(`p-value ${shortNumber(sequence.p_value)}`);
+    const phrases = [`${sequence.length} steps`, `error ${shortNumber(sequence.error)}`];
+    if (sequence.p_value !== undefined) phrases.push(`p-value ${shortNumber(sequence.p_value)}`);
     for (const [name, value] of Object.entries(sequence.fields)) {
       if (value !== null && !["length", "error", "anomaly p-value"].includes(name)) {
-        const field = this.state.info.fields.find((each) => each.name === name);
-        facts.push(`${name} ${typeof value === "number" ? fieldText(field, value) : value}`);
+        const field = this.state.info.fields.find((candidate) => candidate.name === name);
+        phrases.push(`${name} ${typeof value === "number" ? fieldText(field, value) : value}`);
       }
     }
-    $("facts").textContent = facts.join(" · ");
+    $("facts").textContent = phrases.join(" · ");
     const sentences = [];
     const percent = (share) => `${shortNumber(100 * share)} %`;
     const { alpha, num_normal } = this.state.info;
@@ -226,12 +226,12 @@ export class Panel {
     );
   }
 
-  // Shows the next visible sequence, or the previous one with by = -1.
-  step(by) {
+  // Shows the next visible sequence, or the previous one with direction -1.
+  step(direction) {
     const { count } = this.state.info;
-    const from = this.anchor < 0 ? (by > 0 ? -1 : 0) : this.anchor;
+    const from = this.anchor < 0 ? (direction > 0 ? -1 : 0) : this.anchor;
     for (let k = 1; k <= count; k++) {
-      const row = (((from + by * k) % count) + count) % count;
+      const row = (((from + direction * k) % count) + count) % count;
       if (this.state.map.isShown(row)) return this.showRow(row);
     }
     return undefined;

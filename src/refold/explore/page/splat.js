@@ -139,8 +139,8 @@ export class CellRenderer {
     const cell = 1 / map.ratio;
     const [numColumns, numRows] = [map.canvas.width, map.canvas.height];
     let sums = sumCells(map, { cell, numColumns, numRows, left: 0, top: 0, share });
-    const size = map.pointSize * map.ratio;
-    if (size >= 2) sums = spreadOverDiscs(sums, numColumns, numRows, size);
+    const diameter = map.pointSize * map.ratio;
+    if (diameter >= 2) sums = spreadOverDiscs(sums, numColumns, numRows, diameter);
     const image = new Uint8Array(4 * numColumns * numRows);
     // n points of the same opacity let (1 - opacity) ** n of the background through
     const logTransparency = Math.log(1 - opacity);
@@ -172,13 +172,13 @@ export class CellRenderer {
 }
 
 // Returns the sums with each cell spread over a disc with soft edges.
-function spreadOverDiscs(sums, numColumns, numRows, size) {
+function spreadOverDiscs(sums, numColumns, numRows, diameter) {
   const result = new Float32Array(sums.length);
-  const radius = Math.ceil(size / 2);
+  const radius = Math.ceil(diameter / 2);
   const disc = [];
   for (let dy = -radius; dy <= radius; dy++) {
     for (let dx = -radius; dx <= radius; dx++) {
-      const coverage = Math.min(1, size / 2 - Math.hypot(dx, dy) + 0.3);
+      const coverage = Math.min(1, diameter / 2 - Math.hypot(dx, dy) + 0.3);
       if (coverage > 0) disc.push([dx, dy, coverage]);
     }
   }

@@ -122,7 +122,7 @@ export class Atlas {
       id,
       code: [...code],
       length,
-      own_length: model.lengthOf(code, model.about.longest),
+      own_length: model.lengthOf(code, model.description.longest),
       values: model.lists(values),
       back: model.lists(back),
       ...meanErrors(entries, model.columns.length),

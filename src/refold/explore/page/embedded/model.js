@@ -6,16 +6,16 @@ import { LINKS } from "./links.js";
 import { Scaler } from "./scaling.js";
 
 export class Model {
-  // about: the description of the model in the page; weights: arrays by name.
-  constructor(about, weights) {
-    const { specification, scaler, columns } = about;
-    this.about = about;
+  // description: what the page says about the model; weights: arrays by name.
+  constructor(description, weights) {
+    const { specification, scaler, columns } = description;
+    this.description = description;
     this.specification = specification;
     this.columns = columns;
     const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
     const centered = columns.map((column) => column.centered);
     this.scaler = new Scaler(scaler, numeric, centered);
-    this.errorScaler = new Scaler({ ...about.units, mode: "features", dtype: "float64" }, numeric, centered);
+    this.errorScaler = new Scaler({ ...description.units, mode: "features", dtype: "float64" }, numeric, centered);
     this.decoder = new Decoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }
@@ -28,7 +28,7 @@ export class Model {
   }
 
   // Returns the length that a code decodes to.
-  lengthOf(code, maxSteps = this.about.most_steps) {
+  lengthOf(code, maxSteps = this.description.most_steps) {
     return this.lengths.lengthOf(this.splitCode(code)[0], maxSteps);
   }
 
