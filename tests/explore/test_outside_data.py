@@ -112,7 +112,7 @@ def test_numbers_and_fields_are_shown_with_their_exact_values(browser, served, s
     open_page.close()
 
 
-@pytest.mark.parametrize("number", [None, 0, 9])
+@pytest.mark.parametrize("num_clusters", [None, 0, 9])
 def test_clusters_are_those_of_the_command(num_clusters, folder, served, tmp_path):
     table = tmp_path / "clusters.csv"
     options = ["--num-clusters", str(num_clusters)] if num_clusters else []

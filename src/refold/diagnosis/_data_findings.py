@@ -55,7 +55,7 @@ NAMES_BY_IMPORTANCE = (
 # The thresholds below are rules of thumb, between problems that are missed and false alarms.
 
 # Checks read a sample of this many values, so they take seconds at most.
-MAX_VALUES = 2_000_000
+MAX_CHECKED_VALUES = 2_000_000
 # Seed of the sample, so that the findings of the same data are the same.
 _SAMPLE_SEED = 0
 # Fewer sequences than this for each latent dimension are too few.
@@ -83,7 +83,7 @@ _TAIL_VARIANCE_SHARE = 0.5
 # Share of the values of a column that count as its largest ones.
 _TAIL_VALUE_SHARE = 0.01
 # With fewer values, the share of the tails is too uncertain.
-_MIN_VALUES = 200
+_MIN_TAIL_VALUES = 200
 # A column with this many categories or more is reported.
 _MAX_CATEGORIES = 1000
 # A column with more than this number of categories is reported if they are rare.
@@ -169,7 +169,7 @@ def data_findings(
     return sort_by_importance(findings)
 
 
-def draw_sample(source: Sequences, max_values: int = MAX_VALUES) -> Sequences:
+def draw_sample(source: Sequences, max_values: int = MAX_CHECKED_VALUES) -> Sequences:
     """Return all sequences, or a random sample with about ``max_values`` values."""
     num_values = int(source.lengths.sum()) * source.schema.num_columns
     rows = np.arange(len(source))
@@ -294,8 +294,8 @@ class _ColumnSummary(NamedTuple):
     is_static: bool  # whether the column is constant within each sequence
 
 
-def _check_columns(sample: Sequences, suspicious: str) -> Iterator[Finding]:
-    """Yield the findings about columns; ``suspicious`` has the warnings about their values."""
+def _check_columns(sample: Sequences, value_warnings: str) -> Iterator[Finding]:
+    """Yield the findings about columns; ``value_warnings`` has the warnings about their values."""
     summaries, keys = _summarize_columns(sample), key_columns(sample)
     constant = [
         s.name for s in summaries if len(s.observed) and s.observed.min() == s.observed.max()
@@ -320,7 +320,7 @@ def _check_columns(sample: Sequences, suspicious: str) -> Iterator[Finding]:
             if len(summaries) > 1:
                 yield from _find_time_columns(column, is_time=key == "time")
             # one message about the values of a column is enough
-            if repr(column.name) not in suspicious:
+            if repr(column.name) not in value_warnings:
                 yield from _find_heavy_tails(column)
 
 
@@ -403,7 +403,7 @@ def _find_time_columns(column: _ColumnSummary, *, is_time: bool) -> Iterator[Fin
 def _find_heavy_tails(column: _ColumnSummary) -> Iterator[Finding]:
     """Find a column whose variance comes from a small share of its values."""
     observed = column.observed
-    if len(observed) < _MIN_VALUES:
+    if len(observed) < _MIN_TAIL_VALUES:
         return
     squares = np.sort(np.square(observed - observed.mean()))
     num_tail = max(1, int(_TAIL_VALUE_SHARE * len(squares)))

@@ -52,9 +52,9 @@ _MAX_WRONG_LENGTH_SHARE = 0.1
 # Relative error of a length above which it is wrong.
 _LENGTH_TOLERANCE = 0.1
 # A loss that falls by a smaller share than this during the whole fit is stuck.
-_STUCK_LOSS_FALL = 0.02
+_MIN_LOSS_FALL = 0.02
 # A fit is too short if the loss falls by more than this share in its last quarter.
-_CONTINUING_LOSS_FALL = 0.05
+_MAX_FINAL_LOSS_FALL = 0.05
 # With fewer epochs, a fit says little.
 _MIN_EPOCHS = 4
 # The text of a diagnosis names at most this many findings.
@@ -347,7 +347,7 @@ def _why_too_short(losses: list[float]) -> str | None:
     if len(losses) < _MIN_EPOCHS:
         return f"had only {len(losses)} epoch{'s' * (len(losses) != 1)}"
     quarter = max(1, len(losses) // 4)
-    if min(losses[-quarter:]) < (1 - _CONTINUING_LOSS_FALL) * min(losses[:-quarter]):
+    if min(losses[-quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-quarter]):
         return f"ended after {len(losses)} epochs while the loss still fell"
     return None
 
@@ -357,7 +357,7 @@ def _find_stuck_loss(measurements: FitMeasurements, losses: list[float]) -> Iter
     initial = measurements.history.initial_loss
     first = losses[0] if initial is None else initial
     always_rises = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
-    is_stuck = measurements.history.best_epoch == 0 or min(losses) > (1 - _STUCK_LOSS_FALL) * first
+    is_stuck = measurements.history.best_epoch == 0 or min(losses) > (1 - _MIN_LOSS_FALL) * first
     has_learned = measurements.held_out.error < _LEARNED_ERROR_RATIO * measurements.constant.error
     if is_stuck and not has_learned:
         # a loss that never falls is a sign of updates that are too large

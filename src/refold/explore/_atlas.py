@@ -42,7 +42,7 @@ _MAX_IDS = 20_000
 # many standard deviations of the values.
 _LENGTH_WEIGHT = 0.2
 # Largest errors of a sequence that the page names.
-_MAX_REASONS = 3
+_MAX_LISTED_ERRORS = 3
 # Ids that a search suggests.
 _MAX_SUGGESTED_IDS = 12
 # Names of the maps.
@@ -313,7 +313,7 @@ class Atlas:
     def _largest_errors(self, errors: np.ndarray) -> list[dict[str, Any]]:
         """Return step, column and share of the largest errors (n_steps, n_columns)."""
         errors, names = np.nan_to_num(errors), self.sequences.schema.names
-        order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_REASONS]
+        order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
         positions = zip(*np.unravel_index(order, errors.shape), strict=True)
         return [
             {"step": int(i), "column": names[k], "share": float(errors[i, k] / errors.sum())}

@@ -23,25 +23,27 @@ from refold.errors import MissingExtraError, ParameterError, RefoldError, spelle
 from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
-# Codes that are varied to measure the effect of each latent dimension. More change it little.
+# Codes that are varied to measure the effect of each latent dimension. More would change the
+# effects little.
 _MAX_VARIED_CODES = 64
 # Steps that are decoded to measure effects, which bounds the time. At least four codes are varied.
 _MAX_DECODED_STEPS = 300_000
-# Smallest effect of a dimension, as a share of the largest one. Effects divide, so none is 0.
+# Smallest effect of a dimension, as a share of the largest one. It is not 0, because decoding a
+# place divides by effects.
 _MIN_RELATIVE_EFFECT = 1e-3
 # Vectors whose nearest distances decide what is far.
-_MAX_REACH_SAMPLE = 512
+_MAX_FAR_DISTANCE_SAMPLE = 512
 # Vectors of this sample, at least, however many pairs there are.
-_MIN_REACH_SAMPLE = 32
+_MIN_FAR_DISTANCE_SAMPLE = 32
 # Pairs of vectors that are compared to decide what is far, which bounds the time.
-_MAX_REACH_PAIRS = 30_000_000
+_MAX_FAR_DISTANCE_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
 _MIN_MAP_FAR_DISTANCE = 0.04
 # Neighbors that a place on a UMAP map is decoded from, at least.
 _MIN_MAP_NEIGHBORS = 8
-# Neighbors that a place on a UMAP map is decoded from, at most. Their mean is blurred.
+# Neighbors that a place on a UMAP map is decoded from, at most. A mean of more would be blurred.
 _MAX_MAP_NEIGHBORS = 64
-# UMAP of more vectors would take more than some minutes.
+# UMAP of more sequences would take too many minutes.
 _MAX_UMAP_SEQUENCES = 50_000
 
 
@@ -82,7 +84,8 @@ class VectorSet:
         if num_vectors < 3:  # too few to say what is far
             return np.inf
         sample_size = min(
-            _MAX_REACH_SAMPLE, max(_MIN_REACH_SAMPLE, _MAX_REACH_PAIRS // num_vectors)
+            _MAX_FAR_DISTANCE_SAMPLE,
+            max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
         )
         sample = self.vectors[evenly_spaced(num_vectors, sample_size)]
         # of two hits, the first is the vector itself

@@ -489,7 +489,7 @@ def _draw_pair(
     legend: dict[str, Any] = {}
     if charts.is_drawn_as_strip(column, schema):
         x, back = (sequence.values[:, columns[0]] for sequence in (before, after))
-        back, wrong = charts.compare_column(x, back)
+        back, wrong = charts.pad_and_mark_wrong(x, back)
         rows, observed = [(name, x), (after_name, back)], original.values[:, columns[0]]
         legend = _draw_runs(ax, rows, column, observed, [wrong])
     else:
@@ -680,9 +680,11 @@ def forecast(
     return _finish_series(panels, title, (first, num_past + num_future))
 
 
-def _make_series_panels(ax: Axes | None, num: int) -> list[Axes]:
+def _make_series_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
     """Return one panel for each group of columns, on new axes if there are none."""
-    return split_axes(new_axes(ax, size=(9.0, 3.2 if num == 1 else 0.8 + 1.3 * num)), num)
+    return split_axes(
+        new_axes(ax, size=(9.0, 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels)), num_panels
+    )
 
 
 def _finish_series(axes: Sequence[Axes], title: str, steps: tuple[int, int]) -> Axes:

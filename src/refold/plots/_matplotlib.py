@@ -40,14 +40,14 @@ POINT_STYLES: dict[str, dict[str, Any]] = {
     "ring": {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8},
 }
 # More points are drawn as an image, so that an SVG file stays small.
-MAX_VECTOR_POINTS = 1500
+MAX_UNRASTERIZED_POINTS = 1500
 # Gap between names, in points of 1/72 inch.
 NAME_GAP = 4
 # Options of a legend beside axes or titles.
 LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
 LEGEND_OPTIONS |= {"columnspacing": 0.8, "borderaxespad": 0.2}
 # The names of this many rows fit on any axes, so they need not be measured.
-MAX_UNCHECKED_ROWS = 4
+MAX_ROWS_WITHOUT_OVERLAP = 4
 # More names in a legend beside axes need a second column.
 MAX_NAMES_PER_COLUMN = 5
 
@@ -80,7 +80,7 @@ def draw(
         title = chart.legend_title or None
         ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
     tidy(ax, grid=chart.grid)
-    if chart.x.ticks or len(chart.y.ticks) > MAX_UNCHECKED_ROWS:
+    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
         _thin_out_ticks(ax, chart)
     return ax
 
@@ -125,7 +125,7 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         num_points = sum(len(group.x) for group in chart.marks)
         style |= {"s": float(np.clip(6000 / num_points, 9, 42)), "linewidths": 0}
         style |= {"alpha": 0.85 if num_points <= 500 else 0.6}
-        style |= {"rasterized": num_points > MAX_VECTOR_POINTS}
+        style |= {"rasterized": num_points > MAX_UNRASTERIZED_POINTS}
         if isinstance(marks.color, str):
             ax.scatter(marks.x, marks.y, **style)
             return
@@ -185,21 +185,21 @@ def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
         ax.set_axisbelow(True)
 
 
-def split_axes(ax: Axes, num: int) -> list[Axes]:
+def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
     """Split axes into panels one below the other, which share the x axis; the first is ``ax``."""
-    if num < 2:
+    if num_panels < 2:
         return [ax]
     figure: Any = ax.figure
     if spec := ax.get_subplotspec():
-        grid: Any = spec.subgridspec(num, 1)
+        grid: Any = spec.subgridspec(num_panels, 1)
     else:
         box = ax.get_position()
-        grid = GridSpec(num, 1, figure, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)
+        grid = GridSpec(num_panels, 1, figure, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)
     ax.set_subplotspec(grid[0])
-    split_axes = [ax, *(figure.add_subplot(grid[i], sharex=ax) for i in range(1, num))]
-    for upper in split_axes[:-1]:
+    panels = [ax, *(figure.add_subplot(grid[i], sharex=ax) for i in range(1, num_panels))]
+    for upper in panels[:-1]:
         upper.tick_params(labelbottom=False)
-    return split_axes
+    return panels
 
 
 def compute_layout(ax: Axes) -> float:

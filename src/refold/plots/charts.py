@@ -544,7 +544,7 @@ def _category_runs(
     return Marks("runs", ends, y, name, color, hover_texts=texts, legend_group=name)
 
 
-def compare_column(
+def pad_and_mark_wrong(
     original: np.ndarray, reconstructed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a reconstructed column, with -1 for steps that it lacks, and a mask of wrong steps."""

@@ -325,7 +325,7 @@ def _draw_strips(
         rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, index])], []
         for method, reconstructed in reconstructions.items():
             values = column.column_type.clean(reconstructed.values[:MAX_STRIP_STEPS, index])
-            values, is_wrong = charts.compare_column(rows[0][1], values)
+            values, is_wrong = charts.pad_and_mark_wrong(rows[0][1], values)
             rows.append((method, values))
             wrong.append(is_wrong)
         chart = _make_strip_chart(report_data, index, rows, wrong)
@@ -393,7 +393,7 @@ def make_token_rows(
         for method, reconstructed in reconstructions.items():
             # PCA returns numbers between categories, so they are rounded
             y = schema.columns[column].column_type.clean(reconstructed.values[:, column])
-            y, wrong = charts.compare_column(x, y)
+            y, wrong = charts.pad_and_mark_wrong(x, y)
             rows.append((f"{name}{method}", _make_tokens(y, schema, column, wrong)))
     return rows
 

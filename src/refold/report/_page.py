@@ -259,7 +259,7 @@ POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
 # Points of a line, of which long ones skip some, so that the page stays small.
 MAX_LINE_POINTS = 1000
 # An axis of integers up to this range has a tick at each of them.
-MAX_UNIT_TICKS = 12
+MAX_INTEGER_TICKS = 12
 # Characters in the name of a tick.
 MAX_TICK_CHARACTERS = 48
 # Characters in a line of a hover text.
@@ -457,7 +457,7 @@ def _adapt_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart, *, is_panel:
     x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
     span = np.ptp(x_values) if len(x_values) else 0
     # panels are about a third as wide as the page
-    if chart.x.integer_ticks and span <= (MAX_UNIT_TICKS / 3 if is_panel else MAX_UNIT_TICKS):
+    if chart.x.integer_ticks and span <= (MAX_INTEGER_TICKS / 3 if is_panel else MAX_INTEGER_TICKS):
         x["dtick"] = 1
     if is_panel:
         y["nticks"] = 5

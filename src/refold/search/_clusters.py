@@ -23,7 +23,7 @@ _HDBSCAN_MIN_SAMPLES = 2
 _MAX_CHOSEN_CLUSTERS = 10
 # The number of clusters is chosen on a sample of this many rows, because k-means runs once for each
 # number.
-_MAX_ROWS_FOR_CHOICE = 20_000
+_MAX_ROWS_TO_CHOOSE_NUMBER = 20_000
 # Silhouettes are computed for a sample of this many rows, because each needs the distances to all
 # other rows.
 _MAX_ROWS_FOR_SILHOUETTES = 4000
@@ -258,7 +258,7 @@ def _kmeans_labels(
     if num_clusters is not None:
         check("num_clusters", num_clusters, whole(most=len(vectors)))
         return KMeans(num_clusters, **options).fit_predict(vectors)
-    sample = vectors[evenly_spaced(len(vectors), _MAX_ROWS_FOR_CHOICE)]
+    sample = vectors[evenly_spaced(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
     # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
     max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
     scores = {

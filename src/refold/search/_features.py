@@ -24,7 +24,7 @@ _NUM_KERNELS = 504
 # kernel as long as the longest sequence.
 _MAX_DILATIONS = 6
 # Kernels of MiniRocket (9, 84), one in each column: three of the nine taps are 2, the rest are -1.
-_TAPS = np.array(
+_KERNEL_TAPS = np.array(
     [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
 )
 # Largest number of columns that a kernel reads, as in MiniRocket.
@@ -104,7 +104,7 @@ class SearchFeatures:
     ) -> "SearchFeatures":
         """Fit vectors of ``width`` dimensions to sequences of up to ``num_steps`` steps."""
         # the kernel with the largest dilation covers all steps
-        max_dilation = max(1, (num_steps - 1) // (len(_TAPS) - 1))
+        max_dilation = max(1, (num_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
         max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channels_per_column))
@@ -251,24 +251,24 @@ def _draw_convolutions(
     channels = np.ones((len(of_column), _NUM_KERNELS), np.float32)
     channels[categorical] = rng.standard_normal((int(categorical.sum()), _NUM_KERNELS))
     taps, bias = (
-        np.empty((len(_TAPS), _NUM_KERNELS), np.float32),
+        np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32),
         np.empty(_NUM_KERNELS, np.float32),
     )
     values, offsets, missing = _sample_beginnings(sample)
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
     for dilation, kernels in zip(dilations, _kernels_by_dilation(dilations), strict=True):
         kernel_indices = range(kernels.start, kernels.stop)
-        shapes = np.resize(rng.permutation(_TAPS.shape[1]), len(kernel_indices))
+        shapes = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
         for kernel in kernel_indices:
             # the logarithm of the number is uniform, so most kernels read few columns
             num_read = int((max_columns + 1) ** rng.uniform())
             read_columns = rng.choice(num_columns, num_read, replace=False)
             channels[~np.isin(of_column, read_columns), kernel] = 0
         inputs = values @ channels[:, kernels]
-        convolved = _convolve(inputs, offsets, _TAPS[:, shapes], int(dilation))
+        convolved = _convolve(inputs, offsets, _KERNEL_TAPS[:, shapes], int(dilation))
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
         scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
-        taps[:, kernels] = scale * _TAPS[:, shapes]
+        taps[:, kernels] = scale * _KERNEL_TAPS[:, shapes]
         for k, kernel in enumerate(kernel_indices):
             # the threshold is a quantile of one sequence, in which few columns are missing
             num_missing = missing[:, of_column[channels[:, kernel] != 0]].sum(axis=1)

@@ -31,11 +31,12 @@ Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
 
 # Columns of an index or of its hits, which metadata cannot have.
 RESERVED_COLUMNS = ("id", "code", "vector", "query", "rank", "distance")
+# Rule for the vectors that distances are measured on.
 DISTANCE_RULE = one_of("features", "code")
 # Number of codes that are decoded at once, which bounds the memory.
 _CODES_PER_BLOCK = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
-_MAX_SAMPLE = 1024
+_MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences,
 # those that the model keeps from its training are added.
 _MIN_SAMPLES_PER_DIMENSION = 2
@@ -87,7 +88,7 @@ class RowSource:
         samples = [*_feature_inputs(model, *self._draw_sample(_MIN_SAMPLES_PER_DIMENSION * width))]
         if len(self) < _MIN_SAMPLES_PER_DIMENSION * width and model.reference is not None:
             codes = model.reference.codes
-            codes = codes[evenly_spaced(len(codes), _MAX_SAMPLE)]
+            codes = codes[evenly_spaced(len(codes), _MAX_SAMPLE_SEQUENCES)]
             samples += _feature_inputs(model, *_decode_codes(model, codes))
         check_some(len(samples), "sequence", "to describe")
         inputs = [feature_input for _, feature_input in samples]
@@ -106,9 +107,13 @@ class RowSource:
     def _draw_sample(self, min_rows: int) -> tuple[Sequences, np.ndarray]:
         """Return a sample of the rows, scaled, and the statistics that scaling removes."""
         if self._codes is not None and self._sequences is None:
-            return _decode_codes(self.model, self._codes[evenly_spaced(len(self), _MAX_SAMPLE)])
+            return _decode_codes(
+                self.model, self._codes[evenly_spaced(len(self), _MAX_SAMPLE_SEQUENCES)]
+            )
         mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
-        num_rows = max(min_rows, min(_MAX_SAMPLE, int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))))
+        num_rows = max(
+            min_rows, min(_MAX_SAMPLE_SEQUENCES, int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps)))
+        )
         sample = self._sequences[evenly_spaced(len(self), num_rows)]
         # sequences in memory have the columns of the model already
         aligned = self.model.align(sample) if self._sequences.is_mapped else sample
