@@ -54,7 +54,7 @@ NAMES_BY_IMPORTANCE = (
 
 # The thresholds below are rules of thumb, between problems that are missed and false alarms.
 
-# Checks read a sample of this many values, so they take seconds at most.
+# Checks read a sample of at most this many values, which bounds their time.
 MAX_CHECKED_VALUES = 2_000_000
 # Seed of the sample, so that the findings of the same data are the same.
 _SAMPLE_SEED = 0

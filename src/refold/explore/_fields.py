@@ -20,8 +20,8 @@ from refold.sequences import Sequences
 _MAX_NUMERIC_CATEGORIES = 12
 # Text with more different values is refused, because it would make a useless legend.
 _MAX_TEXT_CATEGORIES = 200
-# Clusters are found in a sample of this many codes, which takes seconds. The other codes join the
-# cluster of the nearest code in the sample.
+# Clusters are found in a sample of at most this many codes, which bounds the time. The other codes
+# join the cluster of the nearest code in the sample.
 MAX_CLUSTERED_CODES = 5000
 # Name of the category of missing values.
 _MISSING_LABEL = "(none)"

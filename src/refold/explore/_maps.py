@@ -23,19 +23,21 @@ from refold.errors import MissingExtraError, ParameterError, RefoldError, spelle
 from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
-# Codes that are varied to measure the effect of each latent dimension. More would change the
-# effects little.
+# Largest number of codes that are varied to measure the effect of each latent dimension. More
+# would change the effects little.
 _MAX_VARIED_CODES = 64
-# Steps that are decoded to measure effects, which bounds the time. At least four codes are varied.
+# Largest number of steps that are decoded to measure effects, which bounds the time. At least
+# four codes are varied.
 _MAX_DECODED_STEPS = 300_000
 # Smallest effect of a dimension, as a share of the largest one. It is not 0, because decoding a
 # place divides by effects.
 _MIN_RELATIVE_EFFECT = 1e-3
-# Vectors whose nearest distances decide what is far.
+# Largest number of vectors whose nearest distances decide what is far.
 _MAX_FAR_DISTANCE_SAMPLE = 512
 # Vectors of this sample, at least, however many pairs there are.
 _MIN_FAR_DISTANCE_SAMPLE = 32
-# Pairs of vectors that are compared to decide what is far, which bounds the time.
+# Largest number of pairs of vectors that are compared to decide what is far, which bounds the
+# time.
 _MAX_FAR_DISTANCE_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
 _MIN_MAP_FAR_DISTANCE = 0.04

@@ -30,7 +30,7 @@ from refold.sequences import (
 from refold.serve import ServeSettings, run_app, running_app, to_json
 
 PAGE_FOLDER = Path(__file__).parent / "page"
-# Sequences that a user can add at once, so that the page stays quick.
+# Largest number of sequences that a user can add at once, so that the page stays quick.
 MAX_ADDED_SEQUENCES = 500
 # A request waits this long for values that are being computed. Then the page asks again.
 _MAX_WAIT_SECONDS = 0.15

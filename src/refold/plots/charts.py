@@ -58,13 +58,16 @@ METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
 MAX_LENGTH_BARS = 40
 # Points in the plane have at most this many colors, because eyes cannot tell more of them apart.
 MAX_COLORED_GROUPS = len(PALETTE)
-# Latent dimensions with the largest effects that have a bar, because more would be too thin.
+# Largest number of latent dimensions with a bar: those with the largest effects. More bars would
+# be too thin.
 MAX_DIMENSION_BARS = 40
-# Columns that the hover text of a latent dimension lists: those that it changes most.
+# Largest number of columns that the hover text of a latent dimension lists: those that it changes
+# most.
 MAX_AFFECTED_COLUMNS = 5
-# Panels for columns of different scales, one below the other, which must fit on a screen.
+# Largest number of panels for columns of different scales, one below the other, which must fit on
+# a screen.
 MAX_PANELS = 4
-# Lines in a panel, because more of them cover each other.
+# Largest number of lines in a panel, because more of them cover each other.
 MAX_LINES_PER_PANEL = 4
 # A column fills at least this share of its axis. Otherwise it gets another axis.
 MIN_AXIS_SHARE = 0.2

@@ -26,11 +26,11 @@ from refold.sequences import Schema, Sequences
 
 # The limits below keep cards short and the page small.
 
-# Columns in the table of the data.
+# Largest number of columns in the table of the data.
 MAX_TABLE_ROWS = 30
-# Categories that a row of the table names.
+# Largest number of categories that a row of the table names.
 MAX_LISTED_CATEGORIES = 8
-# Features with bars of errors.
+# Largest number of features with bars of errors.
 MAX_FEATURE_BARS = 40
 # What an error of 1 is, by the type of the columns.
 ERROR_MEANINGS = {
@@ -39,21 +39,21 @@ ERROR_MEANINGS = {
     "categorical": "A binary or categorical value is wrong if it differs from the original or is "
     "missing.",
 }
-# Numeric columns of a reconstruction, on all its axes.
+# Largest number of numeric columns of a reconstruction, on all its axes.
 MAX_LINE_COLUMNS = 12
-# Lines on an axis of a reconstruction that are visible before a click.
+# Largest number of lines on an axis of a reconstruction that are visible before a click.
 MAX_VISIBLE_LINES = 3
-# Columns of categories of a reconstruction.
+# Largest number of columns of categories of a reconstruction.
 MAX_TEXT_COLUMNS = 8
-# Steps of a sequence that is shown as text.
+# Largest number of steps of a sequence that is shown as text.
 MAX_TEXT_STEPS = 160
-# Steps of a sequence that is shown as a colored strip.
+# Largest number of steps of a sequence that is shown as a colored strip.
 MAX_STRIP_STEPS = 1000
-# Points of the map of the codes.
+# Largest number of points of the map of the codes.
 MAX_POINTS = 5000
 # With fewer codes, there are too few neighbors for UMAP.
 MIN_UMAP_CODES = 20
-# Latent dimensions with a sweep.
+# Largest number of latent dimensions with a sweep.
 MAX_SWEPT_DIMENSIONS = 6
 # A dimension of a variational code with a larger variance is active.
 MIN_ACTIVE_VARIANCE = 0.01

@@ -256,29 +256,29 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
 }
 # Symbols of points, by the style of `Marks`.
 POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
-# Points of a line, of which long ones skip some, so that the page stays small.
+# Largest number of points of a line, of which long ones skip some, so that the page stays small.
 MAX_LINE_POINTS = 1000
 # An axis of integers up to this range has a tick at each of them.
 MAX_INTEGER_TICKS = 12
-# Characters in the name of a tick.
+# Largest number of characters in the name of a tick.
 MAX_TICK_CHARACTERS = 48
-# Characters in a line of a hover text.
+# Largest number of characters in a line of a hover text.
 MAX_HOVER_CHARACTERS = 200
-# Characters of a name in a legend.
+# Largest number of characters of a name in a legend.
 MAX_LEGEND_CHARACTERS = 30
-# Characters in the title above a panel.
+# Largest number of characters in the title above a panel.
 MAX_TITLE_CHARACTERS = 32
-# Characters in the subtitle above a panel.
+# Largest number of characters in the subtitle above a panel.
 MAX_SUBTITLE_CHARACTERS = 38
 # Gap between panels, for ticks and titles, as a share of the height of a panel.
 PANEL_GAP_SHARE = 0.35
-# Characters in the name of a tick on a phone.
+# Largest number of characters in the name of a tick on a phone.
 NARROW_TICK_CHARACTERS = 16
-# Ticks with names on an axis on a phone.
+# Largest number of ticks with names on an axis on a phone.
 MAX_NARROW_TICKS = 20
-# Characters in a line of the title of an axis on a phone.
+# Largest number of characters in a line of the title of an axis on a phone.
 NARROW_TITLE_CHARACTERS = 24
-# Characters in the subtitle above a panel on a phone.
+# Largest number of characters in the subtitle above a panel on a phone.
 NARROW_SUBTITLE_CHARACTERS = 32
 # Height of a panel on a phone.
 NARROW_PANEL_PIXELS = 200

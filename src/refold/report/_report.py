@@ -37,16 +37,17 @@ from refold.report._page import (
 )
 from refold.sequences import Sequences, Windows, as_sequences, whole_windows
 
-# Sequences in the sample that is measured, by default, so a report takes seconds.
+# Largest number of sequences in the sample that is measured, by default. It bounds the time of a
+# report.
 MAX_SEQUENCES = 2000
-# Values of the sample, padded to the longest sequence, which bounds the memory. Only
-# `MIN_SEQUENCES` sequences may have more.
+# Largest number of values of the sample, padded to the longest sequence, which bounds the memory.
+# Only `MIN_SEQUENCES` sequences may have more.
 MAX_PADDED_VALUES = 1 << 24
 # Sequences in the sample, however long they are.
 MIN_SEQUENCES = 8
-# Training sequences that PCA is fitted on, which bounds its memory and time.
+# Largest number of training sequences that PCA is fitted on, which bounds its memory and time.
 MAX_PCA_SEQUENCES = 20_000
-# Folds in which PCA is fitted and measured if there is no training data.
+# Largest number of folds in which PCA is fitted and measured if there is no training data.
 MAX_PCA_FOLDS = 5
 # Functions that draw the cards, in the order of the page.
 CARD_FUNCTIONS = (
