@@ -1,11 +1,11 @@
-"""Findings about a short fit, from given measurements and from a real fit."""
+"""Findings about a short fit, from invented measurements and from a fit."""
 
 import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
 from refold.diagnosis import Finding, diagnose
-from refold.diagnosis._diagnose import FitFacts, fit_findings
+from refold.diagnosis._diagnose import FitMeasurements, check_fit
 from refold.errors import DivergedError
 from refold.evaluation import Fidelity
 from refold.model import History
@@ -17,7 +17,7 @@ def nmse(value):
     return Fidelity(value, None, 0.0)
 
 
-GOOD = FitFacts(
+GOOD = FitMeasurements(
     held_out=nmse(0.1),
     training=nmse(0.08),
     constant=nmse(1.0),
@@ -51,49 +51,49 @@ MEAN = {"held_out": nmse(0.99), "training": nmse(0.97)}
     ],
 )
 def test_measurements_trigger_their_finding(changes, name, words):
-    assert list(fit_findings(GOOD)) == []
-    found = [*fit_findings(GOOD._replace(**changes))]
-    assert [one.name for one in found] == name.split()
-    assert words in found[0].message
+    assert list(check_fit(GOOD)) == []
+    findings = [*check_fit(GOOD._replace(**changes))]
+    assert [finding.name for finding in findings] == name.split()
+    assert words in findings[0].message
 
 
 def test_noise_is_not_learned():
     noise = [np.random.default_rng(i).normal(size=(3 + i % 6, 2)) for i in range(60)]
-    found = diagnose(noise, estimator=SequenceAutoencoder(**TINY | {"latent_dim": 1}))
-    assert "too-short" in {one.name for one in found.findings}
-    assert found.num_sequences == 60
-    assert found.constant.nmse == pytest.approx(1.0)
-    assert "A short fit of 60 sequences has a held-out NMSE of" in found.text()
-    assert found.to_dict()["pca"]["nmse"] == found.pca.nmse
+    diagnosis = diagnose(noise, estimator=SequenceAutoencoder(**TINY | {"latent_dim": 1}))
+    assert "too-short" in {finding.name for finding in diagnosis.findings}
+    assert diagnosis.num_sequences == 60
+    assert diagnosis.constant.nmse == pytest.approx(1.0)
+    assert "A short fit of 60 sequences has a held-out NMSE of" in diagnosis.text()
+    assert diagnosis.to_dict()["pca"]["nmse"] == diagnosis.pca.nmse
 
 
-def test_the_loss_that_became_nan(monkeypatch):
+def test_a_loss_of_nan_is_a_finding(monkeypatch):
     def diverges(*_, **__):
         raise DivergedError("The loss became NaN.")
 
     monkeypatch.setattr(SequenceAutoencoder, "fit", diverges)
-    found = diagnose(ragged())
-    assert found.findings[0] == Finding("diverged", "The loss became NaN.")
+    diagnosis = diagnose(ragged())
+    assert diagnosis.findings[0] == Finding("diverged", "The loss became NaN.")
 
 
-def test_data_that_fit_refuses():
+def test_data_that_fit_refuses_is_a_finding():
     words = [[f"w{i}"] * 3 for i in range(12)]
     schema = Schema((Column("word", "categorical", tuple(f"w{i}" for i in range(60_000))),))
-    found = diagnose(Sequences.from_list(words, names=["word"]).align(schema))
-    assert found.findings[0].name == "cannot-fit"
-    assert "Keep the most frequent categories" in found.findings[0].message
+    diagnosis = diagnose(Sequences.from_list(words, names=["word"]).align(schema))
+    assert diagnosis.findings[0].name == "cannot-fit"
+    assert "Keep the most frequent categories" in diagnosis.findings[0].message
 
 
-def test_too_few_sequences_for_a_fit():
-    found = diagnose([[1.0, 2.0, 3.0], [2.0, 1.0]])
-    assert [one.name for one in found.findings] == ["few-sequences"]
-    assert found.text() is None
-    assert found.to_dict()["held_out"] is None
+def test_too_few_sequences_have_no_short_fit():
+    diagnosis = diagnose([[1.0, 2.0, 3.0], [2.0, 1.0]])
+    assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
+    assert diagnosis.text() is None
+    assert diagnosis.to_dict()["held_out"] is None
 
 
 def test_only_the_data_is_checked_without_a_short_fit():
     short = SequenceAutoencoder(latent_dim=8, missing_values=[-99999])
-    data = [np.append(one, [[-99999.0, 1.0]], axis=0) for one in ragged()]
-    found = diagnose(data, estimator=short, short_fit=False)
-    assert [one.name for one in found.findings] == ["few-sequences"]
-    assert found.text() is None
+    data = [np.append(x, [[-99999.0, 1.0]], axis=0) for x in ragged()]
+    diagnosis = diagnose(data, estimator=short, short_fit=False)
+    assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
+    assert diagnosis.text() is None

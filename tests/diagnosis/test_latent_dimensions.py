@@ -20,31 +20,31 @@ def fitted():
 
 def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
     model, codes = fitted
-    found = latent_dimensions(model, codes[:2])  # few enough codes to change all of them
-    assert found.names == ("0", "1", "2", "3")
-    np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
+    dimensions = latent_dimensions(model, codes[:2])  # few enough codes to change all of them
+    assert dimensions.names == ("0", "1", "2", "3")
+    np.testing.assert_allclose(dimensions.deviation, codes[:2].std(axis=0), rtol=1e-6)
     start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
-    units = model.error_scaler_
-    for number in range(4):
-        step = np.zeros(4, np.float32)
-        step[number] = found.deviation[number]
+    scaler = model.error_scaler_
+    for i in range(4):
+        change = np.zeros(4, np.float32)
+        change[i] = dimensions.deviation[i]
         changes = [
-            errors_by_feature(start, model.inverse_transform(codes[:2] + sign * step), units)
+            errors_by_feature(start, model.inverse_transform(codes[:2] + sign * change), scaler)
             for sign in (1, -1)
         ]
-        np.testing.assert_allclose(found.effect[number], np.mean(changes, axis=0), rtol=1e-4)
-    assert (np.diff(found.total[found.order]) <= 0).all()
+        np.testing.assert_allclose(dimensions.effect[i], np.mean(changes, axis=0), rtol=1e-4)
+    assert (np.diff(dimensions.total[dimensions.order]) <= 0).all()
 
 
 def test_a_sweep_goes_through_the_mean_code(fitted):
     model, codes = fitted
     decoded = sweep(model, codes, 1)
     assert len(decoded) == len(DEVIATIONS)
-    other = sweep(model, codes, 1, (0.0,), base_code=codes[5])[0]
+    swept = sweep(model, codes, 1, (0.0,), base_code=codes[5])[0]
     moved = np.stack([codes.mean(axis=0), codes[5]])
     moved[1, 1] = codes[:, 1].mean()
-    for found, expected in zip((decoded[3], other), model.inverse_transform(moved), strict=True):
-        np.testing.assert_allclose(found.ravel(), expected, rtol=1e-4, atol=1e-6)
+    for x, expected in zip((decoded[3], swept), model.inverse_transform(moved), strict=True):
+        np.testing.assert_allclose(x.ravel(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_statistics_of_scaling_have_the_names_of_their_columns():
@@ -53,9 +53,13 @@ def test_statistics_of_scaling_have_the_names_of_their_columns():
         names=["height", "speed"],
     )
     model = untrained(walks, latent_dim=2, scale="sequence")
-    found = latent_dimensions(model, model.transform(walks))
-    names = [f"{what} of {name}" for what in ("level", "spread") for name in ("height", "speed")]
-    assert found.names == ("0", "1", *names)
+    dimensions = latent_dimensions(model, model.transform(walks))
+    names = [
+        f"{statistic} of {name}"
+        for statistic in ("level", "spread")
+        for name in ("height", "speed")
+    ]
+    assert dimensions.names == ("0", "1", *names)
 
 
 def test_bad_arguments_are_refused(fitted):

@@ -7,20 +7,20 @@ import refold
 from refold.explore import Atlas, exploring
 from small_data import untrained
 
-COUNT = 48
+NUM_SEQUENCES = 48
 
 
-def rows(seed, steps):
+def drifting_rows(seed, steps):
     """Return the rows of a sequence with a drifting number and a letter."""
     rng = np.random.default_rng(seed)
     numbers = np.cumsum(rng.normal(size=steps)).round(3).tolist()
-    return [[number, rng.choice(["a", "b", "c"])] for number in numbers]
+    return [[height, rng.choice(["a", "b", "c"])] for height in numbers]
 
 
 @pytest.fixture(scope="session")
 def data():
-    sequences = [rows(seed, 3 + seed % 6) for seed in range(COUNT)]
-    ids = [f"s{i}" for i in range(COUNT)]
+    sequences = [drifting_rows(seed, 3 + seed % 6) for seed in range(NUM_SEQUENCES)]
+    ids = [f"s{i}" for i in range(NUM_SEQUENCES)]
     return refold.sequences.Sequences.from_list(sequences, names=["height", "letter"], ids=ids)
 
 

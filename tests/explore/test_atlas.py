@@ -1,4 +1,4 @@
-"""The computations of the explorer's server, without a browser."""
+"""The answers of the explorer's server, without a browser."""
 
 import gzip
 import os
@@ -13,8 +13,8 @@ import pytest
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError
 from refold.explore import Atlas, _fields, check_exportable, exploring
-from refold.explore._maps import BackgroundTask, NeighborMap, umap_places
-from refold.explore._server import MAX_SEQUENCES
+from refold.explore._maps import BackgroundTask, NeighborMap, compute_umap_places
+from refold.explore._server import MAX_ADDED_SEQUENCES
 from small_data import ragged
 
 
@@ -26,9 +26,9 @@ def test_places_and_codes_decode_as_the_model_does(atlas):
     np.testing.assert_array_equal(np.array(decoded["back"][0], float), expected[:, 0].astype(float))
     assert decoded["back"][1] == expected[:, 1].tolist()
     np.testing.assert_allclose(decoded["at"], atlas.places[7], atol=1e-4)
-    there = atlas.unfold(at=atlas.places[7], row=7)
-    np.testing.assert_allclose(there["code"], code, rtol=1e-4, atol=1e-5)
-    assert there["nearest"] == 7
+    at_place = atlas.unfold(at=atlas.places[7], row=7)
+    np.testing.assert_allclose(at_place["code"], code, rtol=1e-4, atol=1e-5)
+    assert at_place["nearest"] == 7
 
 
 def test_only_places_away_from_the_data_are_far(atlas):
@@ -40,13 +40,13 @@ def test_only_places_away_from_the_data_are_far(atlas):
 
 def test_errors_are_those_of_the_reconstruction(atlas, data):
     values = atlas.field("error").result(wait=20)
-    shown = atlas.show(4)
-    assert shown["error"] == pytest.approx(float(values[4]), rel=1e-5)
-    wrong = np.array([a != b for a, b in zip(shown["values"][1], shown["back"][1], strict=True)])
+    answer = atlas.show(4)
+    assert answer["error"] == pytest.approx(float(values[4]), rel=1e-5)
+    wrong = np.array([a != b for a, b in zip(answer["values"][1], answer["back"][1], strict=True)])
     unit = atlas.model.error_scaler.scale_[0]
-    numbers = (np.subtract(*(np.array(shown[name][0]) for name in ("values", "back"))) / unit) ** 2
-    np.testing.assert_allclose(shown["errors"], (numbers + wrong) / 2, rtol=1e-4)
-    worst, largest = shown["reasons"][0], max(numbers.max(), wrong.max())
+    numbers = (np.subtract(*(np.array(answer[name][0]) for name in ("values", "back"))) / unit) ** 2
+    np.testing.assert_allclose(answer["errors"], (numbers + wrong) / 2, rtol=1e-4)
+    worst, largest = answer["reasons"][0], max(numbers.max(), wrong.max())
     assert worst["share"] == pytest.approx(largest / (numbers.sum() + wrong.sum()), rel=1e-4)
     assert (numbers if worst["column"] == "height" else wrong)[worst["step"]] == largest
 
@@ -62,30 +62,39 @@ def test_p_values_are_those_of_detect(atlas, data):
 def test_neighbors_are_the_nearest_weighted_codes(atlas):
     weighted = atlas.codes * atlas.projection.weights
     order = np.linalg.norm(weighted - weighted[9], axis=1).argsort()
-    assert [one["row"] for one in atlas.show(9)["neighbors"]] == order[1:7].tolist()
+    assert [neighbor["row"] for neighbor in atlas.show(9)["neighbors"]] == order[1:7].tolist()
 
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
-    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar)
-    np.testing.assert_allclose(flat.code_at(flat.vectors[5]), atlas.codes[5], rtol=1e-4)
-    np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.vectors[5], atol=1e-4)
-    way = [flat.code_at(place) for place in np.linspace(flat.vectors[5], flat.vectors[9], 2000)]
-    assert np.abs(np.diff(way, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
-    assert (way <= atlas.codes.max(axis=0) + 1e-4).all()
+    neighbor_map = NeighborMap(
+        np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar
+    )
+    np.testing.assert_allclose(
+        neighbor_map.code_at(neighbor_map.vectors[5]), atlas.codes[5], rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        neighbor_map.project(atlas.codes[[5]])[0], neighbor_map.vectors[5], atol=1e-4
+    )
+    path_codes = [
+        neighbor_map.code_at(place)
+        for place in np.linspace(neighbor_map.vectors[5], neighbor_map.vectors[9], 2000)
+    ]
+    assert np.abs(np.diff(path_codes, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
+    assert (path_codes <= atlas.codes.max(axis=0) + 1e-4).all()
 
 
 def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
     with pytest.raises(ParameterError, match="map must be 'pca' or 'umap'"):
         atlas.map("tsne")
     with pytest.raises(ParameterError, match="needs 5 to 50,000 sequences"):
-        umap_places(np.zeros((4, 3), np.float32))
+        compute_umap_places(np.zeros((4, 3), np.float32))
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
-        umap_places(np.zeros((9, 3), np.float32))
+        compute_umap_places(np.zeros((9, 3), np.float32))
 
 
-STAND_IN = """
+FAKE_UMAP = """
 class UMAP:
     def __init__(self, **options):
         pass
@@ -96,14 +105,14 @@ class UMAP:
 
 
 def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
-    (tmp_path / "umap.py").write_text(STAND_IN)
+    (tmp_path / "umap.py").write_text(FAKE_UMAP)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    places = umap_places(vectors)
-    gaps = places - vectors[:, :2] / np.ptp(vectors[:, :2]) * np.ptp(places)
-    assert np.ptp(gaps, axis=0).max() < 1e-3
-    failing = BackgroundTask("The map", lambda: umap_places(np.zeros((9, 0), np.float32)))
+    places = compute_umap_places(vectors)
+    differences = places - vectors[:, :2] / np.ptp(vectors[:, :2]) * np.ptp(places)
+    assert np.ptp(differences, axis=0).max() < 1e-3
+    failing = BackgroundTask("The map", lambda: compute_umap_places(np.zeros((9, 0), np.float32)))
     with pytest.raises(ParameterError, match="The map could not be computed"):
         failing.result(wait=60)
     assert "The map could not be computed" in caplog.text
@@ -122,7 +131,7 @@ def test_fields_of_metadata(atlas, data):
 
 
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
-    monkeypatch.setattr(_fields, "MAX_CLUSTERED", 20)
+    monkeypatch.setattr(_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
     values, vectors = field.result(wait=30), atlas.similar.vectors
     assert field.categories == ["0", "1", "2"]
@@ -136,14 +145,14 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
 
 def test_other_clusters_replace_those_of_the_map(atlas, data):
     before = [field.name for field in atlas.fields]
-    for number in (0, None):
-        atlas.cluster(number)
+    for num_clusters in (0, None):
+        atlas.cluster(num_clusters)
         assert [field.name for field in atlas.fields] == before
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 0 to 48"):
         atlas.cluster(49)
-    few = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], num_clusters=0)
-    assert few.field("cluster").result(wait=30).tolist() == [0] * 6
-    assert few.field("cluster").categories == ["noise"]
+    small_atlas = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], num_clusters=0)
+    assert small_atlas.field("cluster").result(wait=30).tolist() == [0] * 6
+    assert small_atlas.field("cluster").categories == ["noise"]
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})
     with pytest.raises(ParameterError, match="is a column of labels"):
         labeled.cluster(3)
@@ -157,7 +166,11 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (str([[[1, "a"]]] * (MAX_SEQUENCES + 1)).replace("'", '"').encode(), "", "places 500"),
+        (
+            str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode(),
+            "",
+            "places 500",
+        ),
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):
@@ -190,7 +203,7 @@ def test_a_model_of_keras_is_explored(tmp_path):
         ("unfold", {"at": [0, 0], "row": "a"}, "no sequence a"),
     ],
 )
-def test_wrong_requests(url, path, content, message):
+def test_wrong_requests_are_refused(url, path, content, message):
     with httpx.Client(base_url=f"{url}/explore", timeout=30) as client:
         response = client.get(path) if content is None else client.post(path, json=content)
     assert response.status_code == 422
@@ -206,6 +219,6 @@ def test_responses_of_the_server(url):
         for missing in ("/page/..%2f_atlas.py", "/page/no.js", "/explore/nothing"):
             assert client.get(missing).status_code == 404
         assert len(client.get("/explore/points").content) == 48 * 8
-        simple = {"content-type": "text/plain"}  # what pages of other servers can send
-        response = client.post("/explore/unfold", content=b'{"at": [0, 0]}', headers=simple)
+        simple_headers = {"content-type": "text/plain"}  # what pages of other servers can send
+        response = client.post("/explore/unfold", content=b'{"at": [0, 0]}', headers=simple_headers)
         assert "content type application/json" in response.json()["error"]["message"]

@@ -7,9 +7,9 @@ import pytest
 
 from network.kinds import KINDS, fitted
 from refold.explore import Atlas
-from refold.explore._exported_page import data_element, exported_blocks, joined_modules
+from refold.explore._exported_page import join_modules, make_data_blocks, make_data_element
 from refold.explore._maps import BackgroundTask, NeighborMap
-from refold.explore._server import PAGE
+from refold.explore._server import PAGE_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +20,14 @@ def page(browser):
 
 
 def opened(page, atlas, *, umap=False):
-    """Let a page hold what an exported page holds, without the map that it draws."""
+    """Load the data and the decoder of an exported page into a page, without the map."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
-    blocks = exported_blocks(atlas, "model", umap=umap)
-    script = joined_modules(PAGE / "embedded" / "atlas.js")
-    last = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
-    script += f"\nglobalThis.atlas = new {last}.Atlas();"
+    blocks = make_data_blocks(atlas, "model", umap=umap)
+    script = join_modules(PAGE_FOLDER / "embedded" / "atlas.js")
+    entry_module = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
+    script += f"\nglobalThis.atlas = new {entry_module}.Atlas();"
     script += "\natlas.start().then(() => (document.title = 'ready'));"
-    elements = "".join(data_element(*block) for block in blocks)
+    elements = "".join(make_data_element(*block) for block in blocks)
     page.set_content(f"{elements}<script type='module'>{script}</script>")
     page.wait_for_function("() => document.title === 'ready'")
 
@@ -39,7 +39,7 @@ def test_a_page_computes_what_the_server_does(page):
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
     atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.similar))
     opened(page, atlas, umap=True)
-    unit = atlas.model.error_scaler.scale_
+    stds = atlas.model.error_scaler.scale_
     questions = [
         {"at": [0.1, 0.2], "on": "umap"},
         {"at": [9.0, 0.5], "on": "umap"},
@@ -47,20 +47,22 @@ def test_a_page_computes_what_the_server_does(page):
         {"at": [0.3, -0.1], "row": 2, "on": "pca"},
         {"code": (atlas.codes[3] + 9).tolist(), "on": "pca"},
     ]
-    answers = page.evaluate("all => Promise.all(all.map((one) => atlas.unfold(one)))", questions)
+    answers = page.evaluate(
+        "all => Promise.all(all.map((question) => atlas.unfold(question)))", questions
+    )
     for answer, question in zip(answers, questions, strict=True):
         expected = atlas.unfold(**question)
         for name in ("at", "code"):
             np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-4)
-        same(answer["back"], expected["back"], unit)
+        check_columns(answer["back"], expected["back"], stds)
         for name in ("length", "far", "nearest", "id"):
             assert answer[name] == expected[name]
 
 
-def same(columns, expected, unit):
+def check_columns(columns, expected, stds):
     """Check decoded columns: numbers to 1e-4 standard deviations, and all else exactly."""
-    for values, others, scale in zip(columns, expected, unit, strict=True):
-        if others and isinstance(others[0], float):
-            np.testing.assert_allclose(values, others, atol=1e-4 * scale)
+    for values, expected_values, scale in zip(columns, expected, stds, strict=True):
+        if expected_values and isinstance(expected_values[0], float):
+            np.testing.assert_allclose(values, expected_values, atol=1e-4 * scale)
         else:
-            assert values == others
+            assert values == expected_values

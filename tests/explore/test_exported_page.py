@@ -4,46 +4,46 @@ import json
 
 import pytest
 
-from explore.test_page import DRAWN, DROP, Opened, far_apart, find
+from explore.test_page import COUNT_DRAWN_PIXELS, DROP_FILE, OpenPage, distant_rows, type_id
 from refold.explore import export_page
 
-__all__ = ["far_apart"]
+__all__ = ["distant_rows"]
 
 
 @pytest.fixture(scope="module")
-def opened(browser, atlas, tmp_path_factory):
+def open_page(browser, atlas, tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "a page.html"
     export_page(atlas, path, name="drift")
-    opened = Opened(browser, path.as_uri().removesuffix("/a%20page.html"), "a%20page.html")
-    yield opened
-    opened.close()
-    assert opened.asked == ["/a%20page.html"]
+    open_page = OpenPage(browser, path.as_uri().removesuffix("/a%20page.html"), "a%20page.html")
+    yield open_page
+    open_page.close()
+    assert open_page.requests == ["/a%20page.html"]
 
 
-def test_it_draws_and_decodes(opened, atlas, far_apart):
-    opened.wait("#name", "A place on the map")
-    opened.page.wait_for_timeout(100)
-    assert opened.page.evaluate(DRAWN) > 200
-    assert "drift" in opened.text("#title")
-    opened.drag(*opened.place_of(atlas, 0))
-    row, _ = far_apart
-    opened.page.mouse.click(*opened.place_of(atlas, row))
-    opened.wait("#name", f"Sequence s{row}")
+def test_it_draws_and_decodes(open_page, atlas, distant_rows):
+    open_page.wait("#name", "A place on the map")
+    open_page.page.wait_for_timeout(100)
+    assert open_page.page.evaluate(COUNT_DRAWN_PIXELS) > 200
+    assert "drift" in open_page.text("#title")
+    open_page.drag(*open_page.screen_position(atlas, 0))
+    row, _ = distant_rows
+    open_page.page.mouse.click(*open_page.screen_position(atlas, row))
+    open_page.wait("#name", f"Sequence s{row}")
     expected = atlas.show(row)
-    assert f"{expected['length']} steps" in opened.text("#facts")
-    assert f"p-value {expected['p_value']:.3g}" in opened.text("#facts")
-    names = opened.page.locator("#neighbors button").all_inner_texts()
-    assert names == [one["id"] for one in expected["neighbors"]]
-    shown = opened.page.evaluate(f"atlas.sequence({row})")
+    assert f"{expected['length']} steps" in open_page.text("#facts")
+    assert f"p-value {expected['p_value']:.3g}" in open_page.text("#facts")
+    names = open_page.page.locator("#neighbors button").all_inner_texts()
+    assert names == [neighbor["id"] for neighbor in expected["neighbors"]]
+    answer = open_page.page.evaluate(f"atlas.sequence({row})")
     for name in ("error", "anomaly"):
-        assert shown[name] == pytest.approx(expected[name])
-    assert [part["step"] for part in shown["reasons"]] == [
-        part["step"] for part in expected["reasons"]
+        assert answer[name] == pytest.approx(expected[name])
+    assert [reason["step"] for reason in answer["reasons"]] == [
+        reason["step"] for reason in expected["reasons"]
     ]
 
 
-def test_fields_and_files_need_no_server(opened, atlas):
-    page = opened.page
+def test_fields_and_files_need_no_server(open_page, atlas):
+    page = open_page.page
     for name in ("error", "anomaly p-value", "cluster", "site"):
         page.select_option("#color", name)
         page.wait_for_selector(".gradient" if name[0] in "ea" else ".legend-item")
@@ -62,18 +62,18 @@ def test_fields_and_files_need_no_server(opened, atlas):
     assert page.is_hidden("#maps")  # it was exported without UMAP
 
 
-def test_an_id_is_found(opened, atlas):
-    find(opened, "s17")
-    opened.wait("#name", "Sequence s17")
+def test_an_id_is_found(open_page, atlas):
+    type_id(open_page, "s17")
+    open_page.wait("#name", "Sequence s17")
     for text in ("s4", "S4", "s47", "x"):
-        assert opened.page.evaluate(f"atlas.find('{text}')") == atlas.find(text)
+        assert open_page.page.evaluate(f"atlas.find('{text}')") == atlas.find(text)
 
 
-def test_adding_sequences_needs_a_server(opened):
-    opened.page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"])
-    assert "needs a server: run refold explore" in opened.text("#adding-hint")
-    opened.page.click("#adding-hint button")
-    opened.page.click("#add")
-    assert opened.page.is_hidden("#paste-dialog")
-    opened.page.click("#adding-hint button")
-    assert opened.page.is_hidden("#adding-hint")
+def test_adding_sequences_needs_a_server(open_page):
+    open_page.page.evaluate(DROP_FILE, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"])
+    assert "needs a server: run refold explore" in open_page.text("#adding-hint")
+    open_page.page.click("#adding-hint button")
+    open_page.page.click("#add")
+    assert open_page.page.is_hidden("#paste-dialog")
+    open_page.page.click("#adding-hint button")
+    assert open_page.page.is_hidden("#adding-hint")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import refold
-from explore.test_page import DROP, Opened
+from explore.test_page import DROP_FILE, OpenPage
 from refold._support.output import number_text, number_texts
 from refold.cli import main
 from refold.explore import Atlas, exploring
 from small_data import untrained
 
-COUNT = 150
+NUM_STORMS = 150
 NAMES = ["pressure", "wind", "rain"]
 
 
@@ -24,7 +24,7 @@ def storms():
     """Return tracks of storms, and the year, the wind and the date of each."""
     rng = np.random.default_rng(0)
     tracks = []
-    for i in range(COUNT):
+    for i in range(NUM_STORMS):
         steps, strong = np.arange(rng.integers(5, 9)), 1 + i % 3
         columns = [
             1020.4 - 9 * strong * np.sin(steps / 3) + rng.normal(0, 0.3, len(steps)),
@@ -32,14 +32,14 @@ def storms():
             0.000123 * strong + rng.normal(0, 1e-5, len(steps)),
         ]
         tracks.append(np.stack(columns, axis=1))
-    numbers = np.arange(COUNT)
+    numbers = np.arange(NUM_STORMS)
     fields = {
         "year": 1980 + numbers % 40,
         "wind": (1000.4 + numbers).round(1).astype(str),  # as `read_labels` returns numbers
         "date": 20040817 + numbers,
         "rate": (0.000123 + numbers * 1e-6).round(6).astype(str),
     }
-    ids = [f"storm-of-the-northern-atlantic-basin-{i:03}" for i in range(COUNT)]
+    ids = [f"storm-of-the-northern-atlantic-basin-{i:03}" for i in range(NUM_STORMS)]
     return refold.sequences.Sequences.from_list(tracks, names=NAMES, ids=ids), fields
 
 
@@ -80,7 +80,7 @@ CASES = [
     (-np.inf, "-∞", "-∞"),
 ]
 PAIRS = [((1013.2501, 1013.2502), ["1013.2501", "1013.2502"]), ((0.1, 0.1), ["0.1", "0.1"])]
-OF_THE_PAGE = """async ([values, pairs]) => {
+FORMAT_IN_PAGE = """async ([values, pairs]) => {
     const { numberText, numberTexts } = await import("/page/numbers.js");
     return [
         values.map((value) => [numberText(value), numberText(value, 3)]),
@@ -94,38 +94,40 @@ def test_numbers_and_fields_are_shown_with_their_exact_values(browser, served, s
     pairs = [number_texts(*pair) for pair, _ in PAIRS]
     assert texts == [[full, short] for _, full, short in CASES]
     assert pairs == [expected for _, expected in PAIRS]
-    opened = Opened(browser, served, "#color=year&row=24")
-    given = [[value for value, _, _ in CASES], [pair for pair, _ in PAIRS]]
-    assert opened.page.evaluate(OF_THE_PAGE, given) == [texts, pairs]
-    opened.wait("#facts", "year")
-    facts = opened.text("#facts")
-    assert "year 2004 · wind 1024.4 · date 20040841 · rate 0.000147" in facts
+    open_page = OpenPage(browser, served, "#color=year&row=24")
+    inputs = [[value for value, _, _ in CASES], [pair for pair, _ in PAIRS]]
+    assert open_page.page.evaluate(FORMAT_IN_PAGE, inputs) == [texts, pairs]
+    open_page.wait("#facts", "year")
+    facts_text = open_page.text("#facts")
+    assert "year 2004 · wind 1024.4 · date 20040841 · rate 0.000147" in facts_text
     for name, ends in (("rate", "0.000126\n0.000269"), ("wind", "1003.4\n1146.4")):
-        opened.page.select_option("#color", name)
-        opened.wait(".legend-title", name)
-        assert opened.text(".gradient-ends") == ends
-    opened.page.mouse.move(*opened.place_of(storm_atlas, 24))
-    opened.page.wait_for_selector("#tip:not([hidden])")
-    assert re.search(r"wind 1\d\d\d\.4$", opened.text("#tip"))
-    opened.page.locator(".gradient-limits input").first.fill("50")
-    assert opened.text(".gradient-limits .count") == "1075.4 to 1149.4"
-    opened.close()
+        open_page.page.select_option("#color", name)
+        open_page.wait(".legend-title", name)
+        assert open_page.text(".gradient-ends") == ends
+    open_page.page.mouse.move(*open_page.screen_position(storm_atlas, 24))
+    open_page.page.wait_for_selector("#tip:not([hidden])")
+    assert re.search(r"wind 1\d\d\d\.4$", open_page.text("#tip"))
+    open_page.page.locator(".gradient-limits input").first.fill("50")
+    assert open_page.text(".gradient-limits .count") == "1075.4 to 1149.4"
+    open_page.close()
 
 
-@pytest.mark.parametrize("number", [None, 0, 9])
-def test_clusters_are_those_of_the_command(number, folder, served, tmp_path):
+@pytest.mark.parametrize("num_clusters", [None, 0, 9])
+def test_clusters_are_those_of_the_command(num_clusters, folder, served, tmp_path):
     table = tmp_path / "clusters.csv"
-    options = ["--num-clusters", str(number)] if number else []
-    options += ["--method", "hdbscan"] * (number == 0)
+    options = ["--num-clusters", str(num_clusters)] if num_clusters else []
+    options += ["--method", "hdbscan"] * (num_clusters == 0)
     files = [str(folder / "storms.refold"), str(folder / "storms.parquet"), "-o", str(table)]
     assert main(["cluster", *files, *options, "-q"]) == 0
     with table.open() as file:
         expected = [row["cluster"] or "noise" for row in csv.DictReader(file)]
-    assert httpx.post(f"{served}/explore/clusters", json={"number": number}).status_code == 200
+    assert (
+        httpx.post(f"{served}/explore/clusters", json={"number": num_clusters}).status_code == 200
+    )
     while (answer := httpx.get(f"{served}/explore/fields/cluster")).status_code == 202:
         pass
     assert answer.status_code == 200
-    rows = list(range(COUNT))
+    rows = list(range(NUM_STORMS))
     text = httpx.post(f"{served}/explore/tables/table", json={"rows": rows}).text
     assert [row["cluster"] for row in csv.DictReader(io.StringIO(text))] == expected
     assert len({*expected}) > 2
@@ -135,17 +137,17 @@ def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
     p_values = storm_atlas.field("anomaly p-value").result(wait=60)
     row = int(np.abs(p_values - 0.036).argmin())
     assert 0.01 < p_values[row] < 0.05
-    opened = Opened(browser, served, f"#row={row}")
-    opened.wait("#reasons", "at alpha")
-    said = opened.text("#reasons")
-    assert f"p = {number_text(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in said
-    assert "not adjusted for multiple tests" in said
+    open_page = OpenPage(browser, served, f"#row={row}")
+    open_page.wait("#reasons", "at alpha")
+    verdict = open_page.text("#reasons")
+    assert f"p = {number_text(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in verdict
+    assert "not adjusted for multiple tests" in verdict
     values = storm_atlas.sequences.values
     ends = np.stack([values.min(axis=0), values.max(axis=0)]).astype(float)
-    strange = dict(zip(NAMES, ends[[0, 1, 0, 1, 0, 1]].T.tolist(), strict=True))
-    opened.page.evaluate(DROP, ["new.json", json.dumps([strange])])
-    opened.wait("#name", "Added: 0")
-    assert re.match(r"p = 0\.\d+ %, anomalous at alpha 1 %\.", opened.text("#reasons"))
-    new = [np.stack([*strange.values()], axis=1)]
+    extreme_storm = dict(zip(NAMES, ends[[0, 1, 0, 1, 0, 1]].T.tolist(), strict=True))
+    open_page.page.evaluate(DROP_FILE, ["new.json", json.dumps([extreme_storm])])
+    open_page.wait("#name", "Added: 0")
+    assert re.match(r"p = 0\.\d+ %, anomalous at alpha 1 %\.", open_page.text("#reasons"))
+    new = [np.stack([*extreme_storm.values()], axis=1)]
     assert storm_atlas.model.detect(new).anomalous.tolist() == [True]
-    opened.close()
+    open_page.close()

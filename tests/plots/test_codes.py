@@ -9,19 +9,19 @@ from refold.errors import DataError, ParameterError
 from refold.plots import code_map, latent_dimensions, sweep
 from refold.sequences import Sequences
 
-FOUND = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
+DIMENSIONS = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
 WAVES = Sequences.from_list(
     [np.stack([np.zeros(5), k * np.arange(5.0)], axis=1) for k in (1, 2, 3)], names=["a", "b"]
 )
 
 
-def points(ax):
+def drawn_points(ax):
     return np.concatenate([collection.get_offsets() for collection in ax.collections])
 
 
 def test_codes_of_one_row_or_column_can_be_drawn():
     for shape in ((1, 5), (7, 1)):
-        drawn = points(code_map(np.ones(shape)))
+        drawn = drawn_points(code_map(np.ones(shape)))
         assert drawn.shape == (shape[0], 2)
         assert np.isfinite(drawn).all()
 
@@ -29,10 +29,10 @@ def test_codes_of_one_row_or_column_can_be_drawn():
 def test_larger_codes_are_projected_onto_the_directions_of_largest_variance():
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(50, 6)) * [9.0, 0.1, 0.1, 4.0, 0.1, 0.1]
-    drawn = points(code_map(codes))
-    centred = codes - codes.mean(axis=0)
-    assert abs(np.corrcoef(drawn[:, 0], centred[:, 0])[0, 1]) > 0.95
-    assert abs(np.corrcoef(drawn[:, 1], centred[:, 3])[0, 1]) > 0.95
+    drawn = drawn_points(code_map(codes))
+    centered = codes - codes.mean(axis=0)
+    assert abs(np.corrcoef(drawn[:, 0], centered[:, 0])[0, 1]) > 0.95
+    assert abs(np.corrcoef(drawn[:, 1], centered[:, 3])[0, 1]) > 0.95
 
 
 def test_few_labels_have_a_legend_and_many_numbers_a_color_bar():
@@ -41,24 +41,24 @@ def test_few_labels_have_a_legend_and_many_numbers_a_color_bar():
     legend = ax.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
     assert legend.get_title().get_text() == "speaker"
-    assert len({tuple(part.get_facecolor()[0]) for part in ax.collections}) == 3
+    assert len({tuple(collection.get_facecolor()[0]) for collection in ax.collections}) == 3
     # numbers as text and with gaps, too
     for labels in (np.arange(30), [f"{i / 7:.3f}" for i in range(30)], [*np.arange(29), np.nan]):
         ax = code_map(codes, labels=labels, label_name="steps")
         assert ax.get_legend() is None
-        assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
+        assert [axes.get_ylabel() for axes in ax.figure.axes] == ["code 1", "steps"]
         assert ax.collections[0].get_array()[7] == pytest.approx(float(labels[7]))
 
 
 def test_a_legend_is_sorted_by_numbers_by_a_categorical_or_by_names():
-    def names(labels):
+    def legend_names(labels):
         ax = code_map(np.random.default_rng(0).normal(size=(len(labels), 2)), labels)
         return [text.get_text() for text in ax.get_legend().get_texts()]
 
-    assert names(["10", "9", "-1", "2.5"]) == ["-1", "2.5", "9", "10"]
-    assert names(["noise", "10 (3)", "9 (5)"]) == ["9 (5)", "10 (3)", "noise"]
+    assert legend_names(["10", "9", "-1", "2.5"]) == ["-1", "2.5", "9", "10"]
+    assert legend_names(["noise", "10 (3)", "9 (5)"]) == ["9 (5)", "10 (3)", "noise"]
     levels = pd.Categorical(["low", "high", "mid"], categories=["low", "mid", "high"])
-    assert names(levels) == names(pd.Series(levels)) == ["low", "mid", "high"]
+    assert legend_names(levels) == legend_names(pd.Series(levels)) == ["low", "mid", "high"]
 
 
 def test_rare_labels_are_one_gray_group():
@@ -85,14 +85,14 @@ def test_bad_maps_are_refused(arguments, message):
 
 
 def test_dimensions_are_sorted_by_effect_and_have_the_colors_of_their_kinds():
-    ax = latent_dimensions(FOUND, rocket_dim=1, length_dim=1, latent_dim=3)
+    ax = latent_dimensions(DIMENSIONS, rocket_dim=1, length_dim=1, latent_dim=3)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "0"]
-    places = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
-    assert places == {0: 0.4, 1: 0.2, 2: 0.1}
+    heights = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
+    assert heights == {0: 0.4, 1: 0.2, 2: 0.1}
     assert len({bar.get_facecolor() for bar in ax.patches}) == 3
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sorted(names) == ["ROCKET features", "learned", "length"]
-    assert latent_dimensions(FOUND).get_legend() is None
+    assert latent_dimensions(DIMENSIONS).get_legend() is None
 
 
 def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():

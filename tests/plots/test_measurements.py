@@ -1,4 +1,4 @@
-"""Figures of losses and errors show the given arrays."""
+"""Figures of losses and errors show the values of their arguments."""
 
 import sys
 from dataclasses import replace
@@ -34,11 +34,11 @@ def texts(labels):
     return [label.get_text() for label in labels]
 
 
-def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
-    ones = np.ones(8)
+def test_figures_are_drawn_on_axes_of_the_caller_and_pyplot_keeps_none():
+    x = np.ones(8)
     for draw, *data in (
-        (anomalies, [ones], ones),
-        (forecast, [ones], Forecast(Sequences.from_list([ones]))),
+        (anomalies, [x], x),
+        (forecast, [x], Forecast(Sequences.from_list([x]))),
         (error_by_size, CURVE),
     ):
         ax = Figure().add_subplot()
@@ -98,6 +98,6 @@ def test_bad_errors_are_refused():
         error_by_feature({}, ["a"])
     with pytest.raises(DataError, match="Got 1 errors of PCA for 2 features"):
         error_by_feature({"PCA": [0.1]}, ["a", "b"])
-    two = {"a": errors_by_position(WORDS, BACK), "b": errors_by_position(WORDS[1:], BACK[1:])}
+    differing = {"a": errors_by_position(WORDS, BACK), "b": errors_by_position(WORDS[1:], BACK[1:])}
     with pytest.raises(DataError, match="groups of b differ"):
-        error_by_position(two)
+        error_by_position(differing)

@@ -28,7 +28,7 @@ def boxes_of(figure):
         for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
             low, high = sorted(limits)
             ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)
-            texts += [label for place, label in ticks if low <= place <= high]
+            texts += [label for position, label in ticks if low <= position <= high]
         texts += [ax.xaxis.label, ax.yaxis.label, *ax.texts, ax.title, ax._left_title]
         texts += ax.get_legend().get_texts() if ax.get_legend() else []
     texts = [text for text in texts if text.get_visible() and text.get_text()]
@@ -36,22 +36,26 @@ def boxes_of(figure):
     return [(text.get_text(), Text.get_window_extent(text)) for text in texts]
 
 
-def covered(figure):
+def overlapping_names(figure):
     pairs = itertools.combinations(boxes_of(figure), 2)
-    return [(a, b) for (a, one), (b, other) in pairs if one.count_overlaps([other])]
+    return [
+        (a, b)
+        for (a, first_box), (b, second_box) in pairs
+        if first_box.count_overlaps([second_box])
+    ]
 
 
 def test_ticks_are_turned_or_left_out():
     dimensions = LatentDimensions(
         tuple(str(100 + i) for i in range(40)), np.ones(40), np.linspace(1, 2, 40)[:, None]
     )
-    assert covered(latent_dimensions(dimensions).figure) == []
-    small = Figure((2.5, 2), layout="constrained").add_subplot()
-    assert covered(latent_dimensions(dimensions, small).figure) == []
+    assert overlapping_names(latent_dimensions(dimensions).figure) == []
+    small_axes = Figure((2.5, 2), layout="constrained").add_subplot()
+    assert overlapping_names(latent_dimensions(dimensions, small_axes).figure) == []
     names = [f"a feature with a long name {i}" for i in range(60)]
-    small = Figure((4, 3), layout="constrained").add_subplot()
-    ax = error_by_feature({"Refold": np.ones(60)}, names, small)
-    assert covered(ax.figure) == []
+    small_axes = Figure((4, 3), layout="constrained").add_subplot()
+    ax = error_by_feature({"Refold": np.ones(60)}, names, small_axes)
+    assert overlapping_names(ax.figure) == []
     assert 5 < len(ax.get_yticklabels()) < 60
 
 
@@ -59,7 +63,7 @@ def test_labels_of_points_stay_apart_and_inside():
     points = np.random.default_rng(0).normal(size=(60, 2)) * 0.1
     labels = {i: f"sequence {i}" for i in range(12)}
     ax = code_map(np.concatenate([points, np.eye(2)]), ["a", "b"] * 31, labels)
-    assert covered(ax.figure) == []
+    assert overlapping_names(ax.figure) == []
     assert len(ax.texts) == 12
     boxes = [Text.get_window_extent(text) for text in ax.texts]
     assert all(ax.bbox.count_contains(box.corners()) == 4 for box in boxes)
@@ -71,12 +75,12 @@ def test_names_of_sequences_and_columns():
     rows = [rng.normal([20, 18, 101300, 500], size=(30, 4)) for _ in range(4)]
     ids = [f"a station with a very long name in the north {i}" for i in range(4)]
     stations = Sequences.from_list(rows, names=names, ids=ids)
-    pages = [[f"page number {k}" for k in rng.integers(0, 14, 30)] for _ in range(4)]
-    for drawn in (
+    page_sequences = [[f"page number {k}" for k in rng.integers(0, 14, 30)] for _ in range(4)]
+    for ax in (
         reconstructions(stations, stations)[0],
-        reconstructions(pages, pages)[0],
+        reconstructions(page_sequences, page_sequences)[0],
         anomalies(stations[:1], np.ones(30)),
-        anomalies(pages[:1], np.ones(30)),
+        anomalies(page_sequences[:1], np.ones(30)),
         forecast(stations, Forecast(stations)),
     ):
-        assert covered(drawn.figure) == []
+        assert overlapping_names(ax.figure) == []

@@ -14,7 +14,7 @@ from refold.sequences import Column, Schema, Sequences, as_sequences, split_at
 
 
 def frames(ax):
-    """Return the positions of the frames around wrong entries: (step, row below the gap)."""
+    """Return the centers (step, row) of the frames around wrong entries."""
     return [tuple(np.mean(line.get_xydata()[:4], axis=0)) for line in ax.lines]
 
 
@@ -36,11 +36,11 @@ def test_columns_of_different_scales_have_panels_and_in_each_the_four_of_largest
     assert [text.get_text() for text in legend.get_texts()] == ["x1", "x2", "x3", "x4"]
     pair = list(Figure(layout="constrained").subplots(1, 2))
     assert reconstructions([x, x], [x, x], pair)[0].figure.legends  # the axes are equally wide
-    given = Figure().add_axes((0.1, 0.1, 0.8, 0.8))  # axes without a grid are divided, too
-    assert plots.anomalies([x], np.ones(50), given) is given
-    tops = [ax.get_position().y1 for ax in given.figure.axes]
+    caller_axes = Figure().add_axes((0.1, 0.1, 0.8, 0.8))  # axes without a grid are divided, too
+    assert plots.anomalies([x], np.ones(50), caller_axes) is caller_axes
+    tops = [ax.get_position().y1 for ax in caller_axes.figure.axes]
     assert tops[0] == pytest.approx(0.9)
-    assert tops[1] < given.get_position().y0
+    assert tops[1] < caller_axes.get_position().y0
 
 
 def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underlined():
@@ -48,7 +48,11 @@ def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underli
     first, second = reconstructions(pages, [["home"] * 4, ["item"] * 4])
     names = [text.get_text() for text in first.figure.legends[0].get_texts()]
     assert names == ["cart", "home", "item", "wrong"]
-    runs = [path.get_extents().bounds for part in first.collections for path in part.get_paths()]
+    runs = [
+        path.get_extents().bounds
+        for collection in first.collections
+        for path in collection.get_paths()
+    ]
     assert {tuple(np.round(run[:3], 2)) for run in runs} == {
         (-0.5, -0.4, 3),
         (2.5, -0.4, 2),
@@ -57,7 +61,7 @@ def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underli
     }
     assert [text.get_text() for text in first.get_yticklabels()] == ["original", "reconstruction"]
     item = first.figure.legends[0].get_patches()[2].get_facecolor()
-    assert {tuple(part.get_facecolor()[0]) for part in second.collections} == {
+    assert {tuple(runs.get_facecolor()[0]) for runs in second.collections} == {
         item
     }  # colors are those of all data
     ax = plots.anomalies(pages[:1], np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
@@ -131,25 +135,25 @@ def test_a_line_continues_within_its_band(sines, ahead):
     before, after = split_at(sines, sines.lengths - 5)
     ax = plots.forecast(before, ahead, truth=after, index=-1)
     length = len(before[-1])
-    past, came, next_, _ = ax.get_lines()
+    past, truth, future, _ = ax.get_lines()
     assert np.array_equal(past.get_ydata(), before[-1])
-    assert np.array_equal(came.get_ydata(), after[-1])
-    assert np.array_equal(next_.get_ydata(), [before[-1][-1], *ahead.values[-1]])
-    assert next_.get_xdata().tolist() == list(range(length - 1, length + 5))
+    assert np.array_equal(truth.get_ydata(), after[-1])
+    assert np.array_equal(future.get_ydata(), [before[-1][-1], *ahead.values[-1]])
+    assert future.get_xdata().tolist() == list(range(length - 1, length + 5))
     assert len(ax.collections) == 1
     assert "bounds of 90 %" in ax.get_title(loc="left")
 
 
-def test_the_last_part_of_a_long_history_is_drawn(ahead):
+def test_the_last_steps_of_a_long_history_are_drawn(ahead):
     ax = plots.forecast([np.arange(4000.0)] * 60, ahead, index=3)
-    past, next_, _ = ax.get_lines()
+    past, future, _ = ax.get_lines()
     assert past.get_xdata().tolist() == list(range(3950, 4000))
     assert past.get_ydata()[0] == 3950
-    assert next_.get_xdata()[-1] == 4004
+    assert future.get_xdata()[-1] == 4004
     assert ax.get_xlim() == (3949.5, 4004.5)
 
 
-def test_what_cannot_be_drawn_as_a_forecast(sines, ahead):
+def test_forecasts_that_cannot_be_drawn_are_refused(sines, ahead):
     with pytest.raises(DataError, match="index 60"):
         plots.forecast(sines, ahead, index=60)
     words = as_sequences(["abab", "baba"])

@@ -9,15 +9,15 @@ import pytest
 from refold.report import Result, Score, write_page
 from refold.report._page import Card, Plot, Section, Table, Text, TextGroup
 
-NASTY = "</script><img src=x onerror=alert(1)>"
-DOT = Plot([{"type": "scatter", "y": [1, 2], "name": NASTY}], {"height": 200}, "dots")
+HOSTILE_TEXT = "</script><img src=x onerror=alert(1)>"
+DOT = Plot([{"type": "scatter", "y": [1, 2], "name": HOSTILE_TEXT}], {"height": 200}, "dots")
 RESULT = Result("Ones", 1000, 4, 4, (Score("exact", 0.9996, 0.25),), 12.34)
 
 
 def text_of(page):
     """Return the text that a page shows."""
-    shown = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
-    return html.unescape(" ".join(shown.split()))
+    without_tags = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+    return html.unescape(" ".join(without_tags.split()))
 
 
 @pytest.fixture
@@ -35,31 +35,36 @@ def test_all_contents_are_on_the_page(page):
         Card("Columns", "What they are.", [Table(["column"], [["height"]])]),
         Card("Words", "Two.", [Text([TextGroup("Best: 7", [("Refold", [("a", False)])])])]),
     ]
-    ones = Section("Ones", "A one that moves.", [("4", "numbers")], cards, RESULT)
+    ones_section = Section("Ones", "A one that moves.", [("4", "numbers")], cards, RESULT)
     text = page(
-        ones,
-        ones,
+        ones_section,
+        ones_section,
         title="A try",
         introduction="To begin with.",
         downloads=[("ones.refold", "the model")],
     )
-    seen = text_of(text)
+    page_text = text_of(text)
     words = ["A try", "To begin with.", "A one that moves.", "One dot.", "the model"]
     for word in [*words, "height", "Best: 7"]:
-        assert word in seen
-    assert seen.index("numbers") < seen.index("A one that moves.")  # caveats follow
-    assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen
+        assert word in page_text
+    assert page_text.index("numbers") < page_text.index("A one that moves.")  # caveats follow
+    assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in page_text
 
 
 def test_text_is_escaped(page):
-    group = TextGroup(NASTY, [(NASTY, [(NASTY, True)])])
-    views = [DOT, Table([NASTY], [[NASTY]]), Text([group])]
-    nasty = Section(NASTY, NASTY, [(NASTY, NASTY)], [Card(NASTY, NASTY, views, switch=True)])
-    text = page(nasty, title=NASTY)
+    group = TextGroup(HOSTILE_TEXT, [(HOSTILE_TEXT, [(HOSTILE_TEXT, True)])])
+    views = [DOT, Table([HOSTILE_TEXT], [[HOSTILE_TEXT]]), Text([group])]
+    section = Section(
+        HOSTILE_TEXT,
+        HOSTILE_TEXT,
+        [(HOSTILE_TEXT, HOSTILE_TEXT)],
+        [Card(HOSTILE_TEXT, HOSTILE_TEXT, views, switch=True)],
+    )
+    text = page(section, title=HOSTILE_TEXT)
     assert "<img" not in text
-    assert text_of(text).count(NASTY) > 8
-    found = re.search(r'<script type="application/json" id="plots">(.*?)</script>', text)
-    assert json.loads(found[1])[0]["data"][0]["name"] == NASTY
+    assert text_of(text).count(HOSTILE_TEXT) > 8
+    match = re.search(r'<script type="application/json" id="plots">(.*?)</script>', text)
+    assert json.loads(match[1])[0]["data"][0]["name"] == HOSTILE_TEXT
 
 
 def test_the_better_of_two_results_is_marked(page):

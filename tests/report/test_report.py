@@ -18,20 +18,24 @@ from refold.evaluation import (
 )
 from refold.model import History, Model
 from refold.report import _cards, report, section
-from refold.report._cards import pair_rows
+from refold.report._cards import make_token_rows
 from refold.report._page import Plot, Text
 from refold.sequences import Column, Schema, Sequences
 from small_data import TINY, untrained
 
-NASTY = '</script><img src=x onerror="document.title=1">%{x}<b>'
+HOSTILE_TEXT = '</script><img src=x onerror="document.title=1">%{x}<b>'
 MIXED = Schema(
-    (Column("heat", "numeric"), Column("on", "binary"), Column("page", "categorical", ("a", NASTY)))
+    (
+        Column("heat", "numeric"),
+        Column("on", "binary"),
+        Column("page", "categorical", ("a", HOSTILE_TEXT)),
+    )
 )
 
 
-def mixed(num=40):
+def mixed(num_sequences=40):
     rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 9, num)
+    lengths = rng.integers(1, 9, num_sequences)
     steps = lengths.sum()
     values = np.stack(
         [rng.normal(size=steps), rng.integers(0, 2, steps), rng.integers(0, 2, steps)], axis=1
@@ -40,16 +44,16 @@ def mixed(num=40):
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=MIXED)
 
 
-def curves(num=50):
+def curves(num_sequences=50):
     rng = np.random.default_rng(1)
-    rows = [rng.normal(size=(n, 3)).cumsum(axis=0) for n in rng.integers(4, 9, num)]
+    rows = [rng.normal(size=(n, 3)).cumsum(axis=0) for n in rng.integers(4, 9, num_sequences)]
     return Sequences.from_list(rows, names=["one", "two", "three"])
 
 
-def words(num=50):
+def words(num_sequences=50):
     rng = np.random.default_rng(2)
     return Sequences.from_list(
-        ["".join(rng.choice(list("abc "), n)) for n in rng.integers(0, 9, num)]
+        ["".join(rng.choice(list("abc "), n)) for n in rng.integers(0, 9, num_sequences)]
     )
 
 
@@ -57,39 +61,39 @@ DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving
 
 
 @pytest.fixture(scope="module")
-def built():
+def reports():
     """Return a function that builds data, a model and a section on demand."""
-    known = {}
+    cache = {}
 
     def make(name):
-        if name not in known:
+        if name not in cache:
             data = DATA[name]()
             model = untrained(data[:30], latent_dim=4, refit=True).model_
             if name == "curves":  # as if it were trained
                 history = History({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, 1.8)
                 model = replace(model, history=history)
-            known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
-        return known[name]
+            cache[name] = data, model, section(model, data[30:], title=name, train=data[:30])
+        return cache[name]
 
     return make
 
 
-def titles(part):
-    return [card.title for card in part.cards]
+def titles(report_section):
+    return [card.title for card in report_section.cards]
 
 
-def card(part, title):
-    return next(one for one in part.cards if one.title == title)
+def find_card(report_section, title):
+    return next(card for card in report_section.cards if card.title == title)
 
 
-def plots(part):
-    return [view for one in part.cards for view in one.views if isinstance(view, Plot)]
+def plots(report_section):
+    return [view for card in report_section.cards for view in card.views if isinstance(view, Plot)]
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, name):
-    data, model, part = built(name)
-    everything = [
+def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(reports, name):
+    data, model, report_section = reports(name)
+    all_titles = [
         "Data",
         "Architecture",
         "Losses by epoch",
@@ -102,39 +106,47 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, 
         "Sweeps along latent dimensions",
     ]
     if name == "words":  # one column
-        everything.remove("Error by feature")
+        all_titles.remove("Error by feature")
     if name != "curves":  # untrained
-        everything.remove("Losses by epoch")
-    assert titles(part) == everything
-    for view in plots(part):
+        all_titles.remove("Losses by epoch")
+    assert titles(report_section) == all_titles
+    for view in plots(report_section):
         assert graph_objects.Figure({"data": view.data, "layout": view.narrow})
         figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
         assert figure.layout.height == view.layout["height"]
-    held_out, units = data[30:], model.error_scaler
-    pca = PCABaseline(4).fit(data[:30], units).reconstruct(held_out)
+    held_out, scaler = data[30:], model.error_scaler
+    pca = PCABaseline(4).fit(data[:30], scaler).reconstruct(held_out)
     measures = {
-        "nmse": lambda back: nmse(held_out, back, units),
+        "nmse": lambda back: nmse(held_out, back, scaler),
         "accuracy": lambda back: accuracy(held_out, back),
         "exact": lambda back: exact(held_out, back),
     }
-    shown = {"curves": ["nmse"], "mixed": ["nmse", "accuracy"]}.get(name, ["exact", "accuracy"])
-    assert [score.quantity for score in part.result.scores] == shown
-    for score in part.result.scores:
+    quantities = {"curves": ["nmse"], "mixed": ["nmse", "accuracy"]}.get(
+        name, ["exact", "accuracy"]
+    )
+    assert [score.quantity for score in report_section.result.scores] == quantities
+    for score in report_section.result.scores:
         expected = [measures[score.quantity](back) for back in (model.reconstruct(held_out), pca)]
         assert [score.value, score.pca] == pytest.approx(expected, rel=1e-5)
-    assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
+    assert (report_section.result.num_sequences, report_section.result.code_size) == (
+        len(held_out),
+        4,
+    )
 
 
-def test_categorical_sequences_are_text_with_marked_differences(built):
-    data, model, part = built("words")
-    view = card(part, "Best, median and worst").views[0]
+def test_categorical_sequences_are_text_with_marked_differences(reports):
+    data, model, report_section = reports("words")
+    view = find_card(report_section, "Best, median and worst").views[0]
     assert isinstance(view, Text)
     worst = view.groups[-1]
     row = int(worst.title.removeprefix("Worst: ").split()[0])
-    (_, original), (_, ours), *_ = worst.rows
+    (_, original), (_, refold_tokens), *_ = worst.rows
     assert "".join(symbol for symbol, _ in original) == data[row]
-    assert "".join(symbol for symbol, _ in ours).rstrip("–") == model.reconstruct(data[[row]])[0]
-    for k, (symbol, marked) in enumerate(ours):
+    assert (
+        "".join(symbol for symbol, _ in refold_tokens).rstrip("–")
+        == model.reconstruct(data[[row]])[0]
+    )
+    for k, (symbol, marked) in enumerate(refold_tokens):
         assert marked == (k >= len(data[row]) or symbol != data[row][k])
 
 
@@ -143,40 +155,46 @@ def test_pca_is_fitted_to_the_training_part():
     data = curves()
     options = TINY | {"latent_dim": 4, "calibration_fraction": 0.4, "forecast_steps": 2}
     model = refold.SequenceAutoencoder(**options).fit(data)
-    apart = model.held_back(data)
-    assert apart.sum() == 20
-    units = model.error_scaler_
-    part = section(model, data, title="x", train=data)
-    assert "fitted on 30 sequences of the training data" in part.summary
-    assert "which forecasts, is not shown" in card(part, "Architecture").caption
-    pca = PCABaseline(4).fit(data[~apart], units).reconstruct(data)
-    assert part.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
-    alone = section(model, data, title="x")
-    assert "on 4 of 5 parts of these sequences and measured on the part left out" in alone.summary
-    assert "not fitted on 20 of them, because they were held back" in alone.summary
-    pca = pca_cross_fit(data, 4, units, ~apart, folds=5, seed=0)
-    assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
+    held_back = model.held_back(data)
+    assert held_back.sum() == 20
+    scaler = model.error_scaler_
+    report_section = section(model, data, title="x", train=data)
+    assert "fitted on 30 sequences of the training data" in report_section.summary
+    assert "which forecasts, is not shown" in find_card(report_section, "Architecture").caption
+    pca = PCABaseline(4).fit(data[~held_back], scaler).reconstruct(data)
+    assert report_section.result.scores[0].pca == pytest.approx(nmse(data, pca, scaler), rel=1e-5)
+    cross_fitted = section(model, data, title="x")
+    assert (
+        "on 4 of 5 parts of these sequences and measured on the part left out"
+        in cross_fitted.summary
+    )
+    assert "not fitted on 20 of them, because they were held back" in cross_fitted.summary
+    pca = pca_cross_fit(data, 4, scaler, ~held_back, folds=5, seed=0)
+    assert cross_fitted.result.scores[0].pca == pytest.approx(nmse(data, pca, scaler), rel=1e-5)
 
 
-def test_large_data_is_sampled_and_the_page_says_so(built):
-    data, model, _ = built("curves")
-    part = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
-    assert part.result.num_sequences == 20
-    assert "20 sequences drawn at random" in card(part, "Data").caption
-    assert ("50", "sequences") in part.facts
-    again = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
-    assert again == part
+def test_large_data_is_sampled_and_the_page_says_so(reports):
+    data, model, _ = reports("curves")
+    report_section = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
+    assert report_section.result.num_sequences == 20
+    assert "20 sequences drawn at random" in find_card(report_section, "Data").caption
+    assert ("50", "sequences") in report_section.facts
+    repeated = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
+    assert repeated == report_section
 
 
-def test_without_errors_one_card_says_so(built, monkeypatch):
-    data, model, _ = built("ones")
+def test_without_errors_one_card_says_so(reports, monkeypatch):
+    data, model, _ = reports("ones")
     monkeypatch.setattr(Model, "reconstruct", lambda *_, **__: data[30:].to_list())
     monkeypatch.setattr(PCABaseline, "reconstruct", lambda *_: data[30:])
-    part = section(model, data[30:], title="ones", train=data[:30])
-    errors, examples = card(part, "Errors"), card(part, "Best, median and worst")
+    report_section = section(model, data[30:], title="ones", train=data[:30])
+    errors, examples = (
+        find_card(report_section, "Errors"),
+        find_card(report_section, "Best, median and worst"),
+    )
     assert errors.caption.startswith("All values are reconstructed exactly by Refold and by PCA")
     assert not errors.views
-    assert not any(title.startswith("Error by") for title in titles(part))
+    assert not any(title.startswith("Error by") for title in titles(report_section))
     assert "All sequences are reconstructed exactly." in examples.caption
 
 
@@ -184,17 +202,20 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     data = curves()
     data = data[data.lengths == 5]  # one length, so that little is compiled
     model = untrained(data, latent_dim=4, rocket_dim=2, length_dim=1)
-    part = section(model, data, title="x")
-    bars = card(part, "Latent dimensions").views[0].data
-    found = {one["name"]: len(one["x"]) for one in bars}
-    assert found == {"learned": 1, "length": 1, "ROCKET features": 2}
-    assert "Dimension 1 of the code holds the length" in card(part, "Architecture").caption
+    report_section = section(model, data, title="x")
+    bars = find_card(report_section, "Latent dimensions").views[0].data
+    num_bars = {trace["name"]: len(trace["x"]) for trace in bars}
+    assert num_bars == {"learned": 1, "length": 1, "ROCKET features": 2}
+    assert (
+        "Dimension 1 of the code holds the length"
+        in find_card(report_section, "Architecture").caption
+    )
     model = untrained(data, latent_dim=4, variational=True)
-    monkeypatch.setattr(_cards, "ACTIVE", np.inf)
-    one = card(section(model, data, title="x"), "Latent dimensions")
-    assert {trace["name"]: len(trace["x"]) for trace in one.views[0].data} == {"inactive": 4}
+    monkeypatch.setattr(_cards, "MIN_ACTIVE_VARIANCE", np.inf)
+    card = find_card(section(model, data, title="x"), "Latent dimensions")
+    assert {trace["name"]: len(trace["x"]) for trace in card.views[0].data} == {"inactive": 4}
     active = f"{model.active_dimensions_} of 4 dimensions of this variational model were active"
-    assert active in one.caption
+    assert active in card.caption
 
 
 @pytest.mark.parametrize(
@@ -205,61 +226,64 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         ({"labels": [None] * 50}, DataError, "There is only one label: 'None'"),
     ],
 )
-def test_bad_arguments(built, tmp_path, change, error, message):
-    data, model, _ = built("curves")
+def test_wrong_arguments_are_refused(reports, tmp_path, change, error, message):
+    data, model, _ = reports("curves")
     arguments = {"sequences": data, "path": tmp_path / "page.html"} | change
     with pytest.raises(error, match=message):
         report(model, **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def code_map(built, **options):
-    data, model, _ = built("curves")
-    return card(section(model, data, title="x", **options), "Map of the codes")
+def code_map(reports, **options):
+    data, model, _ = reports("curves")
+    return find_card(section(model, data, title="x", **options), "Map of the codes")
 
 
-def test_a_point_shows_id_length_label_and_error(built, monkeypatch):
-    data, _, _ = built("curves")
+def test_a_point_shows_id_length_label_and_error(reports, monkeypatch):
+    data, _, _ = reports("curves")
     labels = [f"k{i % 2}" for i in range(50)]
-    traces = code_map(built, labels=labels, label_name="kind").views[0].data
+    traces = code_map(reports, labels=labels, label_name="kind").views[0].data
     assert [trace["name"] for trace in traces] == ["k0", "k1"]
     text = traces[1]["hovertext"][0]
     assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
-    traces = code_map(built, labels=[NASTY, "b"] * 25).views[0].data
+    traces = code_map(reports, labels=[HOSTILE_TEXT, "b"] * 25).views[0].data
     assert not any("<" in trace["name"] or "%{" in trace["name"] for trace in traces)
     # without labels, and of very many points
     monkeypatch.setattr(_cards, "MAX_POINTS", 15)
-    shown = code_map(built)
-    assert shown.views[0].layout["legend"]["title"] == {"text": "steps"}
-    assert {trace["name"] for trace in shown.views[0].data} <= {"4", "5", "6", "7", "8"}
-    assert sum(len(trace["x"]) for trace in shown.views[0].data) == 15
-    assert "15 of 50 codes are drawn, chosen at random." in shown.caption
+    sampled_map = code_map(reports)
+    assert sampled_map.views[0].layout["legend"]["title"] == {"text": "steps"}
+    assert {trace["name"] for trace in sampled_map.views[0].data} <= {"4", "5", "6", "7", "8"}
+    assert sum(len(trace["x"]) for trace in sampled_map.views[0].data) == 15
+    assert "15 of 50 codes are drawn, chosen at random." in sampled_map.caption
 
 
-def test_a_browser_draws_every_figure_and_runs_nothing_else(built, browser, tmp_path):
-    data, model, _ = built("mixed")
-    data, labels = data.with_ids([f"{NASTY}{i}" for i in range(40)]), [NASTY, "b", "c", "d"] * 10
+def test_a_browser_draws_every_figure_and_runs_nothing_else(reports, browser, tmp_path):
+    data, model, _ = reports("mixed")
+    data, labels = (
+        data.with_ids([f"{HOSTILE_TEXT}{i}" for i in range(40)]),
+        [HOSTILE_TEXT, "b", "c", "d"] * 10,
+    )
     path = tmp_path / "page.html"
-    report(model, data, path, labels=labels, label_name=NASTY, title=NASTY)
-    page, faults = browser.new_page(), []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: faults.append(request.url))
+    report(model, data, path, labels=labels, label_name=HOSTILE_TEXT, title=HOSTILE_TEXT)
+    page, events = browser.new_page(), []
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("request", lambda request: events.append(request.url))
     page.goto(path.as_uri())
     page.wait_for_function(
         "() => [...document.querySelectorAll('.plot')].every((div) => div.querySelector('svg'))"
     )
     assert page.locator(".plot").count() > 8
     assert page.locator("img").count() == 0
-    assert page.title() == NASTY
+    assert page.title() == HOSTILE_TEXT
     assert any("</script><img" in text for text in page.locator(".legendtext").all_text_contents())
-    assert faults == [path.as_uri()]
+    assert events == [path.as_uri()]
     # on a phone, nothing is wider than the screen
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("() => document.querySelector('.plot .main-svg').clientWidth < 390")
     page.wait_for_timeout(500)
-    wide = "(e) => e.scrollWidth > e.clientWidth + 1"
-    assert not page.evaluate(f"() => ({wide})(document.documentElement)")
-    assert not page.evaluate(f"() => [...document.querySelectorAll('.scroll')].some({wide})")
+    is_too_wide = "(e) => e.scrollWidth > e.clientWidth + 1"
+    assert not page.evaluate(f"() => ({is_too_wide})(document.documentElement)")
+    assert not page.evaluate(f"() => [...document.querySelectorAll('.scroll')].some({is_too_wide})")
     outside = """() => [...document.querySelectorAll('.plot text')]
         .map((text) => [text.textContent, text.getBoundingClientRect()])
         .filter(([_, box]) => box.left < 0 || box.right > 390).map(([text]) => text)"""
@@ -267,12 +291,12 @@ def test_a_browser_draws_every_figure_and_runs_nothing_else(built, browser, tmp_
     page.close()
 
 
-def test_columns_of_different_scales_and_runs_of_categories(built):
+def test_columns_of_different_scales_and_runs_of_categories(reports):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(n, 3)) * [1, 1, 400] + [0, 1, 1e5] for n in rng.integers(4, 9, 30)]
     data = Sequences.from_list(rows, names=["one", "two", "pressure"])
-    part = section(untrained(data, latent_dim=2), data, title="x")
-    examples = card(part, "Best, median and worst")
+    report_section = section(untrained(data, latent_dim=2), data, title="x")
+    examples = find_card(report_section, "Best, median and worst")
     assert "Columns of different scales have axes of their own." in examples.caption
     [view] = examples.views
     axes = {trace["yaxis"]: set() for trace in view.data}
@@ -282,8 +306,8 @@ def test_columns_of_different_scales_and_runs_of_categories(built):
     assert max(view.data, key=lambda trace: trace["legendrank"])["name"] == "PCA"
     assert view.layout["grid"]["subplots"] == [["xy", "x3y3", "x5y5"], ["x2y2", "x4y4", "x6y6"]]
     assert len(view.narrow["grid"]["subplots"]) == 6  # one below the other on a phone
-    _, _, part = built("mixed")
-    strips, text = card(part, "Best, median and worst").views[1:]
+    _, _, report_section = reports("mixed")
+    strips, text = find_card(report_section, "Best, median and worst").views[1:]
     assert isinstance(text, Text)  # of the binary column
     assert {trace["type"] for trace in strips.data} == {"bar"}
     assert len({trace["name"] for trace in strips.data if trace["showlegend"]}) > 1
@@ -293,8 +317,10 @@ def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     schema = Schema((Column("x", "numeric"), Column("on", "binary")))
     before = Sequences([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0]], [0, 3], schema=schema)
     back = before.with_values(np.array([[0.0, 1.6], [0.0, -0.7], [0.0, 0.2]]))
-    (_, original), (_, pca) = pair_rows(before, {"PCA": back}, [1])
+    (_, original), (_, pca) = make_token_rows(before, {"PCA": back}, [1])
     assert "".join(text for text, _ in original) == "101"
     assert pca == [("1", False), ("0", False), ("0", True)]
-    _, (_, pca) = pair_rows(before, {"PCA": Sequences(back.values[:2], [0, 2], schema=schema)}, [1])
+    _, (_, pca) = make_token_rows(
+        before, {"PCA": Sequences(back.values[:2], [0, 2], schema=schema)}, [1]
+    )
     assert pca[2:] == [("–", True)]  # a step that it lacks

@@ -20,14 +20,14 @@ def sequences():
 
 
 @pytest.fixture(scope="session")
-def made(ae, sequences, tmp_path_factory):
-    place = tmp_path_factory.mktemp("index") / "made.index"
+def shared_index_path(ae, sequences, tmp_path_factory):
+    path = tmp_path_factory.mktemp("index") / "made.index"
     metadata = {"site": ["north", "it's"] * 12, "year": [2000 + i for i in range(24)]}
-    Index.create(place, ae, sequences, metadata=metadata)
-    return place
+    Index.create(path, ae, sequences, metadata=metadata)
+    return path
 
 
 @pytest.fixture
-def place(made, tmp_path):
-    shutil.copy(made, tmp_path / "copy.index")
+def index_path(shared_index_path, tmp_path):
+    shutil.copy(shared_index_path, tmp_path / "copy.index")
     return tmp_path / "copy.index"

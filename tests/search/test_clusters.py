@@ -1,4 +1,4 @@
-"""Facts about clusters, for all clustering methods."""
+"""Clusters of codes and of sequences, by k-means and by HDBSCAN."""
 
 import numpy as np
 import pytest
@@ -19,36 +19,36 @@ def groups():
 @pytest.mark.parametrize("settings", [{"method": "hdbscan"}, {"num_clusters": 5}, {}])
 def test_clusters_of_codes(ae, groups, settings):
     ids, has_noise = [f"r{i}" for i in range(32)], "method" in settings
-    found = cluster(ae, codes=groups, ids=ids, distance="code", **settings)
-    assert found.sizes.tolist() == [12, 10, 8] + [1, 1] * (not has_noise)
-    assert set(found.labels[8:20]) == {0}
-    assert np.allclose(found.centers[0], groups[8:20].mean(axis=0), atol=1e-5)
-    distances = np.linalg.norm(groups[8:20] - found.centers[0], axis=1)
-    assert found.nearest[0] == 8 + distances.argmin()
-    assert np.allclose(found.distances[8:20], distances, atol=1e-5)
-    assert found.silhouette > 0.8
-    assert found.noise == (0.0625 if has_noise else 0.0)
-    table = found.to_table()
-    assert table["nearest"][0].as_py() == f"r{found.nearest[0]}"
+    clusters = cluster(ae, codes=groups, ids=ids, distance="code", **settings)
+    assert clusters.sizes.tolist() == [12, 10, 8] + [1, 1] * (not has_noise)
+    assert set(clusters.labels[8:20]) == {0}
+    assert np.allclose(clusters.centers[0], groups[8:20].mean(axis=0), atol=1e-5)
+    distances = np.linalg.norm(groups[8:20] - clusters.centers[0], axis=1)
+    assert clusters.nearest[0] == 8 + distances.argmin()
+    assert np.allclose(clusters.distances[8:20], distances, atol=1e-5)
+    assert clusters.silhouette > 0.8
+    assert clusters.noise == (0.0625 if has_noise else 0.0)
+    table = clusters.to_table()
+    assert table["nearest"][0].as_py() == f"r{clusters.nearest[0]}"
     assert table["code"].type.list_size == 3
-    assert found.rows("name").column_names == ["name", "cluster", "distance"]
-    assert found.rows()["cluster"].null_count == 2 * has_noise
+    assert clusters.rows("name").column_names == ["name", "cluster", "distance"]
+    assert clusters.rows()["cluster"].null_count == 2 * has_noise
 
 
 def test_clusters_of_sequences(ae, sequences):
-    found = cluster(ae, sequences, num_clusters=2)
-    assert found.ids.tolist() == sequences.ids.tolist()
-    assert found.sizes.sum() == 24
-    assert np.array_equal(cluster(ae, sequences, num_clusters=2).labels, found.labels)
-    assert len(ae.inverse_transform(found.centers)) == 2
+    clusters = cluster(ae, sequences, num_clusters=2)
+    assert clusters.ids.tolist() == sequences.ids.tolist()
+    assert clusters.sizes.sum() == 24
+    assert np.array_equal(cluster(ae, sequences, num_clusters=2).labels, clusters.labels)
+    assert len(ae.inverse_transform(clusters.centers)) == 2
     assert np.isnan(cluster(ae, sequences, num_clusters=1).silhouettes).all()
     assert [len(cluster(ae, sequences[:n])) for n in (1, 2, 3)] == [1, 1, 2]
     assert len(cluster(ae, sequences[[0] * 9], ids=range(9))) == 1  # all of them are alike
-    few = cluster(ae, sequences[:3], method="hdbscan")  # all of them are noise
-    assert (len(few), few.noise, few.to_table().num_rows) == (0, 1.0, 0)
+    no_clusters = cluster(ae, sequences[:3], method="hdbscan")  # all of them are noise
+    assert (len(no_clusters), no_clusters.noise, no_clusters.to_table().num_rows) == (0, 1.0, 0)
 
 
-def test_mistakes(ae):
+def test_wrong_arguments_are_refused(ae):
     codes = np.zeros((3, 3))
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 3"):
         cluster(ae, codes=codes, distance="code", num_clusters=4)

@@ -1,4 +1,4 @@
-"""An index on disk: changes of rows, searches, and one line for each bad state."""
+"""An index on disk: changes of rows, searches, and errors of one line."""
 
 from dataclasses import replace
 
@@ -22,9 +22,9 @@ from refold.sequences import write
 from small_data import mapped, ragged
 
 
-def vectors(index, ae, X):
+def vectors_of(index, ae, X):
     """Return the vectors of sequences in an index."""
-    return RowSource(ae, X, None, None).read(index._features)[1]
+    return RowSource(ae, X, None, None).encode(index._features)[1]
 
 
 @pytest.mark.parametrize("distance", ["code", "features"])
@@ -32,8 +32,8 @@ def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     index = Index.create(tmp_path / "a.index", ae, sequences, distance=distance)
     queries = ragged(4, seed=5)
     hits = Index.open(tmp_path / "a.index", ae).search(queries, k=24)
-    codes, rows = ae.encode(sequences), vectors(index, ae, sequences)
-    for i, query in enumerate(vectors(index, ae, queries)):
+    codes, rows = ae.encode(sequences), vectors_of(index, ae, sequences)
+    for i, query in enumerate(vectors_of(index, ae, queries)):
         near = np.argsort(np.linalg.norm(rows - query, axis=1), kind="stable")
         assert hits.ids(i) == [f"s{j}" for j in near]
         assert hits.distances(i) == sorted(hits.distances(i))
@@ -42,8 +42,8 @@ def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     assert np.array_equal(hits.query_codes, ae.encode(queries))
 
 
-def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
-    index = Index.open(made, ae)
+def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, shared_index_path):
+    index = Index.open(shared_index_path, ae)
     hits = index.search(sequences[5:6], k=4)
     assert hits.ids()[0] == "s5"
     assert hits.distances()[0] < 1e-3
@@ -51,20 +51,20 @@ def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
     assert index.search(sequences[5:6], codes=codes, k=4).ids() == hits.ids()
     assert index.search(ids="s5", k=3).ids() == hits.ids()[1:]
     assert len(index.search(sequences, k=99).table) == 24 * 24
-    decoded = [np.asarray(one) for one in ae.decode(codes)]  # as codes alone are
+    decoded = [np.asarray(values) for values in ae.decode(codes)]  # as for codes without sequences
     assert index.search(codes=codes, k=4).ids() == index.search(decoded, k=4).ids()
 
 
-def test_rows_are_added_replaced_and_removed(ae, place):
-    index, new = Index.open(place, ae), ragged(2, seed=7)
-    reader = Index.open(place, ae)
+def test_rows_are_added_replaced_and_removed(ae, index_path):
+    index, new = Index.open(index_path, ae), ragged(2, seed=7)
+    reader = Index.open(index_path, ae)
     assert len(reader.rows.ids) == 24  # they are in memory from now on
     columns = {"year": [1.0, 2.0], "site": ["a", "b"]}
     with pytest.raises(ParameterError, match="The id 's3' is in the index already"):
         index.add(new, ids=["new", "s3"], metadata=columns)
     assert len(index) == 24
     index.add(new, ids=["new", "s3"], metadata=columns, replace=True)
-    assert len(Index.open(place, ae)) == 25
+    assert len(Index.open(index_path, ae)) == 25
     hits = index.search(new, k=1)
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
     assert index.remove(["s3", "s4", "x' OR 1 = 1 --"]) == 2
@@ -86,23 +86,23 @@ def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsy
     columns = {"year": range(24)}
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
-    whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
-    assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
-    monkeypatch.setattr(_rows, "_CODES", 7)
+    at_once = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
+    assert index.search(sequences[:3], k=5).table.equals(at_once.search(sequences[:3], k=5).table)
+    monkeypatch.setattr(_rows, "_CODES_PER_BLOCK", 7)
     index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
     assert np.array_equal(index.rows.codes, ae.encode(sequences))
 
 
-def test_an_interrupted_call_leaves_the_old_index_or_none(ae, place, tmp_path, monkeypatch):
-    index = Index.open(place, ae)
-    rows = {"codes": np.zeros((1, 3)), "metadata": {"site": ["x"], "year": [0]}}
+def test_an_interrupted_call_leaves_the_old_index_or_none(ae, index_path, tmp_path, monkeypatch):
+    index = Index.open(index_path, ae)
+    new_row = {"codes": np.zeros((1, 3)), "metadata": {"site": ["x"], "year": [0]}}
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            index.add(ids=["s1"], replace=True, **rows)
+            index.add(ids=["s1"], replace=True, **new_row)
         with pytest.raises(KeyboardInterrupt):
-            Index.create(tmp_path / "new", ae, **rows)
-    assert Index.open(place, ae).rows.codes.any(axis=1).all()
+            Index.create(tmp_path / "new", ae, **new_row)
+    assert Index.open(index_path, ae).rows.codes.any(axis=1).all()
     assert [path.name for path in tmp_path.iterdir()] == ["copy.index"]
 
 
@@ -119,7 +119,7 @@ def test_types_and_names_of_metadata(ae, tmp_path):
     index = Index.open(tmp_path / "a", ae)
     assert index.rows.table.drop_columns("id").equals(pa.table(metadata))
     assert index.search(codes=np.zeros((1, 3)), where="Site = 'a' AND site < 2").ids() == [0]
-    new = {name: one[2:] for name, one in metadata.items()}
+    new = {name: values[2:] for name, values in metadata.items()}
     index.add(ragged(1), ids=[3], metadata=new | {"Site": pa.array(["c"])})
     table = index.search(ids=[3], where="Site IN ('a', 'b')").table
     assert table.schema.field("Site").type == metadata["Site"].type
@@ -144,8 +144,8 @@ def test_bad_rows(ae, tmp_path, ids, metadata, message):
     assert [*tmp_path.iterdir()] == []
 
 
-def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
-    index = Index.open(place, ae)
+def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, index_path, tmp_path):
+    index = Index.open(index_path, ae)
     with pytest.raises(DataError, match=r"metadata site \(string\), year \(int64\)\. Got none"):
         index.add(ragged(1), ids=["x"])
     with pytest.raises(DataError, match=r"Got site \(string\), year \(string\) \(.*'late'"):
@@ -164,21 +164,21 @@ def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
         index.remove(["four"])
 
 
-def test_codes_of_another_model_are_refused(ae, place):
+def test_codes_of_another_model_are_refused(ae, index_path):
     model = ae.model_
     reference = replace(model.reference, codes=model.reference.codes + 1)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
-        Index.open(place, replace(model, reference=reference))
+        Index.open(index_path, replace(model, reference=reference))
     same = replace(model, history=History(initial_loss=1.0)).calibrate(ragged(seed=3))
-    assert len(Index.open(place, same)) == 24
+    assert len(Index.open(index_path, same)) == 24
 
 
-def test_paths_without_an_index(ae, place, tmp_path):
+def test_paths_without_an_index(ae, index_path, tmp_path):
     with pytest.raises(MissingFileError, match=r"There is no index '.*none'"):
         Index.open(tmp_path / "none", ae)
     (tmp_path / "file").write_text("text")
     feather.write_feather(pa.table({"id": [1]}), tmp_path / "other")
-    (tmp_path / "damaged").write_bytes(place.read_bytes()[:20_000])
+    (tmp_path / "damaged").write_bytes(index_path.read_bytes()[:20_000])
     for name in ("file", ".", "other", "damaged"):
         with pytest.raises(FileFormatError, match=r"cannot be read as an index .* Check") as error:
             Index.open(tmp_path / name, ae)
@@ -186,22 +186,22 @@ def test_paths_without_an_index(ae, place, tmp_path):
     with pytest.raises(MissingFileError, match=r"There is no folder '.*no' for the index"):
         Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
-        Index.create(place, ae, ragged(1))
+        Index.create(index_path, ae, ragged(1))
     with pytest.raises(FileAccessError, match=r"s3://b/x is an address\. Name a file of this"):
         Index.open("s3://b/x", ae)
 
 
-def test_an_index_of_another_version(ae, place):
-    table = feather.read_table(place)
-    about = table.schema.metadata | {b"refold index": b"99"}
-    feather.write_feather(table.replace_schema_metadata(about), place)
+def test_an_index_of_another_version(ae, index_path):
+    table = feather.read_table(index_path)
+    metadata = table.schema.metadata | {b"refold index": b"99"}
+    feather.write_feather(table.replace_schema_metadata(metadata), index_path)
     with pytest.raises(FileFormatError, match="has index version 99, and this Refold"):
-        Index.open(place, ae)
+        Index.open(index_path, ae)
 
 
-def test_one_writer_at_a_time(ae, place):
-    index = Index.open(place, ae)
-    with FileLock(place.with_name(".copy.index.lock")):
+def test_one_writer_at_a_time(ae, index_path):
+    index = Index.open(index_path, ae)
+    with FileLock(index_path.with_name(".copy.index.lock")):
         with pytest.raises(ParameterError, match="Another process is writing to the index"):
             index.remove(["s1"])
         assert index.search(ragged(1), k=1).distances()
@@ -219,8 +219,8 @@ def test_many_rows_at_the_same_distance_come_in_order(offset):
         assert near.distances.tolist() == distances[near.rows].tolist()
 
 
-def test_a_picture_of_hits(ae, sequences, made):
-    index = Index.open(made, ae)
+def test_hits_are_drawn_with_their_query(ae, sequences, shared_index_path):
+    index = Index.open(shared_index_path, ae)
     hits = index.search(sequences[:2], k=3)
     axes = draw(ae, hits, sequences[:2], query=1, num=2)
     assert axes[0].get_title(loc="left").startswith("s1  ·  distance ")

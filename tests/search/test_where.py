@@ -1,4 +1,4 @@
-"""Conditions of searches: the rows that meet them, and one line for everything else."""
+"""Conditions of searches: the rows that meet them, and errors for those that are not valid."""
 
 import datetime
 import re
@@ -11,7 +11,7 @@ import pytest
 from refold.errors import ParameterError
 from refold.search import Index
 
-ROWS = 60
+NUM_ROWS = 60
 SITES = ["north", "it's", "100 %", "a_b", "c\\d", "", "日本", "naïve\nline", None]
 START = datetime.datetime(2020, 1, 1)
 VALUES = {
@@ -49,7 +49,7 @@ def rows():
     rng = np.random.default_rng(0)
     types = {"two words": pa.uint8(), "site": pa.dictionary(pa.int32(), pa.string())}
     drawn = {
-        name: [values[i] for i in rng.integers(0, len(values), ROWS)]
+        name: [values[i] for i in rng.integers(0, len(values), NUM_ROWS)]
         for name, values in VALUES.items()
     }
     return pa.table({name: pa.array(drawn[name], types.get(name)) for name in drawn})
@@ -57,24 +57,26 @@ def rows():
 
 @pytest.fixture(scope="module")
 def index(ae, rows, tmp_path_factory):
-    place = tmp_path_factory.mktemp("where") / "rows.index"
-    codes = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
-    ids = [f"s{i}" for i in range(ROWS)]
-    metadata = rows.append_column("list", pa.array([[1]] * ROWS))
-    return Index.create(place, ae, codes=codes, ids=ids, metadata=metadata, distance="code")
+    path = tmp_path_factory.mktemp("where") / "rows.index"
+    codes = np.random.default_rng(0).normal(size=(NUM_ROWS, 3)).astype(np.float32)
+    ids = [f"s{i}" for i in range(NUM_ROWS)]
+    metadata = rows.append_column("list", pa.array([[1]] * NUM_ROWS))
+    return Index.create(path, ae, codes=codes, ids=ids, metadata=metadata, distance="code")
 
 
-def matches(index, where):
-    return set(index.search(codes=np.zeros((1, 3)), k=ROWS, where=where).ids())
+def matching_ids(index, where):
+    return set(index.search(codes=np.zeros((1, 3)), k=NUM_ROWS, where=where).ids())
 
 
-def test_conditions_are_those_of_sql(index, rows):
-    table = duckdb.from_arrow(rows.append_column("id", pa.array([f"s{i}" for i in range(ROWS)])))
+def test_conditions_mean_the_same_as_in_sql(index, rows):
+    table = duckdb.from_arrow(
+        rows.append_column("id", pa.array([f"s{i}" for i in range(NUM_ROWS)]))
+    )
     for text in CONDITIONS:
-        # a backslash is a character in SQL unless this is said
+        # in SQL, a backslash escapes characters only with this clause
         sql = re.sub(r"((?i:like) '[^']*')", r"\1 ESCAPE '\\'", text)
         expected = table.filter(sql).project("id").fetchall()
-        assert matches(index, text) == {name for (name,) in expected}, text
+        assert matching_ids(index, text) == {name for (name,) in expected}, text
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_conditions_are_those_of_sql(index, rows):
         ("list = 3", "8: '3' cannot be compared with the column 'list' of the"),
     ],
 )
-def test_other_conditions_are_refused_with_their_place(index, where, message):
+def test_invalid_conditions_are_refused_with_the_position(index, where, message):
     with pytest.raises(ParameterError) as error:
-        matches(index, where)
+        matching_ids(index, where)
     assert str(error.value).startswith(f"where is not valid at character {message}")
 
 
@@ -115,9 +117,9 @@ def test_numbers_that_are_missing_or_inexact_and_times_with_a_zone(ae, tmp_path)
         ("y = 0.1", {0}),
         ("t >= TIMESTAMP '1970-01-01 02:00+01:00' AND t < DATE '9999-12-31'", {1}),
     ):
-        assert matches(index, where) == expected, where
+        assert matching_ids(index, where) == expected, where
 
 
 def test_a_condition_with_too_many_levels(index):
     with pytest.raises(ParameterError, match=r"^where has too many levels of parentheses"):
-        matches(index, "(" * 5000 + "ok" + ")" * 5000)
+        matching_ids(index, "(" * 5000 + "ok" + ")" * 5000)

@@ -1,4 +1,7 @@
-"""Findings about data: lengths, copies, levels and columns that often make a fit poor."""
+"""`data_findings`: checks of data for what often makes a fit poor.
+
+Each private function below is one check, which yields a `Finding` if it applies.
+"""
 
 import itertools
 import re
@@ -23,8 +26,8 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# All findings, from what spoils a fit to what is only worth a look.
-ORDER = (
+# Names of all findings, by importance: first those that spoil a fit.
+NAMES_BY_IMPORTANCE = (
     "cannot-fit",
     "diverged",
     "suspicious-values",
@@ -49,28 +52,51 @@ ORDER = (
 )
 
 
-# Cap on values that are looked at, and seed of the sample.
-MOST_VALUES, _SEED = 2_000_000, 0
-# Sequences for each latent dimension that are few.
-_FEW_PER_DIMENSION = 4
-# Length that suits windows.
-_WINDOW = 100
-# Share of copies and of repeated ends worth a word.
-_COPIES, _REPEATED = 0.01, 0.2
-# Ids of `refold.sequences.windows`, and how many of them are looked at.
-_WINDOW_ID, _MOST_IDS = re.compile(r"(.*)\[(\d+):(\d+)\]"), 20_000
-# Number of equal steps at the end that is no accident.
-_RUN = 3
-# Ratio of standard deviations of sequences that differ wildly, and of levels to swings.
-_SCALES, _LEVELS = 100.0, 10.0
-# Share of a column's variance, and share of its values that hold it, for heavy tails.
-_TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
-# Number of categories that are many, and average number of occurrences that are few.
-_MANY_CATEGORIES, _FEW_OCCURRENCES = 1000, 5.0
-# Numbers of changes and of sequences from which a pattern is no accident.
-_FEWEST_CHANGES, _FEWEST_SEQUENCES = 20, 10
-# Number of columns that a message names.
-_LISTED = 5
+# The thresholds below are rules of thumb, between problems that are missed and false alarms.
+
+# Checks read a sample of at most this many values, which bounds their time.
+MAX_CHECKED_VALUES = 2_000_000
+# Seed of the sample, so that the findings of the same data are the same.
+_SAMPLE_SEED = 0
+# Fewer sequences than this for each latent dimension are too few.
+_MIN_SEQUENCES_PER_DIMENSION = 4
+# Window in steps that a message suggests for long sequences.
+_SUGGESTED_WINDOW = 100
+# A larger share of duplicates is reported.
+_MAX_DUPLICATE_SHARE = 0.01
+# A smaller share of sequences with repeated ends is not reported.
+_MIN_REPEATED_SHARE = 0.2
+# Ids that `refold.sequences.windows` gives, such as "a[0:100]".
+_WINDOW_ID_PATTERN = re.compile(r"(.*)\[(\d+):(\d+)\]")
+# The search for windows that overlap reads this many ids, so it takes little time.
+_MAX_IDS = 20_000
+# At least this many equal steps at the end of a sequence are unlikely to be chance.
+_MIN_RUN_STEPS = 3
+# Ratio of the standard deviations within sequences, between the 0.9 and the 0.1 quantile, above
+# which sequences differ in spread.
+_MAX_STD_RATIO = 100.0
+# Ratio of the standard deviation of the means of sequences to the median standard deviation within
+# sequences, above which sequences differ in level.
+_MAX_LEVEL_RATIO = 10.0
+# A column has heavy tails if its largest values have at least this share of its variance.
+_TAIL_VARIANCE_SHARE = 0.5
+# Share of the values of a column that count as its largest ones.
+_TAIL_VALUE_SHARE = 0.01
+# With fewer values, the share of the tails is too uncertain.
+_MIN_TAIL_VALUES = 200
+# A column with this many categories or more is reported.
+_MAX_CATEGORIES = 1000
+# A column with more than this number of categories is reported if they are rare.
+_MAX_RARE_CATEGORIES = 50
+# Categories that occur less often, on average, are rare.
+_MIN_MEAN_OCCURRENCES = 5.0
+# With fewer changes between neighboring steps, or fewer categories, a pattern may be chance.
+_MIN_CHANGES = 20
+# With fewer sequences, a pattern may be chance.
+_MIN_SEQUENCES = 10
+# A message names at most this many columns.
+_MAX_LISTED_COLUMNS = 5
+# Names, in lower case, of columns that hold times.
 _TIME_NAMES = {"time", "timestamp", "date", "datetime", "ts", "at", "when", "seconds", "step"}
 
 
@@ -124,115 +150,131 @@ def data_findings(
     >>> waves = [[0.1 * i + 0.01 * j * j for j in range(12)] for i in range(70)]
     >>> data_findings(waves)
     ()
-    >>> [one.name for one in data_findings(waves + waves[:7])]
+    >>> [finding.name for finding in data_findings(waves + waves[:7])]
     ['duplicates']
     """
     source = X if isinstance(X, Sequences) else as_sequences(X)
     if not len(source) or not source.lengths.any():
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
-    warned = data_warnings(source)
-    sample = sampled(source)
-    findings = [Finding("suspicious-values", message) for message in warned]
-    findings += _few_sequences(source, latent_dim)
-    findings += _repeated_end(sample, " ".join(warned))
-    findings += _copies(sample)
-    findings += _overlap(source.ids[:_MOST_IDS])
+    warning_messages = data_warnings(source)
+    sample = draw_sample(source)
+    findings = [Finding("suspicious-values", message) for message in warning_messages]
+    findings += _find_too_few_sequences(source, latent_dim)
+    findings += _find_repeated_ends(sample, " ".join(warning_messages))
+    findings += _find_duplicates(sample)
+    findings += _find_overlapping_windows(source.ids[:_MAX_IDS])
     if scale == "features":
-        findings += _different_levels(sample)
-    findings += _column_findings(sample, " ".join(warned))
-    return by_importance(findings)
+        findings += _find_different_levels(sample)
+    findings += _check_columns(sample, " ".join(warning_messages))
+    return sort_by_importance(findings)
 
 
-def sampled(source: Sequences, most: int = MOST_VALUES) -> Sequences:
-    """Return all sequences, or a random sample of about as many values as given."""
-    values = int(source.lengths.sum()) * source.schema.num_columns
+def draw_sample(source: Sequences, max_values: int = MAX_CHECKED_VALUES) -> Sequences:
+    """Return all sequences, or a random sample with about ``max_values`` values."""
+    num_values = int(source.lengths.sum()) * source.schema.num_columns
     rows = np.arange(len(source))
-    if values > most:
-        count = max(1, int(len(source) * most / values))
-        rows = np.sort(np.random.default_rng(_SEED).choice(rows, count, replace=False))
+    if num_values > max_values:
+        count = max(1, int(len(source) * max_values / num_values))
+        rows = np.sort(np.random.default_rng(_SAMPLE_SEED).choice(rows, count, replace=False))
     return source[rows]
 
 
-def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
-    if len(source) >= _FEW_PER_DIMENSION * latent_dim:
+def _find_too_few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
+    """Find too few sequences for the number of latent dimensions."""
+    if len(source) >= _MIN_SEQUENCES_PER_DIMENSION * latent_dim:
         return
-    long = np.median(source.lengths) > 2 * _WINDOW
-    fewer = argument(latent_dim=max(1, len(source) // (2 * _FEW_PER_DIMENSION)))
-    windows = argument(window=_WINDOW)
-    noun = "windows" if _WINDOW_ID.fullmatch(str(source.ids[0])) else "sequences"
-    advice = f"Cut them into windows, {windows}, or use" if long else "Collect more, or use"
+    are_long = np.median(source.lengths) > 2 * _SUGGESTED_WINDOW
+    fewer_dimensions = argument(
+        latent_dim=max(1, len(source) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
+    )
+    windows = argument(window=_SUGGESTED_WINDOW)
+    noun = "windows" if _WINDOW_ID_PATTERN.fullmatch(str(source.ids[0])) else "sequences"
+    advice = f"Cut them into windows, {windows}, or use" if are_long else "Collect more, or use"
     yield Finding(
         "few-sequences",
         f"{len(source)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
-        f"dimensions, such as {fewer}.",
+        f"dimensions, such as {fewer_dimensions}.",
     )
 
 
-def _repeated_end(sample: Sequences, warned: str) -> Iterator[Finding]:
-    """Find equal lengths with ends that repeat one step, which padding and filling leave."""
+def _find_repeated_ends(sample: Sequences, warning_messages: str) -> Iterator[Finding]:
+    """Find sequences of equal length with ends that repeat one step, as padding leaves them."""
     lengths = sample.lengths
-    if lengths.min() != lengths.max() or lengths[0] <= _RUN or "padded" in warned:
+    if (
+        lengths.min() != lengths.max()
+        or lengths[0] <= _MIN_RUN_STEPS
+        or "padded" in warning_messages
+    ):
         return
     values = sample.values.reshape(len(sample), int(lengths[0]), -1)
-    same = ((values == values[:, -1:]) | (np.isnan(values) & np.isnan(values[:, -1:]))).all(axis=2)
-    runs = np.argmin(same[:, ::-1], axis=1)  # 0 if all steps are the same
-    padded = runs >= _RUN
-    if padded.mean() < _REPEATED or len(np.unique(runs[padded])) < 2:
+    # whether a step equals the last one, (n_sequences, n_steps)
+    is_equal = (values == values[:, -1:]) | (np.isnan(values) & np.isnan(values[:, -1:]))
+    is_repeated = is_equal.all(axis=2)
+    runs = np.argmin(is_repeated[:, ::-1], axis=1)  # 0 if all steps are equal
+    padded = runs >= _MIN_RUN_STEPS
+    # padding of a fixed length may be a property of the data
+    if padded.mean() < _MIN_REPEATED_SHARE or len(np.unique(runs[padded])) < 2:
         return
     yield Finding(
         "repeated-end",
         f"All sequences have {lengths[0]} steps, and {padded.sum()} of {len(sample)} end with "
-        f"{_RUN} or more equal steps, as padded ones do. If this is padding, give the true "
-        "lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
+        f"{_MIN_RUN_STEPS} or more equal steps, as padded ones do. If this is padding, give the "
+        "true lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
     )
 
 
-def _copies(sample: Sequences) -> Iterator[Finding]:
-    real = sample[np.flatnonzero(sample.lengths > 0)]
-    copies = len(real) - len(np.unique(fingerprints(real)))
-    if copies > _COPIES * len(real):
-        # tokens may be equal by chance
+def _find_duplicates(sample: Sequences) -> Iterator[Finding]:
+    """Find sequences that are exact copies of others."""
+    nonempty = sample[np.flatnonzero(sample.lengths > 0)]
+    num_copies = len(nonempty) - len(np.unique(fingerprints(nonempty)))
+    if num_copies > _MAX_DUPLICATE_SHARE * len(nonempty):
+        # sequences of tokens, unlike those of numbers, may be equal by chance
         is_error = sample.schema.numeric.any()
         advice = "Remove them." if is_error else "If the same record is there twice, remove it."
         yield Finding(
             "duplicates",
-            f"{copies} of {len(real)} sequences are exact copies of others. Copies end up in the "
-            f"training and in the validation split, so held-out errors look too good. {advice}",
+            f"{num_copies} of {len(nonempty)} sequences are exact copies of others. Copies end up "
+            "in the training and in the validation split, so held-out errors look too good. "
+            f"{advice}",
         )
 
 
-def _overlap(ids: np.ndarray) -> Iterator[Finding]:
-    """Find windows that share steps with the one before, which the last of a series always may."""
-    if ids.dtype.kind not in "OUT":
+def _find_overlapping_windows(ids: np.ndarray) -> Iterator[Finding]:
+    """Find windows, by their ids, that share steps with the window before."""
+    if ids.dtype.kind not in "OUT":  # not text
         return
-    parts = [_WINDOW_ID.fullmatch(name) for name in ids.tolist()]
-    spans = [(part[1], int(part[2]), int(part[3])) for part in parts if part]
-    shared = sum(
-        name == other and first < end
-        for (name, _, end), (other, first, _) in itertools.pairwise(spans)
+    matches = [_WINDOW_ID_PATTERN.fullmatch(name) for name in ids.tolist()]
+    # series, first step and end of each window
+    spans = [(match[1], int(match[2]), int(match[3])) for match in matches if match]
+    num_shared = sum(
+        series == next_series and next_first < end
+        for (series, _, end), (next_series, next_first, _) in itertools.pairwise(spans)
     )
-    if shared > 0.5 * len(ids):
+    # the last window of each series may always share steps
+    if num_shared > 0.5 * len(ids):
         windows = argument(window=spans[0][2] - spans[0][1])
         yield Finding(
             "overlapping-windows",
-            f"{shared} of {len(ids)} windows share steps with the one before, and so do training "
-            "and validation: held-out errors look too good. For honest errors, give the series to "
-            f"the fit, with {windows}: it holds out windows that share no step with the others.",
+            f"{num_shared} of {len(ids)} windows share steps with the one before, and so do "
+            "training and validation: held-out errors look too good. For honest errors, give the "
+            f"series to the fit, with {windows}: it holds out windows that share no step with the "
+            "others.",
         )
 
 
-def _different_levels(sample: Sequences) -> Iterator[Finding]:
+def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
     """Find a column whose level or spread differs more between sequences than within them."""
-    long = sample[np.flatnonzero(sample.lengths > _RUN)]
+    # the standard deviation of very short sequences says little
+    long = sample[np.flatnonzero(sample.lengths > _MIN_RUN_STEPS)]
     if not len(long):
         return
     for column, values in zip(sample.schema.columns, long.values.T, strict=True):
-        mean, std = sequence_moments(values[:, None], long)
+        mean, std = sequence_moments(values[:, None], long)  # (n_sequences, 1) each
         stds, means = std[std > 0], mean[~np.isnan(mean)]
-        if not column.column_type.is_number or len(stds) < _FEWEST_SEQUENCES:
+        if not column.column_type.is_number or len(stds) < _MIN_SEQUENCES:
             continue
         low, high = np.quantile(stds, [0.1, 0.9])
-        if high > _SCALES * low or np.std(means) > _LEVELS * np.median(stds):
+        if high > _MAX_STD_RATIO * low or np.std(means) > _MAX_LEVEL_RATIO * np.median(stds):
             yield Finding(
                 "different-levels",
                 f"In column {column.name!r}, sequences differ much more in level or spread than "
@@ -242,58 +284,64 @@ def _different_levels(sample: Sequences) -> Iterator[Finding]:
             return
 
 
-class _ColumnFacts(NamedTuple):
-    """What one pass over the sample finds out about a column."""
+class _ColumnSummary(NamedTuple):
+    """Values of a column and their changes, which the checks of columns share."""
 
     name: str
     column: Column
-    seen: np.ndarray  # observed values
-    changes: np.ndarray  # differences of neighboring steps that both have a value
-    is_static: bool  # no value differs from its neighbor
+    observed: np.ndarray  # all values that are not missing
+    changes: np.ndarray  # differences of neighboring steps in a sequence, where both have a value
+    is_static: bool  # whether the column is constant within each sequence
 
 
-def _column_findings(sample: Sequences, suspicious: str) -> Iterator[Finding]:
-    """Yield the findings about the columns of some sequences."""
-    facts, keys = _facts_of(sample), key_columns(sample)
-    names = [f.name for f in facts if len(f.seen) and f.seen.min() == f.seen.max()]
-    if names:
-        shown = ", ".join(map(repr, names[:_LISTED])) + " and others" * (len(names) > _LISTED)
+def _check_columns(sample: Sequences, value_warnings: str) -> Iterator[Finding]:
+    """Yield the findings about columns; ``value_warnings`` has the warnings about their values."""
+    summaries, keys = _summarize_columns(sample), key_columns(sample)
+    constant = [
+        s.name for s in summaries if len(s.observed) and s.observed.min() == s.observed.max()
+    ]
+    if constant:
+        listed = ", ".join(map(repr, constant[:_MAX_LISTED_COLUMNS]))
+        listed += " and others" * (len(constant) > _MAX_LISTED_COLUMNS)
         yield Finding(
             "constant-column",
-            f"There is nothing to learn from constant columns: {shown}. Leave them out with "
+            f"There is nothing to learn from constant columns: {listed}. Leave them out with "
             f"{argument('columns=')}.",
         )
-    for column in facts:
-        if not len(column.seen) or column.name in names:
+    for column in summaries:
+        if not len(column.observed) or column.name in constant:
             continue
         key, column_type = keys.get(column.name), column.column.column_type
         if column.is_static:
-            yield _per_sequence(column.name, is_id=key == "id")
+            yield _per_sequence_finding(column.name, is_id=key == "id")
         elif column_type.has_categories:
-            yield from _many_categories(column)
+            yield from _find_rare_categories(column)
         elif column_type.is_number:
-            if len(facts) > 1:
-                yield from _time_like(column, is_time=key == "time")
-            # `suspicious` has the warnings about values; one is enough for a column
-            if repr(column.name) not in suspicious:
-                yield from _heavy_tails(column)
+            if len(summaries) > 1:
+                yield from _find_time_columns(column, is_time=key == "time")
+            # one message about the values of a column is enough
+            if repr(column.name) not in value_warnings:
+                yield from _find_heavy_tails(column)
 
 
-def _facts_of(sample: Sequences) -> list[_ColumnFacts]:
+def _summarize_columns(sample: Sequences) -> list[_ColumnSummary]:
+    """Return the summary of each column."""
     _, step = positions(sample)
-    later = step[1:] > 0  # False where the next row begins another sequence
-    several = (sample.lengths > 1).sum() >= _FEWEST_SEQUENCES
-    facts = []
+    is_inside = step[1:] > 0  # False between the last step of a sequence and the next sequence
+    are_enough = (sample.lengths > 1).sum() >= _MIN_SEQUENCES
+    summaries = []
     for column, values in zip(sample.schema.columns, sample.values.T, strict=True):
-        seen = values[~np.isnan(values)].astype(np.float64)
-        changes = np.diff(values.astype(np.float64))[later]
+        observed = values[~np.isnan(values)].astype(np.float64)
+        changes = np.diff(values.astype(np.float64))[is_inside]
         changes = changes[~np.isnan(changes)]
-        static = several and len(changes) > 0 and not changes.any()
-        facts.append(_ColumnFacts(column.name, column, seen, changes, bool(static)))
-    return facts
+        is_static = are_enough and len(changes) > 0 and not changes.any()
+        summary = _ColumnSummary(column.name, column, observed, changes, bool(is_static))
+        summaries.append(summary)
+    return summaries
 
 
-def _per_sequence(name: str, *, is_id: bool) -> Finding:
+def _per_sequence_finding(name: str, *, is_id: bool) -> Finding:
+    """Return the finding of a column that is constant within each sequence."""
     if is_id:
         return Finding(
             "id-like",
@@ -307,31 +355,36 @@ def _per_sequence(name: str, *, is_id: bool) -> Finding:
     )
 
 
-def _many_categories(column: _ColumnFacts) -> Iterator[Finding]:
+def _find_rare_categories(column: _ColumnSummary) -> Iterator[Finding]:
+    """Find a categorical column with too many or too rare categories."""
     name, count = column.name, len(column.column.categories)
-    often = len(column.seen) / len(np.unique(column.seen))
-    if count >= _FEWEST_CHANGES and often < 2:
+    mean_occurrences = len(column.observed) / len(np.unique(column.observed))
+    if count >= _MIN_CHANGES and mean_occurrences < 2:
         yield Finding(
             "id-like",
             f"Column {name!r} has {count} categories, and most occur once, as ids do. Leave it out "
             f"with {argument('columns=')}"
             f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
-    elif count >= _MANY_CATEGORIES or (count > 50 and often < _FEW_OCCURRENCES):
+    elif count >= _MAX_CATEGORIES or (
+        count > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
+    ):
         yield Finding(
             "many-categories",
-            f"Column {name!r} has {count} categories, which occur {often:.1f} times on average. "
-            "Rare ones are not learned, and each costs memory and time. Keep the most frequent "
-            "ones, and replace the others by one category, such as 'other'.",
+            f"Column {name!r} has {count} categories, which occur {mean_occurrences:.1f} times on "
+            "average. Rare ones are not learned, and each costs memory and time. Keep the most "
+            "frequent ones, and replace the others by one category, such as 'other'.",
         )
 
 
-def _time_like(column: _ColumnFacts, *, is_time: bool) -> Iterator[Finding]:
+def _find_time_columns(column: _ColumnSummary, *, is_time: bool) -> Iterator[Finding]:
+    """Find a numeric column that ascends, or that has the name of a time but does not ascend."""
     changes, name = column.changes, column.name
-    if len(changes) < _FEWEST_CHANGES:
+    if len(changes) < _MIN_CHANGES:
         return
-    ascending = float((changes > 0).mean())
-    if name.lower() in _TIME_NAMES and 0.5 < ascending < 1:
+    ascending_share = float((changes > 0).mean())
+    # a time that descends as often as it ascends is no order of steps
+    if name.lower() in _TIME_NAMES and 0.5 < ascending_share < 1:
         yield Finding(
             "unsorted-time",
             f"Column {name!r} looks like times, but goes back or repeats at "
@@ -347,23 +400,25 @@ def _time_like(column: _ColumnFacts, *, is_time: bool) -> Iterator[Finding]:
         )
 
 
-def _heavy_tails(column: _ColumnFacts) -> Iterator[Finding]:
-    seen = column.seen
-    if len(seen) < _FEWEST_VALUES:
+def _find_heavy_tails(column: _ColumnSummary) -> Iterator[Finding]:
+    """Find a column whose variance comes from a small share of its values."""
+    observed = column.observed
+    if len(observed) < _MIN_TAIL_VALUES:
         return
-    squared = np.sort(np.square(seen - seen.mean()))
-    share = squared[-max(1, int(_TAIL_VALUES * len(squared))) :].sum() / squared.sum()
-    if share < _TAIL_VARIANCE:
+    squares = np.sort(np.square(observed - observed.mean()))
+    num_tail = max(1, int(_TAIL_VALUE_SHARE * len(squares)))
+    share = squares[-num_tail:].sum() / squares.sum()
+    if share < _TAIL_VARIANCE_SHARE:
         return
-    fix = "np.log1p(x)" if seen.min() >= 0 else "np.arcsinh(x)"
+    transform = "np.log1p(x)" if observed.min() >= 0 else "np.arcsinh(x)"
     yield Finding(
         "heavy-tails",
-        f"{_TAIL_VALUES:.0%} of the values of column {column.name!r} hold {share:.0%} of its "
+        f"{_TAIL_VALUE_SHARE:.0%} of the values of column {column.name!r} hold {share:.0%} of its "
         "variance, so the loss is mostly about them. Correct them if they are errors, or "
-        f"transform the column, for example with {fix}.",
+        f"transform the column, for example with {transform}.",
     )
 
 
-def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def sort_by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings, the most important ones first."""
-    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.name)))
+    return tuple(sorted(findings, key=lambda finding: NAMES_BY_IMPORTANCE.index(finding.name)))

@@ -1,4 +1,8 @@
-"""`diagnose`: the findings about the data and about a short fit of a sample of it."""
+"""`diagnose`: checks of data, and of a short fit of a sample of the data.
+
+The short fit is measured on training and on held-out sequences, next to two baselines: a constant
+output and PCA. `check_fit` turns these measurements into findings.
+"""
 
 import itertools
 import warnings
@@ -14,26 +18,47 @@ from refold._support.optional_imports import check_training_packages
 from refold._support.output import counted, short_number
 from refold._support.rules import check_some
 from refold.arguments import Arguments
-from refold.diagnosis._data_findings import Finding, by_importance, data_findings, sampled
+from refold.diagnosis._data_findings import Finding, data_findings, draw_sample, sort_by_importance
 from refold.errors import DataError, DivergedError, argument, spelled
 from refold.evaluation import Fidelity, PCABaseline, fidelity
 from refold.model import History, Model, SequencesLike
 from refold.sequences import Sequences
 
-# Caps of the short fit: sequences, their values, sequences for an error, seconds.
-_MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
-# Fewest sequences for a fit, and share that is held out.
-_FEWEST, _HELD_OUT = 10, 0.2
-# Errors, relative to that of a constant output: no better, half-way learned, and solved.
-_NO_BETTER, _LEARNED, _SOLVED = 0.95, 0.5, 0.02
-# Ratio and difference of held-out and training error from which a model overfits.
-_OVERFIT_RATIO, _OVERFIT_GAP = 2.0, 0.05
-# Share of lengths that are off by more than a tenth; relative fall of the loss that is none, and
-# that is still much.
-_WRONG_LENGTHS, _STUCK, _FALLING = 0.1, 0.02, 0.05
-# Epochs below which a fit says little.
-_FEW_EPOCHS = 4
-_SHOWN = 3  # findings that are named in a line
+# The short fit gets a sample of this many sequences, so it needs little time and memory.
+_MAX_SEQUENCES = 2000
+# The sample also has at most this many values, for long sequences with many columns.
+_MAX_VALUES = 2_000_000
+# Errors are measured on this many sequences, which is enough for a rough comparison.
+_MAX_MEASURED_SEQUENCES = 200
+# The short fit ends after this many seconds, unless the estimator has a time budget.
+_MAX_SECONDS = 30.0
+# With fewer sequences, there is no short fit, because too few would be held out.
+_MIN_SEQUENCES = 10
+# Share of the sample that is held out from the short fit.
+_HELD_OUT_SHARE = 0.2
+# The thresholds below are rules of thumb. The first three are ratios of an error to that of a
+# constant output. At this ratio, a model is no better than a constant output.
+_USELESS_ERROR_RATIO = 0.95
+# Below this ratio of errors, a model has learned something.
+_LEARNED_ERROR_RATIO = 0.5
+# Below this ratio of errors, more training is not worthwhile.
+_SOLVED_ERROR_RATIO = 0.02
+# A model overfits if its held-out error is more than this many times the training error.
+_OVERFIT_RATIO = 2.0
+# A model overfits only if its errors differ by more than this, because small errors vary.
+_OVERFIT_GAP = 0.05
+# A larger share of sequences with wrong lengths is reported.
+_MAX_WRONG_LENGTH_SHARE = 0.1
+# Relative error of a length above which it is wrong.
+_LENGTH_TOLERANCE = 0.1
+# A loss that falls by a smaller share than this during the whole fit is stuck.
+_MIN_LOSS_FALL = 0.02
+# A fit is too short if the loss falls by more than this share in its last quarter.
+_MAX_FINAL_LOSS_FALL = 0.05
+# With fewer epochs, a fit says little.
+_MIN_EPOCHS = 4
+# The text of a diagnosis names at most this many findings.
+_MAX_SHOWN_FINDINGS = 3
 
 
 @dataclass(frozen=True)
@@ -55,8 +80,8 @@ class Diagnosis:
 
     Examples
     --------
-    >>> found = Diagnosis((Finding("constant-column", "Column 'x0' is constant."),))
-    >>> found.to_dict()["findings"]
+    >>> diagnosis = Diagnosis((Finding("constant-column", "Column 'x0' is constant."),))
+    >>> diagnosis.to_dict()["findings"]
     ({'name': 'constant-column', 'message': "Column 'x0' is constant."},)
     """
 
@@ -69,8 +94,10 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         names = [finding.name for finding in self.findings]
-        shown = ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
-        return f"Diagnosis({counted(len(names), 'finding')}{': ' * bool(names)}{shown})"
+        listed = ", ".join(names[:_MAX_SHOWN_FINDINGS]) + ", ..." * (
+            len(names) > _MAX_SHOWN_FINDINGS
+        )
+        return f"Diagnosis({counted(len(names), 'finding')}{': ' * bool(names)}{listed})"
 
     def to_table(self) -> pa.Table:
         """Return one row per finding: ``name`` and ``message``."""
@@ -126,198 +153,215 @@ def diagnose(
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> short = refold.SequenceAutoencoder(units=8, latent_steps=0, max_epochs=2, random_state=0)
-    >>> found = diagnose(sines, estimator=short)
-    >>> [one.name for one in found.findings], found.num_sequences
+    >>> diagnosis = diagnose(sines, estimator=short)
+    >>> [finding.name for finding in diagnosis.findings], diagnosis.num_sequences
     (['few-sequences'], 40)
     """
     check_training_packages("Training")
-    # not at the top, because a small installation has neither JAX nor Keras
+    # imported here, because Refold can be installed without JAX and Keras
     from refold.training import check_arguments, open_training
 
     estimator = refold.SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     check_arguments(arguments)
-    # without overlap, so that held-out windows are new to the short fit
+    # windows that overlap would share steps between the training and the held-out data
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
         source = open_training(X, arguments).sequences
         check_some(len(source), "sequence", "to check")
-        size = max(1, int(estimator.latent_dim))  # a share below 1 is no number of dimensions
-        findings = data_findings(source, latent_dim=size, scale=estimator.scale)
-        if not short_fit or len(source) < _FEWEST:
+        # below 1, the argument is a share of the variance, and the number is not chosen yet
+        latent_dim = max(1, int(estimator.latent_dim))
+        findings = data_findings(source, latent_dim=latent_dim, scale=estimator.scale)
+        if not short_fit or len(source) < _MIN_SEQUENCES:
             return Diagnosis(findings)
-        return _with_short_fit(source, estimator, findings)
+        return _diagnose_short_fit(source, estimator, findings)
 
 
-def _with_short_fit(
+def _diagnose_short_fit(
     source: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
 ) -> Diagnosis:
+    """Fit a model to a sample of the sequences, and add the findings about the fit."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
-    values = int(source.lengths.sum()) * source.schema.num_columns
-    most = min(_MOST_VALUES, int(values * _MOST_SEQUENCES / len(source)))
-    sample = sampled(source, most)
+    num_values = int(source.lengths.sum()) * source.schema.num_columns
+    # the number of values in an average sample with the largest number of sequences
+    max_values = min(_MAX_VALUES, int(num_values * _MAX_SEQUENCES / len(source)))
+    sample = draw_sample(source, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
-    count = min(_MOST_MEASURED, max(2, int(_HELD_OUT * len(sample))))
-    train, held_out = sample[np.sort(order[count:])], sample[np.sort(order[:count])]
+    num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
+    train = sample[np.sort(order[num_held_out:])]
+    held_out = sample[np.sort(order[:num_held_out])]
     arguments = estimator.get_params(deep=False) | {
         "refit": False,
         "calibration_fraction": 0.0,
         "verbose": 0,
         "random_state": seed,
-        "time_budget": estimator.time_budget or _SECONDS,
+        "time_budget": estimator.time_budget or _MAX_SECONDS,
     }
     try:
         model = refold.SequenceAutoencoder(**arguments).fit(train).model_
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
-        return Diagnosis(by_importance([*findings, Finding(name, error.message.marked)]))
-    facts = _measured(model, train, held_out)
-    findings = by_importance([*findings, *fit_findings(facts)])
-    errors = facts.held_out, facts.training, facts.constant, facts.pca
+        return Diagnosis(sort_by_importance([*findings, Finding(name, error.message.marked)]))
+    measurements = _measure_fit(model, train, held_out)
+    findings = sort_by_importance([*findings, *check_fit(measurements)])
+    errors = measurements.held_out, measurements.training, measurements.constant, measurements.pca
     return Diagnosis(findings, *errors, len(sample))
 
 
-def _measured(model: Model, train: Sequences, held_out: Sequences) -> "FitFacts":
-    scaler, seen = model.error_scaler, train[:_MOST_MEASURED]
-    latent_dim, decoded = model.specification.latent_dim, _decoded(model, held_out)
-    # of fewer sequences if they are so long that PCA would take too much memory
+def _measure_fit(model: Model, train: Sequences, held_out: Sequences) -> "FitMeasurements":
+    """Measure errors of a model and of the baselines, on training and on held-out sequences."""
+    scaler, measured_train = model.error_scaler, train[:_MAX_MEASURED_SEQUENCES]
+    latent_dim, decoded = model.specification.latent_dim, _reconstruct(model, held_out)
+    # PCA of long sequences is fitted to fewer of them, so that they fit in memory
     width = max(1, int(train.lengths.max()) * train.schema.output_width)
-    fewer = train[: max(latent_dim, 4 * _MOST_VALUES // width)]
-    pca = PCABaseline(min(latent_dim, len(fewer), width)).fit(fewer)
-    return FitFacts(
+    pca_train = train[: max(latent_dim, 4 * _MAX_VALUES // width)]
+    pca = PCABaseline(min(latent_dim, len(pca_train), width)).fit(pca_train)
+    length_errors = np.abs(decoded.lengths - held_out.lengths)
+    is_wrong = length_errors > _LENGTH_TOLERANCE * held_out.lengths
+    return FitMeasurements(
         fidelity(held_out, decoded, scaler),
-        fidelity(seen, _decoded(model, seen), scaler),
-        fidelity(held_out, _constant(train, held_out), scaler),
+        fidelity(measured_train, _reconstruct(model, measured_train), scaler),
+        fidelity(held_out, _constant_output(train, held_out), scaler),
         fidelity(held_out, pca.reconstruct(held_out), scaler),
-        float(np.mean(np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths)),
+        float(np.mean(is_wrong)),
         model.history,
         len(train),
         latent_dim,
     )
 
 
-def _decoded(model: Model, sequences: Sequences) -> Sequences:
-    """Encode and decode at the predicted lengths."""
+def _reconstruct(model: Model, sequences: Sequences) -> Sequences:
+    """Encode sequences and decode the codes, at the lengths that the model predicts."""
     decoded = model.decode(model.encode(sequences))
     return Sequences.from_list(decoded, schema=sequences.schema)
 
 
-def _constant(train: Sequences, held_out: Sequences) -> Sequences:
-    """Return the training mean, or the most frequent value, at each step."""
+def _constant_output(train: Sequences, held_out: Sequences) -> Sequences:
+    """Replace each held-out step by the training mean, or the most frequent training category."""
     columns = []
     for column, values in zip(train.schema.columns, train.values.T, strict=True):
-        seen = values[~np.isnan(values)]
-        if column.column_type.is_number or not len(seen):
-            columns.append(seen.mean(dtype=np.float64) if len(seen) else 0.0)
+        observed = values[~np.isnan(values)]
+        if column.column_type.is_number or not len(observed):
+            columns.append(observed.mean(dtype=np.float64) if len(observed) else 0.0)
         else:
-            distinct, counts = np.unique(seen, return_counts=True)
+            distinct, counts = np.unique(observed, return_counts=True)
             columns.append(distinct[counts.argmax()])
     values = np.broadcast_to(columns, held_out.values.shape)
     return held_out.with_values(values.astype(held_out.values.dtype))
 
 
-class FitFacts(NamedTuple):
+class FitMeasurements(NamedTuple):
     """Measurements of a short fit."""
 
     held_out: Fidelity
     training: Fidelity
-    constant: Fidelity  # of the training mean or the most frequent category at every held-out step
-    pca: Fidelity  # of the same size, on the held-out sequences
+    constant: Fidelity  # of the training mean, or most frequent category, at each held-out step
+    pca: Fidelity  # of PCA with as many dimensions, on the held-out sequences
     wrong_lengths: float  # share of held-out sequences whose length is off by more than a tenth
     history: History
     num_training: int
     latent_dim: int
 
 
-def fit_findings(facts: FitFacts) -> Iterator[Finding]:
-    """Yield what a short fit shows."""
-    ours, constant, pca = facts.held_out.error, facts.constant.error, facts.pca.error
-    losses = facts.history.epochs.get("val_loss", facts.history.epochs["loss"])
-    short = _short(losses)
-    if short and ours > _SOLVED * constant:
+def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
+    """Yield the findings about a short fit."""
+    held_out, constant, pca = (
+        measurements.held_out.error,
+        measurements.constant.error,
+        measurements.pca.error,
+    )
+    losses = measurements.history.epochs.get("val_loss", measurements.history.epochs["loss"])
+    reason = _why_too_short(losses)
+    if reason and held_out > _SOLVED_ERROR_RATIO * constant:
         yield Finding(
             "too-short",
-            f"The short fit {short}, so its errors say little. Give it more time with "
+            f"The short fit {reason}, so its errors say little. Give it more time with "
             f"{argument('time_budget')}.",
         )
-    if len(losses) < _FEW_EPOCHS:
+    if len(losses) < _MIN_EPOCHS:
         return
-    if ours >= _NO_BETTER * constant > 0:
-        yield _constant_output(facts, pca_learned=pca < _LEARNED * constant, short=bool(short))
-    elif ours > pca and not short:
+    if held_out >= _USELESS_ERROR_RATIO * constant > 0:
+        pca_learned = pca < _LEARNED_ERROR_RATIO * constant
+        yield _constant_output_finding(measurements, pca_learned=pca_learned, is_short=bool(reason))
+    elif held_out > pca and not reason:
         yield Finding(
             "no-better-than-pca",
-            f"The held-out error ({short_number(ours)}) is above that of PCA "
+            f"The held-out error ({short_number(held_out)}) is above that of PCA "
             f"({short_number(pca)}), so the data is nearly linear, or the training has not "
             f"converged. Train longer ({argument('max_epochs')}), with "
             f"{argument(latent_steps=10)}, or use PCA.",
         )
-    trained = facts.training.error
-    if ours > _OVERFIT_RATIO * trained and ours - trained > _OVERFIT_GAP:
+    training = measurements.training.error
+    if held_out > _OVERFIT_RATIO * training and held_out - training > _OVERFIT_GAP:
         yield Finding(
             "overfitting",
-            f"The error is {short_number(trained)} on training sequences and "
-            f"{short_number(ours)} on held-out ones. {facts.num_training} sequences are too few "
-            f"for {facts.latent_dim} latent dimensions. Use more sequences, fewer dimensions "
-            f"({argument('latent_dim')}), or {argument(denoise=0.3)}.",
+            f"The error is {short_number(training)} on training sequences and "
+            f"{short_number(held_out)} on held-out ones. {measurements.num_training} sequences are "
+            f"too few for {measurements.latent_dim} latent dimensions. Use more sequences, fewer "
+            f"dimensions ({argument('latent_dim')}), or {argument(denoise=0.3)}.",
         )
-    if facts.wrong_lengths > _WRONG_LENGTHS:
+    if measurements.wrong_lengths > _MAX_WRONG_LENGTH_SHARE:
         lengths = spelled("inverse_transform(codes, lengths=...)", "refold decode --lengths")
         yield Finding(
             "wrong-lengths",
-            f"The decoded lengths of {facts.wrong_lengths:.0%} of the held-out sequences are off "
-            f"by more than a tenth. If you know the lengths, decode with {lengths}. Otherwise "
-            f"train longer, or use more latent dimensions ({argument('latent_dim')}).",
+            f"The decoded lengths of {measurements.wrong_lengths:.0%} of the held-out sequences "
+            f"are off by more than a tenth. If you know the lengths, decode with {lengths}. "
+            f"Otherwise train longer, or use more latent dimensions ({argument('latent_dim')}).",
         )
-    if not short:
-        yield from _stuck(facts, losses)
+    if not reason:
+        yield from _find_stuck_loss(measurements, losses)
 
 
-def _constant_output(facts: FitFacts, *, pca_learned: bool, short: bool) -> Finding:
-    ours, constant = facts.held_out, facts.constant
-    what = "most frequent value" if ours.nmse is None else "mean"
-    if short:
-        why = "The fit was too short to say why: give it more time."
-    elif facts.training.error < _LEARNED * constant.error:
-        why = "Training sequences are learned, so the model overfits."
+def _constant_output_finding(
+    measurements: FitMeasurements, *, pca_learned: bool, is_short: bool
+) -> Finding:
+    """Return the finding of a model that is no better than a constant output, with its cause."""
+    held_out, constant = measurements.held_out, measurements.constant
+    output = "most frequent value" if held_out.nmse is None else "mean"
+    if is_short:
+        cause = "The fit was too short to say why: give it more time."
+    elif measurements.training.error < _LEARNED_ERROR_RATIO * constant.error:
+        cause = "Training sequences are learned, so the model overfits."
     elif pca_learned:
-        why = (
+        cause = (
             "PCA of the same size does much better, so the training is the cause. Use the default "
             f"{argument('architecture')}, {argument('optimizer')} and {argument('learning_rate')}, "
             f"no {argument('denoise')}, and train longer."
         )
     else:
-        why = (
+        cause = (
             "PCA learns as little, so sequences have little in common: they may be noise, or "
             f"begin at arbitrary points. Use more latent dimensions ({argument('latent_dim')}), "
             "smooth or align the sequences, or cut shorter ones."
         )
     return Finding(
         "output-is-mean",
-        f"The held-out error ({ours.measure} {short_number(ours.error)}) is no better than that "
-        f"of the {what} ({short_number(constant.error)}). {why}",
+        f"The held-out error ({held_out.measure} {short_number(held_out.error)}) is no better "
+        f"than that of the {output} ({short_number(constant.error)}). {cause}",
     )
 
 
-def _short(losses: list[float]) -> str | None:
-    """Return why a fit ended too early to say much; None if it did not."""
-    if len(losses) < _FEW_EPOCHS:
+def _why_too_short(losses: list[float]) -> str | None:
+    """Return why a fit is too short, such as "had only 1 epoch"; None if it is not."""
+    if len(losses) < _MIN_EPOCHS:
         return f"had only {len(losses)} epoch{'s' * (len(losses) != 1)}"
-    part = max(1, len(losses) // 4)
-    if min(losses[-part:]) < (1 - _FALLING) * min(losses[:-part]):
+    quarter = max(1, len(losses) // 4)
+    if min(losses[-quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-quarter]):
         return f"ended after {len(losses)} epochs while the loss still fell"
     return None
 
 
-def _stuck(facts: FitFacts, losses: list[float]) -> Iterator[Finding]:
-    initial = facts.history.initial_loss
+def _find_stuck_loss(measurements: FitMeasurements, losses: list[float]) -> Iterator[Finding]:
+    """Find a loss that hardly falls, although the model has learned little."""
+    initial = measurements.history.initial_loss
     first = losses[0] if initial is None else initial
-    steady = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
-    stuck = facts.history.best_epoch == 0 or min(losses) > (1 - _STUCK) * first
-    learned = facts.held_out.error < _LEARNED * facts.constant.error
-    if stuck and not learned:
-        rate = "smaller" if steady else "larger or a smaller"
+    always_rises = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
+    is_stuck = measurements.history.best_epoch == 0 or min(losses) > (1 - _MIN_LOSS_FALL) * first
+    has_learned = measurements.held_out.error < _LEARNED_ERROR_RATIO * measurements.constant.error
+    if is_stuck and not has_learned:
+        # a loss that never falls is a sign of updates that are too large
+        rate = "smaller" if always_rises else "larger or a smaller"
         yield Finding(
             "stuck-loss",
             f"The loss hardly fell in {len(losses)} epochs (from {short_number(first)} to "

@@ -1,4 +1,4 @@
-"""Effect of each latent dimension on the decoded sequence."""
+"""Effect of each latent dimension on the decoded sequence: its size, and a sweep of examples."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,9 +17,13 @@ from refold.sequences import Sequences
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 """Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
 
-_MAX_CODES = 32  # codes whose dimensions are changed
+# Effects are averaged over at most this many codes, because each is decoded twice per dimension.
+_MAX_CODES = 32
+# Effects are averaged over at least this many codes, because a single one may be unusual.
 _MIN_CODES = 4
-_MAX_VALUES = 1 << 24  # decoded values, unless _MIN_CODES need more
+# Large outputs are decoded for fewer codes, so that at most this many values are in memory. Only
+# `_MIN_CODES` codes may have more.
+_MAX_DECODED_VALUES = 1 << 24
 
 
 class LatentDimensions(NamedTuple):
@@ -84,25 +88,28 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     >>> latent_dimensions(model, model.transform(sines)).effect.shape
     (4, 1)
     """
-    model, codes = model_of(model), _checked(codes)
+    model, codes = model_of(model), _check_codes(codes)
     num_codes, width = codes.shape
     deviation = codes.std(axis=0)
-    values = max(1, 2 * width * model.max_steps * model.schema.output_width)
-    count = min(num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_VALUES // values)))
-    chosen = np.random.default_rng(seed).choice(num_codes, count, replace=False)
-    sample = codes[np.sort(chosen)]
-    shifts = np.concatenate([np.diag(deviation), -np.diag(deviation)])
-    moved = (sample[None] + shifts[:, None]).reshape(-1, width)
-    decoded = _decoded(model, np.concatenate([sample, moved]))
-    before = Sequences.from_list(decoded[:count], schema=model.schema)
+    values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
+    num_sampled = min(
+        num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_DECODED_VALUES // values_per_code))
+    )
+    sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)
+    sample = codes[np.sort(sampled_rows)]
+    # changes (2 * width, width): each dimension up, then each dimension down
+    changes = np.concatenate([np.diag(deviation), -np.diag(deviation)])
+    changed = (sample[None] + changes[:, None]).reshape(-1, width)
+    decoded = _decode_codes(model, np.concatenate([sample, changed]))
+    before = Sequences.from_list(decoded[:num_sampled], schema=model.schema)
     effect = np.zeros((2 * width, model.schema.num_columns))
     for i in range(2 * width):
-        after = decoded[count * (i + 1) : count * (i + 2)]
+        after = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
         effect[i] = np.nan_to_num(errors_by_feature(before, after, model.error_scaler))
     names = [str(i) for i in range(model.specification.latent_dim)]
     if model.scaler.num_statistics:
         columns = [column.name for column in model.schema.columns if column.column_type.is_number]
-        names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
+        names += [f"{statistic} of {name}" for statistic in ("level", "spread") for name in columns]
     return LatentDimensions(tuple(names), deviation, (effect[:width] + effect[width:]) / 2)
 
 
@@ -142,22 +149,24 @@ def sweep(
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """
-    model, codes = model_of(model), _checked(codes)
+    model, codes = model_of(model), _check_codes(codes)
     check("dimension", dimension, whole(0, codes.shape[1] - 1))
     mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
-    moved = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
-    moved[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
-    return Sequences.from_list(_decoded(model, moved), schema=model.schema)
+    swept = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
+    swept[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
+    return Sequences.from_list(_decode_codes(model, swept), schema=model.schema)
 
 
-def _checked(codes: np.ndarray) -> np.ndarray:
+def _check_codes(codes: np.ndarray) -> np.ndarray:
+    """Return codes (n_sequences, width) as floats, or raise an error for a wrong shape."""
     codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
     check_some(len(codes), "code", "to decode")
     return codes
 
 
-def _decoded(model: Model, codes: np.ndarray) -> list[Any]:
+def _decode_codes(model: Model, codes: np.ndarray) -> list[Any]:
+    """Decode codes without warnings about lengths."""
     with warnings.catch_warnings():
-        # a changed dimension may hold the length, and so exceed those in training
+        # the changed dimension may hold the length, which then exceeds the lengths in training
         warnings.simplefilter("ignore", UserWarning)
         return model.decode(codes.astype(np.float32))

@@ -1,4 +1,6 @@
-"""An explorer: a local server and a page with a map of codes, in which every place decodes.
+"""The explorer: a page with a map of codes, in which every place decodes to a sequence.
+
+A local server serves the page, or a single file holds it with its data.
 
 It needs the extra ``serve``, and neither Keras nor JAX.
 """

@@ -1,4 +1,7 @@
-"""Sequences, their codes and their places on a map, and what the page asks about them."""
+"""`Atlas`: sequences, their codes and their places on a map, and the answers to the page.
+
+The results of its methods are sent to the page as JSON, so their keys are known there.
+"""
 
 import inspect
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ from refold.errors import DataError, ParameterError
 from refold.explore._fields import (
     ColorField,
     cluster_field,
-    in_blocks,
+    compute_in_blocks,
     metadata_field,
 )
 from refold.explore._maps import (
@@ -21,24 +24,28 @@ from refold.explore._maps import (
     NeighborMap,
     PcaMap,
     WeightedCodes,
-    effects,
-    umap_places,
+    compute_umap_places,
+    measure_effects,
 )
 from refold.model import ModelLike, SequencesLike, adapted, entries_between, means_by_sequence
 from refold.sequences import Sequences, as_sequences
 
-# Steps of a neighbor that are sent for its small picture, and neighbors.
-_SMALL_STEPS, _NEIGHBORS = 160, 6
-# Codes of which the sliders have the range.
-_RANGED = 50_000
-# Most ids that the page holds, for its tooltips.
+# Steps of a neighbor in its small picture, which has no room for more.
+_MAX_THUMBNAIL_STEPS = 160
+# Neighbors of a sequence, as many as fit into the panel.
+_NUM_NEIGHBORS = 6
+# The ranges of the sliders are quantiles of this many codes, which are fast to compute.
+_MAX_RANGE_CODES = 50_000
+# With more sequences, the page gets no ids, which would be large, and shows row numbers instead.
 _MAX_IDS = 20_000
-# What one standard deviation of the length counts beside one of the values, on the map.
-_LENGTH_SHARE = 0.2
-# Values with large errors that are named.
-_REASONS = 3
+# Weight of a length in distances on the map: one standard deviation of the length counts as this
+# many standard deviations of the values.
+_LENGTH_WEIGHT = 0.2
+# Largest errors of a sequence that the page names.
+_MAX_LISTED_ERRORS = 3
 # Ids that a search suggests.
-_MATCHES = 12
+_MAX_SUGGESTED_IDS = 12
+# Names of the maps.
 MAPS = ("pca", "umap")
 
 
@@ -93,29 +100,30 @@ class Atlas:
         windows = model.windows(X)
         self.sequences = as_sequences(windows.sequences).align(model.schema)
         lengths = self.sequences.lengths
-        count = len(lengths)
-        check_some(count, "sequence", "to show")
+        num_sequences = len(lengths)
+        check_some(num_sequences, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
-        check_one_each(len(self.codes), "codes", count, "sequences")
+        check_one_each(len(self.codes), "codes", num_sequences, "sequences")
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.most_steps or longest)
-        weights = effects(self.codes, lengths, self._change)
+        weights = measure_effects(self.codes, lengths, self._decoded_difference)
         self.projection = PcaMap(self.codes, weights)
         self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
-        self._umap = BackgroundTask("The UMAP map", self._umap_map)
-        # error and distance, of which anomaly scores are the sum; computed with the p-values
-        self.score_components = np.zeros((count, 2), np.float32)
+        self._umap = BackgroundTask("The UMAP map", self._make_umap_map)
+        # The sum of error and distance is the anomaly score. They are computed with the p-values.
+        self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
             check_one_each(len(values), f"values of {name!r}", len(windows.lengths), "sequences")
             if model.window is not None:
                 fields[name] = np.asarray(values)[windows.series]
-        self.fields = self._all_fields(fields, num_clusters)
+        self.fields = self._make_fields(fields, num_clusters)
 
-    def _all_fields(
+    def _make_fields(
         self, metadata: Mapping[str, Any], num_clusters: int | None
     ) -> list[ColorField]:
+        """Return the fields to color by: metadata, lengths, errors, p-values and clusters."""
         lengths, fields = self.sequences.lengths, []
         for name, values in metadata.items():
             if (field := metadata_field(name, values)) is None:
@@ -124,52 +132,62 @@ class Atlas:
                 )
             fields.append(field)
         if len(np.unique(lengths)) > 1:
-            fields.append(ColorField("length", lengths, about="steps of the sequence"))
-        about = "mean squared error of the reconstruction, in standard deviations"
-        fields.append(ColorField("error", self._errors, log=True, about=about))
+            fields.append(ColorField("length", lengths, description="steps of the sequence"))
+        description = "mean squared error of the reconstruction, in standard deviations"
+        fields.append(ColorField("error", self._compute_errors, log=True, description=description))
         if self.model.calibration is not None:
-            about = (
+            description = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
-            fields.append(ColorField("anomaly p-value", self._p_values, log=True, about=about))
+            fields.append(
+                ColorField(
+                    "anomaly p-value", self._compute_p_values, log=True, description=description
+                )
+            )
         if "cluster" not in metadata:
-            fields.append(self._clusters(num_clusters))
+            fields.append(self._make_cluster_field(num_clusters))
         return fields
 
-    def _errors(self) -> np.ndarray:
+    def _compute_errors(self) -> np.ndarray:
+        """Return the error of each reconstruction (n_sequences,)."""
+
         def errors(rows: np.ndarray) -> np.ndarray:
+            """Return the errors of some rows."""
             sequences = self.sequences[rows]
-            back = self.model.to_sequences(self.codes[rows], sequences.lengths)
-            return means_by_sequence(self._entries(sequences, back), sequences)
+            reconstructed = self.model.to_sequences(self.codes[rows], sequences.lengths)
+            return means_by_sequence(self._squared_errors(sequences, reconstructed), sequences)
 
-        return in_blocks(len(self.codes), errors)
+        return compute_in_blocks(len(self.codes), errors)
 
-    def _p_values(self) -> np.ndarray:
+    def _compute_p_values(self) -> np.ndarray:
+        """Return the p-value of each sequence (n_sequences,), and set the `score_components`."""
+
         def p_values(rows: np.ndarray) -> np.ndarray:
+            """Return the p-values of some rows."""
             aligned = self.model.align(self.sequences[rows])
             _, self.score_components[rows], values = self.model.compared(aligned)
             return values
 
-        return in_blocks(len(self.codes), p_values)
+        return compute_in_blocks(len(self.codes), p_values)
 
-    def _entries(self, sequences: Sequences, back: Sequences) -> np.ndarray:
-        """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
-        return entries_between(sequences, back, self.model.error_scaler)
+    def _squared_errors(self, sequences: Sequences, reconstructed: Sequences) -> np.ndarray:
+        """Return the squared error of each value in standard deviations; 1 for a wrong category."""
+        return entries_between(sequences, reconstructed, self.model.error_scaler)
 
-    def _change(self, codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Return the mean squared difference of decoded sequences, and of their lengths."""
-        before, after = (self.model.predict_lengths(c).astype(float) for c in (codes, others))
+    def _decoded_difference(self, codes: np.ndarray, changed: np.ndarray) -> np.ndarray:
+        """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
+        before, after = (self.model.predict_lengths(c).astype(float) for c in (codes, changed))
         lengths = np.clip(before.astype(int), 1, self._max_steps)
-        first, second = (self.model.to_sequences(c, lengths) for c in (codes, others))
-        spread = max(1.0, float(self.sequences.lengths.std()))
-        longer = (_LENGTH_SHARE * (after - before) / spread) ** 2
-        return means_by_sequence(self._entries(first, second), first) + longer
+        first, second = (self.model.to_sequences(c, lengths) for c in (codes, changed))
+        length_std = max(1.0, float(self.sequences.lengths.std()))
+        length_difference = (_LENGTH_WEIGHT * (after - before) / length_std) ** 2
+        return means_by_sequence(self._squared_errors(first, second), first) + length_difference
 
     def describe(self) -> dict[str, Any]:
-        """Return what the page needs to begin."""
+        """Return what the page needs to know before its first request."""
         schema, lengths = self.sequences.schema, self.sequences.lengths
-        some = self.codes[evenly_spaced(len(self.codes), _RANGED)]
-        low, high = np.quantile(some, [0.005, 0.995], axis=0)
+        sample = self.codes[evenly_spaced(len(self.codes), _MAX_RANGE_CODES)]
+        low, high = np.quantile(sample, [0.005, 0.995], axis=0)  # without outliers
         ids = self.sequences.ids
         return {
             "count": len(ids),
@@ -180,7 +198,7 @@ class Atlas:
                     "name": column.name,
                     "type": column.type,
                     "tokens": column.column_type.has_categories,
-                    "range": _usual_range(self.sequences, i),
+                    "range": _typical_range(self.sequences, i),
                 }
                 for i, column in enumerate(schema.columns)
             ],
@@ -196,104 +214,110 @@ class Atlas:
             "usual_length": int(np.quantile(lengths, 0.95)),
             "ids": ids.tolist() if len(ids) <= _MAX_IDS else None,
             "calibrated": self.model.calibration is not None,
-            # sequences with a p-value of at most this are anomalous, as in `detect`
+            # sequences with a p-value up to this are anomalous, by the default of `detect`
             "alpha": inspect.signature(self.model.detect).parameters["alpha"].default,
             "num_normal": self.model.num_calibrated,
         }
 
     def map(self, name: str, wait: float | None = 0.0) -> PcaMap | NeighborMap | None:
-        """Return a map, or None while it is computed; wait some seconds, or all with None."""
+        """Return a map, or None if it is not ready after ``wait`` seconds; None waits for it."""
         check("map", name, one_of(*MAPS))
         return self.projection if name == "pca" else self._umap.result(wait)
 
-    def _umap_map(self) -> NeighborMap:
-        return NeighborMap(umap_places(self.similar.vectors), self.codes, self.similar)
+    def _make_umap_map(self) -> NeighborMap:
+        """Compute the UMAP map, which takes seconds to minutes."""
+        return NeighborMap(compute_umap_places(self.similar.vectors), self.codes, self.similar)
 
-    def _ready(self, name: str) -> PcaMap | NeighborMap:
-        flat = self.map(name)
-        if flat is None:
+    def _require_map(self, name: str) -> PcaMap | NeighborMap:
+        """Return a map, or raise an error if it is not ready."""
+        code_map = self.map(name)
+        if code_map is None:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
-        return flat
+        return code_map
 
     def show(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self.check_row(row)
-        shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
-        hits = self.similar.to(self.codes[[row]], _NEIGHBORS + 1)[0]
+        answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
+        # one more, because the nearest sequence is usually the sequence itself
+        hits = self.similar.nearest_to(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
         pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
-        neighbors = [(other, distance) for other, distance in pairs if other != row]
-        shown["row"] = row
-        shown["fields"] = {field.name: field.text(row) for field in self.fields}
-        shown["neighbors"] = [
+        neighbors = [(other_row, distance) for other_row, distance in pairs if other_row != row]
+        answer["row"] = row
+        answer["fields"] = {field.name: field.text(row) for field in self.fields}
+        answer["neighbors"] = [
             {
-                "row": other,
-                "id": self.sequences.ids[other].item(),
+                "row": neighbor,
+                "id": self.sequences.ids[neighbor].item(),
                 "distance": distance,
-                "values": _values_of(self.sequences[[other]], most=_SMALL_STEPS),
+                "values": _values_by_column(self.sequences[[neighbor]], _MAX_THUMBNAIL_STEPS),
             }
-            for other, distance in neighbors[:_NEIGHBORS]
+            for neighbor, distance in neighbors[:_NUM_NEIGHBORS]
         ]
-        return shown
+        return answer
 
     def check_row(self, row: object) -> None:
-        """Refuse a row that the map has not."""
-        count = len(self.codes)
-        if type(row) is not int or not 0 <= row < count:
+        """Raise an error if a row from a request is not an index of a sequence."""
+        num_sequences = len(self.codes)
+        if type(row) is not int or not 0 <= row < num_sequences:
             raise ParameterError(
-                f"There is no sequence {str(row)[:40]}. The map has those from 0 to {count - 1}."
+                f"There is no sequence {str(row)[:40]}. The map has those from 0 to "
+                f"{num_sequences - 1}."
             )
 
     def find(self, text: str) -> list[dict[str, Any]]:
-        """Return rows whose ids begin with a text; that of the text itself comes first."""
+        """Return rows whose ids begin with a text; an id that is equal to the text comes first."""
         start = text.lower()
         ids = enumerate(map(str, self.sequences.ids.tolist()))
-        matches = [(row, own) for row, own in ids if own.lower().startswith(start)]
+        matches = [(row, id_text) for row, id_text in ids if id_text.lower().startswith(start)]
         matches.sort(key=lambda match: (match[1] != text, len(match[1])))
-        return [{"row": row, "id": own} for row, own in matches[:_MATCHES]]
+        return [{"row": row, "id": id_text} for row, id_text in matches[:_MAX_SUGGESTED_IDS]]
 
     def compare(
         self, sequences: Sequences, codes: np.ndarray, on: str = "pca"
     ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
-        back = self.model.to_sequences(codes, sequences.lengths)
-        entries = self._entries(sequences, back)
-        own = self.model.predict_lengths(codes)
-        places = self._ready(on).places_of(codes)
+        reconstructed = self.model.to_sequences(codes, sequences.lengths)
+        entries = self._squared_errors(sequences, reconstructed)
+        own_lengths = self.model.predict_lengths(codes)
+        places = self._require_map(on).project(codes)
         observed = ~np.isnan(entries)
-        by_step = np.where(observed, entries, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
-        totals = means_by_sequence(entries, sequences)
-        shown = []
+        # means over the observed values of each step, and of each sequence
+        step_errors = np.where(observed, entries, 0.0).sum(axis=1)
+        step_errors /= np.maximum(observed.sum(axis=1), 1)
+        sequence_errors = means_by_sequence(entries, sequences)
+        answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
-            shown.append(
+            answers.append(
                 {
-                    "reasons": self._largest(entries[begin:end]),
+                    "reasons": self._largest_errors(entries[begin:end]),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
                     "length": int(end - begin),
-                    "own_length": int(own[i]),
-                    "values": _values_of(sequences[[i]]),
-                    "back": _values_of(back[[i]]),
-                    "errors": by_step[begin:end].astype(np.float32),
-                    "error": float(totals[i]),
+                    "own_length": int(own_lengths[i]),
+                    "values": _values_by_column(sequences[[i]]),
+                    "back": _values_by_column(reconstructed[[i]]),
+                    "errors": step_errors[begin:end].astype(np.float32),
+                    "error": float(sequence_errors[i]),
                 }
             )
         if self.model.calibration is not None:
-            # scores are the sum of the error and the distance
+            # the two components of a score are its error and its distance
             _, components, p_values = self.model.compared(self.model.align(sequences))
-            for row, p_value, parts in zip(shown, p_values, components, strict=True):
-                row |= {"p_value": float(p_value), "anomaly": parts}
-        return shown
+            for answer, p_value, score in zip(answers, p_values, components, strict=True):
+                answer |= {"p_value": float(p_value), "anomaly": score}
+        return answers
 
-    def _largest(self, errors: np.ndarray) -> list[dict[str, Any]]:
-        """Return the largest errors of (steps, columns), and their shares of the sum."""
+    def _largest_errors(self, errors: np.ndarray) -> list[dict[str, Any]]:
+        """Return step, column and share of the largest errors (n_steps, n_columns)."""
         errors, names = np.nan_to_num(errors), self.sequences.schema.names
-        order = np.argsort(-errors, axis=None, kind="stable")[:_REASONS]
-        places = zip(*np.unravel_index(order, errors.shape), strict=True)
+        order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
+        positions = zip(*np.unravel_index(order, errors.shape), strict=True)
         return [
             {"step": int(i), "column": names[k], "share": float(errors[i, k] / errors.sum())}
-            for i, k in places
+            for i, k in positions
             if errors[i, k] > 0
         ]
 
@@ -304,7 +328,7 @@ class Atlas:
         row: int | None = None,
         on: str = "pca",
     ) -> dict[str, Any]:
-        """Decode a place of the map, or a code.
+        """Decode a place on a map, or a code.
 
         Parameters
         ----------
@@ -313,38 +337,39 @@ class Atlas:
         code : array of shape (width of the code,), optional
             Code, instead of a place.
         row : int, optional
-            Sequence whose other components the code keeps. By default they are at their mean.
+            Sequence whose other principal components the code has. By default they are at their
+            mean.
         on : {"pca", "umap"}
-            Map of the place. A place of a UMAP map is a mean of the codes near it.
+            Map of the place. A place on a UMAP map decodes to a mean of the codes near it.
 
         Returns
         -------
         dict
-            Place, code, and decoded columns (``"back"``); whether the place is far from the data,
+            Place, code, and decoded columns (``"back"``); whether the place is far from the data;
             and the nearest sequence.
         """
         check_only_one("a place as 'at', or a code", at, code)
-        flat = self._ready(on)
+        code_map = self._require_map(on)
         if at is not None:
-            place = _finite_numbers(at, 2, "at")
+            place = _check_finite_numbers(at, 2, "at")
             if row is not None:
                 self.check_row(row)
-            codes = flat.code_at(place, row)[None]
-            hits, reach = flat.nearest(place[None], 1)[0], flat.reach
+            codes = code_map.code_at(place, row)[None]
+            hits, limit = code_map.nearest(place[None], 1)[0], code_map.far_distance
         else:
-            codes = _finite_numbers(code, self.codes.shape[1], "code")[None]
-            place = flat.places_of(codes)[0]
-            hits, reach = self.similar.to(codes, 1)[0], self.similar.reach
+            codes = _check_finite_numbers(code, self.codes.shape[1], "code")[None]
+            place = code_map.project(codes)[0]
+            hits, limit = self.similar.nearest_to(codes, 1)[0], self.similar.far_distance
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
-        back = self.model.to_sequences(codes, lengths)
+        reconstructed = self.model.to_sequences(codes, lengths)
         closest = int(hits.rows[0])
         return {
             "at": place.astype(np.float32),
             "code": codes[0],
-            "length": len(back.values),
-            "back": _values_of(back),
-            "far": float(hits.distances[0]) > reach,
+            "length": len(reconstructed.values),
+            "back": _values_by_column(reconstructed),
+            "far": float(hits.distances[0]) > limit,
             "nearest": closest,
             "id": self.sequences.ids[closest].item(),
         }
@@ -360,51 +385,55 @@ class Atlas:
     def cluster(self, num_clusters: int | None) -> ColorField:
         """Replace the clusters by those of k-means with this number, or of HDBSCAN for 0."""
         if self.field("cluster").clusters is None:
+            # a column of metadata has taken the name
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
             )
-        field = self._clusters(num_clusters)
-        self.fields = [field if other.name == "cluster" else other for other in self.fields]
+        field = self._make_cluster_field(num_clusters)
+        self.fields = [field if old.name == "cluster" else old for old in self.fields]
         return field
 
-    def _clusters(self, num_clusters: int | None) -> ColorField:
+    def _make_cluster_field(self, num_clusters: int | None) -> ColorField:
+        """Return the field of clusters, which are found when it is needed."""
         vectors = self.similar.vectors
         return cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
 
-def _values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
+def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> list[list[Any]]:
     """Return the values of one sequence, a list for each column; categories as text."""
     columns: list[list[Any]] = []
     for i, column in enumerate(sequences.schema.columns):
-        values = sequences.values[:most, i]
+        values = sequences.values[:max_steps, i]
         if column.column_type.has_categories:
+            # the index after the last category is an unknown one, and the next is a missing value
             index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
-            table = [*map(str, column.categories), "<unknown>", None]
-            columns.append([table[category] for category in index.tolist()])
+            texts = [*map(str, column.categories), "<unknown>", None]
+            columns.append([texts[category] for category in index.tolist()])
         else:
+            # JSON has no NaN, which is the only value that differs from itself
             columns.append([None if value != value else value for value in values.tolist()])
     return columns
 
 
-def _usual_range(sequences: Sequences, column: int) -> list[float] | None:
-    """Return the range of a column that a picture shows."""
+def _typical_range(sequences: Sequences, column: int) -> list[float] | None:
+    """Return the range of the axis of a numeric column, without outliers; None for categories."""
     if sequences.schema.columns[column].column_type.has_categories:
         return None
     values = sequences.values[:, column]
-    some = values[:: max(1, len(values) // 200_000)]
-    some = some[~np.isnan(some)]
-    if not len(some):
+    sample = values[:: max(1, len(values) // 200_000)]  # enough for quantiles
+    sample = sample[~np.isnan(sample)]
+    if not len(sample):
         return [0.0, 1.0]
-    low, high = np.quantile(some, [0.005, 0.995]).tolist()
+    low, high = np.quantile(sample, [0.005, 0.995]).tolist()
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _finite_numbers(value: ArrayLike | None, size: int, name: str) -> np.ndarray:
-    """Return a place or a code that a page sent as an array of shape (size,)."""
+def _check_finite_numbers(value: ArrayLike | None, width: int, name: str) -> np.ndarray:
+    """Return a place or a code from a request as an array (width,)."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    if array.shape != (size,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
-        raise ParameterError(f"{name!r} must be a list of {size} finite numbers.")
+    if array.shape != (width,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
+        raise ParameterError(f"{name!r} must be a list of {width} finite numbers.")
     return array

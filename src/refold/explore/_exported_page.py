@@ -1,4 +1,7 @@
-"""A page of the explorer that works without a server: the data and the decoder are in the page."""
+"""Export of the explorer as one file, which holds the data and works without a server.
+
+`page/embedded` has the JavaScript that decodes and answers in place of the server.
+"""
 
 import base64
 import hashlib
@@ -16,24 +19,25 @@ from refold._support.output import warn
 from refold._support.paths import atomic_writer
 from refold.errors import ParameterError, spelled
 from refold.explore._atlas import MAPS, Atlas
-from refold.explore._server import PAGE
+from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import length_unit, linear_map
 from refold.sequences.types import outputs_of
 from refold.serve import to_json
 
-# Identifiers that JavaScript reads without a loss.
-_SAFE = 2**53
-# What the page holds of a scaler.
-_SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
-# Weights that compute a sequence from its code; the page does not encode. That would take a second
-# encoder and latent optimization in JavaScript, and its weights would be much of the file.
-_DECODING = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
-# A module imports and exports by name, at the beginning of a line, and exports no variable that
-# changes: it becomes a function that returns its exports.
-_IMPORT = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
+# JavaScript reads integers below this without loss of digits.
+_MAX_SAFE_INTEGER = 2**53
+# Parameters of a scaler that the page needs.
+_SCALER_KEYS = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
+# Names of the weights that compute a sequence from its code. The page does not encode: that would
+# need an encoder and latent optimization in JavaScript, and a much larger file.
+_DECODER_WEIGHT_PATTERN = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
+# The modules of the page keep to simple forms of imports and exports, so that two patterns are
+# enough to join them. This one matches `import { a, b } from "./file.js";` at the start of a line.
+_IMPORT_PATTERN = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
+# Matches `export` before a class, a function or a constant at the start of a line.
+_EXPORT_PATTERN = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
 
 
 def export_page(
@@ -84,16 +88,16 @@ def export_page(
     True
     """
     check_exportable(atlas.model)
-    size = 0
+    num_bytes = 0
     with atomic_writer(path) as file:
-        blocks = exported_blocks(atlas, name, umap=umap)
-        for part in whole_page(PAGE / "embedded" / "exported.js", blocks):
-            size += file.write(part.encode())
-    return size
+        blocks = make_data_blocks(atlas, name, umap=umap)
+        for text in render_page(PAGE_FOLDER / "embedded" / "exported.js", blocks):
+            num_bytes += file.write(text.encode())
+    return num_bytes
 
 
 def check_exportable(model: ModelLike) -> None:
-    """Raise a ParameterError if a page cannot compute with a model."""
+    """Raise a ParameterError if an exported page cannot decode with a model."""
     if model_of(model).specification.grid:
         raise ParameterError(
             "A page cannot compute with the pretrained model, whose curves it does not know. Open "
@@ -106,32 +110,37 @@ def check_exportable(model: ModelLike) -> None:
         )
 
 
-def exported_blocks(
+def make_data_blocks(
     atlas: Atlas, name: str, *, umap: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the name, the type and the compressed content of all that a page holds."""
+    """Yield the name, type and compressed content of each block of data in a page."""
     sequences = atlas.sequences
     network: Any = atlas.model.network  # a PackedNetwork: `check_exportable` refuses others
-    weights = {name: array for name, array in network.weights.items() if _DECODING.match(name)}
-    if "linear_steps/start" in weights:  # which are joined to one map
+    weights = {
+        name: array
+        for name, array in network.weights.items()
+        if _DECODER_WEIGHT_PATTERN.match(name)
+    }
+    if "linear_steps/start" in weights:  # three arrays, which become one for the page
         weights["linear_steps/map"] = linear_map(weights, "linear_steps")
-        for part in ("start", "unit", "change"):
-            del weights[f"linear_steps/{part}"]
+        for name_end in ("start", "unit", "change"):
+            del weights[f"linear_steps/{name_end}"]
     for key, array in weights.items():
-        yield _packed(f"weights/{key}", array)
-    yield _packed("codes", atlas.codes)
-    yield _packed("lengths", sequences.lengths.astype(np.int32))
+        yield _compress_array(f"weights/{key}", array)
+    yield _compress_array("codes", atlas.codes)
+    yield _compress_array("lengths", sequences.lengths.astype(np.int32))
     scaled = atlas.model.error_scaler.transform(sequences).values
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
         if column.column_type.has_categories:
+            # the smallest type for the index of missing values, which follows the unknown category
             missing = len(column.categories) + 1
-            kind = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
-            values = np.where(np.isnan(values), missing, values).astype(kind)
-        yield _packed(f"values/{i}", values)
+            dtype = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
+            values = np.where(np.isnan(values), missing, values).astype(dtype)
+        yield _compress_array(f"values/{i}", values)
     maps: dict[str, Any] = {key: atlas.map(key, wait=None) for key in MAPS[: 1 + umap]}
-    for key, flat in maps.items():
-        yield _packed(f"places/{key}", flat.vectors)
+    for key, code_map in maps.items():
+        yield _compress_array(f"places/{key}", code_map.vectors)
     fields = []
     for field in atlas.fields:
         try:
@@ -139,31 +148,37 @@ def exported_blocks(
         except ParameterError as error:
             warn(f"The page has no {field.name!r}. {error}")
         else:
-            yield _packed(f"fields/{len(fields)}", values)
+            yield _compress_array(f"fields/{len(fields)}", values)
             fields.append(field.describe())
     if atlas.model.calibration is not None:
-        yield _packed("anomaly", atlas.score_components)
-    # the last, because it describes the values of fields that were computed before
-    yield "about", "json", zlib.compress(to_json(_about(atlas, name, maps, fields)), 6)
+        yield _compress_array("anomaly", atlas.score_components)
+    # last, because the descriptions of fields are complete only after their values are computed
+    yield "about", "json", zlib.compress(to_json(_describe_page(atlas, name, maps, fields)), 6)
 
 
-def _packed(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
-    """Compress an array: the first bytes of all numbers, then the second ones, and so on."""
+def _compress_array(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
+    """Return the name, the type and the compressed bytes of an array."""
+    # First the first bytes of all numbers, then their second bytes, and so on, which compresses
+    # better, because neighboring numbers often share bytes.
     content = np.ascontiguousarray(array).reshape(-1)
     planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
     return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
 
 
-def _about(
+def _describe_page(
     atlas: Atlas, name: str, maps: dict[str, Any], fields: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return all that a page needs to know beside arrays."""
+    """Return what a page needs to know besides arrays, as JSON content."""
     model, sequences = atlas.model, atlas.sequences
     specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
-    if any(isinstance(identity, int) and abs(identity) >= _SAFE for identity in ids):
+    if any(
+        isinstance(sequence_id, int) and abs(sequence_id) >= _MAX_SAFE_INTEGER
+        for sequence_id in ids
+    ):
         ids = [*map(str, ids)]
-    sizes = asdict(specification) | {
+    # the page also needs values that the specification derives
+    specification_fields = asdict(specification) | {
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         "length_scale": specification.length_scale,
@@ -177,29 +192,32 @@ def _about(
             }
             for output in outputs_of(specification.column_types, specification.num_categories)
         ],
-        "custom": None,
+        "custom": None,  # has no meaning on a page, and may be large
     }
     columns = []
     for column in sequences.schema.columns:
-        kind = column.column_type
+        column_type = column.column_type
         columns.append(
             {
                 "name": column.name,
-                "link": kind.link,
-                "number": kind.is_number,
-                "centered": kind.is_centered,
-                "whole": kind.is_whole,
+                "link": column_type.link,
+                "number": column_type.is_number,
+                "centered": column_type.is_centered,
+                "whole": column_type.is_whole,
             }
         )
-        if kind.has_categories:
+        if column_type.has_categories:
             names = [*map(str, column.categories)]
             columns[-1] |= {"categories": column.categories, "names": names}
     scaler, error_scaler = model.scaler, model.error_scaler
-    longest = 2 * specification.max_steps
-    reach = {key: flat.reach for key, flat in maps.items()} | {"codes": atlas.similar.reach}
+    max_length = 2 * specification.max_steps  # bound of a predicted length
+    far_distances = {key: code_map.far_distance for key, code_map in maps.items()}
+    far_distances["codes"] = atlas.similar.far_distance
     return {
         "info": atlas.describe() | {"model": name, "ids": ids, "maps": [*maps], "fields": fields},
-        "reach": {key: value if np.isfinite(value) else None for key, value in reach.items()},
+        "reach": {
+            key: value if np.isfinite(value) else None for key, value in far_distances.items()
+        },
         "projection": {
             "mean": projection.mean,
             "weights": projection.weights,
@@ -207,55 +225,57 @@ def _about(
             "scale": projection.scale,
         },
         "model": {
-            "specification": sizes,
-            "scaler": {key: scaler.to_dict()[key] for key in _SCALER}
+            "specification": specification_fields,
+            "scaler": {key: scaler.to_dict()[key] for key in _SCALER_KEYS}
             | {"mean": scaler.shift(sequences.schema)},
             "units": {
                 "mean": error_scaler.shift(sequences.schema),
                 "scale": error_scaler.scale_,
             },
             "columns": columns,
-            "longest": longest,
-            "most_steps": min(longest, max(model.max_steps, int(sequences.lengths.max()))),
+            "longest": max_length,
+            "most_steps": min(max_length, max(model.max_steps, int(sequences.lengths.max()))),
         },
     }
 
 
-# The page has plain modules and no bundler. A browser does not import modules from `file://`, so
-# the page that needs no server has one script.
-def joined_modules(entry: Path) -> str:
+# A browser does not import modules from `file://`, so an exported page has a single script. This
+# function replaces a bundler.
+def join_modules(entry: Path) -> str:
     """Join a JavaScript module and all that it imports into one script without imports."""
     names: dict[Path, str] = {}
-    parts: list[str] = []
+    scripts: list[str] = []
 
     def add(path: Path) -> str:
+        """Add a module after its imports, as a function call, and return its variable."""
         if path in names:
             return names[path]
-        text = _IMPORT.sub(
+        text = _IMPORT_PATTERN.sub(
             lambda match: f"const {match[1]} = {add((path.parent / match[2]).resolve())};\n",
             path.read_text(encoding="utf-8"),
         )
-        exported = _EXPORT.findall(text)
-        body = f"{_EXPORT.sub('', text).rstrip()}\nreturn {{ {', '.join(exported)} }};"
+        exported = _EXPORT_PATTERN.findall(text)
+        body = f"{_EXPORT_PATTERN.sub('', text).rstrip()}\nreturn {{ {', '.join(exported)} }};"
         names[path] = f"module_{len(names)}"
-        parts.append(f"const {names[path]} = (() => {{\n{body}\n}})();")
+        scripts.append(f"const {names[path]} = (() => {{\n{body}\n}})();")
         return names[path]
 
     add(entry.resolve())
-    return "\n".join(parts)
+    return "\n".join(scripts)
 
 
-def whole_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
-    """Yield the parts of one HTML file: the page, its style and script, and blocks of data."""
-    # by the hashes, the browser runs this script and uses this style alone; it opens no connection
-    script, style = joined_modules(entry), (PAGE / "style.css").read_text(encoding="utf-8")
-    icon = base64.b64encode((PAGE / "icon.svg").read_bytes()).decode()
+def render_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
+    """Yield the text of an HTML file, in pieces: the page, the blocks of data and the script."""
+    # With this policy, the browser runs only the script and the style with these hashes, and opens
+    # no connection.
+    script, style = join_modules(entry), (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
+    icon = base64.b64encode((PAGE_FOLDER / "icon.svg").read_bytes()).decode()
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src '{_hash_for_policy(script)}'; style-src "
+        f"'{_hash_for_policy(style)}'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
-    text = (PAGE / "index.html").read_text(encoding="utf-8")
+    text = (PAGE_FOLDER / "index.html").read_text(encoding="utf-8")
     for tag, replacement in (
         ('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}'),
         ('<link rel="stylesheet" href="/page/style.css">', f"<style>{style}</style>"),
@@ -266,16 +286,17 @@ def whole_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterabl
     before, end, after = text.partition("</body>")
     yield before
     for block in blocks:
-        yield data_element(*block)
+        yield make_data_element(*block)
     yield f'<script type="module">{script}</script>\n'
     yield end + after
 
 
-def data_element(name: str, kind: str, content: bytes) -> str:
-    """Return an element that holds data for a script, and that the browser does not run."""
-    opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{kind}">'
+def make_data_element(name: str, data_type: str, content: bytes) -> str:
+    """Return a script element that holds data, which the browser does not run."""
+    opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{data_type}">'
     return f"{opening}{base64.b64encode(content).decode()}</script>\n"
 
 
-def _digest(text: str) -> str:
+def _hash_for_policy(text: str) -> str:
+    """Return the hash of a script or a style, as a content security policy writes it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,7 @@
-"""Values of all sequences to color by: metadata, and what is computed on request."""
+"""Fields: values of all sequences that the map is colored by.
+
+`metadata_field` makes them from metadata, and `cluster_field` from clusters.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,19 +16,21 @@ from refold.explore._maps import BackgroundTask
 from refold.model import Model
 from refold.sequences import Sequences
 
-# Numbers with at most this number of different values are categories.
-_FEW = 12
-# Most categories; text with more different values is no field to color by.
-_MAX_CATEGORIES = 200
-# Most codes that are clustered; the others join the cluster of their nearest one among these.
-MAX_CLUSTERED = 5000
-_UNLABELED = "(none)"
-# Sequences that are computed at once where all are.
-_BLOCK = 2048
+# Numbers with at most this number of different values are categories, with a color each.
+_MAX_NUMERIC_CATEGORIES = 12
+# Text with more different values is refused, because it would make a useless legend.
+_MAX_TEXT_CATEGORIES = 200
+# Clusters are found in a sample of at most this many codes, which bounds the time. The other codes
+# join the cluster of the nearest code in the sample.
+MAX_CLUSTERED_CODES = 5000
+# Name of the category of missing values.
+_MISSING_LABEL = "(none)"
+# Number of sequences whose values are computed at once, which bounds the memory.
+_BLOCK_SEQUENCES = 2048
 
 
 class ColorField(BackgroundTask):
-    """Values of all sequences, (n_sequences,), to color by: given, or computed on request."""
+    """Values of all sequences (n_sequences,), which may be computed when they are needed."""
 
     def __init__(
         self,
@@ -34,37 +39,38 @@ class ColorField(BackgroundTask):
         *,
         categories: list[str] | None = None,
         log: bool = False,
-        about: str = "",
+        description: str = "",
     ) -> None:
-        # numbers or indices of categories, NaN where missing
-        self._is_given = isinstance(values, np.ndarray)
+        # values are numbers or indices of categories, and NaN where missing
+        self._is_exact = isinstance(values, np.ndarray)
         values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
         super().__init__(f"The values of {name!r}", values)
         self.name = name
         self.categories = categories  # a function of values may set them
-        self.note = ""  # what the reader should know about the values
-        self.noise: int | None = None  # the category of what is in no category
-        # "number" of k-means, None before it is chosen, 0 for HDBSCAN; "most", the largest number
+        self.note = ""  # a remark about the values below the legend
+        self.noise: int | None = None  # the index of the category of noise
+        # For a field of clusters: "number" has the number of clusters of k-means, None before it is
+        # chosen, or 0 for HDBSCAN. "most" has the largest number that can be chosen.
         self.clusters: dict[str, Any] | None = None
-        self._log = log  # whether colors follow the logarithm
-        self._about = about
+        self._log = log  # whether the color scale is logarithmic
+        self._description = description
 
     def describe(self) -> dict[str, Any]:
-        """Return what a page needs to know."""
+        """Return what the page needs to know about the field, as JSON."""
         return {
             "name": self.name,
             "type": "number" if self.categories is None else "category",
-            "categories": self.categories or None,  # those of clusters are not known before
+            "categories": self.categories or None,  # categories of clusters are not known at first
             "log": self._log,
-            "about": self._about,
+            "about": self._description,
             "note": self.note,
             "noise": self.noise,
             "clusters": self.clusters,
-            "exact": self._is_given,
+            "exact": self._is_exact,
         }
 
     def text(self, row: int) -> Any:
-        """Return the value of a sequence, if there is one already."""
+        """Return the category or the number of a sequence; None if missing or not computed yet."""
         if not self.is_ready or np.isnan(self.result()[row]):
             return None
         value = float(self.result()[row])
@@ -73,46 +79,50 @@ class ColorField(BackgroundTask):
         return int(value) if value.is_integer() else value
 
 
-def in_blocks(count: int, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return what a function gives for some rows at a time, for all of them."""
-    starts = range(0, count, _BLOCK)
-    blocks = [compute(np.arange(start, min(count, start + _BLOCK))) for start in starts]
+def compute_in_blocks(num_rows: int, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Call a function for blocks of rows, and return the joined results (num_rows,)."""
+    starts = range(0, num_rows, _BLOCK_SEQUENCES)
+    blocks = [
+        compute(np.arange(start, min(num_rows, start + _BLOCK_SEQUENCES))) for start in starts
+    ]
     return np.concatenate(blocks, dtype=float)
 
 
 def metadata_field(name: str, values: ArrayLike) -> ColorField | None:
-    """Return a field of metadata; None if it has too many different texts to be colored by."""
+    """Return a field of metadata; None if it has too many different texts to color by."""
     array, texts = np.asarray(values), None
     if array.dtype.kind in "OUS":
-        texts = [_UNLABELED if value in (None, "") else str(value) for value in array.tolist()]
+        texts = [_MISSING_LABEL if value in (None, "") else str(value) for value in array.tolist()]
         try:
-            numbers = np.array([np.nan if text == _UNLABELED else float(text) for text in texts])
+            numbers = np.array(
+                [np.nan if text == _MISSING_LABEL else float(text) for text in texts]
+            )
         except ValueError:
-            return None if len({*texts}) > _MAX_CATEGORIES else _text_field(name, texts)
+            return None if len({*texts}) > _MAX_TEXT_CATEGORIES else _text_field(name, texts)
     else:
-        # the number that single precision stands for: 0.1, not 0.10000000149
-        single = array.dtype.kind == "f" and array.dtype.itemsize < 8
-        numbers = array.astype(str if single else float).astype(float)
-    different, index = np.unique(numbers, return_inverse=True)
-    if len(different) - np.isnan(different).any() > _FEW:
+        # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
+        is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
+        numbers = array.astype(str if is_single else float).astype(float)
+    distinct, index = np.unique(numbers, return_inverse=True)
+    if len(distinct) - np.isnan(distinct).any() > _MAX_NUMERIC_CATEGORIES:
         return ColorField(name, numbers)
     if texts is None:
-        # repr is the shortest text that stands for exactly this number
-        names = [repr(number).removesuffix(".0") for number in different.tolist()]
-        texts = [_UNLABELED if names[i] == "nan" else names[i] for i in index.tolist()]
+        # `repr` is the shortest text that is read as exactly this number
+        names = [repr(value).removesuffix(".0") for value in distinct.tolist()]
+        texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in index.tolist()]
     return _text_field(name, texts)
 
 
 def _text_field(name: str, texts: list[str]) -> ColorField:
-    """Return a field of text, with numbers first and missing values last."""
+    """Return a field of categories; those that are numbers come first, and the missing one last."""
 
-    def place(text: str) -> tuple[int, float, str]:
+    def sort_key(text: str) -> tuple[int, float, str]:
         try:
             return 0, float(text), text
         except ValueError:
-            return 1 + (text == _UNLABELED), 0.0, text
+            return 1 + (text == _MISSING_LABEL), 0.0, text
 
-    categories = sorted({*texts}, key=place)
+    categories = sorted({*texts}, key=sort_key)
     index = {text: i for i, text in enumerate(categories)}
     return ColorField(name, np.array([index[text] for text in texts]), categories=categories)
 
@@ -124,13 +134,14 @@ def cluster_field(
     vectors: np.ndarray,
     num_clusters: int | None,
 ) -> ColorField:
-    """Return the field of clusters, those of `refold.search.cluster`, found when asked for."""
-    most = min(len(codes), MAX_CLUSTERED)
-    check("num_clusters", num_clusters, or_none(whole(0, most)))
+    """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
+    max_clusters = min(len(codes), MAX_CLUSTERED_CODES)
+    check("num_clusters", num_clusters, or_none(whole(0, max_clusters)))
     method = "hdbscan" if num_clusters == 0 else "k-means"
 
     def values() -> np.ndarray:
-        rows = evenly_spaced(len(codes), MAX_CLUSTERED)
+        """Find clusters in a sample, set the categories of the field, and label all codes."""
+        rows = evenly_spaced(len(codes), MAX_CLUSTERED_CODES)
         clusters = refold.search.cluster(
             model,
             sequences[rows],
@@ -143,9 +154,9 @@ def cluster_field(
         if (labels < 0).any():
             field.categories.append("noise")
             field.noise = count
-            labels[labels < 0] = count
+            labels[labels < 0] = count  # noise is the last category
         if method == "k-means":
-            field.clusters = {"number": count, "most": most}
+            field.clusters = {"number": count, "most": max_clusters}
         name = "HDBSCAN" if method == "hdbscan" else method
         field.note = f"{name} found {count} cluster{'s' * (count != 1)}"
         if len(codes) > len(rows):
@@ -156,23 +167,24 @@ def cluster_field(
         field.note += "."
         if not count:
             field.note += " k-means always finds some."
-        labeled = np.full(len(codes), -1)
-        labeled[rows] = labels
+        all_labels = np.full(len(codes), -1)
+        all_labels[rows] = labels
         clustered = np.ascontiguousarray(vectors[rows])
         norms = refold.search.squared_norms(clustered)
 
-        def of_block(block: np.ndarray) -> np.ndarray:
-            own = labeled[block]
-            # the map's own distances, for those that are not clustered themselves
-            others = np.flatnonzero(own < 0)
-            if len(others):
-                scores = norms - 2.0 * (vectors[block[others]] @ clustered.T)
-                own[others] = labels[scores.argmin(axis=1)]
-            return own
+        def cluster_of_block(block: np.ndarray) -> np.ndarray:
+            """Return the labels of rows; those outside of the sample get the nearest label."""
+            block_labels = all_labels[block]
+            outside = np.flatnonzero(block_labels < 0)
+            if len(outside):
+                # squared distances on the map, without the term that is the same for all columns
+                scores = norms - 2.0 * (vectors[block[outside]] @ clustered.T)
+                block_labels[outside] = labels[scores.argmin(axis=1)]
+            return block_labels
 
-        return in_blocks(len(codes), of_block)
+        return compute_in_blocks(len(codes), cluster_of_block)
 
-    about = "sequences that decode to similar sequences"
-    field = ColorField("cluster", values, about=about, categories=[])
-    field.clusters = {"number": num_clusters, "most": most}
+    description = "sequences that decode to similar sequences"
+    field = ColorField("cluster", values, description=description, categories=[])
+    field.clusters = {"number": num_clusters, "most": max_clusters}
     return field

@@ -1,4 +1,8 @@
-"""Maps: places of codes, from places back to codes, and what threads compute for a map."""
+"""Maps of codes: from codes to places in the plane, and back from places to codes.
+
+`PcaMap` and `NeighborMap` are the two types of maps. `BackgroundTask` computes in a thread what
+takes long, such as UMAP.
+"""
 
 import logging
 import subprocess
@@ -19,156 +23,183 @@ from refold.errors import MissingExtraError, ParameterError, RefoldError, spelle
 from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
-# Sequences that are varied to measure the effect of each latent dimension, and steps in all.
-_MAX_VARIED, _MAX_STEPS = 64, 300_000
-# Least effect of a dimension, as a share of the largest one.
-_MIN_EFFECT = 1e-3
-# Vectors whose distances to all others say what is near, at most, and at least; and how many pairs
-# are compared at most, unless these are more.
-_SAMPLE, _MIN_SAMPLE, _MAX_PAIRS = 512, 32, 30_000_000
-# Distance on a map that is never far.
-_NEAR_ON_MAP = 0.04
-# Neighbors that a place of a UMAP map is decoded from, at least and at most.
-_MIN_NEAR, _MAX_NEAR = 8, 64
-# Most vectors that UMAP arranges, which takes minutes.
-_MAX_UMAP = 50_000
+# Largest number of codes that are varied to measure the effect of each latent dimension. More
+# would change the effects little.
+_MAX_VARIED_CODES = 64
+# Largest number of steps that are decoded to measure effects, which bounds the time. At least
+# four codes are varied.
+_MAX_DECODED_STEPS = 300_000
+# Smallest effect of a dimension, as a share of the largest one. It is not 0, because decoding a
+# place divides by effects.
+_MIN_RELATIVE_EFFECT = 1e-3
+# Largest number of vectors whose nearest distances decide what is far.
+_MAX_FAR_DISTANCE_SAMPLE = 512
+# Vectors of this sample, at least, however many pairs there are.
+_MIN_FAR_DISTANCE_SAMPLE = 32
+# Largest number of pairs of vectors that are compared to decide what is far, which bounds the
+# time.
+_MAX_FAR_DISTANCE_PAIRS = 30_000_000
+# A smaller distance on a map is never far. The map is about 2 wide.
+_MIN_MAP_FAR_DISTANCE = 0.04
+# Neighbors that a place on a UMAP map is decoded from, at least.
+_MIN_MAP_NEIGHBORS = 8
+# Neighbors that a place on a UMAP map is decoded from, at most. A mean of more would be blurred.
+_MAX_MAP_NEIGHBORS = 64
+# UMAP of more sequences would take too many minutes.
+_MAX_UMAP_SEQUENCES = 50_000
 
 
-def effects(
+def measure_effects(
     codes: np.ndarray,
     lengths: np.ndarray,
-    change: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray],  # of decoded codes, squared
 ) -> np.ndarray:
-    """Measure how much each dimension changes decoded sequences, per unit: (code_size,)."""
-    size = codes.shape[1]
-    spread = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
-    most = int(_MAX_STEPS / max(1.0, size * float(lengths.mean())))
-    some = codes[evenly_spaced(len(codes), min(_MAX_VARIED, max(4, most)))]
-    base = np.repeat(some, size, axis=0)
-    varied = base + np.tile(np.diag(spread), (len(some), 1))
-    # the mean squared difference of each pair of decoded sequences
-    changes = change(base.astype(np.float32), varied.astype(np.float32))
-    effect = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
-    return np.maximum(effect, _MIN_EFFECT * max(effect.max(), 1e-9)) / spread
+    """Return how much a unit of each dimension changes decoded sequences (code_size,)."""
+    code_size = codes.shape[1]
+    std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
+    max_codes = int(_MAX_DECODED_STEPS / max(1.0, code_size * float(lengths.mean())))
+    sample = codes[evenly_spaced(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
+    # each code once for each dimension, which is changed by its standard deviation
+    base = np.repeat(sample, code_size, axis=0)
+    varied = base + np.tile(np.diag(std), (len(sample), 1))
+    squared_changes = change(base.astype(np.float32), varied.astype(np.float32))
+    effect = np.sqrt(squared_changes.reshape(len(sample), code_size).mean(axis=0))
+    return np.maximum(effect, _MIN_RELATIVE_EFFECT * max(effect.max(), 1e-9)) / std
 
 
 class VectorSet:
-    """Vectors (n_vectors, n_dimensions) to find the nearest of, such as places on a map."""
+    """Vectors (n_vectors, n_dimensions) among which the nearest are found: places, or codes."""
 
-    def __init__(self, vectors: np.ndarray, least_reach: float) -> None:
+    def __init__(self, vectors: np.ndarray, min_far_distance: float) -> None:
         self.vectors = vectors
         self._norms = squared_norms(vectors)
-        # beyond this distance, a vector is far from all of them
-        self.reach = max(self._usual_distance(), least_reach)
+        # a vector is far from the set if its nearest distance is larger than this
+        self.far_distance = max(self._compute_far_distance(), min_far_distance)
 
     def nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
-        """Return the nearest ones of each vector."""
+        """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
         return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._norms)
 
-    def _usual_distance(self) -> float:
-        """Return how far most are from the nearest other one, and half as much again."""
-        count = len(self.vectors)
-        if count < 3:
+    def _compute_far_distance(self) -> float:
+        """Return 1.5 times the distance that 99 % of the vectors have to their nearest neighbor."""
+        num_vectors = len(self.vectors)
+        if num_vectors < 3:  # too few to say what is far
             return np.inf
-        rows = evenly_spaced(count, min(_SAMPLE, max(_MIN_SAMPLE, _MAX_PAIRS // count)))
-        farthest = [float(hits.distances[-1]) for hits in self.nearest(self.vectors[rows], 2)]
-        return 1.5 * float(np.quantile(farthest, 0.99))
+        sample_size = min(
+            _MAX_FAR_DISTANCE_SAMPLE,
+            max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
+        )
+        sample = self.vectors[evenly_spaced(num_vectors, sample_size)]
+        # of two hits, the first is the vector itself
+        distances = [float(hits.distances[-1]) for hits in self.nearest(sample, 2)]
+        return 1.5 * float(np.quantile(distances, 0.99))
 
 
 class PcaMap(VectorSet):
-    """Principal components of weighted codes; other components of a place are at their mean."""
+    """A map of the first two principal components of weighted codes."""
 
     def __init__(self, codes: np.ndarray, weights: np.ndarray) -> None:
-        """Take codes (n_sequences, code_size), with the `effects` of dimensions as weights."""
+        """Fit the map to codes (n_sequences, code_size), with weights of their dimensions."""
         self._codes, self.weights = codes, weights
         self.mean = codes.mean(axis=0, dtype=float)
-        away = (codes - self.mean) * weights
-        values, vectors = np.linalg.eigh(away.T @ away / len(codes))
+        weighted = (codes - self.mean) * weights
+        eigenvalues, vectors = np.linalg.eigh(weighted.T @ weighted / len(codes))
         # orthonormal axes of the weighted codes, (code_size, 2)
         self.axes = np.zeros((codes.shape[1], 2))
         num_axes = min(2, codes.shape[1])
         self.axes[:, :num_axes] = vectors[:, ::-1][:, :num_axes]
+        # the sign of an axis is arbitrary: its largest entry becomes positive
         largest = self.axes[np.abs(self.axes).argmax(axis=0), [0, 1]]
         self.axes *= np.where(largest < 0, -1.0, 1.0)
         # share of the variance of the weighted codes on each axis
-        values = np.append(np.maximum(values[::-1], 0.0), 0.0)
-        shares = values[:2] / max(values.sum(), 1e-300)
+        variances = np.append(np.maximum(eigenvalues[::-1], 0.0), 0.0)
+        shares = variances[:2] / max(variances.sum(), 1e-300)
         self.explained = (float(shares[0]), float(shares[1]))
-        # length of a unit of the map, in weighted codes
-        farthest = np.abs(away @ self.axes).max(axis=1)
+        # length of a unit of the map, in weighted codes: 99 % of the places are within -1 and 1
+        farthest = np.abs(weighted @ self.axes).max(axis=1)
         self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
-        super().__init__(self.places_of(codes), _NEAR_ON_MAP)
+        super().__init__(self.project(codes), _MIN_MAP_FAR_DISTANCE)
 
-    def places_of(self, codes: np.ndarray) -> np.ndarray:
-        """Return the places of codes, array of float32 of shape (n, 2)."""
-        away = (codes - self.mean) * self.weights
-        return (away @ (self.axes / self.scale)).astype(np.float32)
+    def project(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes (n, 2)."""
+        weighted = (codes - self.mean) * self.weights
+        return (weighted @ (self.axes / self.scale)).astype(np.float32)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the code at a place; with a row, its other components are those of a sequence."""
-        code = self._on_plane(place)
-        return code if row is None else code + self._codes[row] - self._on_plane(self.vectors[row])
+        """Return the code at a place, with the other components of a row, or else their mean."""
+        code = self._code_on_plane(place)
+        return (
+            code
+            if row is None
+            else code + self._codes[row] - self._code_on_plane(self.vectors[row])
+        )
 
-    def _on_plane(self, place: np.ndarray) -> np.ndarray:
+    def _code_on_plane(self, place: np.ndarray) -> np.ndarray:
+        """Return the code of a place whose other components are at their mean (code_size,)."""
         weighted = self.axes @ (np.asarray(place, float) * self.scale)
         return (self.mean + weighted / self.weights).astype(np.float32)
 
 
 class NeighborMap(VectorSet):
-    """A map without a formula: what is between sequences is a weighted mean of them."""
+    """A map of any places: a place between sequences decodes to a mean of their codes."""
 
     def __init__(self, places: np.ndarray, codes: np.ndarray, similar: "WeightedCodes") -> None:
-        super().__init__(places, _NEAR_ON_MAP)
+        super().__init__(places, _MIN_MAP_FAR_DISTANCE)
         self._codes, self._similar = codes, similar
-        self._near = max(_MIN_NEAR, min(_MAX_NEAR, isqrt(len(places)) // 8))
+        self._num_neighbors = max(
+            _MIN_MAP_NEIGHBORS, min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
+        )
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the mean of the codes near a place, in which those near it count most."""
-        del row  # there are no other components
-        [hits] = self.nearest(np.asarray(place)[None], self._near + 1)
+        """Return the mean of the codes near a place (code_size,); near codes have more weight."""
+        del row  # a parameter of `PcaMap`; this map has no other components
+        [hits] = self.nearest(np.asarray(place)[None], self._num_neighbors + 1)
         return _inverse_weights(hits.distances) @ self._codes[hits.rows]
 
-    def places_of(self, codes: np.ndarray) -> np.ndarray:
-        """Return the means of the places of the most similar codes."""
-        hits = self._similar.to(codes, _MIN_NEAR + 1)
+    def project(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes (n, 2): each is the mean of the places of similar codes."""
+        hits = self._similar.nearest_to(codes, _MIN_MAP_NEIGHBORS + 1)
         means = [_inverse_weights(distances) @ self.vectors[rows] for rows, distances in hits]
         return np.array(means, np.float32).reshape(-1, 2)
 
 
 class WeightedCodes(VectorSet):
-    """Codes whose dimensions count by their effect on the decoded sequence."""
+    """Codes whose dimensions are weighted by their effect on the decoded sequence."""
 
     def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
         self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
-        vectors = self._of(codes)
+        vectors = self._weigh(codes)
+        # distances below a twentieth of the usual distance from the mean are never far
         super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
-    def to(self, codes: np.ndarray, k: int) -> list[Nearest]:
-        """Return the rows that are most similar to each code."""
-        return self.nearest(self._of(codes), k)
+    def nearest_to(self, codes: np.ndarray, k: int) -> list[Nearest]:
+        """Return the k rows that are most similar to each code."""
+        return self.nearest(self._weigh(codes), k)
 
-    def _of(self, codes: np.ndarray) -> np.ndarray:
+    def _weigh(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes as vectors whose distances are those of decoded sequences, roughly."""
         return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)
 
 
 def _inverse_weights(distances: np.ndarray) -> np.ndarray:
-    """Return weights that fall from the nearest to none at the last, so that they never jump."""
-    reach = max(float(distances[-1]), 1e-12)
-    weights = ((reach - distances) / np.maximum(distances, 1e-7 * reach)) ** 2
+    """Return weights (k,) of sum 1 by increasing distances (k,); the last weight is 0."""
+    # Because the last weight is 0, the mean does not jump where the set of neighbors changes.
+    radius = max(float(distances[-1]), 1e-12)
+    weights = ((radius - distances) / np.maximum(distances, 1e-7 * radius)) ** 2
     total = weights.sum()
-    if total <= 0:  # all are equally far
+    if total <= 0:  # all distances are equal
         return np.full(len(distances), 1 / len(distances))
     return weights / total
 
 
 class BackgroundTask:
-    """Something that a thread computes once, when it is asked for the first time."""
+    """A result that a thread computes once, after the first request for it."""
 
-    def __init__(self, what: str, compute: Any) -> None:
-        """Take a function without arguments, or the result itself."""
-        self._what, self._compute = what, compute
+    def __init__(self, name: str, compute: Any) -> None:
+        """Take the name for messages, and a function without arguments, or the result itself."""
+        self._name, self._compute = name, compute
         self._result: Any = None if callable(compute) else compute
-        self._failure = ""  # why it could not be computed
+        self._failure = ""  # why the result could not be computed
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -178,10 +209,10 @@ class BackgroundTask:
         return self._result is not None
 
     def result(self, wait: float | None = 0.0) -> Any:
-        """Return the result, or None if it is not ready after some seconds; raise a failure."""
+        """Return the result, or None if it is not ready after ``wait`` seconds; None waits."""
         with self._lock:
             if self._result is None and self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread = threading.Thread(target=self._compute_result, daemon=True)
                 self._thread.start()
         if self._result is None and self._thread is not None:
             self._thread.join(wait)
@@ -189,40 +220,43 @@ class BackgroundTask:
             raise ParameterError(self._failure)
         return self._result
 
-    def _run(self) -> None:
+    def _compute_result(self) -> None:
+        """Compute the result, or note why that failed."""
         try:
             self._result = self._compute()
         except RefoldError as error:
             self._failure = str(error)
         except Exception:
-            logger.exception("%s could not be computed", self._what)
-            self._failure = f"{self._what} could not be computed. The log of the server says why."
+            logger.exception("%s could not be computed", self._name)
+            self._failure = f"{self._name} could not be computed. The log of the server says why."
 
 
-def umap_places(vectors: np.ndarray) -> np.ndarray:
+def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
     """Return places (n, 2) of vectors (n, n_dimensions) by UMAP, from about -1 to 1."""
-    if not MIN_UMAP <= len(vectors) <= _MAX_UMAP:
+    if not MIN_UMAP <= len(vectors) <= _MAX_UMAP_SEQUENCES:
         raise ParameterError(
-            f"A UMAP map needs {MIN_UMAP} to {_MAX_UMAP:,} sequences. There are {len(vectors):,}. "
-            f"Show some of them{spelled('', ' with --max-sequences')}."
+            f"A UMAP map needs {MIN_UMAP} to {_MAX_UMAP_SEQUENCES:,} sequences. There are "
+            f"{len(vectors):,}. Show some of them{spelled('', ' with --max-sequences')}."
         )
     if not is_installed("umap"):
         raise MissingExtraError(
             "A UMAP map needs the package 'umap-learn', which is not installed. "
             f"{how_to_install('umap')}."
         )
-    # in a process of its own: UMAP holds the interpreter, so the server would not answer
+    # In another process, because UMAP does not release the interpreter, so the server would not
+    # answer.
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "vectors.npy"), vectors)
-        program = f"from {__name__} import write_layout; write_layout({folder!r})"
+        program = f"from {__name__} import write_umap_layout; write_umap_layout({folder!r})"
         subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
         layout = np.load(Path(folder, "layout.npy"))
+    # without outliers, the layout fills the range from -1 to 1
     low, high = np.quantile(layout, [0.005, 0.995], axis=0)
     layout -= (low + high) / 2
     layout /= max(float(np.quantile(np.abs(layout).max(axis=1), 0.99)), 1e-12)
     return layout.astype(np.float32)
 
 
-def write_layout(folder: str) -> None:
-    """Read ``vectors.npy`` of a folder, and write ``layout.npy``."""
+def write_umap_layout(folder: str) -> None:
+    """Read ``vectors.npy`` in a folder, and write their UMAP layout to ``layout.npy``."""
     np.save(Path(folder, "layout.npy"), umap_layout(np.load(Path(folder, "vectors.npy"))))

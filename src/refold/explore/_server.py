@@ -1,4 +1,4 @@
-"""The server of the explorer: the page, and what it asks."""
+"""The server of the explorer: it serves the page, and answers its requests about an `Atlas`."""
 
 import asyncio
 import contextlib
@@ -29,19 +29,21 @@ from refold.sequences import (
 )
 from refold.serve import ServeSettings, run_app, running_app, to_json
 
-PAGE = Path(__file__).parent / "page"
-# Cap on the sequences that are placed at once.
-MAX_SEQUENCES = 500
-# Longest wait of a request for values that are being computed, in seconds.
-_WAIT = 0.15
-_BYTES = "application/octet-stream"
-_TYPES = {
+PAGE_FOLDER = Path(__file__).parent / "page"
+# Largest number of sequences that a user can add at once, so that the page stays quick.
+MAX_ADDED_SEQUENCES = 500
+# A request waits this long for values that are being computed. Then the page asks again.
+_MAX_WAIT_SECONDS = 0.15
+_BINARY_TYPE = "application/octet-stream"
+# Content types of the files of the page, by suffix.
+_CONTENT_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_HEADERS = {
+# Headers of all responses: the page runs only its own scripts, and connects only to this server.
+_RESPONSE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -107,138 +109,160 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
         yield url
 
 
-# Starlette routes the requests of the page. The service does without its router, because it gets
-# many small requests (`serve/_app.py`).
-def create_app(atlas: Atlas, model: str) -> Starlette:
-    """Return the page and what it asks for as an ASGI application."""
+# The router of Starlette is fast enough here. The service has its own, because it gets many small
+# requests (`serve/_app.py`).
+def create_app(atlas: Atlas, model_name: str) -> Starlette:
+    """Return an ASGI application that serves the page and answers its requests."""
 
-    def refused(_: Request, error: Exception) -> Response:
-        return _json({"error": {"message": str(error)}}, status=422)
+    def respond_to_error(_: Request, error: Exception) -> Response:
+        return _json_response({"error": {"message": str(error)}}, status=422)
 
-    # no page of another server can reach this one under a name of its own
-    own_names = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    # other hosts are refused, so that no page of another server can reach this server under its own
+    # host name
+    trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(
-        routes=_routes(atlas, model),
-        middleware=[own_names],
-        exception_handlers={RefoldError: refused},
+        routes=_make_routes(atlas, model_name),
+        middleware=[trusted_hosts],
+        exception_handlers={RefoldError: respond_to_error},
     )
 
 
-def _routes(atlas: Atlas, model: str) -> list[Route]:
-    """Return the routes of the page and of what it asks for."""
-    files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
+def _make_routes(atlas: Atlas, model_name: str) -> list[Route]:
+    """Return the routes of the files of the page, and of its requests."""
+    files = {
+        path.name: path.read_bytes()
+        for path in PAGE_FOLDER.iterdir()
+        if path.suffix in _CONTENT_TYPES
+    }
 
-    def file(request: Request) -> Response:
+    def get_file(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
         if name not in files:
-            return _response(b"There is no such file.", "text/plain", status=404)
-        return _response(files[name], _TYPES[Path(name).suffix])
+            return _make_response(b"There is no such file.", "text/plain", status=404)
+        return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
-    def points(request: Request) -> Response:
-        flat = atlas.map(request.query_params.get("map", "pca"), _WAIT)
-        if flat is None:
-            return _json({}, status=202)  # it is being computed
-        return _response(flat.vectors.tobytes(), _BYTES)
+    def get_points(request: Request) -> Response:
+        code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
+        if code_map is None:
+            return _json_response({}, status=202)  # not computed yet: the page asks again
+        return _make_response(code_map.vectors.tobytes(), _BINARY_TYPE)
 
-    def field(request: Request) -> Response:
-        values = atlas.field(unquote(request.path_params["name"])).result(_WAIT)
+    def get_field(request: Request) -> Response:
+        values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
         if values is None:
-            return _json({}, status=202)
-        return _response(values.tobytes(), _BYTES)
+            return _json_response({}, status=202)
+        return _make_response(values.tobytes(), _BINARY_TYPE)
 
-    def rows(fields: dict[str, Any]) -> list[int]:
-        """Return the rows of a selection."""
-        selected = fields.get("rows")
-        if not isinstance(selected, list) or not selected:
+    def parse_selection(fields: dict[str, Any]) -> list[int]:
+        """Return the rows of a selection, or raise an error if they are not rows of the data."""
+        rows = fields.get("rows")
+        if not isinstance(rows, list) or not rows:
             raise ParameterError("The selection is empty. Select some sequences.")
-        for row in selected:
+        for row in rows:
             atlas.check_row(row)
-        return selected
+        return rows
 
-    def unfold(fields: dict[str, Any]) -> object:
+    def decode(fields: dict[str, Any]) -> object:
         names = fields.keys() & {"at", "code", "row", "on"}
         return atlas.unfold(**{name: fields[name] for name in names})
 
-    async def place(request: Request) -> Response:
+    async def add_sequences(request: Request) -> Response:
         content = await request.body()
-        name, on = (request.query_params.get(key, "") for key in ("name", "map"))
-        return _json(await asyncio.to_thread(_placed, atlas, content, name, on or "pca"))
+        file_name, map_name = (request.query_params.get(key, "") for key in ("name", "map"))
+        added = await asyncio.to_thread(
+            _add_sequences, atlas, content, file_name, map_name or "pca"
+        )
+        return _json_response(added)
 
-    def get(path: str, answer: Callable[[Request], object]) -> Route:
+    def route_get(path: str, handler: Callable[[Request], object]) -> Route:
+        """Return a route whose handler gets the request, and returns a response or JSON content."""
+
         def respond(request: Request) -> Response:
-            content = answer(request)
-            return content if isinstance(content, Response) else _json(content)
+            content = handler(request)
+            return content if isinstance(content, Response) else _json_response(content)
 
         return Route(path, respond)
 
-    def post(path: str, answer: Callable[[dict[str, Any]], object]) -> Route:
+    def route_post(path: str, handler: Callable[[dict[str, Any]], object]) -> Route:
+        """Return a route whose handler gets the fields of the JSON body."""
+
         async def respond(request: Request) -> Response:
-            content = await asyncio.to_thread(answer, await _fields(request))
-            return content if isinstance(content, Response) else _json(content)
+            content = await asyncio.to_thread(handler, await _read_json_object(request))
+            return content if isinstance(content, Response) else _json_response(content)
 
         return Route(path, respond, methods=["POST"])
 
-    def download(name: str, table: Callable[[Atlas, list[int]], bytes]) -> Route:
-        def answer(fields: dict[str, Any]) -> Response:
-            return _response(table(atlas, rows(fields)), _BYTES)
+    def route_download(name: str, to_bytes: Callable[[Atlas, list[int]], bytes]) -> Route:
+        """Return a route for a file about the selected sequences."""
 
-        return post(f"/explore/tables/{name}", answer)
+        def handler(fields: dict[str, Any]) -> Response:
+            return _make_response(to_bytes(atlas, parse_selection(fields)), _BINARY_TYPE)
+
+        return route_post(f"/explore/tables/{name}", handler)
 
     return [
-        get("/", file),
-        get("/page/{name}", file),
-        get("/explore/atlas", lambda _: atlas.describe() | {"model": model}),
-        get("/explore/points", points),
-        get("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
-        get("/explore/fields/{name:path}", field),
-        get("/explore/ids", lambda r: atlas.find(r.query_params.get("text", ""))),
-        get("/explore/sequences/{row:int}", lambda r: atlas.show(r.path_params["row"])),
-        Route("/explore/place", place, methods=["POST"]),
-        post("/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()),
-        post("/explore/unfold", unfold),
-        download("table", _field_table),
-        download("codes", _code_table),
-        download("sequences", _sequence_lines),
+        route_get("/", get_file),
+        route_get("/page/{name}", get_file),
+        route_get("/explore/atlas", lambda _: atlas.describe() | {"model": model_name}),
+        route_get("/explore/points", get_points),
+        route_get("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
+        route_get("/explore/fields/{name:path}", get_field),
+        route_get("/explore/ids", lambda request: atlas.find(request.query_params.get("text", ""))),
+        route_get(
+            "/explore/sequences/{row:int}", lambda request: atlas.show(request.path_params["row"])
+        ),
+        Route("/explore/place", add_sequences, methods=["POST"]),
+        route_post(
+            "/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()
+        ),
+        route_post("/explore/unfold", decode),
+        route_download("table", _fields_to_csv),
+        route_download("codes", _codes_to_csv),
+        route_download("sequences", _sequences_to_json),
     ]
 
 
-def _placed(atlas: Atlas, content: bytes, name: str, on: str) -> dict[str, Any]:
-    sequences = _read_pasted(content, name, atlas.model.schema)
+def _add_sequences(atlas: Atlas, content: bytes, file_name: str, map_name: str) -> dict[str, Any]:
+    """Encode sequences that a user adds, and return them with their places on a map."""
+    sequences = _read_added(content, file_name, atlas.model.schema)
     sequences = atlas.model.windows(sequences).sequences
     codes = atlas.model.encode(sequences)
-    return {"sequences": atlas.compare(sequences, codes, on)}
+    return {"sequences": atlas.compare(sequences, codes, map_name)}
 
 
-def _field_table(atlas: Atlas, rows: list[int]) -> bytes:
-    """Return ids and fields, those of which the values are known, as CSV."""
+def _fields_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
+    """Return ids, and the fields that are computed already, as CSV."""
     ids, fields = atlas.sequences.ids, [field for field in atlas.fields if field.is_ready]
-    head = ["id", *(field.name for field in fields)]
-    return _csv(head, ([ids[row], *(field.text(row) for field in fields)] for row in rows))
+    header = ["id", *(field.name for field in fields)]
+    return _to_csv(header, ([ids[row], *(field.text(row) for field in fields)] for row in rows))
 
 
-def _code_table(atlas: Atlas, rows: list[int]) -> bytes:
+def _codes_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
     """Return ids and codes as CSV, in the form that `refold decode` reads."""
     ids, codes = atlas.sequences.ids, atlas.codes
-    head = ["id", *(f"code{i}" for i in range(codes.shape[1]))]
-    return _csv(head, ([ids[row], *map(repr, codes[row].tolist())] for row in rows))
+    header = ["id", *(f"code{i}" for i in range(codes.shape[1]))]
+    return _to_csv(header, ([ids[row], *map(repr, codes[row].tolist())] for row in rows))
 
 
-def _sequence_lines(atlas: Atlas, rows: list[int]) -> bytes:
+def _sequences_to_json(atlas: Atlas, rows: list[int]) -> bytes:
     """Return sequences as a JSON list, in the form that the page and the service read."""
     return to_json([atlas.sequences[row] for row in rows])
 
 
-def _csv(head: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def _to_csv(header: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """Return a table as CSV in UTF-8."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow(header)
     writer.writerows(rows)
     return stream.getvalue().encode()
 
 
-async def _fields(request: Request) -> dict[str, Any]:
+async def _read_json_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a request."""
     fields = None
-    # pages of other servers cannot send this type without being asked for permission first
+    # Browsers let pages of other servers send this type only if this server permits it, which it
+    # does not.
     if request.headers.get("content-type", "").partition(";")[0] == "application/json":
         with contextlib.suppress(ValueError, RecursionError):
             fields = msgspec.json.decode(await request.body())
@@ -249,40 +273,42 @@ async def _fields(request: Request) -> dict[str, Any]:
     return fields
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return _response(to_json(content), "application/json", status)
+def _json_response(content: object, status: int = 200) -> Response:
+    """Return a response with JSON content."""
+    return _make_response(to_json(content), "application/json", status)
 
 
-def _response(body: bytes, media_type: str, status: int = 200) -> Response:
-    return Response(body, status, _HEADERS, media_type)
+def _make_response(body: bytes, media_type: str, status: int = 200) -> Response:
+    """Return a response with the headers that all responses have."""
+    return Response(body, status, _RESPONSE_HEADERS, media_type)
 
 
-# Sequences that a user pastes or drops on the page
+# Sequences that a user adds: pastes, chooses or drops on the page
 
 
-def _read_pasted(content: bytes, name: str, schema: Schema) -> Sequences:
-    """Read sequences for a schema from a file's content, or from text if ``name`` is empty."""
+def _read_added(content: bytes, file_name: str, schema: Schema) -> Sequences:
+    """Read sequences from the content of a file, or from pasted text without a file name."""
     if not content.strip():
         raise DataError("There is nothing to read. Paste sequences as JSON or CSV.")
     is_json = content.lstrip()[:1] in (b"[", b"{", b'"')
-    kind = format_named(name or ("pasted.json" if is_json else "pasted.csv"))
-    if kind is None:
-        raise DataError(f"{name} cannot be read. Use one of {', '.join(FORMATS)}.")
+    file_format = format_named(file_name or ("pasted.json" if is_json else "pasted.csv"))
+    if file_format is None:
+        raise DataError(f"{file_name} cannot be read. Use one of {', '.join(FORMATS)}.")
 
-    def parsed(**options: Any) -> Sequences:
+    def read_content(**options: Any) -> Sequences:
         stream: Any = io.BytesIO(content)
-        stream.name = name or "This"
-        return read(stream, format=kind.name, **options)
+        stream.name = file_name or "This"  # for error messages
+        return read(stream, format=file_format.name, **options)
 
     columns = {} if has_default_names(schema) else {"columns": [*schema.names]}
     try:
-        # the file may have the ids, times and columns of the training data
-        sequences = parsed(id=schema.id_name, time=schema.time_name, **columns)
+        # first, as a file with the id, time and other columns of the training data
+        sequences = read_content(id=schema.id_name, time=schema.time_name, **columns)
     except (SchemaError, ParameterError):
-        sequences = parsed()
-    if len(sequences) > MAX_SEQUENCES:
+        sequences = read_content()  # then, as a file with only the columns of the model
+    if len(sequences) > MAX_ADDED_SEQUENCES:
         raise ParameterError(
-            f"There are {len(sequences)} sequences, and the page places {MAX_SEQUENCES} at once. "
-            "Paste fewer."
+            f"There are {len(sequences)} sequences, and the page places {MAX_ADDED_SEQUENCES} at "
+            "once. Paste fewer."
         )
     return sequences.align(schema)

@@ -26,24 +26,28 @@ from refold.model import Forecast, SequencesLike
 from refold.plots import charts
 from refold.plots._matplotlib import (
     LINE_STYLES,
+    add_legend_beside,
+    add_titles,
     draw,
-    draw_strips,
-    head,
-    legend_beside,
+    draw_shades,
     new_axes,
     new_figure,
-    panels,
-    part_labels,
-    shortened,
+    place_labels,
+    shorten,
+    split_axes,
     tidy,
-    whole_numbers,
-    wrapped,
+    use_integer_ticks,
+    wrap_title,
 )
 from refold.plots.charts import ACCENT, CONTRAST, MUTED, ColumnGroup
 from refold.sequences import Column, ColumnTypes, Schema, Sequences, as_sequences
 
-ACROSS = 3  # sequences side by side
-HISTORY, MIN_HISTORY = 5, 50  # steps before a forecast: a multiple of its own, and at least
+# Number of sequences side by side in a new figure; more need another row.
+MAX_GRID_COLUMNS = 3
+# Steps that are drawn before a forecast, for each step of the forecast.
+HISTORY_PER_FORECAST_STEP = 5
+# Steps that are drawn before a short forecast, at least.
+MIN_HISTORY_STEPS = 50
 
 
 # Training
@@ -111,8 +115,8 @@ def error_by_feature(
     check_kind("names", names, "a list of names of features", "__len__")
     check_some(len(errors) * len(names), "error", "to draw")
     for method, values in errors.items():
-        number = len(check_array("errors", values, ("n_features",)))
-        check_one_each(number, f"errors of {method}", len(names), "features")
+        num_errors = len(check_array("errors", values, ("n_features",)))
+        check_one_each(num_errors, f"errors of {method}", len(names), "features")
     chart = charts.feature_error_bars(errors, names, column_type)
     return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
@@ -143,9 +147,9 @@ def error_by_position(
     check_some(len(groups), "method", "to draw errors of")
     for group in groups.values():
         check_kind("groups", group, "a mapping of methods to GroupErrors", "first")
-    first = next(iter(groups.values())).first.tolist()
+    first_steps = next(iter(groups.values())).first.tolist()
     for method, group in groups.items():
-        if group.first.tolist() != first:
+        if group.first.tolist() != first_steps:
             raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
     return draw(charts.position_error_lines(groups, column_type), ax)
 
@@ -224,17 +228,19 @@ def code_plane(
         return codes, ("code 0", "code 1")
     centered = codes - codes.mean(axis=0)
     if method == "umap":
-        spread = codes.std(axis=0)
-        scaled = centered / np.where(spread > 0, spread, 1.0)
+        std = codes.std(axis=0)
+        scaled = centered / np.where(std > 0, std, 1.0)
         return umap_layout(scaled, seed=seed), ("UMAP 1", "UMAP 2")
-    _, deviations, directions = np.linalg.svd(centered, full_matrices=False)
-    share = deviations**2 / max(float((deviations**2).sum()), np.finfo(float).tiny)
-    directions, share = directions[:2], [*share, 0.0][:2]
-    if len(directions) < 2:  # a single code
+    _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
+    variances = singular_values**2
+    shares = variances / max(float(variances.sum()), np.finfo(float).tiny)
+    directions, shares = directions[:2], [*shares, 0.0][:2]
+    if len(directions) < 2:  # a single code has only one
         directions = np.vstack([directions, np.zeros_like(directions)])
+    # the sign of a direction is arbitrary: its largest entry becomes positive
     signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
     points = centered @ (directions * signs[:, None]).T
-    first, second = (f"component {i} ({part:.0%})" for i, part in enumerate(share, start=1))
+    first, second = (f"component {i} ({share:.0%})" for i, share in enumerate(shares, start=1))
     return points, (first, second)
 
 
@@ -297,7 +303,7 @@ def code_map(
         ax.plot(*points[i], "o", color=MUTED, **circle)
     ax.margins(0.08)
     if annotations:
-        part_labels(ax, [(str(text), tuple(points[i])) for i, text in annotations.items()])
+        place_labels(ax, [(str(text), tuple(points[i])) for i, text in annotations.items()])
     return ax
 
 
@@ -331,7 +337,7 @@ def latent_dimensions(
     ['1', '0']
     """
     check_kind("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
-    chart = charts.latent_bars(
+    chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
     return draw(chart, ax, size=(7.0, 3.0))
@@ -364,20 +370,20 @@ def sweep(
     check_one_each(len(decoded), "sequences", len(deviations), "values of the dimension")
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
-    column = _most_moved(decoded)
+    column = _most_changed_column(decoded)
     return draw(charts.sweep_lines(decoded, column, deviations), ax, size=(6.0, 3.0))
 
 
-def _most_moved(decoded: Sequences) -> int:
-    """Return the numeric column that differs most between sequences, relative to its spread."""
+def _most_changed_column(decoded: Sequences) -> int:
+    """Return the numeric column that differs most between sequences, relative to its variation."""
     numeric = np.flatnonzero(decoded.schema.numeric)
     common = int(decoded.lengths.min())
-    if common == 0:
+    if common == 0:  # there is no step to compare
         return int(numeric[0])
     steps = decoded.offsets[:-1, None] + np.arange(common)
     values = decoded.values[steps][:, :, numeric].astype(float)
-    between = values.std(axis=0).mean(axis=0)
-    return int(numeric[np.argmax(between / np.maximum(values.std(axis=(0, 1)), 1e-12))])
+    std_between = values.std(axis=0).mean(axis=0)
+    return int(numeric[np.argmax(std_between / np.maximum(values.std(axis=(0, 1)), 1e-12))])
 
 
 # Sequences
@@ -405,14 +411,14 @@ def reconstructions(
     original, reconstructed : Sequences or list of shape (n_sequences,)
         In the same order. The lengths may differ.
     axes : sequence of matplotlib.axes.Axes, optional
-        One for each sequence; by default a grid on a new figure. Of several panels, the first takes
-        the place of these axes together with the others.
+        One for each sequence; by default a grid on a new figure. Several panels of a sequence
+        divide its axes.
     column_types : str, list of str or dict of str, optional
         Types of the columns, if they cannot be inferred from the originals.
     titles : sequence of str of shape (n_sequences,), optional
         Titles of the axes; by default ids and lengths.
     names : (str, str)
-        What the legend calls the two, if they are not a sequence and its reconstruction.
+        Names in the legend, if the sequences are not originals and reconstructions.
 
     Examples
     --------
@@ -427,40 +433,41 @@ def reconstructions(
     check_some(len(original), "sequence", "to draw")
     check_one_each(len(reconstructed), "reconstructions", len(original), "originals")
     if titles is None:
-        steps = map(charts.in_steps, original.lengths)
+        steps = map(charts.count_text, original.lengths)
         titles = [f"{name}  ·  {text}" for name, text in zip(original.ids, steps, strict=True)]
     check_one_each(len(titles), "titles", len(original), "sequences")
     schema = original.schema
-    groups = charts.line_panels(schema, original.values) or charts.token_panels(schema)
-    across = min(len(original), ACROSS)
+    groups = charts.numeric_panels(schema, original.values) or charts.categorical_panels(schema)
+    num_across = min(len(original), MAX_GRID_COLUMNS)
     if axes is None:
-        down = -(-len(original) // across)
+        num_down = -(-len(original) // num_across)  # rounded up
         height = 2.3 if len(groups) == 1 else 0.5 + 1.2 * len(groups)
-        figure = new_figure((3.4 * across, height * down))
-        axes = [figure.add_subplot(down, across, i + 1) for i in range(len(original))]
+        figure = new_figure((3.4 * num_across, height * num_down))
+        axes = [figure.add_subplot(num_down, num_across, i + 1) for i in range(len(original))]
     check_one_each(len(axes), "axes", len(original), "sequences")
     figure: Any = axes[-1].figure
-    # a legend of the figure keeps the axes equally wide, but would be far away beside others
+    # A legend of the figure keeps all axes equally wide. On a figure with other axes, it would be
+    # too far from the axes that it belongs to.
     has_layout = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
     is_alone = has_layout and {*figure.axes} == {*axes}
-    legend: dict[str, Any] = {}
+    legend: dict[str, Any] = {}  # handles by name, of all axes
     for i, ax in enumerate(axes):
         pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
-        for panel, columns in zip(panels(ax, len(groups)), groups, strict=True):
+        for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
-        panel.set_xlabel(_note(groups, schema), fontsize="x-small")
+        panel.set_xlabel(_column_note(groups, schema), fontsize="x-small")
     if "wrong" in legend:
-        legend["wrong"] = legend.pop("wrong")  # of all columns, so it comes last
+        legend["wrong"] = legend.pop("wrong")  # last, because it is of all columns
     if legend:
-        legend_beside(figure if is_alone else axes[-1], legend)
+        add_legend_beside(figure if is_alone else axes[-1], legend)
     handles: list[Any] = [Patch(color=ACCENT), Patch(color=CONTRAST)]
     if schema.numeric.any():
         styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])
         handles = [Line2D([], [], color="gray", **style) for style in styles]
-    elif all(charts.is_strip(schema.columns[columns[0]], schema) for columns in groups):
-        handles = []  # their rows have names
-    head(axes, titles, dict(zip(names, handles, strict=False)))
+    elif all(charts.is_drawn_as_strip(schema.columns[columns[0]], schema) for columns in groups):
+        handles = []  # rows of strips have names at the axis
+    add_titles(axes, titles, dict(zip(names, handles, strict=False)))
     return list(axes)
 
 
@@ -468,39 +475,41 @@ def _draw_pair(
     ax: Axes,
     pair: Sequence[tuple[str, Sequences]],
     columns: Sequence[int],
-    original: Sequences,  # all, whose categories have the colors
+    original: Sequences,  # all originals, whose categories decide the colors
     groups: Sequence[Sequence[int]],
 ) -> dict[str, Any]:
-    """Draw columns of a sequence and of its reconstruction; return the legend of the panel."""
-    (name, before), (other, after) = pair
+    """Draw columns of a sequence and of its reconstruction; return legend handles by name."""
+    (name, before), (after_name, after) = pair
     schema, column = original.schema, original.schema.columns[columns[0]]
     if column.column_type.is_number:
         colors = charts.column_colors(groups)
-        chart = charts.reconstruction_lines(before, {other: after}, columns, columns, colors)
+        chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
         draw(chart, ax, legend=False).set_xlabel("")
-        return _named_lines(ax, schema, columns, colors)
+        return _name_lines(ax, schema, columns, colors)
     legend: dict[str, Any] = {}
-    if charts.is_strip(column, schema):
-        x, back = (part.values[:, columns[0]] for part in (before, after))
-        back, wrong = charts.compared(x, back)
-        rows, observed = [(name, x), (other, back)], original.values[:, columns[0]]
+    if charts.is_drawn_as_strip(column, schema):
+        x, back = (sequence.values[:, columns[0]] for sequence in (before, after))
+        back, wrong = charts.pad_and_mark_wrong(x, back)
+        rows, observed = [(name, x), (after_name, back)], original.values[:, columns[0]]
         legend = _draw_runs(ax, rows, column, observed, [wrong])
     else:
         longest = int(max(original.lengths.max(), len(after.values)))
-        draw_strips(ax, charts.strips(before, columns), charts.strips(after, columns), longest)
+        draw_shades(
+            ax, charts.shade_rows(before, columns), charts.shade_rows(after, columns), longest
+        )
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
-    ax.set_ylabel(wrapped(shortened(title), ax), fontsize="x-small")
+    ax.set_ylabel(wrap_title(shorten(title), ax), fontsize="x-small")
     return {n if n == "wrong" else f"{column.name}: {n}": patch for n, patch in legend.items()}
 
 
-def _named_lines(
+def _name_lines(
     ax: Axes, schema: Schema, columns: Sequence[int], colors: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Name a single line on the axis; else return the legend of lines."""
+    """Write the name of a single line at the axis; of several lines, return the legend."""
     if schema.num_columns > 1 and len(columns) == 1:
-        ax.set_ylabel(wrapped(shortened(schema.names[columns[0]]), ax), fontsize="x-small")
+        ax.set_ylabel(wrap_title(shorten(schema.names[columns[0]]), ax), fontsize="x-small")
         return {}
     return {schema.names[i]: Line2D([], [], color=colors[i]) for i in columns if len(columns) > 1}
 
@@ -512,20 +521,23 @@ def _draw_runs(
     observed: np.ndarray,
     wrong: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
-    """Draw strips, and return their legend."""
+    """Draw rows of colored runs, and return the handles of their legend by name."""
     names = column.categories or charts.BINARY_NAMES
-    chart = charts.strip_chart(rows, names, wrong, observed=observed)
+    chart = charts.category_strips(rows, names, wrong, observed=observed)
     draw(chart, ax, legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
-    drawn = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
-    return {marks.name: Patch(color=marks.color) for marks in drawn}
+    # all categories are in the legend, so that it is the same for all sequences
+    legend_marks = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
+    return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
-def _note(groups: Sequence[Sequence[int]], schema: Schema, before: str = "") -> str:
-    """Return how many columns are drawn, if not all of them are."""
-    num = sum(map(len, groups))
-    return f"{before}{num} of {schema.num_columns} columns" if num < schema.num_columns else ""
+def _column_note(groups: Sequence[Sequence[int]], schema: Schema, separator: str = "") -> str:
+    """Return how many columns are drawn, such as "4 of 9 columns"; empty if all are drawn."""
+    num_drawn = sum(map(len, groups))
+    if num_drawn == schema.num_columns:
+        return ""
+    return f"{separator}{num_drawn} of {schema.num_columns} columns"
 
 
 def anomalies(
@@ -561,28 +573,31 @@ def anomalies(
             f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
         )
     schema = sequences.schema
-    groups = charts.line_panels(schema, sequences.values) or charts.token_panels(schema)
-    colors, parts = charts.column_colors(groups), _series_panels(ax, len(groups))
+    groups = charts.numeric_panels(schema, sequences.values) or charts.categorical_panels(schema)
+    colors, panels = charts.column_colors(groups), _make_series_panels(ax, len(groups))
     anomalous = np.concatenate([[False], p_values <= alpha, [False]])
+    # first steps and ends of runs of anomalous steps, in turn
     changes = np.flatnonzero(anomalous[1:] != anomalous[:-1])
-    # behind strips, whose colors have meanings
+    # the shade is behind strips, so that it does not change their colors
     shade: dict[str, Any] = {"color": CONTRAST, "alpha": 0.3, "linewidth": 0, "zorder": 0}
-    for panel, columns in zip(parts, groups, strict=True):
+    for panel, columns in zip(panels, groups, strict=True):
         if schema.numeric.any():
             for i in columns:
                 panel.plot(sequences.values[:, i], color=colors[i], linewidth=1.1)
-            legend = _named_lines(panel, schema, columns, colors)
+            legend = _name_lines(panel, schema, columns, colors)
         else:
             rows = [(schema.names[i], sequences.values[:, i]) for i in columns]
             observed = sequences.values[:, columns].ravel()
             legend = _draw_runs(panel, rows, schema.columns[columns[0]], observed)
             panel.margins(y=0.15)
         if legend:
-            legend_beside(panel, legend)
-        for first, last in zip(changes[::2], changes[1::2], strict=True):
-            panel.axvspan(first - 0.5, last - 0.5, **shade)
-    title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded" + _note(groups, schema, "  ·  ")
-    return _series(parts, title, (0, len(p_values)))
+            add_legend_beside(panel, legend)
+        for first, end in zip(changes[::2], changes[1::2], strict=True):
+            panel.axvspan(first - 0.5, end - 0.5, **shade)
+    title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded" + _column_note(
+        groups, schema, "  ·  "
+    )
+    return _finish_series(panels, title, (0, len(p_values)))
 
 
 def forecast(
@@ -623,7 +638,7 @@ def forecast(
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     after = None if truth is None else as_sequences(truth).align(schema)
-    counts = {len(part) for part in (sequences, ahead.sequences, after) if part is not None}
+    counts = {len(data) for data in (sequences, ahead.sequences, after) if data is not None}
     if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
         raise DataError(
             f"Expected a forecast for each of {len(sequences)} sequences, and the index of one of "
@@ -633,50 +648,52 @@ def forecast(
         raise DataError(
             "A forecast without numeric columns cannot be drawn. Print `Forecast.values` instead."
         )
-    index = range(len(sequences))[index]
-    whole, next_ = sequences[[index]], ahead.sequences[[index]]
-    num_past, num_next = len(whole.values), len(next_.values)
-    first = max(0, num_past - max(HISTORY * num_next, MIN_HISTORY))
-    before = whole.values[first:]
-    groups = charts.line_panels(schema, before)
-    colors, parts = charts.column_colors(groups), _series_panels(ax, len(groups))
-    for panel, columns in zip(parts, groups, strict=True):
+    index = range(len(sequences))[index]  # -1 is the last one
+    past, future = sequences[[index]], ahead.sequences[[index]]
+    num_past, num_future = len(past.values), len(future.values)
+    first = max(0, num_past - max(HISTORY_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS))
+    history = past.values[first:]
+    groups = charts.numeric_panels(schema, history)
+    colors, panels = charts.column_colors(groups), _make_series_panels(ax, len(groups))
+    for panel, columns in zip(panels, groups, strict=True):
         for column in columns:
             color = colors[column]
             pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
-            panel.plot(np.arange(first, num_past), before[:, column], **pale)
+            panel.plot(np.arange(first, num_past), history[:, column], **pale)
             if after is not None:
-                actual = after[[index]].values[:num_next, column]
+                actual = after[[index]].values[:num_future, column]
                 panel.plot(num_past + np.arange(len(actual)), actual, **pale)
-            # the forecast begins at the last known step, if there is one, to leave no gap
-            last = before[-1:, column]
-            steps = np.arange(num_past - len(last), num_past + num_next)
-            values = np.concatenate([last, next_.values[:, column]])
+            # the line of the forecast begins at the last step of the sequence, to leave no gap
+            last = history[-1:, column]
+            steps = np.arange(num_past - len(last), num_past + num_future)
+            values = np.concatenate([last, future.values[:, column]])
             panel.plot(steps, values, color=color, linewidth=1.8)
             if ahead.lower is not None and ahead.upper is not None:
                 bounds = (ahead.lower[index, :, column], ahead.upper[index, :, column])
                 low, high = (np.concatenate([last, bound]) for bound in bounds)
                 panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
         panel.axvline(num_past - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
-        if legend := _named_lines(panel, schema, columns, colors):
-            legend_beside(panel, legend)
+        if legend := _name_lines(panel, schema, columns, colors):
+            add_legend_beside(panel, legend)
     bounds = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    title = f"{ahead.ids[index]}{bounds}" + _note(groups, schema, "  ·  ")
-    return _series(parts, title, (first, num_past + num_next))
+    title = f"{ahead.ids[index]}{bounds}" + _column_note(groups, schema, "  ·  ")
+    return _finish_series(panels, title, (first, num_past + num_future))
 
 
-def _series_panels(ax: Axes | None, num: int) -> list[Axes]:
-    """Return one panel for each group of columns."""
-    return panels(new_axes(ax, size=(9.0, 3.2 if num == 1 else 0.8 + 1.3 * num)), num)
+def _make_series_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
+    """Return one panel for each group of columns, on new axes if there are none."""
+    return split_axes(
+        new_axes(ax, size=(9.0, 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels)), num_panels
+    )
 
 
-def _series(axes: Sequence[Axes], title: str, steps: tuple[int, int]) -> Axes:
-    """Give panels of a sequence their title and range; return the first."""
+def _finish_series(axes: Sequence[Axes], title: str, steps: tuple[int, int]) -> Axes:
+    """Set the title, the range of steps and the ticks of panels; return the first panel."""
     first, end = steps
     axes[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
     axes[-1].set_xlabel("step")
     axes[0].set_title(title, fontsize="small", loc="left")
     for ax in axes:
-        whole_numbers(ax)
+        use_integer_ticks(ax)
         tidy(ax)
     return axes[0]

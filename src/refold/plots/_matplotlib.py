@@ -1,4 +1,7 @@
-"""Drawing of charts with matplotlib."""
+"""Drawing of charts with matplotlib, and helpers that keep names from covering each other.
+
+`draw` draws a `Chart`. The other functions are for figures that need more than a chart.
+"""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,8 +15,18 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from matplotlib.transforms import Bbox
 
-from refold.plots.charts import ACCENT, CONTRAST, MUTED, RAMP, WRONG, Chart, Marks, wrong_values
+from refold.plots.charts import (
+    ACCENT,
+    CONTRAST,
+    MUTED,
+    RAMP,
+    WRONG,
+    Chart,
+    Marks,
+    mark_wrong_values,
+)
 
+# Options of lines, by the style of `Marks`.
 LINE_STYLES: dict[str, dict[str, Any]] = {
     "": {"linewidth": 1.8},
     "dot": {"linewidth": 1.8, "linestyle": ":"},
@@ -21,103 +34,113 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
     "original": {"linewidth": 2.6, "alpha": 0.35, "solid_capstyle": "round"},
     "reconstruction": {"linewidth": 1.4, "linestyle": (0, (4, 1.6))},
 }
+# Options of points, by the style of `Marks`.
 POINT_STYLES: dict[str, dict[str, Any]] = {
     "diamond": {"marker": "D", "markersize": 5},
     "ring": {"marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8},
 }
-MANY_POINTS = 1500  # more points are rasterized, so that an SVG stays small
-GAP = 4  # points between names
-SMALL_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
-SMALL_LEGEND |= {"columnspacing": 0.8, "borderaxespad": 0.2}
-FEW = 4  # rows whose names fit on any axes
-MAX_NAMES = 5  # in a column of a legend beside axes
+# More points are drawn as an image, so that an SVG file stays small.
+MAX_UNRASTERIZED_POINTS = 1500
+# Gap between names, in points of 1/72 inch.
+NAME_GAP = 4
+# Options of a legend beside axes or titles.
+LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
+LEGEND_OPTIONS |= {"columnspacing": 0.8, "borderaxespad": 0.2}
+# The names of this many rows fit on any axes, so they need not be measured.
+MAX_ROWS_WITHOUT_OVERLAP = 4
+# More names in a legend beside axes need a second column.
+MAX_NAMES_PER_COLUMN = 5
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
-    """Return a figure without pyplot, of a size in inches."""
-    return Figure(figsize=size, layout="constrained")
+def new_figure(size_inches: tuple[float, float]) -> Figure:
+    """Return a figure that pyplot does not know, so it is not shown."""
+    return Figure(figsize=size_inches, layout="constrained")
 
 
 def new_axes(ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8)) -> Axes:
-    """Return the given axes, or those of a new figure."""
+    """Return ``ax``, or the axes of a new figure if it is None."""
     return new_figure(size).add_subplot() if ax is None else ax
 
 
 def draw(
     chart: Chart, ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8), legend: bool = True
 ) -> Axes:
-    """Draw a chart on the given axes, or on those of a new figure."""
+    """Draw a chart on axes, or on a new figure, and return the axes."""
     ax = new_axes(ax, size=size)
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
-    _scale_axes(ax, chart)
+    _set_axes(ax, chart)
     if chart.title:
         ax.set_title(chart.title, fontsize="small", loc="left")
     if legend and chart.has_legend:
-        # marks without a grid may be anywhere, so their legend is outside
-        place = {} if chart.grid else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        # marks without a grid may be anywhere, so their legend is outside of the axes
+        position = {} if chart.grid else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
         handles, names = ax.get_legend_handles_labels()
-        texts = [shortened(name) for name in names]
-        title = chart.legend or None
-        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **place)
+        texts = [shorten(name) for name in names]
+        title = chart.legend_title or None
+        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
     tidy(ax, grid=chart.grid)
-    if chart.x.ticks or len(chart.y.ticks) > FEW:
-        _part_ticks(ax, chart)
+    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
+        _thin_out_ticks(ax, chart)
     return ax
 
 
-def _scale_axes(ax: Axes, chart: Chart) -> None:
+def _set_axes(ax: Axes, chart: Chart) -> None:
+    """Give the axes of a chart their titles, ticks and scales."""
     ax.set_xlabel(chart.x.title)
-    ax.set_ylabel(wrapped(chart.y.title, ax))
-    names = [shortened(name) for name in chart.x.ticks]
+    ax.set_ylabel(wrap_title(chart.y.title, ax))
+    names = [shorten(name) for name in chart.x.ticks]
     if names:
         ax.set_xticks(range(len(names)), names, fontsize="small")
     if chart.y.ticks:
-        ax.set_yticks(range(len(chart.y.ticks)), map(shortened, chart.y.ticks))
+        ax.set_yticks(range(len(chart.y.ticks)), map(shorten, chart.y.ticks))
     if chart.horizontal:
-        ax.invert_yaxis()
-    elif chart.y.from_zero:
+        ax.invert_yaxis()  # the first row is at the top
+    elif chart.y.starts_at_zero:
         ax.set_ylim(bottom=0)
     if chart.y.log:
         ax.set_yscale("log")
-    if chart.x.whole:
-        whole_numbers(ax)
+    if chart.x.integer_ticks:
+        use_integer_ticks(ax)
 
 
 def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
+    """Draw the marks of a chart that share a color and a style."""
     style: dict[str, Any] = {"color": marks.color, "label": marks.name}
-    if marks.kind == "bars":
+    if marks.mark_type == "bars":
         draw_bars = ax.barh if chart.horizontal else ax.bar
-        draw_bars(marks.x, np.nan_to_num(marks.y), marks.size, **style)
-    elif marks.kind == "runs":
+        draw_bars(marks.x, np.nan_to_num(marks.y), marks.thickness, **style)
+    elif marks.mark_type == "runs":
         for row in np.unique(marks.y):
             first, end = marks.x[marks.y == row].T
             runs = [*zip(first, end - first, strict=True)]
-            ax.broken_barh(runs, (row - marks.size / 2, marks.size), **style)
-    elif marks.kind == "lines":
+            ax.broken_barh(runs, (row - marks.thickness / 2, marks.thickness), **style)
+    elif marks.mark_type == "lines":
         style |= {"marker": "o"} if len(marks.x) == 1 else {}
         ax.plot(marks.x, marks.y, **style | LINE_STYLES[marks.style])
     elif marks.style:
         ax.plot(marks.x, marks.y, linestyle="", **style, **POINT_STYLES[marks.style])
     else:
-        num = sum(len(other.x) for other in chart.marks)
-        style |= {"s": float(np.clip(6000 / num, 9, 42)), "linewidths": 0}
-        style |= {"alpha": 0.85 if num <= 500 else 0.6, "rasterized": num > MANY_POINTS}
+        # many points are small and pale, so that they do not cover each other
+        num_points = sum(len(group.x) for group in chart.marks)
+        style |= {"s": float(np.clip(6000 / num_points, 9, 42)), "linewidths": 0}
+        style |= {"alpha": 0.85 if num_points <= 500 else 0.6}
+        style |= {"rasterized": num_points > MAX_UNRASTERIZED_POINTS}
         if isinstance(marks.color, str):
             ax.scatter(marks.x, marks.y, **style)
             return
-        del style["color"]
+        del style["color"]  # the colors are numbers on a scale
         ramp = LinearSegmentedColormap.from_list("refold", RAMP)
         points = ax.scatter(marks.x, marks.y, c=marks.color, cmap=ramp, **style)
         bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
-        bar.set_label(wrapped(chart.legend, ax))
+        bar.set_label(wrap_title(chart.legend_title, ax))
 
 
-def draw_strips(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int) -> None:
-    """Draw two (n_rows, n_steps) as shades, and frame the wrong values of the lower one."""
-    below = len(before) + 1
+def draw_shades(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int) -> None:
+    """Draw two arrays of shades (n_rows, n_steps), and frame the wrong values of the second one."""
+    below = len(before) + 1  # first row of the second array, after a gap of one row
     for strips, color, first in ((before, ACCENT, 0), (after, CONTRAST, below)):
         top, bottom = first - 0.5, first + len(strips) - 0.5
         if not strips.shape[1]:
@@ -133,14 +156,15 @@ def draw_strips(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int)
             aspect="auto",
             extent=(-0.5, strips.shape[1] - 0.5, bottom, top),
         )
-    for column, row in np.argwhere(wrong_values(before.T, after.T)):
+    for column, row in np.argwhere(mark_wrong_values(before.T, after.T)):
+        # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
         y = below + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
     ax.set_ylim(below + len(after) - 0.4, -0.6)
-    ax.set_yticks([])  # rows are too narrow for names
-    whole_numbers(ax)
+    ax.set_yticks([])  # rows are not high enough for names
+    use_integer_ticks(ax)
     tidy(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
 
@@ -153,7 +177,7 @@ def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         formatter: Any = axis.get_major_formatter()
         if isinstance(formatter, ScalarFormatter):
-            # a tick has the whole number, which does not have to be added to another one
+            # each tick has its complete number, without an offset or a power at the end of the axis
             formatter.set_useOffset(False)
             formatter.set_scientific(False)
     if grid is not None:
@@ -161,115 +185,119 @@ def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
         ax.set_axisbelow(True)
 
 
-def panels(ax: Axes, num: int) -> list[Axes]:
-    """Divide axes into several, one below the other, with the same x axis; the first is ``ax``."""
-    if num < 2:
+def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
+    """Split axes into panels one below the other, which share the x axis; the first is ``ax``."""
+    if num_panels < 2:
         return [ax]
     figure: Any = ax.figure
     if spec := ax.get_subplotspec():
-        grid: Any = spec.subgridspec(num, 1)
+        grid: Any = spec.subgridspec(num_panels, 1)
     else:
         box = ax.get_position()
-        grid = GridSpec(num, 1, figure, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)
+        grid = GridSpec(num_panels, 1, figure, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1)
     ax.set_subplotspec(grid[0])
-    others = [figure.add_subplot(grid[i], sharex=ax) for i in range(1, num)]
-    for upper in (ax, *others[:-1]):
+    panels = [ax, *(figure.add_subplot(grid[i], sharex=ax) for i in range(1, num_panels))]
+    for upper in panels[:-1]:
         upper.tick_params(labelbottom=False)
-    return [ax, *others]
+    return panels
 
 
-def lay_out(ax: Axes) -> float:
-    """Give the figure its layout, so that texts can be measured; return the pixels per point."""
+def compute_layout(ax: Axes) -> float:
+    """Compute the layout of the figure, to measure texts; return the pixels per point."""
     figure: Any = ax.figure.canvas.figure
     figure.draw_without_rendering()
     return float(figure.dpi) / 72
 
 
-def _part_ticks(ax: Axes, chart: Chart) -> None:
-    """Turn names of ticks that would touch, and leave out some if there is still no room."""
-    gap = GAP * lay_out(ax)
+def _thin_out_ticks(ax: Axes, chart: Chart) -> None:
+    """Rotate names of ticks that would touch, and leave some out if there is still no room."""
+    gap = NAME_GAP * compute_layout(ax)
     for axis, ticks, side in (
         (ax.xaxis, chart.x.ticks, "width"),
         (ax.yaxis, chart.y.ticks, "height"),
     ):
         labels = axis.get_ticklabels() if ticks else []
-        pitch = getattr(ax.bbox, side) / max(1, len(labels))
-        room = max((getattr(label.get_window_extent(), side) for label in labels), default=0)
-        if side == "width" and room + gap > pitch:
+        spacing = getattr(ax.bbox, side) / max(1, len(labels))
+        needed = max((getattr(label.get_window_extent(), side) for label in labels), default=0)
+        if side == "width" and needed + gap > spacing:
             axis.set_tick_params(rotation=90)
-            room = max(label.get_window_extent().width for label in axis.get_ticklabels())
-        if room > pitch:
-            every = int(np.ceil(room / pitch))
-            texts = [label.get_text() for label in labels[::every]]
-            axis.set_ticks(axis.get_ticklocs()[::every], texts)
+            needed = max(label.get_window_extent().width for label in axis.get_ticklabels())
+        if needed > spacing:
+            stride = int(np.ceil(needed / spacing))
+            texts = [label.get_text() for label in labels[::stride]]
+            axis.set_ticks(axis.get_ticklocs()[::stride], texts)
 
 
-def part_labels(ax: Axes, labels: Sequence[tuple[str, tuple[float, float]]]) -> None:
-    """Write names beside points, where they do not cover each other."""
-    scale = lay_out(ax)
+def place_labels(ax: Axes, labels: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Write names beside points, without overlap; names without room are left out."""
+    scale = compute_layout(ax)
     line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
     look: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labels]
-    taken = [Bbox.from_bounds(x, y, 0, 0).padded(4 * scale) for x, y in centers]
+    occupied = [Bbox.from_bounds(x, y, 0, 0).padded(4 * scale) for x, y in centers]
     for name, point in labels:
         text = ax.annotate(name, point, (0, 0), textcoords="offset points", **look)
-        text.set_in_layout(False)  # the layout stays that in which names are measured
+        text.set_in_layout(False)  # otherwise the text would change the layout it is measured in
         box = text.get_window_extent()
         width, height = box.width / scale, box.height / scale
-        for away in range(5, 200, 4):
-            across = (away, -away - width, -width / 2)
-            places = [(x, y) for x in across for y in (away, -away - height)]
-            boxes = [box.translated(scale * x, scale * y) for x, y in places]
-            free = [
-                not moved.count_overlaps(taken) and ax.bbox.count_contains(moved.corners()) == 4
+        for distance in range(5, 200, 4):  # from the point, in points of 1/72 inch
+            # right, left and middle, each above and below
+            x_offsets = (distance, -distance - width, -width / 2)
+            offsets = [(x, y) for x in x_offsets for y in (distance, -distance - height)]
+            boxes = [box.translated(scale * x, scale * y) for x, y in offsets]
+            is_free = [
+                not moved.count_overlaps(occupied) and ax.bbox.count_contains(moved.corners()) == 4
                 for moved in boxes
             ]
-            if any(free):
-                text.set_position(places[free.index(True)])
-                taken.append(boxes[free.index(True)])
+            if any(is_free):
+                text.set_position(offsets[is_free.index(True)])
+                occupied.append(boxes[is_free.index(True)])
                 break
         else:
             text.remove()
 
 
-def legend_beside(target: Axes | Figure, legend: Mapping[str, Any]) -> None:
+def add_legend_beside(target: Axes | Figure, legend: Mapping[str, Any]) -> None:
     """Put a legend of names and handles to the right of axes, or of a figure with a layout."""
-    place: dict[str, Any] = {"loc": "outside right upper"}
+    options: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(target, Axes):
-        place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-        place["ncols"] = -(-len(legend) // MAX_NAMES)
-    names = [shortened(name) for name in legend]
-    target.legend([*legend.values()], names, **SMALL_LEGEND | place)
+        options = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+        options["ncols"] = -(-len(legend) // MAX_NAMES_PER_COLUMN)  # rounded up
+    names = [shorten(name) for name in legend]
+    target.legend([*legend.values()], names, **LEGEND_OPTIONS | options)
 
 
-def head(axes: Sequence[Axes], titles: Sequence[str], legend: Mapping[str, Any]) -> None:
-    """Give axes their titles, and the first a legend beside its title, or below if it is long."""
+def add_titles(axes: Sequence[Axes], titles: Sequence[str], legend: Mapping[str, Any]) -> None:
+    """Set the titles of axes, and add a legend beside the first title, or below a long title."""
     look: dict[str, Any] = {"fontsize": "small", "loc": "left"}
     texts = [ax.set_title(title, **look) for ax, title in zip(axes, titles, strict=True)]
-    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(legend)}
-    beside = axes[0].get_legend()
-    above = axes[0].legend([*legend.values()], [*legend], **SMALL_LEGEND | place)
-    if beside:
-        axes[0].add_artist(beside)
-    scale = lay_out(axes[0])
+    options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    options["ncols"] = len(legend)
+    old_legend = axes[0].get_legend()
+    above = axes[0].legend([*legend.values()], [*legend], **LEGEND_OPTIONS | options)
+    if old_legend:  # a second legend replaces the first one, which is added again
+        axes[0].add_artist(old_legend)
+    scale = compute_layout(axes[0])
     for ax, text, title in zip(axes, texts, titles, strict=True):
+        # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
-        text.set_text(title if share >= 1 else shortened(title, int(share * len(title))))
-    if legend and texts[0].get_window_extent().x1 + GAP * scale > above.get_window_extent().x0:
-        pad = above.get_window_extent().height / scale + GAP
+        text.set_text(title if share >= 1 else shorten(title, int(share * len(title))))
+    if legend and texts[0].get_window_extent().x1 + NAME_GAP * scale > above.get_window_extent().x0:
+        pad = above.get_window_extent().height / scale + NAME_GAP
         axes[0].set_title(texts[0].get_text(), pad=pad, **look)
 
 
-def shortened(name: str, length: int = 32) -> str:
-    """Return a name that ends with an ellipsis if it is longer."""
+def shorten(name: str, length: int = 32) -> str:
+    """Return a name, cut to a length in characters, with an ellipsis at the end."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
-def wrapped(title: str, ax: Axes) -> str:
-    """Return the title of an upright axis in lines that are not longer than the axis."""
+def wrap_title(title: str, ax: Axes) -> str:
+    """Return the title of a y axis, in lines that are not longer than the axis."""
+    # 12.6 characters of the default font fit in an inch
     return textwrap.fill(title, max(8, int(12.6 * ax.bbox.height / ax.figure.dpi)))
 
 
-def whole_numbers(ax: Axes) -> None:
+def use_integer_ticks(ax: Axes) -> None:
     """Restrict the ticks of the x axis to whole numbers."""
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))

@@ -1,4 +1,7 @@
-"""What the figures show, as data: matplotlib draws it for `refold.plots`, Plotly for the report."""
+"""Charts as data: functions that return a `Chart`, and helpers that choose columns and texts.
+
+`refold.plots` draws the charts with matplotlib, and `refold.report` with Plotly.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,43 +34,66 @@ PALETTE = (
 )
 """Colors of groups, most distinct first; readable on white and on near-black backgrounds."""
 
-ACCENT, CONTRAST, GREEN, VIOLET, WRONG = (PALETTE[i] for i in (0, 1, 2, 4, 6))
+# Color of what a chart is about, such as the error of Refold.
+ACCENT = PALETTE[0]
+# Color of what stands out next to it, such as the best epoch.
+CONTRAST = PALETTE[1]
+GREEN, VIOLET = PALETTE[2], PALETTE[4]
+# Color of wrong values, which no category has.
+WRONG = PALETTE[6]
+# Color of what is only for comparison, such as the error of PCA.
 MUTED = "#8d95a3"
 RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
 """Colors of a scale from low to high values."""
 
 ColumnGroup = Literal["numeric", "categorical"]
+# Title of the axis of errors, by the type of the columns.
 ERROR_UNITS = {
     "numeric": "squared error (1: the variance)",
     "categorical": "share of wrong values",
 }
+# Colors of the methods of a chart: Refold, PCA and any others.
 METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
+# Sequences of more different lengths are counted in bins, because more bars would be too thin.
 MAX_LENGTH_BARS = 40
-MAX_GROUPS = 10  # of points with their own color
-MAX_BARS = 40  # latent dimensions
-MAX_AFFECTED = 5  # columns that a latent dimension changes most
-MAX_PANELS, MAX_LINES = 4, 4  # of columns, and columns in each
-MIN_SHARE = 0.2  # of an axis that a column fills at least, or else it has another axis
+# Points in the plane have at most this many colors, because eyes cannot tell more of them apart.
+MAX_COLORED_GROUPS = len(PALETTE)
+# Largest number of latent dimensions with a bar: those with the largest effects. More bars would
+# be too thin.
+MAX_DIMENSION_BARS = 40
+# Largest number of columns that the hover text of a latent dimension lists: those that it changes
+# most.
+MAX_AFFECTED_COLUMNS = 5
+# Largest number of panels for columns of different scales, one below the other, which must fit on
+# a screen.
+MAX_PANELS = 4
+# Largest number of lines in a panel, because more of them cover each other.
+MAX_LINES_PER_PANEL = 4
+# A column fills at least this share of its axis. Otherwise it gets another axis.
+MIN_AXIS_SHARE = 0.2
+# Names of the values of a binary column.
 BINARY_NAMES = ("0", "1")
-MISSING_STEP = -1.0
+# Category index of a step that a reconstruction lacks, because it is shorter than the original.
+LACKING_STEP = -1.0
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Points that are drawn in the same way."""
+    """Lines, points, bars or runs that share a name, a color and a style."""
 
-    kind: Literal["lines", "points", "bars", "runs"]
-    x: Any  # (n_points,), or the places of bars, of horizontal ones, too, or ends of runs (n, 2)
-    y: Any  # (n_points,), or the lengths of bars, or the rows of runs
+    mark_type: Literal["lines", "points", "bars", "runs"]
+    # (n_points,); for bars, also horizontal ones, their positions; for runs, both ends (n_runs, 2)
+    x: Any
+    y: Any  # (n_points,); for bars, their lengths; for runs, the indices of their rows
     name: str = ""  # entry in the legend
     color: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
     style: str = ""  # a key of `LINE_STYLES` or `POINT_STYLES` of both renderers
-    size: float = 0.8  # width of bars, or height of runs
-    # The rest is for the report, where the reader can point and click.
-    hover: Sequence[str] = ()  # lines of text for each point
-    quantity: str = ""  # of a line: the text before the value of a point
-    group: str = ""  # marks that a click in the legend shows and hides together
-    hidden: bool = False  # until then
+    thickness: float = 0.8  # width of bars, or height of runs, in units of the axis
+    # The fields below are only for the report, which is interactive.
+    hover_texts: Sequence[str] = ()  # one for each point, with line breaks
+    value_label: str = ""  # of a line: the text before the value of a point
+    legend_group: str = ""  # a click in the legend shows or hides all marks of a group
+    hidden: bool = False  # whether the marks are hidden until a click
 
 
 @dataclass(frozen=True)
@@ -75,9 +101,9 @@ class Axis:
     """Title and scale of an axis."""
 
     title: str = ""
-    ticks: Sequence[str] = ()
-    whole: bool = False  # ticks at whole numbers only
-    from_zero: bool = False
+    ticks: Sequence[str] = ()  # names of the positions 0, 1, ...
+    integer_ticks: bool = False
+    starts_at_zero: bool = False
     log: bool = False
 
 
@@ -90,25 +116,25 @@ class Chart:
     y: Axis
     title: str = ""
     subtitle: str = ""
-    horizontal: bool = False  # bars go from their places on the y axis to the right
-    grid: Literal["x", "y"] | None = "y"  # the axis whose ticks have lines
-    legend: str = ""  # title of the legend or of the color bar
+    horizontal: bool = False  # bars begin at the y axis
+    grid: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
+    legend_title: str = ""  # also of a color bar
 
     @property
     def has_legend(self) -> bool:
-        """Whether several marks have names."""
+        """Whether marks have at least two names."""
         return len({marks.name for marks in self.marks} - {""}) > 1
 
 
 # Data and training
 
 
-def length_chart(lengths: ArrayLike) -> Chart:
-    """Count sequences by length, in bins if there are many lengths."""
+def length_histogram(lengths: ArrayLike) -> Chart:
+    """Return bars with the number of sequences by length, in bins if there are many lengths."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     check_some(lengths.size, "sequence", "to draw lengths of")
     low, high = int(lengths.min()), int(lengths.max())
-    width = -(-(high - low + 1) // MAX_LENGTH_BARS)
+    width = -(-(high - low + 1) // MAX_LENGTH_BARS)  # of a bin, rounded up
     first = np.arange(low, high + 1, width)
     last = first + width - 1
     counts = np.bincount((lengths - low) // width, minlength=len(first))
@@ -116,14 +142,14 @@ def length_chart(lengths: ArrayLike) -> Chart:
         f"{count:,} of {_range_text(*ends)} steps"
         for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
-    bars = Marks("bars", (first + last) / 2, counts, size=0.9 * width, hover=hover)
-    return Chart([bars], Axis("steps", whole=True), Axis("sequences", from_zero=True))
+    bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * width, hover_texts=hover)
+    return Chart([bars], Axis("steps", integer_ticks=True), Axis("sequences", starts_at_zero=True))
 
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
-    """Draw losses by epoch, and mark the initialization and the best epoch."""
+    """Return lines of losses by epoch, with marks at the initialization and the best epoch."""
     check_kind("history", history, "a mapping, such as history_ of an estimator", "get")
-    losses, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
+    losses, validation = (_to_floats(history.get(name, ())) for name in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:
         raise ParameterError(
@@ -145,28 +171,33 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
-        place, value = epochs[best], validation[best]
+        best_epoch, value = epochs[best], validation[best]
         if initial_loss is not None and initial_loss <= value:
-            place, value = 0, initial_loss
+            best_epoch, value = 0, initial_loss
         name = f"best: {short_number(value)}"
-        marks.append(Marks("points", [place], [value], name, CONTRAST, "ring"))
-    drawn = np.concatenate([losses, validation, _floats([initial_loss])])
-    log = _needs_log(drawn[np.isfinite(drawn)], 3)
-    return Chart(marks, Axis("epoch", whole=True, from_zero=True), Axis("loss", log=log))
+        marks.append(Marks("points", [best_epoch], [value], name, CONTRAST, "ring"))
+    drawn = np.concatenate([losses, validation, _to_floats([initial_loss])])
+    log = _should_be_log(drawn[np.isfinite(drawn)], 3)
+    return Chart(
+        marks, Axis("epoch", integer_ticks=True, starts_at_zero=True), Axis("loss", log=log)
+    )
 
 
 # Errors
 
 
 def feature_error_bars(errors: Mapping[str, Any], names: Sequence[str], column_type: str) -> Chart:
-    """Draw the error of each feature as horizontal bars, with methods side by side."""
+    """Return horizontal bars of the error of each feature, with methods side by side."""
     marks = _error_marks("bars", errors, np.arange(len(names)), names)
-    x, y = Axis(ERROR_UNITS[column_type], from_zero=True), Axis(ticks=[str(name) for name in names])
+    x, y = (
+        Axis(ERROR_UNITS[column_type], starts_at_zero=True),
+        Axis(ticks=[str(name) for name in names]),
+    )
     return Chart(marks, x, y, horizontal=True, grid="x")
 
 
 def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
-    """Draw the error of sequences of similar length as bars."""
+    """Return bars of the error of sequences of similar length."""
     lengths = next(iter(groups.values()))
     notes = [
         f"{steps} steps, {num:,} sequences"
@@ -175,11 +206,11 @@ def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Ch
     errors = {method: getattr(group, column_type) for method, group in groups.items()}
     marks = _error_marks("bars", errors, np.arange(len(notes)), notes)
     x = Axis("steps in the sequence", ticks=lengths.names)
-    return Chart(marks, x, Axis(ERROR_UNITS[column_type], from_zero=True))
+    return Chart(marks, x, Axis(ERROR_UNITS[column_type], starts_at_zero=True))
 
 
 def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
-    """Draw the error along the sequence as lines."""
+    """Return lines of the error along the sequence."""
     steps = next(iter(groups.values()))
     notes = [
         f"{'step' if low == high else 'steps'} {_range_text(low, high)}, {num:,} sequences"
@@ -187,122 +218,128 @@ def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) ->
     ]
     errors = {method: getattr(group, column_type) for method, group in groups.items()}
     marks = _error_marks("lines", errors, (steps.first + steps.last) / 2, notes)
-    return Chart(marks, Axis("step", whole=True), Axis(ERROR_UNITS[column_type], from_zero=True))
+    return Chart(
+        marks, Axis("step", integer_ticks=True), Axis(ERROR_UNITS[column_type], starts_at_zero=True)
+    )
 
 
 def _error_marks(
-    kind: Literal["bars", "lines"],
+    mark_type: Literal["bars", "lines"],
     errors: Mapping[str, Any],
-    places: np.ndarray,
+    positions: np.ndarray,
     notes: Sequence[str],
 ) -> list[Marks]:
-    """Return marks for each method; bars stand side by side. ``notes`` are hover text."""
+    """Return the marks of each method, with bars side by side, and notes in their hover text."""
     width = 0.8 / len(errors)
     marks = []
     for i, (method, values) in enumerate(errors.items()):
-        shift = (i - (len(errors) - 1) / 2) * width if kind == "bars" else 0
+        shift = (i - (len(errors) - 1) / 2) * width if mark_type == "bars" else 0
         texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
-        line = Marks(kind, places + shift, values, method, color, size=0.92 * width, hover=hover)
-        marks.append(line)
+        look: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
+        marks.append(Marks(mark_type, positions + shift, values, method, color, **look))
     return marks
 
 
 def size_chart(curve: ErrorCurve) -> Chart:
-    """Draw the held-out error of PCA and of Refold by code size."""
+    """Return lines of the held-out error of PCA and of Refold by code size."""
     marks = [
         Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED, "markers"),
         Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT, "markers"),
     ]
-    log = _needs_log(np.concatenate([curve.pca, curve.errors]), 10)
-    error = Axis(f"held-out error ({curve.measure})", from_zero=not log, log=log)
+    log = _should_be_log(np.concatenate([curve.pca, curve.errors]), 10)
+    error = Axis(f"held-out error ({curve.measure})", starts_at_zero=not log, log=log)
     return Chart(marks, Axis("latent dimensions"), error)
 
 
 # Codes
 
 
-def latent_bars(
+def latent_effect_bars(
     dimensions: LatentDimensions,
-    names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
     *,
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
     inactive: np.ndarray | None = None,
 ) -> Chart:
-    """Draw the effect of each latent dimension, largest first; ``names`` are those of columns."""
-    order = dimensions.order[:MAX_BARS]
-    idle = np.zeros(len(order), bool) if inactive is None else inactive[order]
+    """Return bars of the effect of each latent dimension, largest first, in colors by type."""
+    order = dimensions.order[:MAX_DIMENSION_BARS]
+    is_inactive = np.zeros(len(order), bool) if inactive is None else inactive[order]
+    # a code has learned dimensions, then the length, then ROCKET features
     first_rocket = latent_dim - rocket_dim
-    rocket = (order < latent_dim) & (order >= first_rocket)
-    length = (order < first_rocket) & (order >= first_rocket - length_dim)
+    is_rocket = (order < latent_dim) & (order >= first_rocket)
+    is_length = (order < first_rocket) & (order >= first_rocket - length_dim)
     marks = []
     for rows, name, color in (
-        (~rocket & ~length & ~idle, "learned", ACCENT),
-        (rocket & ~idle, "ROCKET features", CONTRAST),
-        (length & ~idle, "length", GREEN),
-        (idle, "inactive", MUTED),
+        (~is_rocket & ~is_length & ~is_inactive, "learned", ACCENT),
+        (is_rocket & ~is_inactive, "ROCKET features", CONTRAST),
+        (is_length & ~is_inactive, "length", GREEN),
+        (is_inactive, "inactive", MUTED),
     ):
         if rows.any():
-            hover = [_described_dimension(dimensions, int(i), names) for i in order[rows]]
-            places, values = np.flatnonzero(rows), dimensions.total[order[rows]]
-            marks.append(Marks("bars", places, values, name, color, hover=hover))
+            texts = [_dimension_hover_text(dimensions, int(i), column_names) for i in order[rows]]
+            positions, values = np.flatnonzero(rows), dimensions.total[order[rows]]
+            marks.append(Marks("bars", positions, values, name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
-    effect = Axis("change per standard deviation", from_zero=True)
+    effect = Axis("change per standard deviation", starts_at_zero=True)
     return Chart(marks, Axis("latent dimension", ticks=ticks), effect)
 
 
-def _described_dimension(dimensions: LatentDimensions, i: int, names: Sequence[str]) -> str:
-    """Return name, effect, variance and most affected columns as lines."""
+def _dimension_hover_text(dimensions: LatentDimensions, i: int, column_names: Sequence[str]) -> str:
+    """Return lines with the name, effect, variance and most affected columns of a dimension."""
     lines = [
-        latent_name(dimensions, i),
+        dimension_name(dimensions, i),
         f"change {short_number(float(dimensions.total[i]))}",
         f"variance {short_number(float(dimensions.deviation[i]) ** 2)}",
     ]
-    if len(names) > 1:
+    if len(column_names) > 1:
         effect = dimensions.effect[i]
-        for column in np.argsort(-effect, kind="stable")[:MAX_AFFECTED].tolist():
-            lines.append(f"change of {names[column]} {short_number(float(effect[column]))}")
+        for column in np.argsort(-effect, kind="stable")[:MAX_AFFECTED_COLUMNS].tolist():
+            lines.append(f"change of {column_names[column]} {short_number(float(effect[column]))}")
     return "\n".join(lines)
 
 
-def latent_name(dimensions: LatentDimensions, i: int) -> str:
-    """Return "dimension 3" for the name "3"."""
+def dimension_name(dimensions: LatentDimensions, i: int) -> str:
+    """Return the name of a dimension with its noun, such as "dimension 3" or "level of x"."""
     name = dimensions.names[i]
     return f"dimension {name}" if name.isdigit() else name
 
 
 def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
-    """Draw a numeric column of decoded sequences as lines from blue to yellow."""
+    """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
     low, high = min(deviations), max(deviations)
     marks = []
-    for i, deviation in enumerate(deviations):
+    for i, num_stds in enumerate(deviations):
         values = decoded[[i]].values[:, column]
-        color = _ramp_color(0.5 if high == low else (deviation - low) / (high - low))
-        name = signed(deviation)
+        color = _ramp_color(0.5 if high == low else (num_stds - low) / (high - low))
+        name = signed_text(num_stds)
         line = Marks("lines", np.arange(len(values)), values, name, color)
-        marks.append(replace(line, quantity=f"{name} standard deviations", group=name))
+        label = f"{name} standard deviations"
+        marks.append(replace(line, value_label=label, legend_group=name))
     title = decoded.schema.names[column]
-    return Chart(marks, Axis("step", whole=True), Axis(title), grid=None, legend="std. dev.")
+    return Chart(
+        marks, Axis("step", integer_ticks=True), Axis(title), grid=None, legend_title="std. dev."
+    )
 
 
 def code_points(
     points: np.ndarray,
-    names: tuple[str, str],
+    axis_names: tuple[str, str],
     labels: ArrayLike | None = None,
     *,
     label_name: str = "",
     label_order: Sequence[str] = (),
-    hover: Sequence[str] = (),
+    hover_texts: Sequence[str] = (),
 ) -> Chart:
-    """Draw codes in the plane, in the colors of their labels: at most ten, or a color scale."""
+    """Return points (n, 2) in at most ten colors by label, or on a color scale."""
     labels = np.full(len(points), "") if labels is None else np.asarray(labels)
     groups = _label_groups(labels, label_order)
     if groups is None:
         colors = labels.astype(float)
-        marks = [Marks("points", points[:, 0], points[:, 1], color=colors, hover=hover)]
+        marks = [Marks("points", points[:, 0], points[:, 1], color=colors, hover_texts=hover_texts)]
     else:
         marks = [
             Marks(
@@ -310,57 +347,61 @@ def code_points(
                 *points[rows].T,
                 name=name,
                 color=color,
-                hover=[hover[int(i)] for i in rows if hover],
+                hover_texts=[hover_texts[int(i)] for i in rows if hover_texts],
             )
             for name, rows, color in groups
         ]
-    return Chart(marks, Axis(names[0]), Axis(names[1]), grid=None, legend=label_name)
+    return Chart(
+        marks, Axis(axis_names[0]), Axis(axis_names[1]), grid=None, legend_title=label_name
+    )
 
 
 def _label_groups(
     labels: np.ndarray, order: Sequence[str]
 ) -> list[tuple[str, np.ndarray, str]] | None:
-    """Return name, rows and color of at most ten groups; None if labels are many numbers."""
+    """Return name, rows and color of each label, the rare ones as one group; None for numbers."""
     distinct, index = np.unique([str(label) for label in labels], return_inverse=True)
-    if len(distinct) > MAX_GROUPS and _are_numbers(labels):
+    if len(distinct) > MAX_COLORED_GROUPS and _are_numbers(labels):
         return None
-    groups = _common(index, list(map(str, distinct)), PALETTE, order)
-    rows = [(name, np.flatnonzero(index == i), color) for i, name, color in groups]
-    if len(groups) < len(distinct):
-        rare = np.flatnonzero(~np.isin(index, [i for i, _, _ in groups]))
-        rows.append((f"{len(distinct) - len(groups)} others", rare, MUTED))
-    return rows
+    frequent = _most_frequent(index, list(map(str, distinct)), PALETTE, order)
+    groups = [(name, np.flatnonzero(index == i), color) for i, name, color in frequent]
+    if len(frequent) < len(distinct):
+        rare = np.flatnonzero(~np.isin(index, [i for i, _, _ in frequent]))
+        groups.append((f"{len(distinct) - len(frequent)} others", rare, MUTED))
+    return groups
 
 
-def _common(
+def _most_frequent(
     index: np.ndarray, names: Sequence[str], colors: Sequence[str], order: Sequence[str]
 ) -> list[tuple[int, str, str]]:
-    """Return the most frequent names with a color each, in an order or that of `_sort_key`."""
+    """Return index, name and color of the most frequent names, sorted by ``order`` and name."""
     present, counts = np.unique(index, return_counts=True)
+    # if there are too many names, one color is left for all others
     num = len(colors) if len(present) <= len(colors) else len(colors) - 1
-    places = {name: place for place, name in enumerate(order)}
-    keys = {i: (places.get(names[i], len(places)), _sort_key(names[i])) for i in map(int, present)}
-    common = sorted(zip(-counts, keys, strict=True), key=lambda c: (c[0], keys[c[1]]))
-    shown = sorted((i for _, i in common[:num]), key=keys.__getitem__)
-    return [(i, names[i], color) for i, color in zip(shown, colors, strict=False)]
+    ranks = {name: rank for rank, name in enumerate(order)}
+    keys = {i: (ranks.get(names[i], len(ranks)), _sort_key(names[i])) for i in map(int, present)}
+    # of equally frequent names, the first ones are chosen
+    by_count = sorted(zip(-counts, keys, strict=True), key=lambda c: (c[0], keys[c[1]]))
+    frequent = sorted((i for _, i in by_count[:num]), key=keys.__getitem__)
+    return [(i, names[i], color) for i, color in zip(frequent, colors, strict=False)]
 
 
 def category_order(labels: Any) -> list[str]:
-    """Return the order of the categories of a Categorical; other labels have none."""
+    """Return the categories of a Categorical of pandas, in their order; [] for other labels."""
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
     return [] if categories is None else [str(name) for name in categories]
 
 
 def _sort_key(name: str) -> tuple[Any, ...]:
-    """Return a key that sorts numbers, also those inside of names, by their values."""
+    """Return a key that sorts by numbers, also inside of names, so "item 9" is before "item 10"."""
     try:
-        number = float(name)
+        value = float(name)
     except ValueError:
-        number = np.nan
-    if np.isfinite(number):
-        return 0, number
-    parts = re.split(r"(\d+)", name)
-    return 1, [int(part) if i % 2 else part for i, part in enumerate(parts)]
+        value = np.nan
+    if np.isfinite(value):
+        return 0, value
+    pieces = re.split(r"(\d+)", name)  # text and digits in turn
+    return 1, [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
 
 
 # Reconstructions
@@ -370,34 +411,38 @@ def reconstruction_lines(
     original: Sequences,
     reconstructed: Mapping[str, Sequences],
     columns: Sequence[int],
-    shown: Sequence[int],
+    visible: Sequence[int],
     colors: Mapping[int, str],
 ) -> Chart:
-    """Draw columns of a sequence and of its reconstruction, and of a linear one if there is one."""
-    # The report hides the columns that are not in ``shown``, and the linear reconstruction.
+    """Return lines of columns of a sequence and its reconstructions; all but some are hidden."""
+    # Only the columns in `visible` are shown at first. The reconstruction by PCA, after that by
+    # Refold, is hidden.
     names = original.schema.names
     main, *linear = reconstructed
     marks = []
     for column in columns:
-        look = {"color": colors[column], "group": str(column), "hidden": column not in shown}
+        look: dict[str, Any] = {"color": colors[column], "legend_group": str(column)}
+        look["hidden"] = column not in visible
         before = _line(original, column, "original", style="original", **look)
         after = _line(reconstructed[main], column, main, style="reconstruction", **look)
         marks += [before, replace(after, name=names[column])]
     for method in linear:
-        for column in sorted(shown):
-            name = method if column == min(shown) else ""  # one entry in the legend for all columns
-            color = colors[column] if len(shown) > 1 else MUTED
-            look = {"name": name, "color": color, "group": method, "hidden": True}
+        for column in sorted(visible):
+            # the legend has one entry for all columns
+            name = method if column == min(visible) else ""
+            color = colors[column] if len(visible) > 1 else MUTED
+            look = {"name": name, "color": color, "legend_group": method, "hidden": True}
             marks.append(_line(reconstructed[method], column, method, style="thin dots", **look))
-    return Chart(marks, Axis("step", whole=True), Axis(), grid=None)
+    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid=None)
 
 
 def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
-    values, quantity = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
-    return Marks("lines", np.arange(len(values)), values, quantity=quantity, **look)
+    """Return the line of one column of a single sequence."""
+    values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
+    return Marks("lines", np.arange(len(values)), values, value_label=label, **look)
 
 
-def by_variance(schema: Schema, values: np.ndarray) -> list[int]:
+def sort_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
     """Return the numeric columns, largest variance first."""
     numeric = np.flatnonzero(schema.numeric)
     if not len(values):
@@ -408,139 +453,142 @@ def by_variance(schema: Schema, values: np.ndarray) -> list[int]:
 
 
 def column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
-    """Return a color for each column."""
+    """Return a color for each column of all groups."""
     columns = [column for group in groups for column in group]
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
 
 
-def column_groups(schema: Schema, low: np.ndarray, high: np.ndarray) -> list[list[int]]:
-    """Group the numeric columns that fit on one axis, given their ranges (n_columns,).
-
-    Each column of a group fills a good part of the axis. There are at most four groups: columns of
-    further ones are left out, and so are constant columns if others are not.
-    """
+def group_by_range(schema: Schema, low: np.ndarray, high: np.ndarray) -> list[list[int]]:
+    """Return at most four groups of numeric columns that fit on one axis, by their ranges (d,)."""
+    # Each column of a group fills a good share of the axis. Columns that need a fifth axis are left
+    # out, and so are constant columns, unless all are constant.
     groups: list[list[int]] = []
     numeric = np.flatnonzero(schema.numeric).tolist()
     for column in (column for column in numeric if high[column] > low[column]):
         for group in groups:
             members = [*group, column]
-            whole = high[members].max() - low[members].min()
-            if (high[members] - low[members]).min() >= MIN_SHARE * whole:
+            axis_range = high[members].max() - low[members].min()
+            if (high[members] - low[members]).min() >= MIN_AXIS_SHARE * axis_range:
                 group.append(column)
                 break
-        else:
+        else:  # the column fits on no axis
             groups += [[column]] if len(groups) < MAX_PANELS else []
     return groups or [[column] for column in numeric[:MAX_PANELS]]
 
 
-def line_panels(schema: Schema, values: np.ndarray) -> list[list[int]]:
-    """Return the numeric columns (n_steps, n_columns) to draw on each axis, in their order."""
+def numeric_panels(schema: Schema, values: np.ndarray) -> list[list[int]]:
+    """Return the numeric columns of each panel, given values (n_steps, n_columns)."""
     values = values.astype(float)
     low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
     high = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    ranked = by_variance(schema, values)
-    groups = column_groups(schema, low, high)
-    return [sorted([c for c in ranked if c in group][:MAX_LINES]) for group in groups]
+    ranked = sort_by_variance(schema, values)
+    groups = group_by_range(schema, low, high)
+    return [sorted([c for c in ranked if c in group][:MAX_LINES_PER_PANEL]) for group in groups]
 
 
-def token_panels(schema: Schema) -> list[list[int]]:
-    """Return the columns of each panel: binary ones together, others alone; at most four panels."""
+def categorical_panels(schema: Schema) -> list[list[int]]:
+    """Return the columns of at most four panels: all binary ones, then each categorical one."""
     tokens = np.flatnonzero(~schema.numeric).tolist()
-    alone = [[i] for i in tokens if schema.columns[i].column_type.has_categories]
-    binary = [i for i in tokens if [i] not in alone]
-    return ([binary] if binary else []) + alone[: MAX_PANELS - bool(binary)]
+    separate = [[i] for i in tokens if schema.columns[i].column_type.has_categories]
+    binary = [i for i in tokens if [i] not in separate]
+    return ([binary] if binary else []) + separate[: MAX_PANELS - bool(binary)]
 
 
-def is_strip(column: Column, schema: Schema) -> bool:
-    """Return whether runs of a column are drawn in colors; characters and sentences are text."""
+def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
+    """Return whether a column is drawn as colored runs; characters and sentences are text."""
     return schema.layout != "words" and any(len(str(name)) > 1 for name in column.categories)
 
 
-def strip_chart(
+def category_strips(
     rows: Sequence[tuple[str, np.ndarray]],
     categories: Sequence[Any],
     wrong: Sequence[np.ndarray] = (),
     *,
     observed: np.ndarray,
 ) -> Chart:
-    """Draw runs of categories as colored strips, one row for each (name, indices).
-
-    ``wrong`` marks steps of all rows but the first. The most frequent of the ``observed``
-    indices have colors, which are the same on all charts of the same data.
-    """
+    """Return runs of categories, with a row of the chart for each (name, category indices)."""
+    # `wrong` has a mask for each row but the first, which is the original. `observed` are the
+    # categories of all data, so the most frequent ones have the same colors on all charts.
     names = [*map(str, categories), "unknown"]
     order = () if names[:-1] == sorted(names[:-1]) else names  # that of a Categorical
     index = observed[observed >= 0].astype(int)
-    groups = _common(index, names, [color for color in PALETTE if color != WRONG], order)
+    groups = _most_frequent(index, names, [color for color in PALETTE if color != WRONG], order)
     rare = [i for i in range(len(names)) if i not in {i for i, _, _ in groups}]
     looks = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
-    filled = [np.nan_to_num(values, nan=MISSING_STEP).astype(int) for _, values in rows]
-    marks = [_strips(filled, members, names, name, color) for members, name, color in looks]
+    # missing values are in no run
+    filled = [np.nan_to_num(values, nan=LACKING_STEP).astype(int) for _, values in rows]
+    marks = [_category_runs(filled, members, names, name, color) for members, name, color in looks]
     if len(wrong):
-        line = _strips([np.zeros(0), *wrong], [True], ["", "wrong"], "wrong", WRONG)
-        marks.append(replace(line, y=line.y + 0.46, size=0.12))
+        line = _category_runs([np.zeros(0), *wrong], [True], ["", "wrong"], "wrong", WRONG)
+        marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # below the runs
     y = Axis(ticks=[name for name, _ in rows])
-    return Chart(marks, Axis("step", whole=True), y, horizontal=True, grid=None)
+    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid=None)
 
 
-def _strips(
+def _category_runs(
     rows: Sequence[np.ndarray],
     members: Sequence[int],
     names: Sequence[str],
     name: str,
     color: str,
 ) -> Marks:
-    """Return the runs of some indices in rows."""
-    ends, places, hover = [], [], []
+    """Return the runs in all rows of the categories ``members``, as marks of one color."""
+    ends, row_indices, texts = [], [], []
     for row, values in enumerate(rows):
+        # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
             if values[first] in members:
                 ends.append((first - 0.5, end - 0.5))
-                places.append(row)
+                row_indices.append(row)
                 steps = f"{'step' if end == first + 1 else 'steps'} {_range_text(first, end - 1)}"
-                hover.append(f"{names[int(values[first])]}\n{steps}")
-    ends, places = np.reshape(ends, (-1, 2)), np.array(places, dtype=float)
-    return Marks("runs", ends, places, name, color, hover=hover, group=name)
+                texts.append(f"{names[int(values[first])]}\n{steps}")
+    ends, y = np.reshape(ends, (-1, 2)), np.array(row_indices, dtype=float)
+    return Marks("runs", ends, y, name, color, hover_texts=texts, legend_group=name)
 
 
-def compared(original: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a reconstructed column, with -1 for steps that it lacks, and which are wrong."""
-    lacking = np.full(max(0, len(original) - len(back)), MISSING_STEP)
-    return np.append(back, lacking), np.append(wrong_values(original, back), lacking < 0)
+def pad_and_mark_wrong(
+    original: np.ndarray, reconstructed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a reconstructed column, with -1 for steps that it lacks, and a mask of wrong steps."""
+    lacking = np.full(max(0, len(original) - len(reconstructed)), LACKING_STEP)
+    return np.append(reconstructed, lacking), np.append(
+        mark_wrong_values(original, reconstructed), lacking < 0
+    )
 
 
-def letters(values: np.ndarray, column: Column) -> list[str]:
-    """Return the name of each step, a dot if it is missing, and a dash if it is lacking."""
+def token_texts(values: np.ndarray, column: Column) -> list[str]:
+    """Return the name of the value of each step; a dot if it is missing, a dash if it lacks."""
     names = [str(name) for name in column.categories] or list(BINARY_NAMES)
     texts = []
     for value in values.tolist():
         if np.isnan(value):
             texts.append("·")
-        elif value == MISSING_STEP:
+        elif value == LACKING_STEP:
             texts.append("–")
         else:
             texts.append(names[round(value)] if round(value) < len(names) else "?")
     return texts
 
 
-def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
-    """Mark the wrong values of a reconstruction, and all beyond the end of the original."""
+def mark_wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
+    """Return a mask of wrong values; all values beyond the end of the original are wrong."""
     common = min(len(original), len(reconstructed))
     wrong = np.ones(reconstructed.shape, bool)
     before, after = original[:common], np.round(reconstructed[:common])
-    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)  # missing ones do not count
+    # no reconstruction of a missing value is wrong
+    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)
     return wrong
 
 
-def strips(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
-    """Return a row from 0 to 1 for each column or category, (n_rows, n_steps)."""
+def shade_rows(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
+    """Return a row of shades from 0 to 1 for each column or category (n_rows, n_steps)."""
     rows: list[np.ndarray] = []
     for i in columns:
         column, values = sequence.schema.columns[i], sequence.values[:, i]
         if column.column_type.has_categories:
-            ones = values == np.arange(len(column.categories))[:, None]
-            rows += [*np.where(np.isnan(values), np.nan, ones)]
+            one_hot = values == np.arange(len(column.categories))[:, None]
+            rows += [*np.where(np.isnan(values), np.nan, one_hot)]
         else:
             rows.append(values.astype(float))
     return np.array(rows)
@@ -549,37 +597,41 @@ def strips(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
 # Text and numbers
 
 
-def in_steps(num: int, name: str = "step") -> str:
-    """Return a number of steps in words, such as "1 step"."""
-    return f"{num} {name}{'' if num == 1 else 's'}"
+def count_text(num: int, noun: str = "step") -> str:
+    """Return a number with its noun, such as "1 step" or "3 steps"."""
+    return f"{num} {noun}{'' if num == 1 else 's'}"
 
 
-def signed(value: float) -> str:
+def signed_text(value: float) -> str:
     """Format a number of standard deviations with its sign, such as "+1.3"; 0 has none."""
     return f"{value:+.1f}" if value else "0"
 
 
 def _range_text(low: int, high: int) -> str:
+    """Return a range of integers, such as "3 to 5", or "3"."""
     return str(low) if low == high else f"{low} to {high}"
 
 
 def _ramp_color(share: float) -> str:
     """Return a color between blue and yellow, for a share from 0 to 1."""
-    places = np.linspace(0, 1, len(RAMP))
+    positions = np.linspace(0, 1, len(RAMP))
+    # red, green and blue of each color, which are interpolated
     channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
-    return "#" + "".join(f"{round(np.interp(share, places, values)):02x}" for values in channels)
+    return "#" + "".join(f"{round(np.interp(share, positions, values)):02x}" for values in channels)
 
 
-def _needs_log(values: np.ndarray, ratio: float) -> bool:
-    """Return whether positive values differ by more than a ratio."""
+def _should_be_log(values: np.ndarray, ratio: float) -> bool:
+    """Return whether an axis should be logarithmic: values are positive and have a wide range."""
     return bool(values.size and values.min() > 0 and values.max() > ratio * values.min())
 
 
-def _floats(values: Iterable[float | None]) -> np.ndarray:
+def _to_floats(values: Iterable[float | None]) -> np.ndarray:
+    """Return values as floats, with NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 def _are_numbers(labels: np.ndarray) -> bool:
+    """Return whether all labels are numbers or missing, also if they are text."""
     try:
         values = labels.astype(float)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""HTML report on a model: data, architecture, losses, errors, reconstructions and codes.
+"""HTML report about a model: data, architecture, losses, errors, reconstructions and codes.
 
 The page is a single file that needs no network connection. Needs the extra ``plots``.
 """

@@ -1,4 +1,7 @@
-"""The HTML page: its building blocks, its file with plotly.js, and charts for Plotly."""
+"""The HTML page: its building blocks, from plots to sections, and its file.
+
+`write_page` writes a page that contains plotly.js. `draw` turns charts into figures of Plotly.
+"""
 
 import html
 import json
@@ -20,15 +23,18 @@ from refold._support.paths import atomic_writer
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
-PACKAGES = ("jinja2", "plotly")
+# Packages of the extra `plots` that a page needs.
+REQUIRED_PACKAGES = ("jinja2", "plotly")
 
 Quantity = Literal["nmse", "accuracy", "exact"]
-MEANINGS = {
+# What each quantity means, for people who read a page for the first time.
+QUANTITY_MEANINGS = {
     "nmse": "NMSE: squared error over power",
     "accuracy": "accuracy: steps with all values right",
     "exact": "exact: sequences reconstructed exactly",
 }
-UNITS = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "reconstructed exactly"}
+# Short names, which follow a value.
+QUANTITY_NAMES = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "reconstructed exactly"}
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,14 @@ class Plot:
     data: Sequence[dict[str, Any]]  # traces, as plain JSON values
     layout: dict[str, Any]  # with a height
     name: str = ""  # text of its button, if the card has several views
-    narrow: dict[str, Any] = field(default_factory=dict)  # the layout on a phone, if it is another
-    kind: str = "plot"
+    narrow: dict[str, Any] = field(default_factory=dict)  # layout on a phone; empty if the same
+    view_type: str = "plot"  # for the template of the page
 
 
-Token = tuple[str, bool]  # text, and whether it is marked
-Row = tuple[str, Sequence[Token]]  # name and tokens
+# A text, and whether it is marked as wrong.
+Token = tuple[str, bool]
+# The name of a row, and its tokens.
+Row = tuple[str, Sequence[Token]]
 
 
 @dataclass(frozen=True)
@@ -60,17 +68,17 @@ class Text:
 
     groups: Sequence[TextGroup]
     name: str = ""
-    kind: str = "text"
+    view_type: str = "text"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table."""
+    """A table of texts."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     name: str = ""
-    kind: str = "table"
+    view_type: str = "table"
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Card:
     title: str
     caption: str
     views: Sequence[Plot | Text | Table]
-    switch: bool = False  # whether buttons switch between views, which else are all shown
+    switch: bool = False  # True: buttons switch between views. False: all views are shown.
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Score:
     @property
     def meaning(self) -> str:
         """Name of the quantity, with an explanation."""
-        return MEANINGS[self.quantity]
+        return QUANTITY_MEANINGS[self.quantity]
 
     @property
     def ahead(self) -> bool:
@@ -129,7 +137,7 @@ class Score:
     @property
     def unit(self) -> str:
         """Short name of the quantity, to follow a value."""
-        return UNITS[self.quantity]
+        return QUANTITY_NAMES[self.quantity]
 
     def number(self, value: float) -> str:
         """Format a value without its quantity; shares are rounded down."""
@@ -178,18 +186,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Section:
-    """The part of the page about one data set and its model."""
+    """What a page shows about one data set and its model."""
 
     title: str
     summary: str
-    facts: Sequence[tuple[str, str]] = ()  # key figures, shown large, each with its meaning
+    facts: Sequence[tuple[str, str]] = ()  # key figures, in large type: value and meaning
     cards: Sequence[Card] = ()
-    result: Result | None = None  # row in the table of results
+    result: Result | None = None  # for the table at the top of a page with several sections
 
 
 def check_packages() -> None:
-    """Check that the packages for a report are installed, before any other work."""
-    for package in PACKAGES:
+    """Raise an error if a package for a report is not installed."""
+    for package in REQUIRED_PACKAGES:
         optional(package, extra="plots", purpose="The report")
 
 
@@ -199,7 +207,7 @@ def write_page(
     *,
     title: str = "Refold",
     introduction: str = "",
-    downloads: Sequence[tuple[str, str]] = (),  # files in the same folder, and what they are
+    downloads: Sequence[tuple[str, str]] = (),  # names of files next to the page, and what they are
 ) -> None:
     """Write a page that opens in any browser without a network, in light and dark mode."""
     jinja2 = optional("jinja2", extra="plots", purpose="The report")
@@ -214,30 +222,31 @@ def write_page(
         for view in card.views
         if isinstance(view, Plot)
     ]
-    text = json.dumps(plots, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":  # whatever a text contains, it does not end the script element
-        text = text.replace(character, f"\\u{ord(character):04x}")
+    plots_json = json.dumps(plots, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":  # escaped, so that no text can end the script element
+        plots_json = plots_json.replace(character, f"\\u{ord(character):04x}")
     plotly = ""
     if plots:
         plotly = optional("plotly.offline", extra="plots", purpose="The report").get_plotlyjs()
-    source = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).render(
+    template = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
         title=title,
         introduction=introduction,
         sections=sections,
-        results=[part.result for part in sections if part.result] if len(sections) > 1 else [],
+        results=[section.result for section in sections if section.result and len(sections) > 1],
         downloads=downloads,
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
         script=folder.joinpath("page.js").read_text(encoding="utf-8"),
-        plots=text,
+        plots=plots_json,
         plotly=plotly.replace("</script", "<\\/script"),
     )
     with atomic_writer(Path(path)) as stream:
         stream.write(page.encode("utf-8", "replace"))
 
 
-# Charts of Plotly; `page.js` has the colors of light and dark
+# Charts as figures of Plotly; `page.js` adds the colors of light and dark mode
 
+# Options of lines, by the style of `Marks`.
 LINE_STYLES: dict[str, dict[str, Any]] = {
     "": {"line": {"width": 2}},
     "dot": {"line": {"width": 2, "dash": "dot"}},
@@ -245,17 +254,34 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
     "reconstruction": {"line": {"width": 1.6}},
     "thin dots": {"line": {"width": 1.2, "dash": "dot"}, "opacity": 0.9},
 }
+# Symbols of points, by the style of `Marks`.
 POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
-MAX_POINTS = 1000  # of a line
-MAX_TICKS = 12  # whole numbers that each have a tick
-MAX_TEXT, MAX_HOVER = 48, 200  # characters
-MAX_NAME = 30  # characters in a legend
-MAX_TITLE, MAX_SUBTITLE = 32, 38  # characters above a panel
-ROW_GAP = 0.35  # share of the height of a panel, for ticks and titles
-# On a phone.
-NARROW_TEXT, NARROW_TICKS = 16, 20  # characters of the name of a tick, and ticks on an axis
-NARROW_TITLE, NARROW_SUBTITLE = 24, 32  # characters in a line below an axis, and above a panel
-NARROW_PANEL = 200  # pixels
+# Largest number of points of a line, of which long ones skip some, so that the page stays small.
+MAX_LINE_POINTS = 1000
+# An axis of integers up to this range has a tick at each of them.
+MAX_INTEGER_TICKS = 12
+# Largest number of characters in the name of a tick.
+MAX_TICK_CHARACTERS = 48
+# Largest number of characters in a line of a hover text.
+MAX_HOVER_CHARACTERS = 200
+# Largest number of characters of a name in a legend.
+MAX_LEGEND_CHARACTERS = 30
+# Largest number of characters in the title above a panel.
+MAX_TITLE_CHARACTERS = 32
+# Largest number of characters in the subtitle above a panel.
+MAX_SUBTITLE_CHARACTERS = 38
+# Gap between panels, for ticks and titles, as a share of the height of a panel.
+PANEL_GAP_SHARE = 0.35
+# Largest number of characters in the name of a tick on a phone.
+NARROW_TICK_CHARACTERS = 16
+# Largest number of ticks with names on an axis on a phone.
+MAX_NARROW_TICKS = 20
+# Largest number of characters in a line of the title of an axis on a phone.
+NARROW_TITLE_CHARACTERS = 24
+# Largest number of characters in the subtitle above a panel on a phone.
+NARROW_SUBTITLE_CHARACTERS = 32
+# Height of a panel on a phone.
+NARROW_PANEL_PIXELS = 200
 
 
 def draw(
@@ -264,183 +290,217 @@ def draw(
     name: str = "",
     *,
     columns: int = 1,
-    by_column: bool = False,  # the panels go down the first column, then down the next one
-    panel_height: int = NARROW_PANEL,  # on a phone, where panels are one below the other
+    by_column: bool = False,  # True: panels fill one column after the other, instead of rows
+    panel_height: int = NARROW_PANEL_PIXELS,  # in pixels, on a phone, which has a single column
     **layout: Any,
 ) -> Plot:
-    """Return a chart, or several with axes of their own, as a figure of the page."""
+    """Return charts, each with its own axes, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
     traces, legend = [], set()
-    # in the order of their last marks, because each panel has PCA after its columns
-    entries = [marks.name for chart in panels for marks in chart.marks]
-    names = [*dict.fromkeys(entries[::-1])][::-1]
+    # Names are sorted by their last occurrence, so that PCA, which is last in each panel, is last
+    # in the legend.
+    all_names = [marks.name for chart in panels for marks in chart.marks]
+    names = [*dict.fromkeys(all_names[::-1])][::-1]
     has_legend = len({*names} - {""}) > 1
     for i, chart in enumerate(panels):
-        number = str(i + 1) if i else ""
-        size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
+        suffix = str(i + 1) if i else ""  # Plotly calls the axes x, x2, x3, ...
+        # many points are small, so that they do not cover each other
+        point_size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
         for marks in chart.marks:
-            shown = has_legend and len(marks.x) > 0 and marks.name not in {"", *legend}
-            legend |= {marks.name} if shown else set()
-            place = {"xaxis": f"x{number}", "yaxis": f"y{number}", "showlegend": shown}
-            place["legendrank"] = 1000 + names.index(marks.name)
-            traces.append(_trace(marks, chart, size) | place)
+            # only the first trace of a name has an entry in the legend
+            is_entry = has_legend and len(marks.x) > 0 and marks.name not in {"", *legend}
+            legend |= {marks.name} if is_entry else set()
+            options = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": is_entry}
+            options["legendrank"] = 1000 + names.index(marks.name)  # 1000 is the default
+            traces.append(_make_trace(marks, chart, point_size) | options)
+    # names of the pairs of axes, padded to fill the grid
     ids = [f"x{i or ''}y{i or ''}" for i in (0, *range(2, len(panels) + 1))]
-    rows = -(-len(panels) // columns)
-    ids += [""] * (rows * columns - len(ids))
+    num_rows = -(-len(panels) // columns)  # rounded up
+    ids += [""] * (num_rows * columns - len(ids))
     grid = [ids[i : i + columns] for i in range(0, len(ids), columns)]
     if by_column:
-        grid = [ids[i::rows] for i in range(rows)]
-    narrow = height if len(panels) == 1 else 120 + panel_height * len(panels)
+        grid = [ids[i::num_rows] for i in range(num_rows)]
+    narrow_height = height if len(panels) == 1 else 120 + panel_height * len(panels)
     return Plot(
         traces,
-        _layout(panels, grid, height) | layout,
+        _make_layout(panels, grid, height) | layout,
         name,
-        _layout(panels, [[place] for place in ids if place], narrow, is_narrow=True) | layout,
+        _make_layout(panels, [[id_] for id_ in ids if id_], narrow_height, is_narrow=True) | layout,
     )
 
 
-def _layout(
+def _make_layout(
     panels: Sequence[Chart], grid: Sequence[Sequence[str]], height: int, *, is_narrow: bool = False
 ) -> dict[str, Any]:
-    """Return axes, titles and legend of panels, whose pairs of axes are in a grid."""
+    """Return the axes, titles and legend of panels, given the grid of their pairs of axes."""
     first = panels[0]
     layout: dict[str, Any] = {}
-    lowest = {[place for place in column if place][-1] for column in zip(*grid, strict=True)}
-    max_length = NARROW_TEXT if is_narrow else MAX_TEXT
-    max_ticks = NARROW_TICKS if is_narrow else None
+    # in each column of the grid, only the lowest panel has a title of its x axis
+    lowest = {[id_ for id_ in column if id_][-1] for column in zip(*grid, strict=True)}
+    max_length = NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
+    max_ticks = MAX_NARROW_TICKS if is_narrow else None
     for i, chart in enumerate(panels):
-        number = str(i + 1) if i else ""
-        x_grid = chart.grid != "y" and not first.title
-        titled = f"x{number}y{number}" in lowest
-        x = _axis(chart.x, max_length, max_ticks, titled=titled, grid=x_grid)
-        y = _axis(chart.y, max_length, grid=chart.grid != "x")
+        suffix = str(i + 1) if i else ""
+        x_grid = chart.grid != "y" and not first.title  # only panels have titles
+        has_title = f"x{suffix}y{suffix}" in lowest
+        x = _make_axis(chart.x, max_length, max_ticks, has_title=has_title, grid=x_grid)
+        y = _make_axis(chart.y, max_length, grid=chart.grid != "x")
         for axis in (x, y) if is_narrow else ():
-            lines = textwrap.wrap(axis["title"]["text"], NARROW_TITLE, break_long_words=False)
+            lines = textwrap.wrap(
+                axis["title"]["text"], NARROW_TITLE_CHARACTERS, break_long_words=False
+            )
             axis["title"] = {"text": "<br>".join(lines)}
-        _fit_axes(x, y, chart, is_panel=bool(first.title))
-        layout |= {f"xaxis{number}": x, f"yaxis{number}": y}
-    top = 16 if is_narrow else 40  # room for a legend and the buttons
+        _adapt_axes(x, y, chart, is_panel=bool(first.title))
+        layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
+    top = 16 if is_narrow else 40  # pixels for a legend and the buttons
+    # 56 pixels below the axes, whose height is about 120 pixels less than that of the figure
     below = {"x": 0, "y": -56 / (height - 120), "yanchor": "top", "orientation": "h"}
     legend = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
     bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
-    bar |= {"title": {"text": plain(first.legend, MAX_NAME)}}
+    bar |= {"title": {"text": escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)}}
     if first.title:
         top, legend = 56 if first.subtitle else 40, below
-        layout["grid"] = {"subplots": grid, "pattern": "independent", "ygap": ROW_GAP}
-        layout["annotations"] = _titled(panels, NARROW_SUBTITLE if is_narrow else MAX_SUBTITLE)
+        layout["grid"] = {"subplots": grid, "pattern": "independent", "ygap": PANEL_GAP_SHARE}
+        layout["annotations"] = _title_annotations(
+            panels, NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
+        )
     elif is_narrow:
         legend = below
         bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
     elif first.grid is None:  # points may be anywhere
         legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
-    legend["title"] = {"text": plain(first.legend, MAX_NAME)}
+    legend["title"] = {"text": escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)}
     ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
     layout["coloraxis"] = {"colorscale": ramp, "colorbar": bar}
     if is_narrow:
         legend["title"]["side"] = "top"
-        layout["dragmode"] = False  # a finger scrolls the page
+        layout["dragmode"] = False  # so that a finger scrolls the page
     margin = {"l": 10, "r": 10, "t": top, "b": 10}
     return layout | {"height": height, "margin": margin, "legend": legend, "barmode": "overlay"}
 
 
-def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
-    every = -(-len(marks.x) // MAX_POINTS) if marks.kind == "lines" else 1
-    x = [] if marks.kind == "runs" else numbers(marks.x[:: every or 1])
-    y = numbers(marks.y[:: every or 1])
-    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": plain(marks.name, MAX_NAME)}
-    if marks.hover:
-        trace |= {"hoverinfo": "text", "hovertext": [_hover(text) for text in marks.hover]}
-    if marks.quantity:
-        said = f"{plain(marks.quantity, MAX_HOVER)}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
-        trace |= {"hovertemplate": said, "text": [number_text(value) for value in y]}
-    if marks.group:
-        trace |= {"legendgroup": plain(marks.group)}
+def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]:
+    """Return marks as a trace of Plotly."""
+    stride = -(-len(marks.x) // MAX_LINE_POINTS) if marks.mark_type == "lines" else 1  # rounded up
+    x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[:: stride or 1])
+    y = to_json_numbers(marks.y[:: stride or 1])
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "name": escape_text(marks.name, MAX_LEGEND_CHARACTERS),
+    }
+    if marks.hover_texts:
+        trace |= {
+            "hoverinfo": "text",
+            "hovertext": [_format_hover_text(text) for text in marks.hover_texts],
+        }
+    if marks.value_label:
+        label = escape_text(marks.value_label, MAX_HOVER_CHARACTERS)
+        template = f"{label}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
+        trace |= {"hovertemplate": template, "text": [number_text(value) for value in y]}
+    if marks.legend_group:
+        trace |= {"legendgroup": escape_text(marks.legend_group)}
         trace |= {"visible": "legendonly"} if marks.hidden else {}
-    if marks.kind == "bars":
-        trace |= {"type": "bar", "width": marks.size, "marker": {"color": marks.color}}
+    if marks.mark_type == "bars":
+        trace |= {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
         return trace | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
-    if marks.kind == "runs":
+    if marks.mark_type == "runs":
         begin, end = marks.x.T
-        trace |= {"type": "bar", "base": numbers(begin), "x": numbers(end - begin), "y": y}
-        return trace | {"orientation": "h", "width": marks.size, "marker": {"color": marks.color}}
-    if marks.kind == "lines":
+        trace |= {
+            "type": "bar",
+            "base": to_json_numbers(begin),
+            "x": to_json_numbers(end - begin),
+            "y": y,
+        }
+        return trace | {
+            "orientation": "h",
+            "width": marks.thickness,
+            "marker": {"color": marks.color},
+        }
+    if marks.mark_type == "lines":
         style = LINE_STYLES[marks.style]
         trace |= style | {"line": {"color": marks.color} | style["line"]}
         return trace | {"mode": "lines+markers" if len(x) < 3 else "lines"}
-    marker: dict[str, Any] = {"size": size, "opacity": 0.8, "color": marks.color}
+    marker: dict[str, Any] = {"size": point_size, "opacity": 0.8, "color": marks.color}
     if marks.style:
         marker |= {"size": 11, "opacity": 1, "symbol": POINT_STYLES[marks.style]}
         marker["line"] = {"width": 2, "color": marks.color}
         trace["cliponaxis"] = False
     elif not isinstance(marks.color, str):
-        marker |= {"color": numbers(marks.color), "coloraxis": "coloraxis"}
+        marker |= {"color": to_json_numbers(marks.color), "coloraxis": "coloraxis"}
     return trace | {"mode": "markers", "marker": marker}
 
 
-def _axis(
-    axis: Axis, max_length: int, max_ticks: int | None = None, *, grid: bool, titled: bool = True
+def _make_axis(
+    axis: Axis, max_length: int, max_ticks: int | None = None, *, grid: bool, has_title: bool = True
 ) -> dict[str, Any]:
-    """Return the layout of an axis."""
-    layout: dict[str, Any] = {"title": {"text": plain(axis.title) if titled else ""}}
-    layout |= {"showgrid": grid, "zeroline": axis.from_zero}
+    """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
+    layout: dict[str, Any] = {"title": {"text": escape_text(axis.title) if has_title else ""}}
+    layout |= {"showgrid": grid, "zeroline": axis.starts_at_zero}
     if axis.ticks:
-        every = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))
-        places = [*range(0, len(axis.ticks), every)]
-        names = [plain(name, max_length) for name in axis.ticks[::every]]
-        layout |= {"tickmode": "array", "tickvals": places, "ticktext": names}
-    if axis.from_zero:
+        stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))
+        positions = [*range(0, len(axis.ticks), stride)]
+        names = [escape_text(name, max_length) for name in axis.ticks[::stride]]
+        layout |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
+    if axis.starts_at_zero:
         layout["rangemode"] = "tozero"
     return layout
 
 
-def _fit_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart, *, is_panel: bool) -> None:
-    """Choose the directions of two axes, and ticks that depend on the data."""
+def _adapt_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart, *, is_panel: bool) -> None:
+    """Set the direction, the scale and the ticks of two axes, which depend on the chart."""
     if chart.horizontal:
-        y["autorange"] = "reversed"
+        y["autorange"] = "reversed"  # the first row is at the top
     if chart.y.log:
         y |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
-    places = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
-    span = np.ptp(places) if len(places) else 0
-    if chart.x.whole and span <= (MAX_TICKS / 3 if is_panel else MAX_TICKS):
+    x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
+    span = np.ptp(x_values) if len(x_values) else 0
+    # panels are about a third as wide as the page
+    if chart.x.integer_ticks and span <= (MAX_INTEGER_TICKS / 3 if is_panel else MAX_INTEGER_TICKS):
         x["dtick"] = 1
     if is_panel:
         y["nticks"] = 5
 
 
-def _titled(charts: Sequence[Chart], max_length: int) -> list[dict[str, Any]]:
+def _title_annotations(charts: Sequence[Chart], max_length: int) -> list[dict[str, Any]]:
     """Return the titles of panels as annotations."""
     titles = []
     for i, chart in enumerate(charts):
-        number = str(i + 1) if i else ""
-        lines = [f"<b>{plain(chart.title, MAX_TITLE)}</b>"] if chart.title else []
-        lines += [plain(chart.subtitle, max_length)] if chart.subtitle else []
+        suffix = str(i + 1) if i else ""
+        lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
+        lines += [escape_text(chart.subtitle, max_length)] if chart.subtitle else []
         text = "<br>".join(lines)
-        titles.append({"text": text, "hovertext": plain(chart.subtitle, MAX_HOVER)})
-        titles[-1] |= {"x": 0, "xref": f"x{number} domain", "xanchor": "left", "align": "left"}
-        titles[-1] |= {"y": 1, "yref": f"y{number} domain", "yanchor": "bottom"}
+        titles.append(
+            {"text": text, "hovertext": escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)}
+        )
+        titles[-1] |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
+        titles[-1] |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
         titles[-1] |= {"showarrow": False, "font": {"size": 12.5}}
     return titles
 
 
-def numbers(values: ArrayLike) -> list[Any]:
-    """Return numbers with few digits; None is a value that is not finite."""
+def to_json_numbers(values: ArrayLike) -> list[Any]:
+    """Return numbers for JSON, rounded to 7 digits, with None for values that are not finite."""
     array = np.asarray(values)
     if array.dtype.kind in "iu":
         return array.tolist()
+    # 7 digits are those of float32, and make the page smaller
     return [
         float(f"{value:.7g}") if math.isfinite(value) else None
         for value in array.astype(float).tolist()
     ]
 
 
-def plain(text: object, max_length: int = MAX_TEXT) -> str:
-    """Return text escaped for Plotly, and shortened if it is long."""
+def escape_text(text: object, max_length: int = MAX_TICK_CHARACTERS) -> str:
+    """Return text without line breaks, shortened, and escaped for Plotly."""
     text = " ".join(str(text).split())
     if len(text) > max_length:
         text = f"{text[: max_length - 1]}…"
-    return html.escape(text, quote=False).replace("%{", "%&#123;")  # a hover template would fill it
+    return html.escape(text, quote=False).replace("%{", "%&#123;")  # not a variable of a template
 
 
-def _hover(text: str) -> str:
-    first, *others = (plain(line, MAX_HOVER) for line in text.split("\n"))
-    return "<br>".join([f"<b>{first}</b>", *others])
+def _format_hover_text(text: str) -> str:
+    """Return lines of a hover text as HTML, the first one bold."""
+    first, *following = (escape_text(line, MAX_HOVER_CHARACTERS) for line in text.split("\n"))
+    return "<br>".join([f"<b>{first}</b>", *following])

@@ -1,4 +1,4 @@
-"""The report: what it measures of a model and sequences, as a section, and a page with one."""
+"""`section` measures a model on sequences and draws the cards; `report` writes a page with it."""
 
 import contextlib
 import os
@@ -18,13 +18,13 @@ from refold.model import Model, ModelLike, SequencesLike, adapted, describe_long
 from refold.plots.charts import category_order
 from refold.report._cards import (
     ReportData,
-    architecture,
-    code_map,
-    data,
-    errors,
-    latent_cards,
-    losses,
-    reconstructions,
+    draw_architecture,
+    draw_code_map,
+    draw_data,
+    draw_errors,
+    draw_latent_cards,
+    draw_losses,
+    draw_reconstructions,
 )
 from refold.report._page import (
     Card,
@@ -37,12 +37,28 @@ from refold.report._page import (
 )
 from refold.sequences import Sequences, Windows, as_sequences, whole_windows
 
+# Largest number of sequences in the sample that is measured, by default. It bounds the time of a
+# report.
 MAX_SEQUENCES = 2000
-MAX_VALUES = 1 << 24  # padded values of the sample, unless MIN_SEQUENCES have more
+# Largest number of values of the sample, padded to the longest sequence, which bounds the memory.
+# Only `MIN_SEQUENCES` sequences may have more.
+MAX_PADDED_VALUES = 1 << 24
+# Sequences in the sample, however long they are.
 MIN_SEQUENCES = 8
-MAX_TRAINING = 20_000  # sequences that PCA is fitted on
-FOLDS = 5  # of PCA without training data
-CARDS = (data, architecture, losses, errors, reconstructions, code_map, latent_cards)
+# Largest number of training sequences that PCA is fitted on, which bounds its memory and time.
+MAX_PCA_SEQUENCES = 20_000
+# Largest number of folds in which PCA is fitted and measured if there is no training data.
+MAX_PCA_FOLDS = 5
+# Functions that draw the cards, in the order of the page.
+CARD_FUNCTIONS = (
+    draw_data,
+    draw_architecture,
+    draw_losses,
+    draw_errors,
+    draw_reconstructions,
+    draw_code_map,
+    draw_latent_cards,
+)
 
 
 def report(
@@ -95,7 +111,7 @@ def report(
     4
     """
     check_packages()
-    part = section(
+    model_section = section(
         model,
         sequences,
         title=title,
@@ -106,8 +122,8 @@ def report(
         seed=seed,
         verbose=verbose,
     )
-    write_page(path, [replace(part, title="")], title=title)
-    return cast(Result, part.result)  # a section of a model has one
+    write_page(path, [replace(model_section, title="")], title=title)
+    return cast(Result, model_section.result)  # a section of a model always has a result
 
 
 def section(
@@ -126,86 +142,91 @@ def section(
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model, sequences = adapted(model, sequences)
-    windows = _opened(sequences, model)
-    source, train = windows.sequences, None if train is None else _opened(train, model).sequences
+    windows = _as_windows(sequences, model)
+    source, train = (
+        windows.sequences,
+        None if train is None else _as_windows(train, model).sequences,
+    )
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
     check_some(int(source.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
-    train = None if train is None else _training_sample(model, train, seed)
-    rows = _sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
+    train = None if train is None else _sample_training_data(model, train, seed)
+    rows = _sample_indices(source.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
         sample = source[rows].align(model.schema)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", f".* {LONGER}")  # reconstruct warns of the same
+            # `reconstruct` gives the same warning
+            warnings.filterwarnings("ignore", f".* {LONGER}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
         status.update("report: PCA")
-        linear, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
-        methods = {"Refold": back} if linear is None else {"Refold": back, "PCA": linear}
-        material = ReportData(
+        pca_back, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
+        methods = {"Refold": back} if pca_back is None else {"Refold": back, "PCA": pca_back}
+        report_data = ReportData(
             model=model,
             sequences=sample,
             lengths=np.asarray(source.lengths),
             codes=codes,
             methods=methods,
             errors=errors_by_sequence(sample, back, model.error_scaler),
-            scores=_scores_of(model, sample, methods),
+            scores=_measure_scores(model, sample, methods),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
             label_order=label_order,
             seed=seed,
         )
         cards: list[Card] = []
-        for draw_cards in CARDS:
-            status.update(f"report: {draw_cards.__name__.replace('_', ' ')}")
-            cards += draw_cards(material)
+        for draw_cards in CARD_FUNCTIONS:
+            status.update(f"report: {draw_cards.__name__.removeprefix('draw_').replace('_', ' ')}")
+            cards += draw_cards(report_data)
     if seconds is None:
+        # of the last epoch, counted from the start of the training
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
-    result = Result(title, len(sample), codes.shape[1], pca_size, material.scores, seconds)
-    longer = describe_longer(sample.lengths, model.max_steps)
-    text = " ".join(part for part in (summary, note, longer) if part)
-    return Section(title, text, _facts(material, result), cards, result)
+    result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
+    length_note = describe_longer(sample.lengths, model.max_steps)
+    full_summary = " ".join(text for text in (summary, note, length_note) if text)
+    return Section(title, full_summary, _key_figures(report_data, result), cards, result)
 
 
-def _opened(data: SequencesLike, model: Model) -> Windows:
-    """Open sequences, each as one window if the model does not cut them."""
+def _as_windows(data: SequencesLike, model: Model) -> Windows:
+    """Return the windows of sequences; without a window of the model, each sequence is one."""
     if model.window is not None:
         return model.windows(data)
-    is_open = isinstance(data, Sequences)
-    return whole_windows(data if is_open else as_sequences(data, schema=model.schema))
+    sequences = data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
+    return whole_windows(sequences)
 
 
-def _facts(material: ReportData, result: Result) -> list[tuple[str, str]]:
-    """Return the key figures, each with its meaning."""
-    facts = []
+def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
+    """Return the key figures of a section, such as ("0.031", "NMSE, Refold")."""
+    figures = []
     for score in result.scores:
-        facts.append((score.number(score.value), f"{score.unit}, Refold"))
+        figures.append((score.number(score.value), f"{score.unit}, Refold"))
         if score.pca is not None:
-            facts.append((score.number(score.pca), f"{score.unit}, PCA given the lengths"))
-    facts.append((str(result.code_size), "code size"))
-    lengths = material.sequences.lengths
+            figures.append((score.number(score.pca), f"{score.unit}, PCA given the lengths"))
+    figures.append((str(result.code_size), "code size"))
+    lengths = report_data.sequences.lengths
     # longer sequences are decoded at their true length, not at one from the code
-    decoded = lengths <= material.model.max_steps
+    decoded = lengths <= report_data.model.max_steps
     if decoded.any() and lengths.min() < lengths.max():
-        right = float((material.methods["Refold"].lengths == lengths)[decoded].mean())
-        facts.append((f"{int(1000 * right) / 10:g} %", "lengths decoded correctly"))
-    noun = "sequences" if material.model.window is None else "windows"
-    facts.append((f"{len(material.lengths):,}", noun))
+        correct = float((report_data.methods["Refold"].lengths == lengths)[decoded].mean())
+        figures.append((f"{int(1000 * correct) / 10:g} %", "lengths decoded correctly"))
+    noun = "sequences" if report_data.model.window is None else "windows"
+    figures.append((f"{len(report_data.lengths):,}", noun))
     if result.seconds is not None:
-        facts.append((f"{result.seconds:.0f} s", "training"))
-    return facts
+        figures.append((f"{result.seconds:.0f} s", "training"))
+    return figures
 
 
-def _check_labels(labels: ArrayLike, num: int) -> np.ndarray:
+def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
     """Return one label for each sequence, in types that can be sorted."""
     labels = np.asarray(labels).ravel()
-    check_one_each(len(labels), "labels", num, "sequences")
+    check_one_each(len(labels), "labels", num_sequences, "sequences")
     if labels.dtype == object:
         types = {type(label) for label in labels.tolist()}
         if len(types) > 1 or type(None) in types:  # mixed types have no order
@@ -216,10 +237,10 @@ def _check_labels(labels: ArrayLike, num: int) -> np.ndarray:
     return labels
 
 
-def _sample_rows(lengths: np.ndarray, width: int, limit: int, seed: int) -> np.ndarray:
-    """Return the sorted indices of a random sample; all if there are few and they are short."""
-    padded = max(1, int(lengths.max(initial=0))) * width
-    count = min(len(lengths), limit, max(MIN_SEQUENCES, MAX_VALUES // padded))
+def _sample_indices(lengths: np.ndarray, width: int, max_rows: int, seed: int) -> np.ndarray:
+    """Return the sorted indices of a random sample, or all indices if they are few enough."""
+    values_per_row = max(1, int(lengths.max(initial=0))) * width
+    count = min(len(lengths), max_rows, max(MIN_SEQUENCES, MAX_PADDED_VALUES // values_per_row))
     if count == len(lengths):
         return np.arange(count)
     rows = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
@@ -228,11 +249,11 @@ def _sample_rows(lengths: np.ndarray, width: int, limit: int, seed: int) -> np.n
     return np.sort(rows)
 
 
-def _training_sample(model: Model, train: Sequences, seed: int) -> Sequences:
+def _sample_training_data(model: Model, train: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
-    rows = _sample_rows(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
+    rows = _sample_indices(train.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
     train = train[rows].align(model.schema)
-    train = train[~model.held_back(train)]
+    train = train[~model.held_back(train)]  # without sequences that the model did not train on
     if len(train) < 2 or not train.lengths.any():
         raise DataError(
             "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
@@ -243,29 +264,34 @@ def _training_sample(model: Model, train: Sequences, seed: int) -> Sequences:
 
 
 def _reconstruct_by_pca(
-    model: Model, sequences: Sequences, train: Sequences | None, size: int, seed: int
+    model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
     fit_on = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
     num_fit = int(fit_on.sum())
     if train is None and (num_fit < 3 or (sequences.lengths[fit_on] > 0).sum() < 2):
         return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
-    folds = min(FOLDS, num_fit)
-    units = model.error_scaler
+    folds = min(MAX_PCA_FOLDS, num_fit)
+    scaler = model.error_scaler
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # unknown categories, which encoding warned of
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # of unknown categories; encoding has warned of them
         if train is not None:
-            longest, num_train = int(train.lengths.max()), len(train)
-            components = min(size, num_train, model.schema.output_width * longest)
-            back = PCABaseline(components).fit(train, units).reconstruct(sequences)
+            max_steps, num_train = int(train.lengths.max()), len(train)
+            components = min(num_components, num_train, model.schema.output_width * max_steps)
+            back = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
             note = (
                 f"is fitted on {num_train:,} sequences of the training data of the model. It is "
                 "given the true lengths; Refold decodes them from the code."
             )
         else:
-            longest, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
-            components = min(size, num_train, model.schema.output_width * longest)
-            back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed, fit_on=fit_on)
+            # the largest fold is left out, so the number of training sequences is the smallest
+            max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
+            components = min(num_components, num_train, model.schema.output_width * max_steps)
+            back = pca_cross_fit(
+                sequences, num_components, scaler, folds=folds, seed=seed, fit_on=fit_on
+            )
             note = (
                 f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
                 "part left out, in turn. It is given the true lengths. The error of Refold is that "
@@ -277,22 +303,22 @@ def _reconstruct_by_pca(
                     f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they "
                     "were held back from the training of the model."
                 )
-    if components < size:
+    if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
     return back, components, f"PCA {note}"
 
 
-def _scores_of(
+def _measure_scores(
     model: Model, sequences: Sequences, methods: dict[str, Sequences]
 ) -> tuple[Score, ...]:
-    """Return the scores that apply, the main one first."""
+    """Return the scores that apply to the types of the columns, the main score first."""
     measures = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
     if not model.schema.numeric.any():
         quantities = ("exact", "accuracy")
     scores = []
     for quantity in quantities:
-        ours, *others = (getattr(measure, quantity) for measure in measures)
-        if ours is not None:
-            scores.append(Score(quantity, ours, others[0] if others else None))
+        value, *pca = (getattr(measure, quantity) for measure in measures)
+        if value is not None:
+            scores.append(Score(quantity, value, pca[0] if pca else None))
     return tuple(scores)

@@ -1,52 +1,57 @@
 "use strict";
+// Draws the plots of a report, whose data is JSON in the page.
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const config = {
     displaylogo: false, responsive: true, displayModeBar: "hover",
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // no button sends data to a server
   };
-  const phone = window.matchMedia("(max-width: 50rem)");
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const phoneQuery = window.matchMedia("(max-width: 50rem)");
+  const darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
 
-  function template() {
+  // Colors and fonts of all plots, from the style sheet, in light or dark mode.
+  function makeTemplate() {
     const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const color = (name) => style.getPropertyValue(name).trim();
     const axis = {
-      gridcolor: colour("--grid"), linecolor: colour("--line"), zerolinecolor: colour("--line"),
-      tickcolor: colour("--line"), automargin: true, title: { standoff: 8 },
+      gridcolor: color("--grid"), linecolor: color("--line"), zerolinecolor: color("--line"),
+      tickcolor: color("--line"), automargin: true, title: { standoff: 8 },
       exponentformat: "none", // 0.00015 rather than 150μ
     };
-    const clear = "rgba(0,0,0,0)";
+    const transparent = "rgba(0,0,0,0)";
     return {
       layout: {
-        font: { family: colour("--sans"), size: 12.5, color: colour("--ink") },
-        paper_bgcolor: clear, plot_bgcolor: clear, xaxis: axis, yaxis: axis,
+        font: { family: color("--sans"), size: 12.5, color: color("--ink") },
+        paper_bgcolor: transparent, plot_bgcolor: transparent, xaxis: axis, yaxis: axis,
         hoverlabel: {
-          bgcolor: colour("--card"), bordercolor: colour("--line"),
-          font: { family: colour("--sans"), size: 13, color: colour("--ink") }, align: "left", namelength: 60,
+          bgcolor: color("--card"), bordercolor: color("--line"),
+          font: { family: color("--sans"), size: 13, color: color("--ink") }, align: "left", namelength: 60,
         },
-        legend: { bgcolor: clear, font: { size: 12 } },
-        modebar: { bgcolor: clear, color: colour("--soft"), activecolor: colour("--accent") },
+        legend: { bgcolor: transparent, font: { size: 12 } },
+        modebar: { bgcolor: transparent, color: color("--soft"), activecolor: color("--accent") },
       },
     };
   }
 
+  // each div has the index of its plot
   const divs = [...document.querySelectorAll(".plot")];
   function draw(div) {
     const { data, layout, narrow } = plots[Number(div.dataset.plot)];
-    const fitting = phone.matches ? narrow : layout;
-    div.style.height = `${fitting.height}px`;
-    Plotly.react(div, data, { ...structuredClone(fitting), template: template() }, config);
+    const chosenLayout = phoneQuery.matches ? narrow : layout;
+    div.style.height = `${chosenLayout.height}px`;
+    // a copy, because Plotly changes the layout
+    Plotly.react(div, data, { ...structuredClone(chosenLayout), template: makeTemplate() }, config);
   }
   divs.forEach(draw);
-  phone.addEventListener("change", () => divs.forEach(draw));
-  dark.addEventListener("change", () => divs.forEach((div) => Plotly.relayout(div, { template: template() })));
+  phoneQuery.addEventListener("change", () => divs.forEach(draw));
+  darkQuery.addEventListener("change", () => divs.forEach((div) => Plotly.relayout(div, { template: makeTemplate() })));
 
+  // the buttons of a card show one of its views
   for (const button of document.querySelectorAll(".switch button")) {
     button.addEventListener("click", () => {
       const card = button.closest(".card");
-      for (const other of card.querySelectorAll(".switch button")) {
-        other.setAttribute("aria-pressed", String(other === button));
+      for (const option of card.querySelectorAll(".switch button")) {
+        option.setAttribute("aria-pressed", String(option === button));
       }
       card.querySelectorAll(".view").forEach((view) => {
         view.hidden = view.dataset.view !== button.dataset.view;

@@ -1,6 +1,6 @@
 """Search among the codes of sequences, and clusters of codes.
 
-An `Index` is an Arrow file on a local disk. Clusters need scikit-learn.
+An `Index` is an Arrow file on a local disk. `cluster` needs scikit-learn.
 """
 
 from refold.search._clusters import Clusters as Clusters

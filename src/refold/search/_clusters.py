@@ -1,4 +1,4 @@
-"""Clusters of codes, with a sequence and a decoded center for each."""
+"""`cluster`: k-means or HDBSCAN on the rows of an index, on sequences or on codes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +13,23 @@ from refold._support.rules import check, check_only_one, check_some, check_whole
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
-from refold.search._rows import DISTANCE, RowSource
+from refold.search._rows import DISTANCE_RULE, RowSource
 from refold.sequences import vectors_to_arrow
 
-# HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
-# the row itself is the first. It was chosen on the data sets for choosing in benchmarks/search.py.
-_DENSE = 2
-# Cap on the number of clusters that k-means chooses, from the same data sets; and most rows to
-# choose the number on.
-_MAX_CLUSTERS, _CHOICE = 10, 20_000
-# Most rows for silhouettes, which compare each row with all others.
-_SILHOUETTES = 4000
-_METHOD = one_of("k-means", "hdbscan")
-NOISE = -1
+# HDBSCAN measures the density at a row by the distance to its nearest neighbor: the number counts
+# the row itself. It was chosen on the data sets for choosing in benchmarks/search.py.
+_HDBSCAN_MIN_SAMPLES = 2
+# Largest number of clusters that k-means chooses by itself, from the same data sets.
+_MAX_CHOSEN_CLUSTERS = 10
+# The number of clusters is chosen on a sample of this many rows, because k-means runs once for each
+# number.
+_MAX_ROWS_TO_CHOOSE_NUMBER = 20_000
+# Silhouettes are computed for a sample of this many rows, because each needs the distances to all
+# other rows.
+_MAX_ROWS_FOR_SILHOUETTES = 4000
+_METHOD_RULE = one_of("k-means", "hdbscan")
+# Label of rows in no cluster, the same as in scikit-learn.
+NOISE_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Clusters:
     sizes : array of int of shape (n_clusters,)
         Number of sequences.
     nearest : array of int of shape (n_clusters,)
-        Number of the sequence that is nearest to the center.
+        Index of the sequence that is nearest to the center.
     centers : array of float32 of shape (n_clusters, width of the code)
         Means of the codes, which the model can decode.
     silhouettes : array of shape (n_clusters,)
@@ -87,7 +91,7 @@ class Clusters:
     @property
     def noise(self) -> float:
         """Share of the sequences that are in no cluster."""
-        return float((self.labels == NOISE).mean()) if len(self.labels) else 0.0
+        return float((self.labels == NOISE_LABEL).mean()) if len(self.labels) else 0.0
 
     def to_table(self) -> pa.Table:
         """Return one row per cluster, with the id of the sequence nearest to its center."""
@@ -110,7 +114,7 @@ class Clusters:
         id : str
             Name of the id column.
         """
-        noise = self.labels == NOISE
+        noise = self.labels == NOISE_LABEL
         return pa.table(
             {
                 id: pa.array(self.ids.tolist()),
@@ -185,41 +189,42 @@ def cluster(
     """
     check_training_packages("Finding clusters")
     check_only_one("sequences or codes, or an index", codes if X is None else X, index)
-    check("method", method, _METHOD)
-    other, value = "min_size", min_size
+    check("method", method, _METHOD_RULE)
+    unused_name, unused_value = "min_size", min_size
     if method == "hdbscan":
-        other, value = "num_clusters", num_clusters
-    if value is not None:
+        unused_name, unused_value = "num_clusters", num_clusters
+    if unused_value is not None:
         raise ParameterError(
-            f"{argument(other)} is not for {argument(method=method)}. Leave it out, or set another "
-            f"{argument('method')}."
+            f"{argument(unused_name)} is not for {argument(method=method)}. Leave it out, or "
+            f"set another {argument('method')}."
         )
     if distance is not None:
-        check("distance", distance, DISTANCE)
-    row_ids, row_codes, vectors = _rows(model, X, codes, ids, index, distance, verbose)
+        check("distance", distance, DISTANCE_RULE)
+    row_ids, row_codes, vectors = _read_rows(model, X, codes, ids, index, distance, verbose)
     if method == "hdbscan":
-        labels = _dense_labels(vectors, min_size)
+        labels = _hdbscan_labels(vectors, min_size)
     else:
-        labels = _mean_labels(vectors, num_clusters, random_state)
-    labels = _by_size(labels)
-    number = int(labels.max(initial=NOISE)) + 1
+        labels = _kmeans_labels(vectors, num_clusters, random_state)
+    labels = _relabel_by_size(labels)
+    num_found = int(labels.max(initial=NOISE_LABEL)) + 1
     distances = np.full(len(labels), np.nan, np.float32)
-    nearest = np.zeros(number, int)
-    centers = np.zeros((number, row_codes.shape[1]), np.float32)
-    for i in range(number):
+    nearest = np.zeros(num_found, int)
+    centers = np.zeros((num_found, row_codes.shape[1]), np.float32)
+    for i in range(num_found):
         members = np.flatnonzero(labels == i)
         center = vectors[members].mean(axis=0)
         distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
         nearest[i] = members[np.argmin(distances[members])]
+        # distances are between vectors, but only a code can be decoded
         centers[i] = row_codes[members].mean(axis=0)
-    silhouettes, silhouette = _silhouettes(vectors, labels, number)
-    sizes = np.bincount(labels[labels != NOISE], minlength=number)
+    silhouettes, silhouette = _mean_silhouettes(vectors, labels, num_found)
+    sizes = np.bincount(labels[labels != NOISE_LABEL], minlength=num_found)
     return Clusters(
         row_ids, labels, distances, sizes, nearest, centers, silhouettes, silhouette, vectors
     )
 
 
-def _rows(
+def _read_rows(
     model: ModelLike,
     X: SequencesLike | None,
     codes: ArrayLike | None,
@@ -232,19 +237,20 @@ def _rows(
     if index is not None:
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
+        # with another distance, the vectors are computed from the codes below
         if len(codes) and distance in (None, index.distance):
             return ids, codes, rows.vectors
     source = RowSource(model, X, codes, ids, verbose=verbose)
     check_some(len(source), "sequence", "to cluster")
     features = None if distance == "code" else source.fit_features()
-    return source.ids, *source.read(features)
+    return source.ids, *source.encode(features)
 
 
-def _mean_labels(
+def _kmeans_labels(
     vectors: np.ndarray, num_clusters: int | None, random_state: SeedLike
 ) -> np.ndarray:
-    """Return the cluster of k-means of each vector (n,)."""
-    # not at the top, because a small installation has no scikit-learn
+    """Return the k-means cluster of each vector (n,), with a number of clusters of its own."""
+    # imported here, because Refold can be installed without scikit-learn
     from sklearn.cluster import KMeans
     from sklearn.metrics import davies_bouldin_score
 
@@ -252,46 +258,53 @@ def _mean_labels(
     if num_clusters is not None:
         check("num_clusters", num_clusters, whole(most=len(vectors)))
         return KMeans(num_clusters, **options).fit_predict(vectors)
-    sample = vectors[evenly_spaced(len(vectors), _CHOICE)]
-    # the score needs two clusters, and fewer than vectors
-    most = min(_MAX_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
+    sample = vectors[evenly_spaced(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
+    # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
+    max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
     scores = {
         k: davies_bouldin_score(sample, KMeans(k, **options).fit_predict(sample))
-        for k in range(2, most + 1)
+        for k in range(2, max_clusters + 1)
     }
-    number = min(scores, key=scores.__getitem__, default=1)
-    return KMeans(number, **options).fit_predict(vectors)
+    best = min(scores, key=scores.__getitem__, default=1)  # low scores are good
+    return KMeans(best, **options).fit_predict(vectors)
 
 
-def _dense_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
-    """Return the cluster of HDBSCAN of each vector (n,), or `NOISE`."""
+def _hdbscan_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
+    """Return the HDBSCAN cluster of each vector (n,), or `NOISE_LABEL`."""
     from sklearn.cluster import HDBSCAN
 
-    size = max(5, len(vectors) // 100)
-    size = size if min_size is None else check_whole("min_size", min_size, least=2)
-    if len(vectors) <= size:
-        return np.full(len(vectors), NOISE)
-    options: dict[str, Any] = {"min_cluster_size": size, "min_samples": _DENSE, "copy": True}
+    default = max(5, len(vectors) // 100)
+    min_size = default if min_size is None else check_whole("min_size", min_size, least=2)
+    if len(vectors) <= min_size:  # HDBSCAN would raise an error
+        return np.full(len(vectors), NOISE_LABEL)
+    options: dict[str, Any] = {
+        "min_cluster_size": min_size,
+        "min_samples": _HDBSCAN_MIN_SAMPLES,
+        "copy": True,
+    }
     return HDBSCAN(**options).fit_predict(vectors)
 
 
-def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Return labels (n,) with the largest cluster first."""
-    distinct, counts = np.unique(labels[labels != NOISE], return_counts=True)
-    numbered = np.full(len(labels), NOISE)
-    for number, label in enumerate(distinct[np.argsort(-counts, kind="stable")]):
-        numbered[labels == label] = number
-    return numbered
+def _relabel_by_size(labels: np.ndarray) -> np.ndarray:
+    """Return labels (n,) in which 0 is the largest cluster."""
+    old_labels, counts = np.unique(labels[labels != NOISE_LABEL], return_counts=True)
+    relabeled = np.full(len(labels), NOISE_LABEL)
+    for new, old in enumerate(old_labels[np.argsort(-counts, kind="stable")]):
+        relabeled[labels == old] = new
+    return relabeled
 
 
-def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[np.ndarray, float]:
-    """Return the mean silhouette of each cluster and of all; NaN where there is none."""
+def _mean_silhouettes(
+    vectors: np.ndarray, labels: np.ndarray, num_clusters: int
+) -> tuple[np.ndarray, float]:
+    """Return the mean silhouette of each cluster (num_clusters,) and of all rows, or NaN."""
     from sklearn.metrics import silhouette_samples
 
-    rows = np.flatnonzero(labels != NOISE)
-    rows = rows[evenly_spaced(len(rows), _SILHOUETTES)]
-    by_cluster = np.full(number, np.nan)
+    rows = np.flatnonzero(labels != NOISE_LABEL)
+    rows = rows[evenly_spaced(len(rows), _MAX_ROWS_FOR_SILHOUETTES)]
+    by_cluster = np.full(num_clusters, np.nan)
     present = np.unique(labels[rows])
+    # a silhouette needs another cluster, and another row in a cluster
     if not 2 <= len(present) < len(rows):
         return by_cluster, float("nan")
     values = np.asarray(silhouette_samples(vectors[rows], labels[rows]))

@@ -1,4 +1,8 @@
-"""Vectors that describe sequences for searches: convolutions, frequencies, averages over time."""
+"""`SearchFeatures`: vectors of sequences, which are near each other if the sequences look alike.
+
+`SearchFeatures.fit` draws random convolutions and fits principal components to a sample. A call of
+the fitted object returns the vectors of other sequences.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
@@ -14,59 +18,73 @@ from refold._support.arrays import (
 )
 from refold.kernels import RandomConvolutions, packed
 
-# Convolutions, in as many groups as there are dilations, at most. The largest kernel covers the
-# longest sequence.
-_KERNELS, _DILATIONS = 504, 6
-# MiniRocket's kernels: three of nine taps are 2, and the others are -1.
-_TAPS = np.array(
+# Number of random convolutions: 84 shapes of kernels, with six dilations.
+_NUM_KERNELS = 504
+# Largest number of dilations. The kernels are divided among them. The largest dilation makes a
+# kernel as long as the longest sequence.
+_MAX_DILATIONS = 6
+# Kernels of MiniRocket (9, 84), one in each column: three of the nine taps are 2, the rest are -1.
+_KERNEL_TAPS = np.array(
     [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
 )
-_MAX_COLUMNS = 9
-# Standard deviations within which a convolution is at a threshold, neither above nor below.
-_MARGIN = 1e-5
-# Sequences from whose convolutions biases are drawn, and steps of each at most.
-_SEQUENCES, _STEPS = 64, 512
-# Stretches of time whose averages are features, bands of frequencies, and features of each, at
-# most.
-_STRETCHES, _BANDS, _EACH = 32, 32, 4096
-# Padded values that are transformed to frequencies at once.
-_BLOCK = 1 << 20
-# A principal component is divided by its standard deviation to the power of this number, which was
-# chosen on the data sets for choosing in benchmarks/search.py.
-_WHITENING = 0.4
-# Smaller standard deviations are rounding errors, and larger features are outliers.
-_MIN_DEVIATION, _MAX_FEATURE = 1e-4, 4.0
-# Sequences of the sample from which features are drawn that others lack, and how many of them, the
-# most similar ones, are used for a draw. With more, draws are less like features of real sequences.
-_DONORS = 512
-_SIMILAR = 4
-# Radians by which a draw changes if features change by their standard deviation: so many that
-# neighbors have independent draws, and so few that rounding errors do not matter.
-_RADIANS = 30
+# Largest number of columns that a kernel reads, as in MiniRocket.
+_MAX_COLUMNS_PER_KERNEL = 9
+# A convolution that is this close to its threshold, in standard deviations, is neither above nor
+# below, so rounding errors do not matter.
+_THRESHOLD_TOLERANCE = 1e-5
+# Thresholds are quantiles of the convolutions of this many sequences.
+_MAX_THRESHOLD_SEQUENCES = 64
+# Only so many first steps of these sequences are convolved, which bounds the time of a fit.
+_MAX_THRESHOLD_STEPS = 512
+# Largest number of segments of time whose averages are features.
+_MAX_SEGMENTS = 32
+# Largest number of frequency bands whose amplitudes are features.
+_MAX_BANDS = 32
+# Largest number of averages and of amplitudes of all channels, which bounds the memory of a fit.
+_MAX_GROUP_FEATURES = 4096
+# Number of padded values whose Fourier transform is computed at once, which bounds the memory.
+_BLOCK_VALUES = 1 << 20
+# A principal component is divided by its standard deviation to this power: 0 is none, and 1 is
+# whitening. The power was chosen on the data sets for choosing in benchmarks/search.py.
+_WHITENING_POWER = 0.4
+# A feature with a smaller standard deviation is constant except for rounding errors.
+_MIN_STD = 1e-4
+# Standardized features are clipped to this range, so that outliers do not decide distances.
+_MAX_FEATURE = 4.0
+# Number of sequences of the sample, the donors, from which missing features are imputed.
+_MAX_DONORS = 512
+# Number of most similar donors that a missing feature is imputed from. With more, imputed features
+# resemble those of real sequences less.
+_NEAREST_DONORS = 4
+# An imputed value is drawn by a cosine of the other features. Its angle changes by this number if
+# they change by their standard deviation: enough for independent draws of neighbors, and so little
+# that rounding errors do not matter.
+_RADIANS_PER_STD = 30
 
 
-class Described(NamedTuple):
-    """Scaled sequences, as the columns that a model reads."""
+class FeatureInput(NamedTuple):
+    """Scaled sequences, as the channels that a network reads."""
 
-    values: np.ndarray  # (n_steps, channels); a category has a channel of its own
+    values: np.ndarray  # (n_steps, n_channels); each category has its own channel
     offsets: np.ndarray  # (n_sequences + 1,)
-    # what the scale of each sequence leaves out, (n_sequences, n_statistics); NaN where missing
+    # what scaling each sequence removes, (n_sequences, n_statistics); NaN where missing
     statistics: np.ndarray
-    # (n_sequences, n_columns): columns with too few values, so that those here stand for nothing
+    # (n_sequences, n_columns): columns with too few observations, whose values are placeholders
     missing: np.ndarray
 
 
 class SearchFeatures:
-    """Vectors of sequences, which are near each other if the sequences look alike."""
+    """Principal components of convolutions, amplitudes and averages, fitted to a sample."""
 
-    # A vector has principal components of five groups of features with the same weight, all fitted
-    # to a sample. Three are pooled convolutions, which say what a sequence does: the share of steps
-    # at which the convolution with a kernel is above a threshold, the mean place of these steps,
-    # and the length of their longest run (MultiRocket: C. W. Tan, A. Dempster, C. Bergmeir and G.
-    # I. Webb, Data Mining and Knowledge Discovery 36, 2022). Amplitudes in bands of frequencies say
-    # how fast a sequence changes, and averages over stretches of time where it is, and when. A
-    # small code leaves out much of what tells classes apart, so the features are computed from the
-    # sequence and not from its code (benchmarks/results/search.md).
+    # A vector has the principal components of five groups of features. The groups have the same
+    # weight. Three groups are pooled convolutions, which describe shapes in a sequence: the share
+    # of steps at which the convolution with a kernel is above a threshold, the mean position of
+    # these steps, and the length of their longest run (MultiRocket: C. W. Tan, A. Dempster, C.
+    # Bergmeir and G. I. Webb, Data Mining and Knowledge Discovery 36, 2022). The fourth group,
+    # amplitudes in frequency bands, describes how fast a sequence changes. The fifth group,
+    # averages over segments of time, describes its level at each time. A small code leaves out much
+    # of what distinguishes classes, so the features are computed from the sequence and not from its
+    # code (benchmarks/results/search.md).
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
@@ -74,52 +92,56 @@ class SearchFeatures:
             self.arrays["channels"], self.arrays["taps"], self.arrays["bias"]
         )
         self._dilations = tuple(self.arrays["dilations"].astype(int).tolist())
-        # first step of each stretch, and the end of the last one
-        self._stretches = self.arrays["stretches"].astype(np.int64)
+        # first step of each segment of time, and the end of the last one
+        self._segment_edges = self.arrays["stretches"].astype(np.int64)
         # first frequency of each band, and the end of the last one
-        self._bands = self.arrays["bands"].astype(np.int64)
-        # column of each channel
-        self._of_column = self.arrays["of_column"].astype(np.int64)
+        self._band_edges = self.arrays["bands"].astype(np.int64)
+        self._column_of_channel = self.arrays["of_column"].astype(np.int64)
 
     @classmethod
     def fit(
-        cls, sample: Described, columns: Sequence[int], width: int, num_steps: int
+        cls, sample: FeatureInput, channels_per_column: Sequence[int], width: int, num_steps: int
     ) -> "SearchFeatures":
-        """Fit vectors of ``width`` dimensions; ``columns`` has the channels of each column."""
-        largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
-        num_dilations = min(_DILATIONS, 1 + int(np.log2(largest)))
-        dilations = np.unique(np.geomspace(1, largest, num_dilations).round())
-        per_channel = _EACH // max(1, sum(columns))
-        stretches, bands = min(num_steps, _STRETCHES, per_channel), min(_BANDS, per_channel)
-        channels, taps, bias = _draw(sample, columns, dilations.astype(int).tolist())
+        """Fit vectors of ``width`` dimensions to sequences of up to ``num_steps`` steps."""
+        # the kernel with the largest dilation covers all steps
+        max_dilation = max(1, (num_steps - 1) // (len(_KERNEL_TAPS) - 1))
+        num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
+        dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
+        max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channels_per_column))
+        num_segments = min(num_steps, _MAX_SEGMENTS, max_per_channel)
+        num_bands = min(_MAX_BANDS, max_per_channel)
+        channels, taps, bias = _draw_convolutions(
+            sample, channels_per_column, dilations.astype(int).tolist()
+        )
         arrays = {
-            "of_column": np.repeat(np.arange(len(columns)), columns),
+            "of_column": np.repeat(np.arange(len(channels_per_column)), channels_per_column),
             "channels": channels,
             "taps": taps,
             "bias": bias,
             "dilations": dilations,
-            # later steps have no average
-            "stretches": np.linspace(0, num_steps, stretches + 1).round(),
-            "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, bands + 1).round()),
+            # steps after `num_steps` are in no average
+            "stretches": np.linspace(0, num_steps, num_segments + 1).round(),
+            "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, num_bands + 1).round()),
         }
-        groups = cls(arrays).groups(sample)
-        raw = np.concatenate(groups, axis=1).astype(float)
-        sizes = np.array([group.shape[1] for group in groups])
+        feature_groups = cls(arrays).feature_groups(sample)
+        raw = np.concatenate(feature_groups, axis=1).astype(float)
+        sizes = np.array([group.shape[1] for group in feature_groups])
         is_present = ~np.isnan(raw)
         counts = np.maximum(1, is_present.sum(axis=0))
         center = np.where(is_present, raw, 0).sum(axis=0) / counts
-        deviation = np.sqrt((np.where(is_present, raw - center, 0) ** 2).sum(axis=0) / counts)
-        # averages keep their proportions, so all are divided by the same number
-        averages = slice(len(deviation) - sizes[-1], None)
+        std = np.sqrt((np.where(is_present, raw - center, 0) ** 2).sum(axis=0) / counts)
+        # all averages are divided by the same number, because their proportions matter
+        averages = slice(len(std) - sizes[-1], None)
         if sizes[-1]:
-            deviation[averages] = np.sqrt((deviation[averages] ** 2).mean())
-        is_varied = deviation > _MIN_DEVIATION
-        factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=is_varied)
-        # each group has the same weight
+            std[averages] = np.sqrt((std[averages] ** 2).mean())
+        is_varied = std > _MIN_STD
+        # features that do not vary become 0
+        factor = np.divide(1, std, out=np.zeros_like(std), where=is_varied)
+        # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
         standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
-        donors = evenly_spaced(len(standard), _DONORS)
-        standard = _imputed(standard, standard[donors])
+        donors = evenly_spaced(len(standard), _MAX_DONORS)
+        standard = _impute(standard, standard[donors])
         axes = weights[:, None] * _principal_axes(standard, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
         fitted |= {"weights": weights, "donors": standard[donors]}
@@ -130,201 +152,222 @@ class SearchFeatures:
         """Number of dimensions."""
         return self.arrays["axes"].shape[1]
 
-    def __call__(self, sequences: Described) -> np.ndarray:
+    def __call__(self, sequences: FeatureInput) -> np.ndarray:
         """Return the vectors (n_sequences, width)."""
-        raw = np.concatenate(self.groups(sequences), axis=1)
+        raw = np.concatenate(self.feature_groups(sequences), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
         standard = np.clip(standard, -_MAX_FEATURE, _MAX_FEATURE)
-        lacking = np.flatnonzero(sequences.missing.any(axis=1))
-        if len(lacking):
-            # a constant would put sequences together that lack the same column
+        incomplete = np.flatnonzero(sequences.missing.any(axis=1))
+        if len(incomplete):
+            # with a constant, sequences that lack the same column would be near each other
             weights = self.arrays["weights"]
-            standard[lacking] = (
-                _imputed(standard[lacking] * weights, self.arrays["donors"]) / weights
+            standard[incomplete] = (
+                _impute(standard[incomplete] * weights, self.arrays["donors"]) / weights
             )
-        # other sequences do not change a bit of the result
+        # unlike `@`, this product of a row does not depend on the other rows, to the last bit
         return packed.product(standard, self.arrays["axes"])
 
-    def groups(self, sequences: Described) -> list[np.ndarray]:
-        """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
+    def feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
+        """Return shares with statistics, positions, runs, amplitudes, averages: (n, ...) each."""
         values, offsets, statistics, missing = sequences
         channels, taps, bias = self._convolutions
-        mixed = packed.product(values, channels)
-        runs = [
+        # the input of each kernel, (n_steps, n_kernels)
+        inputs = packed.product(values, channels)
+        pooled = [
             packed.pooled_runs(
-                mixed[:, kernels],
+                inputs[:, kernels],
                 offsets,
                 taps[:, kernels],
                 bias[kernels],
                 dilation=dilation,
-                margin=_MARGIN,
+                margin=_THRESHOLD_TOLERANCE,
             )
             for dilation, kernels in zip(
-                self._dilations, _by_dilation(self._dilations), strict=True
+                self._dilations, _kernels_by_dilation(self._dilations), strict=True
             )
         ]
-        shares, *others = (np.concatenate(parts, axis=1) for parts in zip(*runs, strict=True))
-        others += [self._amplitudes(values, offsets), self._averages(values, offsets)]
+        shares, positions, runs = (
+            np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)
+        )
+        amplitudes, averages = self._amplitudes(values, offsets), self._averages(values, offsets)
         if missing.any():  # features that read a missing column are NaN
-            of_channel = missing[:, self._of_column]
-            of_kernel = of_channel.astype(np.float32) @ (channels != 0) > 0
-            for features in (shares, *others[:2]):
-                features[of_kernel] = np.nan
-            for features in others[2:]:
-                number = features.shape[1] // of_channel.shape[1]
-                features[np.tile(of_channel, number)] = np.nan
-        return [np.concatenate([shares, statistics], axis=1), *others]
+            is_missing_channel = missing[:, self._column_of_channel]
+            reads_missing = is_missing_channel.astype(np.float32) @ (channels != 0) > 0
+            for features in (shares, positions, runs):
+                features[reads_missing] = np.nan
+            for features in (amplitudes, averages):
+                num_per_channel = features.shape[1] // is_missing_channel.shape[1]
+                features[np.tile(is_missing_channel, num_per_channel)] = np.nan
+        shares = np.concatenate([shares, statistics], axis=1)
+        return [shares, positions, runs, amplitudes, averages]
 
     def _amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return mean amplitudes in bands of frequencies; there are zeros after the end."""
-        steps, channels = int(self._stretches[-1]), values.shape[1]
-        lengths = np.minimum(lengths_from_offsets(offsets), steps)
-        amplitudes = np.zeros((len(lengths), len(self._bands) - 1, channels), np.float32)
+        """Return amplitudes (n_sequences, n_bands * n_channels) of sequences padded with zeros."""
+        num_steps, num_channels = int(self._segment_edges[-1]), values.shape[1]
+        lengths = np.minimum(lengths_from_offsets(offsets), num_steps)
+        amplitudes = np.zeros((len(lengths), len(self._band_edges) - 1, num_channels), np.float32)
         if not amplitudes.size:
             return amplitudes.reshape(len(lengths), -1)
-        size = max(1, _BLOCK // (steps * channels))
-        for first in range(0, len(lengths), size):
-            block = slice(first, first + size)
-            padded = np.zeros((len(lengths[block]), steps, channels))
-            is_step = np.arange(steps) < lengths[block, None]
+        block_rows = max(1, _BLOCK_VALUES // (num_steps * num_channels))
+        for first in range(0, len(lengths), block_rows):
+            block = slice(first, first + block_rows)
+            padded = np.zeros((len(lengths[block]), num_steps, num_channels))
+            is_step = np.arange(num_steps) < lengths[block, None]
             padded[is_step] = values[positions_of(offsets[:-1][block], lengths[block])]
             power = np.abs(np.fft.rfft(padded, axis=1)) ** 2
-            sums = np.add.reduceat(power, self._bands[:-1], axis=1)
-            amplitudes[block] = np.sqrt(sums / np.diff(self._bands)[:, None])
+            sums = np.add.reduceat(power, self._band_edges[:-1], axis=1)
+            amplitudes[block] = np.sqrt(sums / np.diff(self._band_edges)[:, None])
         return amplitudes.reshape(len(lengths), -1)
 
     def _averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Average steps over stretches of time; there are zeros after the end of a sequence."""
+        """Return averages (n_sequences, n_segments * n_channels) of sequences padded with zeros."""
         starts, lengths = offsets[:-1], lengths_from_offsets(offsets)
-        # the end of the last stretch also ends it in longer sequences
-        ends = starts[:, None] + np.minimum(lengths[:, None], self._stretches)
+        # steps after the last segment are left out
+        ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
         counts = np.diff(ends, axis=1)
         rows = positions_of(starts, counts.sum(axis=1))
         sums = packed.segment_sum(values[rows], offsets_from_lengths(counts.ravel()))
-        sums = sums.reshape(*counts.shape, values.shape[1]) / np.diff(self._stretches)[:, None]
-        return sums.reshape(len(lengths), -1).astype(np.float32)
+        averages = (
+            sums.reshape(*counts.shape, values.shape[1]) / np.diff(self._segment_edges)[:, None]
+        )
+        return averages.reshape(len(lengths), -1).astype(np.float32)
 
 
-def _by_dilation(dilations: Sequence[int]) -> list[slice]:
-    """Return the kernels of each dilation."""
-    ends = np.linspace(0, _KERNELS, len(dilations) + 1).round().astype(int)
+def _kernels_by_dilation(dilations: Sequence[int]) -> list[slice]:
+    """Return the range of kernels that have each dilation; all ranges are of similar length."""
+    ends = np.linspace(0, _NUM_KERNELS, len(dilations) + 1).round().astype(int)
     return [slice(*pair) for pair in pairwise(ends.tolist())]
 
 
-def _draw(
-    sample: Described, columns: Sequence[int], dilations: Sequence[int]
+def _draw_convolutions(
+    sample: FeatureInput, channels_per_column: Sequence[int], dilations: Sequence[int]
 ) -> RandomConvolutions:
-    """Draw kernels, and thresholds from what their convolutions are on a sample."""
+    """Draw kernels, and draw their thresholds from their convolutions with a sample."""
     rng = np.random.RandomState(0)
-    of_column = np.repeat(np.arange(len(columns)), columns)
-    # a category counts as a number of its own for each kernel
-    categorical = np.repeat(np.array(columns) > 1, columns)
-    channels = np.ones((len(of_column), _KERNELS), np.float32)
-    channels[categorical] = rng.standard_normal((int(categorical.sum()), _KERNELS))
-    taps, bias = np.empty((len(_TAPS), _KERNELS), np.float32), np.empty(_KERNELS, np.float32)
-    values, offsets, missing = _beginnings(sample)
-    max_columns = min(len(columns), _MAX_COLUMNS)
-    for dilation, kernels in zip(dilations, _by_dilation(dilations), strict=True):
-        numbers = range(kernels.start, kernels.stop)
-        shapes = np.resize(rng.permutation(_TAPS.shape[1]), len(numbers))
-        for kernel in numbers:
-            # the logarithm of the number is drawn, so most kernels read few columns
-            size = int((max_columns + 1) ** rng.uniform())
-            read = rng.choice(len(columns), size, replace=False)
-            channels[~np.isin(of_column, read), kernel] = 0
-        mixed = values @ channels[:, kernels]
-        convolved = _convolve(mixed, offsets, _TAPS[:, shapes], int(dilation))
-        deviation = convolved.std(axis=0) if len(convolved) else np.zeros(len(numbers))
-        scale = np.where(deviation > _MIN_DEVIATION, 1 / np.maximum(deviation, _MIN_DEVIATION), 0)
-        taps[:, kernels] = scale * _TAPS[:, shapes]
-        for k, kernel in enumerate(numbers):
-            # the threshold is a quantile of a sequence that has most of the columns that are read
+    num_columns = len(channels_per_column)
+    of_column = np.repeat(np.arange(num_columns), channels_per_column)
+    # each kernel reads a category as a random number, and a numeric column as it is
+    categorical = np.repeat(np.array(channels_per_column) > 1, channels_per_column)
+    channels = np.ones((len(of_column), _NUM_KERNELS), np.float32)
+    channels[categorical] = rng.standard_normal((int(categorical.sum()), _NUM_KERNELS))
+    taps, bias = (
+        np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32),
+        np.empty(_NUM_KERNELS, np.float32),
+    )
+    values, offsets, missing = _sample_beginnings(sample)
+    max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
+    for dilation, kernels in zip(dilations, _kernels_by_dilation(dilations), strict=True):
+        kernel_indices = range(kernels.start, kernels.stop)
+        shapes = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
+        for kernel in kernel_indices:
+            # the logarithm of the number is uniform, so most kernels read few columns
+            num_read = int((max_columns + 1) ** rng.uniform())
+            read_columns = rng.choice(num_columns, num_read, replace=False)
+            channels[~np.isin(of_column, read_columns), kernel] = 0
+        inputs = values @ channels[:, kernels]
+        convolved = _convolve(inputs, offsets, _KERNEL_TAPS[:, shapes], int(dilation))
+        std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
+        scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
+        taps[:, kernels] = scale * _KERNEL_TAPS[:, shapes]
+        for k, kernel in enumerate(kernel_indices):
+            # the threshold is a quantile of one sequence, in which few columns are missing
             num_missing = missing[:, of_column[channels[:, kernel] != 0]].sum(axis=1)
             complete = np.flatnonzero(num_missing == num_missing.min())
             row = complete[rng.randint(len(offsets) - 1) % len(complete)]
-            sampled = convolved[offsets[row] : offsets[row + 1], k]
-            # the multiples of the golden ratio fill the range from 0 to 1 evenly
-            share = (k * (np.sqrt(5) - 1) / 2) % 1
-            bias[kernel] = -scale[k] * (np.quantile(sampled, share) if len(sampled) else 0)
+            row_values = convolved[offsets[row] : offsets[row + 1], k]
+            # the multiples of the golden ratio, modulo 1, fill the range from 0 to 1 evenly
+            level = (k * (np.sqrt(5) - 1) / 2) % 1
+            bias[kernel] = -scale[k] * (np.quantile(row_values, level) if len(row_values) else 0)
     return RandomConvolutions(channels, taps, bias)
 
 
-def _beginnings(sample: Described) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first steps of some sequences, and their missing columns."""
-    rows = evenly_spaced(len(sample.offsets) - 1, _SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _STEPS)
+def _sample_beginnings(sample: FeatureInput) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, offsets and missing columns of the first steps of some sequences."""
+    rows = evenly_spaced(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
     values = sample.values[positions_of(sample.offsets[rows], lengths)]
     return values, offsets_from_lengths(lengths), sample.missing[rows]
 
 
 def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int) -> np.ndarray:
-    """Convolve each channel with its own taps; steps outside of a sequence are 0."""
+    """Convolve each column of x (n_steps, n) with its taps (9, n), padded with zeros."""
     lengths = lengths_from_offsets(offsets)
     steps, ends = positions_of(np.zeros(len(lengths), int), lengths), np.repeat(lengths, lengths)
     convolved = np.zeros_like(x)
     for tap, weights in enumerate(taps):
         shift = (tap - len(taps) // 2) * dilation
-        there = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
-        convolved[there] += x[there + shift] * weights
+        inside = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
+        convolved[inside] += x[inside + shift] * weights
     return convolved
 
 
-def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
-    """Replace NaN in rows of features by values that vary like those of similar donors."""
-    # Similarity is that of the features that both have. The values are draws around the mean of the
-    # most similar donors, with their covariance. Features that no similar donor has are 0. Without
-    # draws, a search would find what is missing: rows that lack the same columns.
+def _impute(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
+    """Return rows of features (n, n_features), with NaN replaced by random draws from donors."""
+    # For each row, the donors are ranked by their distance in the features that both have. A
+    # missing feature is drawn around the mean of the most similar donors, with their covariance.
+    # It is 0 if no donor has it. Means without a random part would be alike in rows that lack the
+    # same columns, so a search would find these rows instead of similar sequences.
     is_missing, is_known = np.isnan(x), ~np.isnan(donors)
     if not is_missing.any():
         return x
     is_present, filled = ~is_missing, np.nan_to_num(x)
-    donated = np.nan_to_num(donors).astype(np.float32)
+    donor_values = np.nan_to_num(donors).astype(np.float32)
     # mean squared difference of the shared features, (n_rows, n_donors)
     num_shared = packed.product(is_present, is_known.T)
-    squares = packed.product(is_present, (donated**2).T) + packed.product(filled**2, is_known.T)
-    distances = (squares - 2 * packed.product(filled, donated.T)) / np.maximum(1, num_shared)
-    # a draw is a function of the row, so other rows do not change it
-    directions = np.random.RandomState(0).standard_normal((x.shape[1], _SIMILAR))
-    draws = np.sqrt(2) * np.cos(_RADIANS * packed.product(filled, directions))
-    for rows in _alike(is_missing):  # rows that lack the same features
+    squares = packed.product(is_present, (donor_values**2).T) + packed.product(
+        filled**2, is_known.T
+    )
+    distances = (squares - 2 * packed.product(filled, donor_values.T)) / np.maximum(1, num_shared)
+    # A draw is a pseudorandom function of its row, so it does not depend on other rows. The cosine
+    # of a random angle has variance 1/2, hence the factor.
+    directions = np.random.RandomState(0).standard_normal((x.shape[1], _NEAREST_DONORS))
+    draws = np.sqrt(2) * np.cos(_RADIANS_PER_STD * packed.product(filled, directions))
+    for rows in _groups_of_equal_rows(is_missing):  # rows that lack the same features
         features = np.flatnonzero(is_missing[rows[0]])
-        for same in _alike(is_known[:, features].T):  # features that the same donors have
-            imputed = features[same]
+        for positions in _groups_of_equal_rows(
+            is_known[:, features].T
+        ):  # features that the same donors have
+            imputed = features[positions]
             able = np.flatnonzero(is_known[:, imputed[0]] & (num_shared[rows[0]] > 0))
-            near = np.argsort(distances[np.ix_(rows, able)], axis=1, kind="stable")[:, :_SIMILAR]
+            near = np.argsort(distances[np.ix_(rows, able)], axis=1, kind="stable")[
+                :, :_NEAREST_DONORS
+            ]
             count = max(1, near.shape[1])
-            # draws of mean 0 move a row from the mean of its donors along their deviations from it
-            moves = draws[rows, : near.shape[1]]
-            moves -= moves.sum(axis=1, keepdims=True) / count
-            shares = np.zeros((len(rows), len(able)))
-            np.put_along_axis(shares, near, 1 / count + moves / np.sqrt(max(1, count - 1)), axis=1)
-            filled[np.ix_(rows, imputed)] = packed.product(shares, donated[np.ix_(able, imputed)])
+            # An imputed value is a weighted sum of donors. The weights are 1/count, for their mean,
+            # plus draws of mean 0, which add a random sum of the stds from this mean.
+            noise = draws[rows, : near.shape[1]]
+            noise -= noise.sum(axis=1, keepdims=True) / count
+            weights = np.zeros((len(rows), len(able)))
+            np.put_along_axis(weights, near, 1 / count + noise / np.sqrt(max(1, count - 1)), axis=1)
+            values = packed.product(weights, donor_values[np.ix_(able, imputed)])
+            filled[np.ix_(rows, imputed)] = values
     return filled
 
 
-def _alike(rows: np.ndarray) -> list[np.ndarray]:
-    """Return the numbers of equal rows of booleans, for each distinct row with a True."""
-    numbers: dict[bytes, list[int]] = {}
+def _groups_of_equal_rows(rows: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of each group of equal boolean rows; rows without a True are left out."""
+    indices: dict[bytes, list[int]] = {}
     for i in np.flatnonzero(rows.any(axis=1)).tolist():
-        numbers.setdefault(np.packbits(rows[i]).tobytes(), []).append(i)
-    return [np.array(equal) for equal in numbers.values()]
+        indices.setdefault(np.packbits(rows[i]).tobytes(), []).append(i)
+    return [np.array(group) for group in indices.values()]
 
 
 def _principal_axes(x: np.ndarray, width: int) -> np.ndarray:
-    """Return the principal axes of centered rows, a column each, scaled; the rest is zeros."""
-    rows = len(x)
-    values, vectors = np.linalg.eigh(x @ x.T if rows < x.shape[1] else x.T @ x)
-    values, vectors = values[::-1][:width], vectors[:, ::-1][:, :width]
-    kept = values > 1e-9 * max(values[0], 1e-12)
-    if rows < x.shape[1]:
-        vectors = x.T @ vectors[:, kept] / np.sqrt(values[kept])
-    else:
-        vectors = vectors[:, kept]
-    # the sign of the largest weight is fixed
+    """Return scaled principal axes (n_features, width) of centered rows (n, n_features)."""
+    num_rows = len(x)
+    # the smaller of the two matrices has the same nonzero eigenvalues
+    is_wide = num_rows < x.shape[1]
+    eigenvalues, vectors = np.linalg.eigh(x @ x.T if is_wide else x.T @ x)
+    eigenvalues, vectors = eigenvalues[::-1][:width], vectors[:, ::-1][:, :width]  # largest first
+    is_nonzero = eigenvalues > 1e-9 * max(eigenvalues[0], 1e-12)  # smaller ones are rounding errors
+    eigenvalues, vectors = eigenvalues[is_nonzero], vectors[:, is_nonzero]
+    if is_wide:
+        vectors = x.T @ vectors / np.sqrt(eigenvalues)
+    # the largest entry of each axis is positive, because the sign of an eigenvector is arbitrary
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    axes = np.zeros((x.shape[1], width))
-    # A component counts less than its standard deviation, because what many features share is not
+    axes = np.zeros((x.shape[1], width))  # zeros after the last nonzero axis
+    # Many features that vary together make a component large. It is scaled down, because it is not
     # that much more important.
-    deviations = np.sqrt(values[kept] / rows)
-    axes[:, : kept.sum()] = vectors * np.sign(largest) / deviations**_WHITENING
+    stds = np.sqrt(eigenvalues / num_rows)
+    axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_WHITENING_POWER
     return axes

@@ -1,4 +1,4 @@
-"""`Index`: codes, ids and metadata in a file, the search in it, and its hits."""
+"""`Index`: codes, ids and metadata in a file, and the search in them; `Hits`: what it returns."""
 
 import os
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from refold.errors import DataError, ParameterError, SchemaError, argument, spel
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._features import SearchFeatures
 from refold.search._rows import (
-    DISTANCE,
+    DISTANCE_RULE,
     Metadata,
     RowSource,
-    as_ids,
-    metadata_of,
-    new_ids,
-    new_rows,
+    cast_ids,
+    check_metadata,
+    check_new_ids,
+    make_rows,
 )
-from refold.search._store import Facts, IndexRows, Store, nearest
-from refold.search._where import matches
+from refold.search._store import IndexFile, IndexHeader, IndexRows, nearest
+from refold.search._where import matching_rows
 from refold.sequences import Sequences, as_sequences
 
-# its functions are made when it is imported
+# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
 _compute: Any = pyarrow.compute
 
 
@@ -65,9 +65,9 @@ class Hits:
     offsets: np.ndarray
 
     def __repr__(self) -> str:
-        num, hits = len(self.queries), self.table.num_rows
-        queries = "query" if num == 1 else "queries"
-        return f"Hits({num} {queries}, {counted(hits, 'hit')})"
+        num_queries, num_hits = len(self.queries), self.table.num_rows
+        queries = "query" if num_queries == 1 else "queries"
+        return f"Hits({num_queries} {queries}, {counted(num_hits, 'hit')})"
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -125,12 +125,14 @@ class Index:
     (3, ['b', 'b'], 1)
     """
 
-    def __init__(self, model: Model, store: Store, facts: Facts, verbose: int = 0) -> None:
-        self.path = store.name
+    def __init__(
+        self, model: Model, file: IndexFile, header: IndexHeader, verbose: int = 0
+    ) -> None:
+        self.path = file.name
         self.model, self.verbose = model, verbose
-        self.distance = facts.distance
-        self._store, self._facts = store, facts
-        self._features = None if facts.features is None else SearchFeatures(facts.features)
+        self.distance = header.distance
+        self._file, self._header = file, header
+        self._features = None if header.features is None else SearchFeatures(header.features)
 
     @classmethod
     def create(
@@ -165,23 +167,23 @@ class Index:
             model with a ``window`` are windows, of which ``model.windows(X).to_table("series")``
             has the series and the steps.
         distance : {"features", "code"}, default="features"
-            What distances are measured on: features of the sequences, with as many dimensions as a
-            code, or the code.
+            Vectors that distances are measured on: codes, or features of the sequences, which have
+            as many dimensions as a code.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error, also in later calls of the index.
         """
-        check("distance", distance, DISTANCE)
-        model, store = model_of(model), Store(path)
-        with store.writing():
-            store.check_free()
+        check("distance", distance, DISTANCE_RULE)
+        model, file = model_of(model), IndexFile(path)
+        with file.write_lock():
+            file.check_can_create()
             source = RowSource(model, X, codes, ids, verbose=verbose)
-            table = metadata_of(metadata, len(source))
-            row_ids = new_ids(source.ids)
+            table = check_metadata(metadata, len(source))
+            row_ids = check_new_ids(source.ids)
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
-            facts = Facts(source.model.hash, distance, arrays)
-            store.write(new_rows(source, row_ids, features, table), facts)
-        return cls(model, store, facts, verbose)
+            header = IndexHeader(source.model.hash, distance, arrays)
+            file.write(make_rows(source, row_ids, features, table), header)
+        return cls(model, file, header, verbose)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], model: ModelLike, *, verbose: int = 0) -> "Index":
@@ -196,26 +198,26 @@ class Index:
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error.
         """
-        model, store = model_of(model), Store(path)
-        facts = store.facts()
-        if not model.is_hash(facts.model):
-            own = model.hash
+        model, file = model_of(model), IndexFile(path)
+        header = file.header()
+        if not model.is_hash(header.model_hash):
             raise ParameterError(
-                f"The index {store.name!r} holds codes of another model (hash {facts.model[:12]}, "
-                f"and this model has {own[:12]}). Open it with the model "
-                "that it was created with, or create another index."
+                f"The index {file.name!r} holds codes of another model (hash "
+                f"{header.model_hash[:12]}, and this model has {model.hash[:12]}). Open it with "
+                "the model that it was created with, or create another index."
             )
-        return cls(model, store, facts, verbose)
+        return cls(model, file, header, verbose)
 
-    def _source(
+    def _make_source(
         self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
     ) -> RowSource:
-        """Open sequences or codes with the columns of the rows."""
+        """Return sequences or codes as rows, or raise an error if their columns do not fit."""
         source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
         width = self.rows.codes.shape[1]
-        # a model with columns of its own was compared when the index was opened
-        is_own = not self.model.any_columns or source.model.is_hash(self._facts.model)
-        if source.model.code_size != width or not is_own:
+        # A model that accepts any columns adapts to those of the sequences, so its hash is compared
+        # again. For other models, `open` has done it.
+        is_same = not self.model.any_columns or source.model.is_hash(self._header.model_hash)
+        if source.model.code_size != width or not is_same:
             raise SchemaError(
                 f"The index has codes of {width} numbers, and these sequences have "
                 f"{source.model.code_size}, or columns of other names or in another order. Choose "
@@ -232,9 +234,8 @@ class Index:
     @property
     def rows(self) -> IndexRows:
         """All rows, in memory: a table of ids and metadata, codes, and vectors."""
-        return self._store.rows()
+        return self._file.rows()
 
-    # All rows are encoded before any is written, so a run that is killed changes nothing.
     def add(
         self,
         X: SequencesLike | None = None,
@@ -253,22 +254,23 @@ class Index:
         replace : bool, default=False
             Replace rows. By default, an id that is in the index already is an error.
         """
-        source = self._source(X, codes, ids)
-        with self._store.writing():
+        source = self._make_source(X, codes, ids)
+        with self._file.write_lock():
             rows = self.rows
-            table = metadata_of(metadata, len(source), rows.table.schema)
-            added = new_ids(source.ids, rows.ids.type)
-            is_present = _compute.is_in(rows.ids, added)
-            present = rows.ids.filter(is_present)
+            table = check_metadata(metadata, len(source), rows.table.schema)
+            row_ids = check_new_ids(source.ids, rows.ids.type)
+            is_replaced = _compute.is_in(rows.ids, row_ids)
+            present = rows.ids.filter(is_replaced)
             if len(present) and not replace:
-                more = f" and {len(present) - 1} more" if len(present) > 1 else ""
+                more_ids = f" and {len(present) - 1} more" if len(present) > 1 else ""
                 raise ParameterError(
-                    f"The id {present[0].as_py()!r}{more} is in the index already. Set "
+                    f"The id {present[0].as_py()!r}{more_ids} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            new = new_rows(source, added, self._features, table)
-            kept = rows.stored.filter(_compute.invert(is_present))
-            self._store.write(pa.concat_tables([kept, new]), self._facts)
+            # all rows are encoded before any is written, so a run that is killed changes nothing
+            added = make_rows(source, row_ids, self._features, table)
+            unchanged = rows.stored.filter(_compute.invert(is_replaced))
+            self._file.write(pa.concat_tables([unchanged, added]), self._header)
 
     def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
         """Remove rows, and return how many there were.
@@ -281,16 +283,16 @@ class Index:
             Condition on id and metadata instead of ids, as for `search`: ``"year < 2000"``.
         """
         check_only_one("ids of rows to remove, or a condition", ids, where)
-        with self._store.writing():
+        with self._file.write_lock():
             rows = self.rows
-            is_kept: Any = np.ones(len(rows.ids), bool)
+            stays: Any = np.ones(len(rows.ids), bool)
             if where is not None:
-                is_kept[matches(where, rows.table, spelled("where", "--remove-where"))] = False
+                stays[matching_rows(where, rows.table, spelled("where", "--remove-where"))] = False
             elif ids is not None:
-                is_kept = _compute.invert(_compute.is_in(rows.ids, as_ids(ids, rows.ids.type)))
-            kept = rows.stored.filter(is_kept)
-            self._store.write(kept, self._facts)
-            return len(rows.ids) - len(kept)
+                stays = _compute.invert(_compute.is_in(rows.ids, cast_ids(ids, rows.ids.type)))
+            remaining = rows.stored.filter(stays)
+            self._file.write(remaining, self._header)
+            return len(rows.ids) - len(remaining)
 
     def search(
         self,
@@ -324,24 +326,26 @@ class Index:
         data = codes if X is None else X
         check_only_one("sequences or codes, or ids to search for", data, ids)
         rows = self.rows
-        matching: Any = slice(None) if where is None else matches(where, rows.table)
-        own_rows = None if ids is None else self._numbers(rows, ids)
-        if own_rows is None:
-            source = self._source(X, codes, names)
-            queries, (query_codes, vectors) = source.ids, source.read(self._features)
+        # a slice, not an array, selects all vectors without a copy
+        matching: Any = slice(None) if where is None else matching_rows(where, rows.table)
+        query_rows = None if ids is None else self._find_rows(rows, ids)
+        if query_rows is None:
+            source = self._make_source(X, codes, names)
+            queries, (query_codes, vectors) = source.ids, source.encode(self._features)
         else:
-            queries = np.array(rows.ids.take(pa.array(own_rows)).to_pylist())
-            query_codes, vectors = rows.codes[own_rows], rows.vectors[own_rows]
-        # one more than k, because a row is not a hit of itself
+            queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
+            query_codes, vectors = rows.codes[query_rows], rows.vectors[query_rows]
+        # k + 1, because the nearest row of a row is usually itself, which is not a hit
         results = nearest(rows.vectors[matching], vectors, k + 1, rows.norms[matching])
         candidates = np.arange(len(rows.ids))[matching]
         shape = len(results), min(k + 1, len(candidates))
-        numbers = candidates[np.array([near.rows for near in results], int).reshape(shape)]
-        distances = np.array([near.distances for near in results], float).reshape(shape)
-        is_hit = np.ones(shape, bool) if own_rows is None else numbers != own_rows[:, None]
+        positions = np.array([result.rows for result in results], int).reshape(shape)
+        near_rows = candidates[positions]
+        distances = np.array([result.distances for result in results], float).reshape(shape)
+        is_hit = np.ones(shape, bool) if query_rows is None else near_rows != query_rows[:, None]
         ranks = np.cumsum(is_hit, axis=1)
         is_hit &= ranks <= k
-        hits = numbers[is_hit]
+        hits = near_rows[is_hit]
         id_type = pa.int64() if queries.dtype.kind in "iu" else pa.string()
         columns: dict[str, Any] = {
             "query": pa.array(queries[np.nonzero(is_hit)[0]].tolist(), id_type),
@@ -353,19 +357,20 @@ class Index:
         offsets = offsets_from_lengths(is_hit.sum(axis=1))
         return Hits(queries, pa.table(columns), rows.codes[hits], query_codes, offsets)
 
-    def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
-        """Return the numbers of the rows with these ids (n_ids,)."""
-        wanted = as_ids(ids, rows.ids.type)
-        # few ids are hashed instead of all
-        numbers = np.flatnonzero(_compute.is_in(rows.ids, wanted))
-        positions = _compute.index_in(wanted, rows.ids.take(pa.array(numbers)))
+    def _find_rows(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
+        """Return the indices (n_ids,) of the rows with these ids."""
+        queried = cast_ids(ids, rows.ids.type)
+        # Arrow hashes its second argument: first the ids of the call, then the ids of the rows that
+        # have them, and never all ids of the index
+        candidates = np.flatnonzero(_compute.is_in(rows.ids, queried))
+        positions = _compute.index_in(queried, rows.ids.take(pa.array(candidates)))
         if positions.null_count:
-            missing = wanted.filter(positions.is_null())[0].as_py()
+            missing = queried.filter(positions.is_null())[0].as_py()
             raise ParameterError(
                 f"There is no row with the id {missing!r} in the index {self.path!r}. Its first "
                 f"ids are {rows.ids[:3].to_pylist()}."
             )
-        return numbers[positions.to_numpy()]
+        return candidates[positions.to_numpy()]
 
 
 def draw(
@@ -382,7 +387,7 @@ def draw(
     X : Sequences, list of arrays, array or table, optional
         Sequences that were searched for; by default the query is decoded from its code, too.
     query : int, default=0
-        Number of the query.
+        Index of the query.
     num : int, default=6
         Number of hits to draw, or all if there are fewer.
 
@@ -390,7 +395,7 @@ def draw(
     --------
     >>> axes = draw(ae, index.search(sines[:1], k=3), sines[:1])  # doctest: +SKIP
     """
-    # not at the top, because a search needs no matplotlib
+    # imported here, because a search needs no matplotlib
     from refold import plots
 
     model = model_of(model).with_columns_of(hits.codes)
@@ -398,14 +403,15 @@ def draw(
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
-    rows = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
-    titles = [f"{name}  ·  distance {short_number(distance)}" for name, distance in rows]
+    id_distances = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
+    titles = [f"{id_}  ·  distance {short_number(distance)}" for id_, distance in id_distances]
     schema = model.schema
     if X is None:
-        X, query = model.decode(hits.query_codes[[query]]), 0
+        X, query = model.decode(hits.query_codes[[query]]), 0  # the only decoded sequence
     else:
         X = model.windows(X).sequences
+    # the query is repeated, because each hit is drawn together with it
     queries = as_sequences(X, schema=schema)[np.full(len(titles), query)]
     decoded = model.decode(hits.codes[begin : begin + len(titles)])
-    drawn = Sequences.from_list(decoded, schema=schema)
-    return plots.reconstructions(queries, drawn, titles=titles, names=("query", "hit"))
+    decoded_hits = Sequences.from_list(decoded, schema=schema)
+    return plots.reconstructions(queries, decoded_hits, titles=titles, names=("query", "hit"))

@@ -1,4 +1,8 @@
-"""Rows of an index: sequences or codes that a caller passes, with ids, metadata and vectors."""
+"""Rows of an index, made from the sequences, codes, ids and metadata that a caller passes.
+
+`RowSource` computes codes and vectors. The functions below it check ids and metadata, and
+`make_rows` joins them to the table that an index stores.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,29 +21,35 @@ from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapted, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
-from refold.search._features import Described, SearchFeatures
+from refold.search._features import FeatureInput, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
-# its functions are made when it is imported
+# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
 _compute: Any = pyarrow.compute
 
 Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
 
-# Names of columns that the index or its hits need for themselves.
-RESERVED = ("id", "code", "vector", "query", "rank", "distance")
-DISTANCE = one_of("features", "code")
-# Codes that are decoded at once.
-_CODES = 4096
-# Sequences that features are fitted to, at most, and at least for each of their dimensions. If
-# there are fewer, those of the training join them.
-_SAMPLE, _MIN_SAMPLE = 1024, 2
-_SAMPLE_STEPS = 2_000_000
-# Share of the steps at which a column must have a value. Otherwise, all of it counts as missing.
-_OBSERVED = 0.5
+# Columns of an index or of its hits, which metadata cannot have.
+RESERVED_COLUMNS = ("id", "code", "vector", "query", "rank", "distance")
+# Rule for the vectors that distances are measured on.
+DISTANCE_RULE = one_of("features", "code")
+# Number of codes that are decoded at once, which bounds the memory.
+_CODES_PER_BLOCK = 4096
+# Largest number of sequences that features are fitted to, because a fit takes time.
+_MAX_SAMPLE_SEQUENCES = 1024
+# Smallest number of sequences for each dimension of the features. If there are fewer sequences,
+# those that the model keeps from its training are added.
+_MIN_SAMPLES_PER_DIMENSION = 2
+# Largest number of steps of the sequences that features are fitted to, so long sequences fit in
+# memory.
+_MAX_SAMPLE_STEPS = 2_000_000
+# Share of the steps at which a column must have a value. Otherwise, the whole column counts as
+# missing in this sequence.
+_MIN_OBSERVED_SHARE = 0.5
 
 
 class RowSource:
-    """Sequences, codes or both, with ids."""
+    """Sequences, codes or both, with ids: `encode` computes codes and vectors."""
 
     def __init__(
         self,
@@ -58,146 +68,152 @@ class RowSource:
             self.model, X = adapted(model, X)
         elif codes is not None:
             self.model = self.model.with_columns_of(codes)
-        # without sequences, codes are decoded for features
         self._sequences: Any = None if X is None else self.model.open(X)
         self._codes: Any = None if codes is None else self.model.check_codes(codes)
-        number = len(self._codes if X is None else self._sequences)
+        num_rows = len(self._codes if X is None else self._sequences)
         if self._codes is not None:
-            check_one_each(len(self._codes), "codes", number, "sequences")
+            check_one_each(len(self._codes), "codes", num_rows, "sequences")
         if ids is None:
-            ids = np.arange(number) if X is None else self._sequences.ids
+            ids = np.arange(num_rows) if X is None else self._sequences.ids
         self.ids = np.asarray(ids).ravel()
-        check_one_each(len(self.ids), "ids", number, "sequences")
+        check_one_each(len(self.ids), "ids", num_rows, "sequences")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def fit_features(self) -> SearchFeatures:
-        """Fit features of as many dimensions as a code to a sample."""
+        """Fit features with as many dimensions as a code to a sample of the rows."""
         model, specification = self.model, self.model.specification
         width = model.code_size
-        samples = [*_described(model, *self._sample(_MIN_SAMPLE * width))]
-        if len(self) < _MIN_SAMPLE * width and model.reference is not None:
+        samples = [*_feature_inputs(model, *self._draw_sample(_MIN_SAMPLES_PER_DIMENSION * width))]
+        if len(self) < _MIN_SAMPLES_PER_DIMENSION * width and model.reference is not None:
             codes = model.reference.codes
-            codes = codes[evenly_spaced(len(codes), _SAMPLE)]
-            samples += _described(model, *_decoded(model, codes))
+            codes = codes[evenly_spaced(len(codes), _MAX_SAMPLE_SEQUENCES)]
+            samples += _feature_inputs(model, *_decode_codes(model, codes))
         check_some(len(samples), "sequence", "to describe")
-        values, offsets, statistics, missing = zip(*(part for _, part in samples), strict=True)
-        lengths = np.concatenate([lengths_from_offsets(part) for part in offsets])
-        sample = Described(
+        inputs = [feature_input for _, feature_input in samples]
+        values, offsets, statistics, missing = zip(*inputs, strict=True)
+        lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
+        sample = FeatureInput(
             np.concatenate(values),
             offsets_from_lengths(lengths),
             np.concatenate(statistics),
             np.concatenate(missing),
         )
-        columns = [n or 1 for n in specification.num_categories]
-        columns += [1] * (sample.values.shape[1] - sum(columns))  # flags of missing values
-        return SearchFeatures.fit(sample, columns, width, specification.max_steps)
+        channels = [n or 1 for n in specification.num_categories]  # of each column
+        channels += [1] * (sample.values.shape[1] - sum(channels))  # flags of missing values
+        return SearchFeatures.fit(sample, channels, width, specification.max_steps)
 
-    def _sample(self, min_size: int) -> tuple[Sequences, np.ndarray]:
+    def _draw_sample(self, min_rows: int) -> tuple[Sequences, np.ndarray]:
+        """Return a sample of the rows, scaled, and the statistics that scaling removes."""
         if self._codes is not None and self._sequences is None:
-            return _decoded(self.model, self._codes[evenly_spaced(len(self), _SAMPLE)])
-        steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
-        size = max(min_size, min(_SAMPLE, int(_SAMPLE_STEPS / max(1.0, steps))))
-        sample = self._sequences[evenly_spaced(len(self), size)]
-        # those in memory are aligned already
+            return _decode_codes(
+                self.model, self._codes[evenly_spaced(len(self), _MAX_SAMPLE_SEQUENCES)]
+            )
+        mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
+        num_rows = max(
+            min_rows, min(_MAX_SAMPLE_SEQUENCES, int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps)))
+        )
+        sample = self._sequences[evenly_spaced(len(self), num_rows)]
+        # sequences in memory have the columns of the model already
         aligned = self.model.align(sample) if self._sequences.is_mapped else sample
-        return _scaled(self.model, aligned)
+        return _scale_sequences(self.model, aligned)
 
-    def read(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return codes and vectors, computed block by block, with a progress bar if there are many.
-
-        Both have shape (n_rows, n_dimensions); without features, the vectors are the codes.
-        """
-        number, blocks = self._blocks()
-        codes, vectors, done = [], [], 0
-        own_bar = 0 if number > 1 else self._verbose
-        with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
-            for sequences in bar.track(blocks, number, description="encode"):
+    def encode(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes and vectors (n_rows, n_dimensions); without features, both are the codes."""
+        num_blocks, blocks = self._blocks()
+        codes, vectors, end = [], [], 0
+        # a single block has the progress bar of the model, and several blocks have one over them
+        model_verbose = 0 if num_blocks > 1 else self._verbose
+        with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
+            for sequences in bar.track(blocks, num_blocks, description="encode"):
                 if self._codes is None:
-                    codes.append(self.model.codes_of(sequences, own_bar))
+                    codes.append(self.model.codes_of(sequences, model_verbose))
                 else:
-                    size = _CODES if sequences is None else len(sequences)
-                    codes.append(self._codes[done : done + size])
-                done += len(codes[-1])
+                    num_rows = _CODES_PER_BLOCK if sequences is None else len(sequences)
+                    codes.append(self._codes[end : end + num_rows])
+                end += len(codes[-1])
                 if features is not None:
                     vectors.append(self._vectors(features, sequences, codes[-1]))
         joined = np.concatenate(codes)
         return joined, joined if features is None else np.concatenate(vectors)
 
     def _blocks(self) -> tuple[int, Iterable[Any]]:
-        """Return how many blocks there are, and the sequences of each; None for codes alone."""
+        """Return the number of blocks, and the sequences of each; None for codes alone."""
         if self._sequences is None:
-            number = max(1, math.ceil(len(self) / _CODES))
-            return number, [None] * number
-        number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-        return number, self.model.blocks(self._sequences)
+            num_blocks = max(1, math.ceil(len(self) / _CODES_PER_BLOCK))
+            return num_blocks, [None] * num_blocks
+        num_blocks = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
+        return num_blocks, self.model.blocks(self._sequences)
 
     def _vectors(
         self, features: SearchFeatures, sequences: Sequences | None, codes: np.ndarray
     ) -> np.ndarray:
-        """Return the features of sequences, or of those that codes decode to."""
+        """Return the features (n, width) of sequences; without them, of the decoded codes."""
         model = self.model
-        pair = _decoded(model, codes) if sequences is None else _scaled(model, sequences)
+        pair = (
+            _decode_codes(model, codes) if sequences is None else _scale_sequences(model, sequences)
+        )
         vectors = np.empty((len(codes), features.width), np.float32)
-        for rows, described in _described(model, *pair):
-            vectors[rows] = features(described)
+        for rows, feature_input in _feature_inputs(model, *pair):
+            vectors[rows] = features(feature_input)
         return vectors
 
 
-def _scaled(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
-    """Scale sequences, and return what the scale leaves out."""
+def _scale_sequences(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
+    """Return scaled sequences, and the statistics that scaling removes (n, n_statistics)."""
     return model.scaler.transform(sequences), model.scaler.statistics(sequences)
 
 
-def _decoded(model: Model, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
-    """Decode codes to the scaled sequences that they stand for."""
+def _decode_codes(model: Model, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
+    """Return the scaled sequences that codes decode to, and their statistics."""
+    # after its latent dimensions, a code has the statistics
     return model.to_scaled(codes), codes[:, model.specification.latent_dim :]
 
 
-def _described(
+def _feature_inputs(
     model: Model, scaled: Sequences, statistics: np.ndarray
-) -> Iterator[tuple[np.ndarray, Described]]:
-    """Yield the numbers of sequences of similar length, and the sequences."""
+) -> Iterator[tuple[np.ndarray, FeatureInput]]:
+    """Yield blocks of sequences of similar length: their indices, and the input of features."""
     specification = model.specification
-    scaled, missing = _without_gaps(scaled, specification)
+    scaled, missing = _fill_gaps(scaled, specification)
     statistics = np.asarray(statistics, np.float32)
-    if statistics.shape[1]:  # means and deviations of the numeric columns
+    if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
         numeric = missing[:, model.scaler.numeric_]
         statistics = np.where(np.tile(numeric, 2), np.float32(np.nan), statistics)
-    if specification.observed_flags:
+    if specification.observed_flags:  # after all columns, each has a flag, missing in the same rows
         missing = np.tile(missing, 2)
     for block, values in encoded_blocks(specification, scaled):
-        some = block.indices
-        yield some, Described(values, block.offsets, statistics[some], missing[some])
+        rows = block.indices
+        yield rows, FeatureInput(values, block.offsets, statistics[rows], missing[rows])
 
 
-def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
-    """Fill gaps with the nearest observed step, and return the columns with too few values."""
+def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
+    """Fill gaps with the nearest observed step; also return which columns are missing (n, d)."""
     offsets, lengths, absent = scaled.offsets, scaled.lengths, np.isnan(scaled.values)
     if not absent.any():
         return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
     counts = packed.segment_sum((~absent).astype(np.float32), offsets)
-    missing = counts < _OBSERVED * lengths[:, None]
+    missing = counts < _MIN_OBSERVED_SHARE * lengths[:, None]
     sequence_of = np.repeat(np.arange(len(scaled)), lengths)
-    # a missing column is 0, or the category that stands for unknown ones
+    # a missing numeric column becomes 0, and a categorical one the category after the last
     values = np.where(missing[sequence_of], specification.num_categories, scaled.values)
     for x in values.T:
         gaps, observed = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
-        # positions in `observed` of the steps next to each gap, in the same sequence
+        # range of positions in `observed` that belong to the sequence of each gap
         first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
-        position = np.searchsorted(observed, gaps)
-        left, right = np.maximum(position - 1, first), np.minimum(position, end - 1)
-        is_left = np.abs(gaps - observed[left]) <= np.abs(observed[right] - gaps)
-        x[gaps] = x[observed[np.where(is_left, left, right)]]
+        position = np.searchsorted(observed, gaps)  # of the first observed step after the gap
+        previous, following = np.maximum(position - 1, first), np.minimum(position, end - 1)
+        is_previous_nearer = np.abs(gaps - observed[previous]) <= np.abs(observed[following] - gaps)
+        x[gaps] = x[observed[np.where(is_previous_nearer, previous, following)]]
     return scaled.with_values(values.astype(scaled.values.dtype)), missing
 
 
 # Ids and metadata
 
 
-def new_ids(ids: np.ndarray, expected: pa.DataType | None = None) -> pa.Array:
-    """Return ids, of which each occurs once, as an array of the type of the index."""
+def check_new_ids(ids: np.ndarray, expected_type: pa.DataType | None = None) -> pa.Array:
+    """Return ids as an array, or raise an error if one repeats or the type is not the index's."""
     array = ids_to_arrow(check_ids(ids, len(ids)))
     counts = _compute.value_counts(array)
     repeated = counts.filter(_compute.greater(counts.field("counts"), 1))
@@ -206,32 +222,32 @@ def new_ids(ids: np.ndarray, expected: pa.DataType | None = None) -> pa.Array:
             f"The id {repeated.field('values')[0].as_py()!r} occurs "
             f"{repeated.field('counts')[0]} times. Give every sequence its own id."
         )
-    if expected is not None and array.type != expected:
-        numbers = pa.types.is_integer(expected)
+    if expected_type is not None and array.type != expected_type:
+        is_integer = pa.types.is_integer(expected_type)
         raise DataError(
-            f"The ids of the index are {'integers' if numbers else 'text'}, and those of the "
-            f"new rows are {'text' if numbers else 'integers'}. Pass ids of the same type."
+            f"The ids of the index are {'integers' if is_integer else 'text'}, and those of the "
+            f"new rows are {'text' if is_integer else 'integers'}. Pass ids of the same type."
         )
     return array
 
 
-def as_ids(ids: ArrayLike, expected: pa.DataType) -> pa.Array:
-    """Return ids to look up as an array of the type of the index."""
+def cast_ids(ids: ArrayLike, expected_type: pa.DataType) -> pa.Array:
+    """Return ids, such as "3" or [1, 2], as an array of the type of the index."""
     if isinstance(ids, str | int):
         ids = [ids]
     try:
-        return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(expected)
+        return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(expected_type)
     except (ValueError, TypeError, pa.ArrowException) as error:
-        kind = "integers" if pa.types.is_integer(expected) else "text"
+        type_name = "integers" if pa.types.is_integer(expected_type) else "text"
         raise DataError(
-            f"The ids of the index are {kind}. Got {np.asarray(ids).ravel()[:1].tolist()}."
+            f"The ids of the index are {type_name}. Got {np.asarray(ids).ravel()[:1].tolist()}."
         ) from error
 
 
-def metadata_of(
+def check_metadata(
     metadata: Metadata | None, num_rows: int, schema: pa.Schema | None = None
 ) -> pa.Table:
-    """Return checked metadata, with the columns and types of ``schema`` if there is one."""
+    """Return metadata as a table, with the columns and types of ``schema`` if there is one."""
     try:
         table = pa.table(metadata if metadata is not None else {})
     except (TypeError, ValueError, pa.ArrowException) as error:
@@ -240,7 +256,7 @@ def metadata_of(
         ) from error
     names = table.column_names
     if schema is not None:
-        stored = pa.schema([field for field in schema if field.name not in RESERVED])
+        stored = pa.schema([field for field in schema if field.name not in RESERVED_COLUMNS])
         try:
             if set(names) != set(stored.names):
                 raise pa.ArrowInvalid("the names differ")
@@ -248,27 +264,28 @@ def metadata_of(
         except pa.ArrowException as error:
             reason = str(error).splitlines()[0][:80]
             raise DataError(
-                f"The index has the metadata {_described_columns(stored)}. Got "
-                f"{_described_columns(table.schema)} ({reason}). Pass the same columns, with "
+                f"The index has the metadata {_format_columns(stored)}. Got "
+                f"{_format_columns(table.schema)} ({reason}). Pass the same columns, with "
                 "values of these types."
             ) from error
     for name in names:
-        if name in RESERVED or name.startswith("_"):
+        if name in RESERVED_COLUMNS or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
     if names:
         check_one_each(table.num_rows, "rows of metadata", num_rows, "sequences")
     return table
 
 
-def _described_columns(schema: pa.Schema) -> str:
+def _format_columns(schema: pa.Schema) -> str:
+    """Return names and types of columns, such as "site (string), year (int64)"."""
     return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
-def new_rows(
+def make_rows(
     source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
 ) -> pa.Table:
-    """Return rows as a table with the columns of an index."""
-    codes, vectors = source.read(features)
+    """Encode rows, and return them as a table with the columns of an index."""
+    codes, vectors = source.encode(features)
     columns = {"id": ids} | {name: metadata[name] for name in metadata.column_names}
     columns["code"] = vectors_to_arrow(codes)
     if features is not None:  # otherwise the vectors are the codes

@@ -1,4 +1,4 @@
-"""The file of an index; and exact search among vectors."""
+"""`IndexFile`, the file of an index, and `nearest`, the exact search among its vectors."""
 
 import io
 import os
@@ -15,19 +15,22 @@ from refold._support.paths import atomic_writer, local_path, sole_use
 from refold._support.rules import check_one_each, check_whole
 from refold.errors import FileFormatError, MissingFileError, ParameterError, spelled
 
-VERSION = "6"
-# Entries of the matrix of distances that is computed at once.
-_ENTRIES = 4_000_000
-# Most rows of a part, of whose scores the smallest one is computed first.
-_PART = 1024
+# Version of the file format. An index of another version is refused.
+FORMAT_VERSION = "6"
+# Number of scores, of pairs of a query and a row, that are computed at once. It bounds the memory
+# to 16 MB.
+_MAX_SCORES = 4_000_000
+# Largest number of rows in a group. A search first computes the smallest score of each group. Large
+# groups are few, but their minima say less about the k smallest scores.
+_MAX_GROUP_ROWS = 1024
 
 
-class Facts(NamedTuple):
-    """Facts about an index that do not change."""
+class IndexHeader(NamedTuple):
+    """Properties of an index that do not change when its rows do."""
 
-    model: str  # its hash
-    distance: str  # name of the vectors that distances are measured on
-    features: dict[str, np.ndarray] | None  # that distances are measured on
+    model_hash: str
+    distance: str  # "features" or "code"
+    features: dict[str, np.ndarray] | None  # arrays of `SearchFeatures`; None for codes
 
 
 class IndexRows(NamedTuple):
@@ -41,7 +44,8 @@ class IndexRows(NamedTuple):
     norms: np.ndarray  # (n_rows,), squared norms of the vectors
 
     @classmethod
-    def of(cls, stored: pa.Table) -> "IndexRows":
+    def from_table(cls, stored: pa.Table) -> "IndexRows":
+        """Split the table of a file into ids and metadata, codes, and vectors."""
         arrays = {}
         for name in {"code", "vector"} & set(stored.column_names):
             entries = stored[name].combine_chunks().flatten().to_numpy()
@@ -51,24 +55,24 @@ class IndexRows(NamedTuple):
         return cls(stored, table, ids, arrays["code"], vectors, squared_norms(vectors))
 
 
-class Store:
-    """An index on disk: a file of Arrow, which is always written as a whole."""
+class IndexFile:
+    """The file of an index, in the Arrow format. Each change writes a new file."""
 
-    # A change of a million rows takes about a second, as long as the next search needs to read
-    # them. So readers never wait for a writer, and see all rows of a call or none. DuckDB stored
-    # the rows in transactions before. A search reads all rows again after a change, so it was no
-    # quicker than a file that is replaced as a whole.
+    # The new file replaces the old one when it is complete. So readers never wait for a writer, and
+    # they see all rows of a call or none. Writing a million rows takes about a second. The next
+    # search takes as long to read them, so a database with transactions would not be faster: DuckDB
+    # was not.
 
-    def __init__(self, place: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(place)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
         self.path = local_path(self.name).absolute()
         self._rows: IndexRows | None = None
-        self._state: Any = None  # of the file when the rows were read
-        self._reading = threading.Lock()
+        self._file_state: Any = None  # time, size and inode of the file when the rows were read
+        self._read_lock = threading.Lock()  # threads of a server share the rows
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Lock the index for one writer."""
+    def write_lock(self) -> Iterator[None]:
+        """Lock the index for one writer, or raise an error if another process has the lock."""
         message = (
             f"Another process is writing to the index {self.name!r}. Wait until it ends, or choose "
             "another file."
@@ -76,8 +80,8 @@ class Store:
         with sole_use(self.path, message):
             yield
 
-    def check_free(self) -> None:
-        """Raise an error if an index cannot be created here."""
+    def check_can_create(self) -> None:
+        """Raise an error if there is no folder for the index, or if the file exists."""
         if not self.path.parent.is_dir():
             raise MissingFileError(
                 f"There is no folder {str(self.path.parent)!r} for the index {self.name!r}. "
@@ -92,51 +96,53 @@ class Store:
                 )
             )
 
-    def write(self, rows: pa.Table, facts: Facts) -> None:
-        """Write all rows; the old file is replaced when the new one is complete."""
+    def write(self, rows: pa.Table, header: IndexHeader) -> None:
+        """Write all rows to a new file, which replaces the old one when it is complete."""
         features = io.BytesIO()
-        arrays: dict[str, Any] = facts.features or {}
+        arrays: dict[str, Any] = header.features or {}
         np.savez(features, **arrays)
-        about: dict[Any, Any] = {
-            "refold index": VERSION,
-            "model": facts.model,
-            "distance": facts.distance,
+        metadata: dict[Any, Any] = {
+            "refold index": FORMAT_VERSION,
+            "model": header.model_hash,
+            "distance": header.distance,
             "features": features.getvalue(),
         }
-        # one chunk, of which rows are taken without copies of the others
-        rows = rows.replace_schema_metadata(about).combine_chunks()
+        # one chunk, because readers would have to copy several chunks together
+        rows = rows.replace_schema_metadata(metadata).combine_chunks()
         with atomic_writer(self.path) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
             writer.write_table(rows)
 
-    def facts(self) -> Facts:
-        """Read the facts about the index."""
-        with self._opened() as stream:
-            about = pa.ipc.open_file(stream).schema.metadata or {}
-            version = about[b"refold index"].decode()
-            if version != VERSION:
+    def header(self) -> IndexHeader:
+        """Read the properties of the index from the schema of its file."""
+        with self._open() as stream:
+            metadata = pa.ipc.open_file(stream).schema.metadata or {}
+            version = metadata[b"refold index"].decode()
+            if version != FORMAT_VERSION:
                 raise FileFormatError(
                     f"{self.name!r} has index version {version}, and this Refold reads version "
-                    f"{VERSION}. Use another version of Refold, or create the index again."
+                    f"{FORMAT_VERSION}. Use another version of Refold, or create the index again."
                 )
-            with np.load(io.BytesIO(about[b"features"])) as arrays:
+            with np.load(io.BytesIO(metadata[b"features"])) as arrays:
                 features = dict(arrays) or None
-            return Facts(about[b"model"].decode(), about[b"distance"].decode(), features)
+            return IndexHeader(
+                metadata[b"model"].decode(), metadata[b"distance"].decode(), features
+            )
 
     def rows(self) -> IndexRows:
-        """Return the newest rows, which are read again only if the file has changed."""
-        with self._reading, self._opened() as stream:
+        """Return the rows, which are read again only if the file has changed."""
+        with self._read_lock, self._open() as stream:
             status = os.fstat(stream.fileno())
-            state = status.st_mtime_ns, status.st_size, status.st_ino
-            if self._rows is None or state != self._state:
-                self._rows = None  # frees the memory
+            file_state = status.st_mtime_ns, status.st_size, status.st_ino
+            if self._rows is None or file_state != self._file_state:
+                self._rows = None  # frees the memory of the old rows before the new ones are read
                 table = pa.ipc.open_file(stream).read_all()
                 table.validate(full=True)
-                self._rows, self._state = IndexRows.of(table), state
+                self._rows, self._file_state = IndexRows.from_table(table), file_state
             return self._rows
 
     @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        """Open the file, and turn errors into one line."""
+    def _open(self) -> Iterator[BinaryIO]:
+        """Open the file; errors of reading it become errors of Refold, with one line."""
         try:
             with self.path.open("rb") as stream:
                 yield stream
@@ -192,9 +198,10 @@ def nearest(
     >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
     [3, 4]
     """
-    # Every distance is computed. A matrix product takes 6 to 25 ms among 1,000,000 codes. LanceDB
-    # took 12 ms with partitions and a recall of 0.995, and 132 ms without them. It needed 12 s to
-    # build them, 178 MB of disk and 2 s of import.
+    # Every distance is computed, by a matrix product, which takes 6 to 25 ms for 1,000,000 codes.
+    # An approximate index would not be worth its cost: LanceDB took 12 ms with partitions, which
+    # missed 0.5 % of the nearest rows, and 132 ms without partitions. It needed 12 s to build the
+    # partitions, 178 MB of disk and 2 s to import.
     vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
     queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
     check_one_each(
@@ -204,17 +211,17 @@ def nearest(
     if not k:
         return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
     norms = squared_norms(vectors) if norms is None else norms
-    largest = float(norms.max())
+    max_norm = float(norms.max())
     results = []
-    step = max(1, _ENTRIES // len(vectors))
-    for begin in range(0, len(queries), step):
-        block = queries[begin : begin + step]
-        # squared distances, less the squared norm of the query
+    block_queries = max(1, _MAX_SCORES // len(vectors))
+    for begin in range(0, len(queries), block_queries):
+        block = queries[begin : begin + block_queries]
+        # Squared distances are |x|² - 2xq + |q|². The last term does not change the order.
         scores = norms - 2.0 * (block @ vectors.T)
-        for query, score in zip(block, scores, strict=True):
-            # the most that a score of so many rounded terms is off
-            error = vectors.shape[1] * np.finfo(score.dtype).eps * (largest + query @ query)
-            results.append(_nearest(vectors, query, score, 2 * error, k))
+        for query, query_scores in zip(block, scores, strict=True):
+            # bound of the rounding error of a score, a sum with a term for each dimension
+            error = vectors.shape[1] * np.finfo(query_scores.dtype).eps * (max_norm + query @ query)
+            results.append(_nearest_by_scores(vectors, query, query_scores, 2 * error, k))
     return results
 
 
@@ -224,16 +231,17 @@ def squared_norms(vectors: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", vectors, vectors)
 
 
-def _nearest(
-    vectors: np.ndarray, query: np.ndarray, score: np.ndarray, margin: float, k: int
+def _nearest_by_scores(
+    vectors: np.ndarray, query: np.ndarray, scores: np.ndarray, margin: float, k: int
 ) -> Nearest:
-    """Return the nearest rows of one query by its scores (n_rows,), which are rounded."""
-    # The k smallest scores are at most the k-th smallest minimum of parts of the rows, which is
-    # found sooner. The rows up to it are compared by their distances.
-    size = max(1, min(_PART, len(score) // k))
-    minima = np.minimum.reduceat(score, np.arange(0, len(score), size))
+    """Return the k nearest rows of one query, given scores (n_rows,) with rounding errors."""
+    # Rows are split into at least k groups. The k-th smallest minimum of a group is at least as
+    # large as the k-th smallest score, and faster to compute. Exact distances are computed only for
+    # rows with scores up to this limit.
+    group_rows = max(1, min(_MAX_GROUP_ROWS, len(scores) // k))
+    minima = np.minimum.reduceat(scores, np.arange(0, len(scores), group_rows))
     limit = np.partition(minima, k - 1)[k - 1] + margin
-    rows = np.flatnonzero(~(score > limit))  # NaN is not above it
+    rows = np.flatnonzero(~(scores > limit))  # also rows whose score is NaN
     distances = np.linalg.norm(vectors[rows] - query, axis=1)
     order = np.argsort(distances, kind="stable")[:k]
     return Nearest(rows[order], distances[order])

@@ -1,4 +1,7 @@
-"""Conditions on the rows of an index: a small grammar, which Arrow evaluates."""
+"""Conditions on the rows of an index, such as ``year > 2000 AND site = 'north'``.
+
+`matching_rows` parses a condition of a small grammar, and evaluates it with functions of Arrow.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,21 +16,21 @@ import pyarrow.compute
 from refold._support.rules import Rule, check
 from refold.errors import ParameterError, argument
 
-# its functions are made when it is imported
+# of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
 _compute: Any = pyarrow.compute
 
-_TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Characters of the condition that an error shows.
-_SHOWN = 40
+_CONDITION_RULE = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
+# Error messages show at most this many characters of a token.
+_MAX_SHOWN_CHARACTERS = 40
 
-# Space is left out.
-_TOKEN = re.compile(
+# A token is a match of one of these groups. Spaces between tokens match none and are skipped.
+_TOKEN_PATTERN = re.compile(
     r"""(?P<number>[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
     |(?P<text>'[^']*(?:''[^']*)*')
     |(?P<quoted>"[^"]*(?:""[^"]*)*")
     |(?P<word>[^\W\d]\w*)
     |(?P<symbol>==|!=|<>|<=|>=|[=<>(),])
-    |(?P<other>\S)""",
+    |(?P<invalid>\S)""",
     re.VERBOSE,
 )
 _OPERATORS: dict[str, Any] = {
@@ -41,47 +44,50 @@ _OPERATORS: dict[str, Any] = {
     ">=": _compute.greater_equal,
 }
 _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
-# Words that are columns only in quotes.
-_RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
+# Words that name a column only in double quotes.
+_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
 
-# For each row, whether a condition is true; null if it is unknown, as in SQL.
+# Array of Arrow: for each row, whether a condition is true, or null if that is unknown, as in SQL.
 Truth: TypeAlias = Any
 
 
-def matches(where: str, table: pa.Table, name: str = argument("where")) -> np.ndarray:
-    """Return the numbers of the rows that meet a condition on their columns (n_matches,).
-
-    ``name`` is the argument that messages name.
-    """
-    check("where", where, _TEXT)
+def matching_rows(
+    condition: str, table: pa.Table, argument_name: str = argument("where")
+) -> np.ndarray:
+    """Return the indices (n_matches,) of the rows of a table that meet a condition."""
+    check("where", condition, _CONDITION_RULE)
     try:
-        truth = _Parser(where, table, name).condition()
+        truth = _Parser(condition, table, argument_name).parse()
     except RecursionError as error:
         raise ParameterError(
-            f"{name} has too many levels of parentheses and NOT. Write fewer."
+            f"{argument_name} has too many levels of parentheses and NOT. Write fewer."
         ) from error
     return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
 
 
 class _Token(NamedTuple):
-    kind: str
+    """A number, text, word or symbol of a condition, or its end."""
+
+    category: str  # a group of `_TOKEN_PATTERN`, or "end"
     text: str
-    position: int
+    position: int  # of its first character in the condition
 
     @property
-    def shown(self) -> str:
-        return "the end" if self.kind == "end" else f"{self.text!r:.{_SHOWN}}"
+    def display_text(self) -> str:
+        """Return the token as error messages show it."""
+        return "the end" if self.category == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
 
 
-class _NamedColumn(NamedTuple):
-    """A column that a condition names."""
+class _Column(NamedTuple):
+    """A column that a condition names, with values that can be compared."""
 
-    described: str
-    values: Any  # an array of Arrow
+    description: str  # name and type, for error messages
+    values: Any  # array of Arrow (n_rows,)
 
     @classmethod
-    def of(cls, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
-        described = f"the column {name!r} of the type {values.type}"
+    def prepare(cls, name: str, values: pa.ChunkedArray) -> "_Column":
+        """Convert values to a type that Arrow compares with literals."""
+        description = f"the column {name!r} of the type {values.type}"
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
         elif pa.types.is_decimal(values.type):
@@ -91,26 +97,29 @@ class _NamedColumn(NamedTuple):
             values = _compute.if_else(_compute.is_nan(values), missing, values)
         elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
             values = values.cast(pa.timestamp("us"), safe=False)
-        return cls(described, values)
+        return cls(description, values)
 
-    def compared(self, sign: str, value: Any) -> Truth:
-        """Compare all values with one, or raise an error if the types do not fit."""
+    def compare(self, operator: str, value: Any) -> Truth:
+        """Compare all values with one value, or raise an error if the types do not fit."""
         values, data_type = self.values, self.values.type
         if value is not None and isinstance(value, bool) != pa.types.is_boolean(data_type):
-            raise TypeError
+            raise TypeError  # a boolean is compared only with booleans
+        # The literal gets the type of the column, with two exceptions: a fraction is compared with
+        # integers as floats, and an integer may be too large for a small integer type.
         if pa.types.is_floating(data_type) and isinstance(value, int):
             value = float(value)
         elif pa.types.is_integer(data_type) and isinstance(value, float):
             values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
         elif pa.types.is_integer(data_type):
             data_type = pa.int64()
-        # Arrow compares dates with times
+        # Arrow can compare a date with a time, so such a literal keeps its own type
         scalar = pa.scalar(value, None if isinstance(value, date) else data_type)
-        return _OPERATORS[sign](values, scalar)
+        return _OPERATORS[operator](values, scalar)
 
 
-# A condition is never passed on as text. Each part is evaluated with functions of Arrow when it is
-# read, so a condition cannot contain anything else than this grammar:
+# Each comparison is evaluated as soon as it is parsed. No text reaches a database or an
+# interpreter, so a condition can only do what this grammar allows. Braces enclose what may be
+# repeated any number of times, and brackets what may be left out.
 #
 #   condition   = and { OR and }
 #   and         = not { AND not }
@@ -123,70 +132,79 @@ class _NamedColumn(NamedTuple):
 #               | column of booleans
 #   literal     = number | text | TRUE | FALSE | NULL | DATE text | TIMESTAMP text
 class _Parser:
-    """Recursive descent through the tokens of a condition."""
+    """A recursive descent parser, which evaluates a condition on the rows of a table."""
 
-    def __init__(self, where: str, table: pa.Table, name: str) -> None:
-        self._table, self._name, self._next = table, name, 0
+    def __init__(self, condition: str, table: pa.Table, argument_name: str) -> None:
+        self._table, self._argument_name = table, argument_name
+        self._position = 0  # index of the next token
         self._tokens = [
             _Token(str(match.lastgroup), match.group(), match.start())
-            for match in _TOKEN.finditer(where)
+            for match in _TOKEN_PATTERN.finditer(condition)
         ]
-        self._tokens.append(_Token("end", "", len(where)))
+        self._tokens.append(_Token("end", "", len(condition)))
 
-    def condition(self) -> Truth:
-        """Read and evaluate the whole text."""
+    def parse(self) -> Truth:
+        """Return the truth of the condition for each row."""
         truth = self._or()
-        if self._token.kind != "end":
-            self._expected("AND, OR or the end")
+        if self._token.category != "end":
+            self._fail_expecting("AND, OR or the end")
         return truth
 
     # tokens
 
     @property
     def _token(self) -> _Token:
-        return self._tokens[self._next]
+        """The next token."""
+        return self._tokens[self._position]
 
     def _take(self) -> _Token:
-        self._next += 1
-        return self._tokens[self._next - 1]
+        """Return the next token, and go on to the one after it."""
+        self._position += 1
+        return self._tokens[self._position - 1]
 
     def _accept(self, word: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
         token = self._token
-        accepted = token.kind in ("word", "symbol") and token.text.upper() == word
-        self._next += accepted
+        accepted = token.category in ("word", "symbol") and token.text.upper() == word
+        self._position += accepted
         return accepted
 
     def _expect(self, word: str, expected: str | None = None) -> None:
+        """Skip the next token, or raise an error if it is not this keyword or symbol."""
         if not self._accept(word):
-            self._expected(expected or word)
+            self._fail_expecting(expected or word)
 
-    def _expected(self, expected: str) -> NoReturn:
+    def _fail_expecting(self, expected: str) -> NoReturn:
+        """Raise an error that says what is expected instead of the next token."""
         token = self._token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
-        self._fail(token, f"Expected {expected}. Got {token.shown}.")
+        self._fail(token, f"Expected {expected}. Got {token.display_text}.")
 
     def _fail(self, token: _Token, reason: str) -> NoReturn:
+        """Raise an error that says where a token is."""
         raise ParameterError(
-            f"{self._name} is not valid at character {token.position + 1}: {reason}"
+            f"{self._argument_name} is not valid at character {token.position + 1}: {reason}"
         )
 
     # conditions
 
     def _or(self) -> Truth:
+        """Parse and evaluate the rule ``condition``."""
         truth = self._and()
         while self._accept("OR"):
             truth = _compute.or_kleene(truth, self._and())
         return truth
 
     def _and(self) -> Truth:
+        """Parse and evaluate the rule ``and``."""
         truth = self._not()
         while self._accept("AND"):
             truth = _compute.and_kleene(truth, self._not())
         return truth
 
     def _not(self) -> Truth:
+        """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
             return _compute.invert(self._not())
         if self._accept("("):
@@ -196,113 +214,122 @@ class _Parser:
         return self._comparison()
 
     def _comparison(self) -> Truth:
+        """Parse and evaluate the rule ``comparison``."""
         column = self._column()
         if self._accept("IS"):
-            negative = self._accept("NOT")
+            is_negated = self._accept("NOT")
             self._expect("NULL")
-            valid = _compute.is_valid(column.values)
-            return valid if negative else _compute.invert(valid)
+            is_valid = _compute.is_valid(column.values)
+            return is_valid if is_negated else _compute.invert(is_valid)
         if self._token.text in _OPERATORS:
-            return self._compare(column, self._take().text)
-        negative = self._accept("NOT")
+            return self._compare_with_literal(column, self._take().text)
+        is_negated = self._accept("NOT")
         if self._accept("IN"):
             self._expect("(")
-            truth = self._compare(column, "=")
+            truth = self._compare_with_literal(column, "=")
             while self._accept(","):
-                truth = _compute.or_kleene(truth, self._compare(column, "="))
+                truth = _compute.or_kleene(truth, self._compare_with_literal(column, "="))
             self._expect(")", "a comma or )")
         elif self._accept("BETWEEN"):
-            truth = self._compare(column, ">=")
+            truth = self._compare_with_literal(column, ">=")
             self._expect("AND")
-            truth = _compute.and_kleene(truth, self._compare(column, "<="))
+            truth = _compute.and_kleene(truth, self._compare_with_literal(column, "<="))
         elif self._accept("LIKE"):
             token = self._token
-            if token.kind != "text":
-                self._expected("a pattern in single quotes")
-            with self._comparing(column, token):
-                truth = _compute.match_like(column.values, _unquoted(self._take().text))
-        elif pa.types.is_boolean(column.values.type) and not negative:
+            if token.category != "text":
+                self._fail_expecting("a pattern in single quotes")
+            with self._comparison_errors(column, token):
+                truth = _compute.match_like(column.values, _unquote(self._take().text))
+        elif pa.types.is_boolean(column.values.type) and not is_negated:
             truth = column.values
         else:
-            self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
-        return _compute.invert(truth) if negative else truth
+            self._fail_expecting("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
+        return _compute.invert(truth) if is_negated else truth
 
-    def _compare(self, column: _NamedColumn, sign: str) -> Truth:
+    def _compare_with_literal(self, column: _Column, operator: str) -> Truth:
         """Compare a column with the next literal."""
         token = self._token
         value = self._literal()
-        with self._comparing(column, token):
-            return column.compared(sign, value)
+        with self._comparison_errors(column, token):
+            return column.compare(operator, value)
 
     @contextmanager
-    def _comparing(self, column: _NamedColumn, token: _Token) -> Iterator[None]:
+    def _comparison_errors(self, column: _Column, token: _Token) -> Iterator[None]:
+        """Turn errors of a comparison into one that names the token and the column."""
         try:
             yield
-        except (pa.ArrowException, TypeError, UnicodeError):  # such as half of a character
+        except (pa.ArrowException, TypeError, UnicodeError):  # the last for half a surrogate pair
             self._fail(
                 token,
-                f"{token.shown} cannot be compared with {column.described}. Write numbers as 2.5, "
-                "text as 'north', and times as DATE '2024-05-01' or TIMESTAMP '2024-05-01 12:00'.",
+                f"{token.display_text} cannot be compared with {column.description}. Write "
+                "numbers as 2.5, text as 'north', and times as DATE '2024-05-01' or "
+                "TIMESTAMP '2024-05-01 12:00'.",
             )
 
     # columns and literals
 
-    def _column(self) -> _NamedColumn:
+    def _column(self) -> _Column:
+        """Parse the name of a column, and return the column."""
         token = self._token
-        is_word = token.kind == "word" and token.text.upper() not in _RESERVED
-        if token.kind != "quoted" and not is_word:
-            self._expected("a column")
-        name = _unquoted(token.text) if token.kind == "quoted" else token.text
+        is_word = token.category == "word" and token.text.upper() not in _KEYWORDS
+        if token.category != "quoted" and not is_word:
+            self._fail_expecting("a column")
+        name = _unquote(token.text) if token.category == "quoted" else token.text
         names = self._table.column_names
         if name not in names:
             self._fail(
                 token,
-                f"There is no column {name!r:.{_SHOWN}}. The columns are {', '.join(names)}; "
+                f"There is no column {name!r:.{_MAX_SHOWN_CHARACTERS}}. "
+                f"The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
         self._take()
-        return _NamedColumn.of(name, self._table[name])
+        return _Column.prepare(name, self._table[name])
 
     def _literal(self) -> Any:
+        """Return the value of the next literal."""
         token, word = self._token, self._token.text.upper()
-        if token.kind == "number":
-            return _number(self._take().text)
-        if token.kind == "text":
-            return _unquoted(self._take().text)
-        if token.kind == "word" and word in _CONSTANTS:
+        if token.category == "number":
+            return _parse_number(self._take().text)
+        if token.category == "text":
+            return _unquote(self._take().text)
+        if token.category == "word" and word in _CONSTANTS:
             self._take()
             return _CONSTANTS[word]
         if self._accept("DATE"):
-            return self._time(date.fromisoformat, "a date such as '2024-05-01'")
+            return self._time_literal(date.fromisoformat, "a date such as '2024-05-01'")
         if not self._accept("TIMESTAMP"):
-            self._expected("a number, text in single quotes or another literal")
-        return self._time(_utc, "a time such as '2024-05-01 12:00:00'")
+            self._fail_expecting("a number, text in single quotes or another literal")
+        return self._time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
 
-    def _time(self, read: Callable[[str], date], expected: str) -> date:
-        if self._token.kind != "text":
-            self._expected(expected)
+    def _time_literal(self, parse_time: Callable[[str], date], expected: str) -> date:
+        """Return the date or the time in the next token, which is text."""
+        if self._token.category != "text":
+            self._fail_expecting(expected)
         try:
-            value = read(_unquoted(self._token.text))
+            value = parse_time(_unquote(self._token.text))
         except (ValueError, OverflowError):
-            self._expected(expected)
+            self._fail_expecting(expected)
         self._take()
         return value
 
 
-def _number(text: str) -> int | float:
-    """Return a whole number if it has 64 bits, and otherwise a float."""
-    is_whole = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
-    number = int(text) if is_whole else float(text)
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    return number if abs(number) < 2**63 else float(number)
+def _parse_number(text: str) -> int | float:
+    """Return an integer if the number is whole and fits in 64 bits, and otherwise a float."""
+    # digits are not converted by way of a float, which would round numbers above 2**53
+    is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
+    value = int(text) if is_integer else float(text)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if abs(value) < 2**63 else float(value)
 
 
-def _utc(text: str) -> datetime:
-    """Read a time, which is in UTC if it has no zone."""
+def _parse_utc_time(text: str) -> datetime:
+    """Return a time in UTC, without a zone; a text without a zone is in UTC."""
     moment = datetime.fromisoformat(text)
     return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
+    """Remove the quotes around a text; two quotes inside of it stand for one."""
     return text[1:-1].replace(2 * text[0], text[0])

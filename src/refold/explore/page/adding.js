@@ -1,17 +1,17 @@
-// Sequences that the reader pastes, chooses or drops, and where they land.
+// Adds sequences that the user pastes, chooses or drops: encodes them and places them on the map.
 
 import { shortNumber } from "./numbers.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class Adding {
+export class SequenceAdder {
   constructor(state, panel, showError) {
     this.state = state;
     this.panel = panel;
     this.showError = showError;
-    this.placed = [];
+    this.addedSequences = [];
     const dialog = $("paste-dialog");
-    $("paste-text").placeholder = example(state.info);
+    $("paste-text").placeholder = exampleText(state.info);
     $("add").addEventListener("click", () => {
       $("paste-error").hidden = true;
       dialog.showModal();
@@ -20,85 +20,87 @@ export class Adding {
     $("paste-go").addEventListener("click", () => this.paste());
     $("paste-file").addEventListener("change", async () => {
       const [file] = $("paste-file").files;
-      if (file && (await this.read(file, file.name, (error) => this.refuse(error)))) dialog.close();
+      if (file && (await this.addContent(file, file.name, (error) => this.showPasteError(error)))) dialog.close();
       $("paste-file").value = "";
     });
     $("clear-pasted").addEventListener("click", () => {
-      this.placed = [];
-      this.list();
+      this.addedSequences = [];
+      this.showList();
     });
     this.acceptDrops();
     addEventListener("paste", (event) => {
-      const busy = ["INPUT", "TEXTAREA"].includes(event.target.tagName) || dialog.open;
+      const isTyping = ["INPUT", "TEXTAREA"].includes(event.target.tagName) || dialog.open;
       const text = event.clipboardData?.getData("text/plain");
-      if (!busy && text?.trim()) this.read(text, "", this.showError);
+      if (!isTyping && text?.trim()) this.addContent(text, "", this.showError);
     });
   }
 
   acceptDrops() {
-    const files = (event) => [...(event.dataTransfer?.types ?? [])].some((type) => ["Files", "text/plain"].includes(type));
+    const hasContent = (event) => [...(event.dataTransfer?.types ?? [])].some((type) => ["Files", "text/plain"].includes(type));
     const drop = $("drop");
     addEventListener("dragover", (event) => {
-      if (!files(event)) return;
+      if (!hasContent(event)) return;
       event.preventDefault();
       drop.hidden = false;
     });
     addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) drop.hidden = true;
+      if (!event.relatedTarget) drop.hidden = true; // the pointer has left the page
     });
     addEventListener("drop", (event) => {
       drop.hidden = true;
-      if (!files(event)) return;
+      if (!hasContent(event)) return;
       event.preventDefault();
       const [file] = event.dataTransfer.files;
-      if (file) this.read(file, file.name, this.showError);
-      else this.read(event.dataTransfer.getData("text/plain"), "", this.showError);
+      if (file) this.addContent(file, file.name, this.showError);
+      else this.addContent(event.dataTransfer.getData("text/plain"), "", this.showError);
     });
   }
 
-  refuse(error) {
+  showPasteError(error) {
     $("paste-error").textContent = error.message;
     $("paste-error").hidden = false;
   }
 
   async paste() {
-    const done = await this.read($("paste-text").value, "", (error) => this.refuse(error));
-    if (done) $("paste-dialog").close();
+    const wasRead = await this.addContent($("paste-text").value, "", (error) => this.showPasteError(error));
+    if (wasRead) $("paste-dialog").close();
   }
 
-  async read(content, name, failed) {
+  // Adds the sequences of a text or a file; returns whether that worked.
+  async addContent(content, name, onError) {
     const busy = $("busy");
     busy.textContent = "Encoding…";
     busy.hidden = false;
-    const say = (share) => (busy.textContent = `Encoding: ${Math.round(100 * share)} %`);
+    const showProgress = (share) => (busy.textContent = `Encoding: ${Math.round(100 * share)} %`);
     try {
-      this.placed = await this.state.source.place(content, name, this.state.layout, say);
-      this.last = [content, name];
-      this.list();
-      this.panel.showAdded(this.placed[0]);
+      this.addedSequences = await this.state.source.place(content, name, this.state.layout, showProgress);
+      this.lastContent = [content, name];
+      this.showList();
+      this.panel.showAdded(this.addedSequences[0]);
       $("error").hidden = true;
       return true;
     } catch (error) {
-      failed(error);
+      onError(error);
       return false;
     } finally {
       busy.hidden = true;
     }
   }
 
-  // The places on another map.
+  // Places the added sequences on another map.
   async relocate() {
-    if (this.placed.length) this.placed = await this.state.source.place(...this.last, this.state.layout);
+    if (this.addedSequences.length) this.addedSequences = await this.state.source.place(...this.lastContent, this.state.layout);
   }
 
-  list() {
-    $("pasted").hidden = !this.placed.length;
+  // Shows a button for each added sequence.
+  showList() {
+    $("pasted").hidden = !this.addedSequences.length;
     $("pasted-list").replaceChildren(
-      ...this.placed.map((one) => {
+      ...this.addedSequences.map((sequence) => {
         const button = document.createElement("button");
         button.type = "button";
-        button.textContent = `${one.id} · ${one.length} steps · error ${shortNumber(one.error)}`;
-        button.addEventListener("click", () => this.panel.showAdded(one));
+        button.textContent = `${sequence.id} · ${sequence.length} steps · error ${shortNumber(sequence.error)}`;
+        button.addEventListener("click", () => this.panel.showAdded(sequence));
         return button;
       }),
     );
@@ -106,7 +108,8 @@ export class Adding {
   }
 }
 
-function example(info) {
+// A text that shows how sequences of the data look as JSON.
+function exampleText(info) {
   if (info.layout === "characters") return '["a sequence", "another one"]';
   if (info.layout === "words") return '[["some", "words"], ["others"]]';
   if (info.layout === "tokens") return '[["a", "b"], ["b"]]';

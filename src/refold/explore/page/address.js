@@ -1,65 +1,68 @@
-// The view in the address of the page, after the #.
+// The state of the page in its address, after the #: the view, the colors and the sequence.
 
 const numbers = (text) => text.split(",").map(Number);
-const valid = (list, size) => list.length === size && list.every(Number.isFinite);
+const isList = (list, size) => list.length === size && list.every(Number.isFinite);
 
+// Returns what an address says, without values that are not valid.
 export function readAddress(info) {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const found = {};
-  const view = numbers(given.get("view") ?? "");
-  if (valid(view, 3) && view[2] > 0) found.view = { x: view[0], y: view[1], zoom: view[2] };
-  if (given.get("map") === "umap" && info.maps?.includes("umap")) found.map = "umap";
-  if (given.get("look") === "density") found.look = "density";
-  if (given.has("color")) found.color = given.get("color");
-  const clusters = Number(given.get("clusters") ?? NaN);
-  if (Number.isInteger(clusters)) found.clusters = clusters;
-  if (given.has("hide")) found.hidden = numbers(given.get("hide")).filter(Number.isInteger);
-  const shares = numbers(given.get("range") ?? "");
-  if (valid(shares, 2)) found.shares = shares.map((one) => Math.max(0, Math.min(100, one)));
-  found.ends = ["a", "b"].map((end) => Number(given.get(end) || NaN)).map((one) => (Number.isInteger(one) && one >= 0 && one < info.count ? one : null));
-  const row = Number(given.get("row") ?? NaN);
-  if (Number.isInteger(row) && row >= 0 && row < info.count) found.row = row;
-  const at = numbers(given.get("at") ?? "");
-  if (valid(at, 2)) found.at = at;
-  const code = numbers(given.get("code") ?? "");
-  if (valid(code, info.dimensions.mean.length)) found.code = code;
-  return found;
+  const params = new URLSearchParams(location.hash.slice(1));
+  const address = {};
+  const view = numbers(params.get("view") ?? "");
+  if (isList(view, 3) && view[2] > 0) address.view = { x: view[0], y: view[1], zoom: view[2] };
+  if (params.get("map") === "umap" && info.maps?.includes("umap")) address.map = "umap";
+  if (params.get("look") === "density") address.look = "density";
+  if (params.has("color")) address.color = params.get("color");
+  const clusters = Number(params.get("clusters") ?? NaN);
+  if (Number.isInteger(clusters)) address.clusters = clusters;
+  if (params.has("hide")) address.hidden = numbers(params.get("hide")).filter(Number.isInteger);
+  const shares = numbers(params.get("range") ?? "");
+  if (isList(shares, 2)) address.shares = shares.map((share) => Math.max(0, Math.min(100, share)));
+  const ends = ["a", "b"].map((end) => Number(params.get(end) || NaN));
+  address.ends = ends.map((row) => (Number.isInteger(row) && row >= 0 && row < info.count ? row : null));
+  const row = Number(params.get("row") ?? NaN);
+  if (Number.isInteger(row) && row >= 0 && row < info.count) address.row = row;
+  const place = numbers(params.get("at") ?? "");
+  if (isList(place, 2)) address.at = place;
+  const code = numbers(params.get("code") ?? "");
+  if (isList(code, info.dimensions.mean.length)) address.code = code;
+  return address;
 }
 
 let timer = 0;
-// The hash that the page has read or written last.
-let known = location.hash;
+// The part after the # that the page has read or written last.
+let lastHash = location.hash;
 
+// Writes the state to the address, at most once in 150 milliseconds, as browsers limit changes.
 export function writeAddress(state) {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    if (location.hash !== known) return; // the reader has just edited it, and `changed` is on its way
-    const said = new URLSearchParams();
+    if (location.hash !== lastHash) return; // the user has just edited it, and a hashchange event follows
+    const params = new URLSearchParams();
     const { x, y, zoom } = state.map.view;
-    const short = (value) => String(Number(value.toPrecision(5)));
-    if (x || y || zoom !== 1) said.set("view", [x, y, zoom].map(short).join(","));
-    if (state.layout !== "pca") said.set("map", state.layout);
-    if (state.map.look !== "points") said.set("look", state.map.look);
-    if (state.field) said.set("color", state.field.name);
-    else said.set("color", "");
-    if (state.field?.clusters?.number != null) said.set("clusters", state.field.clusters.number);
-    if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
+    const toText = (value) => String(Number(value.toPrecision(5)));
+    if (x || y || zoom !== 1) params.set("view", [x, y, zoom].map(toText).join(","));
+    if (state.layout !== "pca") params.set("map", state.layout);
+    if (state.map.look !== "points") params.set("look", state.map.look);
+    if (state.field) params.set("color", state.field.name);
+    else params.set("color", "");
+    if (state.field?.clusters?.number != null) params.set("clusters", state.field.clusters.number);
+    if (state.hidden.size) params.set("hide", [...state.hidden].join(","));
     const { shares } = state.field ?? {};
-    if (shares && (shares[0] > 0 || shares[1] < 100)) said.set("range", shares.join(","));
-    state.ends.forEach((end, i) => end?.row >= 0 && said.set("ab"[i], end.row));
-    if (state.kind === "row") said.set("row", state.row);
-    if (state.kind === "at") said.set("at", state.at.map(short).join(","));
-    if (state.kind === "code") said.set("code", [...state.code].map(short).join(","));
-    history.replaceState(null, "", `#${said}`);
-    known = location.hash;
+    if (shares && (shares[0] > 0 || shares[1] < 100)) params.set("range", shares.join(","));
+    state.ends.forEach((end, i) => end?.row >= 0 && params.set("ab"[i], end.row));
+    if (state.kind === "row") params.set("row", state.row);
+    if (state.kind === "at") params.set("at", state.at.map(toText).join(","));
+    if (state.kind === "code") params.set("code", [...state.code].map(toText).join(","));
+    history.replaceState(null, "", `#${params}`);
+    lastHash = location.hash;
   }, 150);
 }
 
-// Calls changed() when the reader edits the address or goes back.
-export function onAddress(changed) {
+// Calls onChange() when the user edits the address or goes back.
+export function watchAddress(onChange) {
   addEventListener("hashchange", () => {
-    if (location.hash === known) return;
-    known = location.hash;
-    changed();
+    if (location.hash === lastHash) return;
+    lastHash = location.hash;
+    onChange();
   });
 }

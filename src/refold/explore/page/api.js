@@ -1,14 +1,15 @@
-// What the page needs of any source of its data: failures, the latest request, and downloads.
+// Requests to a source of data, their errors, and downloads.
 
-// A failure that the reader can understand, as one sentence.
-export class Failure extends Error {}
+// An error whose message is written for the user.
+export class UserError extends Error {}
 
-// One request at a time; of those that come meanwhile, the latest is sent next.
-export class Latest {
-  constructor(answer, answered, failed) {
-    this.answer = answer;
-    this.answered = answered;
-    this.failed = failed;
+// Sends one request at a time. Of the requests that come meanwhile, only the latest is sent next.
+export class LatestRequest {
+  // respond(body) returns a promise of an answer
+  constructor(respond, onAnswer, onError) {
+    this.respond = respond;
+    this.onAnswer = onAnswer;
+    this.onError = onError;
     this.waiting = null;
     this.busy = false;
   }
@@ -29,10 +30,11 @@ export class Latest {
     this.waiting = null;
     this.busy = true;
     try {
-      const found = await this.answer(content.body);
-      if (!content.current || content.current()) this.answered(found, content);
+      const answer = await this.respond(content.body);
+      // an answer that is not needed any more is dropped
+      if (!content.current || content.current()) this.onAnswer(answer, content);
     } catch (error) {
-      this.failed(error);
+      this.onError(error);
     }
     this.busy = false;
     this.send();
@@ -44,5 +46,6 @@ export function download(content, name, type) {
   link.href = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   link.download = name;
   link.click();
+  // the browser needs the address until the download has begun
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

@@ -1,51 +1,51 @@
 // The choice of the clusters that color the map: k-means, with a number of clusters, or HDBSCAN.
 
-import { Choices } from "./choices.js";
+import { RadioGroup } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class Clusters {
-  // replace(field) shows another field in the place of the one with its name
+export class ClusterChoice {
+  // replace(field) replaces the field with the same name, and shows it
   constructor(state, replace, showError) {
     Object.assign(this, { state, replace, showError });
-    this.choices = new Choices($("clusters"), "method", (method) => this.choose(method));
-    $("cluster-number").addEventListener("change", () => this.ask(this.number()));
+    this.choices = new RadioGroup($("clusters"), "method", (method) => this.choose(method));
+    $("cluster-number").addEventListener("change", () => this.request(this.readNumber()));
   }
 
-  // Shows the choice if the map is colored by clusters that can be found again.
+  // Shows the choice if the map is colored by clusters, and the source can find others.
   show() {
     const { field, source } = this.state;
     const hidden = !field?.clusters || !source.cluster;
     $("clusters").hidden = hidden;
     if (hidden) return;
-    const { number, most } = field.clusters; // 0 of HDBSCAN; null until a number is chosen
+    const { number, most: maxClusters } = field.clusters; // number: 0 is HDBSCAN, null is not chosen yet
     const input = $("cluster-number");
     this.choices.mark(number === 0 ? "hdbscan" : "kmeans");
     input.parentElement.hidden = number === 0;
-    input.max = most;
+    input.max = maxClusters;
     input.value = number || "";
   }
 
-  // Finds the clusters that an address names: so many of k-means, or 0 for HDBSCAN.
-  async restore(name, number) {
+  // Finds the clusters of an address: a number of clusters of k-means, or 0 for HDBSCAN.
+  async restore(name, numClusters) {
     const { info, source } = this.state;
-    const at = info.fields.findIndex((one) => one.name === name);
-    const known = info.fields[at]?.clusters;
-    if (!known || !source.cluster || number === undefined || number === known.number) return;
+    const index = info.fields.findIndex((field) => field.name === name);
+    const clusters = info.fields[index]?.clusters;
+    if (!clusters || !source.cluster || numClusters === undefined || numClusters === clusters.number) return;
     try {
-      info.fields[at] = await source.cluster(number);
+      info.fields[index] = await source.cluster(numClusters);
     } catch (error) {
       this.showError(error);
     }
   }
 
   choose(method) {
-    const dense = method === "hdbscan";
-    return dense === (this.state.field.clusters.number === 0) ? null : this.ask(dense ? 0 : null);
+    const isHdbscan = method === "hdbscan";
+    return isHdbscan === (this.state.field.clusters.number === 0) ? null : this.request(isHdbscan ? 0 : null);
   }
 
-  // The number that the reader typed, within its limits; null if there is none.
-  number() {
+  // Returns the number that the user typed, within its limits, or null.
+  readNumber() {
     const input = $("cluster-number");
     const typed = Math.round(Number(input.value));
     if (!typed) return null;
@@ -53,9 +53,9 @@ export class Clusters {
     return Number(input.value);
   }
 
-  async ask(number) {
+  async request(numClusters) {
     try {
-      await this.replace(await this.state.source.cluster(number));
+      await this.replace(await this.state.source.cluster(numClusters));
     } catch (error) {
       this.show();
       this.showError(error);

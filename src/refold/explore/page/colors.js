@@ -1,12 +1,16 @@
-// Colors of points: categories, and numbers on a scale.
+// Colors of points: of categories, and of numbers on a color scale.
 
-const CATEGORIES = [
+// Colors of categories, most distinct first.
+const CATEGORY_COLORS = [
   "#4269d0", "#e67e14", "#d6403f", "#2a9d8f", "#8a63c9", "#c2a100",
   "#e05c9c", "#4f9d3a", "#8c5a3c", "#3fa7d6", "#7a7f87", "#a5b820",
 ];
-const SCALE = ["#3b2a8c", "#3a5fc0", "#1f93a8", "#3fb57c", "#a8cf3e", "#f6dd3b"];
-const NOISE = "#969696";
-const MISSING = [150, 150, 150];
+// Colors of a scale from low to high numbers.
+const SCALE_COLORS = ["#3b2a8c", "#3a5fc0", "#1f93a8", "#3fb57c", "#a8cf3e", "#f6dd3b"];
+// Gray of the category of noise.
+const NOISE_COLOR = "#969696";
+// Gray of points without a value.
+const MISSING_COLOR = [150, 150, 150];
 
 function rgb(hex) {
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
@@ -14,75 +18,80 @@ function rgb(hex) {
 
 export function categoryColor(index, field) {
   const count = field.categories.length;
-  if (index === field.noise) return NOISE;
-  if (count <= CATEGORIES.length) return CATEGORIES[index % CATEGORIES.length];
-  const hue = (index * 137.508) % 360;
+  if (index === field.noise) return NOISE_COLOR;
+  if (count <= CATEGORY_COLORS.length) return CATEGORY_COLORS[index % CATEGORY_COLORS.length];
+  const hue = (index * 137.508) % 360; // by the golden angle, neighbors differ most
   return hslToHex(hue, 0.6, index % 2 ? 0.42 : 0.58);
 }
 
+// The conversion of the CSS Color specification.
 function hslToHex(hue, saturation, lightness) {
-  const part = (n) => {
+  const channel = (n) => {
     const k = (n + hue / 30) % 12;
     const a = saturation * Math.min(lightness, 1 - lightness);
     const value = lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1));
     return Math.round(255 * value).toString(16).padStart(2, "0");
   };
-  return `#${part(0)}${part(8)}${part(4)}`;
+  return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
 
-const TABLE = (() => {
-  const stops = SCALE.map(rgb);
+// The color scale as 256 colors, so that none has to be interpolated for each point.
+const SCALE_TABLE = (() => {
+  const stops = SCALE_COLORS.map(rgb);
   return Array.from({ length: 256 }, (_, i) => {
-    const at = (i / 255) * (stops.length - 1);
-    const low = Math.min(Math.floor(at), stops.length - 2);
-    return stops[low].map((one, k) => Math.round(one + (stops[low + 1][k] - one) * (at - low)));
+    const position = (i / 255) * (stops.length - 1);
+    const low = Math.min(Math.floor(position), stops.length - 2);
+    return stops[low].map((value, k) => Math.round(value + (stops[low + 1][k] - value) * (position - low)));
   });
 })();
 
 export function scaleGradient() {
-  return `linear-gradient(to right, ${SCALE.join(", ")})`;
+  return `linear-gradient(to right, ${SCALE_COLORS.join(", ")})`;
 }
 
-// The range of a scale: most of the values, so that a few extreme ones do not take all colors.
-export function domainOf(values, log) {
-  const step = Math.max(1, Math.floor(values.length / 20000));
-  const some = [];
+// The range of values that the color scale covers, without extreme values, which would leave few
+// colors for the rest.
+export function colorRange(values, log) {
+  const step = Math.max(1, Math.floor(values.length / 20000)); // a sample is enough
+  const sample = [];
   for (let i = 0; i < values.length; i += step) {
-    if (!Number.isNaN(values[i]) && (!log || values[i] > 0)) some.push(values[i]);
+    if (!Number.isNaN(values[i]) && (!log || values[i] > 0)) sample.push(values[i]);
   }
-  if (!some.length) return [0, 1];
-  some.sort((a, b) => a - b);
-  const at = (share) => some[Math.round(share * (some.length - 1))];
-  const [low, high] = [at(0.02), at(0.98)];
+  if (!sample.length) return [0, 1];
+  sample.sort((a, b) => a - b);
+  const quantile = (share) => sample[Math.round(share * (sample.length - 1))];
+  const [low, high] = [quantile(0.02), quantile(0.98)];
   if (high > low) return [low, high];
   return log ? [low / 2, low * 2] : [low - 0.5, low + 0.5];
 }
 
-// A color as the bytes of a number: red, green, blue, and whether it is shown.
-function packed([red, green, blue], shown = 255) {
-  return ((shown << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+// A color as a number whose bytes, in the order of memory, are red, green, blue and opacity.
+function packColor([red, green, blue], opacity = 255) {
+  return ((opacity << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-export function colorsOf(field, values, count, plain, hidden) {
+// Returns the bytes of the colors of all points. Points without a field have the default color;
+// hidden points have opacity 0.
+export function pointColors(field, values, count, defaultColor, hidden) {
   const colors = new Uint32Array(count);
-  const found = new Uint8Array(colors.buffer);
-  if (!field || !values) return colors.fill(packed(plain)) && found;
+  const bytes = new Uint8Array(colors.buffer);
+  if (!field || !values) return colors.fill(packColor(defaultColor)) && bytes;
   if (field.type === "category") {
-    const known = field.categories.map((_, i) => packed(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255));
-    const missing = packed(MISSING);
-    for (let i = 0; i < count; i++) colors[i] = known[values[i]] ?? missing;
-    return found;
+    const categoryColors = field.categories.map((_, i) => packColor(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255));
+    const missing = packColor(MISSING_COLOR);
+    for (let i = 0; i < count; i++) colors[i] = categoryColors[values[i]] ?? missing;
+    return bytes;
   }
   const [low, high] = field.domain;
-  const [a, b] = field.log ? [Math.log(low), Math.log(high)] : [low, high];
-  const [least, most] = field.kept ?? [-Infinity, Infinity];
-  const table = TABLE.map((one) => packed(one));
-  const missing = packed(MISSING);
+  const [start, end] = field.log ? [Math.log(low), Math.log(high)] : [low, high];
+  const [smallest, largest] = field.visibleRange ?? [-Infinity, Infinity];
+  const table = SCALE_TABLE.map((color) => packColor(color));
+  const missing = packColor(MISSING_COLOR);
   for (let i = 0; i < count; i++) {
     const value = field.log ? Math.log(Math.max(values[i], 1e-30)) : values[i];
-    const share = Math.max(0, Math.min(1, (value - a) / (b - a)));
-    if (values[i] < least || values[i] > most) continue; // not shown
+    const share = Math.max(0, Math.min(1, (value - start) / (end - start)));
+    if (values[i] < smallest || values[i] > largest) continue; // outside of the range that the user has set
     colors[i] = Number.isNaN(share) ? missing : table[Math.round(255 * share)];
   }
-  return found;
+  return bytes;
 }

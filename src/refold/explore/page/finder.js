@@ -1,23 +1,23 @@
-// The field that finds a sequence by its id: it suggests ids, and Enter shows the sequence.
+// The search field, which suggests ids. Enter shows the sequence with the id.
 
-import { Latest } from "./api.js";
+import { LatestRequest } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 
 export class Finder {
-  // show(row) shows a sequence
+  // show(row) shows a sequence in the panel
   constructor(state, show, showError) {
     Object.assign(this, { state, show, showError, input: $("find") });
     const find = (text) => state.source.find(text);
-    this.latest = new Latest(find, (matches) => this.suggest(matches), showError);
+    this.request = new LatestRequest(find, (matches) => this.suggest(matches), showError);
     this.input.addEventListener("input", (event) => {
-      this.deny("");
-      if (event.inputType === "insertReplacementText") this.go(); // one of the suggestions
-      else if (this.input.value) this.latest.ask({ body: this.input.value });
+      this.showReason("");
+      if (event.inputType === "insertReplacementText") this.showMatch(); // the user chose a suggestion
+      else if (this.input.value) this.request.ask({ body: this.input.value });
       else this.suggest([]);
     });
     this.input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.go();
+      if (event.key === "Enter") this.showMatch();
       if (event.key === "Escape") $("overlay").focus();
     });
   }
@@ -28,40 +28,40 @@ export class Finder {
   }
 
   suggest(matches) {
-    $("find-ids").replaceChildren(...matches.map((one) => new Option("", one.id)));
+    $("find-ids").replaceChildren(...matches.map((match) => new Option("", match.id)));
   }
 
-  // Shows the sequence of the id, or of the only one that begins with what was typed.
-  async go() {
+  // Shows the sequence with the typed id, or the only sequence whose id begins with the text.
+  async showMatch() {
     const text = this.input.value.trim();
     if (!text) return;
     try {
       const matches = await this.state.source.find(text);
       const [first] = matches;
-      const isWhole = first?.id.toLowerCase() === text.toLowerCase();
-      if (isWhole || matches.length === 1) {
+      const isExact = first?.id.toLowerCase() === text.toLowerCase();
+      if (isExact || matches.length === 1) {
         this.reveal(first.row);
         this.input.value = "";
         $("overlay").focus({ preventScroll: true });
         await this.show(first.row);
         return;
       }
-      const some = matches.slice(0, 3).map((one) => one.id).join(", ");
-      const more = matches.length > 3 ? ", …" : "";
-      this.deny(first ? `Several ids begin with ${text}: ${some}${more}` : `No id begins with ${text}.`);
+      const firstIds = matches.slice(0, 3).map((match) => match.id).join(", ");
+      const ellipsis = matches.length > 3 ? ", …" : "";
+      this.showReason(first ? `Several ids begin with ${text}: ${firstIds}${ellipsis}` : `No id begins with ${text}.`);
     } catch (error) {
       this.showError(error);
     }
   }
 
-  // Says why there is no sequence to show; nothing with "".
-  deny(reason) {
+  // Shows why no sequence is found; "" removes the reason.
+  showReason(reason) {
     this.input.setAttribute("aria-invalid", String(Boolean(reason)));
     $("note").textContent = reason;
     $("note").hidden = !reason;
   }
 
-  // Moves the map if the point is outside of the view.
+  // Moves the map to a point that is outside of the view.
   reveal(row) {
     const { map } = this.state;
     const [x, y] = map.places.subarray(2 * row, 2 * row + 2);

@@ -1,6 +1,8 @@
-// An index of points in the plane: the nearest visible point, and the points in a polygon.
+// An index of points in the plane, by the cells of a grid: finds the nearest point, and the points
+// in a polygon.
 
-const MOST_CELLS = 512;
+// More cells would take much memory.
+const MAX_CELLS_PER_SIDE = 512;
 
 export class Grid {
   constructor(places) {
@@ -14,40 +16,43 @@ export class Grid {
       high = Math.max(high, places[2 * i + 1]);
     }
     this.bounds = { left, right, low, high };
-    this.side = Math.max(1, Math.min(MOST_CELLS, Math.ceil(Math.sqrt(count / 4))));
-    this.cell = Math.max(right - left, high - low, 1e-9) / this.side;
-    const cells = new Uint32Array(this.side * this.side + 1);
-    const own = new Uint32Array(count);
+    this.cellsPerSide = Math.max(1, Math.min(MAX_CELLS_PER_SIDE, Math.ceil(Math.sqrt(count / 4))));
+    // about four points in a cell, if they are spread evenly
+    this.cellSize = Math.max(right - left, high - low, 1e-9) / this.cellsPerSide;
+    const starts = new Uint32Array(this.cellsPerSide * this.cellsPerSide + 1);
+    const cellOf = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
-      own[i] = this.column(places[2 * i]) + this.side * this.row(places[2 * i + 1]);
-      cells[own[i] + 1]++;
+      cellOf[i] = this.column(places[2 * i]) + this.cellsPerSide * this.row(places[2 * i + 1]);
+      starts[cellOf[i] + 1]++;
     }
-    for (let i = 1; i < cells.length; i++) cells[i] += cells[i - 1];
-    this.begins = cells.slice();
+    // counts become the first position of each cell in `members`
+    for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
+    this.cellStarts = starts.slice();
     this.members = new Uint32Array(count);
-    for (let i = 0; i < count; i++) this.members[cells[own[i]]++] = i;
+    // `starts` moves on with each member, and `cellStarts` stays
+    for (let i = 0; i < count; i++) this.members[starts[cellOf[i]]++] = i;
   }
 
   column(x) {
-    return Math.max(0, Math.min(this.side - 1, Math.floor((x - this.bounds.left) / this.cell)));
+    return Math.max(0, Math.min(this.cellsPerSide - 1, Math.floor((x - this.bounds.left) / this.cellSize)));
   }
 
   row(y) {
-    return Math.max(0, Math.min(this.side - 1, Math.floor((y - this.bounds.low) / this.cell)));
+    return Math.max(0, Math.min(this.cellsPerSide - 1, Math.floor((y - this.bounds.low) / this.cellSize)));
   }
 
-  // The nearest point within a radius for which visible(i) holds, or -1.
-  nearest(x, y, radius, visible) {
-    const { places, side } = this;
+  // Returns the nearest visible point within a radius, or -1.
+  nearest(x, y, radius, isVisible) {
+    const { places, cellsPerSide } = this;
     let best = -1;
-    let least = radius * radius;
+    let minSquared = radius * radius; // squared distance of the best point
     for (let r = this.row(y - radius); r <= this.row(y + radius); r++) {
       for (let c = this.column(x - radius); c <= this.column(x + radius); c++) {
-        for (let m = this.begins[c + side * r]; m < this.begins[c + side * r + 1]; m++) {
+        for (let m = this.cellStarts[c + cellsPerSide * r]; m < this.cellStarts[c + cellsPerSide * r + 1]; m++) {
           const i = this.members[m];
           const distance = (places[2 * i] - x) ** 2 + (places[2 * i + 1] - y) ** 2;
-          if (distance <= least && visible(i)) {
-            least = distance;
+          if (distance <= minSquared && isVisible(i)) {
+            minSquared = distance;
             best = i;
           }
         }
@@ -56,8 +61,8 @@ export class Grid {
     return best;
   }
 
-  // The points for which visible(i) holds in a polygon, a flat array of places.
-  within(polygon, visible) {
+  // Returns the visible points in a polygon, an array of coordinates x, y, x, y, ...
+  findInPolygon(polygon, isVisible) {
     let [left, low, right, high] = [Infinity, Infinity, -Infinity, -Infinity];
     for (let i = 0; i < polygon.length; i += 2) {
       left = Math.min(left, polygon[i]);
@@ -65,27 +70,28 @@ export class Grid {
       low = Math.min(low, polygon[i + 1]);
       high = Math.max(high, polygon[i + 1]);
     }
-    const found = [];
+    const rows = [];
     for (let r = this.row(low); r <= this.row(high); r++) {
       for (let c = this.column(left); c <= this.column(right); c++) {
-        const cell = c + this.side * r;
-        for (let m = this.begins[cell]; m < this.begins[cell + 1]; m++) {
+        const index = c + this.cellsPerSide * r;
+        for (let m = this.cellStarts[index]; m < this.cellStarts[index + 1]; m++) {
           const i = this.members[m];
-          if (visible(i) && inside(polygon, this.places[2 * i], this.places[2 * i + 1])) {
-            found.push(i);
+          if (isVisible(i) && isInPolygon(polygon, this.places[2 * i], this.places[2 * i + 1])) {
+            rows.push(i);
           }
         }
       }
     }
-    return found.sort((a, b) => a - b);
+    return rows.sort((a, b) => a - b);
   }
 }
 
-function inside(polygon, x, y) {
-  let odd = false;
+// Whether a ray from the point crosses the edges of the polygon an odd number of times.
+function isInPolygon(polygon, x, y) {
+  let isInside = false;
   for (let i = 0, j = polygon.length - 2; i < polygon.length; j = i, i += 2) {
     const [ax, ay, bx, by] = [polygon[i], polygon[i + 1], polygon[j], polygon[j + 1]];
-    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) odd = !odd;
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) isInside = !isInside;
   }
-  return odd;
+  return isInside;
 }

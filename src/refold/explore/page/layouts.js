@@ -1,60 +1,63 @@
-// The maps of the same codes, PCA and UMAP, and the way from one to the other.
+// The switch between the maps of the same codes, PCA and UMAP.
 
-import { Failure } from "./api.js";
-import { Choices } from "./choices.js";
+import { UserError } from "./api.js";
+import { RadioGroup } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class Layouts {
-  // changed() is called when the points have arrived at their places on another map
-  constructor(state, places, showError, changed) {
-    Object.assign(this, { state, showError, changed, known: { pca: places }, wanted: "pca", moving: false });
-    this.choices = new Choices($("maps"), "map", (name) => this.choose(name));
+export class MapSwitch {
+  // onChange() is called when the points have arrived at their places on another map
+  constructor(state, places, showError, onChange) {
+    Object.assign(this, { state, showError, onChange, placesByMap: { pca: places }, chosen: "pca", moving: false });
+    this.choices = new RadioGroup($("maps"), "map", (name) => this.choose(name));
     $("maps").hidden = (state.info.maps ?? []).length < 2;
     this.choices.mark("pca");
   }
 
-  // Shows a map, which may have to be computed first; returns whether it is shown.
+  // Shows a map, which may be computed first. Returns whether it is shown, and not another one
+  // chosen meanwhile.
   async choose(name) {
     const { state } = this;
-    this.wanted = name;
+    this.chosen = name;
     this.choices.mark(name);
     const note = $("note");
     note.hidden = true;
     if (name === state.layout) return true;
     try {
-      this.known[name] ??= await this.computed(name);
+      this.placesByMap[name] ??= await this.computePlaces(name);
     } catch (error) {
-      if (this.wanted === name) {
-        this.wanted = state.layout;
+      if (this.chosen === name) {
+        // back to the map that is shown
+        this.chosen = state.layout;
         this.choices.mark(state.layout);
-        if (!(error instanceof Failure)) return this.showError(error);
-        note.textContent = error.message; // at the switch, such as a package that is missing
+        if (!(error instanceof UserError)) return this.showError(error);
+        note.textContent = error.message; // next to the switch
         note.hidden = false;
       }
     }
-    if (this.wanted !== name || !this.known[name]) return false;
+    if (this.chosen !== name || !this.placesByMap[name]) return false;
     note.hidden = true;
     state.layout = name;
     state.centers = null;
-    await new Promise((done) => state.map.morph(this.known[name], done));
-    if (state.layout === name) await this.changed();
+    await new Promise((done) => state.map.morph(this.placesByMap[name], done));
+    if (state.layout === name) await this.onChange();
     return state.layout === name;
   }
 
-  async computed(name) {
+  // Returns the places of a map, and shows for how long they have been computed.
+  async computePlaces(name) {
     const note = $("note");
-    const begin = performance.now();
-    const say = () => {
-      if (this.wanted !== name) return;
-      const seconds = Math.round((performance.now() - begin) / 1000);
+    const startTime = performance.now();
+    const showProgress = () => {
+      if (this.chosen !== name) return;
+      const seconds = Math.round((performance.now() - startTime) / 1000);
       note.textContent = `${name.toUpperCase()} is computed, for ${seconds} s so far`;
       note.hidden = false;
     };
     try {
-      return await this.state.source.places(name, say);
+      return await this.state.source.places(name, showProgress);
     } finally {
-      if (this.wanted === name) note.hidden = true;
+      if (this.chosen === name) note.hidden = true;
     }
   }
 }

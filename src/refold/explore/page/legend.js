@@ -1,104 +1,108 @@
-// The legend of the map, which filters by category or by range.
+// The legend of the map, in which the user hides categories, or limits the range of numbers.
 
 import { categoryColor, scaleGradient } from "./colors.js";
-import { DIGITS, SHORT, numberTexts } from "./numbers.js";
+import { FULL_DIGITS, SHORT_DIGITS, numberTexts } from "./numbers.js";
 
-function element(tag, className, text) {
-  const found = document.createElement(tag);
-  if (className) found.className = className;
-  if (text !== undefined) found.textContent = text;
-  return found;
+function makeElement(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
 }
 
-// Calls changed() after the reader has filtered, and select() to select what is shown.
-export function drawLegend(box, field, values, hidden, changed, select) {
+// Calls onChange() after the user has filtered, and select() to select all sequences that are
+// visible.
+export function drawLegend(box, field, values, hidden, onChange, select) {
   box.hidden = !field;
   if (!field) return;
-  const title = element("summary", "legend-title", field.name);
+  const title = makeElement("summary", "legend-title", field.name);
   if (field.about) title.title = field.about;
-  const body = field.type === "category" ? [categories(field, values, hidden, changed)] : range(field, values, changed);
-  const details = element("details");
+  const body = field.type === "category" ? [categoryList(field, values, hidden, onChange)] : rangeInputs(field, values, onChange);
+  const details = makeElement("details");
+  // on a phone, the legend would cover the map
   details.open = box.parentElement.clientWidth >= 480;
   details.append(title, ...body);
-  const choose = element("button", "legend-all", "Select shown");
-  choose.type = "button";
-  choose.title = "Select all sequences that the map shows";
-  choose.addEventListener("click", select);
-  details.append(choose);
-  if (field.note) details.append(element("p", "legend-note", field.note));
+  const selectButton = makeElement("button", "legend-all", "Select shown");
+  selectButton.type = "button";
+  selectButton.title = "Select all sequences that the map shows";
+  selectButton.addEventListener("click", select);
+  details.append(selectButton);
+  if (field.note) details.append(makeElement("p", "legend-note", field.note));
   box.replaceChildren(details);
 }
 
-function categories(field, values, hidden, changed) {
+// Returns a list of buttons, which hide and show categories.
+function categoryList(field, values, hidden, onChange) {
   const counts = new Array(field.categories.length).fill(0);
   for (let i = 0; i < values.length; i++) counts[values[i]]++;
-  const list = element("div", "legend-list");
+  const list = makeElement("div", "legend-list");
   const buttons = field.categories.map((name, i) => {
-    const button = element("button", "legend-item");
+    const button = makeElement("button", "legend-item");
     button.type = "button";
     button.title = "Click to hide or show; double-click to show only this one";
-    const swatch = element("span", "swatch");
+    const swatch = makeElement("span", "swatch");
     swatch.style.background = categoryColor(i, field);
-    const label = element("span", "legend-name", name);
+    const label = makeElement("span", "legend-name", name);
     label.title = name;
-    button.append(swatch, label, element("span", "count", counts[i].toLocaleString("en")));
+    button.append(swatch, label, makeElement("span", "count", counts[i].toLocaleString("en")));
     button.addEventListener("click", () => {
       if (!hidden.delete(i)) hidden.add(i);
       update();
     });
     button.addEventListener("dblclick", () => {
-      const alone = hidden.size === field.categories.length - 1 && !hidden.has(i);
+      const isOnlyVisible = hidden.size === field.categories.length - 1 && !hidden.has(i);
       hidden.clear();
-      if (!alone) field.categories.forEach((_, k) => k !== i && hidden.add(k));
+      if (!isOnlyVisible) field.categories.forEach((_, k) => k !== i && hidden.add(k));
       update();
     });
     return button;
   });
-  function mark() {
+  function markButtons() {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(!hidden.has(i))));
-    all.hidden = !hidden.size;
+    showAllButton.hidden = !hidden.size;
   }
   function update() {
-    mark();
-    changed();
+    markButtons();
+    onChange();
   }
-  const all = element("button", "legend-all", "Show all");
-  all.type = "button";
-  all.addEventListener("click", () => {
+  const showAllButton = makeElement("button", "legend-all", "Show all");
+  showAllButton.type = "button";
+  showAllButton.addEventListener("click", () => {
     hidden.clear();
     update();
   });
-  list.append(...buttons, all);
-  mark();
+  list.append(...buttons, showAllButton);
+  markButtons();
   return list;
 }
 
-function range(field, values, changed) {
-  const bar = element("div", "gradient");
+// Returns the color scale, and inputs that hide numbers outside of a range of percentiles.
+function rangeInputs(field, values, onChange) {
+  const bar = makeElement("div", "gradient");
   bar.style.background = scaleGradient();
-  const ends = element("div", "gradient-ends");
-  const texts = (limits) => numberTexts(limits, field.exact ? DIGITS : SHORT);
-  ends.append(...texts(field.domain).map((text) => element("span", "", text)));
-  const sorted = Float64Array.from(values.filter((one) => !Number.isNaN(one))).sort();
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
-  const limits = element("div", "gradient-limits");
-  const said = element("span", "count");
-  const limit = () => {
-    const [low, high] = (field.shares = [Number(from.value), Number(to.value)].sort((a, b) => a - b));
-    field.kept = low === 0 && high === 100 ? null : [at(low / 100), at(high / 100)];
-    said.textContent = field.kept ? texts(field.kept).join(" to ") : "all";
+  const ends = makeElement("div", "gradient-ends");
+  const texts = (limits) => numberTexts(limits, field.exact ? FULL_DIGITS : SHORT_DIGITS);
+  ends.append(...texts(field.domain).map((text) => makeElement("span", "", text)));
+  const sorted = Float64Array.from(values.filter((value) => !Number.isNaN(value))).sort();
+  const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
+  const limits = makeElement("div", "gradient-limits");
+  const rangeText = makeElement("span", "count");
+  const applyLimits = () => {
+    const [low, high] = (field.shares = [Number(lowInput.value), Number(highInput.value)].sort((a, b) => a - b));
+    field.visibleRange = low === 0 && high === 100 ? null : [quantile(low / 100), quantile(high / 100)];
+    rangeText.textContent = field.visibleRange ? texts(field.visibleRange).join(" to ") : "all";
   };
-  const [from, to] = (field.shares ?? [0, 100]).map((value, i) => {
-    const input = element("input");
+  const [lowInput, highInput] = (field.shares ?? [0, 100]).map((value, i) => {
+    const input = makeElement("input");
     Object.assign(input, { type: "range", min: 0, max: 100, step: 0.5, value });
     input.setAttribute("aria-label", i ? `Largest ${field.name}` : `Smallest ${field.name}`);
     input.addEventListener("input", () => {
-      limit();
-      changed();
+      applyLimits();
+      onChange();
     });
     return input;
   });
-  limit();
-  limits.append(from, to, said);
+  applyLimits();
+  limits.append(lowInput, highInput, rangeText);
   return [bar, ends, limits];
 }

@@ -1,23 +1,26 @@
-// The page: the state, the map with its colors and marks, and what keys do.
+// The page: its state, the colors of the map, and what the pointer and the keys do.
 
-import { Failure } from "./api.js";
-import { onAddress, readAddress, writeAddress } from "./address.js";
-import { colorsOf, domainOf } from "./colors.js";
-import { Choices } from "./choices.js";
-import { Clusters } from "./clusters.js";
+import { UserError } from "./api.js";
+import { watchAddress, readAddress, writeAddress } from "./address.js";
+import { pointColors, colorRange } from "./colors.js";
+import { RadioGroup } from "./choices.js";
+import { ClusterChoice } from "./clusters.js";
 import { Finder } from "./finder.js";
-import { Layouts } from "./layouts.js";
+import { MapSwitch } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
-import { centersOf, cssColor, drawMarks } from "./marks.js";
+import { clusterCenters, cssColor, drawMarks } from "./marks.js";
 import { Panel } from "./panel.js";
 import { fieldText } from "./numbers.js";
-import { forgetColors } from "./plot.js";
+import { resetColors } from "./plot.js";
 import { Pointer } from "./pointer.js";
 import { Selection } from "./selection.js";
 
 const $ = (id) => document.getElementById(id);
-const NEAR = 14; // pixels within which a point is meant
+// A click this near to a point, in pixels, shows its sequence. Any other click decodes a place.
+const CLICK_PIXELS = 14;
+// The state that the modules share. `kind` is what the panel shows: "row", "at" (a place), "code"
+// or "added".
 const state = {
   source: null, info: null, map: null, mode: "decode", field: null, values: null, hidden: new Set(),
   kind: "", row: -1, at: null, code: null, ends: [null, null], lasso: null,
@@ -25,13 +28,14 @@ const state = {
 };
 
 export function showError(error) {
-  if (!(error instanceof Failure)) console.error(error);
+  if (!(error instanceof UserError)) console.error(error);
   $("error").querySelector("p").textContent =
-    error instanceof Failure ? error.message : "The page failed. Reload it; the console says why.";
+    error instanceof UserError ? error.message : "The page failed. Reload it; the console says why.";
   $("error").hidden = false;
 }
 
-// Moves the mark of the place at hand, an element of its own: a drag draws nothing else on the map.
+// Moves the mark of the current place. It is an SVG element, so that a drag need not draw the map
+// again.
 function placeMark() {
   const mark = $("mark");
   mark.classList.toggle("away", !state.at || Boolean(state.map.share));
@@ -41,69 +45,69 @@ function placeMark() {
   mark.style.transform = `translate(${x}px, ${y}px)`;
 }
 
-function recolor() {
-  const plain = [1, 3, 5].map((i) => parseInt(cssColor("--point").slice(i, i + 2), 16));
-  const colors = colorsOf(state.field, state.values, state.info.count, plain, state.hidden);
+function updateColors() {
+  const defaultColor = [1, 3, 5].map((i) => parseInt(cssColor("--point").slice(i, i + 2), 16));
+  const colors = pointColors(state.field, state.values, state.info.count, defaultColor, state.hidden);
   selection.dim(colors);
   state.map.setColors(colors);
   writeAddress(state);
 }
 
-function selectShown() {
+function selectVisible() {
   const rows = [];
   for (let i = 0; i < state.info.count; i++) if (state.map.isShown(i)) rows.push(i);
   selection.set(rows);
 }
 
 async function colorBy(name, hidden = [], shares = null) {
-  let field = state.info.fields.find((one) => one.name === name) ?? null;
+  let field = state.info.fields.find((candidate) => candidate.name === name) ?? null;
   state.field = field;
   state.hidden = new Set(hidden);
-  if (field) field.shares = shares; // of a number, the part that is shown
+  if (field) field.shares = shares; // percentiles of the numbers that are visible
   clusters.show();
   state.values = state.centers = null;
   $("color").value = $("color").title = field?.name ?? "";
   if (field) {
     const busy = $("busy");
-    const current = () => state.field === field;
-    const say = () => {
+    const isCurrent = () => state.field === field;
+    const showProgress = () => {
       busy.textContent = `Computing ${field.name}…`;
       busy.hidden = false;
     };
     try {
-      const values = await state.source.field(field.name, say, current);
-      if (!current()) return;
+      const values = await state.source.field(field.name, showProgress, isCurrent);
+      if (!isCurrent()) return;
       if (field.type === "category" && !field.categories) {
-        // its categories are known now, and what there is to say about them
+        // categories and notes of clusters are known only after the clusters are computed
         state.info.fields = await state.source.fields();
-        field = state.field = state.info.fields.find((one) => one.name === name);
+        field = state.field = state.info.fields.find((candidate) => candidate.name === name);
         clusters.show();
       }
       state.values = values;
-      findCenters();
-      if (field.type === "number") field.domain = domainOf(values, field.log);
+      updateCenters();
+      if (field.type === "number") field.domain = colorRange(values, field.log);
     } catch (error) {
-      if (current()) state.field = null;
+      if (isCurrent()) state.field = null;
       $("color").value = "";
       clusters.show();
       showError(error);
     }
     busy.hidden = true;
   }
-  drawLegend($("legend"), state.field, state.values, state.hidden, recolor, selectShown);
-  recolor();
+  drawLegend($("legend"), state.field, state.values, state.hidden, updateColors, selectVisible);
+  updateColors();
 }
 
-// Colors the map by a field that takes the place of the one with its name.
+// Replaces the field with the same name, and colors the map by it.
 function replaceField(field) {
   const { fields } = state.info;
-  fields[fields.findIndex((one) => one.name === field.name)] = field;
+  fields[fields.findIndex((candidate) => candidate.name === field.name)] = field;
   return colorBy(field.name);
 }
 
-function findCenters() {
+function updateCenters() {
   const { field, values, map } = state;
-  state.centers = field?.clusters && values ? centersOf(field, values, map.places) : null;
+  state.centers = field?.clusters && values ? clusterCenters(field, values, map.places) : null;
 }
 
 function setMode(mode) {
@@ -115,14 +119,14 @@ function setMode(mode) {
 function setLook(look) {
   looks.mark(look);
   state.map.setLook(look);
-  sayAxes();
+  describeAxes();
   writeAddress(state);
 }
 
-// After the points have moved to another map.
+// Is called when the points have moved to another map.
 async function onLayout() {
-  findCenters();
-  sayAxes();
+  updateCenters();
+  describeAxes();
   await Promise.all([panel.relocate(), adding.relocate()]);
   state.map.redraw();
   writeAddress(state);
@@ -130,7 +134,7 @@ async function onLayout() {
 
 function fillColors() {
   const { field, info } = state;
-  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((one) => new Option(one.name, one.name)));
+  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((candidate) => new Option(candidate.name, candidate.name)));
   $("color").value = field?.name ?? "";
 }
 
@@ -143,21 +147,24 @@ function hover(place) {
   const value = state.values?.[row];
   const id = state.info.ids ? `id ${state.info.ids[row]}` : `sequence ${row}`;
   tip.textContent = state.values ? `${id} · ${state.field.name} ${fieldText(state.field, value)}` : id;
+  // left of the pointer if there is no room on the right
   const fits = place[0] + 16 + tip.offsetWidth <= state.map.width;
   const left = fits ? place[0] + 16 : Math.max(4, place[0] - 16 - tip.offsetWidth);
   tip.style.transform = `translate(${left}px, ${place[1] + 12}px)`;
 }
 
+// Shows the sequence near a pixel, or decodes the place there.
 function click(x, y) {
-  const row = state.map.nearest(x, y, NEAR);
+  const row = state.map.nearest(x, y, CLICK_PIXELS);
   if (row >= 0) panel.showRow(row);
   else panel.probe(state.map.toPlace(x, y));
 }
 
+// Shows a lasso, an array of coordinates; at its end, selects the points inside.
 function lasso(path, done) {
   state.lasso = done ? null : path;
   if (done && path && path.length >= 6) {
-    selection.set(state.map.grid.within(path, (i) => state.map.isShown(i)));
+    selection.set(state.map.grid.findInPolygon(path, (i) => state.map.isShown(i)));
   }
   state.map.redraw();
 }
@@ -175,7 +182,7 @@ function onKey(event) {
     "[": () => panel.step(-1), "]": () => panel.step(1),
     a: () => panel.setEnd(0), b: () => panel.setEnd(1),
     d: () => setMode("decode"), p: () => setMode("pan"), l: () => setMode("lasso"),
-    u: () => !$("maps").hidden && layouts.choose(layouts.wanted === "pca" ? "umap" : "pca"),
+    u: () => !$("maps").hidden && layouts.choose(layouts.chosen === "pca" ? "umap" : "pca"),
     v: () => setLook(state.map.look === "points" ? "density" : "points"),
     "/": () => finder.focus(),
     "?": () => $("help").showModal(),
@@ -207,42 +214,43 @@ function fit() {
   writeAddress(state);
 }
 
+// Shows what the address says, or the defaults.
 async function restore() {
-  const given = readAddress(state.info);
-  const there = given.map ?? "pca";
-  const first = state.info.fields.find((one) => one.type === "category" && one.categories);
-  const name = given.color ?? first?.name ?? "";
-  setLook(given.look ?? "points");
-  panel.setEnds(given.ends);
-  await clusters.restore(name, given.clusters);
-  const jobs = [colorBy(name, given.hidden, given.shares)];
-  // a view or a place of a map that is still computed has to wait for it
-  const arrived = () => {
-    if (given.view) state.map.setView(given.view);
-    return given.at && panel.probe(given.at);
+  const address = readAddress(state.info);
+  const mapName = address.map ?? "pca";
+  const firstCategory = state.info.fields.find((candidate) => candidate.type === "category" && candidate.categories);
+  const name = address.color ?? firstCategory?.name ?? "";
+  setLook(address.look ?? "points");
+  panel.setEnds(address.ends);
+  await clusters.restore(name, address.clusters);
+  const tasks = [colorBy(name, address.hidden, address.shares)];
+  // the view and the place are restored when their map is shown, which may have to be computed
+  const restorePlace = () => {
+    if (address.view) state.map.setView(address.view);
+    return address.at && panel.probe(address.at);
   };
-  if (there === state.layout) arrived();
-  else layouts.choose(there).then((shown) => shown && arrived());
-  if (given.row !== undefined) jobs.push(panel.showRow(given.row));
-  else if (given.code) panel.showCode(given.code);
-  else if (!given.at || there !== state.layout) panel.begin();
-  await Promise.all(jobs);
+  if (mapName === state.layout) restorePlace();
+  else layouts.choose(mapName).then((isShown) => isShown && restorePlace());
+  if (address.row !== undefined) tasks.push(panel.showRow(address.row));
+  else if (address.code) panel.showCode(address.code);
+  else if (!address.at || mapName !== state.layout) panel.begin();
+  await Promise.all(tasks);
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
-function sayAxes() {
+function describeAxes() {
   const { explained } = state.info;
-  const dense = state.map.look === "density" ? " · stronger color: more sequences" : "";
+  const densityNote = state.map.look === "density" ? " · stronger color: more sequences" : "";
   const axes = state.layout === "umap" ? "UMAP: near is similar, far says little"
     : `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
-  $("axes").textContent = axes + dense;
+  $("axes").textContent = axes + densityNote;
 }
 
 function describeMap({ explained, count, noun, model }) {
   $("title").textContent = $("title").title = `${model} · ${count.toLocaleString("en")} ${noun}`;
   document.title = `${model} – Refold explorer`;
-  sayAxes();
+  describeAxes();
   $("about-map").textContent =
     "PCA shows the first two principal components of the codes. Each latent dimension counts " +
     `by how much it changes the decoded sequence. The map shows ${percent(explained[0] + explained[1])} ` +
@@ -252,7 +260,7 @@ function describeMap({ explained, count, noun, model }) {
   $("about-page").hidden = !state.source.about;
 }
 
-function connect() {
+function addListeners() {
   new Pointer(state.map, {
     mode: () => state.mode,
     probe: (x, y) => panel.probe(state.map.toPlace(x, y)),
@@ -266,19 +274,19 @@ function connect() {
   $("help-button").addEventListener("click", () => $("help").showModal());
   $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
   addEventListener("keydown", onKey);
-  onAddress(() => restore().catch(showError));
+  watchAddress(() => restore().catch(showError));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    forgetColors();
-    recolor();
+    resetColors();
+    updateColors();
     panel.redraw();
   });
 }
 
 let panel, selection, adding, layouts, modes, looks, clusters, finder;
 
-async function start(Adding) {
+async function start(SequenceAdder) {
   const marks = (context, map) =>
-    state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.placed ?? [] });
+    state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.addedSequences ?? [] });
   state.map = new PointMap($("points"), $("overlay"), marks);
   state.map.moved = placeMark;
   const { info, places } = await state.source.start();
@@ -287,26 +295,26 @@ async function start(Adding) {
   describeMap(info);
   state.map.setPoints(places);
   panel = new Panel(state, showError);
-  selection = new Selection(state, recolor, showError);
-  adding = new Adding(state, panel, showError);
-  layouts = new Layouts(state, places, showError, onLayout);
-  modes = new Choices(document, "mode", setMode);
-  looks = new Choices(document, "look", setLook);
-  clusters = new Clusters(state, replaceField, showError);
+  selection = new Selection(state, updateColors, showError);
+  adding = new SequenceAdder(state, panel, showError);
+  layouts = new MapSwitch(state, places, showError, onLayout);
+  modes = new RadioGroup(document, "mode", setMode);
+  looks = new RadioGroup(document, "look", setLook);
+  clusters = new ClusterChoice(state, replaceField, showError);
   finder = new Finder(state, (row) => panel.showRow(row), showError);
-  connect();
+  addListeners();
   setMode("decode");
   $("busy").hidden = true;
   await restore();
   document.documentElement.dataset.ready = "true";
 }
 
-// Shows the data of a source: of a server, or of the page itself. `Adding` is what the button for
-// adding sequences does.
-export async function begin(source, Adding) {
+// Starts the page with a source of data: a server, or the page itself. The second argument is the
+// class for the button that adds sequences.
+export async function begin(source, SequenceAdder) {
   state.source = source;
   try {
-    await start(Adding);
+    await start(SequenceAdder);
   } catch (error) {
     $("busy").hidden = true;
     showError(error);

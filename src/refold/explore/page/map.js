@@ -1,10 +1,11 @@
-// The map: points by WebGL 2, and marks on a second canvas above them.
+// The map: points, drawn with WebGL 2, and marks on a second canvas above the points.
 
-import { Failure } from "./api.js";
+import { UserError } from "./api.js";
 import { Grid } from "./grid.js";
-import { Splat } from "./splat.js";
+import { CellRenderer } from "./splat.js";
 
-const VERTEX = `#version 300 es
+// `next` has the places on the map that the points move to, and `share` is the share of the way.
+const VERTEX_SHADER = `#version 300 es
 in vec2 place;
 in vec4 color;
 in vec2 next;
@@ -19,7 +20,8 @@ void main() {
   if (color.a == 0.0) gl_Position.x = 9.0;
   shade = color;
 }`;
-const FRAGMENT = `#version 300 es
+// Each point is a disc with soft edges.
+const FRAGMENT_SHADER = `#version 300 es
 precision highp float;
 in vec4 shade;
 uniform float size;
@@ -31,12 +33,15 @@ void main() {
   if (alpha <= 0.0) discard;
   result = vec4(shade.rgb * alpha, alpha);
 }`;
-// Half of the smaller side of the canvas, in units of the map at zoom 1.
-const REACH = 1.2;
-const MORPH = 700; // milliseconds from one map to another
-// Above this number of points, a renderer without a graphics card does not draw them one by one.
-const MANY = 30000;
-const SOFTWARE = /swiftshader|llvmpipe|software|basic render/i;
+// Half of the smaller side of the canvas, in units of the map at zoom 1. Most places are between -1
+// and 1.
+const HALF_WIDTH = 1.2;
+// Duration of the movement from one map to another.
+const MORPH_MILLISECONDS = 700;
+// Without a graphics card, WebGL would draw more points too slowly.
+const MAX_SOFTWARE_POINTS = 30000;
+// Names of renderers without a graphics card.
+const SOFTWARE_RENDERER = /swiftshader|llvmpipe|software|basic render/i;
 
 export class PointMap {
   constructor(points, overlay, drawMarks) {
@@ -47,9 +52,10 @@ export class PointMap {
     this.view = { x: 0, y: 0, zoom: 1 };
     this.look = "points";
     this.count = 0;
-    this.share = 0; // of the way to the places of another map
-    this.frame = 0;
+    this.share = 0; // share of the way to the places on another map
+    this.frame = 0; // id of the requested animation frame
     this.start();
+    // by default, a lost context is not restored
     points.addEventListener("webglcontextlost", (event) => event.preventDefault());
     points.addEventListener("webglcontextrestored", () => {
       this.start();
@@ -62,14 +68,14 @@ export class PointMap {
   start() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
     if (!gl) {
-      throw new Failure(
+      throw new UserError(
         "The map needs WebGL 2. Turn on hardware acceleration in the settings of the browser, " +
           "or use a current Firefox, Chrome, Edge or Safari.",
       );
     }
     this.gl = gl;
     const program = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX_SHADER], [gl.FRAGMENT_SHADER, FRAGMENT_SHADER]]) {
       const shader = gl.createShader(type);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -80,13 +86,13 @@ export class PointMap {
     gl.bindAttribLocation(program, 2, "next");
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-      throw new Failure("The graphics driver refused the map. Update it, or use another browser.");
+      throw new UserError("The graphics driver refused the map. Update it, or use another browser.");
     }
     this.program = program;
-    this.splat = new Splat(gl);
-    const named = gl.getExtension("WEBGL_debug_renderer_info");
-    const renderer = gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
-    this.software = SOFTWARE.test(renderer ?? "");
+    this.splat = new CellRenderer(gl);
+    const debugInfo = gl.getExtension("WEBGL_debug_renderer_info");
+    const renderer = gl.getParameter(debugInfo ? debugInfo.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+    this.isSoftware = SOFTWARE_RENDERER.test(renderer ?? "");
     this.uniforms = {};
     for (const name of ["center", "scale", "size", "opacity", "share"]) {
       this.uniforms[name] = gl.getUniformLocation(program, name);
@@ -105,34 +111,34 @@ export class PointMap {
   }
 
   // Moves the points to other places, then calls done().
-  morph(places, done) {
+  morph(places, onDone) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
       this.setPoints(places);
-      done();
+      onDone();
       return;
     }
     this.target = places;
-    this.fill(2, places);
-    const began = performance.now();
+    this.fillBuffer(2, places);
+    const startTime = performance.now();
     const frame = (now) => {
-      const part = Math.max(0, Math.min(1, (now - began) / MORPH));
-      this.share = part * part * (3 - 2 * part);
-      if (part < 1 && this.target === places) {
+      const progress = Math.max(0, Math.min(1, (now - startTime) / MORPH_MILLISECONDS));
+      this.share = progress * progress * (3 - 2 * progress); // slow at both ends
+      if (progress < 1 && this.target === places) {
         this.draw();
         requestAnimationFrame(frame);
         return;
       }
       this.share = 0;
-      if (this.target !== places) return;
+      if (this.target !== places) return; // the points are on the way to a third map
       this.setPoints(places);
-      done();
+      onDone();
     };
     requestAnimationFrame(frame);
   }
 
-  // Whether the points are drawn one by one, for which they are on the graphics card.
-  get byPoint() {
-    return this.look === "points" && !(this.software && this.count > MANY);
+  // Whether WebGL draws each point, from buffers on the graphics card.
+  get drawsByPoint() {
+    return this.look === "points" && !(this.isSoftware && this.count > MAX_SOFTWARE_POINTS);
   }
 
   setLook(look) {
@@ -140,9 +146,10 @@ export class PointMap {
     this.upload();
   }
 
-  fill(index, places) {
+  // Copies places to the buffer of an attribute: 0 is `place`, 2 is `next`.
+  fillBuffer(index, places) {
     const { gl } = this;
-    if (!this.byPoint) return;
+    if (!this.drawsByPoint) return;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[index]);
     gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW);
     gl.enableVertexAttribArray(index);
@@ -150,16 +157,16 @@ export class PointMap {
   }
 
   upload() {
-    this.fill(0, this.places);
-    this.fill(2, this.target);
+    this.fillBuffer(0, this.places);
+    this.fillBuffer(2, this.target);
     this.setColors(this.colors);
   }
 
-  // Colors as bytes, red, green, blue and whether the point is shown.
+  // colors: for each point, bytes of red, green, blue and opacity; 0 hides a point.
   setColors(colors) {
     const { gl } = this;
     this.colors = colors;
-    if (this.byPoint) {
+    if (this.drawsByPoint) {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
       gl.bufferData(gl.ARRAY_BUFFER, colors, gl.DYNAMIC_DRAW);
       gl.enableVertexAttribArray(1);
@@ -173,7 +180,7 @@ export class PointMap {
   resize() {
     const { clientWidth: width, clientHeight: height } = this.overlay;
     if (!width || !height) return;
-    this.ratio = Math.min(window.devicePixelRatio || 1, 2);
+    this.ratio = Math.min(window.devicePixelRatio || 1, 2); // more pixels are slow and look the same
     for (const canvas of [this.canvas, this.overlay]) {
       canvas.width = Math.round(width * this.ratio);
       canvas.height = Math.round(height * this.ratio);
@@ -185,7 +192,7 @@ export class PointMap {
 
   // Pixels per unit of the map.
   get unit() {
-    return (this.view.zoom * Math.min(this.width, this.height)) / (2 * REACH);
+    return (this.view.zoom * Math.min(this.width, this.height)) / (2 * HALF_WIDTH);
   }
 
   toPixels(x, y) {
@@ -200,6 +207,7 @@ export class PointMap {
 
   setView(view) {
     const zoom = Math.max(0.2, Math.min(500, view.zoom));
+    // the data stays near the view
     const limit = (value) => Math.max(-3, Math.min(3, value));
     this.view = { x: limit(view.x), y: limit(view.y), zoom };
     this.refresh();
@@ -210,6 +218,7 @@ export class PointMap {
     this.setView({ x: x - dx / this.unit, y: y + dy / this.unit, zoom });
   }
 
+  // Zooms such that the place under a pixel stays there.
   zoomAt(px, py, factor) {
     const before = this.toPlace(px, py);
     this.setView({ ...this.view, zoom: this.view.zoom * factor });
@@ -218,31 +227,34 @@ export class PointMap {
     this.setView({ x: x + before[0] - after[0], y: y + before[1] - after[1], zoom });
   }
 
+  // Returns the nearest visible point within a number of pixels, or -1.
   nearest(px, py, pixels) {
     if (!this.grid) return -1;
     const [x, y] = this.toPlace(px, py);
     return this.grid.nearest(x, y, pixels / this.unit, this.isShown);
   }
 
+  // Diameter of a point in pixels: small if there are many points, and larger with zoom.
   get pointSize() {
-    const crowd = Math.sqrt(this.count || 1);
-    const base = Math.max(1.6, Math.min(9, 260 / crowd));
+    const crowding = Math.sqrt(this.count || 1);
+    const base = Math.max(1.6, Math.min(9, 260 / crowding));
     return Math.min(16, base * Math.max(1, this.view.zoom ** 0.35));
   }
 
-  // The marks in the next frame; the points stay as they are, which a million would be slow to draw.
+  // Draws the marks in the next frame. The points are drawn only if they have changed, because a
+  // million points are slow.
   redraw() {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      if (this.stale) this.drawPoints();
+      if (this.isStale) this.drawPoints();
       this.drawOverlay();
     });
   }
 
-  // The points and the marks in the next frame.
+  // Draws the points and the marks in the next frame.
   refresh() {
-    this.stale = true;
+    this.isStale = true;
     this.redraw();
   }
 
@@ -253,18 +265,19 @@ export class PointMap {
 
   drawPoints() {
     const { gl, uniforms, view, ratio } = this;
-    this.stale = false;
+    this.isStale = false;
     if (!this.width) return;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     if (!this.count) return;
     const size = this.pointSize;
-    // overlapping points add up, so that dense places are darker
-    const covered = (this.count * size * size) / (this.width * this.height * view.zoom ** 2);
-    const opacity = Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + covered)));
+    // points are transparent, so that dense places are darker; the more they overlap, the more
+    // transparent
+    const overlap = (this.count * size * size) / (this.width * this.height * view.zoom ** 2);
+    const opacity = Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + overlap)));
     if (this.look === "density") this.splat.density(this, this.share);
-    else if (!this.byPoint) this.splat.points(this, this.share, opacity);
+    else if (!this.drawsByPoint) this.splat.points(this, this.share, opacity);
     else {
       gl.useProgram(this.program);
       gl.uniform2f(uniforms.center, view.x, view.y);
@@ -281,13 +294,13 @@ export class PointMap {
     if (!this.width) return;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.clearRect(0, 0, this.width, this.height);
-    if (!this.share) this.drawMarks(this.context, this); // their places move, too
+    if (!this.share) this.drawMarks(this.context, this); // not while the points move
     this.moved?.();
   }
 
-  // A picture of both canvases on a background.
+  // Returns a picture of both canvases on a background.
   async toBlob(background, drawMore) {
-    this.draw();
+    this.draw(); // the browser clears a WebGL canvas after each frame
     const canvas = document.createElement("canvas");
     canvas.width = this.canvas.width;
     canvas.height = this.canvas.height;
@@ -298,6 +311,6 @@ export class PointMap {
     context.drawImage(this.overlay, 0, 0);
     context.scale(this.ratio, this.ratio);
     drawMore(context);
-    return new Promise((done) => canvas.toBlob(done, "image/png"));
+    return new Promise((onDone) => canvas.toBlob(onDone, "image/png"));
   }
 }

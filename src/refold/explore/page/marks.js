@@ -1,13 +1,16 @@
-// Marks above the points: ends of a path, neighbors, added sequences, names of clusters, the lasso.
+// Marks above the points: the ends of a path, neighbors, added sequences, names of clusters and the
+// lasso.
 
 import { categoryColor } from "./colors.js";
 
-const MOST_SAMPLED = 3000; // members of a category whose median is its center
+// The center of a category is the median of this many members, because sorting more is slow.
+const MAX_SAMPLED_MEMBERS = 3000;
 
 export function cssColor(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// Draws a ring with a rim in the color of the paper, which makes it visible on any color.
 function ring(context, [x, y], radius, width, stroke, paper) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -19,7 +22,7 @@ function ring(context, [x, y], radius, width, stroke, paper) {
   context.stroke();
 }
 
-// The place at hand, in a picture of the map; on the page it is an element of its own.
+// Draws the current place on a saved picture. On the page, it is an SVG element.
 export function drawPlace(context, map, state) {
   if (!state.at) return;
   const accent = cssColor("--accent");
@@ -49,11 +52,11 @@ export function drawMarks(context, map, { state, neighbors, added }) {
     context.setLineDash([]);
   }
   for (const row of neighbors) {
-    const place = map.toPixels(map.places[2 * row], map.places[2 * row + 1]);
-    ring(context, place, map.pointSize / 2 + 3, 1.2, ink, paper);
+    const position = map.toPixels(map.places[2 * row], map.places[2 * row + 1]);
+    ring(context, position, map.pointSize / 2 + 3, 1.2, ink, paper);
   }
-  for (const one of added) {
-    const [x, y] = map.toPixels(...one.at);
+  for (const sequence of added) {
+    const [x, y] = map.toPixels(...sequence.at);
     context.beginPath();
     context.moveTo(x, y - 8);
     [[8, 0], [0, 8], [-8, 0]].forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
@@ -91,22 +94,22 @@ export function drawMarks(context, map, { state, neighbors, added }) {
   }
 }
 
-// Names of clusters at their centers; the larger ones first, and none on another.
+// Draws the names of clusters at their centers. A name that would cover another one is left out.
 function drawNames(context, map, state, ink, paper) {
   const { field, centers, hidden } = state;
   if (!field?.clusters || !centers) return;
-  const taken = [];
+  const occupied = [];
   context.font = "bold 12px system-ui, sans-serif";
   context.lineJoin = "round";
   centers.forEach((center, i) => {
     if (!center || hidden.has(i)) return;
     const [x, y] = map.toPixels(...center);
     const name = field.categories[i];
-    const half = context.measureText(name).width / 2 + 7;
-    if (taken.some((one) => Math.abs(one.x - x) < one.half + half && Math.abs(one.y - y) < 20)) return;
-    taken.push({ x, y, half });
+    const halfWidth = context.measureText(name).width / 2 + 7;
+    if (occupied.some((label) => Math.abs(label.x - x) < label.halfWidth + halfWidth && Math.abs(label.y - y) < 20)) return;
+    occupied.push({ x, y, halfWidth });
     context.beginPath();
-    context.roundRect(x - half, y - 10, 2 * half, 20, 10);
+    context.roundRect(x - halfWidth, y - 10, 2 * halfWidth, 20, 10);
     context.fillStyle = paper;
     context.fill();
     context.lineWidth = 2;
@@ -117,26 +120,27 @@ function drawNames(context, map, state, ink, paper) {
   });
 }
 
-// The center of each category: the member nearest to the median place; null for none and for noise.
-export function centersOf(field, values, places) {
+// Returns the center of each category: the member nearest to the median place. It is null without
+// members, and for noise.
+export function clusterCenters(field, values, places) {
   const members = field.categories.map(() => []);
   const sizes = field.categories.map(() => 0);
   for (const value of values) sizes[value]++;
-  const every = sizes.map((size) => Math.max(1, Math.ceil(size / MOST_SAMPLED)));
-  const seen = sizes.map(() => 0);
+  const strides = sizes.map((size) => Math.max(1, Math.ceil(size / MAX_SAMPLED_MEMBERS)));
+  const counts = sizes.map(() => 0);
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    if (members[value] && seen[value]++ % every[value] === 0) members[value].push(i);
+    if (members[value] && counts[value]++ % strides[value] === 0) members[value].push(i);
   }
   return members.map((rows, i) => {
     if (!rows.length || i === field.noise) return null;
-    const middle = [0, 1].map((axis) => {
+    const median = [0, 1].map((axis) => {
       const sorted = Float32Array.from(rows, (row) => places[2 * row + axis]).sort();
       return sorted[sorted.length >> 1];
     });
-    const away = (row) => (places[2 * row] - middle[0]) ** 2 + (places[2 * row + 1] - middle[1]) ** 2;
+    const squaredDistance = (row) => (places[2 * row] - median[0]) ** 2 + (places[2 * row + 1] - median[1]) ** 2;
     let best = rows[0];
-    for (const row of rows) if (away(row) < away(best)) best = row;
+    for (const row of rows) if (squaredDistance(row) < squaredDistance(best)) best = row;
     return [places[2 * best], places[2 * best + 1]];
   });
 }

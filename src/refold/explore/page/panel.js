@@ -1,12 +1,14 @@
-// The panel: the sequence at hand, its neighbors, the way from A to B, and the latent dimensions.
+// The panel: the current sequence, its neighbors, the path from A to B, and the latent dimensions.
 
-import { download, Latest } from "./api.js";
+import { download, LatestRequest } from "./api.js";
 import { writeAddress } from "./address.js";
 import { fieldText, shortNumber } from "./numbers.js";
 import { Picture, thumbnail } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
-const FIRST_SLIDERS = 12;
+// Sliders that are shown before a click on "Show all".
+const INITIAL_SLIDERS = 12;
+// Duration of the path from A to B.
 const PLAY_SECONDS = 4;
 
 export class Panel {
@@ -15,14 +17,14 @@ export class Panel {
     this.showError = showError;
     this.picture = new Picture($("picture"), state.info);
     const unfold = (body) => state.source.unfold(body);
-    this.latest = new Latest(unfold, (found, asked) => this.unfolded(found, asked), showError);
+    this.request = new LatestRequest(unfold, (sequence, request) => this.showDecoded(sequence, request), showError);
     $("save-picture").hidden = !this.picture.numeric.length;
     this.neighborRows = [];
-    this.anchor = -1;
-    this.turn = 0;
-    this.share = 0;
-    this.playing = 0;
-    this.makeSliders(FIRST_SLIDERS);
+    this.anchor = -1; // row of the last clicked sequence, near which places may stay
+    this.version = 0; // counts what the panel shows, to drop late answers
+    this.share = 0; // share of the path from A to B
+    this.playing = 0; // id of the requested animation frame while the path plays
+    this.makeSliders(INITIAL_SLIDERS);
     $("previous").addEventListener("click", () => this.step(-1));
     $("next").addEventListener("click", () => this.step(1));
     $("keep").addEventListener("change", () => this.state.kind !== "row" && this.state.at && this.probe(this.state.at));
@@ -30,7 +32,7 @@ export class Panel {
     $("play").addEventListener("click", () => this.play());
     $("share").addEventListener("input", () => {
       this.stop();
-      this.travel(Number($("share").value));
+      this.showBetween(Number($("share").value));
     });
     $("forget-ends").addEventListener("click", () => {
       this.stop();
@@ -44,28 +46,28 @@ export class Panel {
   }
 
   redraw() {
-    if (this.picture.shown) this.picture.draw(this.picture.shown);
+    if (this.picture.current) this.picture.draw(this.picture.current);
     if (this.neighbors) this.showNeighbors(this.neighbors);
   }
 
-  // A sequence of the data.
+  // Shows a sequence of the data.
   async showRow(row) {
-    const turn = ++this.turn;
+    const version = ++this.version;
     const { state } = this;
     this.stop();
-    this.latest.cancel();
+    this.request.cancel();
     Object.assign(state, { untouched: false, kind: "row", row, at: state.map.places.slice(2 * row, 2 * row + 2) });
     state.placeMark();
     try {
-      const found = await state.source.sequence(row);
-      if (turn !== this.turn) return;
+      const sequence = await state.source.sequence(row);
+      if (version !== this.version) return;
       this.anchor = row;
       $("keep-name").parentElement.hidden = state.layout !== "pca";
-      $("keep-name").textContent = `Stay near ${found.id}`;
-      this.show(found, `Sequence ${found.id}`);
-      this.describeRow(found);
-      this.neighborRows = found.neighbors.map((one) => one.row);
-      this.showNeighbors(found.neighbors);
+      $("keep-name").textContent = `Stay near ${sequence.id}`;
+      this.show(sequence, `Sequence ${sequence.id}`);
+      this.describeRow(sequence);
+      this.neighborRows = sequence.neighbors.map((neighbor) => neighbor.row);
+      this.showNeighbors(sequence.neighbors);
       this.setSliders();
       state.map.redraw();
       writeAddress(state);
@@ -74,13 +76,13 @@ export class Panel {
     }
   }
 
-  // A place of the map, decoded at once.
+  // Decodes a place on the map.
   probe(at) {
     this.stop();
-    this.decode("at", { at: [...at].map((one) => Math.max(-50, Math.min(50, one))) });
+    this.decode("at", { at: [...at].map((x) => Math.max(-50, Math.min(50, x))) });
   }
 
-  // What a page without an address begins with.
+  // Decodes the place of the first sequence, when the page begins without an address.
   begin() {
     this.decode("at", { at: [...this.state.map.places.subarray(0, 2)] });
     this.state.untouched = true;
@@ -90,97 +92,100 @@ export class Panel {
     this.decode("code", { code: [...code] }, from);
   }
 
+  // Requests a sequence at a place (kind "at") or of a code; `from` says which control asks.
   decode(kind, body, from = "") {
     const { state } = this;
     state.untouched = false;
-    this.turn++;
+    this.version++;
     state.kind = kind;
     if (kind === "at") {
       state.at = body.at;
       if ($("keep").checked && this.anchor >= 0 && state.layout === "pca") body.row = this.anchor;
-      state.placeMark(); // the map itself stays as it is, which would be slow to draw
+      state.placeMark(); // without the map, which would be slow to draw
     }
     body.on = state.layout;
-    const turn = this.turn;
-    // answers on the way are shown, too, unless the reader went on to a sequence
-    const current = () => state.kind === kind && turn <= this.turn;
-    this.latest.ask({ body, current, from, kind });
+    const version = this.version;
+    // during a drag, late answers are shown, too, unless the user has chosen a sequence meanwhile
+    const current = () => state.kind === kind && version <= this.version;
+    this.request.ask({ body, current, from, kind });
   }
 
-  unfolded(found, asked) {
+  showDecoded(sequence, request) {
     const { state } = this;
-    if (asked.body.on !== state.layout) return; // the reader has changed the map meanwhile
-    this.show(found, asked.kind === "at" ? "A place on the map" : asked.from === "travel" ? "Between A and B" : "A code");
-    if (asked.kind === "code") state.at = found.at;
-    const steps = `${found.length} ${found.length === 1 ? "step" : "steps"}`;
-    $("facts").textContent = `${steps} · nearest: ${found.id}`;
+    if (request.body.on !== state.layout) return; // the user has changed the map meanwhile
+    this.show(sequence, request.kind === "at" ? "A place on the map" : request.from === "travel" ? "Between A and B" : "A code");
+    if (request.kind === "code") state.at = sequence.at;
+    const steps = `${sequence.length} ${sequence.length === 1 ? "step" : "steps"}`;
+    $("facts").textContent = `${steps} · nearest: ${sequence.id}`;
     $("reasons").hidden = true;
     if (this.neighborRows.length) {
       this.neighborRows = [];
       $("neighbors-section").hidden = true;
       state.map.redraw();
     }
-    $("far").hidden = !found.far;
-    if (asked.from !== "slider") this.setSliders();
+    $("far").hidden = !sequence.far;
+    if (request.from !== "slider") this.setSliders();
     state.placeMark();
     writeAddress(state);
   }
 
-  show(found, name) {
-    this.state.code = found.code;
+  show(sequence, name) {
+    this.state.code = sequence.code;
     $("name").textContent = name;
     $("hint").hidden = !this.state.untouched;
     $("actions").hidden = false;
     $("far").hidden = true;
-    this.picture.draw(found);
+    this.picture.draw(sequence);
   }
 
-  describeRow(found) {
-    const facts = [`${found.length} steps`, `error ${shortNumber(found.error)}`];
-    if (found.p_value !== undefined) facts.push(`p-value ${shortNumber(found.p_value)}`);
-    for (const [name, value] of Object.entries(found.fields)) {
+  // Shows length, error, p-value and fields of a sequence, and sentences that explain them.
+  describeRow(sequence) {
+    const phrases = [`${sequence.length} steps`, `error ${shortNumber(sequence.error)}`];
+    if (sequence.p_value !== undefined) phrases.push(`p-value ${shortNumber(sequence.p_value)}`);
+    for (const [name, value] of Object.entries(sequence.fields)) {
       if (value !== null && !["length", "error", "anomaly p-value"].includes(name)) {
-        const field = this.state.info.fields.find((one) => one.name === name);
-        facts.push(`${name} ${typeof value === "number" ? fieldText(field, value) : value}`);
+        const field = this.state.info.fields.find((candidate) => candidate.name === name);
+        phrases.push(`${name} ${typeof value === "number" ? fieldText(field, value) : value}`);
       }
     }
-    $("facts").textContent = facts.join(" · ");
-    const said = [];
+    $("facts").textContent = phrases.join(" · ");
+    const sentences = [];
     const percent = (share) => `${shortNumber(100 * share)} %`;
     const { alpha, num_normal } = this.state.info;
-    const rare = found.p_value <= alpha;
-    if (found.p_value !== undefined) {
-      const needed = Math.ceil(1 / alpha - 1e-9) - 1;
-      const verdict = num_normal < needed ? `which ${num_normal} normal sequences cannot decide at alpha ${percent(alpha)} (at least ${needed} can)`
-        : `${rare ? "anomalous" : "not anomalous"} at alpha ${percent(alpha)}`;
-      said.push(
-        `p = ${percent(found.p_value)}, ${verdict}. ` +
+    const isAnomalous = sequence.p_value <= alpha;
+    if (sequence.p_value !== undefined) {
+      // with n normal sequences, the smallest p-value is 1 / (n + 1)
+      const minNormal = Math.ceil(1 / alpha - 1e-9) - 1;
+      const verdict = num_normal < minNormal ? `which ${num_normal} normal sequences cannot decide at alpha ${percent(alpha)} (at least ${minNormal} can)`
+        : `${isAnomalous ? "anomalous" : "not anomalous"} at alpha ${percent(alpha)}`;
+      sentences.push(
+        `p = ${percent(sequence.p_value)}, ${verdict}. ` +
           "p is the share of normal sequences with such a score or a higher one, not adjusted for multiple tests.",
       );
     }
-    const [error, distance] = found.anomaly ?? [0, 0];
-    if (distance > error && rare) {
-      said.push(`Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`);
-    } else if (error && rare) {
-      said.push(`Its error is ${shortNumber(error)} times that of training sequences.`);
+    const [error, distance] = sequence.anomaly ?? [0, 0];
+    if (distance > error && isAnomalous) {
+      sentences.push(`Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`);
+    } else if (error && isAnomalous) {
+      sentences.push(`Its error is ${shortNumber(error)} times that of training sequences.`);
     }
-    const where = (one) => `step ${one.step + 1}${this.state.info.columns.length > 1 ? ` of ${one.column}` : ""} (${percent(one.share)})`;
-    if (found.reasons?.length) said.push(`Largest parts of the error: ${found.reasons.map(where).join(", ")}.`);
-    if (found.own_length !== undefined && found.own_length !== found.length) {
-      said.push(`Decoded alone, the code gives ${found.own_length} steps.`);
+    const reasonText = ({ step, column, share }) => `step ${step + 1}${this.state.info.columns.length > 1 ? ` of ${column}` : ""} (${percent(share)})`;
+    if (sequence.reasons?.length) sentences.push(`Largest parts of the error: ${sequence.reasons.map(reasonText).join(", ")}.`);
+    if (sequence.own_length !== undefined && sequence.own_length !== sequence.length) {
+      sentences.push(`Decoded alone, the code gives ${sequence.own_length} steps.`);
     }
-    $("reasons").textContent = said.join(" ");
-    $("reasons").hidden = !said.length;
+    $("reasons").textContent = sentences.join(" ");
+    $("reasons").hidden = !sentences.length;
   }
 
-  // A sequence that was added, which is no row of the data.
-  showAdded(found) {
-    this.turn++;
+  // Shows a sequence that the user has added.
+  showAdded(sequence) {
+    this.version++;
     this.stop();
-    this.latest.cancel();
-    Object.assign(this.state, { untouched: false, kind: "added", at: found.at });
-    this.show(found, `Added: ${found.id}`);
-    this.describeRow({ ...found, fields: {} });
+    this.request.cancel();
+    Object.assign(this.state, { untouched: false, kind: "added", at: sequence.at });
+    this.show(sequence, `Added: ${sequence.id}`);
+    this.describeRow({ ...sequence, fields: {} });
     this.neighborRows = [];
     $("neighbors-section").hidden = true;
     this.setSliders();
@@ -188,7 +193,7 @@ export class Panel {
     this.state.map.redraw();
   }
 
-  // Finds what is shown on another map.
+  // Finds the places on another map of what is shown.
   async relocate() {
     const { state } = this;
     const { layout, map, source } = state;
@@ -208,24 +213,25 @@ export class Panel {
     this.neighbors = neighbors;
     $("neighbors-section").hidden = !neighbors.length;
     $("neighbors").replaceChildren(
-      ...neighbors.map((one) => {
+      ...neighbors.map((neighbor) => {
         const button = document.createElement("button");
         button.type = "button";
         const name = document.createElement("span");
-        name.textContent = `${one.id}`;
-        button.append(thumbnail(one.values, this.state.info), name);
-        button.title = `Sequence ${one.id}, at a distance of ${shortNumber(one.distance)}`;
-        button.addEventListener("click", () => this.showRow(one.row));
+        name.textContent = `${neighbor.id}`;
+        button.append(thumbnail(neighbor.values, this.state.info), name);
+        button.title = `Sequence ${neighbor.id}, at a distance of ${shortNumber(neighbor.distance)}`;
+        button.addEventListener("click", () => this.showRow(neighbor.row));
         return button;
       }),
     );
   }
 
-  step(by) {
+  // Shows the next visible sequence, or the previous one with direction -1.
+  step(direction) {
     const { count } = this.state.info;
-    const from = this.anchor < 0 ? (by > 0 ? -1 : 0) : this.anchor;
+    const from = this.anchor < 0 ? (direction > 0 ? -1 : 0) : this.anchor;
     for (let k = 1; k <= count; k++) {
-      const row = (((from + by * k) % count) + count) % count;
+      const row = (((from + direction * k) % count) + count) % count;
       if (this.state.map.isShown(row)) return this.showRow(row);
     }
     return undefined;
@@ -236,7 +242,7 @@ export class Panel {
     this.picture.toBlob().then((blob) => download(blob, `${name}.png`)).catch(this.showError);
   }
 
-  // The way between two codes.
+  // Makes the current code the end A (0) or B (1) of the path.
   setEnd(i) {
     const { state } = this;
     if (!state.code || !state.at) return;
@@ -247,17 +253,17 @@ export class Panel {
     writeAddress(state);
   }
 
-  // Ends at sequences, or null, from the address of the page.
+  // Sets the ends to rows of sequences, or null, of the address.
   async setEnds(rows) {
     const { state } = this;
-    const asked = rows.map(async (row, i) => {
+    const requests = rows.map(async (row, i) => {
       if (row === null || state.ends[i]?.row === row) return;
       const { code, id } = await state.source.sequence(row);
       const at = [...state.map.places.slice(2 * row, 2 * row + 2)];
       state.ends[i] = { code, at, label: `${id}`, row };
     });
     try {
-      await Promise.all(asked);
+      await Promise.all(requests);
       if (state.ends.some(Boolean)) this.showEnds();
     } catch (error) {
       this.showError(error);
@@ -273,13 +279,15 @@ export class Panel {
     this.state.map.redraw();
   }
 
-  travel(share) {
+  // Shows the code at a share of the path from A to B.
+  showBetween(share) {
     const [a, b] = this.state.ends;
     if (!a || !b) return;
     this.share = share;
-    this.showCode(a.code.map((one, i) => one + (b.code[i] - one) * share), "travel");
+    this.showCode(a.code.map((value, i) => value + (b.code[i] - value) * share), "travel");
   }
 
+  // Plays the path from A to B, and back; or pauses.
   play() {
     if (this.playing) {
       this.stop();
@@ -289,16 +297,17 @@ export class Panel {
     if (!a || !b) return;
     $("play").textContent = "Pause";
     $("play").setAttribute("aria-pressed", "true");
-    let [before, forth] = [performance.now(), true];
+    let [before, isForward] = [performance.now(), true];
     if (this.share >= 1) this.share = 0;
     const frame = (now) => {
+      // at most 0.1 s, so that the path does not jump after a pause of the browser
       const step = Math.min(0.1, (now - before) / 1000) / PLAY_SECONDS;
       before = now;
-      let share = this.share + (forth ? step : -step);
-      if (share >= 1 || share <= 0) forth = share <= 0;
+      let share = this.share + (isForward ? step : -step);
+      if (share >= 1 || share <= 0) isForward = share <= 0; // back at the ends
       share = Math.max(0, Math.min(1, share));
       $("share").value = share;
-      this.travel(share);
+      this.showBetween(share);
       this.playing = requestAnimationFrame(frame);
     };
     this.playing = requestAnimationFrame(frame);
@@ -312,34 +321,34 @@ export class Panel {
     $("play").setAttribute("aria-pressed", "false");
   }
 
-  // Sliders of latent dimensions, those with the largest effect first.
-  makeSliders(most) {
+  // Makes sliders of the latent dimensions with the largest effects.
+  makeSliders(count) {
     const { low, high, mean, effect } = this.state.info.dimensions;
     const order = effect.map((_, i) => i).sort((i, k) => effect[k] - effect[i]);
-    this.sliders = order.slice(0, most).map((i) => {
+    this.sliders = order.slice(0, count).map((i) => {
       const label = document.createElement("label");
       const input = document.createElement("input");
-      const wide = Math.max(high[i] - low[i], 1e-6);
+      const range = Math.max(high[i] - low[i], 1e-6);
       Object.assign(input, {
-        type: "range", min: low[i] - 0.25 * wide, max: high[i] + 0.25 * wide, step: wide / 500, value: mean[i],
+        type: "range", min: low[i] - 0.25 * range, max: high[i] + 0.25 * range, step: range / 500, value: mean[i],
       });
       const name = document.createElement("span");
       name.textContent = i + 1;
-      const said = document.createElement("output");
-      label.append(name, input, said);
+      const output = document.createElement("output");
+      label.append(name, input, output);
       input.setAttribute("aria-label", `Latent dimension ${i + 1}`);
       input.addEventListener("input", () => {
         this.stop();
         const code = [...(this.state.code ?? mean)];
         code[i] = Number(input.value);
         this.state.code = code;
-        said.textContent = shortNumber(code[i]);
+        output.textContent = shortNumber(code[i]);
         this.showCode(code, "slider");
       });
-      return { i, input, said, label };
+      return { i, input, output, label };
     });
-    $("sliders").replaceChildren(...this.sliders.map((one) => one.label));
-    $("more-sliders").hidden = order.length <= most;
+    $("sliders").replaceChildren(...this.sliders.map((slider) => slider.label));
+    $("more-sliders").hidden = order.length <= count;
     $("more-sliders").onclick = () => {
       this.makeSliders(order.length);
       this.setSliders();
@@ -350,9 +359,9 @@ export class Panel {
   setSliders() {
     if (!$("sliders-section").open) return;
     const code = this.state.code ?? this.state.info.dimensions.mean;
-    for (const { i, input, said } of this.sliders) {
+    for (const { i, input, output } of this.sliders) {
       input.value = code[i];
-      said.textContent = shortNumber(code[i]);
+      output.textContent = shortNumber(code[i]);
     }
   }
 }

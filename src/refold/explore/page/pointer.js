@@ -1,14 +1,15 @@
-// Mouse, touch and pen on the map: decode, move, lasso, zoom and click.
+// What mouse, touch and pen do on the map: decode, move, lasso, zoom and click.
 
-const CLICK = 5; // pixels
+// A pointer that moves less is a click.
+const MAX_CLICK_PIXELS = 5;
 
 export class Pointer {
   // actions: mode(), probe(x, y), click(x, y), hover(x, y), lasso(polygon, done), moved()
   constructor(map, actions) {
     this.map = map;
     this.actions = actions;
-    this.down = new Map();
-    this.task = null;
+    this.pointers = new Map(); // positions of the pressed pointers, by id
+    this.gesture = null; // what the pressed pointers do
     const canvas = map.overlay;
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -19,86 +20,89 @@ export class Pointer {
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
+  // Returns the position of an event in pixels of the map.
   at(event) {
     const box = this.map.overlay.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
   begin(event) {
-    const place = this.at(event);
-    this.down.set(event.pointerId, place);
+    const position = this.at(event);
+    this.pointers.set(event.pointerId, position);
     this.map.overlay.setPointerCapture(event.pointerId);
-    this.map.overlay.classList.add("by-pointer"); // without the ring that keys need
+    this.map.overlay.classList.add("by-pointer"); // without the focus ring, which is for keys
     this.map.overlay.focus({ preventScroll: true });
-    if (this.down.size === 2) {
-      this.task = { mode: "pinch" };
+    if (this.pointers.size === 2) {
+      this.gesture = { mode: "pinch" };
       this.actions.lasso(null, true);
       return;
     }
     const mode = event.button > 0 ? "pan" : event.shiftKey ? "lasso" : this.actions.mode();
-    this.task = { mode, start: place, moved: false, path: [] };
+    this.gesture = { mode, start: position, moved: false, path: [] };
     event.preventDefault();
   }
 
   move(event) {
-    const place = this.at(event);
-    const before = this.down.get(event.pointerId);
+    const position = this.at(event);
+    const before = this.pointers.get(event.pointerId);
     if (!before) {
-      this.actions.hover(place);
+      this.actions.hover(position);
       return;
     }
-    if (this.task?.mode === "pinch") {
-      this.pinch(event.pointerId, place);
+    if (this.gesture?.mode === "pinch") {
+      this.pinch(event.pointerId, position);
       return;
     }
-    this.down.set(event.pointerId, place);
-    const task = this.task;
-    if (!task) return;
-    const far = Math.hypot(place[0] - task.start[0], place[1] - task.start[1]) > CLICK;
-    if (!task.moved && !far) return;
-    task.moved = true;
+    this.pointers.set(event.pointerId, position);
+    const gesture = this.gesture;
+    if (!gesture) return;
+    const isDrag = Math.hypot(position[0] - gesture.start[0], position[1] - gesture.start[1]) > MAX_CLICK_PIXELS;
+    if (!gesture.moved && !isDrag) return;
+    gesture.moved = true;
     this.actions.hover(null);
-    if (task.mode === "pan") {
-      this.map.pan(place[0] - before[0], place[1] - before[1]);
+    if (gesture.mode === "pan") {
+      this.map.pan(position[0] - before[0], position[1] - before[1]);
       this.actions.moved();
-    } else if (task.mode === "lasso") {
-      if (!task.path.length) task.path.push(...this.map.toPlace(...task.start));
-      task.path.push(...this.map.toPlace(...place));
-      this.actions.lasso(task.path, false);
+    } else if (gesture.mode === "lasso") {
+      if (!gesture.path.length) gesture.path.push(...this.map.toPlace(...gesture.start));
+      gesture.path.push(...this.map.toPlace(...position));
+      this.actions.lasso(gesture.path, false);
     } else {
-      this.actions.probe(...place);
+      this.actions.probe(...position);
     }
   }
 
-  pinch(id, place) {
-    const [first, second] = [...this.down.keys()];
-    const still = this.down.get(id === first ? second : first);
-    const before = this.down.get(id);
+  // Moves and zooms the map by two fingers, of which one has moved.
+  pinch(id, position) {
+    const [first, second] = [...this.pointers.keys()];
+    const fixed = this.pointers.get(id === first ? second : first);
+    const before = this.pointers.get(id);
     const distance = (a, b) => Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1]));
     const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    const [old, now] = [middle(before, still), middle(place, still)];
-    this.map.pan(now[0] - old[0], now[1] - old[1]);
-    this.map.zoomAt(now[0], now[1], distance(place, still) / distance(before, still));
-    this.down.set(id, place);
+    const [oldMiddle, newMiddle] = [middle(before, fixed), middle(position, fixed)];
+    this.map.pan(newMiddle[0] - oldMiddle[0], newMiddle[1] - oldMiddle[1]);
+    this.map.zoomAt(newMiddle[0], newMiddle[1], distance(position, fixed) / distance(before, fixed));
+    this.pointers.set(id, position);
     this.actions.moved();
   }
 
   end(event, finished) {
-    if (!this.down.delete(event.pointerId)) return;
-    const task = this.task;
-    if (!task || task.mode === "pinch") {
-      if (!this.down.size) this.task = null;
+    if (!this.pointers.delete(event.pointerId)) return;
+    const gesture = this.gesture;
+    if (!gesture || gesture.mode === "pinch") {
+      if (!this.pointers.size) this.gesture = null;
       return;
     }
-    this.task = null;
-    if (task.mode === "lasso") this.actions.lasso(task.moved && finished ? task.path : null, true);
-    if (finished && !task.moved && event.button === 0) this.actions.click(...task.start);
+    this.gesture = null;
+    if (gesture.mode === "lasso") this.actions.lasso(gesture.moved && finished ? gesture.path : null, true);
+    if (finished && !gesture.moved && event.button === 0) this.actions.click(...gesture.start);
   }
 
   wheel(event) {
     event.preventDefault();
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    const amount = Math.max(-200, Math.min(200, event.deltaY * lines));
+    const pixels = event.deltaMode === 1 ? 16 : 1; // some browsers count lines of text
+    const amount = Math.max(-200, Math.min(200, event.deltaY * pixels));
+    // pinches on a touchpad are wheel events with ctrlKey and small amounts
     this.map.zoomAt(...this.at(event), Math.exp(-amount * (event.ctrlKey ? 0.01 : 0.002)));
     this.actions.moved();
   }

@@ -1,16 +1,17 @@
-// Selected sequences: their number, their look on the map, and files of them.
+// The selected sequences: their number, their colors on the map, and their files.
 
 import { download } from "./api.js";
 import { cssColor, drawPlace } from "./marks.js";
 
 const $ = (id) => document.getElementById(id);
-const TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
-const DIMMED = 50;
+const CONTENT_TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
+// Opacity of points that are not selected, from 0 to 255.
+const DIMMED_OPACITY = 50;
 
 export class Selection {
-  constructor(state, recolor, showError) {
+  constructor(state, updateColors, showError) {
     this.state = state;
-    this.recolor = recolor;
+    this.updateColors = updateColors;
     this.showError = showError;
     this.rows = [];
     $("clear-selection").addEventListener("click", () => this.set([]));
@@ -24,26 +25,26 @@ export class Selection {
     this.rows = rows;
     $("selection").hidden = !rows.length;
     $("selected").textContent = `${rows.length.toLocaleString("en")} selected`;
-    this.recolor();
+    this.updateColors();
   }
 
-  // Points that are not selected step back.
+  // Makes points that are not selected transparent.
   dim(colors) {
     if (!this.rows.length) return;
-    const kept = new Uint8Array(colors.length / 4);
-    for (const row of this.rows) kept[row] = 1;
-    for (let i = 0; i < kept.length; i++) {
-      if (!kept[i] && colors[4 * i + 3]) colors[4 * i + 3] = DIMMED;
+    const isSelected = new Uint8Array(colors.length / 4);
+    for (const row of this.rows) isSelected[row] = 1;
+    for (let i = 0; i < isSelected.length; i++) {
+      if (!isSelected[i] && colors[4 * i + 3]) colors[4 * i + 3] = DIMMED_OPACITY;
     }
   }
 
   async save(button) {
-    const what = button.dataset.table;
+    const tableName = button.dataset.table;
     button.disabled = true;
     try {
-      const body = await this.state.source.table(what, this.rows);
-      const end = TYPES[what] === "text/csv" ? "csv" : "json";
-      download(body, `${this.state.info.model}-${what}.${end}`);
+      const body = await this.state.source.table(tableName, this.rows);
+      const suffix = CONTENT_TYPES[tableName] === "text/csv" ? "csv" : "json";
+      download(body, `${this.state.info.model}-${tableName}.${suffix}`);
     } catch (error) {
       this.showError(error);
     }
@@ -52,7 +53,7 @@ export class Selection {
 
   async saveMap() {
     const { info, map } = this.state;
-    const more = (context) => drawPlace(context, map, this.state);
-    download(await map.toBlob(cssColor("--paper"), more), `${info.model}-map.png`);
+    const drawMore = (context) => drawPlace(context, map, this.state);
+    download(await map.toBlob(cssColor("--paper"), drawMore), `${info.model}-map.png`);
   }
 }

@@ -1,7 +1,7 @@
-// Starts the page with the data of the server.
+// Starts the page with a server as its source of data.
 
-import { Adding } from "./adding.js";
+import { SequenceAdder } from "./adding.js";
 import { begin } from "./main.js";
 import { Server } from "./server.js";
 
-begin(new Server(), Adding);
+begin(new Server(), SequenceAdder);

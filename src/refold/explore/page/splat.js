@@ -1,31 +1,37 @@
-// Points counted in the cells of a grid: their density, and points without a graphics card.
+// Images that are computed on the processor, from sums of points in the cells of a grid: the
+// density of the points, and points without a graphics card. WebGL only shows the images.
 
-const VERTEX = `#version 300 es
+// A triangle that covers the view, with the image upside down, because its rows begin at the top.
+const VERTEX_SHADER = `#version 300 es
 out vec2 at;
 void main() {
   vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0;
   at = vec2(corner.x, 1.0 - corner.y);
   gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
 }`;
-const FRAGMENT = `#version 300 es
+const FRAGMENT_SHADER = `#version 300 es
 precision mediump float;
 in vec2 at;
 uniform sampler2D image;
 out vec4 result;
 void main() { result = texture(image, at); }`;
-const DENSITY_CELL = 3; // pixels
-const SMOOTHINGS = 3; // of these box filters, which are close to a Gaussian
-const LEAST_OPACITY = 0.06; // of a cell with few points, in the density
+// Width of a cell of the density. Smaller cells are slower and look the same after smoothing.
+const DENSITY_CELL_PIXELS = 3;
+// Three box filters are close to a Gaussian filter, and much faster.
+const NUM_BOX_FILTERS = 3;
+// Opacity of a cell with a single point in the density, so that it stays visible.
+const MIN_OPACITY = 0.06;
 
-// Sums over cells: red, green and blue times the weight, and the weight.
-function count(map, { cell, wide, high, left, top, share }) {
-  const sums = new Float32Array(4 * wide * high);
+// Returns sums over the points of each cell (rows, columns, 4): red, green and blue times the
+// weight, and the weight.
+function sumCells(map, { cell, numColumns, numRows, left, top, share }) {
+  const sums = new Float32Array(4 * numColumns * numRows);
   const { places, target, colors, view, unit } = map;
   const scale = unit / cell;
   const [x0, y0] = [map.width / 2 / cell - left - view.x * scale, map.height / 2 / cell - top + view.y * scale];
   for (let i = 0; i < map.count; i++) {
-    const shown = colors[4 * i + 3];
-    if (!shown) continue;
+    const opacity = colors[4 * i + 3];
+    if (!opacity) continue;
     let [x, y] = [places[2 * i], places[2 * i + 1]];
     if (share) {
       x += share * (target[2 * i] - x);
@@ -33,20 +39,21 @@ function count(map, { cell, wide, high, left, top, share }) {
     }
     const column = Math.floor(x * scale + x0);
     const row = Math.floor(y0 - y * scale);
-    if (column < 0 || row < 0 || column >= wide || row >= high) continue;
-    const weight = shown / 255;
-    const at = 4 * (row * wide + column);
-    sums[at] += weight * colors[4 * i];
-    sums[at + 1] += weight * colors[4 * i + 1];
-    sums[at + 2] += weight * colors[4 * i + 2];
-    sums[at + 3] += weight;
+    if (column < 0 || row < 0 || column >= numColumns || row >= numRows) continue;
+    const weight = opacity / 255;
+    const index = 4 * (row * numColumns + column);
+    sums[index] += weight * colors[4 * i];
+    sums[index + 1] += weight * colors[4 * i + 1];
+    sums[index + 2] += weight * colors[4 * i + 2];
+    sums[index + 3] += weight;
   }
   return sums;
 }
 
-// One box filter along rows (step 4) or columns (step 4 * wide); writes into to.
-function box(from, to, lines, length, lineStep, step, radius) {
-  const part = 1 / (2 * radius + 1);
+// Writes moving averages of `from` to `to`, along the rows (step 4) or the columns (step 4 *
+// numColumns) of cells.
+function filterBox(from, to, lines, length, lineStep, step, radius) {
+  const factor = 1 / (2 * radius + 1);
   for (let line = 0; line < lines; line++) {
     for (let channel = 0; channel < 4; channel++) {
       const begin = line * lineStep + channel;
@@ -54,35 +61,37 @@ function box(from, to, lines, length, lineStep, step, radius) {
       for (let i = 0; i < Math.min(radius, length); i++) sum += from[begin + i * step];
       for (let i = 0; i < length; i++) {
         if (i + radius < length) sum += from[begin + (i + radius) * step];
-        to[begin + i * step] = sum * part;
+        to[begin + i * step] = sum * factor;
         if (i >= radius) sum -= from[begin + (i - radius) * step];
       }
     }
   }
 }
 
-function smooth(sums, wide, high, radius) {
-  const other = new Float32Array(sums.length);
-  for (let k = 0; k < SMOOTHINGS; k++) {
-    box(sums, other, high, wide, 4 * wide, 4, radius);
-    box(other, sums, wide, high, 4, 4 * wide, radius);
+// Smooths the sums in place.
+function smoothCells(sums, numColumns, numRows, radius) {
+  const buffer = new Float32Array(sums.length);
+  for (let k = 0; k < NUM_BOX_FILTERS; k++) {
+    filterBox(sums, buffer, numRows, numColumns, 4 * numColumns, 4, radius);
+    filterBox(buffer, sums, numColumns, numRows, 4, 4 * numColumns, radius);
   }
 }
 
-// The weight that gets the full color: that of the densest cells but a few.
-function densest(sums) {
-  const found = [];
-  for (let i = 3; i < sums.length; i += 4 * 7) if (sums[i] > 1e-6) found.push(sums[i]);
-  if (!found.length) return 1;
-  found.sort((a, b) => a - b);
-  return found[Math.floor(0.98 * (found.length - 1))];
+// Returns the weight that gets the full color: the 98th percentile of a sample of the cells with
+// points.
+function fullColorWeight(sums) {
+  const weights = [];
+  for (let i = 3; i < sums.length; i += 4 * 7) if (sums[i] > 1e-6) weights.push(sums[i]);
+  if (!weights.length) return 1;
+  weights.sort((a, b) => a - b);
+  return weights[Math.floor(0.98 * (weights.length - 1))];
 }
 
-export class Splat {
+export class CellRenderer {
   constructor(gl) {
     this.gl = gl;
     this.program = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX_SHADER], [gl.FRAGMENT_SHADER, FRAGMENT_SHADER]]) {
       const shader = gl.createShader(type);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -94,28 +103,29 @@ export class Splat {
     for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
   }
 
-  // How many sequences are where: smooth, with the mean color of the sequences.
+  // Draws the density of the points, smoothed, in the mean color of the points.
   density(map, share) {
-    const cell = DENSITY_CELL;
-    const inView = Math.max(1, Math.min(map.count, (map.count * map.width * map.height) / (map.unit * map.unit)));
-    const room = Math.max(0.5, Math.min(1.2, Math.min(map.width, map.height) / 700));
-    const radius = Math.max(1, Math.min(9, Math.round((11 * room) / inView ** 0.17)));
-    const margin = SMOOTHINGS * radius;
+    const cell = DENSITY_CELL_PIXELS;
+    const numInView = Math.max(1, Math.min(map.count, (map.count * map.width * map.height) / (map.unit * map.unit)));
+    // with more points in the view, the density shows more detail
+    const sizeFactor = Math.max(0.5, Math.min(1.2, Math.min(map.width, map.height) / 700));
+    const radius = Math.max(1, Math.min(9, Math.round((11 * sizeFactor) / numInView ** 0.17)));
+    const margin = NUM_BOX_FILTERS * radius; // cells outside of the view, whose points are smoothed into it
     const [columns, rows] = [Math.ceil(map.width / cell), Math.ceil(map.height / cell)];
-    const [wide, high] = [columns + 2 * margin, rows + 2 * margin];
-    const sums = count(map, { cell, wide, high, left: -margin, top: -margin, share });
-    smooth(sums, wide, high, radius);
-    // the height of a single point after the filters
-    const single = 0.6 / ((2 * radius + 1) ** 2 * SMOOTHINGS);
-    const full = Math.log1p(Math.max(densest(sums) / single, 1));
+    const [numColumns, numRows] = [columns + 2 * margin, rows + 2 * margin];
+    const sums = sumCells(map, { cell, numColumns, numRows, left: -margin, top: -margin, share });
+    smoothCells(sums, numColumns, numRows, radius);
+    // the weight of a single point after the filters, roughly
+    const singlePoint = 0.6 / ((2 * radius + 1) ** 2 * NUM_BOX_FILTERS);
+    const maxLog = Math.log1p(Math.max(fullColorWeight(sums) / singlePoint, 1));
     const image = new Uint8Array(4 * columns * rows);
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
-        const from = 4 * ((row + margin) * wide + column + margin);
+        const from = 4 * ((row + margin) * numColumns + column + margin);
         const weight = sums[from + 3];
-        const reached = Math.log1p(weight / single) / full;
-        if (reached < 0.002) continue;
-        const opacity = Math.min(0.96, LEAST_OPACITY * Math.min(1, weight / single) + (1 - LEAST_OPACITY) * reached ** 1.5);
+        const relative = Math.log1p(weight / singlePoint) / maxLog;
+        if (relative < 0.002) continue;
+        const opacity = Math.min(0.96, MIN_OPACITY * Math.min(1, weight / singlePoint) + (1 - MIN_OPACITY) * relative ** 1.5);
         const to = 4 * (row * columns + column);
         for (let k = 0; k < 3; k++) image[to + k] = (sums[from + k] / weight) * opacity;
         image[to + 3] = 255 * opacity;
@@ -124,64 +134,65 @@ export class Splat {
     this.draw(image, columns, rows, columns * cell / map.width, rows * cell / map.height, this.gl.LINEAR);
   }
 
-  // The points themselves, a cell of one pixel or a disc each.
+  // Draws the points, each as a pixel or as a disc.
   points(map, share, opacity) {
     const cell = 1 / map.ratio;
-    const [wide, high] = [map.canvas.width, map.canvas.height];
-    let sums = count(map, { cell, wide, high, left: 0, top: 0, share });
-    const size = map.pointSize * map.ratio;
-    if (size >= 2) sums = discs(sums, wide, high, size);
-    const image = new Uint8Array(4 * wide * high);
-    const fainter = Math.log(1 - opacity);
-    for (let at = 0; at < sums.length; at += 4) {
-      const weight = sums[at + 3];
+    const [numColumns, numRows] = [map.canvas.width, map.canvas.height];
+    let sums = sumCells(map, { cell, numColumns, numRows, left: 0, top: 0, share });
+    const diameter = map.pointSize * map.ratio;
+    if (diameter >= 2) sums = spreadOverDiscs(sums, numColumns, numRows, diameter);
+    const image = new Uint8Array(4 * numColumns * numRows);
+    // n points of the same opacity let (1 - opacity) ** n of the background through
+    const logTransparency = Math.log(1 - opacity);
+    for (let index = 0; index < sums.length; index += 4) {
+      const weight = sums[index + 3];
       if (!weight) continue;
-      const shade = 1 - Math.exp(fainter * weight);
-      image[at] = (sums[at] / weight) * shade;
-      image[at + 1] = (sums[at + 1] / weight) * shade;
-      image[at + 2] = (sums[at + 2] / weight) * shade;
-      image[at + 3] = 255 * shade;
+      const shade = 1 - Math.exp(logTransparency * weight);
+      image[index] = (sums[index] / weight) * shade;
+      image[index + 1] = (sums[index + 1] / weight) * shade;
+      image[index + 2] = (sums[index + 2] / weight) * shade;
+      image[index + 3] = 255 * shade;
     }
-    this.draw(image, wide, high, 1, 1, this.gl.NEAREST);
+    this.draw(image, numColumns, numRows, 1, 1, this.gl.NEAREST);
   }
 
-  draw(image, wide, high, across, down, filter) {
+  draw(image, numColumns, numRows, widthShare, heightShare, filter) {
     const { gl } = this;
     gl.useProgram(this.program);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, filter);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, wide, high, 0, gl.RGBA, gl.UNSIGNED_BYTE, image);
-    // the last cells may reach beyond the canvas
-    const [w, h] = [Math.round(gl.drawingBufferWidth * across), Math.round(gl.drawingBufferHeight * down)];
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, numColumns, numRows, 0, gl.RGBA, gl.UNSIGNED_BYTE, image);
+    // cells at the right and the bottom may be partly outside of the canvas
+    const [w, h] = [Math.round(gl.drawingBufferWidth * widthShare), Math.round(gl.drawingBufferHeight * heightShare)];
     gl.viewport(0, gl.drawingBufferHeight - h, w, h);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 }
 
-// Spreads each cell over a disc with soft edges.
-function discs(sums, wide, high, size) {
-  const found = new Float32Array(sums.length);
-  const reach = Math.ceil(size / 2);
-  const shape = [];
-  for (let dy = -reach; dy <= reach; dy++) {
-    for (let dx = -reach; dx <= reach; dx++) {
-      const inside = Math.min(1, size / 2 - Math.hypot(dx, dy) + 0.3);
-      if (inside > 0) shape.push([dx, dy, inside]);
+// Returns the sums with each cell spread over a disc with soft edges.
+function spreadOverDiscs(sums, numColumns, numRows, diameter) {
+  const result = new Float32Array(sums.length);
+  const radius = Math.ceil(diameter / 2);
+  const disc = [];
+  for (let dy = -radius; dy <= radius; dy++) {
+    for (let dx = -radius; dx <= radius; dx++) {
+      const coverage = Math.min(1, diameter / 2 - Math.hypot(dx, dy) + 0.3);
+      if (coverage > 0) disc.push([dx, dy, coverage]);
     }
   }
-  for (let row = 0; row < high; row++) {
-    for (let column = 0; column < wide; column++) {
-      const from = 4 * (row * wide + column);
+  for (let row = 0; row < numRows; row++) {
+    for (let column = 0; column < numColumns; column++) {
+      const from = 4 * (row * numColumns + column);
       if (!sums[from + 3]) continue;
-      for (const [dx, dy, inside] of shape) {
+      for (const [dx, dy, coverage] of disc) {
         const [x, y] = [column + dx, row + dy];
-        if (x < 0 || y < 0 || x >= wide || y >= high) continue;
-        const to = 4 * (y * wide + x);
-        for (let k = 0; k < 4; k++) found[to + k] += inside * sums[from + k];
+        if (x < 0 || y < 0 || x >= numColumns || y >= numRows) continue;
+        const to = 4 * (y * numColumns + x);
+        for (let k = 0; k < 4; k++) result[to + k] += coverage * sums[from + k];
       }
     }
   }
-  return found;
+  return result;
 }

@@ -1,7 +1,7 @@
-// What a page that only decodes does where one would add sequences: it says that this needs a server.
+// Takes the place of SequenceAdder in an exported page: says that adding sequences needs a server.
 
 export class AddingHint {
-  placed = [];
+  addedSequences = [];
 
   constructor() {
     const dialog = document.getElementById("adding-hint");
@@ -15,5 +15,5 @@ export class AddingHint {
     });
   }
 
-  relocate() {}
+  relocate() {} // there are no added sequences to move
 }

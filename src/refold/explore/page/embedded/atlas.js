@@ -1,77 +1,81 @@
-// The source of the page's data in a page that works without a server: the page itself.
+// The source of data in an exported page: the page itself, which holds the data and decodes.
 
-import { Failure } from "../api.js";
-import { allUnpacked } from "./arrays.js";
+import { UserError } from "../api.js";
+import { decodeAllBlocks } from "./arrays.js";
 import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
-import { meansOf, Model } from "./model.js";
+import { meanErrors, Model } from "./model.js";
 import { nearest } from "./nearest.js";
 import { TABLES } from "./tables.js";
 
-const SMALL_STEPS = 160; // steps of a neighbor's small picture
-const NEIGHBORS = 6;
-const MATCHES = 12; // ids that a search suggests
-const REASONS = 3; // values with large errors that are named
+// The same limits as in _atlas.py: steps of a neighbor in its small picture,
+const MAX_THUMBNAIL_STEPS = 160;
+// neighbors of a sequence,
+const NUM_NEIGHBORS = 6;
+// ids that a search suggests,
+const MAX_SUGGESTED_IDS = 12;
+// and largest errors of a sequence that the page names.
+const MAX_REASONS = 3;
 
-// It answers as the class Server does, except for what has to encode, or find clusters. An encoder
-// would have to be written a second time, with latent optimization, and its weights would make up
-// much of the file.
+// It has the methods of the class Server, except for adding sequences and finding clusters. These
+// need an encoder, which would have to be written again in JavaScript, and whose weights would make
+// up much of the file.
 export class Atlas {
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the decoder. " +
     "Added sequences and other clusters need a server: run refold explore.";
 
   async start() {
-    this.held = await allUnpacked();
-    const { about } = this.held;
+    this.blocks = await decodeAllBlocks();
+    const { about } = this.blocks;
     this.info = about.info;
     this.ids = about.info.ids;
     this.reach = about.reach;
-    const weights = Object.entries(this.held).filter(([name]) => name.startsWith("weights/"));
+    const weights = Object.entries(this.blocks).filter(([name]) => name.startsWith("weights/"));
     this.model = new Model(about.model, Object.fromEntries(weights.map(([name, array]) => [name.slice(8), array])));
     this.width = about.projection.mean.length;
-    this.begins = new Float64Array(this.ids.length + 1);
-    this.held.lengths.forEach((length, i) => (this.begins[i + 1] = this.begins[i] + length));
-    this.similar = new WeightedCodes(about.projection, this.held.codes);
-    this.maps = { pca: new PcaMap(about.projection, this.held["places/pca"], this.held.codes) };
-    if (this.held["places/umap"]) this.maps.umap = new NeighborMap(this.held["places/umap"], this.held.codes, this.similar);
+    this.offsets = new Float64Array(this.ids.length + 1);
+    this.blocks.lengths.forEach((length, i) => (this.offsets[i + 1] = this.offsets[i] + length));
+    this.similar = new WeightedCodes(about.projection, this.blocks.codes);
+    this.maps = { pca: new PcaMap(about.projection, this.blocks["places/pca"], this.blocks.codes) };
+    if (this.blocks["places/umap"]) this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.similar);
     return { info: this.info, places: this.maps.pca.places };
   }
 
   async places(name) {
-    if (!this.maps[name]) throw new Failure("This page has no UMAP map. Export it again with --umap.");
+    if (!this.maps[name]) throw new UserError("This page has no UMAP map. Export it again with --umap.");
     return this.maps[name].places;
   }
 
   codeOf(row) {
-    return this.held.codes.subarray(row * this.width, (row + 1) * this.width);
+    return this.blocks.codes.subarray(row * this.width, (row + 1) * this.width);
   }
 
-  // Values of a sequence (steps, columns) in the units of the data.
-  valuesOf(row, most = Infinity) {
-    const { columns, units } = this.model;
-    const [mean, scale] = units.scales();
-    const begin = this.begins[row];
-    const steps = Math.min(most, this.begins[row + 1] - begin);
+  // Returns the values of a sequence (steps, columns) in the units of the data.
+  valuesOf(row, maxSteps = Infinity) {
+    const { columns, errorScaler } = this.model;
+    const [mean, scale] = errorScaler.scales();
+    const begin = this.offsets[row];
+    const steps = Math.min(maxSteps, this.offsets[row + 1] - begin);
     const values = new Float64Array(steps * columns.length);
     columns.forEach(({ names }, i) => {
-      const stored = this.held[`values/${i}`];
+      const stored = this.blocks[`values/${i}`];
       for (let step = 0; step < steps; step++) {
-        const one = stored[begin + step];
-        // categories are followed by the unknown one and by missing values
-        const value = names ? (one > names.length ? NaN : one) : one * scale[i] + mean[i];
+        const number = stored[begin + step];
+        // names.length is the index of an unknown category, and the next index is a missing value
+        const value = names ? (number > names.length ? NaN : number) : number * scale[i] + mean[i];
         values[step * columns.length + i] = value;
       }
     });
     return values;
   }
 
-  // The values of the fields of a sequence by their names.
+  // Returns the values of the fields of a sequence, by name.
   fieldsOf(row) {
-    const found = this.info.fields.map(({ name, categories }, i) => {
-      const value = this.held[`fields/${i}`][row];
+    const entries = this.info.fields.map(({ name, categories }, i) => {
+      const value = this.blocks[`fields/${i}`][row];
       return [name, Number.isNaN(value) ? null : categories ? categories[value] : value];
     });
-    return Object.fromEntries(found);
+    return Object.fromEntries(entries);
   }
 
   async fields() {
@@ -79,36 +83,36 @@ export class Atlas {
   }
 
   async field(name) {
-    return this.held[`fields/${this.info.fields.findIndex((one) => one.name === name)}`];
+    return this.blocks[`fields/${this.info.fields.findIndex((field) => field.name === name)}`];
   }
 
   async sequence(row) {
-    const shown = this.compare(this.ids[row], this.valuesOf(row), this.codeOf(row));
-    const others = this.similar.nearest(this.codeOf(row), NEIGHBORS + 1).filter((one) => one.row !== row);
-    shown.row = row;
-    shown.fields = this.fieldsOf(row);
-    shown.neighbors = others.slice(0, NEIGHBORS).map((one) => ({
-      ...one,
-      id: this.ids[one.row],
-      values: this.model.lists(this.valuesOf(one.row, SMALL_STEPS)),
+    const answer = this.compare(this.ids[row], this.valuesOf(row), this.codeOf(row));
+    const neighbors = this.similar.nearest(this.codeOf(row), NUM_NEIGHBORS + 1).filter((hit) => hit.row !== row);
+    answer.row = row;
+    answer.fields = this.fieldsOf(row);
+    answer.neighbors = neighbors.slice(0, NUM_NEIGHBORS).map((hit) => ({
+      ...hit,
+      id: this.ids[hit.row],
+      values: this.model.lists(this.valuesOf(hit.row, MAX_THUMBNAIL_STEPS)),
     }));
     if (this.info.calibrated) {
-      shown.p_value = shown.fields["anomaly p-value"];
-      shown.anomaly = [...this.held.anomaly.subarray(2 * row, 2 * row + 2)];
+      answer.p_value = answer.fields["anomaly p-value"];
+      answer.anomaly = [...this.blocks.anomaly.subarray(2 * row, 2 * row + 2)];
     }
-    return shown;
+    return answer;
   }
 
   async find(text) {
-    const start = text.toLowerCase();
+    const prefix = text.toLowerCase();
     const matches = this.ids.map((id, row) => ({ row, id: String(id) }));
     return matches
-      .filter(({ id }) => id.toLowerCase().startsWith(start))
+      .filter(({ id }) => id.toLowerCase().startsWith(prefix))
       .sort((a, b) => (b.id === text) - (a.id === text) || a.id.length - b.id.length)
-      .slice(0, MATCHES);
+      .slice(0, MAX_SUGGESTED_IDS);
   }
 
-  // A sequence and its reconstruction from a code, at the true length.
+  // Returns a sequence and its reconstruction from a code, at the true length.
   compare(id, values, code) {
     const { model } = this;
     const length = values.length / model.columns.length;
@@ -118,44 +122,44 @@ export class Atlas {
       id,
       code: [...code],
       length,
-      own_length: model.lengthOf(code, model.about.longest),
+      own_length: model.lengthOf(code, model.description.longest),
       values: model.lists(values),
       back: model.lists(back),
-      ...meansOf(entries, model.columns.length),
-      reasons: this.worst(entries),
+      ...meanErrors(entries, model.columns.length),
+      reasons: this.largestErrors(entries),
     };
   }
 
-  // The values with the largest errors, and their share of all.
-  worst(entries) {
+  // Returns step, column and share of the largest errors.
+  largestErrors(entries) {
     const { columns } = this.info;
-    const known = Float64Array.from(entries, (one) => (Number.isNaN(one) ? 0 : one));
-    const total = known.reduce((a, b) => a + b, 0);
-    const order = Array.from(known.keys()).sort((a, b) => known[b] - known[a]).slice(0, REASONS);
-    return order.filter((k) => known[k] > 0).map((k) => {
+    const errors = Float64Array.from(entries, (error) => (Number.isNaN(error) ? 0 : error));
+    const total = errors.reduce((a, b) => a + b, 0);
+    const order = Array.from(errors.keys()).sort((a, b) => errors[b] - errors[a]).slice(0, MAX_REASONS);
+    return order.filter((k) => errors[k] > 0).map((k) => {
       const step = Math.floor(k / columns.length);
-      return { step, column: columns[k % columns.length].name, share: known[k] / total };
+      return { step, column: columns[k % columns.length].name, share: errors[k] / total };
     });
   }
 
   async unfold({ at, code, row, on = "pca" }) {
     const { model } = this;
-    const flat = this.maps[on];
-    const whole = at ? flat.codeAt(at, row) : Float32Array.from(code);
-    const [closest] = at ? nearest(flat.places, 2, at, 1) : this.similar.nearest(whole, 1);
-    const length = model.lengthOf(whole);
+    const codeMap = this.maps[on];
+    const fullCode = at ? codeMap.codeAt(at, row) : Float32Array.from(code);
+    const [closest] = at ? nearest(codeMap.places, 2, at, 1) : this.similar.nearest(fullCode, 1);
+    const length = model.lengthOf(fullCode);
     return {
-      at: at ?? flat.placeOf(whole),
-      code: [...whole],
+      at: at ?? codeMap.placeOf(fullCode),
+      code: [...fullCode],
       length,
-      back: model.lists(model.decode(whole, length)),
+      back: model.lists(model.decode(fullCode, length)),
       far: closest.distance > (this.reach[at ? on : "codes"] ?? Infinity),
       nearest: closest.row,
       id: this.ids[closest.row],
     };
   }
 
-  async table(what, rows) {
-    return new Blob([TABLES[what](this, rows)]);
+  async table(tableName, rows) {
+    return new Blob([TABLES[tableName](this, rows)]);
   }
 }

@@ -1,67 +1,72 @@
-// The decoders of the default model: all steps at once, or each step from the one before.
+// The decoder of the default model. It reads the code at each step, and in an autoregressive model,
+// the previous step.
 
 import { Head } from "./head.js";
-import { byUnit, Lstm } from "./lstm.js";
+import { orderByUnit, Lstm } from "./lstm.js";
 import { addProduct, addRow, tanh } from "./products.js";
 
-const round = Math.fround; // position features are in single precision, as in training
+// Position features are in single precision, as in training.
+const toSingle = Math.fround;
 
 export class Decoder {
-  // weights: arrays by name, as Float32Array.
+  // weights: arrays (Float32Array) by name.
   constructor(specification, weights) {
     const { units, depth, latent_dim: latentDim, patch, max_steps: maxSteps } = specification;
     this.head = new Head(specification);
     this.readsPrevious = specification.decoder === "autoregressive";
     this.patch = patch;
-    this.mostPatches = Math.ceil(maxSteps / patch);
-    this.starts = [];
+    this.maxPatches = Math.ceil(maxSteps / patch);
+    this.initialWeights = [];
     this.layers = [];
     for (let i = 1; i <= depth; i++) {
       const kernel = weights[`decoder_${i}/lstm_cell/kernel`];
       const recurrent = weights[`decoder_${i}/lstm_cell/recurrent_kernel`];
-      this.starts.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
+      // the first layer gets its inputs as sums, because they do not change at each step
+      this.initialWeights.push([weights[`start_${i}/kernel`], weights[`start_${i}/bias`]]);
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
-    this.biases = this.layers.map((_, i) => byUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
-    // the first layer reads the code, the position and perhaps the previous step
-    const first = weights["decoder_1/lstm_cell/kernel"];
-    const previous = this.readsPrevious ? this.head.outputs + 1 : 0;
-    const positions = first.length / (4 * units) - latentDim - previous;
-    const part = (begin, end = Infinity) => byUnit(first.subarray(4 * units * begin, 4 * units * end), units);
-    this.byCode = part(0, latentDim);
-    this.byPosition = part(latentDim, latentDim + positions);
-    this.byPrevious = part(latentDim + positions);
-    this.periods = (positions - 2) / 2;
-    this.positionSums = new Float64Array(0);
+    this.biases = this.layers.map((_, i) => orderByUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
+    // the rows of the first kernel are for the code, the position and, if it is read, the previous
+    // step
+    const kernel = weights["decoder_1/lstm_cell/kernel"];
+    const numPrevious = this.readsPrevious ? this.head.outputs + 1 : 0;
+    const numPositions = kernel.length / (4 * units) - latentDim - numPrevious;
+    const weightRows = (begin, end = Infinity) => orderByUnit(kernel.subarray(4 * units * begin, 4 * units * end), units);
+    this.codeWeights = weightRows(0, latentDim);
+    this.positionWeights = weightRows(latentDim, latentDim + numPositions);
+    this.previousWeights = weightRows(latentDim + numPositions);
+    this.periods = (numPositions - 2) / 2; // of sines and cosines; two features are not periodic
+    this.cachedPositionSums = new Float64Array(0);
     this.setDense(weights);
   }
 
+  // Sets the weights of the last layer, multiplied with the scale of each output.
   setDense(weights) {
     const { outputs } = this.head;
     const scale = weights["head/scale"];
-    const scaled = (array) => (scale ? array.map((one, i) => one * scale[i % outputs]) : array);
+    const scaled = (array) => (scale ? array.map((weight, i) => weight * scale[i % outputs]) : array);
     this.dense = scaled(weights["head/dense/kernel"]);
     this.denseBias = scaled(weights["head/dense/bias"]);
     this.linear = weights["linear_steps/map"] ?? null; // (latent dimensions, steps, outputs)
     this.linearBias = weights["linear_steps/bias"];
   }
 
-  // Decodes a code to scaled values, (steps, columns).
+  // Decodes a code to scaled values (steps, columns).
   decode(code, steps) {
     const { patch, head, layers } = this;
-    const count = Math.ceil(steps / patch);
+    const count = Math.ceil(steps / patch); // steps of the layers; each has the outputs of a patch of steps
     const width = patch * head.outputs;
     const columns = head.columns.length;
-    const logits = this.linearPath(code, count);
+    const logits = this.initialLogits(code, count);
     const values = new Float64Array(count * patch * columns);
-    const states = this.starts.map(([kernel, bias]) => initialState(code, kernel, bias));
-    const byCode = Float64Array.from(this.biases[0]);
-    addProduct(byCode, 0, code, this.byCode, byCode.length);
-    const sums = new Float64Array(byCode.length);
-    const positions = this.positionsOf(count);
+    const states = this.initialWeights.map(([kernel, bias]) => initialState(code, kernel, bias));
+    const codeSums = Float64Array.from(this.biases[0]);
+    addProduct(codeSums, 0, code, this.codeWeights, codeSums.length);
+    const sums = new Float64Array(codeSums.length);
+    const positions = this.positionSums(count);
     for (let step = 0; step < count; step++) {
       const begin = step * sums.length;
-      for (let k = 0; k < sums.length; k++) sums[k] = byCode[k] + positions[begin + k];
+      for (let k = 0; k < sums.length; k++) sums[k] = codeSums[k] + positions[begin + k];
       if (this.readsPrevious && step) this.addPrevious(sums, values, (step - 1) * columns);
       layers.forEach((layer, i) => {
         if (i) layer.row.set(states[i - 1].h);
@@ -72,55 +77,58 @@ export class Decoder {
         head.read(logits, k * head.outputs, values, k * columns);
       }
     }
-    return values.subarray(0, steps * columns); // without the rest of the last patch
+    return values.subarray(0, steps * columns); // the last patch may be longer
   }
 
-  // The bias of the stack and the linear path at each step of whole patches.
-  linearPath(code, count) {
+  // Returns the bias of the last layer plus the linear path, from the code to each step.
+  initialLogits(code, count) {
     const { denseBias, linear, linearBias } = this;
     const logits = new Float64Array(count * denseBias.length);
     for (let begin = 0; begin < logits.length; begin += denseBias.length) logits.set(denseBias, begin);
     if (!linear) return logits;
-    const reach = Math.min(logits.length, linearBias.length);
-    for (let k = 0; k < reach; k++) logits[k] += linearBias[k];
-    addProduct(logits, 0, code, linear, linearBias.length, reach);
+    // the linear path ends at the longest length in training
+    const end = Math.min(logits.length, linearBias.length);
+    for (let k = 0; k < end; k++) logits[k] += linearBias[k];
+    addProduct(logits, 0, code, linear, linearBias.length, end);
     return logits;
   }
 
-  // What the first layer reads of the step before: categories as one-hot, numbers, and a flag.
+  // Adds the previous step to the sums of the first layer: one-hot categories, numbers, and a flag
+  // that it exists.
   addPrevious(sums, values, at) {
-    const { byPrevious, head } = this;
+    const { previousWeights, head } = this;
     head.columns.forEach(({ oneHot, first }, i) => {
       const value = values[at + i];
-      if (oneHot) addRow(sums, first + value, 1, byPrevious, sums.length);
-      else addRow(sums, first, value, byPrevious, sums.length);
+      if (oneHot) addRow(sums, first + value, 1, previousWeights, sums.length);
+      else addRow(sums, first, value, previousWeights, sums.length);
     });
-    addRow(sums, head.outputs, 1, byPrevious, sums.length);
+    addRow(sums, head.outputs, 1, previousWeights, sums.length);
   }
 
-  // Products of the position features of the first patches with their weights.
-  positionsOf(count) {
+  // Returns the position features of the first patches, multiplied with their weights.
+  positionSums(count) {
     const width = this.biases[0].length;
-    if (this.positionSums.length >= count * width) return this.positionSums;
+    if (this.cachedPositionSums.length >= count * width) return this.cachedPositionSums;
     const sums = new Float64Array(count * width);
     for (let step = 0; step < count; step++) {
       const waves = [[], []];
       for (let i = 1; i <= this.periods; i++) {
-        const angle = round(round(round(2 * Math.PI) * (step + 0.5)) / 2 ** i);
-        waves[0].push(round(Math.sin(angle)));
-        waves[1].push(round(Math.cos(angle)));
+        const angle = toSingle(toSingle(toSingle(2 * Math.PI) * (step + 0.5)) / 2 ** i);
+        waves[0].push(toSingle(Math.sin(angle)));
+        waves[1].push(toSingle(Math.cos(angle)));
       }
-      const features = [round(step / this.mostPatches), round(1 / (1 + step)), ...waves.flat()];
-      addProduct(sums, step * width, features, this.byPosition, width);
+      const features = [toSingle(step / this.maxPatches), toSingle(1 / (1 + step)), ...waves.flat()];
+      addProduct(sums, step * width, features, this.positionWeights, width);
     }
-    this.positionSums = sums;
+    this.cachedPositionSums = sums;
     return sums;
   }
 }
 
+// Returns the initial state h and cell c of a layer.
 function initialState(code, kernel, bias) {
-  const both = Float64Array.from(bias);
-  addProduct(both, 0, code, kernel, both.length);
-  const units = both.length / 2;
-  return { h: both.slice(0, units), c: both.slice(units).map(tanh) };
+  const state = Float64Array.from(bias);
+  addProduct(state, 0, code, kernel, state.length);
+  const units = state.length / 2;
+  return { h: state.slice(0, units), c: state.slice(units).map(tanh) };
 }

@@ -1,4 +1,5 @@
-// Starts a page that works without a server. In its console, `atlas` decodes, too.
+// Starts an exported page, which needs no server. In the console of the browser, `atlas` can be
+// called, too.
 
 import { begin } from "../main.js";
 import { AddingHint } from "./adding_hint.js";

@@ -1,23 +1,23 @@
-// The outputs of a decoder by column.
+// The outputs of a decoder, and the values of the columns that they stand for.
 
 import { LINKS } from "./links.js";
 
 export class Head {
   // outputs: the link and the number of outputs of each column.
   constructor({ outputs }) {
-    let first = 0;
+    let offset = 0;
     this.columns = outputs.map(({ link, width, one_hot: oneHot }) => {
-      const column = { likeliest: LINKS[link].likeliest, first, width, oneHot };
-      first += width;
+      const column = { likeliest: LINKS[link].likeliest, first: offset, width, oneHot };
+      offset += width;
       return column;
     });
-    this.outputs = first;
+    this.outputs = offset;
   }
 
-  // Writes the likeliest values of a step: means, 0 or 1, and indices of categories.
+  // Writes the likeliest values of a step to `values`: means, 0 or 1, and indices of categories.
   read(logits, at, values, to) {
-    this.columns.forEach(({ likeliest, first, width }, i) => {
-      values[to + i] = likeliest(logits, at + first, width);
+    this.columns.forEach(({ likeliest, first: offset, width }, i) => {
+      values[to + i] = likeliest(logits, at + offset, width);
     });
   }
 }

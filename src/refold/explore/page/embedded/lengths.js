@@ -1,4 +1,5 @@
-// The length of a sequence from its code: from a dimension for it, or predicted.
+// Lengths of sequences from their codes: either a dimension of the code holds the length, or a
+// small model predicts it.
 
 import { addProduct, normalCdf, round } from "./products.js";
 
@@ -8,24 +9,25 @@ export class Lengths {
     this.weights = weights;
   }
 
-  // The length of a code, from 0 to `most`.
-  of(code, most) {
-    const found = this.specification.length_index === null ? this.predicted(code) : this.stored(code);
-    return Math.min(most, Math.max(0, round(found)));
+  // Returns the length of a code, from 0 to maxLength.
+  lengthOf(code, maxLength) {
+    const length = this.specification.length_index === null ? this.predictedLength(code) : this.storedLength(code);
+    return Math.min(maxLength, Math.max(0, round(length)));
   }
 
-  stored(code) {
-    const { length_index: index, length_scale: [center, scale], max_log_length: most } = this.specification;
-    return Math.expm1(Math.min(most, Math.max(0, center + scale * code[index])));
+  storedLength(code) {
+    const { length_index: index, length_scale: [center, scale], max_log_length: maxLog } = this.specification;
+    return Math.expm1(Math.min(maxLog, Math.max(0, center + scale * code[index])));
   }
 
-  predicted(code) {
+  predictedLength(code) {
     const { weights, specification } = this;
     const hidden = Float64Array.from(weights["hidden/bias"]);
     addProduct(hidden, 0, code, weights["hidden/kernel"], hidden.length);
-    const both = Float64Array.from(weights["length/dense/bias"]);
-    addProduct(both, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
-    return specification.length_mean + specification.length_unit * both[0];
+    // mean and spread of the predicted length, of which only the mean is needed
+    const outputs = Float64Array.from(weights["length/dense/bias"]);
+    addProduct(outputs, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
+    return specification.length_mean + specification.length_unit * outputs[0];
   }
 }
 

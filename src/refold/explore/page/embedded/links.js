@@ -1,4 +1,5 @@
-// The links of column types: the likeliest value of the outputs of a decoder, and its error.
+// The links of column types: how the outputs of a decoder become the likeliest value, and the error
+// of a value.
 
 function indexOfLargest(logits, begin, width) {
   let best = begin;
@@ -6,17 +7,17 @@ function indexOfLargest(logits, begin, width) {
   return best - begin;
 }
 
-const squared = (given, written) => (given - written) ** 2;
+const squaredError = (original, decoded) => (original - decoded) ** 2;
 
 export const LINKS = {
-  identity: { likeliest: (logits, begin) => logits[begin], error: squared },
-  exponential: { likeliest: (logits, begin) => Math.exp(Math.min(logits[begin], 20)), error: squared },
+  identity: { likeliest: (logits, begin) => logits[begin], error: squaredError },
+  exponential: { likeliest: (logits, begin) => Math.exp(Math.min(logits[begin], 20)), error: squaredError },
   sigmoid: {
     likeliest: (logits, begin) => (logits[begin] > 0 ? 1 : 0),
-    error: (given, written) => Number(given >= 0.5 !== written >= 0.5),
+    error: (original, decoded) => Number(original >= 0.5 !== decoded >= 0.5),
   },
   softmax: {
     likeliest: indexOfLargest,
-    error: (given, written) => Number(given !== written),
+    error: (original, decoded) => Number(original !== decoded),
   },
 };

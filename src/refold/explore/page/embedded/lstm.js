@@ -2,17 +2,18 @@
 
 import { sigmoid, tanh } from "./products.js";
 
-// Columns in the order unit by unit (input, forget, candidate, output) instead of gate by gate.
-export function byUnit(matrix, units) {
-  const found = new Float64Array(matrix.length);
+// Returns a matrix with the columns unit by unit (input, forget, candidate, output), instead of
+// gate by gate.
+export function orderByUnit(matrix, units) {
+  const ordered = new Float64Array(matrix.length);
   for (let row = 0; row < matrix.length; row += 4 * units) {
     for (let gate = 0; gate < 4; gate++) {
       for (let unit = 0; unit < units; unit++) {
-        found[row + 4 * unit + gate] = matrix[row + gate * units + unit];
+        ordered[row + 4 * unit + gate] = matrix[row + gate * units + unit];
       }
     }
   }
-  return found;
+  return ordered;
 }
 
 export class Lstm {
@@ -24,22 +25,22 @@ export class Lstm {
     const rows = new Float32Array(kernel.length + recurrent.length);
     rows.set(kernel);
     rows.set(recurrent, kernel.length);
-    const ordered = byUnit(rows, units);
+    const unitWeights = orderByUnit(rows, units);
     // all weights of a unit lie one after another, so that a step reads them once and in order
-    this.weights = new Float64Array(ordered.length);
+    this.weights = new Float64Array(unitWeights.length);
     for (let i = 0; i < this.width; i++) {
       for (let unit = 0; unit < units; unit++) {
         for (let gate = 0; gate < 4; gate++) {
-          const place = 4 * (unit * this.width + i) + gate;
-          this.weights[place] = ordered[4 * (i * units + unit) + gate];
+          const position = 4 * (unit * this.width + i) + gate;
+          this.weights[position] = unitWeights[4 * (i * units + unit) + gate];
         }
       }
     }
-    this.row = new Float64Array(this.width); // the input and the state
+    this.row = new Float64Array(this.width); // the input, followed by the state
   }
 
-  // One step. Replaces the state h and the cell c; `sums` has the other terms of the gates, unit by
-  // unit. The caller writes the input to `row`.
+  // Computes one step in place, in the state h and the cell c. `sums` has all other terms of the
+  // gates, unit by unit. The caller writes the input to `row` before.
   step(h, c, sums) {
     const { units, width, weights, row } = this;
     row.set(h, this.inputs);

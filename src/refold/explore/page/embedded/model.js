@@ -1,4 +1,4 @@
-// The model of the page: sequences from codes, in the units of the data, and errors.
+// The model of the page: decodes codes to sequences in the units of the data, and computes errors.
 
 import { Decoder } from "./decoder.js";
 import { Lengths } from "./lengths.js";
@@ -6,49 +6,51 @@ import { LINKS } from "./links.js";
 import { Scaler } from "./scaling.js";
 
 export class Model {
-  // about: what the page holds about the model; weights: arrays by name.
-  constructor(about, weights) {
-    const { specification, scaler, units, columns } = about;
-    this.about = about;
+  // description: what the page says about the model; weights: arrays by name.
+  constructor(description, weights) {
+    const { specification, scaler, columns } = description;
+    this.description = description;
     this.specification = specification;
     this.columns = columns;
     const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
     const centered = columns.map((column) => column.centered);
     this.scaler = new Scaler(scaler, numeric, centered);
-    this.units = new Scaler({ ...units, mode: "features", dtype: "float64" }, numeric, centered);
+    this.errorScaler = new Scaler({ ...description.units, mode: "features", dtype: "float64" }, numeric, centered);
     this.decoder = new Decoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }
 
-  // The latent vector, and the statistics that follow it where each sequence is scaled by itself.
-  parts(code) {
-    const { latent_dim: size } = this.specification;
-    return [code.subarray(0, size), code.subarray(size)];
+  // Returns the latent vector of a code, and the statistics after it, which exist if each sequence
+  // is scaled by itself.
+  splitCode(code) {
+    const { latent_dim: latentDim } = this.specification;
+    return [code.subarray(0, latentDim), code.subarray(latentDim)];
   }
 
-  // The length that a code decodes to.
-  lengthOf(code, most = this.about.most_steps) {
-    return this.lengths.of(this.parts(code)[0], most);
+  // Returns the length that a code decodes to.
+  lengthOf(code, maxSteps = this.description.most_steps) {
+    return this.lengths.lengthOf(this.splitCode(code)[0], maxSteps);
   }
 
   // Decodes a code to values (steps, columns) in the units of the data.
   decode(code, steps) {
-    const [inner, statistics] = this.parts(code);
-    const values = this.scaler.unscaled(this.decoder.decode(inner, steps), statistics);
+    const [latent, statistics] = this.splitCode(code);
+    const values = this.scaler.unscaled(this.decoder.decode(latent, steps), statistics);
     const width = this.columns.length;
-    return values.map((one, k) => (this.columns[k % width].whole ? Math.round(one) : one));
+    return values.map((value, k) => (this.columns[k % width].whole ? Math.round(value) : value));
   }
 
-  // The squared error of each value in standard deviations, or 1 for a wrong one; NaN if missing.
-  entries(given, written) {
-    const [a, b] = [this.units.scaled(given), this.units.scaled(written)];
-    return a.map((one, k) => {
-      if (Number.isNaN(one)) return NaN;
-      return LINKS[this.columns[k % this.columns.length].link].error(one, b[k]);
+  // Returns the squared error of each value in standard deviations; 1 for a wrong category, NaN if
+  // missing.
+  entries(original, decoded) {
+    const [a, b] = [this.errorScaler.scaled(original), this.errorScaler.scaled(decoded)];
+    return a.map((value, k) => {
+      if (Number.isNaN(value)) return NaN;
+      return LINKS[this.columns[k % this.columns.length].link].error(value, b[k]);
     });
   }
 
-  // Values as a list for each column: numbers, or the names of categories; null is missing.
+  // Returns a list for each column: numbers, or the names of categories; null is missing.
   lists(values) {
     const width = this.columns.length;
     const steps = values.length / width;
@@ -62,16 +64,16 @@ export class Model {
   }
 }
 
-// Means of entries by step and over all of them; missing ones do not count.
-export function meansOf(entries, width) {
+// Returns the mean error of each step, and of all entries that are not missing.
+export function meanErrors(entries, width) {
   const errors = [];
   let [total, count] = [0, 0];
   for (let begin = 0; begin < entries.length; begin += width) {
-    const known = Array.from(entries.subarray(begin, begin + width)).filter((one) => !Number.isNaN(one));
-    const sum = known.reduce((a, b) => a + b, 0);
-    errors.push(sum / Math.max(1, known.length));
+    const observed = Array.from(entries.subarray(begin, begin + width)).filter((error) => !Number.isNaN(error));
+    const sum = observed.reduce((a, b) => a + b, 0);
+    errors.push(sum / Math.max(1, observed.length));
     total += sum;
-    count += known.length;
+    count += observed.length;
   }
   return { errors, error: total / Math.max(1, count) };
 }

@@ -1,22 +1,23 @@
-// The nearest vectors, by their distances to all of them.
+// Search for the nearest vectors, by the distances to all vectors.
 
-// Rows of (count, width) vectors, the `most` nearest to a query, with their distances.
-export function nearest(vectors, width, query, most) {
-  const found = [];
+// Returns the rows of the k vectors (count, width) that are nearest to a query, with their
+// distances.
+export function nearest(vectors, width, query, k) {
+  const hits = [];
   let worst = Infinity;
   for (let row = 0, begin = 0; begin < vectors.length; row++, begin += width) {
     let distance = 0;
     for (let i = 0; i < width; i++) {
-      const away = vectors[begin + i] - query[i];
-      distance += away * away;
-      if (distance >= worst) break; // it can only grow
+      const difference = vectors[begin + i] - query[i];
+      distance += difference * difference;
+      if (distance >= worst) break; // the sum can only grow
     }
     if (distance >= worst) continue;
-    let place = found.length;
-    while (place > 0 && found[place - 1].distance > distance) place--;
-    found.splice(place, 0, { row, distance });
-    if (found.length > most) found.pop();
-    if (found.length === most) worst = found.at(-1).distance;
+    let position = hits.length;
+    while (position > 0 && hits[position - 1].distance > distance) position--;
+    hits.splice(position, 0, { row, distance });
+    if (hits.length > k) hits.pop();
+    if (hits.length === k) worst = hits.at(-1).distance;
   }
-  return found.map(({ row, distance }) => ({ row, distance: Math.sqrt(distance) }));
+  return hits.map(({ row, distance }) => ({ row, distance: Math.sqrt(distance) }));
 }

@@ -1,25 +1,26 @@
 // Scaling of numeric columns: by the training data, or each sequence by itself.
 
-// scaler: what the page holds of it; numeric: the numeric columns; centered: whether the mean of
-// each column is subtracted.
+// scaler: its description in the page; numeric: the numeric columns; centered: for each column,
+// whether its mean is subtracted.
 export class Scaler {
   constructor(scaler, numeric, centered) {
     this.scaler = scaler;
     this.numeric = numeric;
     this.centered = centered;
-    this.own = scaler.mode === "sequence";
+    this.isBySequence = scaler.mode === "sequence";
   }
 
-  // Mean and standard deviation of each column. Where each sequence is scaled by itself, they come
-  // from its statistics, which follow the code.
+  // Returns the mean and the standard deviation of each column. If each sequence is scaled by
+  // itself, they come from its statistics, which follow the code.
   scales(statistics) {
-    const { mean, scale, statistics_mean: center, statistics_scale: spread } = this.scaler;
-    if (!this.own) return [mean, scale];
+    const { mean, scale, statistics_mean: statisticsMean, statistics_scale: statisticsScale } = this.scaler;
+    if (!this.isBySequence) return [mean, scale];
     const [means, scales] = [mean.map(() => 0), scale.map(() => 1)];
-    const raw = center.map((one, i) => statistics[i] * spread[i] + one);
+    // means of the numeric columns, then logarithms of their standard deviations
+    const ownStatistics = statisticsMean.map((mean, i) => statistics[i] * statisticsScale[i] + mean);
     this.numeric.forEach((column, i) => {
-      if (this.centered[column]) means[column] = raw[i];
-      scales[column] = Math.exp(raw[this.numeric.length + i]);
+      if (this.centered[column]) means[column] = ownStatistics[i];
+      scales[column] = Math.exp(ownStatistics[this.numeric.length + i]);
     });
     return [means, scales];
   }
@@ -27,16 +28,16 @@ export class Scaler {
   scaled(values, statistics) {
     const [mean, scale] = this.scales(statistics);
     const width = mean.length;
-    return values.map((one, k) => Math.fround((one - mean[k % width]) / scale[k % width]));
+    return values.map((value, k) => Math.fround((value - mean[k % width]) / scale[k % width]));
   }
 
   unscaled(values, statistics) {
     const [mean, scale] = this.scales(statistics);
     const width = mean.length;
-    const single = this.scaler.dtype === "float32";
-    return values.map((one, k) => {
-      const value = one * scale[k % width] + mean[k % width];
-      return single ? Math.fround(value) : value;
+    const isSingle = this.scaler.dtype === "float32";
+    return values.map((value, k) => {
+      const result = value * scale[k % width] + mean[k % width];
+      return isSingle ? Math.fround(result) : result;
     });
   }
 }

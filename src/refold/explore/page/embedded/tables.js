@@ -1,11 +1,11 @@
-// Files of selected sequences.
+// Files about selected sequences, as the server writes them.
 
-function csv(head, rows) {
-  const cell = (value) => {
+function csv(header, rows) {
+  const quoteCell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return [head, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
+  return [header, ...rows].map((row) => `${row.map(quoteCell).join(",")}\n`).join("");
 }
 
 // atlas: the source of the page, see atlas.js.
@@ -15,18 +15,18 @@ export const TABLES = {
     return csv(["id", ...names], rows.map((row) => [atlas.ids[row], ...Object.values(atlas.fieldsOf(row))]));
   },
   codes: (atlas, rows) => {
-    const head = Array.from({ length: atlas.width }, (_, i) => `code${i}`);
-    return csv(["id", ...head], rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]));
+    const header = Array.from({ length: atlas.width }, (_, i) => `code${i}`);
+    return csv(["id", ...header], rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]));
   },
-  sequences: (atlas, rows) => JSON.stringify(rows.map((row) => form(atlas, row))),
+  sequences: (atlas, rows) => JSON.stringify(rows.map((row) => toLayout(atlas, row))),
 };
 
-// A sequence in the layout of the data.
-function form(atlas, row) {
+// Returns a sequence in the layout of the data, for JSON.
+function toLayout(atlas, row) {
   const { columns } = atlas.model;
-  const [, scale] = atlas.model.units.scales();
-  const raw = columns.map(({ categories }, i) => {
-    // values are kept in single precision, in standard deviations
+  const [, scale] = atlas.model.errorScaler.scales();
+  const convert = columns.map(({ categories }, i) => {
+    // values are stored in single precision, in standard deviations, so only some digits are exact
     const digits = Math.max(0, Math.min(20, 6 - Math.floor(Math.log10(scale[i]))));
     return (value) => {
       if (Number.isNaN(value)) return null;
@@ -36,7 +36,7 @@ function form(atlas, row) {
   });
   const values = atlas.valuesOf(row);
   const steps = Array.from({ length: values.length / columns.length }, (_, step) =>
-    columns.map((_, i) => raw[i](values[step * columns.length + i])),
+    columns.map((_, i) => convert[i](values[step * columns.length + i])),
   );
   const { layout } = atlas.info;
   if (layout === "array") return steps;
