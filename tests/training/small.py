@@ -14,7 +14,7 @@ from refold.models import Network, Specification
 from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
+from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
 from refold.training._specify import specify
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
@@ -51,12 +51,12 @@ def network(case, seed=0, **changes):
 def part(scaled, rows=None, held_out=(), longest=STEPS):
     """Return a part of the data; all of it by default."""
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
-    used = np.zeros(len(scaled), bool)
-    used[rows] = True
-    loader = Loader(Source(scaled), lambda block: block, used, longest, seed=0)
+    is_used = np.zeros(len(scaled), bool)
+    is_used[rows] = True
+    loader = Loader(Source(scaled), lambda block: block, is_used, longest, seed=0)
     data = to_device([scaled], longest)
     others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return SplitData(loader, others, len(rows), num_observed(scaled, rows))
+    return PhaseData(loader, others, len(rows), count_observed(scaled, rows))
 
 
 def batches(scaled, size=5):
@@ -71,7 +71,7 @@ def settings(**changes):
     given = {
         "max_epochs": 6,
         "batch_size": 5,
-        "steps_an_epoch": 5,
+        "updates_per_epoch": 5,
         "learning_rate": 0.01,
         "patience": 50,
         "seed": 0,

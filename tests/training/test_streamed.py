@@ -53,7 +53,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
-    assert loader.epochs_in_a_pass == -(-int(data.lengths.sum()) // 100) == 3
+    assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
@@ -127,9 +127,9 @@ def test_processes_agree_on_shards_and_load_different_parts():
         np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):
-            assert (shard.members < 50).all() == (index == 0)
-            own = np.intersect1d(shard.rows, shard.members)
-            for row, place in zip(own, shard.places(own), strict=True):
+            assert (shard.stored_rows < 50).all() == (index == 0)
+            own = np.intersect1d(shard.rows, shard.stored_rows)
+            for row, place in zip(own, shard.find_positions(own), strict=True):
                 assert int(shard.data.lengths[place]) == LENGTHS[row]
                 start = int(shard.data.starts[place])
                 assert shard.data.values[start, 0] == LENGTHS[:row].sum()

@@ -12,7 +12,7 @@ from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import inference_with
 from refold.sequences import Batches, pad
-from refold.training.loop import _stopping as clock
+from refold.training.loop import _time_budget_and_interrupt as clock
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
 from training.small import batches, network, part, same, sequences, settings, train, weights
 
