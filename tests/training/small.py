@@ -15,7 +15,7 @@ from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
-from refold.training._specify import specify
+from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
 
@@ -82,7 +82,7 @@ def settings(**changes):
 def specified(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
     arguments, source = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), Source(X)
-    return specify(source, arguments, np.arange(len(X) - 1))
+    return make_specification(source, arguments, np.arange(len(X) - 1))
 
 
 def train(network, parts, batches, settings, *, refit=False):

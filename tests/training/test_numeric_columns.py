@@ -7,7 +7,7 @@ from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
 from refold.training.initialization._numeric_columns import (
-    linear_initialization,
+    fit_linear_initialization,
 )
 from small_data import untrained
 
@@ -41,7 +41,7 @@ def errors(train_split, test_split, latent_dim):
     scaler = Scaler.fit(train_split, mode="features")
     columns = list(range(train_split.schema.num_columns))
     scaled, steps = scaler.transform(train_split), int(train_split.lengths.max())
-    start = linear_initialization(scaled, columns, latent_dim, steps, seed=0)
+    start = fit_linear_initialization(scaled, columns, latent_dim, steps, seed=0)
     back = scaler.inverse_transform(
         reconstructed(start, scaler.transform(test_split), columns).align(test_split.schema)
     )

@@ -10,7 +10,7 @@ from refold._support.output import describe_epochs
 from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
-from refold.training._held_out_error import HeldOut
+from refold.training._held_out_error import HeldOutErrors
 from refold.training._shards import Source
 from refold.training._split import Split, validation_split
 from refold.training.loop._training import ProgressBar
@@ -59,7 +59,7 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
     split = Split(Source(curves()), None, arguments, seed=7, base_model=None)
-    ours = HeldOut(split, 2).of_network(
+    ours = HeldOutErrors(split, 2).of_network(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)

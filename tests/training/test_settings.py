@@ -13,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
-from refold.training._held_out_error import Choice, choose_settings
+from refold.training._held_out_error import ModelChoice, choose_settings
 from refold.training._specify import (
     pick_batch_size,
     pick_max_epochs,
@@ -93,7 +93,7 @@ def choose(monkeypatch, errors, may_change=True):
         None,
         trained=None,
         initialization=lambda: [np.array(1)],
-        choice=Choice(8, 10),
+        choice=ModelChoice(8, 10),
         may_change=may_change,
     )
     assert int(network.variables[0].value) == 0
@@ -125,7 +125,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
     def choose(*_, initialization, **options):
         assert initialization() is not None
         assert options["choice"].latent_steps > 0
-        return Choice(3, 3, initial=True)
+        return ModelChoice(3, 3, initial=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:

@@ -49,7 +49,7 @@ def test_training_on_the_same_batches_gives_the_same_bits(folder):
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
@@ -68,7 +68,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = mapped(folder, block_bytes=100)
     assert same_weights(*resumed(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 

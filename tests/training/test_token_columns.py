@@ -8,8 +8,8 @@ from refold.arguments import Corruption
 from refold.evaluation import PCABaseline, accuracy, exact, nmse
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, split_at
 from refold.training.initialization._token_columns import (
-    mixed_initialization,
-    token_initialization,
+    fit_mixed_initialization,
+    fit_token_initialization,
 )
 from small_data import TINY, untrained
 from training.small import specified
@@ -86,7 +86,7 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
 def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
     given, _ = split()
     options = {"corruption": Corruption.of(corruption), "may_store": may_store}
-    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
+    init = fit_token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 
 
@@ -132,7 +132,7 @@ def test_random_categories_are_decoded_to_their_frequencies():
     given = mixed(200, ragged=False)
     values = given.values.copy()
     values[:, 1], values[:, 2] = rng.choice(3, len(values), p=[0.5, 0.3, 0.2]), 1.0
-    start = mixed_initialization(given.with_values(values), 2, STEPS, seed=0)
+    start = fit_mixed_initialization(given.with_values(values), 2, STEPS, seed=0)
     chances = np.exp(start.decoder_bias[:, 1:4])
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3

@@ -148,7 +148,7 @@ def test_a_training_step_agrees_with_keras():
         cut,
         0,
         cut.num_batches,
-        norms=LossNormalizers(np.mean(counts), 5.0),
+        normalizers=LossNormalizers(np.mean(counts), 5.0),
         schedule=Schedule(1.0, 1),
     )
     engine.write_back(state)

@@ -18,7 +18,7 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Windows
-from refold.training._held_out_error import HeldOut
+from refold.training._held_out_error import HeldOutErrors
 from refold.training._shards import Source, sample_rows
 from refold.training._specify import check_columns
 from refold.training._split import Split
@@ -146,7 +146,7 @@ class Trials:
         # would have more, for the statistics of each sequence.
         unscaled = replace(arguments, scale=None)
         split = Split(source, None, unscaled, seed=seed, base_model=None, windows=windows)
-        self.held_out = HeldOut(split, most)
+        self.held_out = HeldOutErrors(split, most)
 
     def of_fit(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
         """Return the held-out errors of a fit with this number of latent dimensions."""

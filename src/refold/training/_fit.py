@@ -25,8 +25,8 @@ from refold.model import (
 from refold.network.keras.build import Network, inference_with
 from refold.sequences import Windows, check_missing, default_step
 from refold.training._choose_latent_dim import choose_latent_dim
-from refold.training._forecasts import fit_forecasts
-from refold.training._held_out_error import HeldOut, choose_weights, log_held_out_errors
+from refold.training._forecasts import fit_forecast_decoder
+from refold.training._held_out_error import HeldOutErrors, choose_weights, log_held_out_errors
 from refold.training._shards import Divided, Source
 from refold.training._specify import build_network, check_columns, make_settings
 from refold.training._split import Split, open_training, set_aside
@@ -100,7 +100,7 @@ def fit(
         latent_dim = arguments.latent_dim
         if base_model is not None:
             latent_dim = base_model.specification.latent_dim
-        held_out = HeldOut(split, int(latent_dim))
+        held_out = HeldOutErrors(split, int(latent_dim))
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
@@ -141,7 +141,7 @@ def fit(
         suggestion, held_out, network, split, outcome, initial, may_change=may_change
     )
     if network.specification.forecast_steps:
-        outcome = fit_forecasts(network, split, outcome, arguments)
+        outcome = fit_forecast_decoder(network, split, outcome, arguments)
     if verbose:
         log_held_out_errors(held_out, split, network, outcome, choice, settings)
 

@@ -23,7 +23,7 @@ from refold.training._shards import Source
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
-from refold.training.loop._time_budget_and_interrupt import Interrupt
+from refold.training.loop._time_budget_and_interrupt import InterruptHandler
 from refold.training.loop._training import FitResult
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
@@ -59,11 +59,11 @@ _NUM_RANDOM_CUTS = 3
 _MAX_CUTS = 16384
 # Candidate penalties of the ridge regression, relative to the number of rows, the strongest first.
 # With the first one, the regression only learns a constant.
-_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+_RIDGE_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
 # Number of cross-validation folds.
 _NUM_FOLDS = 5
 # Cap on the outputs that are regressed together, because of the memory for all penalties.
-_MAX_OUTPUTS = 256
+_MAX_OUTPUTS_PER_REGRESSION = 256
 # Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
 _MIN_ERROR_SHARE = 1e-6
 # Total count that is added to the counts of what follows a value, spread by overall frequency.
@@ -82,7 +82,7 @@ _LEARNING_RATE = 2e-3
 _PATIENCE_SHARE = 0.25
 
 
-class Cuts(NamedTuple):
+class CutSequences(NamedTuple):
     """Cut sequences: the input of the forecast decoder before each cut, and its target after it."""
 
     sequence: np.ndarray  # int (n,), index of the sequence of each cut
@@ -95,9 +95,9 @@ class Cuts(NamedTuple):
     # dominate what is learned.
     weight: np.ndarray
 
-    def take(self, rows: np.ndarray) -> "Cuts":
+    def take(self, rows: np.ndarray) -> "CutSequences":
         """Return the cuts in rows, which are indices or a mask."""
-        return Cuts(*(array[rows] for array in self))
+        return CutSequences(*(array[rows] for array in self))
 
     @property
     def inputs(self) -> np.ndarray:
@@ -114,19 +114,19 @@ def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> 
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
 
 
-def fit_forecasts(
+def fit_forecast_decoder(
     network: Network, split: Split, outcome: FitResult, arguments: Arguments
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
     max_sequences = max(1, int(_MAX_TRAINING_VALUES / values_per_sequence))
 
-    def cut(phase: str, sequences: Sequences) -> Cuts:
+    def cut(phase: str, sequences: Sequences) -> CutSequences:
         """Cut sequences, and encode them with the current weights of the network."""
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, inference_with(network), split.seed)
 
-    def initialize(training: Cuts) -> None:
+    def initialize(training: CutSequences) -> None:
         if split.base_model is None:  # else training starts from the weights of the base model
             _initialize_decoder(network, training)
 
@@ -153,7 +153,7 @@ def fit_forecasts(
     return replace(outcome, validated=validated)
 
 
-def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
+def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSequences:
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = network.specification
     forecast_steps, lengths = specification.forecast_steps, scaled.lengths
@@ -176,11 +176,15 @@ def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
     weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight
-    return Cuts(np.tile(rows, len(positions)), codes, recent, future, weight)
+    return CutSequences(np.tile(rows, len(positions)), codes, recent, future, weight)
 
 
 def _train_until_best(
-    network: Network, training: Cuts, held_out: Cuts, arguments: Arguments, seed: int
+    network: Network,
+    training: CutSequences,
+    held_out: CutSequences,
+    arguments: Arguments,
+    seed: int,
 ) -> int:
     """Train, and return the epoch with the smallest held-out error, which is kept; 0 for none."""
     if not len(training.codes) or not len(held_out.codes):
@@ -195,7 +199,7 @@ def _train_until_best(
     initial_weights = model.get_weights()
     patience = max(1, round(_PATIENCE_SHARE * epochs))
     early_stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-    with Interrupt() as interrupt:
+    with InterruptHandler() as interrupt:
         callbacks = [early_stopping, _StopOnTimeOrInterrupt(seconds, interrupt)]
         initial_loss = _train(network, training, epochs, seed, callbacks, held_out)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
@@ -206,11 +210,11 @@ def _train_until_best(
 
 def _train(
     network: Network,
-    training: Cuts,
+    training: CutSequences,
     epochs: int,
     seed: int,
     callbacks: Sequence[Any] = (),
-    held_out: Cuts | None = None,
+    held_out: CutSequences | None = None,
 ) -> float:
     """Train the forecast decoder; return its loss on held-out cuts before, infinity without any."""
     keep_compiled()
@@ -237,12 +241,12 @@ def _train(
     return initial_loss
 
 
-def _model_inputs(model: Any, cuts: Cuts) -> list[np.ndarray]:
+def _model_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
     """Return the inputs of a forecast decoder, which may not read recent values."""
     return [cuts.codes, cuts.recent][: len(model.inputs)]
 
 
-def _make_relative_loss(network: Network, training: Cuts) -> Any:
+def _make_relative_loss(network: Network, training: CutSequences) -> Any:
     """Return a loss that divides the error of each step and column by its initial error."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
@@ -272,7 +276,7 @@ def _make_relative_loss(network: Network, training: Cuts) -> Any:
 class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
     """Stop training when the time is up or Ctrl-C was pressed."""
 
-    def __init__(self, seconds: float, interrupt: Interrupt) -> None:
+    def __init__(self, seconds: float, interrupt: InterruptHandler) -> None:
         super().__init__()
         self._end, self._interrupt = time.perf_counter() + seconds, interrupt
 
@@ -292,7 +296,7 @@ class _Regression(NamedTuple):
     error: np.ndarray  # (forecast_steps, n_columns), sum of squared errors in cross-validation
 
 
-def _initialize_decoder(network: Network, training: Cuts) -> None:
+def _initialize_decoder(network: Network, training: CutSequences) -> None:
     """Set the linear path to a regression, to which the LSTMs add nothing at first."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
@@ -311,7 +315,9 @@ def _initialize_decoder(network: Network, training: Cuts) -> None:
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training.codes):
         future = training.future[:, :, [output.index for output in numeric]]
-        regression = _best_regression(training, future, np.array([o.block.start for o in numeric]))
+        regression = _fit_best_regression(
+            training, future, np.array([o.block.start for o in numeric])
+        )
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         error = np.maximum(regression.error, _MIN_ERROR_SHARE * power)
@@ -338,14 +344,14 @@ def _initialize_decoder(network: Network, training: Cuts) -> None:
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _best_regression(
-    training: Cuts,
+def _fit_best_regression(
+    training: CutSequences,
     future: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
     positions: np.ndarray,  # (n_columns,), of the last values of these columns in `recent`
 ) -> _Regression:
     """Regress future values or their differences from the last value, whichever is better."""
     last = training.recent[:, None, positions]
-    for_values, for_differences = _regressions(training, future, future - last)
+    for_values, for_differences = _fit_regressions(training, future, future - last)
     # add the last value, which follows the code in the inputs, to the predicted difference
     columns = range(len(positions))
     for_differences.weights[training.codes.shape[1] + positions, :, columns] += 1.0
@@ -354,7 +360,7 @@ def _best_regression(
     return _Regression(*(np.where(is_better, *pair) for pair in pairs))
 
 
-def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
+def _fit_regressions(training: CutSequences, *targets: np.ndarray) -> list[_Regression]:
     """Regress several targets (n, forecast_steps, n_columns) on codes and recent values."""
     # each step of each column is an output, with its own penalty
     x, y = training.inputs.astype(float), np.concatenate(targets, axis=2)
@@ -364,9 +370,9 @@ def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
     std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
     standardized, fold = (x - center) / std, training.sequence % _NUM_FOLDS
     weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
-    for outputs, rows in _groups(~np.isnan(y)):
+    for outputs, rows in _group_outputs(~np.isnan(y)):
         inputs, target, weight = standardized[rows], y[rows][:, outputs], training.weight[rows]
-        errors, folds = np.zeros((len(_PENALTIES), len(outputs))), np.unique(fold[rows])
+        errors, folds = np.zeros((len(_RIDGE_PENALTIES), len(outputs))), np.unique(fold[rows])
         for i in folds if len(folds) > 1 else []:
             test = fold[rows] == i
             slope, level = _ridge_path(inputs[~test], target[~test], weight[~test])
@@ -386,13 +392,13 @@ def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
     return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
 
 
-def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _group_outputs(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield groups of outputs that are observed in the same rows, and these rows as a mask."""
     patterns, pattern = np.unique(observed, axis=1, return_inverse=True)
     for i, rows in enumerate(patterns.T):
         outputs = np.flatnonzero(pattern.ravel() == i)
-        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS):
-            yield outputs[first : first + _MAX_OUTPUTS], rows
+        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION):
+            yield outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION], rows
 
 
 def _ridge_path(
@@ -409,7 +415,7 @@ def _ridge_path(
     weighted = centered * weight[:, None]
     eigenvalues, eigenvectors = np.linalg.eigh(weighted.T @ centered)
     products = eigenvectors.T @ (weighted.T @ (targets - level))
-    penalized = np.maximum(eigenvalues, 0) + len(x) * _PENALTIES[:, None]
+    penalized = np.maximum(eigenvalues, 0) + len(x) * _RIDGE_PENALTIES[:, None]
     slope = eigenvectors @ (products / penalized[..., None])
     return slope, (level - center @ slope)[:, None]
 

@@ -1,7 +1,7 @@
 """Held-out errors of a network and of PCA: a fit makes choices by them, and reports them.
 
-`HeldOut` measures the errors. `choose_weights` chooses between trained and initial weights, and
-`log_held_out_errors` writes the report of a fit.
+`HeldOutErrors` measures the errors. `choose_weights` chooses between trained and initial weights,
+and `log_held_out_errors` writes the report of a fit.
 """
 
 import functools
@@ -60,7 +60,7 @@ _MAX_WRONG_LENGTHS_SHARE = 0.1
 _MAX_REASONS = 2
 
 
-class HeldOut:
+class HeldOutErrors:
     """Held-out sequences, and the reconstruction errors of networks and of PCA on them."""
 
     def __init__(self, split: Split, latent_dim: int) -> None:
@@ -143,7 +143,7 @@ def total_error(errors: Fidelity) -> float:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """Whether to use initial weights and how many steps of latent optimization."""
 
     latent_steps: int
@@ -154,15 +154,15 @@ class Choice:
 # Early stopping has compared the initial weights with those of each epoch already, but with the
 # true lengths. Here they are compared in the way that users will use them.
 def choose_weights(
-    choice: Choice,  # what the data suggests
-    held_out: HeldOut,
+    choice: ModelChoice,  # what the data suggests
+    held_out: HeldOutErrors,
     network: Network,
     split: Split,
     outcome: FitResult,
     initial: InitialWeights,
     *,
     may_change: bool,  # whether latent optimization may be left out
-) -> tuple[Choice, FitResult]:
+) -> tuple[ModelChoice, FitResult]:
     """Choose weights, which are assigned to the network, and the steps of latent optimization."""
     specification = network.specification
     is_comparable = specification.architecture == "default" and not specification.variational
@@ -213,7 +213,7 @@ def choose_weights(
 
 # ROCKET features do not reconstruct. So the default has them only if principal components show that
 # the dimensions which they take are not needed for reconstruction.
-def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
+def rocket_features_cost_nothing(held_out: HeldOutErrors, latent_dim: int, rocket_dim: int) -> bool:
     """Return whether PCA without its last components reconstructs held-out sequences as well."""
     if not len(held_out.sequences):
         return False
@@ -222,21 +222,21 @@ def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim:
 
 
 def choose_settings(
-    held_out: HeldOut,
+    held_out: HeldOutErrors,
     network: Network,
     scaler: Scaler,  # of the validated phase
     *,
     trained: list[np.ndarray] | None,  # validated weights; None if the network has them
     initialization: Callable[[], list[np.ndarray] | None],  # returns initial weights worth keeping
-    choice: Choice,  # what the data suggests
+    choice: ModelChoice,  # what the data suggests
     may_change: bool,  # whether latent optimization may be left out
-) -> Choice:
+) -> ModelChoice:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
     candidates = {choice.latent_steps, 0} if may_change else {choice.latent_steps}
 
-    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
+    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, ModelChoice]:
         """Return the smallest error with some weights, and the settings that have it."""
         errors = {}
         with temporary_weights(network, weights):
@@ -265,11 +265,11 @@ def choose_settings(
 
 
 def log_held_out_errors(
-    held_out: HeldOut,
+    held_out: HeldOutErrors,
     split: Split,
     network: Network,
     outcome: FitResult,
-    choice: Choice,
+    choice: ModelChoice,
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
@@ -289,8 +289,8 @@ def log_held_out_errors(
     errors = fidelity(sequences, decoded, held_out.error_scaler)
     pca_errors = held_out.of_pca(held_out.num_code_values)
     baseline = held_out.baseline
-    dimensions = _count(0 if baseline is None else baseline.latent_dim, "dimension")
-    count = _count(len(sequences), "sequence")
+    dimensions = _pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
+    count = _pluralize(len(sequences), "sequence")
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
     is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= outcome.epoch
     advice = _advise_longer_training(outcome, settings, num_epochs, is_late=is_late)
@@ -299,7 +299,7 @@ def log_held_out_errors(
         length_error = np.abs(decoded.lengths - sequences.lengths)
         is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
         reasons = [] if advice is None else [advice]
-        reasons += _reasons(split, specification, outcome, float(is_wrong.mean()))
+        reasons += _explain_error(split, specification, outcome, float(is_wrong.mean()))
         if error < _MIN_ERROR_TO_IMPROVE:
             reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
         log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
@@ -327,11 +327,13 @@ def _advise_longer_training(
         return f"the time was up after {epochs}, so try {remedy}"
     if is_late and num_epochs == settings.max_epochs:
         remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
-        return f"the error still fell after {_count(num_epochs, 'epoch')}, so try {remedy}"
+        return f"the error still fell after {_pluralize(num_epochs, 'epoch')}, so try {remedy}"
     return None
 
 
-def _describe_forecasts(held_out: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
+def _describe_forecasts(
+    held_out: HeldOutErrors, network: FittedNetwork, scaler: Scaler
+) -> list[str]:
     """Return lines on the forecasts of the last steps of held-out sequences that have enough."""
     num_steps = network.specification.forecast_steps
     rows, before, after = split_last(held_out.sequences, num_steps)
@@ -339,12 +341,12 @@ def _describe_forecasts(held_out: HeldOut, network: FittedNetwork, scaler: Scale
         return []
     forecast = continued(before, network, scaler)
     errors = forecast_errors(before, after, forecast, held_out.error_scaler)
-    count = _count(errors.num_sequences, "sequence")
+    count = _pluralize(errors.num_sequences, "sequence")
     line, *warnings = str(errors).splitlines()
-    return [f"Held out ({count}), {_count(num_steps, 'step')} ahead: {line}.", *warnings]
+    return [f"Held out ({count}), {_pluralize(num_steps, 'step')} ahead: {line}.", *warnings]
 
 
-def _reasons(
+def _explain_error(
     split: Split, specification: Specification, outcome: FitResult, wrong_lengths: float
 ) -> list[str]:
     """Return reasons why the error may not be smaller than that of PCA, and what to do."""
@@ -369,8 +371,8 @@ def _reasons(
         if split.window is None and num_steps > 2 * _SUGGESTED_WINDOW:
             remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
         reasons.append(
-            f"{_count(num_training, 'sequence')} of {_count(num_values, 'value')} are few to learn "
-            f"from, so collect more{remedy}"
+            f"{_pluralize(num_training, 'sequence')} of {_pluralize(num_values, 'value')} are few "
+            f"to learn from, so collect more{remedy}"
         )
     if outcome.epoch == 0 and split.base_model is None and not outcome.out_of_time:
         reasons.append(
@@ -385,6 +387,6 @@ def _reasons(
     return reasons
 
 
-def _count(count: int, noun: str) -> str:
+def _pluralize(count: int, noun: str) -> str:
     """Return a count with its noun, as in "1 step" or "2 steps"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from refold.errors import RefoldError
 
 # Name of the axis over processes in JAX.
-_AXIS = "process"
+_PROCESS_AXIS = "process"
 
 
 class Processes:
@@ -42,7 +42,7 @@ class Processes:
     def _mesh(self) -> Mesh:
         """One device of each process."""
         first = {device.process_index: device for device in reversed(jax.devices())}
-        return Mesh(np.array([first[i] for i in range(self.count)]), (_AXIS,))
+        return Mesh(np.array([first[i] for i in range(self.count)]), (_PROCESS_AXIS,))
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in the order of their indices."""
@@ -77,7 +77,7 @@ class Processes:
 
     def as_global_array(self, array: Any, axis: int = 0) -> Any:
         """Join the arrays of all processes along an axis to one JAX array, without moving them."""
-        names = [None] * axis + [_AXIS]
+        names = [None] * axis + [_PROCESS_AXIS]
         sharding = NamedSharding(self._mesh, PartitionSpec(*names))
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
@@ -109,7 +109,12 @@ class Processes:
                 return function(state, data, rows, *args, num_steps=num_steps)
 
             same = PartitionSpec()
-            specs = (same, PartitionSpec(_AXIS), PartitionSpec(None, _AXIS), *[same] * len(args))
+            specs = (
+                same,
+                PartitionSpec(_PROCESS_AXIS),
+                PartitionSpec(None, _PROCESS_AXIS),
+                *[same] * len(args),
+            )
             # `jax.jit` on sharded arrays would not be enough. It cannot divide the LSTM kernel, a
             # custom call, so each device would gather and compute the complete batch. On two
             # devices, it gathered the batch three times and computed all 64 sequences on each, and
@@ -132,7 +137,7 @@ def sum_over_processes(tree: Any) -> Any:
     """Sum each array of a tree over the processes; traced within `Processes.map_batch`."""
     # joined to one vector, because one message is faster than one for each array
     leaves, structure = jax.tree.flatten(tree)
-    joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _AXIS)
+    joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     sums = [
         vector.reshape(leaf.shape)
@@ -149,7 +154,7 @@ def draw_for_global_batch(function: Callable[..., Any], count: int) -> Callable[
     @functools.wraps(function)
     def wrapped(tree: Any, *args: Any, **kwargs: Any) -> Any:
         batch_size = len(jax.tree.leaves(tree)[0])
-        first = jax.lax.axis_index(_AXIS) * batch_size
+        first = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
         def widen(array: Any) -> Any:
             zeros = jnp.zeros((count * batch_size, *array.shape[1:]), array.dtype)

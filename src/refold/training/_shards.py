@@ -21,17 +21,17 @@ from refold.network.keras.build import Network
 from refold.sequences import Batches, Sequences, input_and_target, sums_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
-from refold.training._time_warps import randomly_warp
+from refold.training._time_warps import warp_time_randomly
 
 # Number of blocks that each part of the data gives to a shard. More blocks mix the sequences better
 # but need more memory.
 _BLOCKS_PER_SHARD = 4
 # Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
 # is written between epochs, so a training of large data that is killed loses an epoch.
-_MAX_STEPS = 1 << 24
+_MAX_STEPS_PER_EPOCH = 1 << 24
 
 
-class Data(NamedTuple):
+class DeviceData(NamedTuple):
     """Sequences on the device, one after another without padding between them."""
 
     # float32 (n_steps + longest, n_features): scaled, NaN where missing, the category's index in
@@ -47,7 +47,7 @@ def to_device(
     longest: int,  # number of steps of the longest batch
     *,
     capacity: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
-) -> Data:
+) -> DeviceData:
     """Concatenate blocks of scaled sequences on the device."""
     blocks = iter(scaled)
     if capacity is None:
@@ -66,7 +66,7 @@ def to_device(
         lengths[rows] = block.lengths
         num_steps, num_sequences = num_steps + len(block.values), rows.stop
     # without a type, recent versions of JAX compile a copy for each shape
-    return Data(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
+    return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
 class Divided(NamedTuple):
@@ -127,7 +127,7 @@ class Source:
         self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS_PER_SHARD)
         num_steps = int(self._step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
-        self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS)))
+        self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
 
     def digest(self) -> str:
         """Return a digest that identifies the data."""
@@ -205,7 +205,7 @@ def sample_rows(rows: np.ndarray, max_rows: int, seed: int) -> np.ndarray:
 class Shard(NamedTuple):
     """Sequences on the device, and which of them to use."""
 
-    data: Data
+    data: DeviceData
     rows: np.ndarray  # ascending indices, in the data set, of the sequences to use
     # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
     stored_rows: np.ndarray | None = None
@@ -247,7 +247,7 @@ class Loader:
             if self._warp_std:
                 rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
-                values = randomly_warp(values, starts, lengths, self._warp_std, rng)
+                values = warp_time_randomly(values, starts, lengths, self._warp_std, rng)
                 data = shard.data._replace(values=jnp.asarray(values, values.dtype))
                 shard = shard._replace(data=data)
             yield shard
@@ -294,7 +294,7 @@ class PhaseData(NamedTuple):
 # Batches
 
 
-class Layout(NamedTuple):
+class InputLayout(NamedTuple):
     """Format of the input of a network."""
 
     unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
@@ -303,7 +303,7 @@ class Layout(NamedTuple):
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod
-    def of(cls, network: Network) -> "Layout":
+    def of(cls, network: Network) -> "InputLayout":
         """Return the layout of a network."""
         specification = network.specification
         names = specification.column_types
@@ -331,7 +331,7 @@ def count_observed(sequences: Sequences, rows: np.ndarray) -> int:
     return int(np.concatenate(counts)[rows].sum())
 
 
-def cut_batch(data: Data, positions: Any, num_steps: int, layout: Layout) -> Batch:
+def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLayout) -> Batch:
     """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
     valid = positions >= 0  # -1 gives a row without observed values
     positions = jnp.maximum(positions, 0)
@@ -359,7 +359,7 @@ def cut_batch(data: Data, positions: Any, num_steps: int, layout: Layout) -> Bat
 # The random numbers depend only on the key, which is made from the seed and the index of the
 # training step. There is no random state to carry along, so a resumed training draws the same
 # numbers. The corruption is not a layer, so a model is the same in training and in use.
-def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
+def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
     """Return a batch with noise and dropped steps in its input, but not in its targets; traced."""
     x, num_features = batch.x, batch.y.shape[-1]
     noise_key, drop_key = jax.random.split(key)

@@ -17,10 +17,10 @@ from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import FORECAST_TIME_SHARE, pick_recent_steps
-from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
+from refold.training._held_out_error import HeldOutErrors, ModelChoice, rocket_features_cost_nothing
 from refold.training._shards import Source
 from refold.training._split import Split
-from refold.training._time_warps import MAX_WARPED, choose_time_warp
+from refold.training._time_warps import MAX_WARPED_SERIES, choose_time_warp
 from refold.training.loop._training import Settings
 
 # benchmarks/results/ablation.md has the measurements behind the defaults. "The error was 1.4 times
@@ -30,7 +30,7 @@ from refold.training.loop._training import Settings
 _DROPOUT = 0.2
 # Number of sequences from which on training takes large batches and no refit, and numeric codes
 # get no latent optimization.
-_MANY_SEQUENCES = 2000
+_LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without it, the error was 1.4 times as large.
 _LATENT_STEPS = 10
 # Cap on the typical number of tokens in a sequence for autoregressive decoding without a linear
@@ -85,11 +85,13 @@ def check_columns(sequences: Sequences) -> None:
     )
 
 
-def build_network(split: Split, held_out: HeldOut, arguments: Arguments) -> tuple[Network, Choice]:
+def build_network(
+    split: Split, held_out: HeldOutErrors, arguments: Arguments
+) -> tuple[Network, ModelChoice]:
     """Build a network for the data, or copy that of the base model, and suggest how to use it."""
     model, source = split.base_model, split.source
     if model is None:
-        specification = specify(source, arguments, split.rows["validated"])
+        specification = make_specification(source, arguments, split.rows["validated"])
         _warn_of_spare_dimensions(arguments, source)
         if specification.rocket_dim and arguments.rocket_dim == "auto":
             dims = specification.latent_dim, specification.rocket_dim
@@ -113,10 +115,12 @@ def build_network(split: Split, held_out: HeldOut, arguments: Arguments) -> tupl
         network = (
             build(specification, make_custom) if model is None else with_weights_of(model.network)
         )
-    return network, Choice(latent_steps, default)
+    return network, ModelChoice(latent_steps, default)
 
 
-def specify(source: Source, arguments: Arguments, training_rows: np.ndarray) -> Specification:
+def make_specification(
+    source: Source, arguments: Arguments, training_rows: np.ndarray
+) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
     # mean over steps of the length of their sequence, which is large if most steps belong to long
@@ -291,7 +295,7 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
     # With few training sequences, the codes of the encoder are furthest from the best codes. With
     # thousands, they are closer, and speed matters more. But tokens always need exact codes,
     # because one wrong token makes a sequence wrong.
-    is_few = len(source.sequences) < _MANY_SEQUENCES
+    is_few = len(source.sequences) < _LARGE_DATA_SEQUENCES
     return _LATENT_STEPS if is_few or not source.sequences.schema.numeric.any() else 0
 
 
@@ -334,7 +338,7 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
 # large.
 def pick_batch_size(num_sequences: int) -> int:
     """Pick the batch size: 32, or 64 for 2000 training sequences or more; at most their number."""
-    return max(1, min(num_sequences, 64 if num_sequences >= _MANY_SEQUENCES else 32))
+    return max(1, min(num_sequences, 64 if num_sequences >= _LARGE_DATA_SEQUENCES else 32))
 
 
 def pick_max_epochs(num_batches: int) -> int:
@@ -361,7 +365,7 @@ def pick_refit(split: Split) -> bool:
     # The refit has no measured gain on the sets for choosing (without it, the error was 0.996 times
     # as large). It stays because without it, 16 dimensions of countries with a binary column had
     # 1.17 times the error of PCA.
-    is_few = len(split.lengths) < _MANY_SEQUENCES
+    is_few = len(split.lengths) < _LARGE_DATA_SEQUENCES
     return split.base_model is None and len(split.held_out_rows) > 0 and is_few
 
 
@@ -377,7 +381,7 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
             )
         return float(time_warp)
     is_default = specification.architecture == "default"
-    if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED:
+    if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED_SERIES:
         return 0.0
-    sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED))
+    sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED_SERIES))
     return choose_time_warp(sample, specification.latent_dim, seed=split.seed)

@@ -43,7 +43,7 @@ from refold.training._shards import Loader, PhaseData, Shard, Source, count_obse
 _MAX_HELD_OUT_VALUES = 4_000_000
 # Minimum number of series to hold out complete series. With fewer, the last windows of each series
 # are held out.
-_MIN_SERIES = 10
+_MIN_SERIES_TO_HOLD_OUT = 10
 # Cap on the training sequences for the reference statistics: more change the statistics little.
 _MAX_REFERENCE_SEQUENCES = 1024
 # Cap on the values of these sequences, because all of them are encoded after each fit.
@@ -257,7 +257,7 @@ def split_windows(
     np.maximum.at(ends, series_of_window, windows.ends)
     np.maximum.at(widths, series_of_window, windows.sequences.lengths)
     is_long = (ends >= 2 * widths) & (ends > 0)  # long enough for a window on each side
-    if not fraction or len(series) >= _MIN_SERIES or not is_long.any():
+    if not fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
         training, held_out = (np.isin(series_of_window, indices) for indices in split(ends))
         return np.flatnonzero(training), np.flatnonzero(held_out)
     # at least one window after the boundary

@@ -1,7 +1,7 @@
 """Time warps, which shift the steps of series in time, and the choice whether to train with them.
 
 `random_delays` draws the shifts of each step, `time_warped` applies them to series, and
-`randomly_warp` does both for an epoch of training. `choose_time_warp` picks their size.
+`warp_time_randomly` does both for an epoch of training. `choose_time_warp` picks their size.
 """
 
 import numpy as np
@@ -28,13 +28,13 @@ _WARP_STDS = (1.0, 2.0, 4.0, 8.0)
 # Number of cross-validation folds. Each fold computes the densities of all candidates.
 _NUM_FOLDS = 3
 # Minimum gain in log density, in nats per component. With less, training is as good without warps.
-_MIN_GAIN = 0.1
+_MIN_DENSITY_GAIN = 0.1
 # Minimum number of series for the choice. Fewer are too few for cross-validation.
 _MIN_SERIES = 12
 # Number of series from which on no warp is chosen: they show shifted patterns by themselves.
-MAX_WARPED = 600
+MAX_WARPED_SERIES = 600
 # Cap on the values of all series. The choice would take too long on more.
-_MAX_VALUES = 400_000
+_MAX_SERIES_VALUES = 400_000
 # Approximate number of warped copies for the density. More copies make it smoother but slower.
 _NUM_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
@@ -72,7 +72,7 @@ def time_warped(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> 
     return np.where(np.isnan(interpolated), nearer, interpolated)
 
 
-def randomly_warp(
+def warp_time_randomly(
     values: np.ndarray,  # (n_steps, n_columns), of series one after another
     starts: np.ndarray,  # (n,), first step of each series
     lengths: np.ndarray,  # (n,)
@@ -103,7 +103,7 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     # per component. It is measured in 4 and in 16 components, and the smaller gain counts.
     n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
     num_values = n * num_steps * scaled.schema.num_columns
-    is_feasible = _MIN_SERIES <= n < MAX_WARPED and 0 < num_values <= _MAX_VALUES
+    is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
     if not is_feasible or not scaled.schema.numeric.all():
         return 0.0
     series = np.zeros((n, num_steps, scaled.schema.num_columns))
@@ -111,14 +111,16 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
     for test in (fold == i for i in range(_NUM_FOLDS)):
-        gains[..., test] = _gains(series[~test], scaled.lengths[~test], series[test], latent_dim)
+        gains[..., test] = _density_gains(
+            series[~test], scaled.lengths[~test], series[test], latent_dim
+        )
     is_clear = np.apply_along_axis(clear_gain, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
     best = int(np.argmax(gain))
-    return _WARP_STDS[best] if gain[best] > _MIN_GAIN else 0.0
+    return _WARP_STDS[best] if gain[best] > _MIN_DENSITY_GAIN else 0.0
 
 
-def _gains(
+def _density_gains(
     series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
     """Return the gains in log density per component (num_components, warp_stds, test_series)."""

@@ -22,9 +22,12 @@ from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
     LengthwiseCodec,
     LinearInitialization,
-    linear_initialization,
+    fit_linear_initialization,
 )
-from refold.training.initialization._token_columns import mixed_initialization, token_initialization
+from refold.training.initialization._token_columns import (
+    fit_mixed_initialization,
+    fit_token_initialization,
+)
 
 # Cap on the padded values of the sequences for principal components, because they are in memory.
 _MAX_PADDED_VALUES = 1 << 22
@@ -103,7 +106,7 @@ def max_sample_sequences(network: Network) -> int:
         num_steps = encoder_layer.num_steps
     width = len(specification.column_types)
     if _initialize_jointly(specification, num_steps):
-        width = int(_widths(specification).sum())
+        width = int(_output_widths(specification).sum())
     # at least some sequences for each component
     return max(4 * specification.latent_dim, _MAX_PADDED_VALUES // (num_steps * width))
 
@@ -122,19 +125,21 @@ def set_linear_initialization(
     decoder_layer: Any = models.decoder.get_layer("linear_steps")
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
-    widths, num_columns = _widths(specification), len(specification.column_types)
+    widths, num_columns = _output_widths(specification), len(specification.column_types)
     sizes = encoder_layer.latent_dim, encoder_layer.num_steps
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and indices of their outputs: by default all
     num_initialized, outputs = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
-        init = mixed_initialization(scaled, *sizes, **options)
+        init = fit_mixed_initialization(scaled, *sizes, **options)
     elif numeric:
         by_length = encoder_layer.by_length
-        init = linear_initialization(scaled, numeric, *sizes, **options, by_length=by_length)
+        init = fit_linear_initialization(scaled, numeric, *sizes, **options, by_length=by_length)
         num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        init = token_initialization(scaled, *sizes, **options, may_store=models.posterior is None)
+        init = fit_token_initialization(
+            scaled, *sizes, **options, may_store=models.posterior is None
+        )
     init = _invert_links(init, specification, outputs)
 
     def fill(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
@@ -162,7 +167,7 @@ def set_linear_initialization(
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
     change = residual_std / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
-        change *= _set_maps(encoder_layer, init.lengthwise)
+        change *= _set_length_maps(encoder_layer, init.lengthwise)
     encoder_layer.unit.assign(float(change))
     decoder_layer.unit.assign(float(residual_std / np.sqrt(specification.latent_dim)))
     head.scale.assign(fill(head.scale.shape, init.residual, 1.0))
@@ -197,7 +202,7 @@ def _invert_links(
     return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
-def _set_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
+def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
     """Set the maps by length; return the factor that makes up for how they scale changes."""
     if codec is None:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
@@ -212,7 +217,7 @@ def _set_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
     return factor
 
 
-def _widths(specification: Specification) -> np.ndarray:
+def _output_widths(specification: Specification) -> np.ndarray:
     """Return the number of outputs of each column: its number of categories, else 1."""
     return np.array([n or 1 for n in specification.num_categories])
 
@@ -221,7 +226,7 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     """Return whether to fit joint components of numeric and token columns."""
     is_numeric = number_mask(specification.column_types)
     is_mixed = bool(is_numeric.any() and not is_numeric.all())
-    return is_mixed and num_steps * int(_widths(specification).sum()) <= _MAX_JOINT_VALUES
+    return is_mixed and num_steps * int(_output_widths(specification).sum()) <= _MAX_JOINT_VALUES
 
 
 def set_rocket_initialization(network: Network, scaled: Sequences) -> None:

@@ -1,7 +1,7 @@
 """Linear initialization for numeric columns: principal components and a decoding map.
 
-`linear_initialization` fits a linear encoder and the best linear map from its codes back to series.
-If series differ in length, an encoder with one map for each length may be better.
+`fit_linear_initialization` fits a linear encoder and the best linear map from its codes back to
+series. If series differ in length, an encoder with one map for each length may be better.
 """
 
 import itertools
@@ -27,10 +27,10 @@ from refold.training.initialization._principal_components import (
 # must not be 0.
 _MIN_RESIDUAL_SHARE = 1e-4
 # Cap on the values of an intermediate array of the regression, for memory.
-_MAX_PRODUCTS = 1 << 22
+_MAX_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
-_MIN_SERIES = 20
+_MIN_SERIES_BY_LENGTH = 20
 # Number of padded values for which a fold of this cross-validation is computed. More data gets
 # fewer folds, for speed.
 _VALUES_PER_FOLD = 1 << 17
@@ -102,7 +102,7 @@ class PaddedSeries(NamedTuple):
     inputs: np.ndarray  # of the encoder: values after any corruption
 
 
-def linear_initialization(
+def fit_linear_initialization(
     scaled: Sequences,
     columns: list[int],  # indices of the numeric columns to encode
     latent_dim: int,
@@ -117,13 +117,13 @@ def linear_initialization(
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
     # these are the codes of corrupted series. If no values are missing, the components themselves
     # decode the codes if they are better in cross-validation.
-    values, observed, inputs = padded_inputs(
+    values, observed, inputs = pad_series(
         scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
-    codec = linear_codec(values, observed, components, inputs if corruption else None)
+    codec = fit_linear_codec(values, observed, components, inputs if corruption else None)
     use_components = not corruption and needs_no_regression(
         values, lengths, observed, components, seed=seed
     )
@@ -164,7 +164,7 @@ def linear_initialization(
     )
 
 
-def padded_inputs(
+def pad_series(
     scaled: Sequences,
     columns: list[int],
     num_steps: int,
@@ -173,7 +173,7 @@ def padded_inputs(
     corruption: Corruption,
     noiseless: Sequence[int],
 ) -> PaddedSeries:
-    """Pad or cut columns to `num_steps` steps, with the arguments of `linear_initialization`."""
+    """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
     row, step = positions(scaled)
     is_used = step < num_steps
     values = np.full((len(scaled), num_steps, len(columns)), np.nan)
@@ -216,14 +216,14 @@ def decode(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
     return np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
 
 
-def _errors(
+def _squared_errors(
     codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
 ) -> np.ndarray:
     """Return the sum of squared errors (n,) of the observed values of each series."""
     return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
 
 
-def linear_codec(
+def fit_linear_codec(
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     observed: np.ndarray,  # bool (n, num_steps, n_columns)
     components: Components,
@@ -264,13 +264,13 @@ def linear_codec(
     penalty = noise / np.maximum(prior, 1e-12 * prior.max())
     return replace(
         codec,
-        regression_decoder=component_decoder + ridge(codes, residual, observed, penalty),
+        regression_decoder=component_decoder + fit_ridge(codes, residual, observed, penalty),
         noise=float(noise),
         optimism=float(optimism),
     )
 
 
-def ridge(
+def fit_ridge(
     codes: np.ndarray,  # (n, latent_dim)
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     observed: np.ndarray,  # bool (n, num_steps, n_columns)
@@ -289,7 +289,7 @@ def ridge(
     num_systems = in_system.shape[1]
     sums = (values.reshape(n, -1).T @ inputs).reshape(num_systems, -1, width).transpose(0, 2, 1)
     solution = np.empty_like(sums)
-    batch_size = max(1, _MAX_PRODUCTS // width**2)  # of systems, and of series
+    batch_size = max(1, _MAX_PRODUCT_VALUES // width**2)  # of systems, and of series
     for first in range(0, num_systems, batch_size):
         systems = slice(first, first + batch_size)
         squares = np.zeros((len(sums[systems]), width * width))
@@ -325,7 +325,7 @@ def needs_no_regression(
         codec, _ = _fit_fold(values, lengths, observed, components, ~test, seed)
         codes = codec.encode(values[test])
         regression_error, component_error = (
-            _errors(codes, decoder, values[test], observed[test])
+            _squared_errors(codes, decoder, values[test], observed[test])
             for decoder in (codec.regression_decoder, codec.component_decoder)
         )
         gains[test] = regression_error - component_error
@@ -345,7 +345,7 @@ def _fit_fold(
     fold = principal_components(
         series, lengths[training], rank, seed=seed, observed=seen, like=components
     )
-    return linear_codec(series, seen, fold), fold
+    return fit_linear_codec(series, seen, fold), fold
 
 
 # Codes by length
@@ -375,7 +375,7 @@ def _choose_lengthwise_codec(
     seed: int,
 ) -> LengthwiseCodec | None:
     """Return the codec by length with the best prior; None if codes without length are better."""
-    if len(values) < _MIN_SERIES:
+    if len(values) < _MIN_SERIES_BY_LENGTH:
         return None
     rank = len(components.loadings)
     # for each prior, how much smaller the errors of held-out series are in each fold
@@ -384,28 +384,30 @@ def _choose_lengthwise_codec(
     for test in itertools.islice(folds(len(values), seed), num_folds):
         codec, fold = _fit_fold(values, lengths, observed, components, ~test, seed)
         decoder = codec.component_decoder if use_components else codec.regression_decoder
-        errors = _errors(codec.encode(values[test]), decoder, values[test], observed[test])
+        errors = _squared_errors(codec.encode(values[test]), decoder, values[test], observed[test])
         series, series_lengths = values[~test], lengths[~test]
-        priors = {False: fold, True: stationary_components(series, series_lengths, rank)}
+        priors = {False: fold, True: fit_stationary_components(series, series_lengths, rank)}
         for stationary, shrinkage in _PRIORS:
             if (prior := priors[stationary]) is not None:
-                lengthwise = lengthwise_codec(
+                lengthwise = fit_lengthwise_codec(
                     series, series_lengths, prior, noise=codec.noise, shrinkage=shrinkage
                 )
                 codes = lengthwise.encode(values[test], lengths[test])
-                new_errors = _errors(codes, lengthwise.decoder, values[test], observed[test])
+                new_errors = _squared_errors(
+                    codes, lengthwise.decoder, values[test], observed[test]
+                )
                 gains[stationary, shrinkage].append(errors - new_errors)
     joined = {prior: np.concatenate(gain) for prior, gain in gains.items() if gain}
     better = {prior: gain.mean() for prior, gain in joined.items() if clear_gain(gain) > 0}
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
-    prior = (stationary_components(values, lengths, rank) if stationary else None) or components
-    return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
+    prior = (fit_stationary_components(values, lengths, rank) if stationary else None) or components
+    return fit_lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
 
 
 @one_blas_thread()
-def lengthwise_codec(
+def fit_lengthwise_codec(
     values: np.ndarray,  # (n, num_steps, n_columns), none missing, zero after the ends
     lengths: np.ndarray,  # (n,)
     components: Components,  # prior: of zero-filled series or of a stationary process
@@ -494,7 +496,7 @@ def _posterior_codes(
     return np.einsum("nd,nde->ne", sums, inverses), noise * inverses
 
 
-def stationary_components(
+def fit_stationary_components(
     values: np.ndarray,  # (n, num_steps, n_columns), none missing, zero after the ends
     lengths: np.ndarray,  # (n,)
     n_components: int,

@@ -2,7 +2,7 @@
 
 Tokens are one-hot encoded. Their codes are principal components, or they store tokens exactly. The
 decoding map predicts logits: those of the frequency of each token, plus a factor times a regression
-on the code. `token_initialization` and `mixed_initialization` are what other modules use.
+on the code. `fit_token_initialization` and `fit_mixed_initialization` are what other modules use.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from refold.arguments import Corruption
 from refold.sequences import Column, Schema, Sequences, positions
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
-    linear_initialization,
-    padded_inputs,
+    fit_linear_initialization,
+    pad_series,
 )
 
 # Number of iterations of the subspace iteration. More iterations are more exact.
@@ -41,7 +41,7 @@ _LOGIT_MARGIN = 12.0
 
 # Candidate factors from a difference of probabilities to a difference of logits. With the first
 # one, logits do not depend on the regression.
-FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
+LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Weight of the prior, as a number of sequences. The frequencies at a step are drawn towards those
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_COUNT = 10.0
@@ -137,7 +137,7 @@ class _TokenCodec(NamedTuple):
         return values @ self.weights.T - self.weights @ self.mean
 
 
-def token_initialization(
+def fit_token_initialization(
     sequences: Sequences,
     latent_dim: int,
     num_steps: int,
@@ -160,13 +160,13 @@ def token_initialization(
     training, held_out = split_for_factor(n, seed)
     fit_codec, factor, share = fit_components, 0.0, 1.0
     if len(held_out):
-        candidates: list[Any] = [(fit_components, FACTORS, 0.0)]
+        candidates: list[Any] = [(fit_components, LOGIT_FACTORS, 0.0)]
         if may_store and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
             candidates.append((store_tokens, (0.0, 1.0), _MIN_STORED_GAIN))
         for candidate, factors, min_gain in candidates:
             codec = candidate(tokens.take(training), inputs[training], latent_dim, seed)
             maps = codec.encode(inputs[held_out]), codec.frequency, codec.slope, codec.offset
-            best = choose_factor(tokens.take(held_out), *maps, factors)
+            best = choose_logit_factor(tokens.take(held_out), *maps, factors)
             if best[1] < share - min_gain:
                 fit_codec, (factor, share) = candidate, best
     codec = fit_codec(tokens, inputs, latent_dim, seed)
@@ -174,7 +174,7 @@ def token_initialization(
         codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
         -codec.weights @ codec.mean,
         factor * codec.slope,
-        logits(codec.frequency, tokens.num_categories) + factor * codec.offset,
+        to_logits(codec.frequency, tokens.num_categories) + factor * codec.offset,
         np.ones(width),
         share,
         codec.log_variance,
@@ -190,9 +190,9 @@ def fit_components(
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
-    frequency = frequencies(tokens)
+    frequency = token_frequencies(tokens)
     effect = (clean * codes).sum(axis=0) / n / std  # of a code from the inputs on the clean code
-    # empirical Bayes, as in `linear_codec`: the noise over the mean square of the weights
+    # empirical Bayes, as in `fit_linear_codec`: the noise over the mean square of the weights
     penalty = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
     slope, offset = _regress(tokens, codes / std, frequency, penalty)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
@@ -279,7 +279,7 @@ def _regress(
 def store_tokens(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; its arguments are those of `fit_components`."""
     num_steps, width = tokens.count.shape
-    firsts, level = np.cumsum(tokens.widths) - tokens.widths, _levels(tokens)
+    firsts, level = np.cumsum(tokens.widths) - tokens.widths, _token_levels(tokens)
     encoder, slope = np.zeros((2, latent_dim, num_steps, width))
     offset = np.zeros((num_steps, width))
     power = tokens.count * level**2 / max(len(tokens.lengths), 1)
@@ -293,10 +293,10 @@ def store_tokens(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object
         offset[block] = -_LOGIT_MARGIN * level[block[1]] ** 2
     weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
     mean = np.zeros(num_steps * width)
-    return _TokenCodec(mean, weights, log_variance, frequencies(tokens), offset, slope)
+    return _TokenCodec(mean, weights, log_variance, token_frequencies(tokens), offset, slope)
 
 
-def _levels(tokens: Tokens) -> np.ndarray:
+def _token_levels(tokens: Tokens) -> np.ndarray:
     """Return the level of each token (width,), an integer; of a binary column, 1 if it is true."""
     count, level = tokens.count.sum(axis=0), np.ones(int(tokens.widths.sum()))
     for end, num_categories in zip(np.cumsum(tokens.widths), tokens.num_categories, strict=True):
@@ -318,7 +318,7 @@ def split_for_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndar
     return order[count:], order[:count]
 
 
-def frequencies(tokens: Tokens) -> np.ndarray:
+def token_frequencies(tokens: Tokens) -> np.ndarray:
     """Return the frequency of each token among observed values (num_steps, width)."""
     count, num_observed = tokens.count, tokens.num_observed
     num_categories = np.where(tokens.num_categories > 0, tokens.num_categories, 2)
@@ -328,12 +328,12 @@ def frequencies(tokens: Tokens) -> np.ndarray:
     return (count + _PRIOR_COUNT * overall) / (num_observed + _PRIOR_COUNT)
 
 
-def shrinkage(tokens: Tokens) -> np.ndarray:
+def shrinkage_factors(tokens: Tokens) -> np.ndarray:
     """Return factors of the regression (num_steps, width), which are small for few values."""
     return tokens.num_observed / (tokens.num_observed + _PRIOR_COUNT)
 
 
-def logits(frequency: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
+def to_logits(frequency: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
     """Return logits of frequencies (num_steps, width); a binary column has 0 categories."""
     is_binary = np.repeat(num_categories == 0, np.maximum(num_categories, 1))
     # for the softmax of a categorical column, logarithms are logits
@@ -341,18 +341,18 @@ def logits(frequency: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
     return np.log(frequency) - np.where(is_binary, log_complement, 0.0)
 
 
-def choose_factor(
+def choose_logit_factor(
     tokens: Tokens,  # that the frequencies and the regression were not fitted to
     codes: np.ndarray,  # (n_sequences, latent_dim)
     frequency: np.ndarray,  # (num_steps, width)
     slope: np.ndarray,  # (latent_dim, num_steps, width)
     offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    factors: Sequence[float] = FACTORS,  # candidates; the first one must be 0
+    factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
     # differences from the frequencies are useful as differences of logits.
-    frequency_logits = logits(frequency, tokens.num_categories)
+    frequency_logits = to_logits(frequency, tokens.num_categories)
     values, width = tokens.values.tocsc(), int(tokens.widths.sum())
     is_binary, firsts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
     binary = firsts[is_binary]
@@ -382,7 +382,7 @@ def choose_factor(
 # Numeric and token columns together
 
 
-def mixed_initialization(
+def fit_mixed_initialization(
     scaled: Sequences,
     latent_dim: int,
     num_steps: int,
@@ -391,15 +391,15 @@ def mixed_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
 ) -> LinearInitialization:
     """Find joint principal components of numeric and one-hot columns, and their decoding map."""
-    # Numeric columns are decoded as in `linear_initialization`. For token columns, the regression
-    # of that function predicts probabilities. Their differences from the frequencies, times a
-    # factor, are added to logits, as in `token_initialization`.
+    # Numeric columns are decoded as in `fit_linear_initialization`. For token columns, the
+    # regression of that function predicts probabilities. Their differences from the frequencies,
+    # times a factor, are added to logits, as in `fit_token_initialization`.
     encoded, is_token = _encode_as_numeric(scaled)
     token_columns = np.flatnonzero(is_token)
     columns = list(range(len(is_token)))
     settings: dict[str, Any] = {"seed": seed, "corruption": corruption}
     settings["noiseless"] = token_columns.tolist()
-    init = linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
+    init = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
     indices = np.flatnonzero(~scaled.schema.numeric)
     schema = Schema(tuple(scaled.schema.columns[i] for i in indices))
     token_sequences = Sequences(scaled.values[:, indices], scaled.offsets, schema=schema)
@@ -408,15 +408,17 @@ def mixed_initialization(
     factor = 0.0
     if len(held_out):
         # without the held-out sequences
-        fold = linear_initialization(encoded[training], columns, latent_dim, num_steps, **settings)
-        inputs = padded_inputs(encoded[held_out], columns, num_steps, **settings).inputs
+        fold = fit_linear_initialization(
+            encoded[training], columns, latent_dim, num_steps, **settings
+        )
+        inputs = pad_series(encoded[held_out], columns, num_steps, **settings).inputs
         codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
         terms = _regression_terms(fold, tokens.take(training), token_columns)
-        factor, _ = choose_factor(tokens.take(held_out), codes, *terms)
+        factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
     frequency, slope, offset = _regression_terms(init, tokens, token_columns)
     decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
     decoder[..., token_columns] = factor * slope
-    bias[:, token_columns] = logits(frequency, tokens.num_categories) + factor * offset
+    bias[:, token_columns] = to_logits(frequency, tokens.num_categories) + factor * offset
     residual[token_columns] = 1.0
     return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
 
@@ -427,7 +429,7 @@ def _regression_terms(
     token_columns: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
-    frequency, factor = frequencies(tokens), shrinkage(tokens)
+    frequency, factor = token_frequencies(tokens), shrinkage_factors(tokens)
     offset = init.decoder_bias[:, token_columns] - frequency
     return frequency, factor * init.decoder[..., token_columns], factor * offset
 

@@ -33,16 +33,16 @@ from refold.training._processes import (
     draw_for_global_batch,
     sum_over_processes,
 )
-from refold.training._shards import Batch, Data, Layout, corrupt, cut_batch
+from refold.training._shards import Batch, DeviceData, InputLayout, corrupt, cut_batch
 
 # KL divergence of each latent dimension, in nats, that adds nothing to the loss.
 _FREE_NATS = 0.5
 # Share of the updates over which the weight of the KL divergence rises from 0 to its full value.
 _KL_WARMUP_SHARE = 0.25
 # Lower bound of the mean error in the weight of the KL divergence, which must not vanish.
-_MIN_ERROR = 1e-4
+_MIN_MEAN_ERROR = 1e-4
 # Cap on the exponent of a loss, against overflow. No epoch with such a large loss is kept.
-_MAX_EXPONENT = 50.0
+_MAX_LOSS_EXPONENT = 50.0
 # Cap on the updates in which the learning rate rises to its peak.
 _MAX_WARMUP_UPDATES = 100
 
@@ -141,10 +141,10 @@ class Engine:
         is_distributed = processes is not None and processes.count > 1
         self._processes = processes if is_distributed else None
         self._num_processes = processes.count if processes is not None else 1
-        self.joint: Any = joint_model(
+        self.joint: Any = build_joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
-        # to validate numeric columns without teacher forcing, see `joint_model`
+        # to validate numeric columns without teacher forcing, see `build_joint_model`
         self._decoder = network.models.decoder if "code" in self.joint.output else None
         self._numeric = numeric_outputs(network)
         self.autoencoder = network.models.autoencoder
@@ -158,7 +158,7 @@ class Engine:
         self._corruption, self._seed = corruption, seed
         self._is_random = bool(corruption or self._is_variational)
         self.shapes: set[tuple[int, int]] = set()  # of batches so far
-        self._layout = Layout.of(network)
+        self._layout = InputLayout.of(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
             _index(optimizer, optimizer._learning_rate) if scheduled else None
@@ -178,12 +178,12 @@ class Engine:
     def train(
         self,
         state: TrainState,
-        data: Data,
+        data: DeviceData,
         plan: BatchPlan,
         start: int,
         stop: int,
         *,
-        norms: LossNormalizers,
+        normalizers: LossNormalizers,
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
         """Train on the batches from ``start`` to ``stop`` of a plan, and wait for the metrics."""
@@ -193,12 +193,12 @@ class Engine:
         if self._processes is not None:
             state, data, rows = self._processes.as_global_inputs(state, data, rows)
         state, metrics = self._compiled_train(bucket.num_steps * bucket.batch_size)(
-            state, data, rows, start, stop, norms, schedule, num_steps=bucket.num_steps
+            state, data, rows, start, stop, normalizers, schedule, num_steps=bucket.num_steps
         )
         *totals, learning_rate, finite = np.asarray(metrics).tolist()
         return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(finite))
 
-    def evaluate(self, state: TrainState, data: Data, plan: BatchPlan) -> MetricSums:
+    def evaluate(self, state: TrainState, data: DeviceData, plan: BatchPlan) -> MetricSums:
         """Return the metrics of all batches of a plan, without training."""
         # each of several processes evaluates all sequences, with the same random draws
         if self._packed is not None:
@@ -276,11 +276,11 @@ class Engine:
     def _train(
         self,
         state: TrainState,
-        data: Data,
+        data: DeviceData,
         rows: Any,
         start: Any,
         stop: Any,
-        norms: LossNormalizers,
+        normalizers: LossNormalizers,
         schedule: Schedule,
         *,
         num_steps: int,
@@ -289,7 +289,7 @@ class Engine:
 
         def update(i: Any, state: TrainState) -> TrainState:
             batch = cut_batch(data, rows[i], num_steps, self._layout)
-            return self._update(state, batch, norms, schedule)
+            return self._update(state, batch, normalizers, schedule)
 
         state = jax.lax.fori_loop(start, stop, update, state)
         finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
@@ -306,7 +306,7 @@ class Engine:
         return optimizer[_index(self.optimizer, learning_rate)]
 
     def _update(
-        self, state: TrainState, batch: Batch, norms: LossNormalizers, schedule: Schedule
+        self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
     ) -> TrainState:
         """Update the weights once, by the gradient of the loss of a batch."""
         optimizer = list(state.optimizer)
@@ -317,7 +317,7 @@ class Engine:
         inputs, batch = make_inputs(batch, iteration)
         objective = functools.partial(
             self._objective,
-            norms=norms,
+            normalizers=normalizers,
             kl_share=kl_warmup(iteration, schedule) if self._is_variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
@@ -341,7 +341,7 @@ class Engine:
         # update. In validation, it identifies the batch, so that each epoch has the same input.
         key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
         corruption_key, draw_key = jax.random.split(key)
-        # in the order of the inputs in `joint_model`
+        # in the order of the inputs in `build_joint_model`
         inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
             batch = corrupt(batch, corruption_key, self._corruption, self._layout)
@@ -375,7 +375,7 @@ class Engine:
         inputs: Any,
         batch: Batch,
         *,
-        norms: LossNormalizers,
+        normalizers: LossNormalizers,
         kl_share: Any,  # of the full weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
         """Return the loss of a batch, and what is not differentiated: other weights and metrics."""
@@ -387,12 +387,12 @@ class Engine:
             # the weight of the KL divergence, which has no gradient, depends on the global batch
             global_totals = sum_over_processes(jax.lax.stop_gradient(totals))
         # gradients are summed over processes, so each process adds its share of the penalties
-        loss = totals.error / norms.num_observed + sum(penalties) / self._num_processes
+        loss = totals.error / normalizers.num_observed + sum(penalties) / self._num_processes
         if self._is_variational:
             error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
             weight = kl_share * kl_weight(error, self._kl_factor)
-            loss = loss + weight * totals.kl_divergence / norms.num_observed
-        loss = loss + self.length_weight * totals.length_error / norms.num_sequences
+            loss = loss + weight * totals.kl_divergence / normalizers.num_observed
+        loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
 
     def _batch_totals(
@@ -419,7 +419,7 @@ class Engine:
         self,
         trainable: Any,
         non_trainable: Any,
-        data: Data,
+        data: DeviceData,
         rows: Any,
         num_batches: Any,
         *,
@@ -449,7 +449,9 @@ def _index(optimizer: Any, variable: Any) -> int:
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
-def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
+def build_joint_model(
+    network: Network, *, with_length: bool, corrupted: bool = False
+) -> keras.Model:
     """Join encoder, decoder and length model to a model from padded sequences to a dict."""
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
@@ -635,10 +637,12 @@ def kl_warmup(update: Any, schedule: Schedule) -> Any:
 def kl_weight(error: Any, factor: float) -> Any:
     """Return the weight of a nat relative to the sum of errors."""
     # the factor is 2 for squared errors, else 1
-    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_ERROR)
+    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
 
 
 def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
     """Return a loss in the order of the negative ELBO, which is the error at zero divergence."""
     # error * exp(factor * divergence per value), because the negative ELBO is its logarithm / 2
-    return error + max(error, _MIN_ERROR) * math.expm1(min(factor * kl_divergence, _MAX_EXPONENT))
+    return error + max(error, _MIN_MEAN_ERROR) * math.expm1(
+        min(factor * kl_divergence, _MAX_LOSS_EXPONENT)
+    )

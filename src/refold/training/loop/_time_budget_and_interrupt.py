@@ -1,4 +1,4 @@
-"""`Clock`: the time budget of a training. `Interrupt`: a training that ends well on Ctrl-C."""
+"""`Clock` measures a training and its time budget, and `InterruptHandler` handles Ctrl-C."""
 
 import signal
 import threading
@@ -16,11 +16,11 @@ _CHUNK_SECONDS = 1.0
 _MAX_CHUNK_UPDATES = 1 << 20
 # Share of the time budget that must have passed for a plan, because the first updates may not have
 # the usual speed.
-_PLAN_SHARE = 0.05
+_MIN_PLAN_TIME_SHARE = 0.05
 # Number of updates that must have been timed for a plan.
-_PLAN_UPDATES = 20
+_MIN_PLAN_UPDATES = 20
 # Factor on the time of a refit, whose updates may be slower than those before.
-_REFIT_MARGIN = 1.1
+_REFIT_TIME_FACTOR = 1.1
 
 
 class Clock:
@@ -74,14 +74,14 @@ class Clock:
         """Return how many updates the budget allows in total, of which `num_updates` are done."""
         # This is planned once, as soon as the speed is known. At other times it is `max_updates`,
         # which then is the result of the plan.
-        if self._budget is None or self._is_planned or self._num_updates < _PLAN_UPDATES:
+        if self._budget is None or self._is_planned or self._num_updates < _MIN_PLAN_UPDATES:
             return max_updates
-        if self.seconds < _PLAN_SHARE * self._budget:
+        if self.seconds < _MIN_PLAN_TIME_SHARE * self._budget:
             return max_updates
         self._is_planned = True
         seconds = self._budget - self.seconds
         if refit:  # leave time for its preparation, and for a second pass of these updates
-            seconds = (seconds - self.preparation) / (1 + _REFIT_MARGIN)
+            seconds = (seconds - self.preparation) / (1 + _REFIT_TIME_FACTOR)
         planned = num_updates + int(seconds / self._seconds_per_update)
         return max(num_updates + 1, min(max_updates, planned))
 
@@ -91,7 +91,7 @@ class Clock:
             return False
         refit_seconds = 0.0
         if refit_updates is not None:
-            update_seconds = _REFIT_MARGIN * self._seconds_per_update * refit_updates
+            update_seconds = _REFIT_TIME_FACTOR * self._seconds_per_update * refit_updates
             refit_seconds = self.preparation + update_seconds
         return self.seconds + refit_seconds >= self._budget
 
@@ -101,14 +101,14 @@ class Clock:
         return (time.perf_counter() - self._stage_start) / max(1, self._num_updates)
 
 
-class Interrupt:
+class InterruptHandler:
     """Within the context, remember Ctrl-C instead of raising; a second Ctrl-C raises."""
 
     def __init__(self) -> None:
         self.is_requested = False  # whether Ctrl-C was pressed
         self._previous_handler: Any = None
 
-    def __enter__(self) -> "Interrupt":
+    def __enter__(self) -> "InterruptHandler":
         # only the main thread can handle signals; in other threads nothing changes
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGINT, self._handle)

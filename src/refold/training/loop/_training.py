@@ -1,7 +1,7 @@
 """`Training`: train a network for epochs in one or two phases, and keep the best weights.
 
-Most of the steps of `Training` are in other classes: `Engine` runs the compiled updates, `Clock`
-measures time, `TrainingProgress` is what a checkpoint saves, and `Hooks` calls Keras callbacks.
+`Training` uses an `Engine` for the compiled updates, a `Clock` for the time, a `TrainingProgress`,
+which checkpoints save, and `CallbackHooks` for Keras callbacks.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from refold.training.loop._compiled_steps import (
     Schedule,
     TrainState,
 )
-from refold.training.loop._time_budget_and_interrupt import Clock, Interrupt
+from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
 
 # Weight of the loss of predicted lengths, which is in nats per sequence. A larger weight would
 # cost reconstruction.
@@ -126,9 +126,9 @@ class Training:
         self._last_checkpoint_seconds = self._clock.seconds
         self._bar = ProgressBar(verbose=settings.verbose)
         # several processes have to stop together, so none of them stops on Ctrl-C of its own
-        self._interrupt = Interrupt() if is_single else None
+        self._interrupt = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
-        self._hooks = Hooks(callbacks, self._engine)
+        self._hooks = CallbackHooks(callbacks, self._engine)
         self._untrained = self._engine.read_state()
         num_updates = settings.max_epochs * settings.updates_per_epoch
         self._progress = resumed or TrainingProgress(
@@ -261,14 +261,14 @@ class Training:
             self._bar.begin("refit on all: epoch", epochs)
         phase = progress.phase
         self._apply_hooks(lambda state: self._hooks.begin(state, phase=phase, epochs=epochs))
-        reason = self._end_of_phase()
+        reason = self._check_end_of_phase()
         while reason is None:
             reason = self._train_epoch(data)
             if reason is None or (reason is StopReason.TIME and not refit):
                 # the validated phase also measures an epoch that was cut short by the time budget
                 reason = self._end_epoch(data) or reason
-            reason = reason or self._early_end() or self._end_of_phase()
-        self._hook("on_train_end")
+            reason = reason or self._check_interrupt_and_time() or self._check_end_of_phase()
+        self._call_hook("on_train_end")
         # read the progress again: an interrupted epoch has restored that of the epoch before
         progress, is_unmeasured = self._progress, not refit and data.validation is None
         is_done = reason is StopReason.DONE and progress.best is not None
@@ -282,8 +282,8 @@ class Training:
         """Train an epoch, and return why it was cut short; None if it is complete."""
         before, progress = replace(self._progress), self._progress
         progress.state = progress.state.with_zero_totals()
-        self._hook("on_epoch_begin", progress.epoch - 1)
-        first_update, norms = self._num_updates, self._normalizers(data)
+        self._call_hook("on_epoch_begin", progress.epoch - 1)
+        first_update, normalizers = self._num_updates, self._normalizers(data)
         seed, epoch = self._settings.seed, progress.epoch
         plans = (
             (shard, plan)
@@ -293,29 +293,31 @@ class Training:
         for shard, plan in plans:
             batch = 0
             while batch < plan.num_batches:
-                if self._num_updates == self._last_update:
+                if self._num_updates == self._final_num_updates:
                     return None
-                # an epoch has at least one update, so that there is a loss
-                if self._num_updates > first_update and (reason := self._early_end()):
+                # an epoch has at least one update before it ends, so that there is a loss
+                if self._num_updates > first_update and (
+                    reason := self._check_interrupt_and_time()
+                ):
                     # a checkpoint after Ctrl-C is that of the last complete epoch
                     if reason is StopReason.INTERRUPTED:
                         self._progress = before
                     return reason
-                batch = self._train_chunk(shard, plan, batch, norms)
+                batch = self._train_chunk(shard, plan, batch, normalizers)
                 if not math.isfinite(self._metrics.totals.error):
                     return StopReason.DIVERGED
         return None
 
     def _train_chunk(
-        self, shard: Shard, plan: BatchPlan, start: int, norms: LossNormalizers
+        self, shard: Shard, plan: BatchPlan, start: int, normalizers: LossNormalizers
     ) -> int:
         """Train on batches of a plan in one compiled call, and return the next batch after them."""
         progress, every_update = self._progress, self._hooks.every_update
         max_updates = 1 if every_update else self._clock.chunk_updates(plan.bucket)
-        updates_to_end = self._last_update - self._num_updates
+        updates_to_end = self._final_num_updates - self._num_updates
         stop = min(plan.num_batches, start + max_updates, start + updates_to_end)
         if every_update:
-            self._hook("on_train_batch_begin", self._num_updates)
+            self._call_hook("on_train_batch_begin", self._num_updates)
         started = time.perf_counter()
         progress.state, self._metrics = self._engine.train(
             progress.state,
@@ -323,18 +325,18 @@ class Training:
             plan.with_rows(shard.find_positions(self._processes.process_columns(plan.rows))),
             start,
             stop,
-            norms=norms,
+            normalizers=normalizers,
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
         )
         self._clock.record_chunk(time.perf_counter() - started, plan.bucket, stop - start)
         if every_update:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
-            self._hook("on_train_batch_end", self._num_updates, logs)
+            self._call_hook("on_train_batch_end", self._num_updates, logs)
         self._num_updates += stop - start
         return stop
 
     @property
-    def _last_update(self) -> int:
+    def _final_num_updates(self) -> int:
         """The number of updates after which the phase ends; the largest integer if unknown."""
         progress = self._progress
         return progress.refit_steps if progress.phase == "refit" else sys.maxsize
@@ -364,7 +366,7 @@ class Training:
             logs["val_loss"] = val_loss
         # a checkpoint after this epoch continues with the next one; Keras counts epochs from 0
         progress.epoch += 1
-        self._hook("on_epoch_end", progress.epoch - 2, logs)
+        self._call_hook("on_epoch_end", progress.epoch - 2, logs)
         self._checkpoint_if_due()
         return None
 
@@ -380,7 +382,7 @@ class Training:
 
     # What ends a phase
 
-    def _end_of_phase(self) -> StopReason | None:
+    def _check_end_of_phase(self) -> StopReason | None:
         """Return why there is no further epoch: the phase is done, or a callback stopped it."""
         progress, settings = self._progress, self._settings
         if progress.phase == "refit":
@@ -396,17 +398,17 @@ class Training:
             return StopReason.DONE
         return StopReason.STOPPED if self._hooks.stop else None
 
-    def _early_end(self) -> StopReason | None:
+    def _check_interrupt_and_time(self) -> StopReason | None:
         """Return Ctrl-C or the end of the time budget as a reason to stop; None for neither."""
         # as a side effect, the length of the schedule is set to what the time budget allows
         if self._interrupt is not None and self._interrupt.is_requested:
             return StopReason.INTERRUPTED
         if self._processes.count > 1 and self._settings.time_budget is None:
             return None  # without a message to all processes
-        reason, self._progress.num_steps = self._processes.agree(self._check_time())
+        reason, self._progress.num_steps = self._processes.agree(self._check_time_budget())
         return reason
 
-    def _check_time(self) -> tuple[StopReason | None, int]:
+    def _check_time_budget(self) -> tuple[StopReason | None, int]:
         """Return whether the time is up, and the updates of the schedule that the time allows."""
         progress = self._progress
         if progress.phase == "refit":
@@ -436,7 +438,7 @@ class Training:
         if seconds >= checkpoint.seconds or is_due:
             self._write_checkpoint()
 
-    def _hook(self, name: str, *args: Any) -> None:
+    def _call_hook(self, name: str, *args: Any) -> None:
         """Call one hook, such as `on_epoch_end`, of all callbacks."""
         self._apply_hooks(lambda state: self._hooks.call(name, state, *args))
 
@@ -494,7 +496,7 @@ class ProgressBar:
         self._bar.stop()
 
 
-class Hooks:
+class CallbackHooks:
     """Call the hooks of Keras callbacks, on Keras models that have the current weights."""
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
