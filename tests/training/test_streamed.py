@@ -14,7 +14,7 @@ from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import Divided, Processes
 from refold.training._shards import Loader, Source
 from small_data import TINY, mapped
-from training.small import resumed, same_weights
+from training.small import fit_and_resume, same_weights
 
 TINY = TINY | {"max_epochs": 2, "validation_fraction": 0.2}
 MANY = 1 << 20  # bytes: one block holds everything
@@ -70,7 +70,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = mapped(folder, block_bytes=100)
-    assert same_weights(*resumed(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
+    assert same_weights(*fit_and_resume(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 
 
 @pytest.mark.usefixtures("no_epochs")

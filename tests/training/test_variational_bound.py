@@ -8,7 +8,7 @@ from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.training.loop._compiled_steps import Schedule, kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
-from training.small import resumed, same_weights
+from training.small import fit_and_resume, same_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of JapaneseVowels
 
@@ -50,7 +50,7 @@ def test_samples_resemble_the_data(fitted, vowels):
 
 def test_resumed_training_gives_the_same_bits(tmp_path):
     """Noise, dropped steps, samples and warm-up depend only on the step."""
-    whole, other = resumed(SHORT, data(), tmp_path, epoch=2)
+    whole, other = fit_and_resume(SHORT, data(), tmp_path, epoch=2)
     assert same_weights(whole, other)
     np.testing.assert_equal(other.model_.calibration, whole.model_.calibration)
     for name in ("loss", "val_loss"):

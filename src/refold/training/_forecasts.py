@@ -157,6 +157,7 @@ def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSe
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = network.specification
     forecast_steps, lengths = specification.forecast_steps, scaled.lengths
+    # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xF0CE])
     rows = np.flatnonzero(lengths > 1)
     max_sequences = max(1, _MAX_CUTS // (1 + _NUM_RANDOM_CUTS))

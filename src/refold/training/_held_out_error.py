@@ -74,6 +74,7 @@ class HeldOutErrors:
         self.max_sequences = count = min(_MAX_SEQUENCES, self._max_pca_sequences)
         sequences = split.held_out_sequences
         if len(sequences) > count:
+            # the second number of a seed differs between uses, so that draws are independent
             rng = np.random.default_rng([split.seed, 0x4E1D])
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences

@@ -95,10 +95,10 @@ class Divided(NamedTuple):
 class Source:
     """The training data of a fit: blocks of consecutive sequences, in one process or in several."""
 
-    # A part is a range of blocks, and each process trains on as many parts as the others. An epoch
-    # draws a few random blocks of each part for each shard. Blocks, not single sequences, are
-    # shuffled between shards, so that reads of files are long. A single process has a single part,
-    # which is a single block if the data is in memory.
+    # The sequences are divided into parts, and each part into blocks. All processes train on the
+    # same number of parts. A shard has a few random blocks of each part. Blocks, not single
+    # sequences, are shuffled between shards, so that reads of files are long. A single process has
+    # a single part, which is a single block if the data is in memory.
 
     def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
         self.sequences = sequences
@@ -123,7 +123,7 @@ class Source:
         self._parts_by_process = [self.parts[i : i + share] for i in range(0, count, share)]
         # indices of the blocks that this process trains on
         self.process_blocks = np.concatenate(self._parts_by_process[processes.index])
-        # of a pass over all sequences; every shard takes blocks of every part
+        # of a pass over all sequences, rounded up; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS_PER_SHARD)
         num_steps = int(self._step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
@@ -160,7 +160,7 @@ class Source:
             for blocks in self.shards(seed, epoch)
         ]
         total = sum(batches.num_batches(np.intersect1d(rows, indices)) for indices in shards)
-        return -(-total // self.epochs_per_pass)
+        return -(-total // self.epochs_per_pass)  # rounded up
 
     @property
     def shard_capacity(self) -> tuple[int, int]:
@@ -179,6 +179,7 @@ class Source:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
+        # the last number of a seed differs between uses of random numbers, which are independent
         rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
         orders = [rng.permutation(part) for part in self.parts]
         first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
@@ -217,6 +218,7 @@ class Shard(NamedTuple):
         if not len(self.stored_rows):  # of a process whose parts have no more blocks
             return np.full(rows.shape, -1, np.int32)
         order = np.argsort(self.stored_rows, kind="stable")
+        # -1 is looked up as 0, which may not be stored; `%` keeps its position valid
         sorted_at = np.searchsorted(self.stored_rows, np.maximum(rows, 0), sorter=order)
         return np.where(rows >= 0, order[sorted_at % len(order)], -1).astype(np.int32)
 

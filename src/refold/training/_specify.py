@@ -123,14 +123,14 @@ def make_specification(
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    # mean over steps of the length of their sequence, which is large if most steps belong to long
-    # sequences
+    # mean, over all steps, of the length of the sequence that has the step: large if most steps
+    # belong to long sequences
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
-    # A parallel decoder writes all steps at once. It decodes numeric columns, and also tokens of
-    # long sequences, if a linear path can have as many steps. An autoregressive decoder would shift
-    # all tokens after a wrong one.
+    # A parallel decoder writes all steps at once. By default, data with a numeric column has it. So
+    # have long sequences of tokens, if a linear path can have so many steps: an autoregressive
+    # decoder would shift all tokens after a wrong one.
     only_tokens = architecture == "default" and not schema.numeric.any()
     max_length = most_linear_steps(schema.output_width, latent_dim)
     parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_length

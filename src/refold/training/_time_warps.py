@@ -108,6 +108,7 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
         return 0.0
     series = np.zeros((n, num_steps, scaled.schema.num_columns))
     series[positions(scaled)] = np.nan_to_num(scaled.values)
+    # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
     for test in (fold == i for i in range(_NUM_FOLDS)):

@@ -182,6 +182,7 @@ def pad_series(
     values = np.where(observed, values, 0.0)
     if not corruption:
         return PaddedSeries(values, observed, values)
+    # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise * rng.standard_normal(values.shape) * observed
     noise[..., list(noiseless)] = 0.0

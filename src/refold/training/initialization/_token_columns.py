@@ -114,6 +114,7 @@ def _drop_steps(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.spar
     """Return the one-hot values (n_sequences, num_steps * width) without randomly dropped steps."""
     if not corruption.steps:
         return tokens.values
+    # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
     values = tokens.values.tocoo()
     remains = rng.random(tokens.observed.shape[:2]) >= corruption.steps

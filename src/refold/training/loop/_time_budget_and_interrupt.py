@@ -61,6 +61,7 @@ class Clock:
 
     def record_chunk(self, seconds: float, shape: Any, num_updates: int = 0) -> None:
         """Record the time of a chunk; the first chunk of each shape includes compilation."""
+        # validation has no updates, but is compiled as well
         if shape not in self._chunk_updates:
             self._chunk_updates[shape] = 1
             self._stage_start += seconds  # leave compilation out of the seconds per update

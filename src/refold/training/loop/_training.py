@@ -206,7 +206,7 @@ class Training:
         progress.phase, progress.refit_steps = "refit", progress.best_steps
         progress.peak = settings.learning_rate
         progress.epoch = 1
-        self._engine.write_back(self._untrained)
+        self._engine.write_back(self._untrained)  # also resets the optimizer
         self._bar.begin("refit on all: initialize")
 
     def _end_refit(self, reason: StopReason) -> None:
