@@ -26,7 +26,7 @@ from training.small import (
 )
 
 
-def run(case, *, held_out=(), n=24, seed=0, refit=False, chosen_batches=None, **changes):
+def run(case, *, held_out=(), n=24, seed=0, refit=False, **changes):
     """Train a new network on the rows that are not held out."""
     data, net = sequences(case, n), network(case, seed)
     rows = np.setdiff1d(np.arange(n), held_out)
@@ -35,9 +35,7 @@ def run(case, *, held_out=(), n=24, seed=0, refit=False, chosen_batches=None, **
     def data_of(phase):
         return phase_data(data, rows, held_out) if phase == "validated" else phase_data(data)
 
-    outcome = train(
-        net, data_of, chosen_batches or batches(data, given.batch_size), given, refit=refit
-    )
+    outcome = train(net, data_of, batches(data, given.batch_size), given, refit=refit)
     return net, outcome
 
 

@@ -66,7 +66,7 @@ _NUM_FOLDS = 5
 _MAX_OUTPUTS_PER_REGRESSION = 256
 # Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
 _MIN_ERROR_SHARE = 1e-6
-# Total count that is added to the counts of what follows a value, spread by overall frequency.
+# Count that is added to that of each category for its overall frequency, which then is never 0.
 _PRIOR_COUNT = 0.1
 # Number of cuts in a batch.
 _BATCH_SIZE = 64
@@ -145,7 +145,8 @@ def fit_forecast_decoder(
         validated = weights_of(network)
     if outcome.validated is None:  # the network had the validated weights already
         return outcome
-    # the network has the weights of a refit, whose codes need a forecast decoder of their own
+    # outside of the context, the network has the weights of a refit, whose codes need a forecast
+    # decoder of their own
     training = cut("refit", split.sample("refit", max_sequences))
     initialize(training)
     if epochs:
@@ -165,6 +166,7 @@ def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSe
         rows = np.sort(rng.choice(rows, max_sequences, replace=False))
     # if a sequence is too short for a complete forecast, the steps that it has are the target
     last = np.maximum(lengths[rows] - forecast_steps, 1)
+    # leave enough steps before a random cut, if the sequence has them
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
     positions = [last, *(rng.integers(first, last + 1) for _ in range(_NUM_RANDOM_CUTS))]
     pairs = [split_at(scaled[rows], position) for position in positions]
@@ -173,7 +175,7 @@ def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSe
     future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
     # without latent optimization, as in `forecast`
     codes, recent = network.encode(before), recent_values(before, specification)
-    # after the last values, there are their differences from the steps before
+    # the recent values begin with the last step; the rest are differences of earlier steps from it
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
     weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight

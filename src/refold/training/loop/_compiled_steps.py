@@ -96,8 +96,8 @@ class EpochMetrics(NamedTuple):
 class LossNormalizers(NamedTuple):
     """Divisors of the sums of a batch: numbers of values and sequences in an average batch."""
 
-    # With the numbers of each batch, a value of a short sequence would have a larger weight than a
-    # value of a long one.
+    # With the numbers of each batch, the weight of a value would depend on the lengths of the
+    # sequences in its batch.
     num_observed: Any
     num_sequences: Any
 
