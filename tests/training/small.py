@@ -14,8 +14,8 @@ from refold.models import Network, Specification
 from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
-from refold.training._specify import specify
+from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
+from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
 
@@ -48,15 +48,15 @@ def network(case, seed=0, **changes):
     return Network(replace(specification, **changes), models, length)
 
 
-def part(scaled, rows=None, held_out=(), longest=STEPS):
-    """Return a part of the data; all of it by default."""
+def phase_data(scaled, rows=None, held_out=(), longest=STEPS):
+    """Return training and validation data; all sequences are for training by default."""
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
-    used = np.zeros(len(scaled), bool)
-    used[rows] = True
-    loader = Loader(Source(scaled), lambda block: block, used, longest, seed=0)
+    is_used = np.zeros(len(scaled), bool)
+    is_used[rows] = True
+    loader = Loader(Source(scaled), lambda block: block, is_used, longest, seed=0)
     data = to_device([scaled], longest)
-    others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return SplitData(loader, others, len(rows), num_observed(scaled, rows))
+    validation = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
+    return PhaseData(loader, validation, len(rows), count_observed(scaled, rows))
 
 
 def batches(scaled, size=5):
@@ -71,7 +71,7 @@ def settings(**changes):
     given = {
         "max_epochs": 6,
         "batch_size": 5,
-        "steps_an_epoch": 5,
+        "updates_per_epoch": 5,
         "learning_rate": 0.01,
         "patience": 50,
         "seed": 0,
@@ -82,14 +82,14 @@ def settings(**changes):
 def specified(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
     arguments, source = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), Source(X)
-    return specify(source, arguments, np.arange(len(X) - 1))
+    return make_specification(source, arguments, np.arange(len(X) - 1))
 
 
-def train(network, parts, batches, settings, *, refit=False):
-    """Train all phases, with the parts of the data of each."""
+def train(network, data_of, batches, settings, *, refit=False):
+    """Train all phases, each with the data that a function of the phase returns."""
     with Training(network, batches, settings._replace(refit=refit)) as training:
         while (phase := training.phase) is not None:
-            training.run(parts(phase))
+            training.run(data_of(phase))
     return training.result
 
 
@@ -98,26 +98,26 @@ def weights(network):
     return [np.asarray(variable.value) for variable in network.variables]
 
 
-def same(a, b):
+def same_arrays(a, b):
     """Return whether two lists of arrays have the same bits."""
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def same_weights(one, other):
+def same_weights(a, b):
     """Return whether the weights of two autoencoders have the same bits."""
-    return same(*(ae.model_.network.arrays().values() for ae in (one, other)))
+    return same_arrays(*(ae.model_.network.arrays().values() for ae in (a, b)))
 
 
-def resumed(settings, data, folder, epoch):
+def fit_and_resume(settings, data, folder, epoch):
     """Return an autoencoder, and one that was resumed at the beginning of an epoch."""
     path, middle = folder / "checkpoint", folder / "middle"
 
     class Copy(keras.callbacks.Callback):
-        def on_epoch_begin(self, number, logs=None):
-            if number == epoch - 1 and self.params["phase"] == "validated":
+        def on_epoch_begin(self, index, logs=None):
+            if index == epoch - 1 and self.params["phase"] == "validated":
                 shutil.copy(path, middle)
 
-    whole, other = SequenceAutoencoder(**settings), SequenceAutoencoder(**settings)
-    whole.fit(data, checkpoint=Checkpoint(path, 0.0), callbacks=[Copy()])
+    uninterrupted, resumed = (SequenceAutoencoder(**settings) for _ in range(2))
+    uninterrupted.fit(data, checkpoint=Checkpoint(path, 0.0), callbacks=[Copy()])
     assert load_checkpoint(middle)[1]["epoch"] == epoch
-    return whole, other.fit(data, checkpoint=middle, resume=True)
+    return uninterrupted, resumed.fit(data, checkpoint=middle, resume=True)

@@ -23,7 +23,7 @@ def refitted(*callbacks):
 
 
 @pytest.fixture(scope="module")
-def alone():
+def reference():
     """Return a model that was fitted without callbacks."""
     return fit()
 
@@ -56,7 +56,7 @@ def weights(model):
     return [np.array(weight) for weight in model.get_weights()]
 
 
-def test_callbacks_are_called_and_do_not_change_the_result(alone):
+def test_callbacks_are_called_and_do_not_change_the_result(reference):
     """A refit is a separate training for them."""
     recorder = Recorder()
     whole = refitted(recorder)
@@ -68,7 +68,7 @@ def test_callbacks_are_called_and_do_not_change_the_result(alone):
     logs = ["learning_rate", "loss", "val_loss"]
     epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
     assert recorder.seen == ["open", ("validated", 4), *epochs, "close"]
-    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(reference.autoencoder_)))
 
 
 def test_the_model_is_up_to_date_when_a_callback_looks(tmp_path):
@@ -126,11 +126,11 @@ def test_a_callback_can_stop_a_phase_and_the_validated_weights_are_kept():
     assert refitted(Early()).history_["phase"].count("validated") == 2
 
 
-def test_a_new_rate_scales_the_schedule(alone):
+def test_a_new_rate_scales_the_schedule(reference):
     def halve(epoch, rate):
         return rate / 2 if epoch == 2 else rate
 
-    rates = alone.history_["learning_rate"]
+    rates = reference.history_["learning_rate"]
     halved = fit(keras.callbacks.LearningRateScheduler(halve)).history_["learning_rate"]
     np.testing.assert_allclose(halved[:2], rates[:2], rtol=1e-5)
     np.testing.assert_allclose(np.array(halved[2:]) * 2, rates[2:], rtol=1e-5)
@@ -155,7 +155,7 @@ def test_an_optimizer_keeps_its_own_learning_rate():
     assert named[-1] < 0.1 * named[0], "the optimizer of a name has our schedule"
 
 
-def test_with_batch_hooks_every_step_is_a_separate_call(alone):
+def test_with_batch_hooks_every_step_is_a_separate_call(reference):
     class Count(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -169,7 +169,7 @@ def test_with_batch_hooks_every_step_is_a_separate_call(alone):
         ae = fit(count)
     assert [step for step, _ in count.steps] == list(range(28))
     assert np.isfinite([loss for _, loss in count.steps]).all()
-    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(reference.autoencoder_)))
 
 
 def test_unsupported_options_of_optimizers_are_refused():

@@ -20,7 +20,7 @@ from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
 from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._stopping import Clock, Interrupt
+from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
 from training import script
 from training.script import SETTINGS, data
 from training.small import same_weights
@@ -113,7 +113,7 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(Clock, "chunk", lambda *_: 1)  # step
+        patch.setattr(Clock, "chunk_updates", lambda *_: 1)  # step
         patch.setattr(Engine, "train", press_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
             ae.fit(data(), checkpoint=Checkpoint(path, 1e6))
@@ -169,15 +169,15 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_interrupts_at_once_and_an_ignored_one_stays_ignored():
-    with Interrupt() as interrupt:
+    with InterruptHandler() as interrupt:
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.asked
+        assert interrupt.is_requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Interrupt() as interrupt:
+    with InterruptHandler() as interrupt:
         signal.raise_signal(signal.SIGINT)
-    assert not interrupt.asked
+    assert not interrupt.is_requested
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 

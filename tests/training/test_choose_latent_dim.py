@@ -11,7 +11,7 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import whole_windows, write
 from refold.training import fit
-from refold.training._choose_latent_dim import Trials, smallest_size
+from refold.training._choose_latent_dim import Trials, find_latent_dim
 from refold.training.loop._checkpoint import load_checkpoint
 from small_data import mapped
 
@@ -67,7 +67,7 @@ def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     arguments = Arguments.of(SequenceAutoencoder(0.99, **TINY))
     message = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
     with pytest.warns(UserWarning, match=message):
-        assert smallest_size(whole_windows(sequences), arguments, fit, seed=7) == 28
+        assert find_latent_dim(whole_windows(sequences), arguments, fit, seed=7) == 28
 
 
 def test_categorical_data_counts_right_steps(capsys):
@@ -89,7 +89,7 @@ def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch)
     write(waves(n=180), tmp_path / "waves.parquet")
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, verbose=1))
     source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
-    assert smallest_size(whole_windows(source), arguments, fit, seed=0) == 3
+    assert find_latent_dim(whole_windows(source), arguments, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, 
     def search(*_, **__):
         pytest.fail("the size was looked for again")
 
-    monkeypatch.setattr("refold.training._choose_latent_dim.smallest_size", search)
+    monkeypatch.setattr("refold.training._choose_latent_dim.find_latent_dim", search)
     again = SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path, resume=True)
     np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
     with pytest.raises(ParameterError, match=r"latent_dim was 0.95 and is 0.9"):
@@ -110,5 +110,5 @@ def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, 
 
 def test_choosing_the_size_leaves_time_for_the_fit(by_pca):
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, time_budget=20))
-    assert smallest_size(whole_windows(waves()), arguments, fit, seed=0) == 3
+    assert find_latent_dim(whole_windows(waves()), arguments, fit, seed=0) == 3
     assert set(by_pca) == {2}

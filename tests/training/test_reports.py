@@ -10,10 +10,10 @@ from refold._support.output import describe_epochs
 from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
-from refold.training._held_out_error import HeldOut
+from refold.training._held_out_error import HeldOutErrors
 from refold.training._shards import Source
 from refold.training._split import Split, validation_split
-from refold.training.loop._training import Progress
+from refold.training.loop._training import ProgressBar
 
 # Long enough to be better than the linear initialization.
 LONG = {"latent_dim": 2, "units": 6, "max_epochs": 40, "random_state": 0, "learning_rate": 0.02}
@@ -58,8 +58,8 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    split = Split(Source(curves()), None, arguments, seed=7, further=None)
-    ours = HeldOut(split, 2).of_network(
+    split = Split(Source(curves()), None, arguments, seed=7, base_model=None)
+    ours = HeldOutErrors(split, 2).of_network(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
@@ -122,7 +122,7 @@ def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
 
 @pytest.mark.parametrize("window", [None, 9])
 def test_windows_are_suggested_for_long_sequences_that_are_lost(window, capsys, monkeypatch):
-    monkeypatch.setattr("refold.training._held_out_error._LONG", 8)
+    monkeypatch.setattr("refold.training._held_out_error._MAX_LENGTH_WITHOUT_WINDOWS", 8)
     noise = np.random.default_rng(0).normal(size=(50, 9, 1))
     SequenceAutoencoder(**SHORT, verbose=1, window=window).fit(noise)
     advice = [line for line in lines(capsys) if "window=128" in line]
@@ -140,9 +140,9 @@ def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
 def test_the_bar_counts_epochs(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
-    with Progress(verbose=1) as progress:
+    with ProgressBar(verbose=1) as progress:
         progress.begin("epoch", 5, "compiling")
-        progress.epoch(2, loss=0.5, val_loss=0.6)
+        progress.show_epoch(2, loss=0.5, val_loss=0.6)
     shown = capsys.readouterr().err
     assert "initialize" in shown
     assert "epoch 2/5" in re.sub(r"\x1b\[[0-9;]*m", "", shown)

@@ -6,7 +6,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training._choose_latent_dim import rocket_dim_within
+from refold.training._choose_latent_dim import limit_rocket_dim
 from small_data import TINY
 from training.small import specified
 
@@ -52,7 +52,7 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
     # a size that a share chose has requested features only
-    assert (rocket_dim_within("auto", 40), rocket_dim_within(8, 3)) == (0, 2)
+    assert (limit_rocket_dim("auto", 40), limit_rocket_dim(8, 3)) == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
-from refold.training._held_out_error import Choice, choose_settings
+from refold.training._held_out_error import ModelChoice, choose_settings
 from refold.training._specify import (
     pick_batch_size,
     pick_max_epochs,
@@ -44,7 +44,7 @@ def test_sizes_depend_on_the_data():
     assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
     assert [pick_patience(n) for n in (30, 4000)] == [50, 1000]
     splits = [
-        SimpleNamespace(lengths=np.zeros(n), held_out_rows=np.zeros(held), further=None)
+        SimpleNamespace(lengths=np.zeros(n), held_out_rows=np.zeros(held), base_model=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
     assert [pick_refit(split) for split in splits] == [True, False, False]
@@ -52,14 +52,14 @@ def test_sizes_depend_on_the_data():
 
 @pytest.mark.parametrize("num_steps", [1, 50, 4000])
 def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
-    rates = np.asarray(Schedule(0.1, num_steps).rate(np.arange(num_steps)))
+    rates = np.asarray(Schedule(0.1, num_steps).learning_rate(np.arange(num_steps)))
     top = rates.argmax()
     assert rates[top] == pytest.approx(0.1)
     assert np.all(np.diff(rates[: top + 1]) > 0)
     assert np.all(np.diff(rates[top:]) <= 0)
     if num_steps > 10:
         assert rates[-1] == pytest.approx(0.001, rel=0.2)
-    assert float(Schedule(0.1, num_steps).rate(10 * num_steps)) == pytest.approx(0.001)
+    assert float(Schedule(0.1, num_steps).learning_rate(10 * num_steps)) == pytest.approx(0.001)
 
 
 def test_fits_that_are_refused_at_once():
@@ -93,7 +93,7 @@ def choose(monkeypatch, errors, may_change=True):
         None,
         trained=None,
         initialization=lambda: [np.array(1)],
-        choice=Choice(8, 10),
+        choice=ModelChoice(8, 10),
         may_change=may_change,
     )
     assert int(network.variables[0].value) == 0
@@ -125,7 +125,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
     def choose(*_, initialization, **options):
         assert initialization() is not None
         assert options["choice"].latent_steps > 0
-        return Choice(3, 3, initial=True)
+        return ModelChoice(3, 3, initial=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:

@@ -14,7 +14,7 @@ from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import Divided, Processes
 from refold.training._shards import Loader, Source
 from small_data import TINY, mapped
-from training.small import resumed, same_weights
+from training.small import fit_and_resume, same_weights
 
 TINY = TINY | {"max_epochs": 2, "validation_fraction": 0.2}
 MANY = 1 << 20  # bytes: one block holds everything
@@ -49,11 +49,11 @@ def test_training_on_the_same_batches_gives_the_same_bits(folder):
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
-    assert loader.epochs_in_a_pass == -(-int(data.lengths.sum()) // 100) == 3
+    assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
@@ -68,9 +68,9 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = mapped(folder, block_bytes=100)
-    assert same_weights(*resumed(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
+    assert same_weights(*fit_and_resume(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -127,9 +127,9 @@ def test_processes_agree_on_shards_and_load_different_parts():
         np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):
-            assert (shard.members < 50).all() == (index == 0)
-            own = np.intersect1d(shard.rows, shard.members)
-            for row, place in zip(own, shard.places(own), strict=True):
+            assert (shard.stored_rows < 50).all() == (index == 0)
+            own = np.intersect1d(shard.rows, shard.stored_rows)
+            for row, place in zip(own, shard.find_positions(own), strict=True):
                 assert int(shard.data.lengths[place]) == LENGTHS[row]
                 start = int(shard.data.starts[place])
                 assert shard.data.values[start, 0] == LENGTHS[:row].sum()

@@ -16,8 +16,8 @@ BUMPS = np.exp(-((np.arange(60) - RNG.uniform(20, 40, (60, 1))) ** 2) / 20)
 def test_a_warp_keeps_the_ends_and_the_steps_after_them():
     lengths = np.array([8, 3, 1, 0])
     series = RNG.standard_normal((4, 8, 2))
-    delays = random_delays(lengths, 8, np.random.default_rng(1))
-    warped = time_warped(series, lengths, delays)
+    shifts = random_delays(lengths, 8, np.random.default_rng(1))
+    warped = time_warped(series, lengths, shifts)
     for row, length in enumerate(lengths):
         if length:
             np.testing.assert_allclose(warped[row, [0, length - 1]], series[row, [0, length - 1]])

@@ -8,8 +8,8 @@ from refold.arguments import Corruption
 from refold.evaluation import PCABaseline, accuracy, exact, nmse
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, split_at
 from refold.training.initialization._token_columns import (
-    mixed_initialization,
-    token_initialization,
+    fit_mixed_initialization,
+    fit_token_initialization,
 )
 from small_data import TINY, untrained
 from training.small import specified
@@ -26,19 +26,19 @@ def texts(n, *, seed=0, num_steps=48):
     return [line[: rng.integers(num_steps // 2, num_steps + 1)] for line in lines]
 
 
-def reconstructed(given, held, **changes):
+def reconstructed(training, test, **changes):
     """Encode and decode sequences with the initialization for others."""
-    ae = untrained(given, length_dim=0, **changes)
-    back = ae.inverse_transform(ae.transform(held), lengths=held.lengths)
-    return as_sequences(back, schema=held.schema)
+    ae = untrained(training, length_dim=0, **changes)
+    decoded = ae.inverse_transform(ae.transform(test), lengths=test.lengths)
+    return as_sequences(decoded, schema=test.schema)
 
 
 def test_held_out_accuracy_is_that_of_principal_components():
-    given = as_sequences(texts(400))
-    held = as_sequences(texts(200, seed=1), schema=given.schema)
-    theirs = accuracy(held, PCABaseline(8).fit(given).reconstruct(held))
-    # a tenth was held out from the fit
-    assert accuracy(held, reconstructed(given, held, latent_dim=8)) > theirs - 0.02
+    training = as_sequences(texts(400))
+    test = as_sequences(texts(200, seed=1), schema=training.schema)
+    by_pca = accuracy(test, PCABaseline(8).fit(training).reconstruct(test))
+    # a tenth of the sequences was held out from the fit
+    assert accuracy(test, reconstructed(training, test, latent_dim=8)) > by_pca - 0.02
 
 
 def test_long_categorical_sequences_are_decoded_in_parallel():
@@ -66,27 +66,30 @@ def lines(n, seed=0):
 
 
 def split(n=120):
-    given = as_sequences([*lines(n), "etaoinshrdlucmfwypvbgkjqxz"])
-    return given, as_sequences(lines(60, seed=1), schema=given.schema)
+    """Return training and test lines with all letters as categories."""
+    training = as_sequences([*lines(n), "etaoinshrdlucmfwypvbgkjqxz"])
+    return training, as_sequences(lines(60, seed=1), schema=training.schema)
 
 
 def test_a_dimension_for_each_token_recovers_held_out_sequences():
-    given, held = split()
-    ae = untrained(given, latent_dim=NUM_STEPS, length_dim=0)
-    codes = ae.transform(held).astype(np.float16)
-    assert exact(held, ae.inverse_transform(codes, held.lengths)) == 1
+    training, test = split()
+    ae = untrained(training, latent_dim=NUM_STEPS, length_dim=0)
+    codes = ae.transform(test).astype(np.float16)
+    assert exact(test, ae.inverse_transform(codes, test.lengths)) == 1
     # a smaller code stores the first tokens
-    back = reconstructed(given, held, latent_dim=10)
-    beginnings = [split_at(one, np.minimum(held.lengths, 10))[0] for one in (held, back)]
+    decoded = reconstructed(training, test, latent_dim=10)
+    beginnings = [
+        split_at(sequences, np.minimum(test.lengths, 10))[0] for sequences in (test, decoded)
+    ]
     assert exact(*beginnings) == 1
-    assert accuracy(held, back) < 0.75
+    assert accuracy(test, decoded) < 0.75
 
 
 @pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
 def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
-    given, _ = split()
+    training, _ = split()
     options = {"corruption": Corruption.of(corruption), "may_store": may_store}
-    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
+    init = fit_token_initialization(training, NUM_STEPS, NUM_STEPS, seed=0, **options)
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 
 
@@ -115,24 +118,24 @@ def mixed(n, *, seed=0, ragged=True):
 
 
 def test_held_out_errors_of_both_types_are_at_most_those_of_pca():
-    errors, right = [], []
+    errors, accuracy_gains = [], []
     for seed in range(5):
-        given, held = mixed(40, seed=seed), mixed(200, seed=1000 + seed)
-        scaler = Scaler.fit(given)
-        back = reconstructed(given, held, latent_dim=6)
-        theirs = PCABaseline(6).fit(given).reconstruct(held)
-        errors.append(nmse(held, back, scaler) / nmse(held, theirs, scaler))
-        right.append(accuracy(held, back) - accuracy(held, theirs))
+        training, test = mixed(40, seed=seed), mixed(200, seed=1000 + seed)
+        scaler = Scaler.fit(training)
+        decoded = reconstructed(training, test, latent_dim=6)
+        by_pca = PCABaseline(6).fit(training).reconstruct(test)
+        errors.append(nmse(test, decoded, scaler) / nmse(test, by_pca, scaler))
+        accuracy_gains.append(accuracy(test, decoded) - accuracy(test, by_pca))
     assert np.median(errors) < 1.0
-    assert np.median(right) > 0.0
+    assert np.median(accuracy_gains) > 0.0
 
 
 def test_random_categories_are_decoded_to_their_frequencies():
     rng = np.random.default_rng(0)
-    given = mixed(200, ragged=False)
-    values = given.values.copy()
+    training = mixed(200, ragged=False)
+    values = training.values.copy()
     values[:, 1], values[:, 2] = rng.choice(3, len(values), p=[0.5, 0.3, 0.2]), 1.0
-    start = mixed_initialization(given.with_values(values), 2, STEPS, seed=0)
+    start = fit_mixed_initialization(training.with_values(values), 2, STEPS, seed=0)
     chances = np.exp(start.decoder_bias[:, 1:4])
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3

@@ -12,21 +12,30 @@ from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import inference_with
 from refold.sequences import Batches, pad
-from refold.training.loop import _stopping as clock
+from refold.training.loop import _time_budget_and_interrupt as clock
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
-from training.small import batches, network, part, same, sequences, settings, train, weights
+from training.small import (
+    batches,
+    network,
+    phase_data,
+    same_arrays,
+    sequences,
+    settings,
+    train,
+    weights,
+)
 
 
-def run(case, *, held_out=(), n=24, seed=0, refit=False, cuts=None, **changes):
+def run(case, *, held_out=(), n=24, seed=0, refit=False, **changes):
     """Train a new network on the rows that are not held out."""
     data, net = sequences(case, n), network(case, seed)
     rows = np.setdiff1d(np.arange(n), held_out)
     given = settings(**changes)
 
-    def part_of(phase):
-        return part(data, rows, held_out) if phase == "validated" else part(data)
+    def data_of(phase):
+        return phase_data(data, rows, held_out) if phase == "validated" else phase_data(data)
 
-    outcome = train(net, part_of, cuts or batches(data, given.batch_size), given, refit=refit)
+    outcome = train(net, data_of, batches(data, given.batch_size), given, refit=refit)
     return net, outcome
 
 
@@ -52,9 +61,9 @@ def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     assert {"validated", "refit"} == set(phases)
     assert outcome.history["val_loss"][-1] is None
     assert outcome.history["epoch"][phases.index("refit")] == 1
-    cuts = batches(sequences(case))
-    steps = outcome.epoch * cuts.num_batches(np.arange(21))
-    assert phases.count("refit") == -(-steps // cuts.num_batches(np.arange(24)))
+    all_batches = batches(sequences(case))
+    steps = outcome.epoch * all_batches.num_batches(np.arange(21))
+    assert phases.count("refit") == -(-steps // all_batches.num_batches(np.arange(24)))
 
 
 def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
@@ -64,32 +73,32 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     values[0] = np.float32(1e30)  # only the refit sees it
     corrupted = data.with_values(values)
 
-    def part_of(phase):
-        return part(data, rows, [0, 1, 2]) if phase == "validated" else part(corrupted)
+    def data_of(phase):
+        return phase_data(data, rows, [0, 1, 2]) if phase == "validated" else phase_data(corrupted)
 
-    alone = network(case)
-    train(alone, part_of, batches(data), settings())
+    not_refitted = network(case)
+    train(not_refitted, data_of, batches(data), settings())
     net = network(case)
     with pytest.warns(UserWarning, match=r"infinite in the refit .* The weights of epoch"):
-        outcome = train(net, part_of, batches(data), settings(), refit=True)
+        outcome = train(net, data_of, batches(data), settings(), refit=True)
     assert outcome.phase == "validated"
-    assert same(weights(alone), weights(net))
+    assert same_arrays(weights(not_refitted), weights(net))
 
 
 def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
     """The clock stands still except in steps, of 10 ms, and before each of both trainings."""
-    now, train_steps, make_part = [100.0], Engine.train, part
+    now, train_steps, make_data = [100.0], Engine.train, phase_data
 
-    def step(self, state, data, cut, start, stop, **kwargs):
+    def train_updates(self, state, data, plan, start, stop, **kwargs):
         now[0] += 0.01 * (stop - start)
-        return train_steps(self, state, data, cut, start, stop, **kwargs)
+        return train_steps(self, state, data, plan, start, stop, **kwargs)
 
     def prepare(*arguments):
         now[0] += 0.5
-        return make_part(*arguments)
+        return make_data(*arguments)
 
-    monkeypatch.setattr(Engine, "train", step)
-    monkeypatch.setattr(sys.modules[__name__], "part", prepare)
+    monkeypatch.setattr(Engine, "train", train_updates)
+    monkeypatch.setattr(sys.modules[__name__], "phase_data", prepare)
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     budget = {"max_epochs": 10**6, "patience": 10**6, "time_budget": 4.0}
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], refit=True, **budget)
@@ -114,8 +123,8 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
     values[3] = np.float32(1e30)
     data = data.with_values(values)
     with pytest.raises(DivergedError, match=r"infinite in epoch 1\. Try a smaller learning"):
-        train(net, lambda _: part(data), batches(data), settings())
-    assert same(before, weights(net))
+        train(net, lambda _: phase_data(data), batches(data), settings())
+    assert same_arrays(before, weights(net))
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e18, 1e30])
@@ -125,7 +134,7 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights(rate):
     given = settings(batch_size=24, learning_rate=rate, max_epochs=6 if rate == 1e30 else 2)
     with warnings.catch_warnings(record=True) as caught, contextlib.suppress(DivergedError):
         warnings.simplefilter("always")
-        train(net, lambda _: part(data), batches(data, 24), given)
+        train(net, lambda _: phase_data(data), batches(data, 24), given)
     assert all(np.isfinite(w).all() for w in weights(net))
     if rate == 1e30:
         assert "in epoch 2. Try" in str(caught[0].message)
@@ -136,19 +145,19 @@ def test_a_training_step_agrees_with_keras():
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    shard = next(part(data).shards.epoch(1))
-    (cut,) = Batches(data.lengths, 5).epoch(shard.rows, seed=0, epoch=1)
-    order = cut.rows[: cut.num_batches]
+    shard = next(phase_data(data).shards.epoch(1))
+    (plan,) = Batches(data.lengths, 5).epoch(shard.rows, seed=0, epoch=1)
+    order = plan.rows[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.0, scheduled=False)
     state, _ = engine.train(
         engine.read_state(),
         shard.data,
-        cut,
+        plan,
         0,
-        cut.num_batches,
-        norms=LossNormalizers(np.mean(counts), 5.0),
+        plan.num_batches,
+        normalizers=LossNormalizers(np.mean(counts), 5.0),
         schedule=Schedule(1.0, 1),
     )
     engine.write_back(state)

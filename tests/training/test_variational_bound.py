@@ -8,7 +8,7 @@ from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.training.loop._compiled_steps import Schedule, kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
-from training.small import resumed, same_weights
+from training.small import fit_and_resume, same_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of JapaneseVowels
 
@@ -50,11 +50,11 @@ def test_samples_resemble_the_data(fitted, vowels):
 
 def test_resumed_training_gives_the_same_bits(tmp_path):
     """Noise, dropped steps, samples and warm-up depend only on the step."""
-    whole, other = resumed(SHORT, data(), tmp_path, epoch=2)
-    assert same_weights(whole, other)
-    np.testing.assert_equal(other.model_.calibration, whole.model_.calibration)
+    uninterrupted, other = fit_and_resume(SHORT, data(), tmp_path, epoch=2)
+    assert same_weights(uninterrupted, other)
+    np.testing.assert_equal(other.model_.calibration, uninterrupted.model_.calibration)
     for name in ("loss", "val_loss"):
-        assert other.history_[name] == whole.history_[name]
+        assert other.history_[name] == uninterrupted.history_[name]
 
 
 def test_other_architectures_are_refused():
@@ -78,8 +78,8 @@ def test_kl_divergence_of_two_normal_distributions():
     mean, log_variance = 3 * rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
     draws = mean + np.exp(log_variance / 2) * rng.normal(size=(200_000, 5, 2))
     own = -0.5 * ((draws - mean) ** 2 / np.exp(log_variance) + log_variance)
-    by_hand = (own + 0.5 * draws**2).mean(axis=0).sum()
-    assert abs(float(kl_divergence(mean, log_variance, np.ones(5))) - by_hand) < 0.1
+    expected = (own + 0.5 * draws**2).mean(axis=0).sum()
+    assert abs(float(kl_divergence(mean, log_variance, np.ones(5))) - expected) < 0.1
 
 
 def test_the_loss_has_the_order_of_the_bound_and_its_weight_rises():

@@ -1,4 +1,8 @@
-"""Choice of the smallest code that explains the share given as ``latent_dim``."""
+"""Choice of the code size if ``latent_dim`` is a share of the variance, such as 0.9.
+
+`choose_latent_dim` finds the smallest code that explains this share. It measures codes by `Trials`,
+which fit models with different code sizes to the same data.
+"""
 
 import time
 import warnings
@@ -14,94 +18,102 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Windows
-from refold.training._held_out_error import HeldOut
-from refold.training._shards import Source, sampled_rows
+from refold.training._held_out_error import HeldOutErrors
+from refold.training._shards import Source, sample_rows
 from refold.training._specify import check_columns
 from refold.training._split import Split
 from refold.training.loop._checkpoint import SavedTraining
 
-# Every size up to 16, then steps of an eighth: finer steps differ by less than chance does.
-SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
-# Cap on values for trials if the data is larger than memory.
+# Candidates for the number of latent dimensions: all up to 16, then in steps of about an eighth.
+# The errors of closer candidates differ by less than chance does.
+LATENT_DIMS = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
+# Cap on the values of the data of trials, if the data is larger than memory.
 _MAX_TRIAL_VALUES = 4_000_000
-# Share of the time budget for each trial. The choice takes two to eight of them.
-_SHARE_OF_TIME = 0.1
+# Share of the time budget for each trial. The choice takes two to eight trials.
+_TRIAL_TIME_SHARE = 0.1
+# Share of the time budget that remains for the final fit, even if the choice took longer.
+_MIN_TIME_SHARE = 0.1
 
 
-def choose_size(
+def choose_latent_dim(
     windows: Windows, saved: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
-    """Return the arguments with the smallest code that explains the share, and what to save."""
-    # The choice counts against the time budget, and a checkpoint keeps it.
+    """Return the arguments with the chosen code size, and the state of training to save."""
+    # A resumed training takes the choice from its checkpoint.
     arguments, choice = saved.arguments, saved.identity.get("choice")
     if choice is None:
-        began = time.perf_counter()
-        size = smallest_size(windows, arguments, fit, seed=saved.seed)
-        choice = {"latent_dim": size, "seconds": time.perf_counter() - began}
-    size, budget = choice["latent_dim"], arguments.time_budget
-    if budget is not None:
-        budget = max(0.1 * budget, budget - choice["seconds"])
-    rocket_dim = rocket_dim_within(arguments.rocket_dim, size)
-    arguments = replace(arguments, latent_dim=size, time_budget=budget, rocket_dim=rocket_dim)
+        start = time.perf_counter()
+        latent_dim = find_latent_dim(windows, arguments, fit, seed=saved.seed)
+        choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
+    latent_dim, budget = choice["latent_dim"], arguments.time_budget
+    if budget is not None:  # the choice counts as well
+        budget = max(_MIN_TIME_SHARE * budget, budget - choice["seconds"])
+    rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)
+    arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
     return arguments, replace(saved, identity=saved.identity | {"choice": choice})
 
 
-def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
+def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
     """Return the number of ROCKET features in a code whose size is chosen by its error."""
-    # One dimension is left for reconstruction. "auto" gives none, so that errors fall with the
-    # size.
-    return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
+    # "auto" means no features here: a larger code would have more of them, and its error might not
+    # be smaller. At least one dimension must reconstruct.
+    return 0 if isinstance(rocket_dim, str) else min(rocket_dim, latent_dim - 1)
 
 
-def smallest_size(
+def find_latent_dim(
     windows: Windows, arguments: Arguments, fit: Callable[..., Any], *, seed: int
 ) -> int:
-    """Find the smallest code in `SIZES` that explains a share of the held-out variance."""
-    # The explained variance is 1 - NMSE. Binary and categorical columns must reach the same share
-    # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
-    # explains enough, the largest sensible one is taken.
+    """Return the smallest of `LATENT_DIMS` that explains a share of the held-out variance."""
+    # The explained variance is 1 - NMSE. For binary and categorical columns, the accuracy must
+    # reach the same share: it is the share of held-out steps whose tokens are reconstructed. If no
+    # code explains enough, take the largest one.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = Trials(windows, arguments, fit, seed=seed, most=SIZES[-1])
+    trials = Trials(windows, arguments, fit, seed=seed, most=LATENT_DIMS[-1])
     sequences = windows.sequences
-    sizes = SIZES[: bisect_left(SIZES, trials.held_out.most_components) + 1]
+    # larger codes than PCA needs for an error of 0 on its training data are of no use
+    candidates = LATENT_DIMS[: bisect_left(LATENT_DIMS, trials.held_out.max_components) + 1]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
-    wanted = " and ".join(name for name, applies in measures.items() if applies)
+    measure = " and ".join(name for name, applies in measures.items() if applies)
     if arguments.verbose and trials.num_sequences < len(sequences):
         log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
-    lost = {}
+    lost = {}  # share of the variance that each code does not explain
+    trial_budget = None if budget is None else _TRIAL_TIME_SHARE * budget
 
-    def is_enough(size: int) -> bool:
-        lost[size] = trials.of_fit(size, None if budget is None else _SHARE_OF_TIME * budget).lost
+    def is_enough(latent_dim: int) -> bool:
+        lost[latent_dim] = trials.of_fit(latent_dim, trial_budget).lost
         if arguments.verbose:
-            log(f"{_a_code(size)} explains {1 - lost[size]:.3f} of the held-out {wanted}.")
-        return lost[size] <= 1 - share
+            explained = 1 - lost[latent_dim]
+            log(f"{_describe_code(latent_dim)} explains {explained:.3f} of the held-out {measure}.")
+        return lost[latent_dim] <= 1 - share
 
-    # A bisection, because larger codes explain more. PCA, which is fast, rarely needs fewer
-    # dimensions, so the sizes up to that of PCA are tried first.
-    explained = (i for i, size in enumerate(sizes) if trials.of_pca(size).lost <= 1 - share)
-    first = next(explained, len(sizes) - 1) + 1
-    place = bisect_left(sizes, x=True, hi=first, key=is_enough)
-    if place == first:
-        place = bisect_left(sizes, x=True, lo=first, key=is_enough)
-    if place < len(sizes):
-        return sizes[place]
+    # Larger codes explain more, so this is a bisection. PCA is fast and rarely needs fewer
+    # dimensions than a fit, so candidates up to the dimensions of PCA are tried first.
+    enough_for_pca = (i for i, d in enumerate(candidates) if trials.of_pca(d).lost <= 1 - share)
+    num_first = next(enough_for_pca, len(candidates) - 1) + 1
+    index = bisect_left(candidates, x=True, hi=num_first, key=is_enough)
+    if index == num_first:
+        index = bisect_left(candidates, x=True, lo=num_first, key=is_enough)
+    if index < len(candidates):
+        return candidates[index]
+    largest = candidates[-1]
     warn(
-        f"No code explains {share:g} of the held-out {wanted}. {_a_code(sizes[-1])}, the largest "
-        f"that was tried, explains {1 - lost[sizes[-1]]:.3f} and is used."
+        f"No code explains {share:g} of the held-out {measure}. {_describe_code(largest)}, the "
+        f"largest that was tried, explains {1 - lost[largest]:.3f} and is used."
     )
-    return sizes[-1]
+    return largest
 
 
-def _a_code(size: int) -> str:
-    return f"A code of {size} dimension{'s' if size > 1 else ''}"
+def _describe_code(latent_dim: int) -> str:
+    """Return the start of a sentence about a code of this size."""
+    return f"A code of {latent_dim} dimension{'s' if latent_dim > 1 else ''}"
 
 
 class Trials:
-    """Trial fits of one data set with different code sizes."""
+    """Fits of models with different code sizes to one data set, and their held-out errors."""
 
-    # Every trial has the split, the seed and the settings of a fit, but no refit, so it is measured
-    # on sequences that it was not trained on.
+    # A trial has the split, the seed and the settings of the final fit, but no refit. So its error
+    # is measured on sequences that it was not trained on.
 
     def __init__(
         self,
@@ -110,7 +122,7 @@ class Trials:
         fit: Callable[..., Any],
         *,
         seed: int,
-        most: int,  # largest size
+        most: int,  # largest number of latent dimensions
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(
@@ -125,34 +137,35 @@ class Trials:
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)
-            count = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
-            windows = windows.take(sampled_rows(np.arange(len(sequences)), count, seed))
+            max_rows = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
+            windows = windows.take(sample_rows(np.arange(len(sequences)), max_rows, seed))
             source = Source(windows.sequences)
         self._windows, self._arguments, self._seed = windows, arguments, seed
         self._fit, self.num_sequences = fit, len(source.sequences)
-        # PCA has no statistics of each sequence here, whatever the scale of the fits
+        # With scale=None, PCA has exactly as many dimensions as the code. With scale="sequence", it
+        # would have more, for the statistics of each sequence.
         unscaled = replace(arguments, scale=None)
-        split = Split(source, None, unscaled, seed=seed, further=None, windows=windows)
-        self.held_out = HeldOut(split, most)
+        split = Split(source, None, unscaled, seed=seed, base_model=None, windows=windows)
+        self.held_out = HeldOutErrors(split, most)
 
-    def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
-        """Fit with codes of a size and measure the error on held-out sequences."""
+    def of_fit(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
+        """Return the held-out errors of a fit with this number of latent dimensions."""
         arguments = replace(
             self._arguments,
-            latent_dim=size,
+            latent_dim=latent_dim,
             refit=False,
             calibration_fraction=0.0,
             time_budget=time_budget,
-            rocket_dim=rocket_dim_within(self._arguments.rocket_dim, size),
+            rocket_dim=limit_rocket_dim(self._arguments.rocket_dim, latent_dim),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
             model, outcome = self._fit(self._windows, arguments, trial_seed=self._seed)
         if model is None or outcome.interrupted:
             raise KeyboardInterrupt
-        steps = model.latent_steps
-        return self.held_out.of_network(model.network, model.scaler, latent_steps=steps)
+        latent_steps = model.latent_steps
+        return self.held_out.of_network(model.network, model.scaler, latent_steps=latent_steps)
 
-    def of_pca(self, size: int) -> Fidelity:
-        """Measure PCA of a size on the held-out sequences."""
-        return self.held_out.of_pca(size)
+    def of_pca(self, num_components: int) -> Fidelity:
+        """Return the held-out errors of PCA with this number of components."""
+        return self.held_out.of_pca(num_components)

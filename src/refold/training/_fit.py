@@ -1,4 +1,4 @@
-"""`fit`: from a user's data and arguments to a fitted model."""
+"""`fit`: from the data and arguments of a user to a fitted model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,27 +24,28 @@ from refold.model import (
 )
 from refold.network.keras.build import Network, inference_with
 from refold.sequences import Windows, check_missing, default_step
-from refold.training._choose_latent_dim import choose_size
-from refold.training._forecasts import fit_forecasts
-from refold.training._held_out_error import HeldOut, choose, report
+from refold.training._choose_latent_dim import choose_latent_dim
+from refold.training._forecasts import fit_forecast_decoder
+from refold.training._held_out_error import HeldOutErrors, choose_weights, log_held_out_errors
 from refold.training._shards import Divided, Source
-from refold.training._specify import check_columns, prepare, settings_for
+from refold.training._specify import build_network, check_columns, make_settings
 from refold.training._split import Split, open_training, set_aside
-from refold.training.initialization._initial_weights import InitialWeights, holding
-from refold.training.loop._checkpoint import CheckpointArgument, opened_checkpoint
+from refold.training.initialization._initial_weights import InitialWeights, temporary_weights
+from refold.training.loop._checkpoint import CheckpointArgument, open_checkpoint
 from refold.training.loop._training import FitResult, Training
 
-# Cap on the training sequences for the active dimensions of a variational model.
-_MAX_COUNTED = 4096
-# Variance of the means above which a dimension is active: Y. Burda, R. Grosse and R. Salakhutdinov,
-# "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
-_ACTIVE = 0.01
-# Fraction of active dimensions below which there is a warning.
+# Cap on the training sequences that are encoded to count the active dimensions of a variational
+# model. More would take time and change the variances little.
+_MAX_ACTIVITY_SEQUENCES = 4096
+# A dimension is active if the means of its codes have a larger variance: Y. Burda, R. Grosse and
+# R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
+_MIN_ACTIVE_VARIANCE = 0.01
+# A smaller share of active dimensions causes a warning.
 _MIN_ACTIVE_SHARE = 0.25
 
 
 class Fit(NamedTuple):
-    """A fitted model, and how its training went."""
+    """A fitted model, and the result of its training."""
 
     model: Model | None  # None if training was interrupted before any weights could be kept
     outcome: FitResult
@@ -57,20 +58,20 @@ def fit(
     callbacks: Sequence[Any] = (),
     checkpoint: CheckpointArgument = None,
     resume: bool = False,
-    further: Model | None = None,
-    # Seed of a trial: a fit that only serves to compare sizes. It reports nothing, and its model
+    further: Model | None = None,  # base model: train it further
+    # Seed of a trial fit, which only serves to compare code sizes. It logs nothing, and its model
     # has no statistics of the training data.
     trial_seed: int | None = None,
 ) -> Fit:
-    """Fit a model to data with the estimator's arguments, or train one further."""
+    """Fit a model to data with the arguments of the estimator, or train a model further."""
     verbose = bool(arguments.verbose) and trial_seed is None
 
-    # Open: read the data, with the columns of the model if one is trained further. If several
-    # processes train together, each opens all data and trains on its part.
+    # Open: read the data, with the columns of the base model if there is one. If several processes
+    # train together, each of them opens all data and trains on its parts.
     check_arguments(arguments, further, checkpoint, resume=resume)
     divided = X if isinstance(X, Divided) else None
     data: Any = X if divided is None else divided.sequences
-    # the windows of a trial are cut already; without windows, each sequence is one
+    # `Windows` are the data of a trial fit, which are checked and cut already
     windows = X if isinstance(X, Windows) else open_training(data, arguments, further)
     check_some(len(windows.sequences), "sequence", "to fit on")
 
@@ -82,35 +83,38 @@ def fit(
     keep_compiled()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
     source = Source(sequences, divided)
-    with opened_checkpoint(
-        checkpoint, arguments, source, seed=seed, resume=resume, further=further
+    with open_checkpoint(
+        checkpoint, arguments, source, seed=seed, resume=resume, base_model=further
     ) as saved:
-        further = saved.further
+        base_model = saved.base_model
 
-        # Choose the size: if a share of the variance is asked for, the smallest code that explains
-        # it on held-out sequences, measured by trials. A checkpoint remembers the choice.
-        if further is None and arguments.asks_for_share:
-            arguments, saved = choose_size(windows, saved, fit)
-        # Some of the other sequences are held out for validation. Their error is compared with that
-        # of PCA of the size of the code.
+        # Choose the code size: if `latent_dim` is a share of the variance, trial fits find the
+        # smallest code that explains it on held-out sequences. A checkpoint stores the choice.
+        if base_model is None and arguments.asks_for_share:
+            arguments, saved = choose_latent_dim(windows, saved, fit)
+        # Hold out some of the remaining sequences for validation, and to compare their error with
+        # that of PCA with as many dimensions.
         split = Split(
-            source, calibration, arguments, seed=saved.seed, further=further, windows=windows
+            source, calibration, arguments, seed=saved.seed, base_model=base_model, windows=windows
         )
-        size = int(arguments.latent_dim) if further is None else further.specification.latent_dim
-        held_out = HeldOut(split, size)
+        latent_dim = arguments.latent_dim
+        if base_model is not None:
+            latent_dim = base_model.specification.latent_dim
+        held_out = HeldOutErrors(split, int(latent_dim))
 
-        # Specify: the longest length, categories, patches, ROCKET features and the steps of latent
-        # optimization follow from the data where the arguments leave them open.
-        network, suggestion = prepare(split, held_out, arguments)
-        batches, settings = settings_for(split, network, arguments)
-        if verbose and settings.time_warp:
-            warp = settings.time_warp
-            log(f"Training on time warps with a standard deviation of {warp:g} steps.")
+        # Specify: build the network and make the settings of the training. Where the arguments say
+        # "auto", they follow from the data.
+        network, suggestion = build_network(split, held_out, arguments)
+        batches, settings = make_settings(split, network, arguments)
+        if verbose and settings.warp_std:
+            warp_std = settings.warp_std
+            log(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
 
-        # Initialize and train. The first phase trains on the training sequences, and the validation
-        # loss says which epoch is kept. A refit starts again on all sequences, for as many steps as
-        # that epoch took. In each phase, the network first computes the best linear code, which is
-        # the first candidate of early stopping. A model that is trained further starts as it is.
+        # Initialize and train. The phase "validated" trains on the training sequences and keeps the
+        # epoch with the lowest validation loss. The phase "refit" starts again on all sequences,
+        # for as many updates as that epoch needed. In each phase, the initial network computes the
+        # best linear code, which is the first candidate of early stopping. But a base model starts
+        # with its own weights.
         resumed = saved.progress is not None
         initial = InitialWeights(
             network, split, settings.corruption, init=arguments.init, resumed=resumed
@@ -124,27 +128,27 @@ def fit(
             processes=source.processes,
         ) as training:
             while (phase := training.phase) is not None:
-                # a phase that a checkpoint continues is initialized already
+                # a phase that continues from a checkpoint is not initialized again
                 keep_initial = training.is_fresh and initial.set(phase)
-                part = split.part(phase, batches, settings.time_warp)
-                training.run(part, keep_initial=keep_initial)
+                phase_data = split.phase_data(phase, batches, settings.warp_std)
+                training.run(phase_data, keep_initial=keep_initial)
     outcome = training.result
     if outcome.phase is None:
         return Fit(None, outcome)
 
-    # Choose, as users will see it: with predicted lengths, on held-out sequences, next to PCA. The
-    # trained weights or their initialization; encoding with latent optimization or without.
+    # Choose trained or initial weights, and encoding with or without latent optimization, by the
+    # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
     may_change = arguments.latent_steps == "auto"
-    choice, outcome = choose(
+    choice, outcome = choose_weights(
         suggestion, held_out, network, split, outcome, initial, may_change=may_change
     )
     if network.specification.forecast_steps:
-        outcome = fit_forecasts(network, split, outcome, arguments)
+        outcome = fit_forecast_decoder(network, split, outcome, arguments)
     if verbose:
-        report(held_out, split, network, outcome, choice, settings)
+        log_held_out_errors(held_out, split, network, outcome, choice, settings)
 
-    # Measure: errors of held-out sequences, statistics of the training codes, and the scores of the
-    # calibration sequences.
+    # Make the model, and measure what it will be compared with later: errors of held-out sequences,
+    # statistics of the training codes, and scores of the calibration sequences.
     model = Model(
         inference_with(network),
         split.schema,
@@ -157,18 +161,18 @@ def fit(
         step=arguments.step or (arguments.window and default_step(arguments.window)),
     )
     if trial_seed is None:
-        model = _measured(model, network, split, outcome, verbose=verbose)
+        model = _add_statistics(model, network, split, outcome, verbose=verbose)
     return Fit(model, outcome)
 
 
 def check_arguments(
     arguments: Arguments,
-    further: Model | None = None,
+    base_model: Model | None = None,
     checkpoint: Any = None,
     *,
     resume: bool = False,
 ) -> None:
-    """Check the arguments of a fit, also that they do not contradict a model to train further."""
+    """Raise an error for wrong arguments of a fit, or if they contradict the base model."""
     backend = keras.backend.backend()
     if backend != "jax":
         raise ParameterError(
@@ -181,66 +185,71 @@ def check_arguments(
             "JAX is set to 64-bit floats (jax_enable_x64), but SequenceAutoencoder trains in 32 "
             "bits. Leave that setting out, or fit in a separate process."
         )
-    # a model with the architecture "custom" was loaded, and the class is not known
-    own = further is not None and arguments.architecture == "custom"
-    (replace(arguments, architecture="default") if own else arguments).check()
-    if further is not None:
-        _check_same_model(arguments, further)
+    # A loaded model of a custom architecture has the architecture "custom", because its function
+    # was not saved. Such a name is not valid for a new model.
+    is_loaded = base_model is not None and arguments.architecture == "custom"
+    (replace(arguments, architecture="default") if is_loaded else arguments).check()
+    if base_model is not None:
+        _check_same_model(arguments, base_model)
     if resume and checkpoint is None:
         raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
 
 
 def _check_same_model(arguments: Arguments, model: Model) -> None:
-    """Refuse arguments that contradict the fitted model."""
-    # "auto" and a share stand for any size; the classes of a loaded model are not known
-    any_size = ("latent_dim", "rocket_dim") if arguments.asks_for_share else ()
+    """Raise an error if an argument contradicts the fitted model."""
+    # with a share of the variance, any code size is right
+    any_value = ("latent_dim", "rocket_dim") if arguments.asks_for_share else ()
     for name, declared in ARGUMENTS.items():
         value = getattr(arguments, name)
-        open_ended = value in ("auto", "custom") if isinstance(value, str) else callable(value)
-        if declared.stored is None or name in any_size or open_ended:
+        # these stand for any value of the model, which does not know the function it was built by
+        is_open = value in ("auto", "custom") if isinstance(value, str) else callable(value)
+        if declared.stored is None or name in any_value or is_open:
             continue
-        stored = attrgetter(declared.stored)(model)
+        model_value = attrgetter(declared.stored)(model)
         if name == "missing_values":
             if value is None:
                 continue
-            value, stored = list(check_missing(value)), list(stored)
-        if value != stored:
+            value, model_value = list(check_missing(value)), list(model_value)
+        if value != model_value:
             raise ParameterError(
                 f"{argument(**{name: value})} cannot change in further training: the fitted model "
-                f"has {stored}. Leave it out, or train a new model without "
+                f"has {model_value}. Leave it out, or train a new model without "
                 f"{argument('warm_start')}."
             )
 
 
-# What a model knows of its training data, to which it compares other sequences
+# Statistics of the training data, with which a model compares other sequences
 
 
-def _measured(
+def _add_statistics(
     model: Model, network: Network, split: Split, outcome: FitResult, *, verbose: int
 ) -> Model:
-    """Return a model that knows its training data, calibrated if sequences were set aside."""
-    kept = outcome.phase or "validated"
+    """Return the model with statistics, and calibrated if calibration sequences were set aside."""
+    phase = outcome.phase or "validated"
     if model.specification.variational:
-        sample = model.scaler.transform(split.sample(kept, _MAX_COUNTED))
-        active = int((model.network.encode(sample).var(axis=0) > _ACTIVE).sum())
-        _report_active(active, model.specification.latent_dim, verbose=verbose)
-        model = replace(model, active_dimensions=active)
+        sample = model.scaler.transform(split.sample(phase, _MAX_ACTIVITY_SEQUENCES))
+        variances = model.network.encode(sample).var(axis=0)
+        num_active = int((variances > _MIN_ACTIVE_VARIANCE).sum())
+        _report_active(num_active, model.specification.latent_dim, verbose=verbose)
+        model = replace(model, active_dimensions=num_active)
     if len(unseen := split.unseen()):
         unseen = unseen[evenly_spaced(len(unseen), MAX_ERRORS)]
-        with holding(network, outcome.validated):  # a refit was trained on them
+        # a refit was trained on these sequences, so take the weights from before the refit
+        with temporary_weights(network, outcome.validated):
             errors = errors_of(replace(model, scaler=split.scaler("validated")), unseen)
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
-    model = with_reference(model, split.reference_sample(kept), seed=split.seed)
-    model = replace(model, fingerprints=split.fingerprints(kept))
+    model = with_reference(model, split.reference_sample(phase), seed=split.seed)
+    model = replace(model, fingerprints=split.fingerprints(phase))
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
         return model
     return model.calibrated_with(model.align(split.calibration))
 
 
-def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
-    """Report how many latent dimensions are active, and warn if they are few."""
-    count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
-    if active == 0 or active < _MIN_ACTIVE_SHARE * latent_dim:
+def _report_active(num_active: int, latent_dim: int, *, verbose: int) -> None:
+    """Log how many latent dimensions are active, and warn if few of them are."""
+    verb = "is" if num_active == 1 else "are"
+    count = f"{num_active} of {latent_dim} latent dimensions {verb} active"
+    if num_active == 0 or num_active < _MIN_ACTIVE_SHARE * latent_dim:
         warn(
             f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
             "epochs or variational=False may activate more."

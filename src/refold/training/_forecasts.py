@@ -1,4 +1,4 @@
-"""The forecast decoder of a fit, trained after the autoencoder, whose weights stay as they are."""
+"""Training of the forecast decoder, after that of the autoencoder, whose weights do not change."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,68 +21,83 @@ from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import outputs_of
 from refold.training._shards import Source
 from refold.training._split import Split
-from refold.training.initialization._initial_weights import holding, weights_of
+from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
-from refold.training.loop._stopping import Interrupt
+from refold.training.loop._time_budget_and_interrupt import InterruptHandler
 from refold.training.loop._training import FitResult
 
-# 1. Training sequences are cut, before their last steps and at random. The decoder reads the code
-#    and the last values of what is before the cut, and learns the steps after it.
-# 2. The start is linear. For a numeric column, it is the mean or the last value, plus a ridge
-#    regression of the difference from it. Cross-validation chooses between both, and the penalty,
-#    for each step and column. On the digits, the error is 0.53 from the last value alone, and 0.37
-#    with the choice. For other columns, it is the frequency of each value after each last value.
-# 3. LSTMs learn what the start misses, until the error of held-out sequences no longer falls. If it
-#    never falls, the start remains.
+# 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
+#    reads the code and the last values of the steps before a cut, and learns the steps after it.
+# 2. The initial decoder is linear. For a numeric column, it predicts the mean or the last value,
+#    plus a ridge regression of the difference from it. Cross-validation chooses between the mean
+#    and the last value, and the penalty, for each step and column. On the digits, the error is 0.53
+#    from the last value alone, and 0.37 with the choice. For a binary or categorical column, it
+#    predicts how often each category follows the last one.
+# 3. LSTMs learn what the linear decoder misses, until the error of held-out sequences no longer
+#    falls. If it never falls, the linear decoder is used.
 #
-# The autoencoder is not trained together with the forecast decoder. When both were, on sequences
-# that were cut, reconstructions were 21 % worse on tracks of storms. The decoder reads the last
-# values beside the code, because a code does not hold them exactly. Forecasts of moving things
-# would then be worse than the last value.
+# The autoencoder is not trained together with the forecast decoder. When both were trained
+# together, on sequences that were cut, reconstructions were 21 % worse on tracks of storms. The
+# decoder reads the last values as well as the code, because a code does not hold them exactly.
+# Without them, forecasts of moving objects would be worse than the last value.
 
-# Minimum number of last steps that a forecast decoder reads, and cap on their values.
-_MIN_RECENT_STEPS, _MAX_RECENT_VALUES = 16, 256
-# Sequences that are searched for a season, and cap on the values to learn from.
-_SEASON_SEQUENCES, _MAX_TRAINING_VALUES = 256, 4_000_000
-# Share of a time budget for the forecast decoder.
-SHARE_OF_TIME = 0.15
-# Without held-out sequences, one of this many is held out from the training of the decoder.
-_EVERY = 10
-# Random cuts of each sequence, beside the one before its last steps.
-_RANDOM_CUTS = 3
-# Maximum number of cuts to learn from.
-_MAX_ROWS = 16384
-# Penalties of the ridge regression to try, relative to the number of rows, the safest first. With
-# the first one, only a constant is learned.
-_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
-# Number of cross-validation folds, and of outputs that are regressed at a time.
-_FOLDS, _MAX_OUTPUTS = 5, 256
-# Lower bound of an error that others are divided by, as a share of the power.
-_MIN_SHARE = 1e-6
-# Number of times that each value counts as seen before the frequencies are counted.
-_PRIOR = 0.1
-# Batch size, and bounds of the number of epochs and of training steps.
-_BATCH_SIZE, _MIN_EPOCHS, _MAX_EPOCHS, _MAX_STEPS = 64, 10, 300, 3000
+# Minimum number of last steps that a forecast decoder reads.
+_MIN_RECENT_STEPS = 16
+# Cap on the values of these steps, which are inputs of the ridge regression.
+_MAX_RECENT_VALUES = 256
+# Cap on the sequences in which a season is searched, because the search takes time.
+_MAX_SEASON_SEQUENCES = 256
+# Cap on the values of the sequences to learn from, because they are in memory.
+_MAX_TRAINING_VALUES = 4_000_000
+# Share of the time budget of a fit for the forecast decoder.
+FORECAST_TIME_SHARE = 0.15
+# If the fit holds out no sequences, one of so many sequences is held out here.
+_HOLD_OUT_EVERY = 10
+# Number of random cuts of each sequence, in addition to the cut before its last steps.
+_NUM_RANDOM_CUTS = 3
+# Cap on the cuts to learn from. More take longer.
+_MAX_CUTS = 16384
+# Candidate penalties of the ridge regression, relative to the number of rows, the strongest first.
+# With the first one, the regression only learns a constant.
+_RIDGE_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+# Number of cross-validation folds.
+_NUM_FOLDS = 5
+# Cap on the outputs that are regressed together, because of the memory for all penalties.
+_MAX_OUTPUTS_PER_REGRESSION = 256
+# Lower bound of an error that is a divisor, as a share of the power (the sum of squares).
+_MIN_ERROR_SHARE = 1e-6
+# Count that is added to that of each category for its overall frequency, which then is never 0.
+_PRIOR_COUNT = 0.1
+# Number of cuts in a batch.
+_BATCH_SIZE = 64
+# Minimum number of epochs, even if they have more than `_MAX_UPDATES`.
+_MIN_EPOCHS = 10
+# Cap on the number of epochs for few cuts.
+_MAX_EPOCHS = 300
+# Cap on the number of updates (training steps).
+_MAX_UPDATES = 3000
+# Learning rate at the start of training. It decays to 0.
 _LEARNING_RATE = 2e-3
-# Share of the epochs without a smaller error after which training stops.
-_PATIENCE = 0.25
+# Training stops after this share of the epochs without a smaller error.
+_PATIENCE_SHARE = 0.25
 
 
-class Cuts(NamedTuple):
-    """Cut sequences: what the forecast decoder reads and what follows."""
+class CutSequences(NamedTuple):
+    """Cut sequences: the input of the forecast decoder before each cut, and its target after it."""
 
     sequence: np.ndarray  # int (n,), index of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
     recent: np.ndarray  # (n, recent_dim), see `refold.model.recent_values`
-    # (n, forecast_steps, n_columns), scaled; NaN beyond the end and where nothing was observed
+    # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
     future: np.ndarray
-    # (n,), of the errors, with a mean of about 1. It is smaller if the last values varied more:
-    # large movements are hard to forecast, and a few of them must not decide what is learned.
+    # (n,), weights of the errors, with a mean of about 1. A cut has a smaller weight if the values
+    # before it varied more: large movements are hard to forecast, and a few of them must not
+    # dominate what is learned.
     weight: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "Cuts":
-        """Return some of the cuts."""
-        return Cuts(*(part[rows] for part in self))
+    def take(self, rows: np.ndarray) -> "CutSequences":
+        """Return the cuts in rows, which are indices or a mask."""
+        return CutSequences(*(array[rows] for array in self))
 
     @property
     def inputs(self) -> np.ndarray:
@@ -91,123 +106,133 @@ class Cuts(NamedTuple):
 
 
 def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> int:
-    """Pick how many of the last steps a forecast decoder reads."""
-    # a season, and at least as many steps as are forecast
+    """Pick the number of last steps that a forecast decoder reads."""
+    # a season, and at least as many steps as are forecast, if sequences are long enough
     schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
-    season = pick_season(source.sample(rows, _SEASON_SEQUENCES, 0)) or 0
-    room = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
-    return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), room))
+    season = pick_season(source.sample(rows, _MAX_SEASON_SEQUENCES, 0)) or 0
+    max_steps = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
+    return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
 
 
-def fit_forecasts(
+def fit_forecast_decoder(
     network: Network, split: Split, outcome: FitResult, arguments: Arguments
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
-    average = max(1.0, float(split.lengths.mean())) * split.schema.output_width
-    most = max(1, int(_MAX_TRAINING_VALUES / average))
+    values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
+    max_sequences = max(1, int(_MAX_TRAINING_VALUES / values_per_sequence))
 
-    def cuts(phase: str, sequences: Sequences) -> Cuts:
-        """Cut sequences for the autoencoder that the network holds, that of the phase."""
-        return cut(split.scaler(phase).transform(sequences), inference_with(network), split.seed)
+    def cut(phase: str, sequences: Sequences) -> CutSequences:
+        """Cut sequences, and encode them with the current weights of the network."""
+        scaled = split.scaler(phase).transform(sequences)
+        return cut_sequences(scaled, inference_with(network), split.seed)
 
-    def start(training: Cuts) -> None:
-        if split.further is None:  # else the fitted weights are the start
-            _set_start(network, training)
+    def initialize(training: CutSequences) -> None:
+        if split.base_model is None:  # else training starts from the weights of the base model
+            _initialize_decoder(network, training)
 
-    with holding(network, outcome.validated):
-        training = cuts("validated", split.sample("validated", most))
+    with temporary_weights(network, outcome.validated):
+        training = cut("validated", split.sample("validated", max_sequences))
         if len(split.held_out_rows):
-            held_out_cuts = cuts("validated", split.held_out_sequences)
+            held_out = cut("validated", split.held_out_sequences)
         else:
-            is_held = training.sequence % _EVERY == _EVERY - 1
-            training, held_out_cuts = training.of(~is_held), training.of(is_held)
-        start(training)
+            is_held_out = training.sequence % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
+            training, held_out = training.take(~is_held_out), training.take(is_held_out)
+        initialize(training)
         epochs = 0
-        # if the autoencoder was not trained, the linear forecast remains
+        # if the autoencoder was not trained, the decoder stays linear, too
         if outcome.history["phase"] and not outcome.interrupted:
-            epochs = _train_until_best(network, training, held_out_cuts, arguments, split.seed)
+            epochs = _train_until_best(network, training, held_out, arguments, split.seed)
         validated = weights_of(network)
-    if outcome.validated is None:
+    if outcome.validated is None:  # the network had the validated weights already
         return outcome
-    training = cuts("refit", split.sample("refit", most))
-    start(training)
+    # outside of the context, the network has the weights of a refit, whose codes need a forecast
+    # decoder of their own
+    training = cut("refit", split.sample("refit", max_sequences))
+    initialize(training)
     if epochs:
         _train(network, training, epochs, split.seed)
     return replace(outcome, validated=validated)
 
 
-def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
-    """Cut scaled sequences before their last steps and at random, and encode what is before."""
+def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSequences:
+    """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = network.specification
-    steps, lengths = specification.forecast_steps, scaled.lengths
+    forecast_steps, lengths = specification.forecast_steps, scaled.lengths
+    # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xF0CE])
     rows = np.flatnonzero(lengths > 1)
-    most = max(1, _MAX_ROWS // (1 + _RANDOM_CUTS))
-    if len(rows) > most:
-        rows = np.sort(rng.choice(rows, most, replace=False))
-    # a forecast of a short sequence has fewer steps to learn from
-    last = np.maximum(lengths[rows] - steps, 1)
+    max_sequences = max(1, _MAX_CUTS // (1 + _NUM_RANDOM_CUTS))
+    if len(rows) > max_sequences:
+        rows = np.sort(rng.choice(rows, max_sequences, replace=False))
+    # if a sequence is too short for a complete forecast, the steps that it has are the target
+    last = np.maximum(lengths[rows] - forecast_steps, 1)
+    # leave enough steps before a random cut, if the sequence has them
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
-    places = [last, *(rng.integers(first, last + 1) for _ in range(_RANDOM_CUTS))]
-    parts = [split_at(scaled[rows], place) for place in places]
-    before, after = (concatenate(list(part)) for part in zip(*parts, strict=True))
-    nearest, _ = split_at(after, np.minimum(after.lengths, steps))
-    future = pad(nearest, np.arange(len(nearest)), steps)[1]
-    # The codes are those of the encoder, without latent optimization, as in `forecast`.
+    positions = [last, *(rng.integers(first, last + 1) for _ in range(_NUM_RANDOM_CUTS))]
+    pairs = [split_at(scaled[rows], position) for position in positions]
+    before, after = (concatenate(list(sequences)) for sequences in zip(*pairs, strict=True))
+    targets, _ = split_at(after, np.minimum(after.lengths, forecast_steps))
+    future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
+    # without latent optimization, as in `forecast`
     codes, recent = network.encode(before), recent_values(before, specification)
+    # the recent values begin with the last step; the rest are differences of earlier steps from it
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
     weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight
-    return Cuts(np.tile(rows, len(places)), codes, recent, future, weight)
+    return CutSequences(np.tile(rows, len(positions)), codes, recent, future, weight)
 
 
 def _train_until_best(
-    network: Network, training: Cuts, held_out_cuts: Cuts, arguments: Arguments, seed: int
+    network: Network,
+    training: CutSequences,
+    held_out: CutSequences,
+    arguments: Arguments,
+    seed: int,
 ) -> int:
-    """Train on cuts; return the epoch with the smallest held-out error, 0 for the start."""
-    if not len(training.codes) or not len(held_out_cuts.codes):
+    """Train, and return the epoch with the smallest held-out error, which is kept; 0 for none."""
+    if not len(training.codes) or not len(held_out.codes):
         return 0
-    epochs = _MAX_STEPS * _BATCH_SIZE // len(training.codes)
+    epochs = _MAX_UPDATES * _BATCH_SIZE // len(training.codes)
     epochs = int(np.clip(epochs, _MIN_EPOCHS, _MAX_EPOCHS))
     if arguments.max_epochs is not None:
         epochs = min(epochs, arguments.max_epochs)
     budget = arguments.time_budget
-    seconds = np.inf if budget is None else SHARE_OF_TIME * budget
+    seconds = np.inf if budget is None else FORECAST_TIME_SHARE * budget
     model: Any = network.forecaster
-    start = model.get_weights()
-    patience = max(1, round(_PATIENCE * epochs))
-    best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-    with Interrupt() as interrupt:
-        stop = _Stop(seconds, interrupt)
-        of_start = _train(network, training, epochs, seed, [best, stop], held_out_cuts)
-    if best.best is not None and best.best < of_start:
-        return best.best_epoch + 1
-    model.set_weights(start)
+    initial_weights = model.get_weights()
+    patience = max(1, round(_PATIENCE_SHARE * epochs))
+    early_stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+    with InterruptHandler() as interrupt:
+        callbacks = [early_stopping, _StopOnTimeOrInterrupt(seconds, interrupt)]
+        initial_loss = _train(network, training, epochs, seed, callbacks, held_out)
+    if early_stopping.best is not None and early_stopping.best < initial_loss:
+        return early_stopping.best_epoch + 1
+    model.set_weights(initial_weights)
     return 0
 
 
 def _train(
     network: Network,
-    training: Cuts,
+    training: CutSequences,
     epochs: int,
     seed: int,
     callbacks: Sequence[Any] = (),
-    held_out_cuts: Cuts | None = None,
+    held_out: CutSequences | None = None,
 ) -> float:
-    """Train the forecast decoder; return the loss of its start on held-out cuts, if there are."""
+    """Train the forecast decoder; return its loss on held-out cuts before, infinity without any."""
     keep_compiled()
     model: Any = network.forecaster
-    num_steps = epochs * -(-len(training.codes) // _BATCH_SIZE)
-    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
-    optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_relative_loss(network, training))
-    validation, of_start = None, np.inf
-    if (cuts := held_out_cuts) is not None:
-        validation = _inputs(model, cuts), cuts.future, cuts.weight
-        of_start = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
+    num_updates = epochs * -(-len(training.codes) // _BATCH_SIZE)
+    learning_rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_updates)
+    optimizer = AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=1.0)
+    model.compile(optimizer, loss=_make_relative_loss(network, training))
+    validation, initial_loss = None, np.inf
+    if held_out is not None:
+        validation = _model_inputs(model, held_out), held_out.future, held_out.weight
+        initial_loss = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
     with seeded(seed):
         model.fit(
-            _inputs(model, training),
+            _model_inputs(model, training),
             training.future,
             sample_weight=training.weight,
             validation_data=validation,
@@ -216,199 +241,210 @@ def _train(
             callbacks=list(callbacks),
             verbose=0,
         )
-    return of_start
+    return initial_loss
 
 
-def _inputs(model: Any, cuts: Cuts) -> list[np.ndarray]:
+def _model_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
+    """Return the inputs of a forecast decoder, which may not read recent values."""
     return [cuts.codes, cuts.recent][: len(model.inputs)]
 
 
-def _relative_loss(network: Network, training: Cuts) -> Any:
-    """Return the loss: the error of each step and column, divided by that of the start."""
-    # without the division, the last steps, whose errors are the largest, would be all that is
-    # learned
+def _make_relative_loss(network: Network, training: CutSequences) -> Any:
+    """Return a loss that divides the error of each step and column by its initial error."""
+    # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
     def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
-        """Return the error of each value, 0 where nothing was observed, and what was observed."""
+        """Return the error of each value, 0 for a missing one, and whether it was observed."""
         observed = ops.logical_not(ops.isnan(future))
         values = ops.where(observed, future, 0.0)
         observed = ops.cast(observed, outputs.dtype)
         return column_errors(values, outputs, types, categories) * observed, observed
 
     model: Any = network.forecaster
-    outputs = model.predict(_inputs(model, training), batch_size=1024, verbose=0)
-    error, observed = (np.asarray(part) for part in errors(training.future, outputs))
-    of_start = np.tensordot(training.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
+    outputs = model.predict(_model_inputs(model, training), batch_size=1024, verbose=0)
+    error, observed = (np.asarray(array) for array in errors(training.future, outputs))
+    initial = np.tensordot(training.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
     power = np.nan_to_num(np.nanmean(np.square(training.future), axis=0), nan=0.0)
-    of_start = np.maximum(of_start, _MIN_SHARE * np.maximum(power, _MIN_SHARE))
+    initial = np.maximum(initial, _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE))
 
     def loss(future: Any, outputs: Any) -> Any:
         error, observed = errors(future, outputs)
-        total = ops.sum(error / of_start, axis=(1, 2))
+        total = ops.sum(error / initial, axis=(1, 2))
         return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
 
     return loss
 
 
-class _Stop(keras.callbacks.Callback):
+class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
     """Stop training when the time is up or Ctrl-C was pressed."""
 
-    def __init__(self, seconds: float, interrupt: Interrupt) -> None:
+    def __init__(self, seconds: float, interrupt: InterruptHandler) -> None:
         super().__init__()
         self._end, self._interrupt = time.perf_counter() + seconds, interrupt
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if time.perf_counter() > self._end or self._interrupt.asked:
+        if time.perf_counter() > self._end or self._interrupt.is_requested:
             self.model.stop_training = True
 
 
-# The linear start
+# The linear initial decoder
 
 
 class _Regression(NamedTuple):
-    """Regression of each step of numeric columns on codes and recent values."""
+    """Linear regression of each future step of numeric columns on codes and recent values."""
 
     weights: np.ndarray  # (latent_dim + recent_dim, forecast_steps, n_columns)
     constant: np.ndarray  # (forecast_steps, n_columns)
-    error: np.ndarray  # of this shape: sum of squared errors on sequences that were left out
+    error: np.ndarray  # (forecast_steps, n_columns), sum of squared errors in cross-validation
 
 
-def _set_start(network: Network, training: Cuts) -> None:
-    """Set the linear path to the start; the LSTMs initially add nothing to it."""
+def _initialize_decoder(network: Network, training: CutSequences) -> None:
+    """Set the linear path to a regression, to which the LSTMs add nothing at first."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
-    start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
+    kernel, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
     num_steps = linear_layer.num_steps  # the last steps of a long forecast have no linear path
-    scale, share = np.ones(head.scale.shape), 1.0
+    scale, residual_share = np.ones(head.scale.shape), 1.0
     outputs = list(outputs_of(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
     for output in [output for output in outputs if not output.type.is_number]:
-        block, count = output.block, specification.num_categories[output.index]
-        # the last values are next to the code
+        block, num_categories = output.block, specification.num_categories[output.index]
+        # in the inputs, the last values follow the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training.future[:, :, output.index]
-        weights, constant = _log_frequencies(training.recent[:, block], future, count)
-        start[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
+        weights, constant = _follower_logits(training.recent[:, block], future, num_categories)
+        kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training.codes):
         future = training.future[:, :, [output.index for output in numeric]]
-        best = _best_regression(training, future, np.array([o.block.start for o in numeric]))
+        regression = _fit_best_regression(
+            training, future, np.array([o.block.start for o in numeric])
+        )
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
-        error = np.maximum(best.error, _MIN_SHARE * power)
-        share = float(np.clip(error.sum() / max(power.sum(), 1e-12), _MIN_SHARE, 1.0))
+        error = np.maximum(regression.error, _MIN_ERROR_SHARE * power)
+        residual_share = error.sum() / max(power.sum(), 1e-12)
+        residual_share = float(np.clip(residual_share, _MIN_ERROR_SHARE, 1.0))
         for k, output in enumerate(numeric):
-            weights, constant = best.weights[..., k], best.constant[:, k]
-            deviation = np.sqrt(error / count)[:, k]
+            weights, constant = regression.weights[..., k], regression.constant[:, k]
+            residual_std = np.sqrt(error / count)[:, k]
             if output.type.link != "identity":
-                written = training.inputs @ weights + constant
-                mean = written.mean(axis=0)
-                level, slope = output.type.before_link(mean, written.std(axis=0))
+                # approximate the inverse of the link function by a line around the mean forecast
+                predicted = training.inputs @ weights + constant
+                mean = predicted.mean(axis=0)
+                level, slope = output.type.before_link(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
-                deviation *= slope
+                residual_std *= slope
             column = output.block.start
-            start[..., column], bias[:, column] = weights[:, :num_steps], constant[:num_steps]
-            scale[:, column] = deviation
-    linear_layer.start.assign(start.astype(np.float32))
+            kernel[..., column], bias[:, column] = weights[:, :num_steps], constant[:num_steps]
+            scale[:, column] = residual_std
+    linear_layer.start.assign(kernel.astype(np.float32))
     linear_layer.bias.assign(bias.astype(np.float32))
-    linear_layer.unit.assign(float(np.sqrt(share / len(start))))
+    # the optimizer changes the linear weights in this unit, which is small if the residual is small
+    linear_layer.unit.assign(float(np.sqrt(residual_share / len(kernel))))
     head.scale.assign(scale.astype(np.float32))
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _best_regression(
-    training: Cuts,
+def _fit_best_regression(
+    training: CutSequences,
     future: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
-    places: np.ndarray,  # of these columns in the recent values
+    positions: np.ndarray,  # (n_columns,), of the last values of these columns in `recent`
 ) -> _Regression:
-    """Regress numeric columns or their differences from the last value, whichever is closer."""
-    last = training.recent[:, None, places]
-    of_value, of_difference = _regressions(training, future, future - last)
-    # the last value, which is beside the code, is added to its difference
-    of_difference.weights[training.codes.shape[1] + places, :, range(len(places))] += 1.0
-    is_closer = of_difference.error < of_value.error
-    pairs = zip(of_difference, of_value, strict=True)
-    return _Regression(*(np.where(is_closer, *pair) for pair in pairs))
+    """Regress future values or their differences from the last value, whichever is better."""
+    last = training.recent[:, None, positions]
+    for_values, for_differences = _fit_regressions(training, future, future - last)
+    # add the last value, which follows the code in the inputs, to the predicted difference
+    columns = range(len(positions))
+    for_differences.weights[training.codes.shape[1] + positions, :, columns] += 1.0
+    is_better = for_differences.error < for_values.error
+    pairs = zip(for_differences, for_values, strict=True)
+    return _Regression(*(np.where(is_better, *pair) for pair in pairs))
 
 
-def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
-    """Regress each of several targets on the inputs, with the best penalty for each output."""
-    # Targets are (n, forecast_steps, n_columns), and each step of each column is one output.
+def _fit_regressions(training: CutSequences, *targets: np.ndarray) -> list[_Regression]:
+    """Regress several targets (n, forecast_steps, n_columns) on codes and recent values."""
+    # each step of each column is an output, with its own penalty
     x, y = training.inputs.astype(float), np.concatenate(targets, axis=2)
     shape, y = y.shape[1:], y.reshape(len(y), -1).astype(float)
-    center, spread = x.mean(axis=0), x.std(axis=0)
-    # a value that hardly varies must not get a large weight
-    spread = np.where(spread > 1e-6 * spread.max(initial=0), spread, np.inf)
-    standard, fold = (x - center) / spread, training.sequence % _FOLDS
+    center, std = x.mean(axis=0), x.std(axis=0)
+    # an input that hardly varies gets a weight of 0
+    std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
+    standardized, fold = (x - center) / std, training.sequence % _NUM_FOLDS
     weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
-    for outputs, rows in _groups(~np.isnan(y)):
-        inputs, wanted, weight = standard[rows], y[rows][:, outputs], training.weight[rows]
-        errors, numbers = np.zeros((len(_PENALTIES), len(outputs))), np.unique(fold[rows])
-        for number in numbers if len(numbers) > 1 else []:
-            held = fold[rows] == number
-            slope, level = _ridge_path(inputs[~held], wanted[~held], weight[~held])
-            missed = wanted[held] - inputs[held] @ slope - level
-            errors += weight[held] @ missed**2
-        best, column = errors.argmin(axis=0), np.arange(len(outputs))  # the best penalty of each
-        error[outputs] = errors[best, column]
-        slope, level = _ridge_path(inputs, wanted, weight)
-        slope = slope[best, :, column].T / spread[:, None]
+    for outputs, rows in _group_outputs(~np.isnan(y)):
+        inputs, target, weight = standardized[rows], y[rows][:, outputs], training.weight[rows]
+        errors, folds = np.zeros((len(_RIDGE_PENALTIES), len(outputs))), np.unique(fold[rows])
+        for i in folds if len(folds) > 1 else []:
+            test = fold[rows] == i
+            slope, level = _ridge_path(inputs[~test], target[~test], weight[~test])
+            residual = target[test] - inputs[test] @ slope - level
+            errors += weight[test] @ residual**2
+        best_penalty, column = errors.argmin(axis=0), np.arange(len(outputs))
+        error[outputs] = errors[best_penalty, column]
+        slope, level = _ridge_path(inputs, target, weight)
+        slope = slope[best_penalty, :, column].T / std[:, None]
         weights[:, outputs] = slope
-        constant[outputs] = level[best, 0, column] - center @ slope
-    # back to the steps and columns of each target
-    parts = (
-        np.split(part.reshape(*part.shape[:-1], *shape), len(targets), axis=-1)
-        for part in (weights, constant, error)
+        constant[outputs] = level[best_penalty, 0, column] - center @ slope
+    # divide the outputs into those of each target
+    by_target = (
+        np.split(array.reshape(*array.shape[:-1], *shape), len(targets), axis=-1)
+        for array in (weights, constant, error)
     )
-    return [_Regression(*part) for part in zip(*parts, strict=True)]
+    return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
 
 
-def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield groups of outputs that are observed in the same rows, and these rows."""
-    patterns, member = np.unique(observed, axis=1, return_inverse=True)
+def _group_outputs(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield groups of outputs that are observed in the same rows, and these rows as a mask."""
+    patterns, pattern = np.unique(observed, axis=1, return_inverse=True)
     for i, rows in enumerate(patterns.T):
-        outputs = np.flatnonzero(member.ravel() == i)
-        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS):
-            yield outputs[first : first + _MAX_OUTPUTS], rows
+        outputs = np.flatnonzero(pattern.ravel() == i)
+        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION):
+            yield outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION], rows
 
 
 def _ridge_path(
-    x: np.ndarray, targets: np.ndarray, weight: np.ndarray
+    x: np.ndarray,  # (n, d)
+    targets: np.ndarray,  # (n, m)
+    weight: np.ndarray,  # (n,), of the rows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regress targets (n, m) on x (n, d) with each penalty; the constant has none."""
-    # Returns slopes (n_penalties, d, m) and levels (n_penalties, 1, m). In the directions of the
-    # eigenvectors of the weighted covariance, a penalty is added to each eigenvalue, so one
-    # decomposition serves all penalties.
+    """Return slopes (n_penalties, d, m) and constants (n_penalties, 1, m) of ridge regressions."""
+    # In the directions of the eigenvectors of the weighted covariance, a penalty is added to each
+    # eigenvalue, so one decomposition serves all penalties. The constant has no penalty.
     share = weight / weight.sum()
     center, level = share @ x, share @ targets
     centered = x - center
     weighted = centered * weight[:, None]
-    values, vectors = np.linalg.eigh(weighted.T @ centered)
-    products = vectors.T @ (weighted.T @ (targets - level))
-    shrunk = np.maximum(values, 0) + len(x) * _PENALTIES[:, None]
-    slope = vectors @ (products / shrunk[..., None])
+    eigenvalues, eigenvectors = np.linalg.eigh(weighted.T @ centered)
+    products = eigenvectors.T @ (weighted.T @ (targets - level))
+    penalized = np.maximum(eigenvalues, 0) + len(x) * _RIDGE_PENALTIES[:, None]
+    slope = eigenvectors @ (products / penalized[..., None])
     return slope, (level - center @ slope)[:, None]
 
 
-def _log_frequencies(
+def _follower_logits(
     last: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
-    future: np.ndarray,  # (n, forecast_steps), NaN where nothing was observed
-    num_categories: int,
+    future: np.ndarray,  # (n, forecast_steps), NaN where missing
+    num_categories: int,  # 0 for a binary column
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits of what follows each last value, as weights of it and a constant."""
-    # returns (num_categories, forecast_steps, num_categories) and (forecast_steps, num_categories)
+    """Return how likely each category follows a last one, as linear weights and a constant."""
+    # Weights have the shape (num_categories, forecast_steps, num_categories), with the last
+    # category first, and the constant has (forecast_steps, num_categories). The logits of what
+    # follows a last category are its weights plus the constant.
     binary = not num_categories
     one_hot = np.concatenate([1 - last, last], axis=1) if binary else last
     width = one_hot.shape[1]
-    follows = (future[..., None] == np.arange(width)).astype(float)
-    overall = follows.sum(axis=0) + _PRIOR
+    is_follower = (future[..., None] == np.arange(width)).astype(float)
+    overall = is_follower.sum(axis=0) + _PRIOR_COUNT
     overall = overall / overall.sum(axis=1, keepdims=True)
-    counts = np.einsum("ni,nhj->ihj", one_hot, follows)
-    after = (counts + overall) / (counts.sum(axis=2, keepdims=True) + 1.0)
-    logits = np.log(after)
+    counts = np.einsum("ni,nhj->ihj", one_hot, is_follower)
+    # with a count of 1 in total for what follows by overall frequency
+    frequency = (counts + overall) / (counts.sum(axis=2, keepdims=True) + 1.0)
+    logits = np.log(frequency)
     if not binary:
         constant = np.log(overall)
         return logits - constant, constant
-    odds = logits[..., 1:] - logits[..., :1]
-    return odds[1:] - odds[:1], odds[0]
+    # a binary column has one logit, that of true against false
+    log_odds = logits[..., 1:] - logits[..., :1]
+    return log_odds[1:] - log_odds[:1], log_odds[0]

@@ -1,4 +1,8 @@
-"""Held-out errors of a network and of PCA: what a fit chooses by them, and what it reports."""
+"""Held-out errors of a network and of PCA: a fit makes choices by them, and reports them.
+
+`HeldOutErrors` measures the errors. `choose_weights` chooses between trained and initial weights,
+and `log_held_out_errors` writes the report of a fit.
+"""
 
 import functools
 import math
@@ -19,42 +23,58 @@ from refold.training._split import Split
 from refold.training.initialization._initial_weights import (
     InitialWeights,
     assign_weights,
-    holding,
+    temporary_weights,
 )
 from refold.training.loop._training import FitResult, Settings
 
-# Cap on held-out sequences for an error.
+# Cap on the held-out sequences whose error is measured.
 _MAX_SEQUENCES = 1000
-# Cap on padded values for the PCA fit; minimum number of sequences.
-_MAX_PCA_VALUES, _MIN_PCA_SEQUENCES = 1 << 23, 16
-# Latent optimization must lower the held-out error at least by this factor. It takes about two
-# passes of the decoder per step, so a smaller gain is not worth its time.
-_MAX_RATIO = 0.995
-# Number of training sequences below which they are few, and error below which little is left to
-# gain. Median length and NMSE above which windows are suggested, and how long these are.
-_FEW_SEQUENCES, _SMALL_ERROR = 500, 0.01
-_LONG, _LARGE_NMSE, _WINDOW = 500, 0.5, 128
-# Share of the epochs after which an epoch is one of the last, and factor for a longer training.
-_LATE, _LONGER = 0.95, 4
-# Share of lengths that are wrong by more than a tenth, worth a word, and number of reasons in a
-# line.
-_WRONG_LENGTHS, _MAX_REASONS = 0.1, 2
+# Cap on the padded values of the training sequences that PCA is fitted to, because they are in
+# memory together.
+_MAX_PCA_VALUES = 1 << 23
+# Minimum number of these sequences, even if they have more values.
+_MIN_PCA_SEQUENCES = 16
+# Latent optimization is used if the error with it, divided by the error without it, is at most
+# this. A step of it takes about as long as two passes of the decoder, so a smaller gain is not
+# worth the time.
+_MAX_ERROR_RATIO = 0.995
+# Number of training sequences below which the report suggests to collect more.
+_MIN_SEQUENCES_FOR_TRAINING = 500
+# Error below which the report says that little is left to gain.
+_MIN_ERROR_TO_IMPROVE = 0.01
+# Median length above which the report may suggest windows.
+_MAX_LENGTH_WITHOUT_WINDOWS = 500
+# NMSE above which the report may suggest windows.
+_MAX_NMSE_WITHOUT_WINDOWS = 0.5
+# Number of steps in the windows that the report suggests.
+_SUGGESTED_WINDOW = 128
+# If the best epoch came after this share of the epochs, the error was still falling at the end.
+_LATE_EPOCH_SHARE = 0.95
+# Factor by which the report suggests to train longer.
+_LONGER_TRAINING_FACTOR = 4
+# Relative error from which on a decoded length counts as wrong.
+_WRONG_LENGTH_ERROR = 0.1
+# Share of wrong lengths above which the report mentions them.
+_MAX_WRONG_LENGTHS_SHARE = 0.1
+# Cap on the reasons in a line of the report.
+_MAX_REASONS = 2
 
 
-class HeldOut:
-    """Held-out sequences and their reconstruction errors, in units of the training part."""
+class HeldOutErrors:
+    """Held-out sequences, and the reconstruction errors of networks and of PCA on them."""
 
-    def __init__(self, split: Split, code_size: int) -> None:
-        self._split, self._code_size = split, code_size
-        training = split.rows["validated"]
-        num_steps = max(1, int(split.lengths[training].max(initial=0)))
+    def __init__(self, split: Split, latent_dim: int) -> None:
+        self._split, self._latent_dim = split, latent_dim
+        training_rows = split.rows["validated"]
+        num_steps = max(1, int(split.lengths[training_rows].max(initial=0)))
         num_values = num_steps * split.schema.output_width
-        self._sample_size = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
-        # size at which PCA reconstructs its training data without error
-        self.most_components = min(len(training), num_values)
-        self.most_sequences = count = min(_MAX_SEQUENCES, self._sample_size)
+        self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
+        # with so many components, PCA reconstructs its training data without error
+        self.max_components = min(len(training_rows), num_values)
+        self.max_sequences = count = min(_MAX_SEQUENCES, self._max_pca_sequences)
         sequences = split.held_out_sequences
         if len(sequences) > count:
+            # the second number of a seed differs between uses, so that draws are independent
             rng = np.random.default_rng([split.seed, 0x4E1D])
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
@@ -65,95 +85,97 @@ class HeldOut:
         scaler: Scaler,
         *,
         latent_steps: int = 0,
-        others: Sequences | None = None,
+        sequences: Sequences | None = None,
     ) -> Fidelity:
-        """Measure a network with its predicted lengths, on other sequences if they are given."""
-        sequences = self.sequences if others is None else others
+        """Return errors of a network with predicted lengths, by default on held-out sequences."""
+        original = self.sequences if sequences is None else sequences
         model = self.as_model(network, scaler, latent_steps)
-        codes = model.codes_of(sequences)
+        codes = model.codes_of(original)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(sequences, reconstructed, self.units)
+        return fidelity(original, reconstructed, self.error_scaler)
 
     def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
-        return Model(network, self.sequences.schema, scaler, self.units, latent_steps=latent_steps)
+        schema = self.sequences.schema
+        return Model(network, schema, scaler, self.error_scaler, latent_steps=latent_steps)
 
-    def of_pca(self, size: int) -> Fidelity:
-        """Measure PCA with the true lengths, and with all components if there are fewer."""
+    def of_pca(self, num_components: int) -> Fidelity:
+        """Return the errors of PCA with the true lengths, and with at most so many components."""
         if self.baseline is None:
             numeric = self.sequences.schema.numeric
             return Fidelity(
                 1.0 if numeric.any() else None, None if numeric.all() else 0.0, exact=0.0
             )
-        reconstructed = self.baseline.first(size).reconstruct(self.sequences)
-        return fidelity(self.sequences, reconstructed, self.units)
+        reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
+        return fidelity(self.sequences, reconstructed, self.error_scaler)
 
     @property
-    def max_size(self) -> int:
-        """Largest size of PCA: that of the code, with the statistics of each sequence."""
-        return self._code_size + self._split.scaler("validated").num_statistics
+    def num_code_values(self) -> int:
+        """Number of values that describe a sequence: its code, and its mean and scale if stored."""
+        return self._latent_dim + self._split.scaler("validated").num_statistics
 
     @property
-    def units(self) -> Scaler:
-        """Scaler fitted to the training part."""
-        return self._split.training_units
+    def error_scaler(self) -> Scaler:
+        """Scaler of the errors, fitted to the training sequences."""
+        return self._split.training_scaler
 
     @functools.cached_property
     def baseline(self) -> PCABaseline | None:
-        """PCA of the training part; None if that has no steps."""
-        sample = self._split.sample("validated", self._sample_size)
+        """PCA of the training sequences; None if all of them are empty."""
+        sample = self._split.sample("validated", self._max_pca_sequences)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        components = min(self.max_size, len(sample), num_values)
-        return PCABaseline(components).fit(sample, self.units)
+        num_components = min(self.num_code_values, len(sample), num_values)
+        return PCABaseline(num_components).fit(sample, self.error_scaler)
 
 
 def total_error(errors: Fidelity) -> float:
-    """Return the NMSE of numeric columns plus the share of wrong categories of the others."""
+    """Return the NMSE of numeric columns plus the share of steps with wrong tokens."""
     numeric = 0.0 if errors.nmse is None else errors.nmse
     return numeric + (0.0 if errors.accuracy is None else 1.0 - errors.accuracy)
 
 
-# The choice of the settings
+# The choice of weights and of latent optimization
 #
-# Training minimizes the error of the encoder's codes at the true lengths. Users see the error with
-# predicted lengths and after latent optimization, and compare it with that of PCA.
+# Training minimizes the error of the codes of the encoder, decoded with the true lengths. Users see
+# the error with predicted lengths and after latent optimization, and compare it with that of PCA.
+# So the choice is made by the error that users see.
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Settings of a fitted network."""
+class ModelChoice:
+    """Whether to use initial weights and how many steps of latent optimization."""
 
     latent_steps: int
     default_latent_steps: int
-    initial: bool = False  # whether the initialization is better than the trained weights
+    initial: bool = False  # whether the initial weights are better than the trained weights
 
 
-# The initialization is a candidate a second time here. Early stopping compares it with each epoch
-# at the true lengths. Here it is compared with the weights as they are used.
-def choose(
-    choice: Choice,  # that the data suggests
-    held_out: HeldOut,
+# Early stopping has compared the initial weights with those of each epoch already, but with the
+# true lengths. Here they are compared in the way that users will use them.
+def choose_weights(
+    choice: ModelChoice,  # what the data suggests
+    held_out: HeldOutErrors,
     network: Network,
     split: Split,
     outcome: FitResult,
     initial: InitialWeights,
     *,
     may_change: bool,  # whether latent optimization may be left out
-) -> tuple[Choice, FitResult]:
-    """Choose the weights, which the network gets, and the steps of latent optimization."""
+) -> tuple[ModelChoice, FitResult]:
+    """Choose weights, which are assigned to the network, and the steps of latent optimization."""
     specification = network.specification
-    comparable = specification.architecture == "default" and not specification.variational
+    is_comparable = specification.architecture == "default" and not specification.variational
     if (
         not len(split.held_out_rows)
         or not outcome.complete
-        or split.further is not None
-        or not comparable
-        or initial.corruption  # the error of PCA is that of clean input
+        or split.base_model is not None
+        or not is_comparable
+        or initial.corruption  # PCA reads clean input, so its error cannot be compared
     ):
         return choice, outcome
-    kept = outcome.phase or "validated"
+    last_phase = outcome.phase or "validated"
     choice = choose_settings(
         held_out,
         network,
@@ -163,168 +185,179 @@ def choose(
         choice=choice,
         may_change=may_change,
     )
-    if not choice.initial and (weights := initial.of(kept)) is not None:
-        # A few held-out sequences can be reconstructed better by chance, and a refit is not
-        # measured on any. But training that did not lower the error of its own sequences learned
-        # nothing. An example is employment, which grows almost linearly.
-        training, errors = split.sample(kept, held_out.most_sequences), []
-        for some in (None, weights):
-            with holding(network, some):
+    if not choice.initial and (weights := initial.of(last_phase)) is not None:
+        # On few held-out sequences, trained weights can be better by chance, and a refit has no
+        # held-out sequences at all. But if training did not even lower the error of the training
+        # sequences, it learned nothing. An example is the data set employment, which grows almost
+        # linearly.
+        sample, errors = split.sample(last_phase, held_out.max_sequences), []
+        for candidate in (None, weights):  # None are the trained weights of the network
+            with temporary_weights(network, candidate):
                 result = held_out.of_network(
                     inference_with(network),
-                    split.scaler(kept),
+                    split.scaler(last_phase),
                     latent_steps=choice.latent_steps,
-                    others=training,
+                    sequences=sample,
                 )
                 errors.append(total_error(result))
-        ours, start = errors
-        choice = replace(choice, initial=not ours <= start)
+        trained_error, initial_error = errors
+        # also if the error of the trained weights is NaN
+        choice = replace(choice, initial=not trained_error <= initial_error)
     if not choice.initial:
         return choice, outcome
-    # keep the initialization of the last phase, if that one is worth keeping
-    refit = kept == "refit" and initial.of("refit") is not None
-    phase, validated = ("refit", initial.of("validated")) if refit else ("validated", None)
+    # take the initial weights of the refit, or those of the first phase if there are none
+    is_refit = last_phase == "refit" and initial.of("refit") is not None
+    phase, validated = ("refit", initial.of("validated")) if is_refit else ("validated", None)
     assign_weights(network, initial.of(phase) or [])
     return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
 
 
-# A dimension that does not reconstruct costs accuracy, so there are none unless principal
-# components show that they cost nothing.
-def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
-    """Return whether ROCKET features may take the place of principal components."""
+# ROCKET features do not reconstruct. So the default has them only if principal components show that
+# the dimensions which they take are not needed for reconstruction.
+def rocket_features_cost_nothing(held_out: HeldOutErrors, latent_dim: int, rocket_dim: int) -> bool:
+    """Return whether PCA without its last components reconstructs held-out sequences as well."""
     if not len(held_out.sequences):
         return False
-    # They may if the other components alone reconstruct held-out sequences equally well.
-    fewer, all_of_them = (held_out.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
-    return total_error(fewer) <= total_error(all_of_them)
+    shortened, complete = (held_out.of_pca(d) for d in (latent_dim - rocket_dim, latent_dim))
+    return total_error(shortened) <= total_error(complete)
 
 
 def choose_settings(
-    held_out: HeldOut,
+    held_out: HeldOutErrors,
     network: Network,
-    scaler: Scaler,  # of the validated weights
+    scaler: Scaler,  # of the validated phase
     *,
-    trained: list[np.ndarray] | None,  # validated weights; None for those of the network
-    initialization: Callable[[], list[np.ndarray] | None],  # None if it is not worth keeping
-    choice: Choice,  # that the data suggests
+    trained: list[np.ndarray] | None,  # validated weights; None if the network has them
+    initialization: Callable[[], list[np.ndarray] | None],  # returns initial weights worth keeping
+    choice: ModelChoice,  # what the data suggests
     may_change: bool,  # whether latent optimization may be left out
-) -> Choice:
-    """Compare settings of a network on held-out sequences."""
-    # Latent optimization is used if it lowers the error. If PCA of the same size is better than the
-    # trained weights, the better one of them and the initialization is used.
+) -> ModelChoice:
+    """Choose the settings that have the smallest error on held-out sequences."""
+    # Latent optimization is used if it lowers the error. Initial weights are used if the trained
+    # weights have a larger error than PCA and than the initial weights.
     candidates = {choice.latent_steps, 0} if may_change else {choice.latent_steps}
 
-    def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
-        """Return the smallest error of some weights, and the settings that have it."""
+    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, ModelChoice]:
+        """Return the smallest error with some weights, and the settings that have it."""
         errors = {}
-        with holding(network, weights):
+        with temporary_weights(network, weights):
             packed = inference_with(network)
-            for steps in candidates:
-                result = held_out.of_network(packed, scaler, latent_steps=steps)
-                errors[steps] = total_error(result)
+            for latent_steps in candidates:
+                result = held_out.of_network(packed, scaler, latent_steps=latent_steps)
+                errors[latent_steps] = total_error(result)
         steps = max(errors)
-        if errors[steps] > _MAX_RATIO * errors.get(0, math.inf):
+        if errors[steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
             steps = 0
         default = steps if may_change else choice.default_latent_steps
         return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
 
-    # This guard against errors above those of PCA changes little on the sets for choosing (a ratio
-    # of 0.99 without it). It matters on other data.
-    ours, settings = best(trained)
-    pca = total_error(held_out.of_pca(network.specification.latent_dim))
-    if ours <= pca or (initial := initialization()) is None:
-        return settings
-    start, initial_settings = best(initial)
-    return replace(initial_settings, initial=True) if start < ours else settings
+    # This protects against errors above those of PCA. It changes little on the sets for choosing
+    # (without it, the error was 0.99 times as large) but matters on other data.
+    trained_error, trained_settings = best_settings(trained)
+    pca_error = total_error(held_out.of_pca(network.specification.latent_dim))
+    if trained_error <= pca_error or (initial := initialization()) is None:
+        return trained_settings
+    initial_error, initial_settings = best_settings(initial)
+    is_better = initial_error < trained_error
+    return replace(initial_settings, initial=True) if is_better else trained_settings
 
 
 # The report
 
 
-def report(
-    held_out: HeldOut,
+def log_held_out_errors(
+    held_out: HeldOutErrors,
     split: Split,
     network: Network,
     outcome: FitResult,
-    choice: Choice,
+    choice: ModelChoice,
     settings: Settings,
 ) -> None:
-    """Log the held-out errors of the validated weights and of PCA, and what would lower them."""
+    """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
     if not len(split.held_out_rows) or not outcome.complete or outcome.interrupted:
         return
     specification, scaler = network.specification, split.scaler("validated")
-    epochs = outcome.history["phase"].count("validated")
-    log(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
-    with holding(network, outcome.validated):
+    num_epochs = outcome.history["phase"].count("validated")
+    log(f"{describe_epochs(outcome.epoch, num_epochs).capitalize()}.")
+    forecast_lines = []
+    with temporary_weights(network, outcome.validated):
         packed, sequences = inference_with(network), held_out.sequences
         model = held_out.as_model(packed, scaler, choice.latent_steps)
         codes = model.codes_of(sequences)
         decoded = model.to_sequences(codes, model.predict_lengths(codes))
-        ahead = _forecast_report(held_out, packed, scaler) if specification.forecast_steps else []
-    ours, pca = fidelity(sequences, decoded, held_out.units), held_out.of_pca(held_out.max_size)
+        if specification.forecast_steps:
+            forecast_lines = _describe_forecasts(held_out, packed, scaler)
+    errors = fidelity(sequences, decoded, held_out.error_scaler)
+    pca_errors = held_out.of_pca(held_out.num_code_values)
     baseline = held_out.baseline
-    dimensions = _count(0 if baseline is None else baseline.latent_dim, "dimension")
-    count = _count(len(sequences), "sequence")
-    log(f"Held out ({count}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
-    late = 0 < _LATE * epochs <= outcome.epoch
-    longer = _longer_training(outcome, settings, epochs, late=late)
-    error = total_error(ours)
-    if 0 < error >= total_error(pca):
-        wrong = np.abs(decoded.lengths - sequences.lengths) > 0.1 * sequences.lengths
-        reasons = [] if longer is None else [longer]
-        reasons += _reasons(split, specification, outcome, float(wrong.mean()))
-        if error < _SMALL_ERROR:
+    dimensions = _pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
+    count = _pluralize(len(sequences), "sequence")
+    log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
+    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= outcome.epoch
+    advice = _advise_longer_training(outcome, settings, num_epochs, is_late=is_late)
+    error = total_error(errors)
+    if 0 < error >= total_error(pca_errors):
+        length_error = np.abs(decoded.lengths - sequences.lengths)
+        is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
+        reasons = [] if advice is None else [advice]
+        reasons += _explain_error(split, specification, outcome, float(is_wrong.mean()))
+        if error < _MIN_ERROR_TO_IMPROVE:
             reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
         log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
-    elif longer is not None and late and error > _SMALL_ERROR:
-        log(f"{longer[0].upper()}{longer[1:]}.")
-    median = float(np.median(split.lengths))
-    if split.window is None and median > _LONG and (ours.nmse or 0.0) > _LARGE_NMSE:
+    elif advice is not None and is_late and error > _MIN_ERROR_TO_IMPROVE:
+        log(f"{advice[0].upper()}{advice[1:]}.")
+    median, nmse = float(np.median(split.lengths)), errors.nmse or 0.0
+    is_long = split.window is None and median > _MAX_LENGTH_WITHOUT_WINDOWS
+    if is_long and nmse > _MAX_NMSE_WITHOUT_WINDOWS:
         log(
             f"The median sequence has {median:g} steps, much of which is lost. A code for each "
-            f"window loses less: {argument(window=_WINDOW)}."
+            f"window loses less: {argument(window=_SUGGESTED_WINDOW)}."
         )
-    for line in ahead:
+    for line in forecast_lines:
         log(line)
 
 
-def _longer_training(
-    outcome: FitResult, settings: Settings, epochs: int, *, late: bool
+def _advise_longer_training(
+    outcome: FitResult, settings: Settings, num_epochs: int, *, is_late: bool
 ) -> str | None:
     """Return what ended a training too early, and what to set; None if nothing did."""
     budget = settings.time_budget
-    if outcome.out_of_time and budget is not None and epochs < settings.max_epochs:
-        more = argument(time_budget=max(1, round(_LONGER * budget)))
-        return f"the time was up after {epochs} of {settings.max_epochs} epochs, so try {more}"
-    if late and epochs == settings.max_epochs:
-        more = argument(max_epochs=_LONGER * epochs)
-        return f"the error still fell after {_count(epochs, 'epoch')}, so try {more}"
+    if outcome.out_of_time and budget is not None and num_epochs < settings.max_epochs:
+        remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
+        epochs = f"{num_epochs} of {settings.max_epochs} epochs"
+        return f"the time was up after {epochs}, so try {remedy}"
+    if is_late and num_epochs == settings.max_epochs:
+        remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
+        return f"the error still fell after {_pluralize(num_epochs, 'epoch')}, so try {remedy}"
     return None
 
 
-def _forecast_report(held_out: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
-    """Describe the forecast error of the last held-out steps, if any sequence is longer."""
-    steps = network.specification.forecast_steps
-    longer, before, after = split_last(held_out.sequences, steps)
-    if not len(longer):
+def _describe_forecasts(
+    held_out: HeldOutErrors, network: FittedNetwork, scaler: Scaler
+) -> list[str]:
+    """Return lines on the forecasts of the last steps of held-out sequences that have enough."""
+    num_steps = network.specification.forecast_steps
+    rows, before, after = split_last(held_out.sequences, num_steps)
+    if not len(rows):
         return []
-    errors = forecast_errors(before, after, continued(before, network, scaler), held_out.units)
-    count = _count(errors.num_sequences, "sequence")
-    line, *worse = str(errors).splitlines()
-    return [f"Held out ({count}), {_count(steps, 'step')} ahead: {line}.", *worse]
+    forecast = continued(before, network, scaler)
+    errors = forecast_errors(before, after, forecast, held_out.error_scaler)
+    count = _pluralize(errors.num_sequences, "sequence")
+    line, *warnings = str(errors).splitlines()
+    return [f"Held out ({count}), {_pluralize(num_steps, 'step')} ahead: {line}.", *warnings]
 
 
-def _reasons(
+def _explain_error(
     split: Split, specification: Specification, outcome: FitResult, wrong_lengths: float
 ) -> list[str]:
-    """Return what may explain an error that is no smaller than that of PCA, and what to do."""
+    """Return reasons why the error may not be smaller than that of PCA, and what to do."""
     lengths = split.lengths[split.rows["validated"]]
     num_training, num_steps = len(lengths), int(np.median(lengths))
     num_values = num_steps * split.schema.num_columns
     reasons = []
-    if wrong_lengths > _WRONG_LENGTHS:
-        usable = specification.architecture == "default" and not specification.variational
-        remedy = argument(length_dim=1) if usable else f"a larger {argument('latent_dim')}"
+    if wrong_lengths > _MAX_WRONG_LENGTHS_SHARE:
+        has_length_dim = specification.architecture == "default" and not specification.variational
+        remedy = argument(length_dim=1) if has_length_dim else f"a larger {argument('latent_dim')}"
         reasons.append(
             f"{wrong_lengths:.0%} of the decoded lengths are off by more than a tenth, and PCA is "
             f"told the lengths, so use {remedy}"
@@ -334,14 +367,15 @@ def _reasons(
             f"ROCKET features take {specification.rocket_dim} of the {specification.latent_dim} "
             f"dimensions and reconstruct little, so fit with {argument(rocket_dim=0)}"
         )
-    if num_training < max(_FEW_SEQUENCES, num_values):
-        is_long = split.window is None and num_steps > 2 * _WINDOW
-        remedy = f", or fit on windows of them with {argument(window=_WINDOW)}" if is_long else ""
+    if num_training < max(_MIN_SEQUENCES_FOR_TRAINING, num_values):
+        remedy = ""
+        if split.window is None and num_steps > 2 * _SUGGESTED_WINDOW:
+            remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
         reasons.append(
-            f"{_count(num_training, 'sequence')} of {_count(num_values, 'value')} are few to learn "
-            f"from, so collect more{remedy}"
+            f"{_pluralize(num_training, 'sequence')} of {_pluralize(num_values, 'value')} are few "
+            f"to learn from, so collect more{remedy}"
         )
-    if outcome.epoch == 0 and split.further is None and not outcome.out_of_time:
+    if outcome.epoch == 0 and split.base_model is None and not outcome.out_of_time:
         reasons.append(
             "no epoch improved on the linear initialization, so the data may be linear: use PCA, "
             f"or try another {argument('learning_rate')}"
@@ -354,5 +388,6 @@ def _reasons(
     return reasons
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun, as in "1 step" or "2 steps"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

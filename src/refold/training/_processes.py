@@ -1,4 +1,9 @@
-"""The processes that train one network together, and what they exchange."""
+"""The processes that train one network together, and how they exchange arrays and values.
+
+Each process has a share of the columns of a batch. `Processes.map_batch` lets all processes run a
+compiled function, each on its share. Inside that function, `sum_over_processes` adds up arrays, and
+`draw_for_global_batch` gives each sequence the random numbers that it gets in a single process.
+"""
 
 import functools
 import pickle
@@ -13,17 +18,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from refold.errors import RefoldError
 
-_AXIS = "process"
+# Name of the axis over processes in JAX.
+_PROCESS_AXIS = "process"
 
 
 class Processes:
-    """The processes of this training, which all run the same program on their parts of the data."""
+    """The processes of a training, which run the same program on different parts of the data."""
 
-    # all processes must call each method in the same order
+    # Most methods wait for messages of all processes, so all processes must call them in the same
+    # order.
 
     def __init__(self, index: int = 0, count: int = 1) -> None:
-        self.index, self.count = index, count
-        self._placed: Any = None
+        self.index, self.count = index, count  # of this process, counted from 0; of all processes
+        # the data of the latest call of `as_global_inputs`, and the global arrays made from it
+        self._cached_data: Any = None
 
     @classmethod
     def connected(cls) -> Self:
@@ -34,27 +42,28 @@ class Processes:
     def _mesh(self) -> Mesh:
         """One device of each process."""
         first = {device.process_index: device for device in reversed(jax.devices())}
-        return Mesh(np.array([first[i] for i in range(self.count)]), (_AXIS,))
+        return Mesh(np.array([first[i] for i in range(self.count)]), (_PROCESS_AXIS,))
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes, in the order of their numbers."""
+        """Return the values of all processes, in the order of their indices."""
         if self.count == 1:
             return [value]
         content = np.frombuffer(pickle.dumps(value), np.uint8)
         sizes = np.asarray(multihost_utils.process_allgather(np.array([len(content)], np.int32)))
-        room = 1 << int(sizes.max() - 1).bit_length()  # few shapes, because each is compiled
-        padded = np.zeros(room, np.uint8)
+        # a power of two, so that there are few shapes: JAX compiles a program for each
+        num_bytes = 1 << int(sizes.max() - 1).bit_length()
+        padded = np.zeros(num_bytes, np.uint8)
         padded[: len(content)] = content
         rows = np.asarray(multihost_utils.process_allgather(padded))
         sizes = sizes.ravel()
         return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]  # noqa: S301
 
     def agree(self, value: Any) -> Any:
-        """Return the value of the first process."""
+        """Return the value of the first process in all processes."""
         return value if self.count == 1 else self.gather(value if self.index == 0 else None)[0]
 
-    def first(self, function: Callable[[], Any]) -> Any:
-        """Return what a function returns in the first process, or raise its error in all."""
+    def call_in_first(self, function: Callable[[], Any]) -> Any:
+        """Call a function in the first process, and return its result or raise its error in all."""
         result: Any = None
         if self.index == 0:
             try:
@@ -66,84 +75,92 @@ class Processes:
             raise result
         return result
 
-    def spread(self, array: Any, axis: int = 0) -> Any:
-        """Return the array of all processes, of which this process holds a part along an axis."""
-        names = [None] * axis + [_AXIS]
+    def as_global_array(self, array: Any, axis: int = 0) -> Any:
+        """Join the arrays of all processes along an axis to one JAX array, without moving them."""
+        names = [None] * axis + [_PROCESS_AXIS]
         sharding = NamedSharding(self._mesh, PartitionSpec(*names))
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
-    def own_columns(self, rows: np.ndarray) -> np.ndarray:
-        """Return the columns that belong to this process."""
+    def process_columns(self, rows: np.ndarray) -> np.ndarray:
+        """Return the columns of an array (n, m) that belong to this process."""
         return np.array_split(rows, self.count, axis=1)[self.index]
 
-    def placed(self, state: Any, data: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return a state, data and rows of this process as arguments for a function of `across`."""
-        # the data are kept for the next call
-        if self._placed is None or self._placed[0] is not data:
-            parts = (self.spread(np.asarray(array)[None]) for array in data)
-            self._placed = data, type(data)(*parts)
-        return jax.tree.map(_common, state), self._placed[1], self.spread(rows, axis=1)
+    def as_global_inputs(self, state: Any, data: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return a state, and data and rows of this process, as inputs for `map_batch`."""
+        # many consecutive calls have the same data, so keep the global arrays for the next call
+        if self._cached_data is None or self._cached_data[0] is not data:
+            arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
+            self._cached_data = data, type(data)(*arrays)
+        rows = self.as_global_array(rows, axis=1)
+        return jax.tree.map(_as_replicated, state), self._cached_data[1], rows
 
-    def on_host(self, state: Any) -> Any:
+    def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
         return state if self.count == 1 else jax.tree.map(np.asarray, state)
 
-    def across(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Let all processes run a function of a state, data, rows, and others that are the same."""
+    def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that runs a function in all processes, each on its columns of rows."""
 
-        def run(state: Any, data: Any, rows: Any, *others: Any, num_steps: int) -> Any:
-            # each process gets its data, which `spread` gave an additional first axis, and its
-            # columns of the rows
-            def own(state: Any, data: Any, rows: Any, *others: Any) -> Any:
+        # `args` are the same in all processes, as the state is
+        def run(state: Any, data: Any, rows: Any, *args: Any, num_steps: int) -> Any:
+            def run_in_process(state: Any, data: Any, rows: Any, *args: Any) -> Any:
+                # without the first axis, which `as_global_inputs` added
                 data = jax.tree.map(lambda array: array[0], data)
-                return function(state, data, rows, *others, num_steps=num_steps)
+                return function(state, data, rows, *args, num_steps=num_steps)
 
             same = PartitionSpec()
-            specs = (same, PartitionSpec(_AXIS), PartitionSpec(None, _AXIS), *[same] * len(others))
-            # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call, so
-            # each device gathers and computes the whole batch. On two devices, it gathered the
-            # batch three times and computed all 64 sequences on each, and a gradient took 84 ms
-            # instead of 42 ms.
-            mapped = jax.shard_map(
-                own, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
+            specs = (
+                same,
+                PartitionSpec(_PROCESS_AXIS),
+                PartitionSpec(None, _PROCESS_AXIS),
+                *[same] * len(args),
             )
-            return mapped(state, data, rows, *others)
+            # `jax.jit` on sharded arrays would not be enough. It cannot divide the LSTM kernel, a
+            # custom call, so each device would gather and compute the complete batch. On two
+            # devices, it gathered the batch three times and computed all 64 sequences on each, and
+            # a gradient took 84 ms instead of 42 ms.
+            mapped = jax.shard_map(
+                run_in_process, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
+            )
+            return mapped(state, data, rows, *args)
 
         return run
 
 
-def _common(array: Any) -> Any:
-    """Return an array in a form that all processes can pass to a common program."""
-    is_common = isinstance(array, jax.Array) and not array.is_fully_addressable
-    return array if is_common else np.asarray(array)
+def _as_replicated(array: Any) -> Any:
+    """Return an array that is the same in all processes as an input for a global program."""
+    is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
+    return array if is_global else np.asarray(array)
 
 
-def total(tree: Any) -> Any:
-    """Sum arrays over the processes with one message; traced within `Processes.across`."""
+def sum_over_processes(tree: Any) -> Any:
+    """Sum each array of a tree over the processes; traced within `Processes.map_batch`."""
+    # joined to one vector, because one message is faster than one for each array
     leaves, structure = jax.tree.flatten(tree)
-    joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _AXIS)
-    sizes = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = [
-        part.reshape(leaf.shape)
-        for part, leaf in zip(jnp.split(joined, sizes), leaves, strict=True)
+    joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    sums = [
+        vector.reshape(leaf.shape)
+        for vector, leaf in zip(jnp.split(joined, ends), leaves, strict=True)
     ]
-    return jax.tree.unflatten(structure, parts)
+    return jax.tree.unflatten(structure, sums)
 
 
-def for_whole_batch(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+def draw_for_global_batch(function: Callable[..., Any], count: int) -> Callable[..., Any]:
     """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
-    # the part of this process gets the draws that it would get in one process with the whole batch
+    # The function runs on an array of the size of the global batch, which has the sequences of this
+    # process at their rows and zeros elsewhere. So these get the same draws as in a single process.
     @functools.wraps(function)
     def wrapped(tree: Any, *args: Any, **kwargs: Any) -> Any:
-        size = len(jax.tree.leaves(tree)[0])
-        first = jax.lax.axis_index(_AXIS) * size
+        batch_size = len(jax.tree.leaves(tree)[0])
+        first = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
         def widen(array: Any) -> Any:
-            whole = jnp.zeros((count * size, *array.shape[1:]), array.dtype)
-            return jax.lax.dynamic_update_slice_in_dim(whole, array, first, 0)
+            zeros = jnp.zeros((count * batch_size, *array.shape[1:]), array.dtype)
+            return jax.lax.dynamic_update_slice_in_dim(zeros, array, first, 0)
 
         drawn = function(jax.tree.map(widen, tree), *args, **kwargs)
-        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, size), drawn)
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, batch_size), drawn)
 
     return wrapped

@@ -1,4 +1,9 @@
-"""Shards of training data on the device, and padded batches that compiled steps cut from them."""
+"""Shards of training data on the device, and padded batches that training cuts out of them.
+
+A `Source` divides the sequences of a fit into blocks. In each epoch, a `Loader` copies a few random
+blocks at a time to the device, as a `Shard`. In compiled code, `cut_batch` makes a `Batch` of some
+sequences of a shard, and `corrupt` changes the input of a batch for denoising.
+"""
 
 import functools
 import hashlib
@@ -16,20 +21,22 @@ from refold.network.keras.build import Network
 from refold.sequences import Batches, Sequences, input_and_target, sums_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
-from refold.training._time_warps import randomly_warped
+from refold.training._time_warps import warp_time_randomly
 
-# Blocks of each part per shard.
-_BLOCKS = 4
-# Time steps in an epoch: one takes about two minutes on two cores. A checkpoint is written between
-# epochs, so this is what a killed training of large data loses.
-_MAX_STEPS = 1 << 24
+# Number of blocks that each part of the data gives to a shard. More blocks mix the sequences better
+# but need more memory.
+_BLOCKS_PER_SHARD = 4
+# Cap on the time steps in an epoch, which then takes about two minutes on two cores. A checkpoint
+# is written between epochs, so a training of large data that is killed loses an epoch.
+_MAX_STEPS_PER_EPOCH = 1 << 24
 
 
-class Data(NamedTuple):
-    """Sequences on the device, one after another; memory grows with the real steps only."""
+class DeviceData(NamedTuple):
+    """Sequences on the device, one after another without padding between them."""
 
-    # float32 (n_steps + room, n_features): scaled, NaN where missing, the category's index in
-    # categorical columns. Room for the longest batch at the end lets every sequence be cut out.
+    # float32 (n_steps + longest, n_features): scaled, NaN where missing, the category's index in
+    # categorical columns. The rows at the end have no values. They let compiled code cut out the
+    # last sequence with as many steps as the longest batch has.
     values: Any
     starts: Any  # int32 (n_sequences,), first step of each sequence
     lengths: Any  # int32 (n_sequences,)
@@ -37,35 +44,37 @@ class Data(NamedTuple):
 
 def to_device(
     scaled: Iterable[Sequences],
-    longest: int,  # steps of the longest batch
+    longest: int,  # number of steps of the longest batch
     *,
-    room: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
-) -> Data:
-    """Concatenate sets of scaled sequences on the device."""
-    parts = iter(scaled)
-    if room is None:
-        parts = list(parts)
-        room = sum(len(part.values) for part in parts), sum(len(part) for part in parts)
-    values, starts, lengths = None, np.zeros(room[1], np.int32), np.zeros(room[1], np.int32)
+    capacity: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
+) -> DeviceData:
+    """Concatenate blocks of scaled sequences on the device."""
+    blocks = iter(scaled)
+    if capacity is None:
+        blocks = list(blocks)
+        capacity = sum(len(block.values) for block in blocks), sum(map(len, blocks))
+    max_steps, max_sequences = capacity
+    values = None
+    starts, lengths = np.zeros(max_sequences, np.int32), np.zeros(max_sequences, np.int32)
     num_steps = num_sequences = 0
-    for part in parts:
+    for block in blocks:
         if values is None:
-            values = np.full((room[0] + longest, part.values.shape[1]), np.nan, np.float32)
-        values[num_steps : num_steps + len(part.values)] = part.values
-        here = slice(num_sequences, num_sequences + len(part))
-        starts[here] = num_steps + part.offsets[:-1]
-        lengths[here] = part.lengths
-        num_steps, num_sequences = num_steps + len(part.values), here.stop
+            values = np.full((max_steps + longest, block.values.shape[1]), np.nan, np.float32)
+        values[num_steps : num_steps + len(block.values)] = block.values
+        rows = slice(num_sequences, num_sequences + len(block))
+        starts[rows] = num_steps + block.offsets[:-1]
+        lengths[rows] = block.lengths
+        num_steps, num_sequences = num_steps + len(block.values), rows.stop
     # without a type, recent versions of JAX compile a copy for each shape
-    return Data(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
+    return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
 class Divided(NamedTuple):
-    """Data that several processes train on, each on its parts, a range of sequences each."""
+    """Training data in parts of consecutive sequences, which are divided among processes."""
 
-    sequences: Sequences  # all of them, in each process
+    sequences: Sequences  # of all parts, in each process
     processes: Processes
-    num_parts: int
+    num_parts: int  # a multiple of the number of processes
 
     @classmethod
     def among(cls, processes: Processes, sequences: Sequences, num_parts: int | None) -> Self:
@@ -86,35 +95,39 @@ class Divided(NamedTuple):
 class Source:
     """The training data of a fit: blocks of consecutive sequences, in one process or in several."""
 
-    # Each epoch draws a few blocks for each shard. Blocks, not single sequences, are shuffled
-    # between shards, so that reads of files are long. Data in memory of a single process is a
-    # single block.
+    # The sequences are divided into parts, and each part into blocks. All processes train on the
+    # same number of parts. A shard has a few random blocks of each part. Blocks, not single
+    # sequences, are shuffled between shards, so that reads of files are long. A single process has
+    # a single part, which is a single block if the data is in memory.
 
     def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
         self.sequences = sequences
         self.processes = processes = Processes() if divided is None else divided.processes
         count = 1 if divided is None else divided.num_parts
-        # Whether this process has all values in memory, and trains on all of them.
+        # whether all data is in memory and a single process trains on it
         self.in_memory = divided is None and not sequences.is_mapped
-        # Part i holds the sequences part_offsets[i] to part_offsets[i + 1].
+        # part i holds the sequences part_offsets[i] to part_offsets[i + 1]
         self.part_offsets = np.round(np.linspace(0, len(sequences), count + 1)).astype(np.int64)
         offsets: list[int] = []
-        self.parts: list[np.ndarray] = []  # the blocks of each part
+        self.parts: list[np.ndarray] = []  # indices of the blocks of each part
         for start, stop in pairwise(self.part_offsets.tolist()):
-            begins = [start]
+            block_starts = [start]
             if not self.in_memory:
-                begins = start + sequences.block(start, stop).block_offsets[:-1]
-            self.parts.append(np.arange(len(offsets), len(offsets) + len(begins)))
-            offsets += list(begins)
-        # Block i holds the sequences offsets[i] to offsets[i + 1].
+                block_starts = start + sequences.block(start, stop).block_offsets[:-1]
+            self.parts.append(np.arange(len(offsets), len(offsets) + len(block_starts)))
+            offsets += list(block_starts)
+        # block i holds the sequences offsets[i] to offsets[i + 1]
         self.offsets = np.array([*offsets, len(sequences)], np.int64)
-        self._steps = sequences.offsets[self.offsets]
-        each = count // processes.count
-        self._parts_of_process = [self.parts[i : i + each] for i in range(0, count, each)]
-        self.own = np.concatenate(self._parts_of_process[processes.index])  # blocks
-        self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS)
-        # Epochs in which all sequences are visited once.
-        self.epochs_in_a_pass = max(1, min(self.num_shards, -(-int(self._steps[-1]) // _MAX_STEPS)))
+        self._step_offsets = sequences.offsets[self.offsets]  # first step of each block
+        share = count // processes.count
+        self._parts_by_process = [self.parts[i : i + share] for i in range(0, count, share)]
+        # indices of the blocks that this process trains on
+        self.process_blocks = np.concatenate(self._parts_by_process[processes.index])
+        # of a pass over all sequences, rounded up; every shard takes blocks of every part
+        self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS_PER_SHARD)
+        num_steps = int(self._step_offsets[-1])
+        # number of epochs that together visit all sequences once; an epoch has at least one shard
+        self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
 
     def digest(self) -> str:
         """Return a digest that identifies the data."""
@@ -130,161 +143,169 @@ class Source:
         """Whether a value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return a random sample of at most `most` of the given sequences."""
-        return self.sequences[sampled_rows(rows, most, seed)]
+    def sample(self, rows: np.ndarray, max_sequences: int, seed: int) -> Sequences:
+        """Return a random sample of at most `max_sequences` of the sequences with these indices."""
+        return self.sequences[sample_rows(rows, max_sequences, seed)]
 
     def batches(self, batch_size: int, num_steps: int | None) -> Batches:
-        """Return the division into batches, of which each part has its share."""
-        offsets = self.part_offsets if len(self.part_offsets) > 2 else None
+        """Return the division of the sequences into batches, which have sequences of each part."""
+        offsets = self.part_offsets if len(self.part_offsets) > 2 else None  # several parts
         return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
-        """Return the number of training steps in an average epoch of the given sequences."""
+        """Return the mean number of batches in an epoch over the sequences with these indices."""
         shards = [
-            self.members(blocks)
-            for epoch in range(1, self.epochs_in_a_pass + 1)
+            self.sequence_indices(blocks)
+            for epoch in range(1, self.epochs_per_pass + 1)
             for blocks in self.shards(seed, epoch)
         ]
-        total = sum(batches.num_batches(np.intersect1d(rows, members)) for members in shards)
-        return -(-total // self.epochs_in_a_pass)
+        total = sum(batches.num_batches(np.intersect1d(rows, indices)) for indices in shards)
+        return -(-total // self.epochs_per_pass)  # rounded up
 
     @property
-    def room(self) -> tuple[int, int]:
-        """The most steps and sequences of a shard in a process; all shards get this shape."""
-        return self._largest(self._steps), self._largest(self.offsets)
+    def shard_capacity(self) -> tuple[int, int]:
+        """Numbers of steps and of sequences of the largest possible shard in any process."""
+        return self._largest_shard(self._step_offsets), self._largest_shard(self.offsets)
 
-    def _largest(self, ends: np.ndarray) -> int:
-        sizes = np.diff(ends)
+    def _largest_shard(self, block_offsets: np.ndarray) -> int:
+        """Return the total of the largest blocks that a shard can have in a process."""
+        sizes = np.diff(block_offsets)
         return max(
-            sum(int(np.sort(sizes[part])[-_BLOCKS:].sum()) for part in parts)
-            for parts in self._parts_of_process
+            sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
+            for parts in self._parts_by_process
         )
 
     def shards(self, seed: int, epoch: int) -> list[np.ndarray]:
-        """Return the numbers of the blocks of each shard of an epoch, counted from 1."""
-        number, turn = divmod(epoch - 1, self.epochs_in_a_pass)
-        rng = np.random.default_rng([seed, number + 1, 0x9A6E])
+        """Return the block indices of each shard of an epoch, which is counted from 1."""
+        # all epochs of a pass share one random order of the blocks and take turns in it
+        pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
+        # the last number of a seed differs between uses of random numbers, which are independent
+        rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
         orders = [rng.permutation(part) for part in self.parts]
-        first, last = (self.num_shards * (turn + i) // self.epochs_in_a_pass for i in range(2))
+        first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
+        n = _BLOCKS_PER_SHARD
         return [
-            np.concatenate([order[_BLOCKS * i : _BLOCKS * (i + 1)] for order in orders])
+            np.concatenate([order[n * i : n * (i + 1)] for order in orders])
             for i in range(first, last)
         ]
 
-    def members(self, blocks: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the indices of the sequences of some blocks."""
-        none = np.zeros(0, np.int64)  # a part may have fewer blocks than others
+    def sequence_indices(self, blocks: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the indices of the sequences in the blocks with these indices."""
+        empty = np.zeros(0, np.int64)  # if there are no blocks: some parts have fewer than others
         bounds = self.offsets.tolist()
-        return np.concatenate([none, *(np.arange(bounds[i], bounds[i + 1]) for i in blocks)])
+        return np.concatenate([empty, *(np.arange(bounds[i], bounds[i + 1]) for i in blocks)])
 
 
-def sampled_rows(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Return a random sample of at most `most` of the given rows, in ascending order."""
-    if len(rows) <= most:
+def sample_rows(rows: np.ndarray, max_rows: int, seed: int) -> np.ndarray:
+    """Return a random sample of at most `max_rows` of the rows, in ascending order."""
+    if len(rows) <= max_rows:
         return rows
-    return np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
+    return np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, max_rows, replace=False))
 
 
 class Shard(NamedTuple):
-    """Sequences on the device."""
+    """Sequences on the device, and which of them to use."""
 
-    data: Data
-    rows: np.ndarray  # indices, in the whole data set, of the sequences to use, ascending
-    members: np.ndarray | None = None  # those of all in `data`, in order; by default 0, 1, 2, ...
+    data: DeviceData
+    rows: np.ndarray  # ascending indices, in the data set, of the sequences to use
+    # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
+    stored_rows: np.ndarray | None = None
 
-    def places(self, rows: np.ndarray) -> np.ndarray:
-        """Return the positions of rows in ``data``; -1 stays -1."""
-        if self.members is None:
+    def find_positions(self, rows: np.ndarray) -> np.ndarray:
+        """Return the positions in ``data`` of sequences with these indices; -1 stays -1."""
+        if self.stored_rows is None:
             return rows
-        if not len(self.members):  # of a process whose part has ended
+        if not len(self.stored_rows):  # of a process whose parts have no more blocks
             return np.full(rows.shape, -1, np.int32)
-        order = np.argsort(self.members, kind="stable")
-        found = order[np.searchsorted(self.members, np.maximum(rows, 0), sorter=order) % len(order)]
-        return np.where(rows >= 0, found, -1).astype(np.int32)
+        order = np.argsort(self.stored_rows, kind="stable")
+        # -1 is looked up as 0, which may not be stored; `%` keeps its position valid
+        sorted_at = np.searchsorted(self.stored_rows, np.maximum(rows, 0), sorter=order)
+        return np.where(rows >= 0, order[sorted_at % len(order)], -1).astype(np.int32)
 
 
 class Loader:
-    """Shards of a few blocks each, drawn anew for every pass."""
-
-    # Data in memory has a single shard, which is kept.
+    """Load the shards of each epoch; each pass over the data has a new random order."""
 
     def __init__(
         self,
         source: Source,
         scale: Callable[[Sequences], Sequences],
-        used: np.ndarray,  # bool (n_sequences,), sequences to train on
-        longest: int,  # steps of the longest batch
+        is_used: np.ndarray,  # bool (n_sequences,), whether to train on a sequence
+        longest: int,  # number of steps of the longest batch
         *,
         seed: int,  # of the order of the blocks, and of the warps
-        warp: float = 0.0,  # standard deviation of the time warps, in steps
+        warp_std: float = 0.0,  # standard deviation of the time warps, in steps
     ) -> None:
         self._source, self._scale = source, scale
-        self._used, self._longest, self._seed, self._warp = used, longest, seed, warp
-        self.epochs_in_a_pass = source.epochs_in_a_pass
-        self._only: Shard | None = None
-        # every shard gets the size of the largest possible one: one shape, compiled once
-        self._room = source.room
+        self._is_used, self._longest, self._seed, self._warp_std = is_used, longest, seed, warp_std
+        self.epochs_per_pass = source.epochs_per_pass
+        self._single: Shard | None = None  # the shard of data in memory, loaded once
+        # all shards have the same shape, for which a training step is compiled once
+        self._capacity = source.shard_capacity
 
-    def epoch(self, number: int) -> Iterator[Shard]:
+    def epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, shard in enumerate(self._unwarped(number)):
-            if self._warp:
-                rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
+        for index, shard in enumerate(self._unwarped(epoch)):
+            if self._warp_std:
+                rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
-                values = randomly_warped(values, starts, lengths, self._warp, rng)
+                values = warp_time_randomly(values, starts, lengths, self._warp_std, rng)
                 data = shard.data._replace(values=jnp.asarray(values, values.dtype))
                 shard = shard._replace(data=data)
             yield shard
 
-    def _unwarped(self, number: int) -> Iterator[Shard]:
-        for blocks in self._source.shards(self._seed, number):
+    def _unwarped(self, epoch: int) -> Iterator[Shard]:
+        """Yield the shards of an epoch without time warps."""
+        for blocks in self._source.shards(self._seed, epoch):
             if self._source.num_shards > 1:
-                yield self._read(blocks)
+                yield self._load(blocks)
             else:
-                self._only = self._only or self._read(np.sort(blocks))
-                yield self._only
+                self._single = self._single or self._load(np.sort(blocks))
+                yield self._single
 
-    def _read(self, blocks: np.ndarray) -> Shard:
-        # the rows of a shard are those of all parts, its data and members those of this process
+    def _load(self, blocks: np.ndarray) -> Shard:
+        """Load the blocks of this process, and return a shard that knows the rows of all blocks."""
         source = self._source
-        rows, own = source.members(blocks), blocks[np.isin(blocks, source.own)]
-        none = source.sequences[[]]
-        scaled = (self._scaled(number) for number in own) if len(own) else [none]
-        data = to_device(scaled, self._longest, room=self._room)
-        rows = np.sort(rows[self._used[rows]])
-        whole = len(source.offsets) == 2
-        return Shard(data, rows, None if whole else source.members(own))
+        rows = source.sequence_indices(blocks)
+        process_blocks = blocks[np.isin(blocks, source.process_blocks)]
+        empty = source.sequences[[]]
+        scaled = map(self._load_block, process_blocks) if len(process_blocks) else [empty]
+        data = to_device(scaled, self._longest, capacity=self._capacity)
+        rows = np.sort(rows[self._is_used[rows]])
+        is_single_block = len(source.offsets) == 2  # then positions are indices
+        stored_rows = None if is_single_block else source.sequence_indices(process_blocks)
+        return Shard(data, rows, stored_rows)
 
-    def _scaled(self, number: int) -> Sequences:
-        bounds = self._source.offsets[number : number + 2]
+    def _load_block(self, block: int) -> Sequences:
+        """Return the scaled sequences of a block, and free the memory of its raw values."""
+        bounds = self._source.offsets[block : block + 2]
         scaled = self._scale(self._source.sequences.block(*bounds))
         self._source.sequences.release(*bounds)
         return scaled
 
 
-class SplitData(NamedTuple):
+class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
     shards: Loader
     validation: Shard | None
-    num_sequences: int  # to train on
-    num_observed: int  # targets of these
+    num_sequences: int  # of the training data
+    num_observed: int  # number of observed values in the training data
 
 
 # Batches
 
 
-class Layout(NamedTuple):
-    """Input format of a network."""
+class InputLayout(NamedTuple):
+    """Format of the input of a network."""
 
     unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
     numeric: np.ndarray  # bool (n_features,)
-    flags: bool  # whether one observed flag per feature follows the features
-    reads_padding: bool  # whether padding is NaN, else zeros
+    flags: bool  # whether the input has a flag for each feature, which says if it was observed
+    reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod
-    def of(cls, network: Network) -> "Layout":
+    def of(cls, network: Network) -> "InputLayout":
         """Return the layout of a network."""
         specification = network.specification
         names = specification.column_types
@@ -300,30 +321,30 @@ class Batch(NamedTuple):
     x: Any  # (batch_size, num_steps, n_channels)
     y: Any  # (batch_size, num_steps, n_features), NaN where nothing was observed
     lengths: Any  # float32 (batch_size,)
-    valid: Any  # float32 (batch_size,), 0 for filler rows of a partial batch, else 1
+    valid: Any  # float32 (batch_size,), 1 for a sequence and 0 for a row that fills up the batch
 
 
-def num_observed(sequences: Sequences, rows: np.ndarray) -> int:
-    """Count the observed targets of the given sequences."""
+def count_observed(sequences: Sequences, rows: np.ndarray) -> int:
+    """Count the observed values of the sequences with these indices, without unknown categories."""
     counts = []
     for block in sequences.blocks():
-        is_target = ~np.isnan(block.values) & (block.values != block.schema.unknown)
-        counts.append(sums_by_sequence(is_target.astype(float), block).sum(axis=1))
+        is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown)
+        counts.append(sums_by_sequence(is_observed.astype(float), block).sum(axis=1))
     return int(np.concatenate(counts)[rows].sum())
 
 
-def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
-    """Cut sequences (batch_size,) out of the data and pad them; traced by JAX."""
-    valid = rows >= 0  # -1 gives a row without observed values
-    rows = jnp.maximum(rows, 0)
+def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLayout) -> Batch:
+    """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
+    valid = positions >= 0  # -1 gives a row without observed values
+    positions = jnp.maximum(positions, 0)
     num_features = data.values.shape[1]
 
     def cut(start: Any) -> Any:
         return jax.lax.dynamic_slice(data.values, (start, 0), (num_steps, num_features))
 
-    values = jax.vmap(cut)(data.starts[rows])
-    lengths = data.lengths[rows]
-    if layout.reads_padding:  # no steps to read, and so to compute, in a filler row
+    values = jax.vmap(cut)(data.starts[positions])
+    lengths = data.lengths[positions]
+    if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(valid, lengths, 0)
     x, y = input_and_target(
         values,
@@ -337,24 +358,24 @@ def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
     return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))
 
 
-# Random numbers depend on the seed and the number of the step, which the key holds, not on a state
-# that is carried along. So a resumed training draws the same ones. The models do not know of the
-# corruption, and are the same in training and in use.
-def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
-    """Corrupt the input of a batch, and not its padding, lengths and targets; traced by JAX."""
+# The random numbers depend only on the key, which is made from the seed and the index of the
+# training step. There is no random state to carry along, so a resumed training draws the same
+# numbers. The corruption is not a layer, so a model is the same in training and in use.
+def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
+    """Return a batch with noise and dropped steps in its input, but not in its targets; traced."""
     x, num_features = batch.x, batch.y.shape[-1]
-    for_noise, for_steps = jax.random.split(key)
+    noise_key, drop_key = jax.random.split(key)
     if corruption.noise > 0:
-        noise = corruption.noise * jax.random.normal(for_noise, batch.y.shape)
-        # an unobserved target, padding included, has no input to add noise to
-        known = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
-        x = x.at[..., :num_features].add(jnp.where(known, noise, 0.0))
+        noise = corruption.noise * jax.random.normal(noise_key, batch.y.shape)
+        # where the target is NaN, the value is missing or padding, and gets no noise
+        has_noise = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
+        x = x.at[..., :num_features].add(jnp.where(has_noise, noise, 0.0))
     if corruption.steps > 0:
         num_steps = batch.y.shape[1]
-        real = jnp.arange(num_steps) < batch.lengths[:, None]
-        # a dropped step looks like missing values, so the layout needs flags
-        dropped = real & (jax.random.uniform(for_steps, real.shape) < corruption.steps)
-        nothing = np.zeros(x.shape[-1], np.float32)
-        nothing[:num_features] = np.nan_to_num(layout.unknown)
-        x = jnp.where(dropped[..., None], nothing, x)
+        is_step = jnp.arange(num_steps) < batch.lengths[:, None]
+        is_dropped = is_step & (jax.random.uniform(drop_key, is_step.shape) < corruption.steps)
+        # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
+        missing = np.zeros(x.shape[-1], np.float32)
+        missing[:num_features] = np.nan_to_num(layout.unknown)
+        x = jnp.where(is_dropped[..., None], missing, x)
     return Batch(x, batch.y, batch.lengths, batch.valid)

@@ -1,4 +1,8 @@
-"""The training data of a fit, and its split into training, validation and calibration."""
+"""The data of a fit, and its split into sequences for training, validation and calibration.
+
+A fit calls `open_training`, then `set_aside` for the calibration sequences, and makes a `Split` of
+the other ones.
+"""
 
 import contextlib
 import functools
@@ -33,56 +37,67 @@ from refold.sequences import (
     mark_missing,
     whole_windows,
 )
-from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
+from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
 
-# Cap on held-out values of mapped data, because they are in memory.
-_MAX_HELD_OUT = 4_000_000
-# Number of series from which on whole ones are held out, not a part of each.
-_MIN_SERIES = 10
-# Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
-# and minimum number of sequences.
-_MAX_REFERENCE, _MAX_REFERENCE_VALUES, _MIN_REFERENCE = 1024, 1 << 21, 64
+# Cap on held-out values of mapped data, because held-out sequences are in memory.
+_MAX_HELD_OUT_VALUES = 4_000_000
+# Minimum number of series to hold out complete series. With fewer, the last windows of each series
+# are held out.
+_MIN_SERIES_TO_HOLD_OUT = 10
+# Cap on the training sequences for the reference statistics: more change the statistics little.
+_MAX_REFERENCE_SEQUENCES = 1024
+# Cap on the values of these sequences, because all of them are encoded after each fit.
+_MAX_REFERENCE_VALUES = 1 << 21
+# Minimum number of these sequences, even if they have more values, for meaningful statistics.
+_MIN_REFERENCE_SEQUENCES = 64
 
 
-def open_training(X: SequencesLike, arguments: Arguments, further: Model | None = None) -> Windows:
-    """Open training data, with the columns of a model to train further; warn if it looks wrong.
+def open_training(
+    X: SequencesLike, arguments: Arguments, base_model: Model | None = None
+) -> Windows:
+    """Open training data, warn if it looks wrong, and cut it into windows.
 
-    Without windows, each sequence is one.
+    The columns are those of the base model, if one is trained further. If the arguments ask for no
+    windows, each sequence is one window.
     """
     missing_values = arguments.missing_values
-    if further is not None:
-        missing_values = list(further.schema.missing) or None
+    if base_model is not None:
+        missing_values = list(base_model.schema.missing) or None
     source = open_source(X, as_series=arguments.window is not None)
 
-    def changed(change: Callable[[Sequences], Sequences]) -> Sequences:
+    def apply(change: Callable[[Sequences], Sequences]) -> Sequences:
+        # mapped data is changed later, when a block is read
         return mapped_blocks(source, change) if source.is_mapped else change(source)
 
     if missing_values is not None:
-        source = changed(lambda block: mark_missing(block, missing_values))
+        source = apply(lambda block: mark_missing(block, missing_values))
     check_single(source)
-    for message in [*data_warnings(source), *_key_warning(X, source)]:
+    for message in [*data_warnings(source), *_key_warnings(X, source)]:
         warn(message)
-    if further is not None and source.schema != further.schema:
-        source = changed(lambda block: block.align(further.schema))
+    if base_model is not None and source.schema != base_model.schema:
+        source = apply(lambda block: block.align(base_model.schema))
     return cut(source, arguments.window, arguments.step)
 
 
-def _key_warning(X: object, source: Any) -> list[str]:
-    """Warn of ids and times in a list of tables, of which all columns are features."""
+def _key_warnings(X: object, source: Any) -> list[str]:
+    """Return a warning if tables in a list have columns of ids or times, which become features."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
     keys = key_columns(source) if is_table else {}
     if not keys:
         return []
-    named = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
+    columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
     return [
-        f"All columns of the tables are features, also {named}. Drop them, or pass one table of "
+        f"All columns of the tables are features, also {columns}. Drop them, or pass one table of "
         "all steps to Sequences.from_table."
     ]
 
 
 class Split:
-    """Sequences of a fit: those for training, for validation and for calibration."""
+    """The sequences of a fit for training, validation and calibration, and their scalers."""
+
+    # A method with a `phase` answers for one of the two phases of training: "validated" trains on
+    # the training sequences, and "refit" on the training and the validation sequences.
 
     def __init__(
         self,
@@ -91,115 +106,118 @@ class Split:
         arguments: Arguments,
         *,
         seed: int,
-        further: Model | None,
-        windows: Windows | None = None,  # those of the source; by default each sequence is one
+        base_model: Model | None,  # to train further; its scalers do not change
+        windows: Windows | None = None,  # of the source; by default each sequence is one window
     ) -> None:
         self.source, self.calibration = source, calibration
-        self.window = arguments.window
+        self.seed, self.base_model, self.window = seed, base_model, arguments.window
         self.schema, self.lengths = source.sequences.schema, source.sequences.lengths
         fraction = arguments.validation_fraction
         if not source.in_memory:  # held-out sequences have to fit in memory
-            fraction = min(fraction, _MAX_HELD_OUT / max(1, source.sequences.values.size))
-        # rows that the first phase trains on and holds out; a refit trains on all
-        windows = windows or whole_windows(source.sequences)
+            fraction = min(fraction, _MAX_HELD_OUT_VALUES / max(1, source.sequences.values.size))
         rows, self.held_out_rows = split_windows(
-            windows, fraction, lambda lengths: validation_split(lengths, fraction, seed=seed)
+            windows or whole_windows(source.sequences),
+            fraction,
+            lambda lengths: validation_split(lengths, fraction, seed=seed),
         )
+        # by phase, the indices of the sequences to train on
         self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
-        self.seed, self.further = seed, further  # the scalers of a model do not change
-        self._mode = arguments.scale
+        self._scale_mode = arguments.scale
         self._scalers: dict[str, Scaler] = {}
 
     @functools.cached_property
     def held_out_sequences(self) -> Sequences:
-        """The sequences that are held out for validation, read once."""
+        """The sequences that are held out for validation, read from a file only once."""
         return self.source.sequences[self.held_out_rows]
 
     @functools.cached_property
     def error_scaler(self) -> Scaler:
-        """Scaler of the error units; the first access warns of constant columns."""
-        if self.further is not None:
-            return self.further.error_scaler
+        """Scaler of the errors of the model; the first access warns of constant columns."""
+        if self.base_model is not None:
+            return self.base_model.error_scaler
         with warnings.catch_warnings():
-            # nothing is scaled, so do not warn that a constant is scaled by 1
-            if self._mode is None:
+            # without scaling, do not warn that a constant column is scaled by 1
+            if self._scale_mode is None:
                 warnings.simplefilter("ignore", UserWarning)
             return Scaler.fit(self.source.sequences, "features")
 
     def scaler(self, phase: str) -> Scaler:
-        """Return the scaler of a phase, fitted to its training sequences."""
-        if self.further is not None:
-            return self.further.scaler
-        units = self.error_scaler
+        """Return the scaler of the input in a phase, fitted to its training sequences."""
+        if self.base_model is not None:
+            return self.base_model.scaler
+        error_scaler = self.error_scaler
         if phase not in self._scalers:
-            # that of mapped data is fitted to all sequences, because few of them are held out
-            part = phase == "validated" and self.source.in_memory
-            plain = self._mode == "features" and not part
-            self._scalers[phase] = units if plain else self._fitted(self._mode, part=part)
+            # for mapped data, fit to all sequences, because few of them are held out
+            training_only, mode = phase == "validated" and self.source.in_memory, self._scale_mode
+            if mode == "features" and not training_only:
+                self._scalers[phase] = error_scaler
+            else:
+                self._scalers[phase] = self._fit_scaler(mode, training_only=training_only)
         return self._scalers[phase]
 
     @functools.cached_property
-    def training_units(self) -> Scaler:
-        """Scaler of the training part, the unit of held-out errors."""
-        return self._fitted("features", part=self.source.in_memory)
+    def training_scaler(self) -> Scaler:
+        """Scaler of held-out errors, fitted to the training sequences without the held-out ones."""
+        return self._fit_scaler("features", training_only=self.source.in_memory)
 
-    def _fitted(self, mode: Any, *, part: bool) -> Scaler:
-        """Fit a scaler to all sequences or the training part; `error_scaler` gave the warnings."""
+    def _fit_scaler(self, mode: Any, *, training_only: bool) -> Scaler:
+        """Fit a scaler to the training sequences only, or to the held-out sequences as well."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            if part:
-                with contextlib.suppress(DataError):  # a column may have values in other rows only
+            warnings.simplefilter("ignore", UserWarning)  # `error_scaler` gave the same warnings
+            if training_only:
+                # raised if a column has no values in the training sequences
+                with contextlib.suppress(DataError):
                     return Scaler.fit(self.source.sequences[self.rows["validated"]], mode)
             return Scaler.fit(self.source.sequences, mode)
 
-    def part(self, phase: str, batches: Batches, time_warp: float) -> SplitData:
+    def phase_data(self, phase: str, batches: Batches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
         sequences, rows, scaler = self.source.sequences, self.rows[phase], self.scaler(phase)
         longest = batches.buckets[-1].num_steps
-        used = np.zeros(len(sequences), bool)
-        used[rows] = True
+        is_used = np.zeros(len(sequences), bool)
+        is_used[rows] = True
         loader = Loader(
-            self.source, scaler.transform, used, longest, seed=self.seed, warp=time_warp
+            self.source, scaler.transform, is_used, longest, seed=self.seed, warp_std=warp_std
         )
         validation = None
         if phase == "validated" and len(self.held_out_rows):
             data = to_device([scaler.transform(self.held_out_sequences)], longest)
             validation = Shard(data, self.held_out_rows, self.held_out_rows)
-        return SplitData(loader, validation, len(rows), num_observed(sequences, rows))
+        return PhaseData(loader, validation, len(rows), count_observed(sequences, rows))
 
-    def sample(self, phase: str, most: int) -> Sequences:
-        """Return a random sample of at most ``most`` training sequences of a phase."""
-        return self.source.sample(self.rows[phase], most, self.seed)
+    def sample(self, phase: str, max_sequences: int) -> Sequences:
+        """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
+        return self.source.sample(self.rows[phase], max_sequences, self.seed)
 
     def reference_sample(self, phase: str) -> Sequences:
-        """Return the training sequences that a fitted model is compared with later."""
-        average = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
-        most = np.clip(_MAX_REFERENCE_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
-        return self.sample(phase, int(most))
+        """Return the training sequences for the reference statistics of the fitted model."""
+        values_per_sequence = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
+        count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
+        return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
 
     def unseen(self) -> Sequences:
-        """Return the held-out sequences that the model was not trained on before."""
+        """Return the held-out sequences that the base model was not trained on, either."""
         sequences = self.held_out_sequences
-        if self.further is not None and self.further.fingerprints.trained is not None:
-            trained = self.further.fingerprints.trained
+        if self.base_model is not None and self.base_model.fingerprints.trained is not None:
+            trained = self.base_model.fingerprints.trained
             sequences = sequences[~np.isin(fingerprints(sequences), trained)]
         return sequences
 
     def fingerprints(self, phase: str) -> Fingerprints:
-        """Return the fingerprints of all sequences, joined with those of the training before."""
+        """Return the fingerprints of all sequences, joined with those of the base model."""
         held_back = [np.zeros(0, np.uint64)]
         if phase == "validated" and len(self.held_out_rows):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
-        before = None if self.further is None else self.further.fingerprints
-        return joined_fingerprints(self.source, np.concatenate(held_back), before)
+        before = None if self.base_model is None else self.base_model.fingerprints
+        return join_fingerprints(self.source, np.concatenate(held_back), before)
 
 
 def set_aside(
-    windows: Windows, fraction: float, further: Model | None = None
+    windows: Windows, fraction: float, base_model: Model | None = None
 ) -> tuple[Windows, Sequences | None]:
-    """Split off a random share for calibration, which `further` must not have been trained on."""
+    """Split off a random share for calibration, on which the base model must not be trained."""
     if not fraction:
         return windows, None
     if windows.sequences.is_mapped:
@@ -214,49 +232,54 @@ def set_aside(
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
 
-    others, rows = split_windows(windows, fraction, split)
-    calibration = windows.sequences[rows]
-    if further is not None:
-        check_untrained(calibration, further.fingerprints.trained)
-    return windows.take(others), calibration
+    training_rows, calibration_rows = split_windows(windows, fraction, split)
+    calibration = windows.sequences[calibration_rows]
+    if base_model is not None:
+        check_untrained(calibration, base_model.fingerprints.trained)
+    return windows.take(training_rows), calibration
 
 
 def split_windows(
     windows: Windows,
     fraction: float,
-    # splits series with these lengths (n,) into those to train on and those to hold out
+    # splits series with these lengths (n,) into indices to train on and indices to hold out
     split: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split windows into those to train on and those to hold out, which share no step.
+    """Return the indices of windows to train on and to hold out, which have no step in common.
 
-    Whole series are held out if they are many, and otherwise the last steps of each series that is
-    long enough. Windows on the boundary are in neither part.
+    If there are many series, complete series are held out. Otherwise, the last windows of each
+    series are held out if the series is long enough, and windows that have steps on both sides of
+    the boundary are left out.
     """
-    series, of = np.unique(windows.series, return_inverse=True)
-    ends = np.zeros(len(series), np.int64)
-    np.maximum.at(ends, of, windows.ends)
-    widths = np.zeros_like(ends)
-    np.maximum.at(widths, of, windows.sequences.lengths)
-    is_long = (ends >= 2 * widths) & (ends > 0)
-    if not fraction or len(series) >= _MIN_SERIES or not is_long.any():
-        training, held_out = split(ends)
-        return np.flatnonzero(np.isin(of, training)), np.flatnonzero(np.isin(of, held_out))
+    series, series_of_window = np.unique(windows.series, return_inverse=True)
+    # of each series, its last step and the length of its longest window
+    ends, widths = np.zeros((2, len(series)), np.int64)
+    np.maximum.at(ends, series_of_window, windows.ends)
+    np.maximum.at(widths, series_of_window, windows.sequences.lengths)
+    is_long = (ends >= 2 * widths) & (ends > 0)  # long enough for a window on each side
+    if not fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
+        training, held_out = (np.isin(series_of_window, indices) for indices in split(ends))
+        return np.flatnonzero(training), np.flatnonzero(held_out)
+    # at least one window after the boundary
     bounds = np.minimum(ends - widths, np.floor(ends * (1 - fraction)).astype(np.int64))
-    bounds = np.where(is_long, bounds, ends)[of]  # the others are trained on
-    is_held_out = is_long[of] & (windows.starts >= bounds)
+    bounds = np.where(is_long, bounds, ends)[series_of_window]  # train on all of a short series
+    is_held_out = is_long[series_of_window] & (windows.starts >= bounds)
     return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(is_held_out)
 
 
 def validation_split(
     lengths: np.ndarray, fraction: float, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split sequences with these lengths (n,) at random into those to train and to validate on."""
+    """Split sequences with lengths (n,) at random into indices for training and validation."""
     num_sequences = len(lengths)
     if fraction == 0:
         return np.arange(num_sequences), np.arange(0)
     num_validation = _count_of_share(num_sequences, validation_fraction=fraction)
-    # The split is random, because files are often sorted by class. It is stratified: it takes one
-    # random sequence of each group of similar length, with ties in random order.
+    # The split is random, because files are often sorted by class. It is stratified by length: it
+    # takes one random sequence of each group of similar length. Sequences of the same length are in
+    # random order before they are divided into groups.
+    #
+    # The second number of a seed differs between uses of random numbers, which are independent.
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
@@ -264,7 +287,7 @@ def validation_split(
 
 
 def _count_of_share(num_sequences: int, **share: float) -> int:
-    """Return the number of sequences in a share, an argument, which must leave others."""
+    """Return the number of sequences in a share, such as `validation_fraction=0.2`; at least 1."""
     (fraction,) = share.values()
     count = max(1, round(num_sequences * fraction))
     if count >= num_sequences:
@@ -275,16 +298,16 @@ def _count_of_share(num_sequences: int, **share: float) -> int:
     return count
 
 
-def joined_fingerprints(
+def join_fingerprints(
     source: Source,
-    held_back: np.ndarray,  # (n_sequences,), of sequences that were not trained on
-    before: Fingerprints | None,
+    held_back: np.ndarray,  # uint64 (n_sequences,), fingerprints of sequences not trained on
+    before: Fingerprints | None,  # of a base model
 ) -> Fingerprints:
-    """Return the fingerprints of a training, joined with those of the training before."""
-    # the smallest ones, whatever the order of the data
+    """Return the fingerprints of a training, joined with those of the base model."""
+    # keep the smallest fingerprints, so that the order of the data does not matter
     trained = np.zeros(0, np.uint64)
-    for number in source.own:
-        bounds = source.offsets[number : number + 2]
+    for block in source.process_blocks:
+        bounds = source.offsets[block : block + 2]
         hashes = fingerprints(source.sequences.block(*bounds))
         source.sequences.release(*bounds)
         hashes = hashes[~np.isin(hashes, held_back)]
@@ -293,9 +316,9 @@ def joined_fingerprints(
     if before is None:
         return Fingerprints(held_back, trained)
     trained_before = np.zeros(0, np.uint64) if before.trained is None else before.trained
-    # what one training held back, the other may have used
-    used = np.concatenate([trained, held_back])
-    held_before = before.held_back[~np.isin(before.held_back, used)]
+    # a sequence is held back only if neither of the trainings used it
+    all_hashes = np.concatenate([trained, held_back])
+    held_back_before = before.held_back[~np.isin(before.held_back, all_hashes)]
     held_back = held_back[~np.isin(held_back, trained_before)]
     trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_FINGERPRINTS]
-    return Fingerprints(np.concatenate([held_before, held_back]), trained)
+    return Fingerprints(np.concatenate([held_back_before, held_back]), trained)

@@ -1,4 +1,8 @@
-"""Time warps: smooth random delays of series, and whether to train with them."""
+"""Time warps, which shift the steps of series in time, and the choice whether to train with them.
+
+`random_delays` draws the shifts of each step, `time_warped` applies them to series, and
+`warp_time_randomly` does both for an epoch of training. `choose_time_warp` picks their size.
+"""
 
 import numpy as np
 from scipy.special import logsumexp
@@ -7,69 +11,81 @@ from refold._support.arrays import clear_gain
 from refold._support.native_libraries import one_blas_thread
 from refold.sequences import Sequences, positions
 
-# A pattern of a series could be slightly earlier or later, so a copy whose time is warped stands in
+# A pattern in a series could occur slightly earlier or later. So a copy with warped time stands in
 # for another series (T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's
-# disease monitoring using convolutional neural networks", ICMI 2017). Principal components of few
-# series are found with such copies, and training warps series anew in each epoch.
+# disease monitoring using convolutional neural networks", ICMI 2017). Principal components of a
+# small data set use such copies, and training warps the series anew in each epoch.
 
-# Number of sine waves in a warp, and share of the series that an epoch does not warp.
-_WAVES, _UNWARPED = 4, 0.25
+# Number of sine waves in the shifts of a series. More waves make the shifts less smooth.
+_NUM_WAVES = 4
+# Share of the series that an epoch does not warp, so that training also sees the true times.
+_UNWARPED_SHARE = 0.25
 
-# Standard deviations of the delays to try, in steps. The data decide: on Trace at 16 dimensions,
+# Candidate standard deviations of the shifts, in steps. The data decide: on Trace at 16 dimensions,
 # warps lowered the error from 0.84 to 0.37 times that of PCA, and where events have a fixed time,
 # they can double it. On four of six sets for choosing, no warp was chosen.
-_WARPS = (1.0, 2.0, 4.0, 8.0)
-# Number of folds, and gain per dimension in nats below which training is as good without warps.
-_FOLDS, _MIN_GAIN = 3, 0.1
-# Bounds of the number of sequences, and largest number of values, that need warps; more series tell
-# by themselves.
-_MIN_WARPED, MAX_WARPED, _MAX_WARPED_VALUES = 12, 600, 400_000
-# Approximate number of warped copies, and cap on their values.
-_WARPED_COPIES, _WARPED_VALUES = 1000, 1_500_000
-# Largest numbers of components in which densities are compared.
-_MAX_COMPONENTS = (4, 16)
-# Singular values below this share of the first one count as zero.
-_MIN_SPREAD = 1e-3
-# Bandwidths to try, relative to the typical distance to the nearest series.
+_WARP_STDS = (1.0, 2.0, 4.0, 8.0)
+# Number of cross-validation folds. Each fold computes the densities of all candidates.
+_NUM_FOLDS = 3
+# Minimum gain in log density, in nats per component. With less, training is as good without warps.
+_MIN_DENSITY_GAIN = 0.1
+# Minimum number of series for the choice. Fewer are too few for cross-validation.
+_MIN_SERIES = 12
+# Number of series from which on no warp is chosen: they show shifted patterns by themselves.
+MAX_WARPED_SERIES = 600
+# Cap on the values of all series. The choice would take too long on more.
+_MAX_SERIES_VALUES = 400_000
+# Approximate number of warped copies for the density. More copies make it smoother but slower.
+_NUM_COPIES = 1000
+# Cap on the values of all warped copies, because they are in memory together.
+_MAX_COPY_VALUES = 1_500_000
+# Numbers of principal components in which densities are compared: the first ones, and more of them.
+_NUM_COMPONENTS = (4, 16)
+# Singular values below this share of the largest one count as zero.
+_MIN_SINGULAR_VALUE = 1e-3
+# Candidate bandwidths of the density, relative to the typical distance to the nearest series.
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
 def random_delays(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw smooth curves (n, num_steps) of deviation 1, which are 0 at both ends of a series."""
-    place = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
-    heights = rng.standard_normal((_WAVES, len(lengths), 1)) * np.sqrt(2 / _WAVES)
-    number = np.arange(1, _WAVES + 1)[:, None, None]
-    return (heights * np.sin(np.pi * number * place)).sum(axis=0)
+    """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
+    # a sum of sine waves that are zero at the first step (position 0) and the last one (position 1)
+    position = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
+    # the mean square of a sine is 1/2, so these amplitudes give the sum a variance of 1
+    amplitude = rng.standard_normal((_NUM_WAVES, len(lengths), 1)) * np.sqrt(2 / _NUM_WAVES)
+    frequency = np.arange(1, _NUM_WAVES + 1)[:, None, None]
+    return (amplitude * np.sin(np.pi * frequency * position)).sum(axis=0)
 
 
-def time_warped(series: np.ndarray, lengths: np.ndarray, delays: np.ndarray) -> np.ndarray:
-    """Interpolate series (n, num_steps, n_columns) at delayed steps (n, num_steps)."""
-    last = np.maximum(lengths[:, None] - 1, 0)  # steps after it stay as they are
+def time_warped(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Interpolate series (n, num_steps, n_columns) at their steps plus shifts (n, num_steps)."""
+    last = np.maximum(lengths[:, None] - 1, 0)  # the padding after it stays as it is
     steps = np.arange(series.shape[1])
-    at = np.where(steps <= last, np.clip(steps + delays, 0, last), steps)
-    before = at.astype(int)
+    times = np.where(steps <= last, np.clip(steps + shifts, 0, last), steps)
+    before = times.astype(int)
     after = np.minimum(before + 1, series.shape[1] - 1)
-    share = (at - before)[..., None]
+    fraction = (times - before)[..., None]
     earlier, later = (np.take_along_axis(series, i[..., None], axis=1) for i in (before, after))
-    between = (1 - share) * earlier + share * later
-    # next to a missing value, the nearest step takes the place of the interpolation
-    return np.where(np.isnan(between), np.where(share < 0.5, earlier, later), between)
+    interpolated = (1 - fraction) * earlier + fraction * later
+    # where one of the two values is missing, take the value of the nearer step
+    nearer = np.where(fraction < 0.5, earlier, later)
+    return np.where(np.isnan(interpolated), nearer, interpolated)
 
 
-def randomly_warped(
-    values: np.ndarray,  # (n_values, n_columns), of series one after another
+def warp_time_randomly(
+    values: np.ndarray,  # (n_steps, n_columns), of series one after another
     starts: np.ndarray,  # (n,), first step of each series
     lengths: np.ndarray,  # (n,)
-    warp: float,  # standard deviation of the delays, in steps
+    warp_std: float,  # standard deviation of the shifts, in steps
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return the values with the time of three quarters of the series warped."""
+    """Return a copy of the values (n_steps, n_columns) with most of the series warped in time."""
     values, steps = values.copy(), np.arange(max(1, int(lengths.max(initial=1))))
-    delays = warp * random_delays(lengths, len(steps), rng)
-    delays[rng.random(len(delays)) < _UNWARPED] = 0.0
-    within = steps < lengths[:, None]
-    at = np.where(within, starts[:, None] + steps, 0)
-    values[at[within]] = time_warped(values[at], lengths, delays)[within]
+    shifts = warp_std * random_delays(lengths, len(steps), rng)
+    shifts[rng.random(len(shifts)) < _UNWARPED_SHARE] = 0.0
+    is_step = steps < lengths[:, None]
+    rows = np.where(is_step, starts[:, None] + steps, 0)  # padding may read any row
+    values[rows[is_step]] = time_warped(values[rows], lengths, shifts)[is_step]
     return values
 
 
@@ -79,68 +95,74 @@ def randomly_warped(
 @one_blas_thread()
 def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
-    # Warped copies help if they look like other series of the data. This holds if they raise the
-    # density of held-out series: series are projected on principal components, and a kernel density
-    # estimate (B. W. Silverman, "Density Estimation for Statistics and Data Analysis", 1986) is
-    # made from the others, and from them and their warped copies, each with its best bandwidth. The
-    # gain of a warp is the difference in mean log density per component, in cross-validation. It is
-    # measured in the first few and in more components, and the smaller one counts. The warp with
-    # the largest gain is chosen, if the gain is clear.
+    # Warped copies help if they look like other series of the data, so if they raise the density at
+    # held-out series. For each fold, the other series are projected on principal components. One
+    # kernel density estimate (B. W. Silverman, "Density Estimation for Statistics and Data
+    # Analysis", 1986) has these series as its centers, and another one also has their warped
+    # copies. Each has its best bandwidth. The gain of a warp is the difference in mean log density
+    # per component. It is measured in 4 and in 16 components, and the smaller gain counts.
     n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
-    size = num_steps * scaled.schema.num_columns
-    few = _MIN_WARPED <= n < MAX_WARPED and 0 < n * size <= _MAX_WARPED_VALUES
-    if not few or not scaled.schema.numeric.all():
+    num_values = n * num_steps * scaled.schema.num_columns
+    is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
+    if not is_feasible or not scaled.schema.numeric.all():
         return 0.0
     series = np.zeros((n, num_steps, scaled.schema.num_columns))
     series[positions(scaled)] = np.nan_to_num(scaled.values)
-    fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _FOLDS
-    gains = np.zeros((len(_MAX_COMPONENTS), len(_WARPS), n))
-    for held in (fold == number for number in range(_FOLDS)):
-        gains[..., held] = _gains(series[~held], scaled.lengths[~held], series[held], latent_dim)
-    is_clear = np.apply_along_axis(clear_gain, 2, gains) > 0
+    # the second number of a seed differs between uses of random numbers, which are independent
+    fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
+    gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
+    for test in (fold == i for i in range(_NUM_FOLDS)):
+        gains[..., test] = _density_gains(
+            series[~test], scaled.lengths[~test], series[test], latent_dim
+        )
+    is_clear = np.apply_along_axis(clear_gain, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
     best = int(np.argmax(gain))
-    return _WARPS[best] if gain[best] > _MIN_GAIN else 0.0
+    return _WARP_STDS[best] if gain[best] > _MIN_DENSITY_GAIN else 0.0
 
 
-def _gains(
-    series: np.ndarray, lengths: np.ndarray, others: np.ndarray, latent_dim: int
+def _density_gains(
+    series: np.ndarray, lengths: np.ndarray, test_series: np.ndarray, latent_dim: int
 ) -> np.ndarray:
-    """Return gains in log density per component of others, (numbers of components, warps, m)."""
+    """Return the gains in log density per component (num_components, warp_stds, test_series)."""
     n, num_steps, num_columns = series.shape
     mean = series.mean(axis=0)
-    rows = (series - mean).reshape(n, -1)
-    _, spread, directions = np.linalg.svd(rows, full_matrices=False)
-    rank = max(1, int((spread > _MIN_SPREAD * spread[0]).sum()))
-    directions = directions[: min(latent_dim, rank, max(_MAX_COMPONENTS))].T
-    own, wanted = rows @ directions, (others - mean).reshape(len(others), -1) @ directions
-    before = _log_densities(wanted, own)
-    copies = max(1, min(_WARPED_COPIES, _WARPED_VALUES // (num_steps * num_columns)) // n)
-    many, ends = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
-    delays = random_delays(ends, num_steps, np.random.default_rng(0))
+    centered = (series - mean).reshape(n, -1)
+    _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
+    rank = max(1, int((singular_values > _MIN_SINGULAR_VALUE * singular_values[0]).sum()))
+    directions = directions[: min(latent_dim, rank, max(_NUM_COMPONENTS))].T
+    centers = centered @ directions
+    points = (test_series - mean).reshape(len(test_series), -1) @ directions
+    unwarped_density = _log_densities(points, centers)
+    # each series has equally many copies, which differ in their random shifts
+    num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
+    copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
+    shifts = random_delays(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
-    for warp in _WARPS:
-        warped = (time_warped(many, ends, warp * delays) - mean).reshape(len(many), -1)
-        after = _log_densities(wanted, np.concatenate([own, warped @ directions]))
-        gains.append(after - before)
+    for warp_std in _WARP_STDS:
+        warped = time_warped(copies, copy_lengths, warp_std * shifts)
+        warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
+        density = _log_densities(points, np.concatenate([centers, warped_centers]))
+        gains.append(density - unwarped_density)
     return np.stack(gains, axis=1)
 
 
 def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log densities per component in the first components, for several numbers."""
-    sizes = [min(size, points.shape[1]) for size in _MAX_COMPONENTS]
-    return np.stack([_log_density(points[:, :d], centers[:, :d]) / d for d in sizes])
+    """Return log densities per component (len(_NUM_COMPONENTS), n) in the first components."""
+    dimensions = [min(count, points.shape[1]) for count in _NUM_COMPONENTS]
+    return np.stack([_log_density(points[:, :d], centers[:, :d]) / d for d in dimensions])
 
 
 def _log_density(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log density of points under Gaussian kernels with the best bandwidth."""
-    # a constant that depends on the number of dimensions only is left out
+    """Return the log density (n,) of points (n, d) under Gaussian kernels at centers (m, d)."""
+    # squared distances of all points from all centers
     squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
     squares = np.maximum(squares - 2 * points @ centers.T, 0.0)
     num_dimensions = points.shape[1]
     nearest = np.median(squares.min(axis=1)) / num_dimensions
     best = np.full(len(points), -np.inf)
     for bandwidth in np.maximum(_BANDWIDTHS * np.sqrt(nearest), 1e-12):
+        # without the factor (2 pi)^(-d / 2), which cancels in differences of log densities
         density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(centers))
         density -= num_dimensions * np.log(bandwidth)
         if density.mean() > best.mean():

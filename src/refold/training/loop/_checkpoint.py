@@ -1,4 +1,4 @@
-"""The progress of a training, its checkpoint, and the training that a checkpoint belongs to."""
+"""The progress of a training, and the checkpoint file that it is saved to and resumed from."""
 
 import hashlib
 import math
@@ -18,25 +18,26 @@ from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
 from refold.network.packed.network import FittedNetwork
 from refold.training._shards import Source
-from refold.training.loop._compiled_steps import StepMetrics, TrainState
+from refold.training.loop._compiled_steps import MetricSums, TrainState
 
-# Fields of `TrainState`, and starts of the names of their arrays in a checkpoint.
-_GROUPS = ("trainable", "non_trainable", "optimizer", "totals")
-COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
+# Fields of `TrainState`. In a checkpoint, the name of an array begins with its field.
+_STATE_FIELDS = ("trainable", "non_trainable", "optimizer", "totals")
+# What the training history has for each epoch.
+HISTORY_COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 
 class Checkpoint(NamedTuple):
     """File and frequency of the saved training state.
 
-    A checkpoint is written before the first step and after epochs. A training that is resumed from
-    it repeats what came after the last one, and has the same bits as one that was never stopped.
+    A checkpoint is written before the first epoch and after epochs. A training that is resumed from
+    it repeats the epochs after it, and has the same bits as a training that was never stopped.
 
     Attributes
     ----------
     path : path
         File to write.
     seconds : float
-        Time after which the next end of an epoch writes a checkpoint; 0 for each epoch.
+        Minimum time between two checkpoints, which are written at ends of epochs; 0 for each epoch.
     epochs : int, optional
         Also write a checkpoint after this number of epochs.
 
@@ -53,41 +54,48 @@ class Checkpoint(NamedTuple):
 
 @dataclass
 class TrainingProgress:
-    """Current state of a training, from which it can resume."""
+    """Current progress of a training, from which it can be resumed."""
 
+    # A checkpoint stores the fields under their names. In these, a step is an update of the
+    # weights, not a step of a sequence.
     state: TrainState
-    peak: float  # peak learning rate of the schedule, which callbacks can change
-    num_steps: int  # of the schedule
+    peak: float  # largest learning rate of the schedule, which callbacks can change
+    num_steps: int  # number of updates in the schedule
     phase: str = "validated"  # then "refit", on all sequences
-    epoch: int = 1  # current epoch of the phase
-    # weights, as the state holds them, of the epoch with the lowest validation loss or, without
-    # validation, of the latest epoch; that epoch, and the number of steps up to its end
+    epoch: int = 1  # current epoch of the phase, counted from 1
+    # weights of the epoch with the lowest validation loss or, without validation, of the latest
+    # epoch: the trainable ones of the state, then the others
     best: list[Any] | None = None
     best_loss: float = math.inf
-    best_epoch: int = 0
-    best_steps: int = 0
+    best_epoch: int = 0  # 0 if the initial weights are the best ones
+    best_steps: int = 0  # number of updates up to the end of that epoch
     initial_loss: float | None = None  # validation loss of the initialization, if worth keeping
-    refit_steps: int = 0  # number of steps of the refit, once it has begun
-    history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
-    seconds: float = 0.0  # trained, including earlier runs of a resumed training
-    preparation: float = 0.0  # seconds before the first step
+    refit_steps: int = 0  # number of updates in the refit, once it has begun
+    history: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in HISTORY_COLUMNS}
+    )
+    seconds: float = 0.0  # time of the training, including earlier runs if it was resumed
+    preparation: float = 0.0  # seconds before the first update
 
-    def keep(self, loss: float, epoch: int, num_steps: int) -> None:
-        """Keep the current weights as the best ones, of an epoch that ends at ``num_steps``."""
+    def keep_weights(self, loss: float, epoch: int, num_updates: int) -> None:
+        """Keep the current weights as the best ones, which an epoch has after so many updates."""
         self.best = [*self.state.trainable, *self.state.non_trainable]
-        self.best_loss, self.best_epoch, self.best_steps = loss, epoch, num_steps
+        self.best_loss, self.best_epoch, self.best_steps = loss, epoch, num_updates
 
-    def record(self, loss: float, val_loss: float | None, rate: float, seconds: float) -> None:
-        """Append the epoch to the history."""
-        row = (self.epoch, self.phase, loss, val_loss, rate, seconds)
-        for name, value in zip(COLUMNS, row, strict=True):
+    def record_epoch(
+        self, loss: float, val_loss: float | None, learning_rate: float, seconds: float
+    ) -> None:
+        """Append the current epoch to the history."""
+        row = (self.epoch, self.phase, loss, val_loss, learning_rate, seconds)
+        for name, value in zip(HISTORY_COLUMNS, row, strict=True):
             self.history[name].append(value)
 
-    def saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values, and arrays of the weights and of the optimizer."""
         values = {name: x for name, x in vars(self).items() if name not in {"state", "best"}}
         values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
-        groups = {name: getattr(self.state, name) for name in _GROUPS} | {"best": self.best or []}
+        groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
+        groups["best"] = self.best or []
         arrays = {
             f"{name}/{i:04d}": np.asarray(leaf)
             for name, leaves in groups.items()
@@ -96,116 +104,120 @@ class TrainingProgress:
         return values, arrays
 
     @classmethod
-    def are_values(cls, values: dict[str, Any]) -> bool:
-        """Return whether this version of Refold saved these values, or one with the same ones."""
+    def has_fields(cls, values: dict[str, Any]) -> bool:
+        """Return whether saved values have the fields of this version of Refold."""
         return {attribute.name for attribute in fields(cls)} == {"state", "best", *values}
 
     @classmethod
-    def restored(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        """Return the progress that was saved."""
+    def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        """Return the progress from what `to_saved` returned."""
         groups = {
             name: [
                 jnp.asarray(arrays[key], arrays[key].dtype)
                 for key in sorted(arrays)
                 if key.startswith(f"{name}/")
             ]
-            for name in (*_GROUPS, "best")
+            for name in (*_STATE_FIELDS, "best")
         }
         best = groups.pop("best") or None
-        state = TrainState(**{**groups, "totals": StepMetrics(*groups["totals"])})
+        state = TrainState(**{**groups, "totals": MetricSums(*groups["totals"])})
         best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
         return cls(**{**values, "state": state, "best": best, "best_loss": best_loss})
 
 
-# What `fit` takes.
+# Type of the argument `checkpoint` of a fit.
 CheckpointArgument = Checkpoint | str | os.PathLike[str] | None
 
 
 @dataclass
 class SavedTraining:
-    """The state of a training in its checkpoint: what to start from, and where to save it."""
+    """What a training starts from, and the checkpoint that it writes."""
 
     arguments: Arguments
     seed: int
-    further: Model | None  # the model to train further; None if the checkpoint began without one
+    base_model: Model | None  # to train further; None if the checkpoint began without a model
     progress: TrainingProgress | None = None  # from which training continues
-    identity: dict[str, Any] = field(default_factory=dict)
-    checkpoint: Checkpoint | None = None  # to write; of several processes, the first has it
+    identity: dict[str, Any] = field(default_factory=dict)  # see `open_checkpoint`
+    checkpoint: Checkpoint | None = None  # only in the first of several processes
 
     def write(self, progress: TrainingProgress) -> None:
-        """Write a checkpoint, if there is one to write."""
+        """Write the progress to the checkpoint, if there is one."""
         if self.checkpoint is not None:
-            save_checkpoint(self.checkpoint.path, self.identity, *progress.saved())
+            save_checkpoint(self.checkpoint.path, self.identity, *progress.to_saved())
 
 
 @contextmanager
-def opened_checkpoint(
+def open_checkpoint(
     checkpoint: CheckpointArgument,
     arguments: Arguments,
     source: Source,
     *,
     seed: int,
     resume: bool,
-    further: Model | None,
+    base_model: Model | None,
 ) -> Iterator[SavedTraining]:
     """Lock the checkpoint of a training, and read it if the training is resumed."""
-    # of several processes, the first reads and writes it
     if checkpoint is None:
-        yield SavedTraining(arguments, seed, further)
+        yield SavedTraining(arguments, seed, base_model)
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, source.processes
     with sole_training(None if processes.index else path):
-        # what identifies a training: its arguments, its data, its seed and its initial weights
+        # The identity says which training a checkpoint belongs to: its arguments, its data, its
+        # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.plain().items()
-        settled = {name: value for name, value in values if not ARGUMENTS[name].may_change}
-        identity = {"parameters": settled, "data": source.digest(), "seed": seed}
-        if further is not None:
-            identity["weights"] = _digest_of(further.network)
+        parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
+        identity = {"parameters": parameters, "data": source.digest(), "seed": seed}
+        if base_model is not None:
+            identity["weights"] = _digest_weights(base_model.network)
 
-        exists = processes.first(lambda: resume and Path(path).exists())
+        # only the first process reads the file and sends it to the others
+        exists = processes.call_in_first(lambda: resume and Path(path).exists())
         progress = None
         if exists:
-            identity, values, arrays = processes.first(lambda: _read(path, identity))
-            progress = TrainingProgress.restored(values, arrays)
+            identity, values, arrays = processes.call_in_first(
+                lambda: _read_matching(path, identity)
+            )
+            progress = TrainingProgress.from_saved(values, arrays)
             if "weights" not in identity:
-                further = None
-        own = None if processes.index else checkpoint
-        yield SavedTraining(arguments, identity["seed"], further, progress, identity, own)
+                base_model = None
+        to_write = None if processes.index else checkpoint
+        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, to_write)
 
 
-def _read(
+def _read_matching(
     path: str | os.PathLike[str], identity: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
-    """Read a checkpoint, and check that it belongs to the training."""
-    theirs, values, arrays = load_checkpoint(path)
-    ours = identity["parameters"]
-    if set(ours) != set(theirs["parameters"]) or not TrainingProgress.are_values(values):
+    """Read a checkpoint; raise an error if it belongs to a training with another identity."""
+    saved_identity, values, arrays = load_checkpoint(path)
+    parameters, saved_parameters = identity["parameters"], saved_identity["parameters"]
+    if set(parameters) != set(saved_parameters) or not TrainingProgress.has_fields(values):
         raise ModelFileError(
             f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
             "without resume."
         )
     changed = [
-        f"{name} was {theirs['parameters'][name]!r} and is {ours[name]!r}"
-        for name in ours
-        if theirs["parameters"][name] != ours[name]
+        f"{name} was {saved_parameters[name]!r} and is {parameters[name]!r}"
+        for name in parameters
+        if saved_parameters[name] != parameters[name]
     ]
-    if theirs["data"] != identity["data"]:
+    if saved_identity["data"] != identity["data"]:
         changed.insert(0, "the data is not the same")
-    # an estimator with warm_start has weights if an interrupted first fit is resumed
-    if (weights := theirs.get("weights")) and weights != identity.get("weights"):
+    # A checkpoint without weights began with a new model. It may be resumed with a base model: an
+    # estimator with warm_start has one after its first fit was interrupted.
+    if (weights := saved_identity.get("weights")) and weights != identity.get("weights"):
         changed.append("the model that is trained further has other weights")
     if changed:
         raise ParameterError(
             f"The checkpoint {str(path)!r} belongs to another training: {', '.join(changed)}. Use "
             "the same data, arguments and model, or start again without resume."
         )
-    return theirs, values, arrays
+    return saved_identity, values, arrays
 
 
-def _digest_of(network: FittedNetwork) -> str:
-    """Return a digest of the weights of a network."""
+def _digest_weights(network: FittedNetwork) -> str:
+    """Return a SHA-256 digest of the weights of a network."""
     digest = hashlib.sha256()
     for name, array in sorted(network.arrays().items()):
         digest.update(name.encode())
@@ -219,7 +231,7 @@ def save_checkpoint(
     values: Mapping[str, Any],
     arrays: dict[str, np.ndarray],
 ) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint with an identity, and values and arrays of the progress, atomically."""
     write_container(
         path, pack_container({"checkpoint": dict(values), "identity": dict(identity)}, arrays)
     )
@@ -228,7 +240,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
-    """Read a checkpoint."""
+    """Return the identity of a checkpoint, and the values and arrays of its progress."""
     config, arrays = read_container(path)
     if "checkpoint" not in config:
         raise ModelFileError(

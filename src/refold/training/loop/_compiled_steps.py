@@ -1,4 +1,8 @@
-"""Compiled training steps and compiled evaluation as functions of a `TrainState`."""
+"""Compiled training and evaluation of a network.
+
+An `Engine` runs updates (training steps) in compiled code. It takes a `TrainState`, which has all
+weights, and returns a new one. The variables of the Keras models only change in `write_back`.
+"""
 
 import contextlib
 import functools
@@ -24,52 +28,56 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import are_default
 from refold.sequences import BatchPlan
 from refold.sequences.types import number_mask
-from refold.training._processes import Processes, for_whole_batch, total
-from refold.training._shards import Batch, Data, Layout, corrupt, take
+from refold.training._processes import (
+    Processes,
+    draw_for_global_batch,
+    sum_over_processes,
+)
+from refold.training._shards import Batch, DeviceData, InputLayout, corrupt, cut_batch
 
-# Free nats per latent dimension.
+# KL divergence of each latent dimension, in nats, that adds nothing to the loss.
 _FREE_NATS = 0.5
-# Share of the steps over which the KL divergence rises to its full weight.
-_WARMUP = 0.25
-# Lower bound of a mean error.
-_MIN_ERROR = 1e-4
-# Upper bound of the exponent of a loss; no epoch with such a loss is kept.
-_MAX_EXPONENT = 50.0
-# Upper bound of the steps of a warm-up.
-_MAX_WARMUP = 100
+# Share of the updates over which the weight of the KL divergence rises from 0 to its full value.
+_KL_WARMUP_SHARE = 0.25
+# Lower bound of the mean error in the weight of the KL divergence, which must not vanish.
+_MIN_MEAN_ERROR = 1e-4
+# Cap on the exponent of a loss, against overflow. No epoch with such a large loss is kept.
+_MAX_LOSS_EXPONENT = 50.0
+# Cap on the updates in which the learning rate rises to its peak.
+_MAX_WARMUP_UPDATES = 100
 
 
-class StepMetrics(NamedTuple):
-    """Sums over the sequences of an epoch so far, scalars on the device or the host."""
+class MetricSums(NamedTuple):
+    """Sums over the sequences of an epoch so far, as scalars on the device or the host."""
 
-    error: Any  # over observed targets
-    num_observed: Any  # targets
-    length_error: Any  # losses of the length model, in nats
+    error: Any  # reconstruction errors of the observed values
+    num_observed: Any  # number of observed values
+    length_error: Any  # losses of the model that predicts lengths, in nats
     num_sequences: Any
     kl_divergence: Any  # of a variational network, in nats
 
     @classmethod
-    def zero(cls) -> "StepMetrics":
-        """Return zero sums on the host."""
+    def zero(cls) -> "MetricSums":
+        """Return sums of zero on the host."""
         return cls(*[0.0] * len(cls._fields))
 
-    def plus(self, other: "StepMetrics") -> "StepMetrics":
-        """Return the sums of both."""
-        return StepMetrics(*(a + b for a, b in zip(self, other, strict=True)))
+    def plus(self, sums: "MetricSums") -> "MetricSums":
+        """Return these sums plus other ones."""
+        return MetricSums(*(a + b for a, b in zip(self, sums, strict=True)))
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes; `Weights` joins the trainable weights."""
+    """Everything that an update changes: weights, state of the optimizer and metrics."""
 
-    trainable: list[Any]
+    trainable: list[Any]  # weights, joined as in `JoinedWeights`
     non_trainable: list[Any]
-    optimizer: list[Any]
-    totals: StepMetrics
+    optimizer: list[Any]  # variables of the optimizer
+    totals: MetricSums  # of the epoch so far
 
-    def at_start_of_epoch(self) -> "TrainState":
-        """Return the state with zero sums."""
-        # of the type that the compiled steps return, so that they are compiled once
-        return self._replace(totals=StepMetrics(*np.zeros(len(self.totals), np.float32)))
+    def with_zero_totals(self) -> "TrainState":
+        """Return the state for the start of an epoch."""
+        # of the same type as totals from compiled code: another type would compile it again
+        return self._replace(totals=MetricSums(*np.zeros(len(self.totals), np.float32)))
 
     def with_weights(self, weights: list[Any]) -> "TrainState":
         """Return the state with other weights, the trainable ones first."""
@@ -80,15 +88,16 @@ class TrainState(NamedTuple):
 class EpochMetrics(NamedTuple):
     """Metrics of the epoch so far on the host, after a call of `Engine.train`."""
 
-    totals: StepMetrics
-    rate: float  # learning rate of the latest step
+    totals: MetricSums
+    learning_rate: float  # of the latest update
     finite: bool  # whether all weights are finite
 
 
 class LossNormalizers(NamedTuple):
-    """Divisors of a batch's sums: the targets and sequences of an average batch."""
+    """Divisors of the sums of a batch: numbers of values and sequences in an average batch."""
 
-    # not those of each batch, so that each value has the same weight in long and short sequences
+    # With the numbers of each batch, the weight of a value would depend on the lengths of the
+    # sequences in its batch.
     num_observed: Any
     num_sequences: Any
 
@@ -97,142 +106,147 @@ class Schedule(NamedTuple):
     """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak."""
 
     peak: Any  # largest learning rate
-    num_steps: Any  # length of the schedule
+    num_updates: Any  # length of the schedule
 
-    def rate(self, step: Any) -> Any:
-        """Return the learning rate of a step, counted from 0."""
-        step = jnp.asarray(step, jnp.float32)
-        warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _MAX_WARMUP)
-        rise = (step + 1.0) / warmup
-        done = jnp.clip((step - warmup) / jnp.maximum(1, self.num_steps - warmup), 0.0, 1.0)
-        wave = 0.5 * (1.0 + jnp.cos(math.pi * done))
-        return self.peak * jnp.minimum(rise, 0.01 + 0.99 * wave)
+    def learning_rate(self, update: Any) -> Any:
+        """Return the learning rate of an update, counted from 0."""
+        update = jnp.asarray(update, jnp.float32)
+        warmup = jnp.clip(jnp.asarray(self.num_updates) // 10, 1, _MAX_WARMUP_UPDATES)
+        rise = (update + 1.0) / warmup
+        progress = (update - warmup) / jnp.maximum(1, self.num_updates - warmup)
+        decay = 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0)))
+        return self.peak * jnp.minimum(rise, 0.01 + 0.99 * decay)
 
 
-# Layers, models and optimizers are those of Keras, whose `fit` returns to Python at each step. Here
-# a `fori_loop` over `stateless_call` and `stateless_apply` runs many steps in one call, on data
-# that lies on the device. For models this small, a step on JAX is several times as fast as on the
-# other backends.
+# Layers, models and optimizers are those of Keras. But `fit` of Keras returns to Python at each
+# update. Here, a `fori_loop` over `stateless_call` and `stateless_apply` runs many updates in one
+# call, on data that lies on the device. For models this small, an update on JAX is several times as
+# fast as on the other backends.
 class Engine:
-    """Training steps of a network and an optimizer, compiled once for each padded shape."""
+    """Train and evaluate a network, in code that is compiled once for each padded shape."""
 
     def __init__(
         self,
         network: Network,
         optimizer: keras.optimizers.Optimizer,
         *,
-        length_weight: float,  # 0 excludes the length model from training
-        scheduled: bool = True,  # else the optimizer sets the learning rate
+        length_weight: float,  # of the loss of predicted lengths; with 0, they are not trained
+        scheduled: bool = True,  # whether `train` sets the learning rate, else the optimizer
         corruption: Corruption = Corruption(),  # noqa: B008
         seed: int = 0,  # of the corruption and of variational draws
-        apart: tuple[str, ...] | None = None,  # names of weights to join to vectors, see `Weights`
+        separate_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
         processes: Processes | None = None,
     ) -> None:
-        together = processes is not None and processes.count > 1
-        self._processes = processes if together else None
-        self._count = processes.count if processes is not None else 1
-        self.joint: Any = joint_model(
+        specification = network.specification
+        is_distributed = processes is not None and processes.count > 1
+        self._processes = processes if is_distributed else None
+        self._num_processes = processes.count if processes is not None else 1
+        self.joint: Any = build_joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
+        # to validate numeric columns without teacher forcing, see `build_joint_model`
         self._decoder = network.models.decoder if "code" in self.joint.output else None
         self._numeric = numeric_outputs(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
-        self._weights = Weights(self.joint.trainable_variables, apart)
+        self._weights = JoinedWeights(self.joint.trainable_variables, separate_names)
         self.optimizer.build(self._weights.variables)
         self.length_weight = length_weight
-        self._variational = network.models.posterior is not None
-        self._factor = 2.0 if are_squared(network.specification.column_types) else 1.0
+        self._is_variational = network.models.posterior is not None
+        # factor of the weight of the KL divergence, see `kl_weight`
+        self._kl_factor = 2.0 if are_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
-        self._draws = bool(corruption or self._variational)
-        self.shapes: set[tuple[int, int]] = set()
-        self._layout = Layout.of(network)
-        self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
-        self._iterations = _index(optimizer, optimizer.iterations)
-        specification = network.specification
-        self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
-        self._packed = None
-        self._evaluated: Any = None
-        # The validation loss is computed on packed rows, so a fit compiles its training step only.
-        # Corruption and draws need the compiled step.
-        if are_default(specification) and not self._draws:
-            self._packed = PackedNetwork(specification, {})
-        self._train = compiled_by_size(
-            self._run if self._processes is None else self._processes.across(self._run)
+        self._is_random = bool(corruption or self._is_variational)
+        self.shapes: set[tuple[int, int]] = set()  # of batches so far
+        self._layout = InputLayout.of(network)
+        # indices in the variables of the optimizer
+        self._learning_rate_index = (
+            _index(optimizer, optimizer._learning_rate) if scheduled else None
         )
-        self._check = compiled_by_size(self._evaluate)
+        self._iterations_index = _index(optimizer, optimizer.iterations)
+        self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
+        # Without random numbers, the default network is evaluated by a `PackedNetwork`. So a fit
+        # compiles its training only.
+        is_packed = are_default(specification) and not self._is_random
+        self._packed = PackedNetwork(specification, {}) if is_packed else None
+        self._packed_trainable: Any = None  # trainable weights that the packed network has
+        self._compiled_train = compiled_by_size(
+            self._train if self._processes is None else self._processes.map_batch(self._train)
+        )
+        self._compiled_evaluate = compiled_by_size(self._evaluate)
 
     def train(
         self,
         state: TrainState,
-        data: Data,
-        run: BatchPlan,
+        data: DeviceData,
+        plan: BatchPlan,
         start: int,
         stop: int,
         *,
-        norms: LossNormalizers,
+        normalizers: LossNormalizers,
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
-        """Train on some batches of a plan, and wait for the metrics."""
-        # `start` and `stop` are traced, so chunks do not change a bit
-        bucket, rows = run.bucket, run.rows
+        """Train on the batches from ``start`` to ``stop`` of a plan, and wait for the metrics."""
+        # `start` and `stop` are traced, so the division into chunks does not change the arithmetic
+        bucket, rows = plan.bucket, plan.rows
         self.shapes.add(bucket)
         if self._processes is not None:
-            state, data, rows = self._processes.placed(state, data, rows)
-        state, metrics = self._train(bucket.num_steps * bucket.batch_size)(
-            state, data, rows, start, stop, norms, schedule, num_steps=bucket.num_steps
+            state, data, rows = self._processes.as_global_inputs(state, data, rows)
+        state, metrics = self._compiled_train(bucket.num_steps * bucket.batch_size)(
+            state, data, rows, start, stop, normalizers, schedule, num_steps=bucket.num_steps
         )
-        *totals, rate, finite = np.asarray(metrics).tolist()
-        return state, EpochMetrics(StepMetrics(*totals), rate, bool(finite))
+        *totals, learning_rate, finite = np.asarray(metrics).tolist()
+        return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(finite))
 
-    def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
-        """Return the metrics of all batches of a batch plan, without training."""
+    def evaluate(self, state: TrainState, data: DeviceData, plan: BatchPlan) -> MetricSums:
+        """Return the metrics of all batches of a plan, without training."""
         # each of several processes evaluates all sequences, with the same random draws
-        if self._packed is not None:  # the default model, for which nothing is compiled
+        if self._packed is not None:
             self._set_packed_weights(self._packed, state)
-            rows = np.asarray(run.rows[: run.num_batches]).ravel()
+            rows = np.asarray(plan.rows[: plan.num_batches]).ravel()
             starts, lengths = (
-                np.asarray(part)[rows[rows >= 0]].astype(np.int64)
-                for part in (data.starts, data.lengths)
+                np.asarray(array)[rows[rows >= 0]].astype(np.int64)
+                for array in (data.starts, data.lengths)
             )
             values = np.asarray(data.values)[positions_of(starts, lengths)]
             totals = self._packed.reconstruction_error(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
-            return StepMetrics(*totals, 0.0)
-        bucket = run.bucket
-        totals = self._check(bucket.num_steps * bucket.batch_size)(
+            return MetricSums(*totals, 0.0)
+        bucket = plan.bucket
+        totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
             self._weights.split_on_host(state.trainable),
             state.non_trainable,
             data,
-            run.rows,
-            run.num_batches,
+            plan.rows,
+            plan.num_batches,
             num_steps=bucket.num_steps,
         )
-        return StepMetrics(*np.asarray(totals).tolist())
+        return MetricSums(*np.asarray(totals).tolist())
 
     def _set_packed_weights(self, network: PackedNetwork, state: TrainState) -> None:
-        if state.trainable is self._evaluated:  # once for all lengths of batches
+        """Give the packed network the weights of a state, if it has other ones."""
+        if state.trainable is self._packed_trainable:
             return
-        self._evaluated = state.trainable
+        self._packed_trainable = state.trainable
         variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
         arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
         network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
 
-    def read_state(self, totals: StepMetrics | None = None) -> TrainState:
-        """Return the current state of the Keras variables."""
+    def read_state(self, totals: MetricSums | None = None) -> TrainState:
+        """Return the state that the Keras variables have; by default with totals of zero."""
         state = TrainState(
-            self._weights.of(self.joint.trainable_variables),
+            self._weights.join_variables(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            StepMetrics.zero() if totals is None else totals,
+            MetricSums.zero() if totals is None else totals,
         )
-        return state.at_start_of_epoch() if totals is None else state
+        return state.with_zero_totals() if totals is None else state
 
     def write_back(self, state: TrainState) -> None:
         """Write a state to the Keras variables."""
         if self._processes is not None:
-            state = self._processes.on_host(state)
+            state = self._processes.to_host(state)
         for variables, values in (
             (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
             (self.joint.non_trainable_variables, state.non_trainable),
@@ -241,96 +255,103 @@ class Engine:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def num_steps(self, state: TrainState) -> int:
-        """Return the number of steps before a state."""
-        return int(state.optimizer[self._iterations])
+    def num_updates(self, state: TrainState) -> int:
+        """Return the number of updates that led to a state."""
+        return int(state.optimizer[self._iterations_index])
 
-    def rate(self, state: TrainState) -> float:
-        """Return the learning rate of the latest step."""
-        return float(self._rate_of(state.optimizer))
+    def learning_rate(self, state: TrainState) -> float:
+        """Return the learning rate of the latest update."""
+        return float(self._learning_rate(state.optimizer))
 
-    def loss(self, totals: StepMetrics) -> float:
-        """Return the mean reconstruction error plus the weighted length loss."""
+    def loss(self, totals: MetricSums) -> float:
+        """Return the loss of an epoch: the mean reconstruction error plus the length loss."""
         error = totals.error / max(1.0, totals.num_observed)
-        if self._variational:
+        if self._is_variational:
             nats = totals.kl_divergence / max(1.0, totals.num_observed)
-            error = negative_elbo(error, nats, self._factor)
+            error = negative_elbo(error, nats, self._kl_factor)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
-    def _run(
+    # Functions that JAX compiles
+
+    def _train(
         self,
         state: TrainState,
-        data: Data,
+        data: DeviceData,
         rows: Any,
         start: Any,
         stop: Any,
-        norms: LossNormalizers,
+        normalizers: LossNormalizers,
         schedule: Schedule,
         *,
         num_steps: int,
     ) -> tuple[TrainState, Any]:
-        def step(i: Any, state: TrainState) -> TrainState:
-            batch = take(data, rows[i], num_steps, self._layout)
-            return self._train_step(state, batch, norms, schedule)
+        """Run an update on each batch from ``start`` to ``stop``."""
 
-        state = jax.lax.fori_loop(start, stop, step, state)
+        def update(i: Any, state: TrainState) -> TrainState:
+            batch = cut_batch(data, rows[i], num_steps, self._layout)
+            return self._update(state, batch, normalizers, schedule)
+
+        state = jax.lax.fori_loop(start, stop, update, state)
         finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
-        rate = self._rate_of(state.optimizer)
-        # All that Python needs after a chunk is one small array, which is fetched at once.
-        metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
+        learning_rate = self._learning_rate(state.optimizer)
+        # All that Python needs after a chunk is in one small array, which is copied at once.
+        metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, finite)]
         return state, jnp.stack(metrics)
 
-    def _rate_of(self, optimizer: list[Any]) -> Any:
-        rate = self.optimizer._learning_rate
-        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            return rate(jnp.maximum(0, optimizer[self._iterations] - 1))
-        return optimizer[_index(self.optimizer, rate)]
+    def _learning_rate(self, optimizer: list[Any]) -> Any:
+        """Return the learning rate of the latest update from the variables of the optimizer."""
+        learning_rate = self.optimizer._learning_rate
+        if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return learning_rate(jnp.maximum(0, optimizer[self._iterations_index] - 1))
+        return optimizer[_index(self.optimizer, learning_rate)]
 
-    def _train_step(
-        self, state: TrainState, batch: Batch, norms: LossNormalizers, schedule: Schedule
+    def _update(
+        self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
     ) -> TrainState:
+        """Update the weights once, by the gradient of the loss of a batch."""
         optimizer = list(state.optimizer)
-        step = optimizer[self._iterations]
-        prepare = self._inputs
-        if self._processes is not None and self._draws:
-            prepare = for_whole_batch(prepare, self._count)
-        inputs, batch = prepare(batch, step)
+        iteration = optimizer[self._iterations_index]
+        make_inputs = self._make_inputs
+        if self._processes is not None and self._is_random:
+            make_inputs = draw_for_global_batch(make_inputs, self._num_processes)
+        inputs, batch = make_inputs(batch, iteration)
         objective = functools.partial(
             self._objective,
-            norms=norms,
-            share=kl_warmup(step, schedule) if self._variational else 1.0,
+            normalizers=normalizers,
+            kl_share=kl_warmup(iteration, schedule) if self._is_variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
-        with self._drawing():
+        with self._layers_draw_for_global_batch():
             (_, (non_trainable, totals)), gradients = gradient(
                 self._weights.split(state.trainable), state.non_trainable, inputs, batch
             )
         gradients = self._weights.join(gradients)
         if self._processes is not None:
-            gradients, totals = total((gradients, totals))
-        if self._rate is not None:
-            optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
+            gradients, totals = sum_over_processes((gradients, totals))
+        if self._learning_rate_index is not None:
+            optimizer[self._learning_rate_index] = schedule.learning_rate(iteration)
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
 
-    def _inputs(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
-        """Return the inputs of the joint model, and the batch with the matching targets."""
-        if not self._draws:
+    def _make_inputs(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
+        """Return the inputs of the joint model, and the batch after any corruption."""
+        if not self._is_random:
             return batch.x, batch
-        # The seed and `fold_in` determine all draws. In training `fold_in` is the number of the
-        # step. In validation it is the batch alone, so that epochs are compared on the same input.
+        # The seed and `fold_in` determine all draws. In training, `fold_in` is the index of the
+        # update. In validation, it identifies the batch, so that each epoch has the same input.
         key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
-        for_corruption, for_draw = jax.random.split(key)
+        corruption_key, draw_key = jax.random.split(key)
+        # in the order of the inputs in `build_joint_model`
         inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
-            batch = corrupt(batch, for_corruption, self._corruption, self._layout)
-        if self._variational:
-            inputs.append(jax.random.normal(for_draw, (len(batch.x), self._latent_dim)))
+            batch = corrupt(batch, corruption_key, self._corruption, self._layout)
+        if self._is_variational:
+            inputs.append(jax.random.normal(draw_key, (len(batch.x), self._latent_dim)))
         return ([batch.x, *inputs] if inputs else batch.x), batch
 
     @contextlib.contextmanager
-    def _drawing(self) -> Iterator[None]:
-        """Let the layers that draw random numbers draw them for the batch of all processes."""
+    def _layers_draw_for_global_batch(self) -> Iterator[None]:
+        """Within the context, let layers draw random numbers for the batch of all processes."""
         layers = []
         if self._processes is not None:
             layers = [
@@ -339,8 +360,8 @@ class Engine:
                 # recurrent layers have a generator, too, but no dropout
                 if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
             ]
-        for layer in layers:
-            layer.call = for_whole_batch(layer.call, self._count)
+        for layer in layers:  # an attribute of the instance hides the method
+            layer.call = draw_for_global_batch(layer.call, self._num_processes)
         try:
             yield
         finally:
@@ -354,81 +375,90 @@ class Engine:
         inputs: Any,
         batch: Batch,
         *,
-        norms: LossNormalizers,
-        share: Any,
-    ) -> tuple[Any, tuple[Any, StepMetrics]]:
-        outputs, non_trainable, added = self.joint.stateless_call(
+        normalizers: LossNormalizers,
+        kl_share: Any,  # of the full weight of the KL divergence
+    ) -> tuple[Any, tuple[Any, MetricSums]]:
+        """Return the loss of a batch, and what is not differentiated: other weights and metrics."""
+        outputs, non_trainable, penalties = self.joint.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = whole = self._totals(batch, outputs)
-        if self._processes is not None and self._variational:
-            # a process knows the factors, which have no gradient, from the whole batch only
-            whole = total(jax.lax.stop_gradient(totals))
-        loss = totals.error / norms.num_observed + sum(added) / self._count
-        if self._variational:
-            error = whole.error / jnp.maximum(1.0, whole.num_observed)
-            weight = share * kl_weight(error, self._factor)
-            loss = loss + weight * totals.kl_divergence / norms.num_observed
-        loss = loss + self.length_weight * totals.length_error / norms.num_sequences
+        totals = global_totals = self._batch_totals(batch, outputs)
+        if self._processes is not None and self._is_variational:
+            # the weight of the KL divergence, which has no gradient, depends on the global batch
+            global_totals = sum_over_processes(jax.lax.stop_gradient(totals))
+        # gradients are summed over processes, so each process adds its share of the penalties
+        loss = totals.error / normalizers.num_observed + sum(penalties) / self._num_processes
+        if self._is_variational:
+            error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
+            weight = kl_share * kl_weight(error, self._kl_factor)
+            loss = loss + weight * totals.kl_divergence / normalizers.num_observed
+        loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(
-        self, batch: Batch, outputs: dict[str, Any], *, reduced: bool = True
-    ) -> StepMetrics:
-        error, num_observed = self._error(batch.y, outputs["y_pred"])
+    def _batch_totals(
+        self,
+        batch: Batch,
+        outputs: dict[str, Any],
+        *,
+        in_training: bool = True,  # then the processes share the batch; all evaluate the same one
+    ) -> MetricSums:
+        """Return the metrics of a batch, from the outputs of the joint model."""
+        num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
+        error = self.autoencoder.error(batch.y, outputs["y_pred"]) * num_observed
         length_error = nats = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
-        if self._variational:
-            reduce = total if self._processes is not None and reduced else None
-            normal = outputs["mean"], outputs["log_variance"]
-            nats = kl_divergence(*normal, batch.valid, reduce=reduce)
-        return StepMetrics(error, num_observed, length_error, jnp.sum(batch.valid), nats)
-
-    def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Return the sum of the errors over observed targets, and their number."""
-        num_observed = jnp.sum(~jnp.isnan(y), dtype=jnp.float32)
-        return self.autoencoder.error(y, y_pred) * num_observed, num_observed
+        if self._is_variational:
+            is_shared = self._processes is not None and in_training
+            posterior = outputs["mean"], outputs["log_variance"]
+            sum_shared = sum_over_processes if is_shared else None
+            nats = kl_divergence(*posterior, batch.valid, sum_shared=sum_shared)
+        return MetricSums(error, num_observed, length_error, jnp.sum(batch.valid), nats)
 
     def _evaluate(
         self,
         trainable: Any,
         non_trainable: Any,
-        data: Data,
+        data: DeviceData,
         rows: Any,
         num_batches: Any,
         *,
         num_steps: int,
     ) -> Any:
-        def add_batch(i: Any, totals: StepMetrics) -> StepMetrics:
-            batch = take(data, rows[i], num_steps, self._layout)
-            inputs, batch = self._inputs(batch, num_steps, i)
+        """Return the metrics of the first batches of rows, as one array."""
+
+        def add_batch(i: Any, totals: MetricSums) -> MetricSums:
+            batch = cut_batch(data, rows[i], num_steps, self._layout)
+            inputs, batch = self._make_inputs(batch, num_steps, i)
             outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
             if self._decoder is not None:
                 mapping = [
                     *zip(self.joint.trainable_variables, trainable, strict=True),
                     *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
                 ]
-                written = write_steps(self._decoder, mapping, outputs["code"], num_steps)
-                outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
-            return totals.plus(self._totals(batch, outputs, reduced=False))
+                decoded = write_steps(self._decoder, mapping, outputs["code"], num_steps)
+                outputs["y_pred"] = jnp.where(self._numeric, decoded, outputs["y_pred"])
+            return totals.plus(self._batch_totals(batch, outputs, in_training=False))
 
-        zero = jax.tree.map(jnp.float32, StepMetrics.zero())
+        zero = jax.tree.map(jnp.float32, MetricSums.zero())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
 def _index(optimizer: Any, variable: Any) -> int:
-    """Return the index of a variable of an optimizer."""
-    return next(i for i, other in enumerate(optimizer.variables) if other is variable)
+    """Return the index of a variable in the variables of an optimizer."""
+    return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
-def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
-    """Join encoder, decoder and length model: from padded sequences to a dict of outputs."""
+def build_joint_model(
+    network: Network, *, with_length: bool, corrupted: bool = False
+) -> keras.Model:
+    """Join encoder, decoder and length model to a model from padded sequences to a dict."""
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
     x: Any = keras.Input(shape, name="sequence")
     inputs, outputs, truth = [x], {}, x
-    if corrupted and network.autoregressive:  # the decoder reads the true previous steps
+    if corrupted and network.autoregressive:
+        # the encoder reads the corrupted steps, and the decoder the true previous steps
         truth = keras.Input(shape, name="truth")
         inputs.append(truth)
     if models.posterior is None:
@@ -444,18 +474,18 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)
-    # With the code, numeric columns are validated without teacher forcing, as in use, because
-    # teacher forcing looks better than it is. Categorical columns are validated with it: without
-    # it, cross-entropy mostly measures what follows the first mistake. On 1000 words, the
-    # likelihood improved with exact reconstruction to the end, and the cross-entropy of written
-    # steps was best at epoch 20 of 120.
+    # Validation decodes numeric columns from the code without teacher forcing, as users do. With
+    # teacher forcing, their error would be too small. Categorical columns are validated with
+    # teacher forcing: without it, cross-entropy mostly measures what follows the first mistake. On
+    # 1000 words, the likelihood with teacher forcing and the share of exact reconstructions
+    # improved until the end, and the cross-entropy without it was best at epoch 20 of 120.
     if network.autoregressive and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
 
 
 def numeric_outputs(network: Network) -> np.ndarray:
-    """Return for each output of a step whether it is of a numeric column, of shape (n_outputs,)."""
+    """Return whether each output of a step is a numeric column, bool (n_outputs,)."""
     specification = network.specification
     return np.repeat(
         number_mask(specification.column_types),
@@ -463,44 +493,51 @@ def numeric_outputs(network: Network) -> np.ndarray:
     )
 
 
-class Weights:
-    """Trainable weights, joined to long vectors for an optimizer that updates each weight alone."""
+class JoinedWeights:
+    """Trainable weights that are joined to one or two long vectors for the optimizer."""
 
+    # This changes nothing for an optimizer that treats a vector as separate numbers, as AdamW does.
+    #
     # XLA compiles several operations for each variable that an optimizer updates. With two vectors
     # in place of some thirty variables, a training step compiles in half the time. A tiny fit took
     # 2.1 s of processor time instead of 3.6 s.
 
-    def __init__(self, variables: Sequence[Any], apart: Sequence[str] | None = None) -> None:
-        # to build the optimizer on; joined ones only have shapes and names
+    def __init__(
+        self,
+        variables: Sequence[Any],
+        # Variables with one of these words in their names form a vector of their own, which the
+        # optimizer can exclude from weight decay. None joins no variables.
+        separate_names: Sequence[str] | None = None,
+    ) -> None:
+        # what the optimizer is built on; variables of joined weights only have shapes and names
         self.variables = list(variables)
-        self._groups: list[list[int]] = []
+        self._groups: list[list[int]] = []  # indices of the weights of each vector
         self._shapes = [tuple(variable.shape) for variable in variables]
-        if apart is None or len({variable.dtype for variable in variables}) != 1:
+        if separate_names is None or len({variable.dtype for variable in variables}) != 1:
             return
-        # a vector of its own for these names, so that an optimizer can exclude it from weight decay
-        named = [any(part in variable.name for part in apart) for variable in variables]
+        separate = [any(name in variable.name for name in separate_names) for variable in variables]
         groups = {
-            "weights": [i for i, is_apart in enumerate(named) if not is_apart],
-            "_".join(apart): [i for i, is_apart in enumerate(named) if is_apart],
+            "weights": [i for i, is_separate in enumerate(separate) if not is_separate],
+            "_".join(separate_names): [i for i, is_separate in enumerate(separate) if is_separate],
         }
-        groups = {name: members for name, members in groups.items() if members}
+        groups = {name: group for name, group in groups.items() if group}
         self._groups = list(groups.values())
         self.variables = [
             keras.Variable(
-                np.zeros(sum(self._sizes(members)), variables[0].dtype),
+                np.zeros(sum(self._num_values(group)), variables[0].dtype),
                 name=name,
                 dtype=variables[0].dtype,
             )
-            for name, members in groups.items()
+            for name, group in groups.items()
         ]
 
     def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
-        """Join one array for each weight to the vectors, with `jax.numpy` or NumPy."""
+        """Join arrays, one for each weight, to the vectors, with `jax.numpy` or NumPy."""
         if not self._groups:
             return list(arrays)
         return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
 
-    def of(self, variables: Sequence[Any]) -> list[Any]:
+    def join_variables(self, variables: Sequence[Any]) -> list[Any]:
         """Return the joined values of Keras variables, on the device."""
         if not self._groups:
             return [variable.value for variable in variables]
@@ -519,17 +556,18 @@ class Weights:
             return list(joined)
         arrays: list[Any] = [None] * len(self._shapes)
         for group, vector in zip(self._groups, joined, strict=True):
-            ends = list(itertools.accumulate(self._sizes(group)))
+            ends = list(itertools.accumulate(self._num_values(group)))
             for i, start, end in zip(group, [0, *ends], ends, strict=False):
                 arrays[i] = vector[start:end].reshape(self._shapes[i])
         return arrays
 
-    def _sizes(self, members: Sequence[int]) -> list[int]:
-        return [int(np.prod(self._shapes[i])) for i in members]
+    def _num_values(self, group: Sequence[int]) -> list[int]:
+        """Return how many numbers each weight of a group has."""
+        return [int(np.prod(self._shapes[i])) for i in group]
 
 
 class AdamW(keras.optimizers.AdamW):
-    """``keras.optimizers.AdamW`` that compiles no program for the zeros that it begins with."""
+    """``keras.optimizers.AdamW`` whose variables are set to zero without compiling a program."""
 
     def add_variable(self, shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a variable of zeros."""
@@ -542,18 +580,20 @@ class AdamW(keras.optimizers.AdamW):
 
 # The evidence lower bound (ELBO) of a variational network
 #
-# A code is a normal distribution [1] with a KL divergence from N(0, 1). Errors here are means over
-# values. For squared errors, the decoder's variance is estimated as the error of the batch [2].
-# With a fixed variance, dimensions of a linear code, which training starts from, collapse wherever
-# they explain less than it [3]. The negative ELBO of a sequence of N values is then N / 2
-# log(error) + divergence. By its gradient, one nat of divergence has a weight of 2 error / N
-# relative to the mean error of a value.
+# The encoder maps a sequence to a normal distribution of codes [1], and the loss includes the KL
+# divergence of this distribution from N(0, 1). Errors here are means over values.
 #
-# For other errors, a nat has a weight of error / N by choice. At a fixed weight of 1, the code of
-# tokens costs as many nats as it saves the decoder, and nothing is learned.
+# For squared errors, the variance of the decoder is estimated as the error of the batch [2]. With a
+# fixed variance, a dimension of a linear code, from which training starts, would collapse if it
+# explained less than this variance [3]. With the estimate, the negative ELBO of a sequence of N
+# values is N / 2 log(error) + divergence. By its gradient, one nat of divergence has a weight of
+# 2 error / N relative to the mean error of a value.
 #
-# Two measures prevent posterior collapse: the divergence has no weight at first [4], and its first
-# half nat per dimension is free [5].
+# For errors that are not squared, a nat has a weight of error / N by choice. With a fixed weight of
+# 1, a code of tokens would cost as many nats as it saves the decoder, and nothing would be learned.
+#
+# In posterior collapse, the code of every sequence becomes N(0, 1). Two measures prevent it: the
+# divergence has no weight at first [4], and its first half nat per dimension is free [5].
 #
 # [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
 # [2] O. Rybkin, K. Daniilidis and S. Levine, "Simple and Effective VAE Training with Calibrated
@@ -566,33 +606,43 @@ class AdamW(keras.optimizers.AdamW):
 
 
 def kl_divergence(
-    mean: Any, log_variance: Any, valid: Any, *, reduce: Callable[[Any], Any] | None = None
+    mean: Any,  # (batch_size, latent_dim)
+    log_variance: Any,  # (batch_size, latent_dim)
+    valid: Any,  # (batch_size,), 0 for filler rows
+    *,
+    # sums arrays over the processes if they share a batch; the result is the part of this process
+    sum_shared: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Return the sum of the KL divergences of a batch (batch_size, latent_dim) from N(0, 1)."""
+    """Return the sum of the KL divergences of a batch from N(0, 1), with free nats."""
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
     num_sequences = jnp.sum(valid)
-    if reduce is not None:  # sums over processes that share the batch; this is the share of one
-        num_sequences, count = reduce((num_sequences, jnp.ones(())))
-        own = valid @ nats / jnp.maximum(1.0, num_sequences)
-        is_free = reduce(jax.lax.stop_gradient(own)) <= _FREE_NATS
-        return num_sequences * jnp.sum(jnp.where(is_free, _FREE_NATS / count, own))
+    if sum_shared is not None:
+        num_sequences, num_processes = sum_shared((num_sequences, jnp.ones(())))
+        local_mean = valid @ nats / jnp.maximum(1.0, num_sequences)
+        # as below, but whether a dimension is free depends on the mean over all processes
+        is_free = sum_shared(jax.lax.stop_gradient(local_mean)) <= _FREE_NATS
+        free_share = _FREE_NATS / num_processes
+        return num_sequences * jnp.sum(jnp.where(is_free, free_share, local_mean))
     return num_sequences * jnp.sum(
         jnp.maximum(valid @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
     )
 
 
-def kl_warmup(step: Any, schedule: Schedule) -> Any:
-    """Return the factor of the KL divergence at a step, counted from 0."""
-    length = jnp.maximum(1.0, _WARMUP * jnp.asarray(schedule.num_steps, jnp.float32))
-    return jnp.minimum(1.0, (jnp.asarray(step, jnp.float32) + 1.0) / length)
+def kl_warmup(update: Any, schedule: Schedule) -> Any:
+    """Return the factor, up to 1, of the KL divergence in an update, counted from 0."""
+    length = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
+    return jnp.minimum(1.0, (jnp.asarray(update, jnp.float32) + 1.0) / length)
 
 
 def kl_weight(error: Any, factor: float) -> Any:
-    """Return the weight of a nat relative to the sum of a batch's errors."""
+    """Return the weight of a nat relative to the sum of errors."""
     # the factor is 2 for squared errors, else 1
-    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_ERROR)
+    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
 
 
 def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
-    """Return the negative ELBO on the scale of the error: equal to it at zero divergence."""
-    return error + max(error, _MIN_ERROR) * math.expm1(min(factor * kl_divergence, _MAX_EXPONENT))
+    """Return a loss in the order of the negative ELBO, which is the error at zero divergence."""
+    # error * exp(factor * divergence per value), because the negative ELBO is its logarithm / 2
+    return error + max(error, _MIN_MEAN_ERROR) * math.expm1(
+        min(factor * kl_divergence, _MAX_LOSS_EXPONENT)
+    )

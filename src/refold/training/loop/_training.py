@@ -1,4 +1,8 @@
-"""`Training`: the epochs of the validated phase and of the refit, and the weights that are kept."""
+"""`Training`: train a network for epochs in one or two phases, and keep the best weights.
+
+`Training` uses an `Engine` for the compiled updates, a `Clock` for the time, a `TrainingProgress`,
+which checkpoints save, and `CallbackHooks` for Keras callbacks.
+"""
 
 import contextlib
 import math
@@ -20,39 +24,45 @@ from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches, BatchPlan
 from refold.training._processes import Processes
-from refold.training._shards import Shard, SplitData
+from refold.training._shards import PhaseData, Shard
 from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
     AdamW,
     Engine,
     EpochMetrics,
     LossNormalizers,
+    MetricSums,
     Schedule,
-    StepMetrics,
     TrainState,
 )
-from refold.training.loop._stopping import Clock, Interrupt
+from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
 
-# Weight of the length model's loss, in nats per sequence.
+# Weight of the loss of predicted lengths, which is in nats per sequence. A larger weight would
+# cost reconstruction.
 _LENGTH_WEIGHT = 0.05
-# Options of the default optimizer, and names of weights that are excluded from its decay.
-_WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
-
+# Weight decay of the default optimizer.
+_WEIGHT_DECAY = 1e-4
+# Cap on the norm of all gradients together in the default optimizer.
+_CLIP_NORM = 1.0
+# Weights with one of these words in their names have no weight decay. `change` is what training
+# adds to a linear path.
+_UNDECAYED_NAMES = ("bias", "change")
+# Methods of a Keras callback that are called at every update.
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 
 class Settings(NamedTuple):
-    """Training settings."""
+    """Settings of a training."""
 
     max_epochs: int
-    batch_size: int  # sequences of average length in a batch
-    steps_an_epoch: int  # approximate; times max_epochs, the length of the schedule
+    batch_size: int  # number of sequences of average length in a batch
+    updates_per_epoch: int  # approximate; times max_epochs, the length of the schedule
     learning_rate: float  # peak of the schedule
     seed: int  # of the order of the data
     patience: int  # epochs without a better validation loss before training stops
-    optimizer: Any = None  # a name, a Keras optimizer with its own rate, or AdamW
-    time_budget: float | None = None  # seconds of the whole training
-    time_warp: float = 0.0  # standard deviation of the time warps in steps
+    optimizer: Any = None  # a name, or a Keras optimizer with its own rate; by default AdamW
+    time_budget: float | None = None  # seconds for both phases together
+    warp_std: float = 0.0  # standard deviation of the time warps, in steps of a sequence
     corruption: Corruption = Corruption()  # in training and in validation
     refit: bool = False  # whether a refit on all sequences follows the validated phase
     verbose: int = 0  # 1 for a progress bar on standard error
@@ -70,31 +80,33 @@ class StopReason(Enum):
 
 @dataclass(frozen=True)
 class FitResult:
-    """Result of a training; the network holds the weights."""
+    """Result of a training, without the weights, which the network has."""
 
-    phase: str | None  # that trained the weights, "validated" or "refit"; None without an epoch
+    # phase that trained the weights, "validated" or "refit"; None if no weights were kept
+    phase: str | None
     history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
-    epoch: int  # of the validated weights
+    epoch: int  # that the validated weights have, counted from 1; 0 for the initial weights
     interrupted: bool = False  # by Ctrl-C
     complete: bool = True  # whether the validated phase was finished
-    num_shapes: int = 0  # padded shapes of batches, for each of which a step was compiled
-    # validated weights, in the order of `network.variables`, if it holds those of a refit
+    num_shapes: int = 0  # padded shapes of batches; training was compiled for each
+    # weights of the validated phase, in the order of `network.variables`; None if the network has
+    # them itself, because no refit followed
     validated: list[Any] | None = None
     out_of_time: bool = False  # whether the time budget ended the validated phase
     initial_loss: float | None = None  # validation loss of the initial weights, if worth keeping
 
 
 class Training:
-    """Train an autoencoder and its length model in place, phase by phase."""
+    """Train the weights of an autoencoder and its length model in place, phase by phase."""
 
     # The phase "validated" ends with the weights of the epoch with the lowest validation loss or,
-    # without validation, those of the last epoch. With `settings.refit`, the phase "refit" trains
-    # on all sequences afterwards, from the same initialization, for as many steps as the best epoch
-    # of the first phase took. If time, Ctrl-C, a callback or a loss that is not finite ends the
-    # refit, the validated weights are kept.
+    # without validation, with the weights of the last epoch. With `settings.refit`, the phase
+    # "refit" follows. It trains on all sequences, again from initial weights, for as many updates
+    # as the first phase needed for its best epoch. If the time budget, Ctrl-C, a callback or a loss
+    # that is not finite ends the refit early, the validated weights are kept.
     #
-    # Within the context, while there is a `phase`, the caller initializes the network if
-    # `is_fresh`, and then calls `run` with the data of the phase. Then there is a `result`.
+    # To use it, enter the context. As long as `phase` is not None, initialize the network if
+    # `is_fresh`, and call `run` with the data of the phase. After that, there is a `result`.
 
     def __init__(
         self,
@@ -102,71 +114,74 @@ class Training:
         batches: Batches,
         settings: Settings,
         *,
-        saved: SavedTraining | None = None,  # to continue from and to write to
+        saved: SavedTraining | None = None,  # progress to continue from, and checkpoint to write
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
     ) -> None:
         self._network, self._batches, self._settings = network, batches, settings
         self._saved, self._processes = saved, processes or Processes()
-        resume, alone = saved and saved.progress, self._processes.count == 1
-        before = 0.0 if resume is None else resume.seconds
-        self._clock = Clock(settings.time_budget, before, timed=alone)
-        self._last_written = self._clock.seconds
-        self._bar = Progress(verbose=settings.verbose)
-        # several processes have to stop together
-        self._interrupt = Interrupt() if alone else None
+        resumed, is_single = saved and saved.progress, self._processes.count == 1
+        seconds = 0.0 if resumed is None else resumed.seconds
+        self._clock = Clock(settings.time_budget, seconds, timed=is_single)
+        self._last_checkpoint_seconds = self._clock.seconds
+        self._bar = ProgressBar(verbose=settings.verbose)
+        # several processes have to stop together, so none of them stops on Ctrl-C of its own
+        self._interrupt = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
-        self._hooks = Hooks(callbacks, self._engine)
+        self._hooks = CallbackHooks(callbacks, self._engine)
         self._untrained = self._engine.read_state()
-        num_steps = settings.max_epochs * settings.steps_an_epoch
-        self._progress = resume or TrainingProgress(
-            self._untrained, settings.learning_rate, num_steps
+        num_updates = settings.max_epochs * settings.updates_per_epoch
+        self._progress = resumed or TrainingProgress(
+            self._untrained, settings.learning_rate, num_updates
         )
-        # metrics of the epoch so far, and the number of steps before the state
-        self._metrics = EpochMetrics(StepMetrics.zero(), settings.learning_rate, finite=True)
-        self._num_steps = 0
-        self.is_fresh = resume is None  # else the phase continues from a checkpoint
+        # of the epoch so far
+        self._metrics = EpochMetrics(MetricSums.zero(), settings.learning_rate, finite=True)
+        self._num_updates = 0  # that led to the state of the progress
+        self.is_fresh = resumed is None  # else the phase continues from a checkpoint
         self.phase: str | None = self._progress.phase  # None after the last one
         self.result: FitResult
-        self._stack, self._is_running, self._out_of_time = contextlib.ExitStack(), False, False
+        # closes the progress bar and the handler of Ctrl-C
+        self._contexts = contextlib.ExitStack()
+        self._is_running, self._out_of_time = False, False
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(self._bar)
+        self._contexts.enter_context(self._bar)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+        self._contexts.__exit__(*error)
 
     # The phases
 
     def run(
         self,
-        split: SplitData,
+        data: PhaseData,
         *,
-        keep_initial: bool = False,  # whether the initial weights are kept if no epoch is better
+        keep_initial: bool = False,  # whether to keep the initial weights if no epoch is better
     ) -> None:
         """Train to the end of the phase, or raise a DivergedError if no weights can be kept."""
         progress = self._progress
         if self.is_fresh:
             progress.state = self._engine.read_state()
         if not self._is_running:
-            self._clock.prepared()
+            self._clock.end_preparation()
             if self.is_fresh:
                 progress.preparation = self._clock.preparation
             self._clock.preparation = progress.preparation
-            # before this line Ctrl-C ends the program at once: there is nothing to keep
+            # before this line, Ctrl-C ends the program at once, because there is nothing to save
             if self._interrupt is not None:
-                self._stack.enter_context(self._interrupt)
+                self._contexts.enter_context(self._interrupt)
             # until the first epoch ends, most of the time is compilation
             self._bar.begin("epoch", self._settings.max_epochs, "compiling")
             self._is_running = True
-        reason = self._epochs(split, keep_initial=keep_initial)
+        reason = self._train_epochs(data, keep_initial=keep_initial)
         if reason is StopReason.INTERRUPTED:
             self._write_checkpoint()
         end = self._end_validated if self.phase == "validated" else self._end_refit
         end(reason)
 
     def _end_validated(self, reason: StopReason) -> None:
+        """End the validated phase: prepare the refit, or set the result if none follows."""
         progress, settings = self._progress, self._settings
         interrupted, diverged = reason is StopReason.INTERRUPTED, reason is StopReason.DIVERGED
         self._out_of_time = reason is StopReason.TIME
@@ -178,11 +193,12 @@ class Training:
             )
             if progress.best is None:
                 raise DivergedError(f"{advice} Nothing was learned before that.")
-            warn(f"{advice} {_kept(progress)}")
+            warn(f"{advice} {_describe_kept(progress)}")
         refit = settings.refit and not interrupted and not diverged
-        if refit and self._out_of_time and self._clock.is_up(0):  # no time to initialize it
+        # with no time left even for the initialization of the refit, there is none
+        if refit and self._out_of_time and self._clock.is_up(refit_updates=0):
             refit = False
-            _report_no_refit(reason, progress)
+            _warn_of_no_refit(reason, progress)
         if not refit:
             self._finish(interrupted=interrupted, complete=not interrupted)
             return
@@ -190,20 +206,22 @@ class Training:
         progress.phase, progress.refit_steps = "refit", progress.best_steps
         progress.peak = settings.learning_rate
         progress.epoch = 1
-        self._engine.write_back(self._untrained)
+        self._engine.write_back(self._untrained)  # also resets the optimizer
         self._bar.begin("refit on all: initialize")
 
     def _end_refit(self, reason: StopReason) -> None:
+        """End the refit: set the result, and give the network the weights of a finished refit."""
         self._finish(interrupted=reason is StopReason.INTERRUPTED)
         if reason is not StopReason.DONE:
-            _report_no_refit(reason, self._progress)
+            _warn_of_no_refit(reason, self._progress)
             return
+        # the network has the validated weights now
         validated = [np.asarray(variable.value) for variable in self._network.variables]
         self._engine.write_back(self._progress.state)
         self.result = replace(self.result, phase="refit", validated=validated)
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
-        """Put the validated weights into the network, and set the result."""
+        """Give the network the validated weights, and set the result."""
         progress = self._progress
         if progress.best is not None:
             self._engine.write_back(progress.state.with_weights(progress.best))
@@ -224,211 +242,225 @@ class Training:
 
     # The epochs of a phase
 
-    def _epochs(self, split: SplitData, *, keep_initial: bool) -> StopReason:
-        """Train epochs, continued from the progress, and return why they ended."""
+    def _train_epochs(self, data: PhaseData, *, keep_initial: bool) -> StopReason:
+        """Train the epochs of a phase that are still to do, and return why they ended."""
         progress, refit = self._progress, self.phase == "refit"
-        self._num_steps = self._engine.num_steps(progress.state)
-        loss = self._validate(split.validation) if keep_initial and split.validation else math.inf
+        self._num_updates = self._engine.num_updates(progress.state)
+        loss = self._validate(data.validation) if keep_initial and data.validation else math.inf
         if math.isfinite(loss):
-            progress.keep(loss, 0, self._num_steps)
+            progress.keep_weights(loss, 0, self._num_updates)
             progress.initial_loss = loss
-        # before any step, so that an unwritable path fails early
+        # before any update, so that an unwritable path fails early
         self._write_checkpoint()
         epochs = self._settings.max_epochs
         if refit:
-            # the refit is counted in steps; the last epoch may be incomplete
-            num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
-            steps = progress.refit_steps * split.shards.epochs_in_a_pass
-            epochs = max(1, -(-steps // num_batches))
+            # the length of the refit is a number of updates, so its last epoch may be incomplete
+            num_batches = max(1, self._batches.num_batches(np.arange(data.num_sequences)))
+            total_batches = progress.refit_steps * data.shards.epochs_per_pass
+            epochs = max(1, -(-total_batches // num_batches))
             self._bar.begin("refit on all: epoch", epochs)
         phase = progress.phase
         self._apply_hooks(lambda state: self._hooks.begin(state, phase=phase, epochs=epochs))
-        reason = self._reason_to_stop()
+        reason = self._check_end_of_phase()
         while reason is None:
-            reason = self._epoch(split)
+            reason = self._train_epoch(data)
             if reason is None or (reason is StopReason.TIME and not refit):
-                # the validated phase measures an epoch that the time cut short
-                reason = self._end_epoch(split) or reason
-            reason = reason or self._must_stop() or self._reason_to_stop()
-        self._hook("on_train_end")
-        # an interrupt has restored the progress at the end of the last finished epoch
-        progress, unmeasured = self._progress, not refit and split.validation is None
-        done = reason is StopReason.DONE and progress.best is not None
-        if self._hooks.present and unmeasured and done:
-            # a callback may have replaced the last weights
-            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
+                # the validated phase also measures an epoch that was cut short by the time budget
+                reason = self._end_epoch(data) or reason
+            reason = reason or self._check_interrupt_and_time() or self._check_end_of_phase()
+        self._call_hook("on_train_end")
+        # read the progress again: an interrupted epoch has restored that of the epoch before
+        progress, is_unmeasured = self._progress, not refit and data.validation is None
+        is_done = reason is StopReason.DONE and progress.best is not None
+        if self._hooks.present and is_unmeasured and is_done:
+            # without validation, the last weights are the best, and a callback may have changed
+            # them
+            progress.keep_weights(progress.best_loss, progress.best_epoch, progress.best_steps)
         return reason
 
-    def _epoch(self, split: SplitData) -> StopReason | None:
-        """Train an epoch, and return why it was cut short, if it was."""
-        finished, progress = replace(self._progress), self._progress
-        progress.state = progress.state.at_start_of_epoch()
-        self._hook("on_epoch_begin", progress.epoch - 1)
-        first_step, norms = self._num_steps, self._norms(split)
+    def _train_epoch(self, data: PhaseData) -> StopReason | None:
+        """Train an epoch, and return why it was cut short; None if it is complete."""
+        before, progress = replace(self._progress), self._progress
+        progress.state = progress.state.with_zero_totals()
+        self._call_hook("on_epoch_begin", progress.epoch - 1)
+        first_update, normalizers = self._num_updates, self._normalizers(data)
         seed, epoch = self._settings.seed, progress.epoch
-        runs = (
-            (shard, run)
-            for index, shard in enumerate(split.shards.epoch(epoch))
-            for run in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index)
+        plans = (
+            (shard, plan)
+            for index, shard in enumerate(data.shards.epoch(epoch))
+            for plan in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index)
         )
-        for shard, run in runs:
+        for shard, plan in plans:
             batch = 0
-            while batch < run.num_batches:
-                if self._num_steps == self._last_step:
+            while batch < plan.num_batches:
+                if self._num_updates == self._final_num_updates:
                     return None
-                if self._num_steps > first_step and (stopped := self._must_stop()):
-                    # then a checkpoint is of the last finished epoch
-                    if stopped is StopReason.INTERRUPTED:
-                        self._progress = finished
-                    return stopped
-                batch = self._run_chunk(shard, run, batch, norms)
+                # an epoch has at least one update before it ends, so that there is a loss
+                if self._num_updates > first_update and (
+                    reason := self._check_interrupt_and_time()
+                ):
+                    # a checkpoint after Ctrl-C is that of the last complete epoch
+                    if reason is StopReason.INTERRUPTED:
+                        self._progress = before
+                    return reason
+                batch = self._train_chunk(shard, plan, batch, normalizers)
                 if not math.isfinite(self._metrics.totals.error):
                     return StopReason.DIVERGED
         return None
 
-    def _run_chunk(self, shard: Shard, run: BatchPlan, start: int, norms: LossNormalizers) -> int:
-        """Train on some batches of a run from ``start`` on; return the first one after them."""
-        progress, every_step = self._progress, self._hooks.every_step
-        most = 1 if every_step else self._clock.chunk(run.bucket)
-        stop = min(run.num_batches, start + most, start + self._last_step - self._num_steps)
-        if every_step:
-            self._hook("on_train_batch_begin", self._num_steps)
-        began = time.perf_counter()
+    def _train_chunk(
+        self, shard: Shard, plan: BatchPlan, start: int, normalizers: LossNormalizers
+    ) -> int:
+        """Train on batches of a plan in one compiled call, and return the next batch after them."""
+        progress, every_update = self._progress, self._hooks.every_update
+        max_updates = 1 if every_update else self._clock.chunk_updates(plan.bucket)
+        updates_to_end = self._final_num_updates - self._num_updates
+        stop = min(plan.num_batches, start + max_updates, start + updates_to_end)
+        if every_update:
+            self._call_hook("on_train_batch_begin", self._num_updates)
+        started = time.perf_counter()
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
-            run.with_rows(shard.places(self._processes.own_columns(run.rows))),
+            plan.with_rows(shard.find_positions(self._processes.process_columns(plan.rows))),
             start,
             stop,
-            norms=norms,
+            normalizers=normalizers,
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
         )
-        self._clock.took(time.perf_counter() - began, run.bucket, stop - start)
-        if every_step:
+        self._clock.record_chunk(time.perf_counter() - started, plan.bucket, stop - start)
+        if every_update:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
-            self._hook("on_train_batch_end", self._num_steps, logs)
-        self._num_steps += stop - start
+            self._call_hook("on_train_batch_end", self._num_updates, logs)
+        self._num_updates += stop - start
         return stop
 
     @property
-    def _last_step(self) -> int:
-        """The number of steps at which the phase ends, if it is known."""
+    def _final_num_updates(self) -> int:
+        """The number of updates after which the phase ends; the largest integer if unknown."""
         progress = self._progress
         return progress.refit_steps if progress.phase == "refit" else sys.maxsize
 
-    def _norms(self, split: SplitData) -> LossNormalizers:
-        # A batch is divided by the expected number of its targets, not by its own, so that steps of
-        # long and of short sequences have equal weight.
-        observed, size = split.num_observed / max(1, split.num_sequences), self._settings.batch_size
-        return LossNormalizers(max(1.0, observed * size), float(size))
+    def _normalizers(self, data: PhaseData) -> LossNormalizers:
+        """Return the numbers of values and sequences in an average batch."""
+        observed = data.num_observed / max(1, data.num_sequences)
+        batch_size = self._settings.batch_size
+        return LossNormalizers(max(1.0, observed * batch_size), float(batch_size))
 
-    def _end_epoch(self, split: SplitData) -> StopReason | None:
-        """Measure an epoch and keep its weights if they are the best; return if it diverged."""
-        progress, rate = self._progress, self._metrics.rate
+    def _end_epoch(self, data: PhaseData) -> StopReason | None:
+        """Validate an epoch, and keep its weights if they are the best; return if it diverged."""
+        progress, learning_rate = self._progress, self._metrics.learning_rate
         loss = self._engine.loss(self._metrics.totals)
-        val_loss = None if split.validation is None else self._validate(split.validation)
+        val_loss = None if data.validation is None else self._validate(data.validation)
         measured = loss if val_loss is None else val_loss
-        # without validation, no loss has checked the weights of the last step yet
+        # the loss was measured before the last update, which may have made the weights infinite
         finite = val_loss is not None or self._metrics.finite
         if not (math.isfinite(loss) and math.isfinite(measured) and finite):
             return StopReason.DIVERGED
         if self.phase == "validated" and (val_loss is None or val_loss < progress.best_loss):
-            progress.keep(measured, progress.epoch, self._num_steps)
-        progress.record(loss, val_loss, rate, self._clock.seconds)
-        self._bar.epoch(progress.epoch, loss, val_loss)
-        progress.epoch += 1
-        logs = {"loss": loss, "learning_rate": rate}
+            progress.keep_weights(measured, progress.epoch, self._num_updates)
+        progress.record_epoch(loss, val_loss, learning_rate, self._clock.seconds)
+        self._bar.show_epoch(progress.epoch, loss, val_loss)
+        logs = {"loss": loss, "learning_rate": learning_rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
-        self._hook("on_epoch_end", progress.epoch - 2, logs)
+        # a checkpoint after this epoch continues with the next one; Keras counts epochs from 0
+        progress.epoch += 1
+        self._call_hook("on_epoch_end", progress.epoch - 2, logs)
         self._checkpoint_if_due()
         return None
 
     def _validate(self, shard: Shard) -> float:
-        totals, state = StepMetrics.zero(), self._processes.on_host(self._progress.state)
-        for run in self._batches.epoch(shard.rows):
-            began = time.perf_counter()
-            run = run.with_rows(shard.places(run.rows))
-            totals = totals.plus(self._engine.evaluate(state, shard.data, run))
-            self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
+        """Return the loss of the current weights on validation data."""
+        totals, state = MetricSums.zero(), self._processes.to_host(self._progress.state)
+        for plan in self._batches.epoch(shard.rows):
+            started = time.perf_counter()
+            plan = plan.with_rows(shard.find_positions(plan.rows))
+            totals = totals.plus(self._engine.evaluate(state, shard.data, plan))
+            self._clock.record_chunk(time.perf_counter() - started, (plan.bucket, "validation"))
         return self._engine.loss(totals)
 
     # What ends a phase
 
-    def _reason_to_stop(self) -> StopReason | None:
+    def _check_end_of_phase(self) -> StopReason | None:
         """Return why there is no further epoch: the phase is done, or a callback stopped it."""
         progress, settings = self._progress, self._settings
         if progress.phase == "refit":
-            done = self._num_steps >= progress.refit_steps
+            is_done = self._num_updates >= progress.refit_steps
         else:
-            waited = len(progress.history["epoch"]) - progress.best_epoch
-            done = (
+            epochs_since_best = len(progress.history["epoch"]) - progress.best_epoch
+            is_done = (
                 progress.epoch > settings.max_epochs
                 or self._hooks.stop
-                or waited >= settings.patience
+                or epochs_since_best >= settings.patience
             )
-        if done:
+        if is_done:
             return StopReason.DONE
         return StopReason.STOPPED if self._hooks.stop else None
 
-    def _must_stop(self) -> StopReason | None:
-        if self._interrupt is not None and self._interrupt.asked:
+    def _check_interrupt_and_time(self) -> StopReason | None:
+        """Return Ctrl-C or the end of the time budget as a reason to stop; None for neither."""
+        # as a side effect, the length of the schedule is set to what the time budget allows
+        if self._interrupt is not None and self._interrupt.is_requested:
             return StopReason.INTERRUPTED
         if self._processes.count > 1 and self._settings.time_budget is None:
-            return None
-        stopped, self._progress.num_steps = self._processes.agree(self._planned_time())
-        return stopped
+            return None  # without a message to all processes
+        reason, self._progress.num_steps = self._processes.agree(self._check_time_budget())
+        return reason
 
-    def _planned_time(self) -> tuple[StopReason | None, int]:
-        """Return whether to stop, and the number of steps that the time allows."""
+    def _check_time_budget(self) -> tuple[StopReason | None, int]:
+        """Return whether the time is up, and the updates of the schedule that the time allows."""
         progress = self._progress
         if progress.phase == "refit":
-            left = progress.refit_steps > self._num_steps
-            is_up, planned = left and self._clock.is_up(), progress.num_steps
+            is_unfinished = progress.refit_steps > self._num_updates
+            is_up, num_updates = is_unfinished and self._clock.is_up(), progress.num_steps
         else:
             refit = self._settings.refit
-            planned = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
+            num_updates = self._clock.plan(self._num_updates, progress.num_steps, refit=refit)
             is_up = self._clock.is_up(progress.best_steps if refit else None)
-        return StopReason.TIME if is_up else None, planned
+        return StopReason.TIME if is_up else None, num_updates
 
     # Checkpoints and callbacks
 
     def _write_checkpoint(self) -> None:
-        """Write a snapshot of the current progress, if checkpoints are on."""
+        """Write the current progress to the checkpoint, if there is one."""
         if self._saved is not None:
             self._saved.write(replace(self._progress, seconds=self._clock.seconds))
-            self._last_written = self._clock.seconds
+            self._last_checkpoint_seconds = self._clock.seconds
 
     def _checkpoint_if_due(self) -> None:
         """Write a checkpoint after an epoch, if enough time or epochs have passed."""
         if self._saved is None or (checkpoint := self._saved.checkpoint) is None:
             return
-        seconds, every = self._clock.seconds - self._last_written, checkpoint.epochs
-        if seconds >= checkpoint.seconds or (every and (self._progress.epoch - 1) % every == 0):
+        seconds = self._clock.seconds - self._last_checkpoint_seconds
+        epochs = checkpoint.epochs
+        is_due = epochs and (self._progress.epoch - 1) % epochs == 0
+        if seconds >= checkpoint.seconds or is_due:
             self._write_checkpoint()
 
-    def _hook(self, name: str, *args: Any) -> None:
+    def _call_hook(self, name: str, *args: Any) -> None:
+        """Call one hook, such as `on_epoch_end`, of all callbacks."""
         self._apply_hooks(lambda state: self._hooks.call(name, state, *args))
 
     def _apply_hooks(self, call: Callable[[TrainState], TrainState]) -> None:
-        """Call the callbacks, if any; a changed learning rate scales the schedule."""
+        """Let callbacks change the state; if they change the learning rate, scale the schedule."""
         if not self._hooks.present:
             return
         progress = self._progress
-        before = self._engine.rate(progress.state)
+        before = self._engine.learning_rate(progress.state)
         progress.state = call(progress.state)
-        after = self._engine.rate(progress.state)
+        after = self._engine.learning_rate(progress.state)
         if after == before:
             return
         if before > 0:
             progress.peak *= after / before
-        else:  # a rate of 0 cannot be scaled: the next rate is the one that was set
+        else:  # no factor scales 0: let the schedule continue at the rate that was set
             schedule = Schedule(np.float32(1.0), np.int32(progress.num_steps))
-            progress.peak = after / float(schedule.rate(self._num_steps))
+            progress.peak = after / float(schedule.learning_rate(self._num_updates))
 
 
-class Progress:
-    """Progress bar of the initialization and the epochs; `verbose=0` shows nothing."""
+class ProgressBar:
+    """Progress bar of the initialization and of the epochs; `verbose=0` shows nothing."""
 
     def __init__(self, *, verbose: int) -> None:
         self._bar = progress_bar(
@@ -439,21 +471,21 @@ class Progress:
             TimeRemainingColumn(),
             disable=not verbose,
         )
-        self._part, self._total = "initialize", 0
+        self._stage, self._num_epochs = "initialize", 0
         self._task = self._bar.add_task("initialize", total=None, losses="")
 
-    def begin(self, part: str, total: int = 0, losses: str = "") -> None:
-        """Show the next part of the training, with its number of epochs if it has any."""
-        self._part, self._total = part, total
+    def begin(self, stage: str, num_epochs: int = 0, losses: str = "") -> None:
+        """Show the next stage of the training, with its number of epochs if it has any."""
+        self._stage, self._num_epochs = stage, num_epochs
         self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(part, total=total or None, losses=losses)
+        self._task = self._bar.add_task(stage, total=num_epochs or None, losses=losses)
 
-    def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
-        """Show the losses of an epoch of a phase, counted from 1."""
+    def show_epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
+        """Show the losses of an epoch, which is counted from 1."""
         losses = f"loss {loss:.4g}"
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"
-        count = f"{self._part} {epoch}/{self._total}"
+        count = f"{self._stage} {epoch}/{self._num_epochs}"
         self._bar.update(self._task, description=count, completed=epoch, losses=losses)
 
     def __enter__(self) -> Self:
@@ -464,54 +496,57 @@ class Progress:
         self._bar.stop()
 
 
-class Hooks:
-    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks."""
+class CallbackHooks:
+    """Call the hooks of Keras callbacks, on Keras models that have the current weights."""
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
-        self._list: Any = None
+        self._callbacks: Any = None
         self.present = bool(callbacks)
-        self.every_step = False  # whether a chunk is a single step, because of batch hooks
+        # whether there are batch hooks, so that each chunk is a single update
+        self.every_update = False
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
-        self._list = keras.callbacks.CallbackList(list(callbacks))
-        steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
-        self.every_step = bool(steppers)
-        if steppers:
+        self._callbacks = keras.callbacks.CallbackList(list(callbacks))
+        names = {type(c).__name__ for c in self._callbacks.callbacks if _has_batch_hooks(c)}
+        self.every_update = bool(names)
+        if names:
             warn(
-                f"{', '.join(steppers)} asks to be called at every step, so each step is a "
+                f"{', '.join(sorted(names))} asks to be called at every step, so each step is a "
                 "separate compiled call. Training is faster without batch hooks."
             )
 
     @property
     def stop(self) -> bool:
         """Whether a callback has asked to stop."""
-        return self._list is not None and bool(self._model.stop_training)
+        return self._callbacks is not None and bool(self._model.stop_training)
 
     def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
-        """Begin a phase, a training of its own for callbacks, and return the changed state."""
+        """Begin a phase, which is a training of its own for callbacks; return the changed state."""
         self._engine.write_back(state)
         self._model.stop_training = False
-        self._list.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
+        self._callbacks.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
         # for each phase: some callbacks open files here and close them at the end of training
-        self._list.set_model(self._model)
+        self._callbacks.set_model(self._model)
         return self.call("on_train_begin", state)
 
     def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
-        """Call one hook, as `on_epoch_end`, of all callbacks, and return the changed state."""
+        """Call one hook, such as `on_epoch_end`, of all callbacks; return the changed state."""
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
-        getattr(self._list, name)(*args)
+        getattr(self._callbacks, name)(*args)
         return self._engine.read_state(state.totals)
 
 
-def _asks_for_steps(callback: Any) -> bool:
+def _has_batch_hooks(callback: Any) -> bool:
+    """Return whether a callback does something at every update."""
+    # callbacks of Keras have batch hooks that do nothing if they are set to act once per epoch
     if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
-        return False  # Keras's own callbacks, whose batch hooks do nothing unless configured
+        return False
     if getattr(callback, "log_every_epoch", False):
-        return False  # the same for MLflow's callback
+        return False  # the same for the callback of MLflow
     base = keras.callbacks.Callback
     return any(
         getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
@@ -522,18 +557,19 @@ def _asks_for_steps(callback: Any) -> bool:
 def _make_engine(
     network: Network, batches: Batches, settings: Settings, processes: Processes
 ) -> Engine:
+    """Return the engine that trains the network, with the optimizer of the settings."""
     optimizer: Any = settings.optimizer
-    # only the default optimizer is known to update each weight alone
-    apart = _UNDECAYED if optimizer is None else None
+    # Only the default optimizer is known to treat a vector of weights as separate numbers.
+    separate_names = _UNDECAYED_NAMES if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
         options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _CLIP_NORM}
         optimizer = AdamW(settings.learning_rate, **options)
-        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED))
+        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED_NAMES))
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
-    else:  # the user's own optimizer stays as it is and can be reused
+    else:  # train with a copy, so that the optimizer of the user is unchanged and can be reused
         if optimizer.gradient_accumulation_steps or (
             optimizer.use_ema and not optimizer.ema_overwrite_frequency
         ):
@@ -542,9 +578,10 @@ def _make_engine(
                 "ema_overwrite_frequency, cannot be used here. Leave that option out."
             )
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    # with a single length, the length model knows it from its initialization
-    known = batches.of_one_length or network.specification.length_dim > 0
-    length_weight = 0.0 if known else _LENGTH_WEIGHT
+    # The length model needs no training if all sequences have one length, which it is initialized
+    # to, or if a dimension of the code holds the length.
+    is_length_known = batches.of_one_length or network.specification.length_dim > 0
+    length_weight = 0.0 if is_length_known else _LENGTH_WEIGHT
     return Engine(
         network,
         optimizer,
@@ -552,22 +589,24 @@ def _make_engine(
         scheduled=scheduled,
         corruption=settings.corruption,
         seed=settings.seed,
-        apart=apart,
+        separate_names=separate_names,
         processes=processes,
     )
 
 
-def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
-    why = {
+def _warn_of_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
+    """Warn that the weights of the refit are not used."""
+    cause = {
         StopReason.TIME: "The time budget ran out in the refit on all sequences",
         StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
         StopReason.STOPPED: "A callback stopped the refit on all sequences",
         StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[reason]
-    warn(f"{why}. {_kept(progress)}")
+    warn(f"{cause}. {_describe_kept(progress)}")
 
 
-def _kept(progress: TrainingProgress) -> str:
+def _describe_kept(progress: TrainingProgress) -> str:
+    """Return a sentence that says which weights were kept."""
     if progress.best_epoch == 0:
         return "The initial weights were kept: no epoch was better."
     return f"The weights of epoch {progress.best_epoch} were kept."
