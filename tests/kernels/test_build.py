@@ -123,8 +123,8 @@ def test_the_kernels_pass_the_sanitizers(tmp_path):
 
 
 SUPPORTED = (
-    "import ctypes, json; from refold.kernels._library import load; "
-    f"print(json.dumps([n for n in {VARIANTS} if load().refold_supported(n.encode())]))"
+    "import ctypes, json; from refold.kernels._library import load_library; "
+    f"print(json.dumps([n for n in {VARIANTS} if load_library().refold_supported(n.encode())]))"
 )
 
 

@@ -173,7 +173,7 @@ def test_exponentials_are_exact_to_one_in_a_million_and_saturate(name):
         pointers = [
             array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in (values, found)
         ]
-        getattr(_library.load(), f"refold_{name}")(*pointers, ctypes.c_int64(values.size))
+        getattr(_library.load_library(), f"refold_{name}")(*pointers, ctypes.c_int64(values.size))
         return found
 
     grid = np.linspace(-87.0, 87.0, 400_003).astype("float32")
@@ -277,7 +277,7 @@ def test_every_variant_that_this_machine_can_run():
     others = [
         name
         for name in VARIANTS
-        if _library.load().refold_supported(name.encode()) and name != kernels.variant()
+        if _library.load_library().refold_supported(name.encode()) and name != kernels.variant()
     ]
     server = server_with_keras()
     done = [server.run(TESTED_AGAIN, REFOLD_KERNEL=name, SWEEP=__file__) for name in others]

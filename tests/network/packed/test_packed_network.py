@@ -63,7 +63,7 @@ def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
     ours, data = of_kind("patches, ROCKET", 300)
     codes = ours.encode(data, latent_steps=2)
     whole = ours.decode(codes, data.offsets)
-    monkeypatch.setattr("refold.network.packed.rows._STEPS", 200)
+    monkeypatch.setattr("refold.network.packed.rows._MAX_STEPS", 200)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         with packed.limited_threads(threads):
             assert np.array_equal(ours.encode(data, latent_steps=2), codes)

@@ -34,9 +34,9 @@ Layout::Layout(const Shape& shape)
       forward_weights(4 * units * (shape.features + shape.units + 1)),
       backward_weights(4 * units * (whole_lines(shape.units) + whole_lines(shape.features))) {}
 
-const Named* find_variant(const char* name) {
+const NamedVariant* find_variant(const char* name) {
   struct Choice {
-    Named named;
+    NamedVariant named;
     bool runs;
   };
 #if defined(__x86_64__)
@@ -61,8 +61,8 @@ const Named* find_variant(const char* name) {
   return nullptr;
 }
 
-const Named* chosen_variant() {
-  static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
+const NamedVariant* chosen_variant() {
+  static const NamedVariant* named = find_variant(std::getenv("REFOLD_KERNEL"));
   return named;
 }
 

@@ -109,7 +109,7 @@ class Autoencoder(keras.Model):
     def _columns(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
         if self.columns is not None:
             return list(self.columns[0]), list(self.columns[1])
-        for layer in every_layer(self):
+        for layer in iterate_layers(self):
             if isinstance(layer, ColumnHead):
                 return layer.column_types, layer.num_categories
         _require_same_width(y, y_pred)
@@ -254,9 +254,9 @@ def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
         )
 
 
-def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def iterate_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Iterate over the layers of a model and of its nested models."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
-            yield from every_layer(layer)
+            yield from iterate_layers(layer)

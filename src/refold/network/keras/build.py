@@ -14,7 +14,7 @@ from refold.network.keras.autoencoder import Models, autoencoder, join
 from refold.network.keras.decoder import Decoder, forecaster
 from refold.network.keras.encoder import make_encoder
 from refold.network.keras.heads import length_model
-from refold.network.keras.layer import reason_of, seeded
+from refold.network.keras.layer import summarize_error, seeded
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
 from refold.network.specification import DECODERS, Specification, are_default
@@ -223,7 +223,7 @@ def _loadable_json(role: str, model: keras.Model) -> str:
         if [v.shape for v in again.variables] == [v.shape for v in model.variables]:
             return text
     except Exception as error:  # a custom layer may raise any error
-        cause, reason = error, reason_of(error)
+        cause, reason = error, summarize_error(error)
     raise ParameterError(
         f"The architecture's {role} could not be loaded after saving: {reason} Register its "
         "classes and functions with @keras.saving.register_keras_serializable(), and give the "
@@ -268,7 +268,7 @@ def keras_models(network: Any) -> Network:
     """Return the Keras models of a network, which follows them if their weights change."""
     if isinstance(network, Network):
         return network
-    network = getattr(network, "of_curves", network)
+    network = getattr(network, "curve_network", network)
     if network.keras is None:
         with seeded(None):
             built = with_weights_of(network)

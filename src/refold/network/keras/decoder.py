@@ -11,7 +11,7 @@ from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
-from refold.network.keras.lstm import cell_of, find_cell
+from refold.network.keras.lstm import cell_of_layer, get_cell
 from refold.network.specification import Specification, num_periods
 
 
@@ -119,10 +119,10 @@ class LinearDecoding(LinearMap):
 class Decoder:
     """Layers that write sequences from codes, and add the linear path if there is one."""
 
-    def __init__(self, specification: Specification, *, ahead: bool = False) -> None:
-        self.sizes = sizes = specification.decoder_sizes(ahead=ahead)
+    def __init__(self, specification: Specification, *, is_forecast: bool = False) -> None:
+        self.sizes = sizes = specification.decoder_settings(is_forecast=is_forecast)
         suffix, max_steps, dropout = sizes.suffix, sizes.max_steps, specification.dropout
-        cell, units = find_cell(specification.cell), specification.units
+        cell, units = get_cell(specification.cell), specification.units
         # The seeds of the weights depend on the order in which the layers are created.
         self.repeat = RepeatCode(sizes.max_patches, name=f"repeat{suffix}")
         self.real_steps = RealSteps(sizes.patch, name="real_steps")
@@ -177,7 +177,7 @@ class Decoder:
     def initial_states(self, code: Tensor) -> list[list[Any]]:
         """Return the initial states of the layers of the stack."""
         return [
-            cell_of(layer).initial_state(project(code), layer.units)
+            cell_of_layer(layer).initial_state(project(code), layer.units)
             for project, layer in self.stack
         ]
 
@@ -218,7 +218,7 @@ def forecaster(specification: Specification) -> keras.Model:
     if specification.recent_dim:
         inputs.append(keras.Input((specification.recent_dim,), name="recent"))
         read = ops.concatenate(inputs, axis=-1)
-    decoder = Decoder(specification, ahead=True)
+    decoder = Decoder(specification, is_forecast=True)
     return keras.Model(inputs, decoder(read), name="forecaster")
 
 

@@ -9,7 +9,7 @@ from keras import ops
 from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
-from refold.network.keras.lstm import find_cell
+from refold.network.keras.lstm import get_cell
 from refold.network.specification import Specification
 
 # Initial log-variances of the posterior of a variational model.
@@ -30,7 +30,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(1, specification.depth + 1):
-        layer = find_cell(cell).make(specification.units, name=f"{cell}_{i}")
+        layer = get_cell(cell).make(specification.units, name=f"{cell}_{i}")
         hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i}")(hidden)
     pooling = StatePooling(specification.max_steps, patch, name="pooling")
     if patch > 1:

@@ -9,7 +9,7 @@ from keras import ops
 
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
 from refold.network.specification import (
-    LENGTH_UNITS,
+    LENGTH_HIDDEN_WIDTH,
     MIN_LENGTH_SCALE,
     Specification,
     length_unit,
@@ -312,7 +312,7 @@ def length_model(specification: Specification) -> keras.Model:
     if (index := specification.length_index) is not None:
         decoding = LengthDecoding(*specification.length_scale, index, name="length")
         return keras.Model(code, decoding(code), name="length")
-    hidden = dense(LENGTH_UNITS, activation="gelu", name="hidden")(code)
+    hidden = dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
     mean, deviation = specification.length_mean, specification.length_deviation
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 

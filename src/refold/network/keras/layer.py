@@ -138,7 +138,7 @@ def seeded(seed: int | None) -> Iterator[None]:
             global_state.set_global_attribute(name, value)
 
 
-def reason_of(error: Exception) -> str:
+def summarize_error(error: Exception) -> str:
     """Return the first sentence of the cause in an error of Keras, which quotes whole models."""
     cause = str(error).rpartition("Exception encountered: ")[2].strip()
     sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")

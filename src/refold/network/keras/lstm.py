@@ -12,14 +12,14 @@ from keras import ops
 
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
-from refold.kernels import log_slow, variant, why_not
+from refold.kernels import log_slow_fallback, variant, why_not
 from refold.network.keras.layer import (
     Constant,
     ForgetBias,
     GlorotUniform,
     Orthogonal,
     Tensor,
-    reason_of,
+    summarize_error,
 )
 
 # Engines of an LSTM.
@@ -155,7 +155,9 @@ class LSTM(keras.layers.LSTM):
         if (reason := _why_no_kernel()) is not None:
             # without JAX or on a GPU, the user knows that the kernel cannot run
             if reason == why_not() and self.engine == "auto":
-                log_slow("LSTM layers run on Keras's loop, which is slower than the kernel", reason)
+                log_slow_fallback(
+                    "LSTM layers run on Keras's loop, which is slower than the kernel", reason
+                )
             return reason
         # Not at the top, because other backends do not need JAX.
         from refold.kernels.fused import ACTIVATIONS
@@ -280,7 +282,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
             reason = _why_not_the_same(model, copy)
         except Exception as error:  # a custom layer may raise any error
-            reason = reason_of(error)
+            reason = summarize_error(error)
     if copy is None or reason is not None:
         raise ParameterError(
             f"Model {model.name!r} cannot be converted: {reason} Use refold.layers.LSTM in its "
@@ -374,12 +376,12 @@ CELLS = {
 """Recurrent cells by the value of ``cell``."""
 
 
-def find_cell(name: str) -> Cell:
+def get_cell(name: str) -> Cell:
     """Return the cell with a name; a ParameterError if there is none."""
     check("cell", name, one_of(*CELLS))
     return CELLS[name]
 
 
-def cell_of(layer: Any) -> Cell:
+def cell_of_layer(layer: Any) -> Cell:
     """Return the cell of a recurrent layer, also of a layer of a loaded Keras model."""
     return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer))

@@ -8,10 +8,10 @@ import numpy as np
 
 from refold._support import compilation
 from refold._support.progress_bars import progress_bar
-from refold.network.keras.autoencoder import Models, every_layer
+from refold.network.keras.autoencoder import Models, iterate_layers
 from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
-from refold.network.packed.heads import Draw, PackedHead, whole_lengths
+from refold.network.packed.heads import Draw, PackedHead, round_lengths
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
@@ -68,7 +68,7 @@ class Network:
     @property
     def reads_padding(self) -> bool:
         """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
-        return any(isinstance(layer, PaddingMask) for layer in every_layer(self.models.encoder))
+        return any(isinstance(layer, PaddingMask) for layer in iterate_layers(self.models.encoder))
 
     @property
     def fixed_steps(self) -> int | None:
@@ -164,7 +164,7 @@ class Network:
         location = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
             location[batch.rows] = batch.predict(self.length, codes[batch.rows])[:, 0]
-        return whole_lengths(location, self.most_steps or 2 * self.specification.max_steps)
+        return round_lengths(location, self.most_steps or 2 * self.specification.max_steps)
 
     def _batches(
         self, lengths: np.ndarray, what: str, *, only: int | None = None, verbose: int = 0

@@ -55,7 +55,9 @@ def add_forecaster(graph: Graph, columns: Columns) -> None:
     codes, statistics = _read_codes(graph, columns)
     if specification.recent_steps:
         codes = graph("Concat", codes, read_last_steps(graph, columns), axis=1)
-    outputs = _Decoder(graph, specification, ahead=True)(codes, [specification.forecast_steps])
+    outputs = _Decoder(graph, specification, is_forecast=True)(
+        codes, [specification.forecast_steps]
+    )
     count = graph("Shape", codes, start=0, end=1)
     lengths = graph("Expand", np.int64(specification.forecast_steps), count)
     write_outputs(graph, columns, outputs, lengths, statistics)
@@ -101,9 +103,11 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
 class _Decoder:
     """A decoder of the default model, or its forecast decoder; a call adds it to the graph."""
 
-    def __init__(self, graph: Graph, specification: Specification, *, ahead: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, specification: Specification, *, is_forecast: bool = False
+    ) -> None:
         self._graph, self._specification, self._weights = graph, specification, graph.weights
-        self._sizes = specification.decoder_sizes(ahead=ahead)
+        self._sizes = specification.decoder_settings(is_forecast=is_forecast)
         self._suffix, self._patch = self._sizes.suffix, self._sizes.patch
         self._layers = [
             find_layer(graph, f"decoder{self._suffix}_{i}")
