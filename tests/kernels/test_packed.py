@@ -129,16 +129,16 @@ class Case:
 
     def run_all(self, operations, threads=1):
         with packed.limited_threads(threads):
-            lstm, other = self.lstm(operations), self.run_other_operations(operations)
+            lstm, other_results = self.lstm(operations), self.run_other_operations(operations)
             shared = self.lstm(operations, shared=True)
-        return {name: lstm[name] + shared[name] + other[name] for name in lstm}
+        return {name: lstm[name] + shared[name] + other_results[name] for name in lstm}
 
 
 def flat(results):
     return results["rows"] + results["sequences"]
 
 
-def close(actual, expected, rtol):
+def assert_close(actual, expected, rtol):
     for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.dtype == np.float32
@@ -146,7 +146,7 @@ def close(actual, expected, rtol):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 0.3))
 
 
-def same_bits(actual, expected):
+def assert_same_bits(actual, expected):
     for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.tobytes() == b.tobytes()
@@ -157,7 +157,7 @@ def same_bits(actual, expected):
 def test_every_shape_and_width_agree_with_numpy(shape):
     for width in (1, 33) if sum(shape) % 2 else (20, 70):
         case = Case(shape, width, seed=1)
-        close(flat(case.run_all(library)), flat(case.run_all(fallback)), 1e-5)
+        assert_close(flat(case.run_all(library)), flat(case.run_all(fallback)), 1e-5)
 
 
 # `test_packed_and_padded_rows_have_the_same_bits` leads to the loop of test_fused_lstm.py.
@@ -182,7 +182,7 @@ def test_empty_sequences(operations):
     case = Case((4, 0, 3, 8), width=5)
     h, c, *gradients = case.lstm(operations)["sequences"]
     shared = case.lstm(operations, shared=True)["sequences"]
-    same_bits([h, c, *shared[:2]], 2 * [case.h, case.c])
+    assert_same_bits([h, c, *shared[:2]], 2 * [case.h, case.c])
     encoded, *other_results = case.run_other_operations(operations)["sequences"]
     assert (encoded == case.start).all()
     for array in (*gradients, *shared[2:], *other_results):
@@ -194,23 +194,23 @@ def test_empty_sequences(operations):
 def test_inputs_and_outputs_can_be_parts_of_longer_rows():
     case = Case((40, 9, 4, 20), width=33)
     for side in (0, 1):
-        same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
+        assert_same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
     expected = flat(case.run_all(library))
     for name in ("x", "matrix"):
         array = getattr(case, name)
         setattr(case, name, np.tile(array, 3)[:, array.shape[1] : 2 * array.shape[1]])
-    same_bits(flat(case.run_all(library)), expected)
+    assert_same_bits(flat(case.run_all(library)), expected)
 
 
 @needs_library
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
 def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
     x = np.linspace(-20, 20, 101, dtype=np.float32)
-    whole = getattr(library, name)(x)
-    close([whole], [getattr(fallback, name)(x)], 1e-6)
+    results = getattr(library, name)(x)
+    assert_close([results], [getattr(fallback, name)(x)], 1e-6)
     for first in range(20):
         for last in (first + 1, first + 7, first + 17, first + 40):
-            same_bits([getattr(library, name)(x[first:last])], [whole[first:last]])
+            assert_same_bits([getattr(library, name)(x[first:last])], [results[first:last]])
 
 
 @needs_library
@@ -237,7 +237,7 @@ def test_packed_and_padded_rows_have_the_same_bits(shape):
     d_x, d_h, d_c = pull((weights[:, backwards], np.zeros_like(h), np.zeros_like(c)))
     actual = case.lstm(library)
     padded = [np.asarray(outputs)[:, backwards][mask], np.asarray(d_x)[mask]]
-    same_bits(flat(actual), padded + [np.asarray(array) for array in (h, c, d_h, d_c)])
+    assert_same_bits(flat(actual), padded + [np.asarray(array) for array in (h, c, d_h, d_c)])
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
@@ -249,8 +249,8 @@ def test_sequences_are_independent(operations, shape):
     for chosen in (order, order[: 1 + len(order) // 2], order[:1]):
         rows, _ = case.rows(chosen)
         actual = case.select(chosen).run_all(operations)
-        same_bits(actual["rows"], [array[rows] for array in results["rows"]])
-        same_bits(actual["sequences"], [array[chosen] for array in results["sequences"]])
+        assert_same_bits(actual["rows"], [array[rows] for array in results["rows"]])
+        assert_same_bits(actual["sequences"], [array[chosen] for array in results["sequences"]])
 
 
 @needs_library
@@ -258,4 +258,4 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     case = Case((300, 60, 12, 96), width=96)  # enough work to start threads
     expected = flat(case.run_all(library))
     for threads in (2, 3, 7):
-        same_bits(flat(case.run_all(library, threads)), expected)
+        assert_same_bits(flat(case.run_all(library, threads)), expected)
