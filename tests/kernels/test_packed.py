@@ -170,11 +170,10 @@ def test_arrays_with_too_few_rows_are_refused(name):
     setattr(case, name, getattr(case, name)[: rows - 1])
     argument = name.removeprefix("decode_")
     message = rf"{argument} has shape \({rows - 1}, \d+\) instead of \({rows}, \d+\)"
+    operation = "run_other_operations" if name == "decode_start" else "lstm"
+    options = {} if name == "decode_start" else {"shared": True}
     with pytest.raises(ValueError, match=message):
-        if name == "decode_start":
-            case.run_other_operations(library)
-        else:
-            case.lstm(library, shared=True)
+        getattr(case, operation)(library, **options)
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)

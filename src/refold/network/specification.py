@@ -180,7 +180,7 @@ class Specification:
     @property
     def convolution_stride(self) -> int:
         """Stride of the ROCKET features."""
-        # With a stride of one patch, the convolutions are not slower than the LSTMs. A longer stride
+        # Convolutions with this stride are not slower than LSTMs that read patches. A longer stride
         # would miss short patterns.
         return min(self.patch, MAX_CONVOLUTION_STRIDE)
 
@@ -229,9 +229,9 @@ class DecoderSettings(NamedTuple):
         return num_periods(self.max_patches)
 
 
-def length_unit(deviation: float) -> float:
+def length_unit(std: float) -> float:
     """Return the scale, in steps, of predicted lengths: their standard deviation in training."""
-    return max(deviation, _MIN_LENGTH_STD)
+    return max(std, _MIN_LENGTH_STD)
 
 
 def log_length_scales(scale: float) -> tuple[float, float, float]:

@@ -128,8 +128,8 @@ class RealSteps(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
-        real = _real_step_mask(inputs)
-        return real if self.patch == 1 else real[:, :: self.patch]
+        is_real = _real_step_mask(inputs)
+        return is_real if self.patch == 1 else is_real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, patches), bool."""
@@ -154,8 +154,8 @@ class PaddingMask(BaseLayer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
-        real = _real_step_mask(inputs)
-        return real if previous_mask is None else ops.logical_and(real, previous_mask)
+        is_real = _real_step_mask(inputs)
+        return is_real if previous_mask is None else ops.logical_and(is_real, previous_mask)
 
     def call(self, inputs: Tensor) -> Any:
         """Replace every NaN of inputs of shape (batch, steps, features) with zero."""
@@ -178,11 +178,11 @@ class FoldSteps(BaseLayer):
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Fold inputs (batch, steps, channels) to (batch, patches, patch * channels + 1)."""
-        real = ops.ones_like(inputs[..., :1])
+        is_real = ops.ones_like(inputs[..., :1])
         if mask is not None:
-            real = real * ops.cast(mask, inputs.dtype)[..., None]
-            inputs = inputs * real
-        shares = ops.mean(self._fold(real), axis=-1, keepdims=True)
+            is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
+            inputs = inputs * is_real
+        shares = ops.mean(self._fold(is_real), axis=-1, keepdims=True)
         return ops.concatenate([self._fold(inputs), shares], axis=-1)
 
     def _fold(self, inputs: Tensor) -> Any:
@@ -227,17 +227,17 @@ class StatePooling(BaseLayer):
             mask = real_steps[:, :: self.patch]
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
-        real = ops.cast(mask, inputs.dtype)
+        is_real = ops.cast(mask, inputs.dtype)
         # lengths and positions count patches up to the features of the length
-        lengths = ops.sum(real, axis=1, keepdims=True)
-        steps = ops.cumsum(real, axis=1)
-        last = real * ops.cast(steps == lengths, inputs.dtype)
-        first = real * ops.cast(steps == 1, inputs.dtype)
+        lengths = ops.sum(is_real, axis=1, keepdims=True)
+        steps = ops.cumsum(is_real, axis=1)
+        last = is_real * ops.cast(steps == lengths, inputs.dtype)
+        first = is_real * ops.cast(steps == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
         at_last = ops.sum(forward * last[..., None], axis=1)
         at_first = ops.sum(backward * first[..., None], axis=1)
-        mean = ops.sum(inputs * real[..., None], axis=1) / ops.maximum(lengths, 1.0)
+        mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
         masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # not a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         empty = ops.cast(lengths == 0, inputs.dtype)
@@ -339,10 +339,10 @@ class PooledConvolutions(BaseLayer):
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Compute the features (batch, 2 * kernels) of inputs (batch, steps, channels)."""
-        real = ops.ones_like(inputs[..., :1])
+        is_real = ops.ones_like(inputs[..., :1])
         if mask is not None:
-            real = real * ops.cast(mask, inputs.dtype)[..., None]
-            inputs = inputs * real
+            is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
+            inputs = inputs * is_real
         num_steps: Any = ops.shape(inputs)[1]
         # each kernel reads one weighted sum of the channels
         mixed, convolutions = ops.matmul(inputs, self.channels), []
@@ -356,10 +356,10 @@ class PooledConvolutions(BaseLayer):
                 total = total + shifted * self.taps[tap, kernels]
             convolutions.append(total)
         convolved: Any = ops.concatenate(convolutions, axis=-1)
-        real = real[:, :: self.stride]
-        count = ops.sum(real, axis=1)
-        positive = _exact_sum(ops.sigmoid(STEEPNESS * convolved) * real)
-        highest = ops.max(ops.where(real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
+        is_real = is_real[:, :: self.stride]
+        count = ops.sum(is_real, axis=1)
+        positive = _exact_sum(ops.sigmoid(STEEPNESS * convolved) * is_real)
+        highest = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         return ops.concatenate(
             [
                 positive / ops.maximum(count, 1.0),
@@ -394,7 +394,7 @@ class FixedMap(BaseLayer):
     # Centering keeps precision: a large mean times a large weight would leave few digits for the
     # differences between sequences. The bits of the output do not depend on padding or batch size.
 
-    size: int  # number of outputs
+    size: int  # number of outputs; files have this name
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""

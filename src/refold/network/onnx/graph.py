@@ -58,9 +58,9 @@ class Graph:
         array = self.weights[name] if array is None else array
         return self._add_initializer(name, np.asarray(array, np.float32))
 
-    def concat(self, parts: list[Any], axis: int) -> Any:
+    def concat(self, values: list[Any], axis: int) -> Any:
         """Concatenate values; a single value needs no node."""
-        return self("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
+        return self("Concat", *values, axis=axis) if len(values) > 1 else values[0]
 
     def cast(self, value: Value, dtype: DTypeLike) -> Any:
         """Convert a value to a NumPy type."""

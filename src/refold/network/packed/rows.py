@@ -1,6 +1,6 @@
 """Batches of sequences, and their scaled values as the rows that an encoder reads.
 
-`blocks` iterates over batches one after another, and `run_batches` computes several at once.
+`blocks` yields batches one after another, and `run_batches` computes several at once.
 """
 
 import contextlib
