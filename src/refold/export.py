@@ -173,7 +173,7 @@ def _check_exportable(specification: Specification, part: str) -> None:
 def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
     """Return the differences of a graph's results from Refold's, in standard deviations."""
     # the difference of two categories is 0 if they are equal, and else 1
-    sequences = _reference_sequences(model)
+    sequences = _test_sequences(model)
     # a graph has no latent optimization
     codes = model.with_latent_steps(0).codes_of(sequences)
     if part == "encoder":
@@ -200,7 +200,7 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     return np.concatenate(differences)
 
 
-def _reference_sequences(model: Model) -> Sequences:
+def _test_sequences(model: Model) -> Sequences:
     """Return sequences that the model decodes, in the units of the data."""
     # from codes of the training data, or else from random codes
     rng = np.random.default_rng(0)

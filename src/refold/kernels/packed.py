@@ -25,7 +25,7 @@ else:
 
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the random convolutions, in steps."""
-STEEPNESS = 4.0
+SIGMOID_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
 # Number of steps that a random convolution reads, as in ROCKET.

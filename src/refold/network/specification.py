@@ -225,7 +225,7 @@ class DecoderSettings(NamedTuple):
 
     @property
     def num_periods(self) -> int:
-        """Number of sines among the position features; see `RepeatCode`."""
+        """Number of periods of the sines among the position features; see `RepeatCode`."""
         return num_periods(self.max_patches)
 
 
@@ -290,7 +290,7 @@ def first_dimensions(
             # a changed axis begins with the dimensions of the code, whatever else it has
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        cut_weights[old.name] = np.asarray(array, order="C")  # a weight without axes stays one
+        cut_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
     return cut, cut_weights
 
 

@@ -26,7 +26,8 @@ class BackwardPass {
     const Transposed& weights = order_.recurrent();
     const int64_t units = call_.shape.units, ranks = last - first, ld = layout.units;
     const int64_t ld_gates = layout.gate_row, ld_dh = std::max(weights.width(), ld);
-    Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
+    Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), zero(ld_dh);
+    Buffer gate_gradients(ranks * ld_gates);
     Buffer totals(call_.d_sequence_sums ? ranks * 4 * ld : 0);
     if (call_.d_sequence_sums) std::fill(totals + 0, totals + ranks * 4 * ld, 0.0f);
     std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
@@ -49,7 +50,7 @@ class BackwardPass {
       for (int64_t r = 0; r < running; r += kRows) {
         const int64_t rows = std::min(kRows, running - r);
         const float* gates = call_.activated + (row + r) * ld_gates;
-        float* d_sums = own + r * ld_gates;
+        float* d_sums = gate_gradients + r * ld_gates;
         for (int64_t i = r; i < r + rows; ++i) add_d_outputs(step, first + i, dh + i * ld_dh);
         for (const Block& block : order_.blocks()) {
           const int64_t unit = block.first;
@@ -65,20 +66,20 @@ class BackwardPass {
         for (int64_t i = 0; call_.gates && i < rows; ++i)
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
-      if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
-      const int64_t whole = running == 1 ? weights.whole_panels() : 0;
-      multiply_row<kPanel>({own, ld_gates, packed_, kPanel * kWidth, weights.depth(), zero, 0, dh,
-                            ld_dh},
-                           kPanel * kWidth * weights.depth(), whole);
-      for (int64_t panel = whole; panel < weights.panels(); ++panel) {
+      if (by_input_.at_once()) by_input_.run_step(gate_gradients, ld_gates, step, first, running);
+      const int64_t full_panels = running == 1 ? weights.whole_panels() : 0;
+      multiply_row<kPanel>({gate_gradients, ld_gates, packed_, kPanel * kWidth, weights.depth(),
+                            zero, 0, dh, ld_dh},
+                           kPanel * kWidth * weights.depth(), full_panels);
+      for (int64_t panel = full_panels; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const int vectors = weights.vectors(panel);
         const int64_t part = even_part(running, max_rows<kPanel>());
         for (int64_t r = 0; r < running; r += part) {
           const int64_t rows = std::min(part, running - r);
           prefetch_reads(step - 1, first + r, rows, panel, weights.panels());
-          const Product product{own + r * ld_gates, ld_gates, weights.panel(packed_, panel),
-                                vectors * kWidth, weights.depth(), zero, 0, to + r * ld_dh, ld_dh};
+          const Product product{gate_gradients + r * ld_gates, ld_gates,
+                                weights.panel(packed_, panel), vectors * kWidth, weights.depth(), zero, 0, to + r * ld_dh, ld_dh};
           multiply_panel(vectors, product, rows);
         }
       }

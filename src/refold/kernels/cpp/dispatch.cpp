@@ -22,8 +22,8 @@ namespace {
 int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 int64_t padded_units(int64_t units) {
-  const int64_t rest = units % 16;
-  return units - rest + (rest == 0 ? 0 : rest <= 4 ? 4 : rest <= 8 ? 8 : 16);
+  const int64_t remainder = units % 16;
+  return units - remainder + (remainder == 0 ? 0 : remainder <= 4 ? 4 : remainder <= 8 ? 8 : 16);
 }
 
 }  // namespace

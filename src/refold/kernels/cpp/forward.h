@@ -66,23 +66,23 @@ class ForwardPass {
       }
       const float* start = has_input_sums ? next_input_sums : has_starts ? starts : bias_;
       // a single row needs several blocks at once, which must have kWidth units; see multiply_row
-      const int64_t whole = running == 1 ? units / kWidth : 0;
-      for (int64_t block = 0; has_starts && block < whole; ++block)
+      const int64_t full_blocks = running == 1 ? units / kWidth : 0;
+      for (int64_t block = 0; has_starts && block < full_blocks; ++block)
         write_starts<kWidth>(order_.blocks()[block], step, first, 1, starts + 4 * block * kWidth, 0);
-      if (whole)
+      if (full_blocks)
         multiply_row<4>({inputs, ld_in, weights(0, kWidth, features - num_inputs),
                          4 * kWidth, depth, start, 0, gates, ld_gates},
-                        4 * kWidth * order_.depth(), whole);
+                        4 * kWidth * order_.depth(), full_blocks);
       for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
-          if (block.first >= whole * kWidth) {
+          if (block.first >= full_blocks * kWidth) {
             const float* block_weights = weights(block.first, W, features - num_inputs);
-            const int64_t part = even_part(running, max_rows<4 * W / kWidth>());
-            for (int64_t r = 0; r < running; r += part) {
-              const int64_t rows = std::min(part, running - r);
+            const int64_t part_rows = even_part(running, max_rows<4 * W / kWidth>());
+            for (int64_t r = 0; r < running; r += part_rows) {
+              const int64_t rows = std::min(part_rows, running - r);
               float* to = sums + r * ld_gates;
               prefetch_writes(to, ld_gates, 4 * W, rows);
               const float* from = start + column + (has_input_sums ? r * ld_gates : 0);
@@ -185,20 +185,20 @@ class ForwardPass {
     Buffer x(rows * kInputSumDepth);
     int64_t k = 0;
     do {
-      const int64_t now = std::min(kInputSumDepth, depth - k);
+      const int64_t num_features = std::min(kInputSumDepth, depth - k);
       for (int64_t row = 0; row < rows; ++row)
-        copy(x + row * kInputSumDepth, from[row] + k, now);
+        copy(x + row * kInputSumDepth, from[row] + k, num_features);
       for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           const bool started = k || call_.sequence_sums;
-          multiply_gates<W>({x, kInputSumDepth, weights(block.first, W, k), 4 * W, now,
+          multiply_gates<W>({x, kInputSumDepth, weights(block.first, W, k), 4 * W, num_features,
                              started ? sums + column : bias_ + column, started ? ld : 0,
                              sums + column, ld},
                             rows);
         });
-      k += now;
+      k += num_features;
     } while (k < depth);
     return step;
   }
@@ -207,14 +207,14 @@ class ForwardPass {
   void repeat_outputs(int64_t rank) const {
     const int64_t units = call_.shape.units;
     const float* before = call_.h0 + plan_.sequence(rank) * units;
-    float* now = call_.outputs + plan_.sequence(rank) * call_.shape.steps * call_.ld_outputs;
+    float* output = call_.outputs + plan_.sequence(rank) * call_.shape.steps * call_.ld_outputs;
     for (int64_t position = 0, step = 0; position < call_.shape.steps; ++position) {
       if (step < plan_.length(rank) && plan_.position(step, rank) == position)
         ++step;
       else
-        copy(now, before, units);
-      before = now;
-      now += call_.ld_outputs;
+        copy(output, before, units);
+      before = output;
+      output += call_.ld_outputs;
     }
   }
 

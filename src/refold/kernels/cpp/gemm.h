@@ -82,13 +82,13 @@ template <int Vectors, int W, bool Across>
 void multiply(Product p, int64_t rows) {
   constexpr int kRows = max_rows<Vectors>();
   for (int64_t blocks = (rows + kRows - 1) / kRows; blocks > 0; --blocks) {
-    const int64_t now = (rows + blocks - 1) / blocks;
-    multiply_rows<Vectors, W, Across>(p, static_cast<int>(now),
+    const int64_t num_rows = (rows + blocks - 1) / blocks;
+    multiply_rows<Vectors, W, Across>(p, static_cast<int>(num_rows),
                                       std::make_integer_sequence<int, kRows>());
-    rows -= now;
-    p.a += Across ? now : now * p.lda;
-    p.start += now * p.ldstart;
-    p.c += now * p.ldc;
+    rows -= num_rows;
+    p.a += Across ? num_rows : num_rows * p.lda;
+    p.start += num_rows * p.ldstart;
+    p.c += num_rows * p.ldc;
   }
 }
 

@@ -63,10 +63,11 @@ void backward(const Backward& call, const Pool& all) {
   const Plan plan(call);
   const Pool pool = pool_for_work(all, call, plan);
   const BackwardOrder order(call.packed || call.d_x ? call.shape.features : 0, call.shape.units);
-  const Buffer own(call.packed ? 0 : order.layout().backward_weights);
+  const Buffer packed_storage(call.packed ? 0 : order.layout().backward_weights);
   if (!call.packed)
-    order.pack({order.features(), call.shape.units, call.kernel, call.recurrent, nullptr}, pool, own);
-  const float* packed = call.packed ? call.packed : own;
+    order.pack({order.features(), call.shape.units, call.kernel, call.recurrent, nullptr}, pool,
+               packed_storage);
+  const float* packed = call.packed ? call.packed : packed_storage;
   const InputGradient by_input(call, plan, order, packed);
   run_groups(BackwardPass(call, plan, order, packed, by_input), call, plan, pool);
   const WeightGradient by_weights(call, plan, pool);

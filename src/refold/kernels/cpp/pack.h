@@ -77,9 +77,9 @@ class ForwardOrder {
     parallel(pool_for_packing(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
       const Block& block = blocks_[index];
       const int64_t features = shape_.features, units = shape_.units;
-      float* own = to + 4 * block.first * depth();
-      pack_rows(weights.kernel, features, units, block, own);
-      pack_rows(weights.recurrent, units, units, block, own + 4 * block.width * features);
+      float* packed_block = to + 4 * block.first * depth();
+      pack_rows(weights.kernel, features, units, block, packed_block);
+      pack_rows(weights.recurrent, units, units, block, packed_block + 4 * block.width * features);
       pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
     });
   }

@@ -62,9 +62,9 @@ inline void product(const RowProduct& call, const Pool& all) {
     for (int64_t panel = 0; panel < panels; ++panel) {
       const Columns columns(panel, call.width);
       // an incomplete panel is computed in the tile, because it would write beyond the row
-      const bool whole = columns.present == columns.width();
-      float* to = whole ? call.y + begin * call.ld_y + columns.first : tile;
-      const int64_t ld_to = whole ? call.ld_y : columns.width();
+      const bool is_full = columns.present == columns.width();
+      float* to = is_full ? call.y + begin * call.ld_y + columns.first : tile;
+      const int64_t ld_to = is_full ? call.ld_y : columns.width();
       const float* from = start_row;
       int64_t ld_from = 0;
       if (call.start && call.ld_start == 0) {
@@ -80,14 +80,14 @@ inline void product(const RowProduct& call, const Pool& all) {
       const int64_t ld_w = panel < in_place ? call.ld_w : columns.width();
       int64_t k = 0;
       do {
-        const int64_t now = std::min(kProductDepth, depth - k);
+        const int64_t part_depth = std::min(kProductDepth, depth - k);
         multiply_panel(columns.vectors,
-                       {x + k, call.ld_x, w + k * ld_w, ld_w, now, k ? to : from,
+                       {x + k, call.ld_x, w + k * ld_w, ld_w, part_depth, k ? to : from,
                         k ? ld_to : ld_from, to, ld_to},
                        rows);
-        k += now;
+        k += part_depth;
       } while (k < depth);
-      for (int64_t row = 0; !whole && row < rows; ++row)
+      for (int64_t row = 0; !is_full && row < rows; ++row)
         copy(call.y + (begin + row) * call.ld_y + columns.first, tile + row * ld_to,
              columns.present);
     }
@@ -127,21 +127,23 @@ inline void linear_encode(const LinearEncode& call, const Pool& all) {
       std::fill(sums + i * ld + (call.start ? call.width : 0), sums + (i + 1) * ld, 0.0f);
     }
     for (int64_t k = 0, running = count; k < depth; k += kProductDepth) {
-      const int64_t now = std::min(kProductDepth, depth - k);
+      const int64_t part_depth = std::min(kProductDepth, depth - k);
       while (running > 0 && values[members[running - 1]] <= k) --running;
       if (!running) break;
       for (int64_t i = 0; i < running; ++i) {
-        const int64_t present = std::min(now, values[members[i]] - k);
+        const int64_t present = std::min(part_depth, values[members[i]] - k);
         float* to = x + i * kProductDepth;
         copy(to, call.x + call.offsets[members[i]] * call.channels + k, present);
-        std::fill(to + present, to + now, 0.0f);
+        std::fill(to + present, to + part_depth, 0.0f);
       }
       for (int64_t panel = 0; panel < panels; ++panel) {
         const Columns columns(panel, call.width);
-        copy_columns(weights, columns.width(), call.w + k * call.width, call.width, now, columns);
+        copy_columns(weights, columns.width(), call.w + k * call.width, call.width, part_depth,
+                     columns);
         float* to = sums + columns.first;
         multiply_panel(columns.vectors,
-                       {x, kProductDepth, weights, columns.width(), now, to, ld, to, ld}, running);
+                       {x, kProductDepth, weights, columns.width(), part_depth, to, ld, to, ld},
+                       running);
       }
     }
     for (int64_t i = 0; i < count; ++i)

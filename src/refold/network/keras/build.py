@@ -70,8 +70,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     (None, 5, 1)
     """
     if specification.architecture != "default":
-        for name, neutral_value in _DEFAULT_MODEL_OPTIONS.items():
-            if (value := getattr(specification, name)) != neutral_value:
+        for name, required in _DEFAULT_MODEL_OPTIONS.items():
+            if (value := getattr(specification, name)) != required:
                 raise ParameterError(
                     f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
                     f"{argument(architecture=specification.architecture)}; leave out one of the "

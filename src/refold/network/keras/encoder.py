@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
+from refold.kernels import DILATIONS, SIGMOID_STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
 from refold.network.keras.lstm import get_cell
@@ -54,8 +54,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
         stride = specification.convolution_stride
-        # The decoder reads these dimensions like all others. Latent optimization does not change
-        # them.
+        # the decoder reads these dimensions, too; latent optimization does not change them
         features = PooledConvolutions(stride=stride, name="convolutions")(values)
         rocket_map = FixedMap(specification.rocket_dim, name="rocket_dim")
         code = ops.concatenate([code, rocket_map(features)], axis=-1)
@@ -277,9 +276,8 @@ class LinearEncoding(LinearMap):
 
     latent_dim: int
     num_steps: int
-    by_length: bool = (
-        False  # whether the sum is then mapped by an offset and a matrix of its length
-    )
+    # whether an offset is then subtracted and a matrix applied, both of the sequence's length
+    by_length: bool = False
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
         """Create the weights."""
@@ -358,7 +356,7 @@ class PooledConvolutions(BaseLayer):
         convolved: Any = ops.concatenate(convolutions, axis=-1)
         is_real = is_real[:, :: self.stride]
         count = ops.sum(is_real, axis=1)
-        positive = _exact_sum(ops.sigmoid(STEEPNESS * convolved) * is_real)
+        positive = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
         highest = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         return ops.concatenate(
             [

@@ -118,7 +118,7 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     observed: dict[str, Any] = {}
     statistics = None
     if values is not None:
-        values = _replace_markers(graph, values, columns)
+        values = _replace_missing_markers(graph, values, columns)
         is_observed = graph("And", graph("Not", graph("IsNaN", values)), inside)
         observed["values"] = is_observed
         if columns.scaler.num_statistics:
@@ -160,7 +160,7 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
     if columns.number_columns:
         shape = ["n", steps, len(columns.number_columns)]
         values = graph.input("recent_values", columns.dtype, shape)
-        values = _scale(graph, _replace_markers(graph, values, columns), columns)
+        values = _scale(graph, _replace_missing_markers(graph, values, columns), columns)
         values = _fill_missing(graph, values, steps, lambda step: graph("IsNaN", step))
         numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
     if columns.categorical_columns:
@@ -191,7 +191,7 @@ def _fill_missing(
     return graph("Concat", *steps, axis=1)
 
 
-def _replace_markers(graph: Graph, values: Value, columns: GraphColumns) -> Any:
+def _replace_missing_markers(graph: Graph, values: Value, columns: GraphColumns) -> Any:
     """Replace the markers of missing values, such as -99999, by NaN."""
     types = [columns.schema.columns[i].column_type for i in columns.number_columns]
     for marker in columns.schema.missing:

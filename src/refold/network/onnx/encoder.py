@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.kernels import DILATIONS, STEEPNESS
+from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
 from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
 from refold.network.onnx.graph import (
     Graph,
@@ -198,7 +198,7 @@ def _rocket_dimensions(graph: Graph, specification: Specification, channels: Enc
         if inside is None:
             is_real = real_step_mask(graph, num_strides, graph("Shape", convolved, start=2, end=3))
             inside = graph("Unsqueeze", is_real, [1])
-        share = graph("Sigmoid", graph("Mul", convolved, np.float32(STEEPNESS)))
+        share = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
         share = graph("Where", inside, share, np.float32(0))
         positive.append(graph("ReduceSum", share, [2], keepdims=0))
         highest.append(

@@ -13,7 +13,7 @@ import numpy as np
 
 from refold._support.arrays import lengths_from_offsets
 from refold.kernels import packed
-from refold.network.packed.encoder import lstm_weights, patch_offsets, rows_in_patches
+from refold.network.packed.encoder import lstm_weights, padded_row_indices, patch_offsets
 from refold.network.packed.heads import PackedHead
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification, linear_map
@@ -69,15 +69,16 @@ class PackedDecoder:
             for i in range(1, specification.depth + 1)
         ]
         # The first layer reads the code, position features and with teacher forcing the previous
-        # step. The code is the same at all steps, and the position in all sequences, so their
-        # products with the weights are computed once, and only the previous step at each step.
+        # step. The code is the same at all steps, and the position in all sequences. So their
+        # products with the weights are computed once, and each step only adds the product of the
+        # previous step.
         (projection, first), position_index = self._stack[0], settings.latent_dim
         previous_index = position_index + 2 + 2 * settings.num_periods
         self._code_weights = first.kernel[:position_index], first.bias
         self._position_weights = first.kernel[position_index:previous_index]
         kernel = first.kernel[previous_index:]
-        weights_of_first = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
-        self._stack[0] = projection, weights_of_first
+        first_layer = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
+        self._stack[0] = projection, first_layer
         self._dense_weights = (
             weights[f"head{suffix}/dense/kernel"],
             weights[f"head{suffix}/dense/bias"],
@@ -106,7 +107,7 @@ class PackedDecoder:
         padded_steps, rows = offsets, slice(None)
         if self.patch > 1:
             padded_steps = patches * self.patch
-            rows = rows_in_patches(offsets, patches, self.patch)
+            rows = padded_row_indices(offsets, patches, self.patch)
         sums, biases = terms[0][:num_patches], terms[1]
         return DecoderLayout(offsets, patches, padded_steps, sums, biases, previous, rows)
 
@@ -119,10 +120,10 @@ class PackedDecoder:
         reused_trace: DecoderTrace | None = None,
     ) -> tuple[np.ndarray, DecoderTrace]:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
-        # The result has all steps of all patches. Some steps only complete the last patch of their
-        # sequence; ``layout.rows`` are the rows of the others. Latent optimization gives them the
-        # weight 0, which is faster than removing them in each evaluation. `gradient` needs a trace
-        # with ``keep_trace``. The new trace takes the memory of ``reused_trace``.
+        # The result has all steps of all patches, also the padding that completes the last patch of
+        # a sequence; ``layout.rows`` are the rows without padding. Latent optimization gives the
+        # weight 0 to padding, which is faster than removing it in each evaluation. `gradient` needs
+        # a trace with ``keep_trace``. The new trace takes the memory of ``reused_trace``.
         hidden, trace = layout.previous, DecoderTrace(layout, [], [])
         code_sums = packed.product(codes, *self._code_weights)
         # for the first layer only
@@ -141,7 +142,7 @@ class PackedDecoder:
         if linear is not None:
             start = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
-            # only the forecast decoder has these factors: it writes all steps of each sequence
+            # only the forecast decoder has factors for each step; its sequences have equal lengths
             scale = np.tile(self.scale, (len(codes), 1))
             logits = packed.product(hidden, kernel) * scale + start
         else:

@@ -12,7 +12,13 @@ from itertools import pairwise
 import numpy as np
 
 from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
+from refold.kernels import (
+    DILATIONS,
+    SIGMOID_STEEPNESS,
+    RandomConvolutions,
+    packed,
+    random_convolutions,
+)
 from refold.network.packed.heads import encode_lengths
 from refold.network.packed.rows import encoded_blocks, one_hot
 from refold.network.specification import Specification, linear_map
@@ -120,7 +126,7 @@ def fold_patches(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.nda
     # as `FoldSteps` does: the last column is the share of real steps in a patch
     patches = patch_offsets(offsets, patch)
     padded = np.zeros((patches[-1] * patch, x.shape[1] + 1), np.float32)
-    rows = rows_in_patches(offsets, patches, patch)
+    rows = padded_row_indices(offsets, patches, patch)
     padded[rows, :-1] = x
     padded[rows, -1] = 1.0
     padded = padded.reshape(patches[-1], patch, x.shape[1] + 1)
@@ -129,7 +135,7 @@ def fold_patches(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.nda
     return np.concatenate([steps, share], axis=1), patches
 
 
-def rows_in_patches(offsets: np.ndarray, patches: np.ndarray, patch: int) -> np.ndarray:
+def padded_row_indices(offsets: np.ndarray, patches: np.ndarray, patch: int) -> np.ndarray:
     """Return the row (n_rows,) of each step, if all patches are filled up to ``patch`` steps."""
     return positions_of(patches[:-1] * patch, lengths_from_offsets(offsets))
 
@@ -187,7 +193,7 @@ def pooled(
             bias[first:end],
             dilation=dilation,
             stride=stride,
-            steepness=STEEPNESS,
+            steepness=SIGMOID_STEEPNESS,
         )
         for dilation, (first, end) in zip(dilations, pairwise(ends), strict=True)
     ]

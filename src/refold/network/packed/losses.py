@@ -125,7 +125,7 @@ def cost_of_length(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cost, slope * np.sign(errors)
 
 
-class _Curvature:
+class _CurvatureEstimate:
     """Estimate of the curvature of the loss of each row, from its latest updates."""
 
     def __init__(self, x: np.ndarray) -> None:
@@ -143,17 +143,17 @@ class _Curvature:
         first_pair = _MAX_PAIRS - self.num_pairs
         weights = {}
         for i in reversed(range(first_pair, _MAX_PAIRS)):
-            weights[i] = self.inverse[i] * _dot(self.updates[i], gradient)
+            weights[i] = self.inverse[i] * _row_dots(self.updates[i], gradient)
             gradient = gradient - weights[i] * self.changes[i]
         result = scale * gradient
         for i in range(first_pair, _MAX_PAIRS):
-            correction = self.inverse[i] * _dot(self.changes[i], result)
+            correction = self.inverse[i] * _row_dots(self.changes[i], result)
             result = result + (weights[i] - correction) * self.updates[i]
         return -result
 
     def learn(self, update: np.ndarray, change: np.ndarray) -> None:
         """Replace the oldest pair by a new one, in rows where the curvature is positive."""
-        product, square = _dot(update, change), _dot(change, change)
+        product, square = _row_dots(update, change), _row_dots(change, change)
         # a product near 0 is a rounding error, and one over it would overflow
         is_positive = (product > np.maximum(np.float32(1e-8) * square, np.float32(1e-30)))[:, 0]
         if not is_positive.any():
@@ -181,14 +181,14 @@ def minimize_rows(
     # own row alone.
     lowest, gradient = loss(x)
     factor = np.ones((len(x), 1), np.float32)  # of the length of the next update
-    curvature = _Curvature(x)
+    curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
-        norm = np.sqrt(_dot(gradient, gradient))
+        norm = np.sqrt(_row_dots(gradient, gradient))
         default_scale = _INITIAL_UPDATE_LENGTH / (norm + np.float32(1e-30))
         scale = np.where(curvature.scale > 0, curvature.scale, default_scale)
         direction = curvature.direction(gradient, scale)
         # rounding may turn the direction upwards; then the gradient replaces it
-        is_upward = _dot(direction, gradient) >= 0
+        is_upward = _row_dots(direction, gradient) >= 0
         direction = np.where(is_upward, -scale * gradient, direction)
         new_x = x + factor * direction
         new_loss, new_gradient = loss(new_x)
@@ -201,6 +201,6 @@ def minimize_rows(
     return x
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _row_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the inner product of each row, of shape (n_rows, 1)."""
     return np.add.reduce(a * b, axis=1, keepdims=True)
