@@ -79,7 +79,8 @@ class BackwardPass {
           const int64_t rows = std::min(part, running - r);
           prefetch_reads(step - 1, first + r, rows, panel, weights.panels());
           const Product product{gate_gradients + r * ld_gates, ld_gates,
-                                weights.panel(packed_, panel), vectors * kWidth, weights.depth(), zero, 0, to + r * ld_dh, ld_dh};
+                                weights.panel(packed_, panel), vectors * kWidth, weights.depth(),
+                                zero, 0, to + r * ld_dh, ld_dh};
           multiply_panel(vectors, product, rows);
         }
       }
