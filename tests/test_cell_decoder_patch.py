@@ -31,7 +31,7 @@ def words(n=60, seed=0):
     return ["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(n)]
 
 
-def data_of(ae):
+def make_data(ae):
     return words() if ae.decoder == "autoregressive" else sines()
 
 
@@ -46,19 +46,19 @@ def fitted(request, gru):
         return gru
     options = TINY | OPTIONS[request.param]
     ae = SequenceAutoencoder(**options)
-    return ae.fit(data_of(ae))
+    return ae.fit(make_data(ae))
 
 
 def test_codes_do_not_depend_on_others_and_decode_to_any_length(fitted):
-    data = as_sequences(data_of(fitted))
+    data = as_sequences(make_data(fitted))
     codes = fitted.encode(data)
     for i in (int(np.argmin(data.lengths)), 7):  # the first has the most padding in a batch
-        alone = fitted.encode(data[i : i + 1])
-        assert np.abs(alone - codes[i]).max() < 1e-5 * codes.std(axis=0).min()
+        single = fitted.encode(data[i : i + 1])
+        assert np.abs(single - codes[i]).max() < 1e-5 * codes.std(axis=0).min()
     lengths = 7 * np.arange(len(codes)) % (2 * int(data.lengths.max()))
     with pytest.warns(UserWarning, match="lengths are longer than the longest in training"):
         longer = fitted.decode(codes, lengths)
-    assert [len(one) for one in longer] == lengths.tolist()
+    assert [len(sequence) for sequence in longer] == lengths.tolist()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_gru_forecasts(gru):
 def test_threads_may_use_a_model_at_the_same_time(gru):
     with ThreadPoolExecutor(4) as threads:
         codes = list(threads.map(lambda _: gru.transform(sines()), range(12)))
-    assert all(np.array_equal(some, codes[0]) for some in codes)
+    assert all(np.array_equal(result, codes[0]) for result in codes)
 
 
 def test_the_default_patch_depends_on_the_sequence_of_an_average_step():

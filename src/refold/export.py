@@ -1,4 +1,8 @@
-"""`to_onnx`: a part of a fitted model as an ONNX file, compared with what Refold computes."""
+"""`to_onnx`: the encoder, decoder or forecaster of a fitted model as an ONNX file.
+
+After the export, ONNX Runtime runs the graph on test sequences, and its results are compared with
+those of Refold.
+"""
 
 import json
 import os
@@ -13,21 +17,22 @@ from refold._support.paths import atomic_writer
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
 from refold.model import Model, continued, last_steps, model_of
-from refold.network.onnx.columns import Columns
+from refold.network.onnx.columns import GraphColumns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
-from refold.network.onnx.graph import Graph, package
+from refold.network.onnx.graph import Graph, import_package
 from refold.network.specification import Specification, are_default
 from refold.sequences import Sequences
 
 Part = Literal["encoder", "decoder", "forecaster"]
-_PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
-# Versions of the sets of operators. ONNX Runtime has them since its version 1.14.
+# Functions that add a part of a model to a graph.
+_ADD_PART = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
+# Versions of the operator sets by their domain. ONNX Runtime supports them since its version 1.14.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
-# Number of sequences that a graph is tried on.
-_MOST_SEQUENCES = 64
-# Fraction of values that are missing in them, if the model knows missing values.
-_MISSING = 0.1
+# Maximum number of sequences on which a graph is compared with Refold.
+_NUM_TEST_SEQUENCES = 64
+# Fraction of their values that are missing, if the model supports missing values.
+_MISSING_FRACTION = 0.1
 
 
 class Exported(NamedTuple):
@@ -100,7 +105,7 @@ def to_onnx(
     >>> codes.shape
     (2, 4)
     """
-    check("part", part, one_of(*_PARTS))
+    check("part", part, one_of(*_ADD_PART))
     model = model_of(model)
     proto, columns = build(model, part, category_indices=category_indices)
     difference = None
@@ -112,34 +117,37 @@ def to_onnx(
     return Exported(len(content), difference)
 
 
-def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, Columns]:
+def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, GraphColumns]:
     """Return a part of a model as an ONNX model, and its columns."""
     specification = model.specification
     network: Any = model.network
     _check_exportable(specification, part)
-    onnx, ir = package("onnx"), package("onnx_ir")
-    columns = Columns(specification, model.schema, model.scaler, indices=category_indices)
+    onnx, ir = import_package("onnx"), import_package("onnx_ir")
+    columns = GraphColumns(
+        specification, model.schema, model.scaler, category_indices=category_indices
+    )
     graph = Graph(network.weights)
-    _PARTS[part](graph, columns)
+    _ADD_PART[part](graph, columns)
     opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
-    made = ir.Model(
-        graph.finished(part, _OPSETS),
+    ir_model = ir.Model(
+        graph.build_graph(part, _OPSETS),
         ir_version=onnx.helper.find_min_ir_version_for(opset_ids),
         producer_name="refold",
         producer_version=refold.__version__,
         metadata_props=_metadata(model, part, columns),
     )
-    proto = ir.serde.serialize_model(made)
+    proto = ir.serde.serialize_model(ir_model)
     onnx.checker.check_model(proto, full_check=True)
     return proto, columns
 
 
-def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
+def _metadata(model: Model, part: str, columns: GraphColumns) -> dict[str, str]:
+    """Return the metadata of a graph, with which a program can read and write its tensors."""
     return {
         "refold_version": refold.__version__,
         "refold_model": model.hash,
         "part": part,
-        "columns": json.dumps(columns.describe()),
+        "columns": json.dumps(columns.to_json()),
         "missing_category": str(columns.missing_category),
         "max_steps": str(columns.specification.max_steps),
         "forecast_steps": str(columns.specification.forecast_steps),
@@ -148,7 +156,7 @@ def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
 
 
 def _check_exportable(specification: Specification, part: str) -> None:
-    """Refuse models that have no graph, or no forecast decoder."""
+    """Raise a ParameterError for models that have no graph, or no forecast decoder."""
     if not are_default(specification):
         raise ParameterError(
             "Only the default model with LSTMs can be exported to ONNX. This one has "
@@ -162,51 +170,54 @@ def _check_exportable(specification: Specification, part: str) -> None:
         )
 
 
-def _differences(proto: Any, model: Model, columns: Columns, part: str) -> np.ndarray:
+def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
     """Return the differences of a graph's results from Refold's, in standard deviations."""
-    # a category counts 0 if it is the same, and else 1
-    sequences = _reference_sequences(model)
+    # the difference of two categories is 0 if they are equal, and else 1
+    sequences = _test_sequences(model)
     # a graph has no latent optimization
     codes = model.with_latent_steps(0).codes_of(sequences)
     if part == "encoder":
-        deviation = codes.std(axis=0)
-        away = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
-        return away / np.where(deviation == 0, 1, deviation)
+        std = codes.std(axis=0)
+        difference = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
+        return difference / np.where(std == 0, 1, std)
     feeds = {"codes": codes}
     if part == "decoder":
         lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
-        written = model.to_sequences(codes, lengths)
+        decoded = model.to_sequences(codes, lengths)
     else:
         feeds |= _last_step_feeds(columns, sequences)
-        written = continued(sequences, model.network, model.scaler)
-    results, expected, parts = _run(proto, feeds), _encoder_feeds(columns, written), []
-    real = np.arange(written.lengths.max(initial=1)) < written.lengths[:, None]
-    if columns.values:
-        away = (results["values"] - expected["values"])[real]
-        parts.append((away / model.error_scaler.scale_[columns.values]).ravel())
-    if columns.categorical:
-        same = results["categories"] == expected["categories"]
-        parts.append(1.0 - same[real].ravel())
-    return np.concatenate(parts)
+        decoded = continued(sequences, model.network, model.scaler)
+    # the inputs of an encoder are decoded sequences in the format of a decoder's outputs
+    results, expected, differences = _run(proto, feeds), _encoder_feeds(columns, decoded), []
+    is_real = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
+    if columns.number_columns:
+        difference = (results["values"] - expected["values"])[is_real]
+        scale = model.error_scaler.scale_[columns.number_columns]
+        differences.append((difference / scale).ravel())
+    if columns.categorical_columns:
+        is_equal = results["categories"] == expected["categories"]
+        differences.append(1.0 - is_equal[is_real].ravel())
+    return np.concatenate(differences)
 
 
-def _reference_sequences(model: Model) -> Sequences:
-    """Return some sequences as the model decodes them, in the units of the data."""
+def _test_sequences(model: Model) -> Sequences:
+    """Return sequences that the model decodes, in the units of the data."""
+    # from codes of the training data, or else from random codes
     rng = np.random.default_rng(0)
-    codes = rng.standard_normal((_MOST_SEQUENCES, model.code_size)).astype(np.float32)
+    codes = rng.standard_normal((_NUM_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
-        codes = np.asarray(model.reference.codes[:_MOST_SEQUENCES], np.float32)
+        codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
-    lengths[:2] = [0, 1][: len(lengths)]
+    lengths[:2] = [0, 1][: len(lengths)]  # the shortest lengths are special cases
     decoded = model.to_sequences(codes, lengths)
     if not model.specification.observed_flags:
         return decoded
-    gone = rng.random(decoded.values.shape) < _MISSING
-    return decoded.with_values(np.where(gone, np.nan, decoded.values))
+    is_missing = rng.random(decoded.values.shape) < _MISSING_FRACTION
+    return decoded.with_values(np.where(is_missing, np.nan, decoded.values))
 
 
-def _last_step_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
-    """Return the last steps of sequences as inputs of a forecaster's graph."""
+def _last_step_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return the last steps of sequences as inputs of the graph of a forecaster."""
     steps = columns.specification.recent_steps
     if not steps:
         return {}
@@ -216,34 +227,34 @@ def _last_step_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.nda
     return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
 
 
-def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
-    """Return the inputs of an encoder's graph for sequences with the columns of the model."""
-    parts = {}
-    if columns.values:
-        parts["values"] = sequences.values[:, columns.values].astype(columns.dtype)
-    if columns.categorical:
-        index = sequences.values[:, columns.categorical]
-        parts["categories"] = index = np.where(np.isnan(index), -1, index).astype(np.int64)
-        if not columns.indices:
-            shown = []
-            for i, column in zip(columns.categorical, index.T, strict=True):
+def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return sequences with the columns of the model as inputs of the graph of an encoder."""
+    feeds = {}
+    if columns.number_columns:
+        feeds["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
+    if columns.categorical_columns:
+        index = sequences.values[:, columns.categorical_columns]
+        feeds["categories"] = index = np.where(np.isnan(index), -1, index).astype(np.int64)
+        if not columns.category_indices:
+            encoded = []
+            for i, column in zip(columns.categorical_columns, index.T, strict=True):
                 names = columns.categories(i)
-                # -1 is the last one
-                forms = np.array([*names, columns.missing_category], names.dtype)
-                shown.append(forms[column])
-            parts["categories"] = np.stack(shown, axis=1)
-    steps = int(sequences.lengths.max(initial=1))
+                # the index -1 of a missing category is the last entry
+                all_names = np.array([*names, columns.missing_category], names.dtype)
+                encoded.append(all_names[column])
+            feeds["categories"] = np.stack(encoded, axis=1)
+    steps = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
     rows = positions_of(np.arange(len(sequences)) * steps, sequences.lengths)
-    for name, part in parts.items():
-        padded = np.zeros((len(sequences) * steps, part.shape[1]), part.dtype)
-        padded[rows] = part
-        parts[name] = padded.reshape(len(sequences), steps, part.shape[1])
-    return parts | {"lengths": sequences.lengths.astype(np.int64)}
+    for name, array in feeds.items():
+        padded = np.zeros((len(sequences) * steps, array.shape[1]), array.dtype)
+        padded[rows] = array
+        feeds[name] = padded.reshape(len(sequences), steps, array.shape[1])
+    return feeds | {"lengths": sequences.lengths.astype(np.int64)}
 
 
 def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run a graph."""
-    session = package("onnxruntime").InferenceSession(
+    """Run a graph in ONNX Runtime; return its outputs by name."""
+    session = import_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]

@@ -27,10 +27,10 @@ print(json.dumps({"file": k.__file__, "variant": k.variant(), "why_not": k.why_n
 """
 
 
-def build(kind, source, folder, **environment):
+def build(hook, source, folder, **environment):
     """Build a wheel of a checkout with the tools of this environment, and return its path."""
     run = subprocess.run(
-        [sys.executable, "-c", BUILD, kind, folder],
+        [sys.executable, "-c", BUILD, hook, folder],
         cwd=source,
         env=os.environ | environment,
         capture_output=True,
@@ -50,9 +50,9 @@ def unpack(wheel, folder):
 
 def printed(code, folder):
     """Run code on the package in a folder, and return the JSON that it prints."""
-    kept = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
+    environment = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
     command = [sys.executable, "-W", "error", "-c", code]
-    environment = kept | {"PYTHONPATH": str(folder)}
+    environment["PYTHONPATH"] = str(folder)
     return json.loads(subprocess.check_output(command, env=environment, cwd=folder, text=True))
 
 
@@ -67,8 +67,8 @@ def test_without_a_compiler_the_wheel_is_pure_python(tmp_path):
     # the files of the package and nothing else, also not the library of the checkout
     built = {path.relative_to(site) for path in (site / "refold").rglob("*") if path.is_file()}
     source = {path.relative_to(ROOT / "src") for path in (ROOT / "src/refold").rglob("*.*")}
-    left_out = {".cpp", ".h", ".pyc", ".so", ".dylib", ".dll"}
-    assert built == {path for path in source if path.suffix not in left_out}
+    excluded = {".cpp", ".h", ".pyc", ".so", ".dylib", ".dll"}
+    assert built == {path for path in source if path.suffix not in excluded}
     assert Path("refold/py.typed") in built  # for type checkers
     dist_info = f"refold-{refold.__version__}.dist-info"
     assert {path.name for path in site.iterdir()} == {"refold", dist_info}
@@ -123,8 +123,8 @@ def test_the_kernels_pass_the_sanitizers(tmp_path):
 
 
 SUPPORTED = (
-    "import ctypes, json; from refold.kernels._library import load; "
-    f"print(json.dumps([n for n in {VARIANTS} if load().refold_supported(n.encode())]))"
+    "import ctypes, json; from refold.kernels._library import load_library; "
+    f"print(json.dumps([n for n in {VARIANTS} if load_library().refold_supported(n.encode())]))"
 )
 
 
@@ -133,19 +133,19 @@ def states():
     """Return the output of processes that request each variant, and the supported variants."""
     if "was not built" in str(kernels.why_not()):
         pytest.skip(kernels.why_not())
-    asked = {
+    requests = {
         None: (STATE, {}),
         "supported": (SUPPORTED, {}),
         **{name: (STATE, {"REFOLD_KERNEL": name}) for name in (*VARIANTS, "none", "avx2 ")},
     }
     done = run_forked(
-        [*asked.values()],
+        [*requests.values()],
         imports=["jax", "jax.numpy", "numpy"],
         options=["-W", "error"],
         without=["REFOLD_KERNEL"],
         PYTHONPATH=str(ROOT / "src"),
     )
-    return {name: json.loads(one.stdout) for name, one in zip(asked, done, strict=True)}
+    return {name: json.loads(process.stdout) for name, process in zip(requests, done, strict=True)}
 
 
 # tests/kernels/test_fused_lstm.py tests that each variant agrees with Keras.

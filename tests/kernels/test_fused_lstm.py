@@ -35,9 +35,9 @@ SHAPES_AND_MASKS = [
 VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 
 
-def mask_of(kind, rng, batch, steps):
+def make_mask(mask_type, rng, batch, steps):
     lengths = rng.integers(1, max(steps, 1) + 1, size=(batch, 1))
-    if kind == "empty rows":
+    if mask_type == "empty rows":
         lengths = lengths * (rng.random((batch, 1)) < 0.5)
     order = np.arange(steps)
     return {
@@ -47,16 +47,16 @@ def mask_of(kind, rng, batch, steps):
         "left": order[::-1] < lengths,
         "holes": rng.random((batch, steps)) < 0.6,
         "nothing real": np.zeros((batch, steps), bool),
-    }[kind]
+    }[mask_type]
 
 
-def example(*, shape, kind="none", seed=0, with_states=True):
+def example(*, shape, mask_type="none", seed=0, with_states=True):
     """Return the arguments of `lstm`, at a scale that keeps activations bounded, and cotangents."""
     batch, steps, features, units = shape
     rng = np.random.default_rng(seed)
 
-    def normal(*size, scale=0.5):
-        return (scale * rng.normal(size=size)).astype("float32")
+    def normal(*dimensions, scale=0.5):
+        return (scale * rng.normal(size=dimensions)).astype("float32")
 
     arrays = (
         normal(batch, steps, features),
@@ -67,7 +67,7 @@ def example(*, shape, kind="none", seed=0, with_states=True):
         normal(batch, units, scale=0.5 * with_states),
     )
     weights = normal(batch, steps, units), normal(batch, units), normal(batch, units)
-    return arrays, mask_of(kind, rng, batch, steps), weights
+    return arrays, make_mask(mask_type, rng, batch, steps), weights
 
 
 ACTIVATIONS = {
@@ -78,19 +78,19 @@ ACTIVATIONS = {
 }
 
 
-def loop(
+def jax_lstm(
     x, kernel, recurrent_kernel, bias, h, c, mask=None, *, activation="tanh",
     recurrent_activation="sigmoid", go_backwards=False, return_sequences=True,
 ):  # fmt: skip
     """Do what `fused.lstm` does, in JAX."""
-    act, gate = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
+    activate, activate_gate = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
 
     def step(states, now):
-        (h, c), (values, real) = states, now
-        z = jnp.where(real, values, 0) @ kernel + h @ recurrent_kernel + bias
+        (h, c), (values, is_real) = states, now
+        z = jnp.where(is_real, values, 0) @ kernel + h @ recurrent_kernel + bias
         i, f, g, o = jnp.split(z, 4, axis=1)
-        new = gate(f) * c + gate(i) * act(g)
-        h, c = jnp.where(real, gate(o) * act(new), h), jnp.where(real, new, c)
+        new = activate_gate(f) * c + activate_gate(i) * activate(g)
+        h, c = jnp.where(is_real, activate_gate(o) * activate(new), h), jnp.where(is_real, new, c)
         return (h, c), h
 
     mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
@@ -102,37 +102,37 @@ def loop(
 
 
 @functools.partial(jax.jit, static_argnames=("function", "options"))
-def _run(function, given, mask, weights, options):
-    def call(*given):
-        outputs, h, c = function(*given, mask, **dict(options))
+def _run(function, arrays, mask, weights, options):
+    def call(*arrays):
+        outputs, h, c = function(*arrays, mask, **dict(options))
         return (h, c) if outputs is None else (outputs, h, c)
 
-    results, pull = jax.vjp(call, *given)
+    results, pull = jax.vjp(call, *arrays)
     return results, pull(weights[-len(results) :])
 
 
-def run(given, mask, weights, function=fused.lstm, **options):
+def run(arrays, mask, weights, function=fused.lstm, **options):
     """Return results and gradients, with cotangents on all results at once."""
-    results, gradients = _run(function, given, mask, weights, tuple(options.items()))
+    results, gradients = _run(function, arrays, mask, weights, tuple(options.items()))
     return [np.asarray(a) for a in results], [np.asarray(a) for a in gradients]
 
 
-def close(found, expected, rtol):
-    for a, b in zip(found, expected, strict=True):
+def assert_close(actual, expected, rtol):
+    for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-6))
 
 
-def same_bits(found, expected):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+def assert_same_bits(actual, expected):
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def beside_the_loop(*case, **options):
+def check_with_jax_lstm(*case, **options):
     results, gradients = run(*case, **options)
-    expected, expected_gradients = run(*case, function=loop, **options)
-    close(results, expected, 1e-5)
-    close(gradients, expected_gradients, 1e-4)
+    expected, expected_gradients = run(*case, function=jax_lstm, **options)
+    assert_close(results, expected, 1e-5)
+    assert_close(gradients, expected_gradients, 1e-4)
 
 
 # Results. tests/network/keras/test_lstm.py compares the layer with that of Keras.
@@ -144,16 +144,16 @@ def beside_the_loop(*case, **options):
     [*zip(fused.ACTIVATIONS, reversed([*fused.ACTIVATIONS]), strict=True), ("tanh", "sigmoid")],
 )
 def test_every_activation(activation, recurrent_activation):
-    case = example(shape=(7, 6, 5, 13), kind="holes")
+    case = example(shape=(7, 6, 5, 13), mask_type="holes")
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
-    beside_the_loop(*case, **options, go_backwards=True)
+    check_with_jax_lstm(*case, **options, go_backwards=True)
 
 
-@pytest.mark.parametrize(("shape", "kind"), SHAPES_AND_MASKS, ids=str)
-def test_every_shape_and_mask(shape, kind):
-    options = {"go_backwards": kind == "left", "return_sequences": kind != "right"}
-    case = example(shape=shape, kind=kind, seed=1, with_states=kind != "empty rows")
-    beside_the_loop(*case, **options)
+@pytest.mark.parametrize(("shape", "mask_type"), SHAPES_AND_MASKS, ids=str)
+def test_every_shape_and_mask(shape, mask_type):
+    options = {"go_backwards": mask_type == "left", "return_sequences": mask_type != "right"}
+    case = example(shape=shape, mask_type=mask_type, seed=1, with_states=mask_type != "empty rows")
+    check_with_jax_lstm(*case, **options)
 
 
 # Exponentials
@@ -168,79 +168,83 @@ EXACT = {
 
 @pytest.mark.parametrize("name", EXACT)
 def test_exponentials_are_exact_to_one_in_a_million_and_saturate(name):
-    def through(values):
-        found = np.empty_like(values)
+    def compute(values):
+        actual = np.empty_like(values)
         pointers = [
-            array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in (values, found)
+            array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in (values, actual)
         ]
-        getattr(_library.load(), f"refold_{name}")(*pointers, ctypes.c_int64(values.size))
-        return found
+        getattr(_library.load_library(), f"refold_{name}")(*pointers, ctypes.c_int64(values.size))
+        return actual
 
     grid = np.linspace(-87.0, 87.0, 400_003).astype("float32")
     exact = EXACT[name](grid.astype("float64"))
     # smaller values are subnormal, and the sigmoid stops at 2e-19
     in_range = abs(exact) > (2.2e-19 if name == "sigmoid" else 2e-38)
-    found = through(grid)
-    assert (abs(found - exact)[in_range] / abs(exact[in_range])).max() < 1e-6
-    assert abs(found - exact)[~in_range].max(initial=0) < 2.2e-19
+    actual = compute(grid)
+    assert (abs(actual - exact)[in_range] / abs(exact[in_range])).max() < 1e-6
+    assert abs(actual - exact)[~in_range].max(initial=0) < 2.2e-19
 
-    found = through(np.array([-np.inf, -1e30, -200, 0, 200, 1e30, np.inf, np.nan], "float32"))
+    actual = compute(np.array([-np.inf, -1e30, -200, 0, 200, 1e30, np.inf, np.nan], "float32"))
     low, middle = {"exp": (0.0, 1.0), "sigmoid": (0.0, 0.5), "tanh": (-1.0, 0.0)}[name]
-    np.testing.assert_allclose(found[:3], low, rtol=0, atol=2.2e-19)
-    assert found[3] == middle
-    assert (found[4:7] > 1e38).all() if name == "exp" else (found[4:7] == 1.0).all()
-    assert np.isnan(found[7])
+    np.testing.assert_allclose(actual[:3], low, rtol=0, atol=2.2e-19)
+    assert actual[3] == middle
+    assert (actual[4:7] > 1e38).all() if name == "exp" else (actual[4:7] == 1.0).all()
+    assert np.isnan(actual[7])
 
 
 def test_saturated_gates_have_finite_gradients():
-    given, mask, weights = example(shape=(3, 4, 3, 17))
-    for array in jax.tree.leaves(run((given[0] * 1e4, *given[1:]), mask, weights)):
+    arrays, mask, weights = example(shape=(3, 4, 3, 17))
+    for array in jax.tree.leaves(run((arrays[0] * 1e4, *arrays[1:]), mask, weights)):
         assert np.isfinite(array).all()
 
 
 # Use in JAX
 
 
-GIVEN, _, _ = example(shape=(4, 6, 3, 5))
+ARRAYS, _, _ = example(shape=(4, 6, 3, 5))
 
 
-def last(x):
-    return fused.lstm(x, *GIVEN[1:])[1]
+def last_h(x):
+    return fused.lstm(x, *ARRAYS[1:])[1]
 
 
 def test_vmap_agrees_with_a_loop():
     x = np.stack([example(shape=(4, 6, 3, 5), seed=seed)[0][0] for seed in range(3)])
-    mapped = np.asarray(jax.jit(jax.vmap(last))(x))
-    same_bits(mapped, np.stack([np.asarray(last(one)) for one in x]))
-    gradients = jax.vmap(jax.grad(lambda one: last(one).sum()))(x)
-    close(gradients, [np.asarray(jax.grad(lambda one: last(one).sum())(one)) for one in x], 1e-6)
+    mapped = np.asarray(jax.jit(jax.vmap(last_h))(x))
+    assert_same_bits(mapped, np.stack([np.asarray(last_h(x_i)) for x_i in x]))
+    gradients = jax.vmap(jax.grad(lambda x_i: last_h(x_i).sum()))(x)
+    assert_close(
+        gradients,
+        [np.asarray(jax.grad(lambda x_i: last_h(x_i).sum())(x_i)) for x_i in x],
+        1e-6,
+    )
 
 
 def test_gradients_that_are_not_needed_are_not_computed():
-    given, mask, _ = example(shape=(7, 9, 130, 20), kind="holes")
+    arrays, mask, _ = example(shape=(7, 9, 130, 20), mask_type="holes")
 
     def loss(arguments):
         outputs, h, c = fused.lstm(*arguments, mask)
         return (outputs**2).sum() + h.sum() + c.sum()
 
     def by_weights(weights):
-        return loss((given[0], *weights))
+        return loss((arrays[0], *weights))
 
-    same_bits(jax.grad(by_weights)(given[1:]), jax.grad(loss)(given)[1:])
-    text = jax.jit(jax.grad(by_weights)).lower(given[1:]).as_text()
+    assert_same_bits(jax.grad(by_weights)(arrays[1:]), jax.grad(loss)(arrays)[1:])
+    text = jax.jit(jax.grad(by_weights)).lower(arrays[1:]).as_text()
     assert "tensor<0x0x0xf32>" in text
     # a cotangent that is zero is left out, too
     by_last, expected = (
-        jax.grad(lambda *g, lstm=lstm: lstm(*g)[2].sum(), argnums=tuple(range(6)))(*GIVEN)
-        for lstm in (fused.lstm, loop)
+        jax.grad(lambda *g, lstm=lstm: lstm(*g)[2].sum(), argnums=tuple(range(6)))(*ARRAYS)
+        for lstm in (fused.lstm, jax_lstm)
     )
-    close(by_last, expected, 1e-4)
+    assert_close(by_last, expected, 1e-4)
 
 
 def test_jax_refuses_unsupported_derivatives():
-    for derivative in (jax.jacfwd(last), jax.hessian(lambda x: last(x).sum())):
+    for derivative in (jax.jacfwd(last_h), jax.hessian(lambda x: last_h(x).sum())):
         with pytest.raises((TypeError, ValueError), match=r"forward-mode|cannot be differentiat"):
-            derivative(GIVEN[0])
+            derivative(ARRAYS[0])
 
 
 NAMES = ("x", "kernel", "recurrent_kernel", "bias", "h", "c")
@@ -257,12 +261,12 @@ NAMES = ("x", "kernel", "recurrent_kernel", "bias", "h", "c")
     ],
 )
 def test_wrong_arguments_are_refused(name, value, message):
-    arguments = dict(zip(NAMES, GIVEN, strict=True)) | {name: value}
+    arguments = dict(zip(NAMES, ARRAYS, strict=True)) | {name: value}
     with pytest.raises(ParameterError, match=f"^{re.escape(message)}"):
         fused.lstm(**arguments)
 
 
-TESTED_AGAIN = """
+RUN_TESTS_AGAIN = """
 import os, pytest, sys
 from pathlib import Path
 selected = "every_activation or exponentials or agree_with_numpy or same_bits or independent"
@@ -274,13 +278,15 @@ if code := pytest.main(["-q", "-k", f"({selected}) and not fallback", *files]):
 
 def test_every_variant_that_this_machine_can_run():
     # the tests above use the default variant of this machine
-    others = [
+    other_variants = [
         name
         for name in VARIANTS
-        if _library.load().refold_supported(name.encode()) and name != kernels.variant()
+        if _library.load_library().refold_supported(name.encode()) and name != kernels.variant()
     ]
     server = server_with_keras()
-    done = [server.run(TESTED_AGAIN, REFOLD_KERNEL=name, SWEEP=__file__) for name in others]
-    for one in done:
-        assert "passed" in one.stdout
-        assert "skipped" not in one.stdout
+    done = [
+        server.run(RUN_TESTS_AGAIN, REFOLD_KERNEL=name, SWEEP=__file__) for name in other_variants
+    ]
+    for process in done:
+        assert "passed" in process.stdout
+        assert "skipped" not in process.stdout

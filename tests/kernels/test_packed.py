@@ -43,17 +43,15 @@ class Case:
         self.recurrent = self.normal(units, 4 * units, scale=0.5 / np.sqrt(units))
         self.bias = self.normal(4 * units, scale=0.2)
         self.h, self.c = self.normal(2, num, units)
-        self.by_sequence, self.by_step = (
-            self.normal(num, 4 * units),
-            self.normal(longest, 4 * units),
-        )
+        self.sequence_sums = self.normal(num, 4 * units)
+        self.step_sums = self.normal(longest, 4 * units)
         self.d_outputs = self.normal(len(self.x), units)
         self.matrix, self.start = self.normal(features, width), self.normal(width)
         # The last steps of the longest sequences have no weights.
-        self.step_weights = self.normal(1 + 3 * longest // 4, features, width)
+        self.encode_weights = self.normal(1 + 3 * longest // 4, features, width)
         # (units, 1 + 3 * longest // 4, features), and the term that is added to each step.
-        self.from_state = self.normal(units, len(self.step_weights), features)
-        self.step_start = self.normal(longest, features)
+        self.decode_weights = self.normal(units, len(self.encode_weights), features)
+        self.decode_start = self.normal(longest, features)
         self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
         self.dilation, self.stride = (int(n) for n in self.rng.integers(1, 5, 2))
 
@@ -70,7 +68,7 @@ class Case:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return np.concatenate([*spans, np.zeros(0, int)]).astype(int), offsets
 
-    def of(self, order):
+    def select(self, order):
         """Return the case with some of its sequences in the given order."""
         rows, offsets = self.rows(order)
         case = object.__new__(Case)
@@ -78,12 +76,16 @@ class Case:
         case.offsets = offsets
         for name in ("x", "d_outputs"):
             setattr(case, name, getattr(self, name)[rows])
-        for name in ("h", "c", "by_sequence"):
+        for name in ("h", "c", "sequence_sums"):
             setattr(case, name, getattr(self, name)[order])
         return case
 
     def lstm(self, operations, *, side=None, shared=False):
-        """Return outputs, last states and gradients; `side` writes the outputs to longer rows."""
+        """Return outputs, last states and gradients.
+
+        With `side` 0 or 1, outputs are the left or the right half of longer rows. With `shared`,
+        the sums that steps and sequences share are added to the gates.
+        """
         num_rows, units = self.d_outputs.shape
         outputs = np.zeros((num_rows, units), np.float32)
         d_outputs = self.d_outputs
@@ -94,56 +96,58 @@ class Case:
         arrays = (self.x, self.offsets, self.weights(), self.h, self.c)
         options = {"go_backwards": self.go_backwards}
         if shared:
-            options |= {"by_sequence": self.by_sequence, "by_step": self.by_step}
-        _, h, c, trace = operations.lstm(*arrays, outputs=outputs, keep=True, **options)
+            options |= {"sequence_sums": self.sequence_sums, "step_sums": self.step_sums}
+        _, h, c, trace = operations.lstm(*arrays, outputs=outputs, keep_trace=True, **options)
         d_input, *d_states = operations.lstm_gradient(trace, d_outputs)
         if shared:
             return {"rows": [outputs], "sequences": [h, c, d_input, *d_states]}
         return {"rows": [outputs, d_input], "sequences": [h, c, *d_states]}
 
-    def others(self, operations):
+    def run_other_operations(self, operations):
         """Return the results of all operations except the LSTM."""
         starts = np.tile(self.x[:, :1], len(self.start))
-        taken = self.x, self.offsets, self.taps, self.tap_bias
+        convolved = self.x, self.offsets, self.taps, self.tap_bias
         strided = {"dilation": self.dilation, "stride": self.stride, "steepness": 4.0}
         return {
             "rows": [
                 operations.product(self.x, self.matrix, self.start),
                 operations.product(self.x, self.matrix),
                 operations.product(self.x, self.matrix, starts),
-                operations.step_product(self.h, self.offsets, self.from_state, self.step_start),
+                operations.linear_decode(
+                    self.h, self.offsets, self.decode_weights, self.decode_start
+                ),
             ],
             "sequences": [
-                operations.ragged_product(self.x, self.offsets, self.step_weights, self.start),
-                operations.ragged_product(self.x, self.offsets, self.step_weights),
+                operations.linear_encode(self.x, self.offsets, self.encode_weights, self.start),
+                operations.linear_encode(self.x, self.offsets, self.encode_weights),
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
-                *operations.pooled_convolutions(*taken, **strided),
-                *operations.pooled_runs(*taken, dilation=self.dilation, margin=0.1),
+                *operations.pooled_convolutions(*convolved, **strided),
+                *operations.pooled_runs(*convolved, dilation=self.dilation, margin=0.1),
             ],
         }
 
-    def all(self, operations, threads=1):
+    def run_all(self, operations, threads=1):
         with packed.limited_threads(threads):
-            lstm, others = self.lstm(operations), self.others(operations)
+            lstm, other_results = self.lstm(operations), self.run_other_operations(operations)
             shared = self.lstm(operations, shared=True)
-        return {name: lstm[name] + shared[name] + others[name] for name in lstm}
+        return {name: lstm[name] + shared[name] + other_results[name] for name in lstm}
 
 
 def flat(results):
     return results["rows"] + results["sequences"]
 
 
-def close(found, expected, rtol):
-    for a, b in zip(found, expected, strict=True):
+def assert_close(actual, expected, rtol):
+    for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.dtype == np.float32
         # a sum near zero has the rounding errors of its terms
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 0.3))
 
 
-def same_bits(found, expected):
-    for a, b in zip(found, expected, strict=True):
+def assert_same_bits(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
         assert a.shape == b.shape
         assert a.tobytes() == b.tobytes()
 
@@ -153,19 +157,23 @@ def same_bits(found, expected):
 def test_every_shape_and_width_agree_with_numpy(shape):
     for width in (1, 33) if sum(shape) % 2 else (20, 70):
         case = Case(shape, width, seed=1)
-        close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
+        assert_close(flat(case.run_all(library)), flat(case.run_all(fallback)), 1e-5)
 
 
 # `test_packed_and_padded_rows_have_the_same_bits` leads to the loop of test_fused_lstm.py.
 @needs_library
-@pytest.mark.parametrize("name", ["x", "c", "by_step", "step_start"])
+@pytest.mark.parametrize("name", ["x", "c", "step_sums", "decode_start"])
 def test_arrays_with_too_few_rows_are_refused(name):
     case = Case((5, 13, 2, 12), seed=5)
-    rows = np.diff(case.offsets).max() if "step" in name else len(getattr(case, name))
+    is_by_step = name in ("step_sums", "decode_start")
+    rows = np.diff(case.offsets).max() if is_by_step else len(getattr(case, name))
     setattr(case, name, getattr(case, name)[: rows - 1])
-    said = rf"{name.removeprefix('step_')} has shape \({rows - 1}, \d+\) instead of \({rows}, \d+\)"
-    with pytest.raises(ValueError, match=said):
-        case.others(library) if name == "step_start" else case.lstm(library, shared=True)
+    argument = name.removeprefix("decode_")
+    message = rf"{argument} has shape \({rows - 1}, \d+\) instead of \({rows}, \d+\)"
+    operation = "run_other_operations" if name == "decode_start" else "lstm"
+    options = {} if name == "decode_start" else {"shared": True}
+    with pytest.raises(ValueError, match=message):
+        getattr(case, operation)(library, **options)
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
@@ -173,10 +181,10 @@ def test_empty_sequences(operations):
     case = Case((4, 0, 3, 8), width=5)
     h, c, *gradients = case.lstm(operations)["sequences"]
     shared = case.lstm(operations, shared=True)["sequences"]
-    same_bits([h, c, *shared[:2]], 2 * [case.h, case.c])
-    ragged, *others = case.others(operations)["sequences"]
-    assert (ragged == case.start).all()
-    for array in (*gradients, *shared[2:], *others):
+    assert_same_bits([h, c, *shared[:2]], 2 * [case.h, case.c])
+    encoded, *other_results = case.run_other_operations(operations)["sequences"]
+    assert (encoded == case.start).all()
+    for array in (*gradients, *shared[2:], *other_results):
         assert len(array) == 4
         assert not array.any()
 
@@ -185,23 +193,23 @@ def test_empty_sequences(operations):
 def test_inputs_and_outputs_can_be_parts_of_longer_rows():
     case = Case((40, 9, 4, 20), width=33)
     for side in (0, 1):
-        same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
-    expected = flat(case.all(library))
+        assert_same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
+    expected = flat(case.run_all(library))
     for name in ("x", "matrix"):
         array = getattr(case, name)
         setattr(case, name, np.tile(array, 3)[:, array.shape[1] : 2 * array.shape[1]])
-    same_bits(flat(case.all(library)), expected)
+    assert_same_bits(flat(case.run_all(library)), expected)
 
 
 @needs_library
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
 def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
     x = np.linspace(-20, 20, 101, dtype=np.float32)
-    whole = getattr(library, name)(x)
-    close([whole], [getattr(fallback, name)(x)], 1e-6)
+    results = getattr(library, name)(x)
+    assert_close([results], [getattr(fallback, name)(x)], 1e-6)
     for first in range(20):
         for last in (first + 1, first + 7, first + 17, first + 40):
-            same_bits([getattr(library, name)(x[first:last])], [whole[first:last]])
+            assert_same_bits([getattr(library, name)(x[first:last])], [results[first:last]])
 
 
 @needs_library
@@ -226,27 +234,27 @@ def test_packed_and_padded_rows_have_the_same_bits(shape):
     (outputs, h, c), pull = jax.vjp(run, x, case.h, case.c)
     # Backwards, steps after the end of a sequence come first and repeat the initial state.
     d_x, d_h, d_c = pull((weights[:, backwards], np.zeros_like(h), np.zeros_like(c)))
-    found = case.lstm(library)
+    actual = case.lstm(library)
     padded = [np.asarray(outputs)[:, backwards][mask], np.asarray(d_x)[mask]]
-    same_bits(flat(found), padded + [np.asarray(array) for array in (h, c, d_h, d_c)])
+    assert_same_bits(flat(actual), padded + [np.asarray(array) for array in (h, c, d_h, d_c)])
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
 @pytest.mark.parametrize("shape", SHAPES[1:-2], ids=str)
 def test_sequences_are_independent(operations, shape):
     case = Case(shape, WIDTHS[sum(shape) % len(WIDTHS)], seed=7)
-    results = case.all(operations)
+    results = case.run_all(operations)
     order = case.rng.permutation(len(case.h))
     for chosen in (order, order[: 1 + len(order) // 2], order[:1]):
         rows, _ = case.rows(chosen)
-        found = case.of(chosen).all(operations)
-        same_bits(found["rows"], [array[rows] for array in results["rows"]])
-        same_bits(found["sequences"], [array[chosen] for array in results["sequences"]])
+        actual = case.select(chosen).run_all(operations)
+        assert_same_bits(actual["rows"], [array[rows] for array in results["rows"]])
+        assert_same_bits(actual["sequences"], [array[chosen] for array in results["sequences"]])
 
 
 @needs_library
 def test_bits_do_not_depend_on_the_number_of_threads():
     case = Case((300, 60, 12, 96), width=96)  # enough work to start threads
-    expected = flat(case.all(library))
+    expected = flat(case.run_all(library))
     for threads in (2, 3, 7):
-        same_bits(flat(case.all(library, threads)), expected)
+        assert_same_bits(flat(case.run_all(library, threads)), expected)

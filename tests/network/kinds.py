@@ -57,12 +57,14 @@ IDS = Sequences.from_list(
 def mixed():
     """Draw numeric, binary and categorical columns with missing values."""
     table = {"id": np.repeat(np.arange(len(LENGTHS)), LENGTHS)}
-    size = len(table["id"])
-    table["a"], table["b"] = RNG.normal(300, 2, (2, size))
-    table["word"] = np.where(RNG.random(size) < 0.2, None, RNG.choice(["x", "y", "z"], size))
-    table["on"] = RNG.choice([0.0, 1.0, np.nan], size)
-    table["c"] = RNG.normal(-3, 2, size)
-    table["code"] = RNG.choice([4, 5], size)
+    num_rows = len(table["id"])
+    table["a"], table["b"] = RNG.normal(300, 2, (2, num_rows))
+    table["word"] = np.where(
+        RNG.random(num_rows) < 0.2, None, RNG.choice(["x", "y", "z"], num_rows)
+    )
+    table["on"] = RNG.choice([0.0, 1.0, np.nan], num_rows)
+    table["c"] = RNG.normal(-3, 2, num_rows)
+    table["code"] = RNG.choice([4, 5], num_rows)
     types = {"word": "categorical", "on": "binary", "code": "categorical"}
     order = ["a", "word", "on", "b", "c", "code"]
     return Sequences.from_table(

@@ -23,23 +23,23 @@ def ragged(n: int = 40) -> np.ndarray:
     return x
 
 
-def trains(models: Models, x: np.ndarray, y: np.ndarray, loss: str | None) -> None:
+def check_training(models: Models, x: np.ndarray, y: np.ndarray, loss: str | None) -> None:
     models.autoencoder.compile(keras.optimizers.Adam(0.01), loss)
     history = models.autoencoder.fit(x, y, batch_size=7, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(history).all()
     assert history[-1] < history[0]
 
 
-def runs_freely(models: Models, x: np.ndarray) -> None:
+def check_autoregressive_decoding(models: Models, x: np.ndarray) -> None:
     codes = models.encoder.predict(x, verbose=0)
-    written = decode_autoregressively(models.decoder, codes, STEPS)
+    decoded = decode_autoregressively(models.decoder, codes, STEPS)
     head = models.decoder.get_layer("head")
-    steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(written)))
+    steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(decoded)))
     predicted = models.decoder.predict([codes, steps], verbose=0)
-    assert np.abs(predicted - written).max() < 1e-5
+    assert np.abs(predicted - decoded).max() < 1e-5
 
 
-def runs_in_lite(model: Any, x: np.ndarray) -> None:
+def check_lite_model(model: Any, x: np.ndarray) -> None:
     """Convert a model as the documentation does, for one sequence, and compare its outputs."""
     import tensorflow as tf
 
@@ -54,13 +54,14 @@ def runs_in_lite(model: Any, x: np.ndarray) -> None:
         archive.write_out(folder, verbose=False)
         lite = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
     interpreter = tf.lite.Interpreter(model_content=lite)
-    (given,), (written,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (input_detail,) = interpreter.get_input_details()
+    (output_detail,) = interpreter.get_output_details()
     interpreter.allocate_tensors()
     outputs = []
-    for one in x:
-        interpreter.set_tensor(given["index"], one[None])
+    for sequence in x:
+        interpreter.set_tensor(input_detail["index"], sequence[None])
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(written["index"]))
+        outputs.append(interpreter.get_tensor(output_detail["index"]))
     assert np.allclose(np.concatenate(outputs), model.predict(x, verbose=0), atol=1e-6)
 
 
@@ -70,29 +71,29 @@ def main(weights: str, expected: str) -> None:
     models = default(["numeric"] * 3, **sizes, depth=2)
     models.encoder.load_weights(f"{weights}/encoder.weights.h5")
     models.decoder.load_weights(f"{weights}/decoder.weights.h5")
-    given = np.load(expected)
+    reference = np.load(expected)
     codes = models.encoder.predict(x, verbose=0)
-    assert np.allclose(codes, given["codes"], atol=1e-5)
-    assert np.allclose(models.decoder.predict(codes, verbose=0), given["decoded"], atol=1e-5)
-    trains(models, x, x, "mse")
+    assert np.allclose(codes, reference["codes"], atol=1e-5)
+    assert np.allclose(models.decoder.predict(codes, verbose=0), reference["decoded"], atol=1e-5)
+    check_training(models, x, x, "mse")
     patches = default(["numeric"] * 3, **sizes, patch=4, rocket_dim=2)
     fixed = patches.encoder.get_layer("rocket_dim")
     fixed.kernel.assign(0.01 * np.random.default_rng(0).normal(size=fixed.kernel.shape))
-    trains(patches, x, x, None)
+    check_training(patches, x, x, None)
 
     y = x.copy()
     y[..., 1] = np.where(np.isnan(x[..., 1]), np.nan, x[..., 1] > 0)
     y[..., 2] = np.where(np.isnan(x[..., 2]), np.nan, np.clip(np.rint(x[..., 2] + 1), 0, 3))
     types = ["numeric", "binary", "categorical"]
-    stepwise = default(types, num_categories=[0, 0, 4], **sizes, decoder="autoregressive")
-    trains(stepwise, y, y, None)
-    runs_freely(stepwise, y)
+    autoregressive = default(types, num_categories=[0, 0, 4], **sizes, decoder="autoregressive")
+    check_training(autoregressive, y, y, None)
+    check_autoregressive_decoding(autoregressive, y)
     full = np.nan_to_num(x)
-    trains(classic.repeat(steps=STEPS, features=3, latent_dim=12), full, full, "mse")
+    check_training(classic.repeat(steps=STEPS, features=3, latent_dim=12), full, full, "mse")
 
     if backend == "tensorflow":
-        runs_in_lite(models.encoder, x)
-        runs_in_lite(models.decoder, codes)
+        check_lite_model(models.encoder, x)
+        check_lite_model(models.decoder, codes)
     if backend != "jax":
         with pytest.raises(ParameterError, match="Set the environment variable KERAS_BACKEND=jax"):
             refold.SequenceAutoencoder(max_epochs=1).fit([s[:3] for s in full])

@@ -14,21 +14,23 @@ from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, as_sequences
 
 __all__ = ["page"]
-# Kinds that together use every part. Keras compiles for seconds, so others are slow there.
-FEW = ("patches, ROCKET", "mixed, autoregressive", "counts, scaled by sequence")
-IN_PAGE = """codes => codes.map((code) => {
+# Cases that together use all parts of the model. Keras compiles a case for seconds, so tests of the
+# other cases are marked as slow.
+FAST_CASES = ("patches, ROCKET", "mixed, autoregressive", "counts, scaled by sequence")
+DECODE_IN_PAGE = """codes => codes.map((code) => {
     const whole = Float32Array.from(code);
     return atlas.model.lists(atlas.model.decode(whole, atlas.model.lengthOf(whole)));
 })"""
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=[] if k in FEW else pytest.mark.slow, id=k) for k in KINDS]
+    "case",
+    [pytest.param(k, marks=[] if k in FAST_CASES else pytest.mark.slow, id=k) for k in KINDS],
 )
-def test_keras(kind):
-    forecasts = KINDS[kind][1].get("scale") != "sequence"  # which cannot be forecast
+def test_keras(case):
+    forecasts = KINDS[case][1].get("scale") != "sequence"  # which cannot be forecast
     steps = {"forecast_steps": 3, "recent_steps": 2} if forecasts else {}
-    model, sequences = of_kind(kind, **steps)
+    model, sequences = make_case(case, **steps)
     network = PackedNetwork(model.specification, model.network.weights)
     keras = replace(model, network=keras_models(network))
     codes = model.encode(sequences)
@@ -37,37 +39,39 @@ def test_keras(kind):
     if not network.autoregressive:
         check_decoded(keras.decode(codes), model, codes)
     if forecasts:
-        ahead, expected = (m.forecast(sequences).sequences for m in (keras, model))
-        assert np.abs((ahead.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
+        forecast, expected = (m.forecast(sequences).sequences for m in (keras, model))
+        assert np.abs((forecast.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_onnx(kind, tmp_path):
-    model, _ = of_kind(kind)
+@pytest.mark.parametrize("case", KINDS)
+def test_onnx(case, tmp_path):
+    model, _ = make_case(case)
     for part in ("encoder", "decoder"):
-        exported = to_onnx(model, tmp_path / "model.onnx", part, category_indices=kind in FEW)
+        exported = to_onnx(
+            model, tmp_path / "model.onnx", part, category_indices=case in FAST_CASES
+        )
         assert exported.largest_difference < 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_page(kind, page):
-    model, sequences = of_kind(kind)
+@pytest.mark.parametrize("case", KINDS)
+def test_page(case, page):
+    model, sequences = make_case(case)
     codes = model.encode(sequences)
     opened(page, Atlas(model, sequences))
-    columns = page.evaluate(IN_PAGE, codes.tolist())
+    columns = page.evaluate(DECODE_IN_PAGE, codes.tolist())
     schema = model.schema
     names = [column.name for column in schema.columns]
     types = {column.name: column.type for column in schema.columns}
-    rows = [list(zip(*one, strict=True)) for one in columns]
+    rows = [list(zip(*columns_of_sequence, strict=True)) for columns_of_sequence in columns]
     decoded = Sequences.from_list(rows, names=names, column_types=types)
     # a page writes no sequence that is longer than its longest
     lengths = np.minimum(model.predict_lengths(codes), sequences.lengths.max())
     check_decoded(decoded, model, codes, lengths)
 
 
-def of_kind(kind, **more):
-    data, options = KINDS[kind]
-    model = fitted(data, **options | more)
+def make_case(case, **changes):
+    data, options = KINDS[case]
+    model = fitted(data, **options | changes)
     return model, as_sequences(data).align(model.schema)
 
 
@@ -81,5 +85,5 @@ def check_decoded(decoded, model, codes, lengths=None):
     lengths = model.predict_lengths(codes) if lengths is None else lengths
     expected = model.to_sequences(codes, lengths)
     assert decoded.lengths.tolist() == expected.lengths.tolist()
-    away = (decoded.values - expected.values) / model.error_scaler.scale_
-    assert np.abs(away).max() < 1e-4
+    difference = (decoded.values - expected.values) / model.error_scaler.scale_
+    assert np.abs(difference).max() < 1e-4

@@ -1,4 +1,7 @@
-"""The compiled library: its variant, threads, calls, and the weights in its order."""
+"""The compiled library: how it is loaded and called, its threads, and the order of its weights.
+
+`variant` and `why_not` say which library runs, if any. `call_library` calls a function of it.
+"""
 
 import contextlib
 import ctypes
@@ -13,11 +16,14 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+# Suffix of shared libraries on this system.
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+# Names of all variants, each for a set of CPU instructions; a machine runs only some of them.
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
-PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
+_LIBRARY_PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
-# Types of the result and of the arguments of each C function. `call` adds the number of threads.
+# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`.
+# `call_library` adds the number of threads.
 _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -28,53 +34,53 @@ _SIGNATURES = {
     "lstm_forward": "b iiippipppppbpippppt",
     "lstm_backward": "b iiipppbpppipppipppt",
     "product": "b iiipipipipit",
-    "ragged_product": "b iiiippppipt",
-    "step_product": "b iiiipppppt",
+    "linear_encode": "b iiiippppipt",
+    "linear_decode": "b iiiipppppt",
     "segment_sum": "v iippip",
     "segment_max": "v iippip",
     "pooled_convolutions": "b iippippiiifppt",
     "pooled_runs": "b iippippiifpppt",
 }
 _TYPES = {
-    "p": ctypes.c_void_p,
+    "p": ctypes.c_void_p,  # an array
     "i": ctypes.c_int64,
     "t": ctypes.c_int64,  # number of threads
-    "b": ctypes.c_int,
+    "b": ctypes.c_int,  # as a result, 1 if there was not enough memory
     "f": ctypes.c_float,
     "v": None,
 }
 
 
-class _Limits(threading.local):
-    """The number of threads of an operation, for each thread that calls it; None for all cores."""
+class _ThreadLimit(threading.local):
+    """Number of threads that an operation of the current thread may use; None for all cores."""
 
     threads: int | None = None
 
 
-_LIMITS = _Limits()
+_THREAD_LIMIT = _ThreadLimit()
 
 
 @functools.cache
-def _opened() -> tuple[ctypes.CDLL | None, str | None]:
-    """Return the library and None, or None and the reason why there is no kernel."""
+def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
+    """Open the library; return it and None, or None and the reason why there is no kernel."""
     request = os.environ.get("REFOLD_KERNEL", "")
     if request == "none":
         return None, "REFOLD_KERNEL=none switches the LSTM kernel off"
-    if not PATH.exists():
+    if not _LIBRARY_PATH.exists():
         return None, (
             "the LSTM kernel was not built when Refold was installed; install a C++ compiler "
             "(Debian: g++) and install Refold again, with pip's option --no-binary refold"
         )
     try:
-        library = ctypes.CDLL(str(PATH))
+        library = ctypes.CDLL(str(_LIBRARY_PATH))
     except OSError as error:
         return None, f"the LSTM kernel cannot be loaded: {error}"
     library.refold_variant.restype = ctypes.c_char_p
     if library.refold_variant() is None:
-        runs = [name for name in _VARIANTS if library.refold_supported(name.encode())]
+        supported = [name for name in _VARIANTS if library.refold_supported(name.encode())]
         return None, (
             f"REFOLD_KERNEL={request!r} is not a variant that this machine runs "
-            f"({', '.join(runs)}); set it to one of these or to none, or unset it"
+            f"({', '.join(supported)}); set it to one of these or to none, or unset it"
         )
     for name, signature in _SIGNATURES.items():
         result, arguments = signature.split()
@@ -84,9 +90,9 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
     return library, None
 
 
-def load() -> ctypes.CDLL:
-    """Return the library; call it only if `variant` is not None."""
-    library, reason = _opened()
+def load_library() -> ctypes.CDLL:
+    """Return the library; a RuntimeError if `variant` is None."""
+    library, reason = _open_library()
     if library is None:
         raise RuntimeError(reason)
     return library
@@ -106,7 +112,7 @@ def variant() -> str | None:
     >>> variant() is None or isinstance(variant(), str)
     True
     """
-    library, _ = _opened()
+    library, _ = _open_library()
     return None if library is None else library.refold_variant().decode()
 
 
@@ -118,60 +124,61 @@ def why_not() -> str | None:
     >>> (why_not() is None) == (variant() is not None)
     True
     """
-    return _opened()[1]
+    return _open_library()[1]
 
 
 @functools.cache
-def log_slow(what: str, reason: str) -> None:
-    """Log once what runs without a kernel, and why."""
-    # no warning for a user who turned the kernel off
+def log_slow_fallback(what: str, reason: str) -> None:
+    """Log once that an operation runs without the kernel, and why; ``what`` is a sentence."""
+    # a user who turned the kernel off needs no warning
     off = os.environ.get("REFOLD_KERNEL") == "none"
     level = logging.INFO if off else logging.WARNING
     logging.getLogger("refold").log(level, "%s: %s", what, reason)
 
 
-class LstmLayout(NamedTuple):
-    """Lengths of arrays that the library writes and reads, in floats."""
+class LstmArrayLengths(NamedTuple):
+    """Number of floats in the arrays that the library writes and reads."""
 
-    gates: int  # of a ranked row, like cells
-    cells: int
-    forward_weights: int  # packed weights of the forward pass
-    backward_weights: int  # packed weights of the gradient
+    gates: int  # the gates of one step of one sequence, padded
+    cells: int  # the cell state of one step of one sequence, padded
+    forward_weights: int  # all packed weights of the forward pass
+    backward_weights: int  # all packed weights of the gradient
 
 
 @functools.cache
-def layout(units: int, features: int = 0) -> LstmLayout:
-    """Return the lengths of the arrays of an LSTM."""
+def lstm_array_lengths(units: int, features: int = 0) -> LstmArrayLengths:
+    """Return the lengths of the arrays of an LSTM with these units and input features."""
     lengths = (ctypes.c_int64 * 4)()
-    load().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
-    return LstmLayout(*lengths)
+    load_library().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
+    return LstmArrayLengths(*lengths)
 
 
-def call(name: str, *arguments: Any) -> None:
-    """Call a function of the library with arrays, numbers, and None for a null pointer."""
+def call_library(name: str, *arguments: Any) -> None:
+    """Call a function of the library; arguments are arrays, numbers, or None for a null pointer."""
     addresses = []
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             try:
-                # takes a third of the time of the attribute
+                # this takes a third of the time of ``argument.ctypes.data``
                 argument = ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, argument)))
-            except (TypeError, ValueError):  # read-only, not dense or empty
+            except (TypeError, ValueError):  # the array is read-only, not contiguous or empty
                 argument = argument.ctypes.data
         addresses.append(argument)
     if _SIGNATURES[name].endswith("t"):
-        addresses.append(_LIMITS.threads or _num_cores())
-    library, _ = _opened()
+        addresses.append(_THREAD_LIMIT.threads or _num_cores())
+    library, _ = _open_library()
     if getattr(library, f"refold_{name}")(*addresses):
         raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
 
 
 def num_threads() -> int:
     """Return the number of threads of an operation: one for each core that this process may use."""
-    return _LIMITS.threads or _num_cores()
+    return _THREAD_LIMIT.threads or _num_cores()
 
 
 @functools.cache
 def _num_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -179,18 +186,19 @@ def _num_cores() -> int:
 
 @contextlib.contextmanager
 def limited_threads(limit: int) -> Iterator[None]:
-    """Let operations that the current thread calls have this number of threads."""
-    before, _LIMITS.threads = _LIMITS.threads, limit
+    """Limit the number of threads of the operations that the current thread calls."""
+    previous, _THREAD_LIMIT.threads = _THREAD_LIMIT.threads, limit
     try:
         yield
     finally:
-        _LIMITS.threads = before
+        _THREAD_LIMIT.threads = previous
 
 
-# Packing takes longer than the pass over a short sequence, so a model packs its weights once. Calls
-# of JAX pack them each time.
+# Packing copies the weights into the order in which the library reads them. This takes longer than
+# the pass over a short sequence, so a model packs its weights once. Calls from JAX pack them each
+# time, because JAX may pass other weights.
 class LstmWeights:
-    """Weights of an LSTM, which must not be changed; the library packs them at the first call."""
+    """Weights of an LSTM, packed at the first use; the arrays must not be changed."""
 
     def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
         # (features, 4 * units), (units, 4 * units) and (4 * units,), all float32. The gates are in
@@ -201,34 +209,36 @@ class LstmWeights:
     @functools.cached_property
     def packed(self) -> np.ndarray:
         """Weights in the order in which the library's forward pass reads them."""
-        length = layout(self.units, len(self.kernel)).forward_weights
-        return self._packed_by("pack_lstm", length, self.kernel, self.recurrent_kernel, self.bias)
+        length = lstm_array_lengths(self.units, len(self.kernel)).forward_weights
+        return self._pack("pack_lstm", length, self.kernel, self.recurrent_kernel, self.bias)
 
     @functools.cached_property
     def packed_gradient(self) -> np.ndarray:
         """Weights in the order in which the library's gradient reads them."""
-        length = layout(self.units, len(self.kernel)).backward_weights
-        return self._packed_by("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
+        length = lstm_array_lengths(self.units, len(self.kernel)).backward_weights
+        return self._pack("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
 
-    def _packed_by(self, name: str, length: int, *arrays: np.ndarray) -> np.ndarray:
+    def _pack(self, name: str, length: int, *arrays: np.ndarray) -> np.ndarray:
+        """Return the arrays as a C function packs them, (length,)."""
+        # the packed weights must start at a cache line, which has 16 floats of 4 bytes
         floats = np.empty(length + 16, np.float32)
-        begin = -floats.ctypes.data // 4 % 16  # the weights start at a cache line
+        begin = -floats.ctypes.data // 4 % 16
         packed = floats[begin : begin + length]
-        dense = (np.ascontiguousarray(array, np.float32) for array in arrays)
-        call(name, len(self.kernel), self.units, *dense, packed)
+        contiguous = (np.ascontiguousarray(array, np.float32) for array in arrays)
+        call_library(name, len(self.kernel), self.units, *contiguous, packed)
         return packed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # without the packed weights, whose order another machine may not share
+        # a pickle leaves out the packed weights, because another machine may need another order
         return LstmWeights, (self.kernel, self.recurrent_kernel, self.bias)
 
 
-class Trace(NamedTuple):
-    """What `lstm_gradient` needs of a forward pass."""
+class LstmTrace(NamedTuple):
+    """Arrays of a forward pass that `lstm_gradient` reads."""
 
     offsets: np.ndarray  # (n_sequences + 1,)
     weights: LstmWeights
     c: np.ndarray  # initial cell state (n_sequences, units)
     go_backwards: bool
-    by_sequence: bool  # whether the input had sums by sequence, whose gradient is then computed
-    saved: Any  # gates and cells of every row, in the layout of the library or of NumPy
+    has_sequence_sums: bool  # if so, the gradient is that of ``sequence_sums`` instead of x
+    saved: Any  # gates and cells of every row, in the order of the library or of NumPy

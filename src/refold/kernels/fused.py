@@ -1,4 +1,8 @@
-"""The fused LSTM as a JAX function."""
+"""The compiled LSTM as a JAX function with a gradient.
+
+`lstm` checks its arguments and calls `_lstm`, whose forward and backward pass call C functions of
+the library.
+"""
 
 import functools
 from typing import Any, NamedTuple, cast
@@ -10,21 +14,25 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from refold.errors import ParameterError
-from refold.kernels._library import layout, load, variant, why_not
+from refold.kernels._library import load_library, lstm_array_lengths, variant, why_not
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
+# Names under which JAX knows the C functions.
 _FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
 
 
 class _Options(NamedTuple):
+    """Arguments of `lstm` that are not arrays."""
+
     activation: str
     recurrent_activation: str
     go_backwards: bool
     return_sequences: bool
 
     def attributes(self) -> dict[str, Any]:
+        """Return the attributes that both C functions have."""
         return {
             "activation": np.int32(ACTIVATIONS.index(self.activation)),
             "recurrent_activation": np.int32(ACTIVATIONS.index(self.recurrent_activation)),
@@ -98,11 +106,13 @@ def lstm(
             )
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
     mask = None if mask is None else jnp.asarray(mask)
-    _check(arrays, mask)
+    _check_arrays(arrays, mask)
+    # an empty array stands for no mask
     return _lstm(*arrays, jnp.zeros((0, 0), bool) if mask is None else mask, options)
 
 
-def _check(arrays: list[Any], mask: Any) -> None:
+def _check_arrays(arrays: list[Any], mask: Any) -> None:
+    """Raise a ParameterError if a shape or a type does not fit the others."""
     x, kernel, recurrent, bias, h, c = arrays
     if x.ndim != 3 or h.ndim != 2:
         raise ParameterError(
@@ -133,18 +143,20 @@ def _register() -> None:
     """Register the kernel with JAX, once."""
     if variant() is None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
-    library = load()
+    library = load_library()
     for name, symbol in ((_FORWARD, "RefoldLstmForward"), (_BACKWARD, "RefoldLstmBackward")):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
 
-def _without_residuals(*arguments: Any) -> tuple[Any, Any, Any]:
+def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
+    """Return outputs, h and c, and store nothing for a gradient."""
     *arrays, options = arguments
     outputs, last_h, last_c, *_ = _call_forward(arrays, options, residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
 
 
 def _forward(*arguments: Any) -> tuple[Any, Any]:
+    """Return the results of the LSTM, and what the gradient reads."""
     *primals, options = arguments
     arrays = [primal.value for primal in primals]
     outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, residuals=True)
@@ -152,26 +164,28 @@ def _forward(*arguments: Any) -> tuple[Any, Any]:
     x, kernel, recurrent, _, h, c, mask = arrays
     # in the order in which the gradient reads them
     saved = x, kernel, recurrent, h, c, mask, outputs, gates, cells
-    # The flag says whether the gradient of x is needed. It is a tuple or None, because JAX keeps
-    # only pytrees of arrays between the passes.
+    # JAX keeps only pytrees of arrays between the passes. So an empty tuple says that the gradient
+    # of x is needed, and None that it is not.
     return results, (saved, () if primals[0].perturbed else None)
 
 
 def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangents: tuple) -> tuple:
-    saved, perturbed = residuals
+    """Return the gradients of the arguments from those of the results."""
+    saved, x_is_perturbed = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
+    # an empty array stands for a gradient of zeros
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
         jnp.zeros_like(state) if isinstance(d, SymbolicZero) else d
         for d, state in ((d_h, h), (d_c, c))
     )
-    wants_x = perturbed is not None
+    needs_d_x = x_is_perturbed is not None
     call = jax.ffi.ffi_call(
         _BACKWARD,
         [
-            _floats(*(x.shape if wants_x else (0, 0, 0))),
+            _floats(*(x.shape if needs_d_x else (0, 0, 0))),
             _floats(*kernel.shape),
             _floats(*recurrent.shape),
             _floats(recurrent.shape[1]),
@@ -182,25 +196,26 @@ def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangen
         vmap_method="sequential",
         input_output_aliases={7: 6},  # the gradients of the pre-activations overwrite the gates
     )
-    d_x, *others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
-    return (d_x if wants_x else None), *others, None
+    d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
+    return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
-_lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
+_lstm = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
 _lstm.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _call_forward(arrays: list[Any], options: _Options, *, residuals: bool) -> Any:
+    """Return outputs, h, c, and with ``residuals`` the gates and cells of all steps."""
     x, _, _, _, h, *_ = arrays
     (batch, steps, _), units = x.shape, h.shape[1]
-    rows = batch * steps if residuals else 0
+    rows = batch * steps if residuals else 0  # no rows of gates and cells if they are not needed
     call = jax.ffi.ffi_call(
         _FORWARD,
         [
             _floats(batch, steps if options.return_sequences or residuals else 0, units),
             _floats(batch, units),
             _floats(batch, units),
-            *(_floats(rows, length) for length in layout(units)[:2]),
+            *(_floats(rows, length) for length in lstm_array_lengths(units)[:2]),
         ],
         vmap_method="sequential",
     )
@@ -208,4 +223,5 @@ def _call_forward(arrays: list[Any], options: _Options, *, residuals: bool) -> A
 
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    """Describe a float32 result to JAX."""
     return jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -1,8 +1,10 @@
 """The LSTM and other operations on packed rows: the steps of all sequences, one after another.
 
+The compiled library computes the operations, or NumPy if there is no library.
+
 Sequence ``i`` has the rows ``offsets[i]:offsets[i + 1]`` of an array, and ``offsets`` has the shape
-(n_sequences + 1,).  The rows of a sequence have the same bits whatever other sequences are there,
-in whatever order, and whatever the number of threads.
+(n_sequences + 1,). The results of a sequence have the same bits whatever other sequences are in the
+array, in whatever order, and for any number of threads.
 """
 
 import functools
@@ -10,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.kernels._library import LstmTrace as LstmTrace
 from refold.kernels._library import LstmWeights as LstmWeights
-from refold.kernels._library import Trace as Trace
 from refold.kernels._library import limited_threads as limited_threads
 from refold.kernels._library import num_threads as num_threads
 from refold.kernels._library import variant
@@ -22,33 +24,33 @@ else:
     from refold.kernels import _packed_numpy as _operations
 
 DILATIONS = (1, 2, 4, 8)
-"""Dilations of the kernels, in steps."""
-STEEPNESS = 4.0
+"""Dilations of the random convolutions, in steps."""
+SIGMOID_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
-# Number of taps of a kernel.
-_TAPS = 9
-# Maximum number of channels that a kernel reads.
-_MOST_CHANNELS = 3
+# Number of steps that a random convolution reads, as in ROCKET.
+_NUM_TAPS = 9
+# Maximum number of channels that a random convolution reads.
+_MAX_CHANNELS = 3
 
-# `_packed_numpy` says what each operation computes, with the shapes. The compiled library has the
-# same signatures.
+# `_packed_numpy` says what each operation computes, with the shapes. `_packed_library` has the same
+# signatures.
 
-# of each value
+# Functions of each value.
 exp = _operations.exp
 sigmoid = _operations.sigmoid
 tanh = _operations.tanh
 normal_cdf = _operations.normal_cdf
-# products of rows with weights: the same for all rows, or those of their step
+# Products of rows with weights. In the last two, each step has its own weights.
 product = _operations.product
-ragged_product = _operations.ragged_product
-step_product = _operations.step_product
-# over the rows of each sequence
+linear_encode = _operations.linear_encode
+linear_decode = _operations.linear_decode
+# Sums, maxima and pooled convolutions over the rows of each sequence.
 segment_sum = _operations.segment_sum
 segment_max = _operations.segment_max
 pooled_convolutions = _operations.pooled_convolutions
 pooled_runs = _operations.pooled_runs
-# An LSTM gives the same bits here and through JAX, because both run the same code.
+# An LSTM gives the same bits here and in `fused`, because both run the same code.
 lstm = _operations.lstm
 lstm_gradient = _operations.lstm_gradient
 
@@ -60,9 +62,9 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 class RandomConvolutions(NamedTuple):
-    """Weights of random convolutions; the kernels of one dilation follow those of another."""
+    """Weights of random convolutions, ordered by their dilation."""
 
-    channels: np.ndarray  # (channels, kernels) float32: mix the channels of a step
+    channels: np.ndarray  # (channels, kernels) float32: weights of the channels
     taps: np.ndarray  # (9, kernels) float32: weights of the steps
     bias: np.ndarray  # (kernels,) float32
 
@@ -73,22 +75,23 @@ class RandomConvolutions(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def random_convolutions(num_channels: int, num_kernels: int = 16) -> RandomConvolutions:
-    """Draw kernels for each dilation that each read up to three channels, with nine taps."""
-    # RandomState draws the same numbers in all versions; files do not always hold the kernels
+    """Draw ``num_kernels`` convolutions for each dilation, which read one to three channels."""
+    # A model file does not always hold the convolutions, and RandomState draws the same numbers in
+    # all versions of NumPy.
     rng = np.random.RandomState(0)
-    num = len(DILATIONS) * num_kernels
-    weights = rng.standard_normal((num_channels, num))
+    total = len(DILATIONS) * num_kernels
+    weights = rng.standard_normal((num_channels, total))
     # the weights of channels that a kernel does not read are zero
-    read = rng.randint(1, _MOST_CHANNELS + 1, num)
-    weights *= rng.random_sample((num_channels, num)).argsort(axis=0) < read
-    taps = rng.standard_normal((_TAPS, num))
+    num_read = rng.randint(1, _MAX_CHANNELS + 1, total)
+    weights *= rng.random_sample((num_channels, total)).argsort(axis=0) < num_read
+    taps = rng.standard_normal((_NUM_TAPS, total))
     drawn = (
         weights / np.sqrt((weights**2).sum(axis=0)),
         taps - taps.mean(axis=0),
-        rng.uniform(-1, 1, num),
+        rng.uniform(-1, 1, total),
     )
-    parts = [part.astype(np.float32) for part in drawn]
-    # calls share the arrays
-    for part in parts:
-        part.flags.writeable = False
-    return RandomConvolutions(*parts)
+    arrays = [array.astype(np.float32) for array in drawn]
+    # later calls return the same arrays
+    for array in arrays:
+        array.flags.writeable = False
+    return RandomConvolutions(*arrays)

@@ -1,4 +1,8 @@
-"""Plain specification of a network: sizes, options, and the weights of the default model."""
+"""The specification of a network: sizes and options, and the weights of the default model.
+
+Keras models, packed rows and ONNX graphs are three implementations of the same network. They agree
+because they read their sizes and the names and shapes of their weights here.
+"""
 
 import functools
 import math
@@ -11,16 +15,16 @@ import numpy as np
 from refold.kernels import random_convolutions
 from refold.sequences.types import number_mask
 
-# Minimum standard deviation of the training lengths, in steps.
-_MIN_LENGTH_DEVIATION = 0.1
+# Minimum standard deviation of the training lengths, in steps; if all are equal, it would be 0.
+_MIN_LENGTH_STD = 0.1
 MIN_LENGTH_SCALE = 0.05
-"""Minimum scale of the distribution of a length, in steps."""
-LENGTH_UNITS = 64
-"""Width of the hidden layer of the length model."""
-MAX_STRIDE = 4
-"""Cap on the stride of the pooled convolutions."""
-# Cap on the weights of the linear path, in the encoder and in the decoder. Only the LSTM models the
-# steps beyond those for which there is room.
+"""Minimum scale of the logistic distribution of a predicted length, in steps."""
+LENGTH_HIDDEN_WIDTH = 64
+"""Width of the hidden layer that predicts the length from a code."""
+MAX_CONVOLUTION_STRIDE = 4
+"""Maximum stride of the random convolutions, in steps."""
+# Maximum number of weights of the linear path, in the encoder and in the decoder. Steps after those
+# for which there are weights have no linear path; only the LSTMs read and write them.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -119,13 +123,13 @@ class Specification:
     @property
     def curve_dim(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
-        # the length of the sequence follows them
+        # each column has as many latent dimensions, the last of which is the length
         return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network that has the weights: of one curve, or this one."""
-        return of_curves(self) if self.grid else self
+        """Specification of the network that has the weights: with curves, the one of a curve."""
+        return curve_specification(self) if self.grid else self
 
     @property
     def length_index(self) -> int | None:
@@ -134,13 +138,14 @@ class Specification:
 
     @property
     def length_scale(self) -> tuple[float, float]:
-        """Mean and standard deviation, about, of the logarithm of one plus the length."""
+        """Approximate mean and standard deviation of the logarithm of one plus the length."""
+        # the slope of the logarithm at the mean turns a deviation in steps into one of logarithms
         steps = 1.0 + self.length_mean
         return math.log(steps), length_unit(self.length_deviation) / steps
 
     @property
     def max_log_length(self) -> float:
-        """Maximum of the logarithm that a code may hold, so that a far code does not overflow."""
+        """Maximum logarithm of a decoded length, so that the length of any code is finite."""
         return math.log1p(2.0 * self.max_steps) + 1.0
 
     @property
@@ -150,17 +155,17 @@ class Specification:
 
     @functools.cached_property
     def input_width(self) -> int:
-        """Number of input channels with categorical columns as one-hot."""
+        """Number of input channels after categorical columns are one-hot encoded."""
         return self.num_channels + sum(n - 1 for n in self.num_categories if n)
 
     @property
     def num_outputs(self) -> int:
-        """Number of outputs at each step."""
+        """Number of outputs at each step: one for each category, and one for each other column."""
         return sum(n or 1 for n in self.num_categories)
 
     @property
     def recent_dim(self) -> int:
-        """Number of values that the forecast decoder reads beside the code."""
+        """Number of recent values that the forecast decoder reads with the code."""
         return self.recent_steps * self.num_outputs
 
     @functools.cached_property
@@ -169,27 +174,29 @@ class Specification:
         linear_path = self.linear_path
         if linear_path is None:
             linear_path = bool(number_mask(self.column_types).any())
-        most = most_linear_steps(self.input_width, self.latent_dim)
-        return min(self.max_steps, most) if linear_path else None
+        room = most_linear_steps(self.input_width, self.latent_dim)
+        return min(self.max_steps, room) if linear_path else None
 
     @property
     def convolution_stride(self) -> int:
         """Stride of the ROCKET features."""
-        # With patches it is not slower than the LSTMs. A longer stride would miss short patterns.
-        return min(self.patch, MAX_STRIDE)
+        # Convolutions with this stride are not slower than LSTMs that read patches. A longer stride
+        # would miss short patterns.
+        return min(self.patch, MAX_CONVOLUTION_STRIDE)
 
-    def decoder_sizes(self, *, ahead: bool = False) -> "DecoderSizes":
-        """Return the sizes of the decoder, or of the forecast decoder."""
-        if not ahead:
+    def decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
+        """Return the settings of the decoder, or of the forecast decoder."""
+        if not is_forecast:
             reads_previous = self.decoder == "autoregressive"
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
-            return DecoderSizes("", *sizes, scales_by_step=False, reads_previous=reads_previous)
+            return DecoderSettings("", *sizes, scales_by_step=False, reads_previous=reads_previous)
         latent_dim, linear_steps = self.latent_dim + self.recent_dim, None
-        # it has a linear path whatever the option says
+        # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
+        # a column is numeric or if it reads recent values.
         if self.recent_steps or number_mask(self.column_types).any():
-            most = most_linear_steps(self.num_outputs, latent_dim)
-            linear_steps = min(self.forecast_steps, most)
-        return DecoderSizes(
+            room = most_linear_steps(self.num_outputs, latent_dim)
+            linear_steps = min(self.forecast_steps, room)
+        return DecoderSettings(
             "_ahead",
             latent_dim,
             self.forecast_steps,
@@ -200,16 +207,16 @@ class Specification:
         )
 
 
-class DecoderSizes(NamedTuple):
-    """What a decoder and a forecast decoder of the same network differ in."""
+class DecoderSettings(NamedTuple):
+    """Settings in which the decoder and the forecast decoder of a network differ."""
 
-    suffix: str  # of the names of the layers
-    latent_dim: int  # width of the code, and of recent values if it reads them
+    suffix: str  # end of the names of the layers
+    latent_dim: int  # number of inputs: the code, and for a forecast the recent values
     max_steps: int
     patch: int
     linear_steps: int | None  # steps that the linear path has weights for; None without one
-    scales_by_step: bool  # whether each step has its own scale of the LSTMs beside the linear path
-    reads_previous: bool
+    scales_by_step: bool  # whether each step has its own factor of the LSTM path
+    reads_previous: bool  # whether a step reads the step before it: the decoder is autoregressive
 
     @property
     def max_patches(self) -> int:
@@ -218,33 +225,34 @@ class DecoderSizes(NamedTuple):
 
     @property
     def num_periods(self) -> int:
-        """Number of periods of the position features; see `RepeatCode`."""
+        """Number of periods of the sines among the position features; see `RepeatCode`."""
         return num_periods(self.max_patches)
 
 
-def length_unit(deviation: float) -> float:
-    """Return the unit, in steps, in which the length model computes: about one deviation."""
-    return max(deviation, _MIN_LENGTH_DEVIATION)
+def length_unit(std: float) -> float:
+    """Return the scale, in steps, of predicted lengths: their standard deviation in training."""
+    return max(std, _MIN_LENGTH_STD)
 
 
-def log_length_scales(unit: float) -> tuple[float, float, float]:
-    """Return the first log-scale of the distribution of a length, its minimum and its maximum."""
-    # a logistic distribution of scale s has the standard deviation 1.81 s
-    return math.log(0.55 * unit), math.log(MIN_LENGTH_SCALE), math.log(2.0 * unit)
+def log_length_scales(scale: float) -> tuple[float, float, float]:
+    """Return the initial, minimum and maximum log-scale of the distribution of a length."""
+    # A logistic distribution of scale s has the standard deviation 1.81 s. So 0.55 = 1 / 1.81 gives
+    # the initial distribution the standard deviation of the training lengths.
+    return math.log(0.55 * scale), math.log(MIN_LENGTH_SCALE), math.log(2.0 * scale)
 
 
 def num_periods(max_steps: int) -> int:
-    """Return the number of periods of the position features, of which each is twice the last."""
+    """Return the number of periods 2, 4, 8, ... of which the last one exceeds ``max_steps``."""
     return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
 
 
 def most_linear_steps(width: int, latent_dim: int) -> int:
-    """Return the most steps that a linear path has weights for."""
+    """Return the maximum number of steps of a linear path from ``width`` channels to a code."""
     return max(1, _MAX_LINEAR_WEIGHTS // (width * latent_dim))
 
 
-def of_curves(specification: Specification) -> Specification:
-    """Return the specification of the network that reads curves, which all columns share."""
+def curve_specification(specification: Specification) -> Specification:
+    """Return the specification of the one network that reads the curve of any column."""
     return replace(
         specification,
         column_types=["numeric"],
@@ -259,111 +267,117 @@ def of_curves(specification: Specification) -> Specification:
 
 
 def dropped_dimensions(specification: Specification, dims: int) -> np.ndarray:
-    """Return the indices of the learned dimensions after the first ``dims``, of each column."""
+    """Return the indices of all learned dimensions but the first ``dims`` (of each column)."""
     if not specification.grid:
         return np.arange(dims, specification.learned_dim)
-    columns, learned = len(specification.column_types), specification.curve_dim
-    each = np.arange(columns)[:, None] * (learned + 1) + np.arange(dims, learned)
-    return each.ravel()
+    # the code of each column has its learned dimensions, and then its length
+    num_columns, learned_dim = len(specification.column_types), specification.curve_dim
+    indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(dims, learned_dim)
+    return indices.ravel()
 
 
 def first_dimensions(
     specification: Specification, weights: Mapping[str, np.ndarray], dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
-    """Return the first learned dimensions of a nested network, as a smaller network."""
-    # a dimension that is not there is a dimension that is zero
-    fewer = specification.latent_dim - len(dropped_dimensions(specification, dims))
-    smaller = replace(specification, latent_dim=fewer)
-    dropped, kept = np.arange(dims, specification.inner.learned_dim), {}
-    for old, new in zip(weights_of(specification), weights_of(smaller), strict=True):
+    """Return specification and weights of a nested network cut to its first ``dims`` dimensions."""
+    # the cut network computes what the nested network does if the other dimensions are zero
+    latent_dim = specification.latent_dim - len(dropped_dimensions(specification, dims))
+    cut = replace(specification, latent_dim=latent_dim)
+    dropped, cut_weights = np.arange(dims, specification.inner.learned_dim), {}
+    for old, new in zip(weights_of(specification), weights_of(cut), strict=True):
         array = weights[old.name]
-        for axis, (size, wanted) in enumerate(zip(old.shape, new.shape, strict=True)):
-            if size != wanted:  # the code comes first in what a layer reads
+        for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
+            # a changed axis begins with the dimensions of the code, whatever else it has
+            if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        kept[old.name] = np.asarray(array, order="C")  # numbers stay numbers
-    return smaller, kept
+        cut_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
+    return cut, cut_weights
 
 
 def are_default(specification: Specification) -> bool:
-    """Return whether a network is the default model with LSTMs, which needs no Keras."""
+    """Return whether a network is the default model with LSTMs, which runs without Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
-    # building Keras models refuses other decoders, as of a damaged file
+    # a damaged file may name another decoder, which the build of the Keras models then refuses
     return default and specification.decoder in DECODERS
 
 
 class Weight(NamedTuple):
     """A weight of the default model."""
 
-    name: str  # the path of Keras's variable
+    name: str  # path of the Keras variable
     shape: tuple[int, ...]
     is_trained: bool = True
 
 
-# Keras, packed rows and ONNX read this one list. A saved model holds its specification and these
-# weights by name.
+# A file of a model has its specification, and these weights by name.
 def weights_of(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.inner
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned, width = specification.learned_dim, specification.input_width
+    # the last, mean and maximum states in both directions, and three features of the length
     num_pooled = 6 * units + 3
     weights: list[Weight] = []
+    # the steps of a patch side by side, and the share of real steps among them
     inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
         for direction in ("forward", "backward"):
-            weights += _lstm(f"encoder_{i}/{direction}_lstm_{i}", inputs, units)
+            weights += _lstm_weights(f"encoder_{i}/{direction}_lstm_{i}", inputs, units)
         inputs = 2 * units
-    weights += _dense("code", num_pooled, learned)
+    weights += _dense_weights("code", num_pooled, learned)
     if (steps := specification.linear_steps) is not None:
-        weights += _linear("linear_code", (steps, width, learned), (learned,))
+        weights += _linear_weights("linear_code", (steps, width, learned), (learned,))
         weights.append(Weight("linear_code/scale", (), is_trained=False))
-        if specification.by_length:
+        if specification.by_length:  # a map for each length, also for 0
             maps = (steps + 1, learned, learned)
             weights.append(Weight("linear_code/maps", maps, is_trained=False))
             weights.append(Weight("linear_code/offsets", maps[:2], is_trained=False))
     if specification.rocket_dim:
         arrays = random_convolutions(width).arrays()
-        for part, array in arrays.items():
-            weights.append(Weight(f"convolutions/{part}", array.shape, is_trained=False))
-        num_features = 2 * len(arrays["bias"])
+        for name, array in arrays.items():
+            weights.append(Weight(f"convolutions/{name}", array.shape, is_trained=False))
+        num_features = 2 * len(arrays["bias"])  # each convolution is pooled in two ways
         weights.append(Weight("rocket_dim/center", (num_features,), is_trained=False))
         shape = (num_features, specification.rocket_dim)
         weights.append(Weight("rocket_dim/kernel", shape, is_trained=False))
-    weights += _decoder(specification, specification.decoder_sizes())
+    weights += _decoder_weights(specification, specification.decoder_settings())
     if not specification.length_dim:
-        weights += _dense("hidden", latent_dim, LENGTH_UNITS)
-        weights += _dense("length/dense", LENGTH_UNITS, 2)
+        weights += _dense_weights("hidden", latent_dim, LENGTH_HIDDEN_WIDTH)
+        weights += _dense_weights("length/dense", LENGTH_HIDDEN_WIDTH, 2)
     if specification.variational:
-        weights += _dense("log_variance", num_pooled, latent_dim)
+        weights += _dense_weights("log_variance", num_pooled, latent_dim)
     if specification.forecast_steps:
-        weights += _decoder(specification, specification.decoder_sizes(ahead=True))
+        weights += _decoder_weights(specification, specification.decoder_settings(is_forecast=True))
     return weights
 
 
-def _decoder(specification: Specification, sizes: DecoderSizes) -> list[Weight]:
-    units, outputs, suffix = specification.units, specification.num_outputs, sizes.suffix
+def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[Weight]:
+    """List the weights of a decoder in the order in which Keras creates them."""
+    units, outputs, suffix = specification.units, specification.num_outputs, settings.suffix
     weights: list[Weight] = []
     for i in range(1, specification.depth + 1):
-        weights += _dense(f"start{suffix}_{i}", sizes.latent_dim, 2 * units)
+        weights += _dense_weights(f"start{suffix}_{i}", settings.latent_dim, 2 * units)
     # besides the code, two position features, and the sine and cosine of each period
-    inputs = sizes.latent_dim + 2 + 2 * sizes.num_periods
-    if sizes.reads_previous:
+    inputs = settings.latent_dim + 2 + 2 * settings.num_periods
+    if settings.reads_previous:  # the previous step, and a flag whether there is one
         inputs += outputs + 1
     for i in range(1, specification.depth + 1):
-        weights += _lstm(f"decoder{suffix}_{i}", inputs if i == 1 else units, units)
-    if sizes.linear_steps is not None:
-        shape = (sizes.linear_steps, outputs)
-        weights += _linear(f"linear_steps{suffix}", (sizes.latent_dim, *shape), shape)
-        scale = (sizes.max_steps, outputs) if sizes.scales_by_step else (outputs,)
+        weights += _lstm_weights(f"decoder{suffix}_{i}", inputs if i == 1 else units, units)
+    if settings.linear_steps is not None:
+        shape = (settings.linear_steps, outputs)
+        weights += _linear_weights(f"linear_steps{suffix}", (settings.latent_dim, *shape), shape)
+        scale = (settings.max_steps, outputs) if settings.scales_by_step else (outputs,)
         weights.append(Weight(f"head{suffix}/scale", scale, is_trained=False))
-    return weights + _dense(f"head{suffix}/dense", units, sizes.patch * outputs)
+    return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * outputs)
 
 
-def _dense(layer: str, inputs: int, outputs: int) -> list[Weight]:
+def _dense_weights(layer: str, inputs: int, outputs: int) -> list[Weight]:
+    """List the weights of a dense layer."""
     return [Weight(f"{layer}/kernel", (inputs, outputs)), Weight(f"{layer}/bias", (outputs,))]
 
 
-def _lstm(layer: str, inputs: int, units: int) -> list[Weight]:
+def _lstm_weights(layer: str, inputs: int, units: int) -> list[Weight]:
+    """List the weights of an LSTM, with four gates for each unit."""
     cell = f"{layer}/lstm_cell"
     return [
         Weight(f"{cell}/kernel", (inputs, 4 * units)),
@@ -372,8 +386,8 @@ def _lstm(layer: str, inputs: int, units: int) -> list[Weight]:
     ]
 
 
-def _linear(layer: str, shape: tuple[int, ...], bias: tuple[int, ...]) -> list[Weight]:
-    # the map is the initial one plus the learned change, multiplied by its unit
+def _linear_weights(layer: str, shape: tuple[int, ...], bias: tuple[int, ...]) -> list[Weight]:
+    """List the weights of a linear path; see `linear_map`."""
     return [
         Weight(f"{layer}/change", shape),
         Weight(f"{layer}/bias", bias),
@@ -383,6 +397,6 @@ def _linear(layer: str, shape: tuple[int, ...], bias: tuple[int, ...]) -> list[W
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
-    """Return the weights of a linear path: the initial ones plus the learned change."""
-    start, unit, change = (weights[f"{layer}/{part}"] for part in ("start", "unit", "change"))
-    return start + unit * change
+    """Return the map of a linear path: the initial map plus the scaled, learned change."""
+    start, scale, change = (weights[f"{layer}/{name}"] for name in ("start", "unit", "change"))
+    return start + scale * change

@@ -27,10 +27,10 @@ class Case(NamedTuple):
         """Return inputs and targets of all lengths from 0 to ``STEPS``, padded with NaN."""
         rng = np.random.default_rng(seed)
         y = rng.normal(size=(n, STEPS, len(self.column_types))).astype("float32")
-        for i, (kind, labels) in enumerate(
+        for i, (column_type, labels) in enumerate(
             zip(self.column_types, self.num_categories, strict=True)
         ):
-            if kind != "numeric":
+            if column_type != "numeric":
                 y[:, :, i] = rng.integers(labels or 2, size=(n, STEPS))
         lengths = np.arange(n) % (STEPS + 1)
         padded = np.arange(STEPS) >= lengths[:, None]
@@ -64,7 +64,7 @@ def _default(column_types: list[str], num_categories: list[int], **options: Any)
     return Case(build, column_types, num_categories, flags, specified)
 
 
-def _own() -> Models:
+def _custom() -> Models:
     """Return custom models whose decoder has more steps than the data."""
     keras.utils.set_random_seed(1)
     x = keras.Input((None, 2))
@@ -85,5 +85,5 @@ CASES = {
     ),
     "patches, by GRUs": _default(*TWO, patch=3, depth=2, dropout=0.3, cell="gru"),
     "patches, ROCKET": _default(*CATEGORICAL, patch=3, rocket_dim=1, observed_flags=True),
-    "own": Case(_own, *TWO, options={"architecture": "custom"}),
+    "own": Case(_custom, *TWO, options={"architecture": "custom"}),
 }

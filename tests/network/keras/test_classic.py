@@ -18,19 +18,19 @@ def ramps():
     return x
 
 
-def plain_reshape():
+def keras_reshape():
     inputs, code = Input((10, 5)), Input((20,))
     decoded = LSTM(5, return_sequences=True)(Reshape((10, 2))(code))
     return Model(inputs, LSTM(20)(inputs)), Model(code, decoded)
 
 
-def plain_dense():
+def keras_dense():
     inputs, code = Input((10, 5)), Input((20,))
     decoded = Reshape((10, 5))(LSTM(50)(Reshape((10, 2))(code)))
     return Model(inputs, LSTM(20)(inputs)), Model(code, decoded)
 
 
-def plain_repeat():
+def keras_repeat():
     inputs, code = Input((9, 1)), Input((2,))
     decoded = LSTM(100, activation="relu", return_sequences=True)(RepeatVector(9)(code))
     decoded = TimeDistributed(Dense(1))(decoded)
@@ -44,15 +44,15 @@ def _seed():
 
 
 @pytest.mark.parametrize(
-    ("build", "plain", "shape", "num_parameters"),
+    ("build", "build_keras", "shape", "num_parameters"),
     [
-        (classic.reshape, plain_reshape, (10, 5), 2080 + 160),
-        (classic.dense, plain_dense, (10, 5), 2080 + 10600),
-        (classic.repeat, plain_repeat, (9, 1), 32 + 41200 + 101),
+        (classic.reshape, keras_reshape, (10, 5), 2080 + 160),
+        (classic.dense, keras_dense, (10, 5), 2080 + 10600),
+        (classic.repeat, keras_repeat, (9, 1), 32 + 41200 + 101),
     ],
 )
-def test_weights_and_results_agree_with_plain_keras(build, plain, shape, num_parameters):
-    models, (encoder, decoder) = build(), plain()
+def test_weights_and_results_agree_with_plain_keras(build, build_keras, shape, num_parameters):
+    models, (encoder, decoder) = build(), build_keras()
     assert models.autoencoder.count_params() == num_parameters
     encoder.set_weights(models.encoder.get_weights())
     decoder.set_weights(models.decoder.get_weights())
@@ -69,11 +69,13 @@ def test_next_element_has_two_decoders(tmp_path):
     fitted = models.autoencoder.fit(x, [x, x[:, 1:]], epochs=60, verbose=0)
     assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]
     models.autoencoder.save(tmp_path / "both.keras")
-    both = keras.models.load_model(tmp_path / "both.keras").predict(x, verbose=0)
+    outputs_of_both = keras.models.load_model(tmp_path / "both.keras").predict(x, verbose=0)
     code = models.encoder.predict(x, verbose=0)
-    for decoder, written, n in zip((models.decoder, models.predictor), both, (9, 8), strict=True):
+    for decoder, outputs, n in zip(
+        (models.decoder, models.predictor), outputs_of_both, (9, 8), strict=True
+    ):
         assert decoder.output_shape == (None, n, 1)
-        np.testing.assert_allclose(decoder.predict(code, verbose=0), written, atol=1e-6)
+        np.testing.assert_allclose(decoder.predict(code, verbose=0), outputs, atol=1e-6)
 
 
 @pytest.mark.parametrize(

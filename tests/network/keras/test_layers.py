@@ -52,8 +52,10 @@ def compiled(caplog):
         caplog.clear()
         with jax.log_compiles():
             call()
-        found = [re.match(r"Compiling (?:jit\()?([\w<>]+)", r.getMessage()) for r in caplog.records]
-        return [match[1] for match in found if match]
+        matches = [
+            re.match(r"Compiling (?:jit\()?([\w<>]+)", r.getMessage()) for r in caplog.records
+        ]
+        return [match[1] for match in matches if match]
 
     assert during(lambda: jax.jit(lambda x: x + 1)(np.zeros(17)))
     return during
@@ -61,8 +63,8 @@ def compiled(caplog):
 
 def test_a_fit_compiles_only_its_training_step(compiled):
     SequenceAutoencoder(**TINY).fit(ragged())
-    other = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
-    assert compiled(lambda: other.fit(ragged())) == ["_run"]
+    estimator = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
+    assert compiled(lambda: estimator.fit(ragged())) == ["_run"]
 
 
 def test_a_fit_changes_no_global_state():

@@ -26,20 +26,20 @@ def normal(*shape, seed=0):
 
 def pair(engine="fused", **options):
     """Return our layer and Keras's layer with the same weights."""
-    ours, theirs = LSTM(H, engine=engine, **options), keras.layers.LSTM(H, **options)
-    for layer in (ours, theirs):
+    refold_layer, keras_layer = LSTM(H, engine=engine, **options), keras.layers.LSTM(H, **options)
+    for layer in (refold_layer, keras_layer):
         layer.zero_output_for_mask = options.get("zero_output_for_mask", False)
         layer.build((B, T, F))
-    ours.set_weights(
-        [normal(*weight.shape, seed=i) for i, weight in enumerate(theirs.get_weights())]
+    refold_layer.set_weights(
+        [normal(*weight.shape, seed=i) for i, weight in enumerate(keras_layer.get_weights())]
     )
-    theirs.set_weights(ours.get_weights())
-    return ours, theirs
+    keras_layer.set_weights(refold_layer.get_weights())
+    return refold_layer, keras_layer
 
 
-def same(ours, theirs, rtol=1e-5):
-    ours, theirs = keras.tree.flatten(ours), keras.tree.flatten(theirs)
-    for a, b in zip(ours, theirs, strict=True):
+def assert_close(actual, expected, rtol=1e-5):
+    actual, expected = keras.tree.flatten(actual), keras.tree.flatten(expected)
+    for a, b in zip(actual, expected, strict=True):
         a, b = np.asarray(a), np.asarray(b)
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-3))
@@ -58,24 +58,30 @@ def same(ours, theirs, rtol=1e-5):
     ids=str,
 )
 def test_results_agree_with_keras(options, mask):
-    ours, theirs = pair(**options)
+    refold_layer, keras_layer = pair(**options)
     x = 0.3 * normal(B, T, F)
     for training in (False, True, True):
-        same(ours(x, mask=mask, training=training), theirs(x, mask=mask, training=training))
-    assert (ours.engine_used, ours.why_scan) == ("fused", None)
+        assert_close(
+            refold_layer(x, mask=mask, training=training),
+            keras_layer(x, mask=mask, training=training),
+        )
+    assert (refold_layer.engine_used, refold_layer.why_scan) == ("fused", None)
 
 
 @needs_kernel
 def test_inputs_masks_and_states_are_read_as_in_keras():
-    ours, theirs = pair(return_sequences=True, return_state=True)
+    refold_layer, keras_layer = pair(return_sequences=True, return_state=True)
     x, states = normal(B, T, F), [normal(B, H, seed=5), normal(B, H, seed=6)]
-    same(ours(x, initial_state=states, mask=PADDED), theirs(x, initial_state=states, mask=PADDED))
-    expected = theirs(x, mask=HOLES)
-    same(ours(x, mask=HOLES.astype("float32")), expected)
-    same(ours(x, mask=[HOLES]), expected)
-    same(ours(x, mask=HOLES[..., None]), expected)
-    same(ours(normal(0, T, F)), theirs(normal(0, T, F)))
-    y, h, c = ours(keras.Input((None, F)))
+    assert_close(
+        refold_layer(x, initial_state=states, mask=PADDED),
+        keras_layer(x, initial_state=states, mask=PADDED),
+    )
+    expected = keras_layer(x, mask=HOLES)
+    assert_close(refold_layer(x, mask=HOLES.astype("float32")), expected)
+    assert_close(refold_layer(x, mask=[HOLES]), expected)
+    assert_close(refold_layer(x, mask=HOLES[..., None]), expected)
+    assert_close(refold_layer(normal(0, T, F)), keras_layer(normal(0, T, F)))
+    y, h, c = refold_layer(keras.Input((None, F)))
     assert (y.shape, h.shape, c.shape) == ((None, None, H), (None, H), (None, H))
 
 
@@ -93,12 +99,12 @@ def test_the_scan_can_be_exported():
 
 @needs_kernel
 def test_stateful_layers_continue_where_they_stopped():
-    ours, theirs = pair(stateful=True, return_sequences=True)
+    refold_layer, keras_layer = pair(stateful=True, return_sequences=True)
     x = normal(B, 2 * T, F)
-    for layer in (ours, theirs):
+    for layer in (refold_layer, keras_layer):
         layer.reset_state()
-    for part in (x[:, :T], x[:, T:]):
-        same(ours(part, mask=PADDED), theirs(part, mask=PADDED))
+    for half in (x[:, :T], x[:, T:]):
+        assert_close(refold_layer(half, mask=PADDED), keras_layer(half, mask=PADDED))
 
 
 def model_on(cls, **engine):
@@ -118,16 +124,20 @@ def model_on(cls, **engine):
 def test_training_is_that_of_keras_and_weights_can_be_exchanged(tmp_path):
     x, y = normal(20, T, F), normal(20, 3, 2)
     x[:, 4:] = 0
-    ours, theirs = model_on(LSTM, engine="fused"), model_on(keras.layers.LSTM)
+    refold_model, keras_model = model_on(LSTM, engine="fused"), model_on(keras.layers.LSTM)
     options = {"batch_size": 10, "epochs": 3, "shuffle": False, "verbose": 0}
-    histories = [model.fit(x, y, **options).history for model in (ours, theirs)]
+    histories = [model.fit(x, y, **options).history for model in (refold_model, keras_model)]
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
-    same(ours.get_weights(), theirs.get_weights(), rtol=1e-4)
-    same(ours.predict(x, batch_size=7, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4)
-    theirs.set_weights([weight + 1 for weight in theirs.get_weights()])
-    theirs.save_weights(tmp_path / "theirs.weights.h5")
-    ours.load_weights(tmp_path / "theirs.weights.h5")
-    same(ours.get_weights(), theirs.get_weights())
+    assert_close(refold_model.get_weights(), keras_model.get_weights(), rtol=1e-4)
+    assert_close(
+        refold_model.predict(x, batch_size=7, verbose=0),
+        keras_model.predict(x, verbose=0),
+        rtol=1e-4,
+    )
+    keras_model.set_weights([weight + 1 for weight in keras_model.get_weights()])
+    keras_model.save_weights(tmp_path / "theirs.weights.h5")
+    refold_model.load_weights(tmp_path / "theirs.weights.h5")
+    assert_close(refold_model.get_weights(), keras_model.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -141,11 +151,11 @@ def test_training_is_that_of_keras_and_weights_can_be_exchanged(tmp_path):
 )
 def test_unsupported_options_run_on_the_scan_unless_fused_is_requested(options, reason):
     x = normal(B, T, F)
-    ours, theirs = pair(engine="auto", return_sequences=True, **options)
-    y, expected = (np.asarray(layer(x, mask=PADDED)) for layer in (ours, theirs))
+    refold_layer, keras_layer = pair(engine="auto", return_sequences=True, **options)
+    y, expected = (np.asarray(layer(x, mask=PADDED)) for layer in (refold_layer, keras_layer))
     assert np.array_equal(y, expected)
-    assert ours.engine_used == "scan"
-    assert reason in ours.why_scan
+    assert refold_layer.engine_used == "scan"
+    assert reason in refold_layer.why_scan
     fused, _ = pair(return_sequences=True, **options)
     with pytest.raises(ParameterError, match=f"'{fused.name}'.* cannot run: .*{reason}.* 'scan'"):
         fused(x)
@@ -225,43 +235,43 @@ def with_other_layers():
         def call(self, inputs):
             return 2 * super().call(inputs)
 
-    class Own(keras.layers.LSTM):
+    class Subclass(keras.layers.LSTM):
         """A subclass of the LSTM, which may behave differently."""
 
-    own = Own(H, return_sequences=True)
-    return keras.Sequential([keras.Input((T, F)), Doubled(4), own, keras.layers.LSTM(H)])
+    subclass = Subclass(H, return_sequences=True)
+    return keras.Sequential([keras.Input((T, F)), Doubled(4), subclass, keras.layers.LSTM(H)])
 
 
 def lstms(model):
-    plain = (keras.layers.LSTM, LSTM)
-    return [layer for layer in model._flatten_layers() if type(layer) in plain]
+    classes = (keras.layers.LSTM, LSTM)
+    return [layer for layer in model._flatten_layers() if type(layer) in classes]
 
 
 @pytest.mark.parametrize("make", [sequential, nested, with_other_layers])
 def test_a_converted_model_predicts_and_trains_as_the_model(make, tmp_path):
     model = make()
     before = list(model._flatten_layers())
-    ours = convert(model)
-    assert {type(layer) for layer in lstms(ours)} == {LSTM}
-    assert [layer.name for layer in lstms(ours)] == [layer.name for layer in lstms(model)]
-    assert (type(ours), ours.name) == (type(model), model.name)
+    converted = convert(model)
+    assert {type(layer) for layer in lstms(converted)} == {LSTM}
+    assert [layer.name for layer in lstms(converted)] == [layer.name for layer in lstms(model)]
+    assert (type(converted), converted.name) == (type(model), model.name)
     x = normal(B, T, F)
     expected = model.predict(x, verbose=0)
-    same(ours.predict(x, verbose=0), expected)
-    assert {layer.engine_used for layer in lstms(ours)} == {FASTEST}
+    assert_close(converted.predict(x, verbose=0), expected)
+    assert {layer.engine_used for layer in lstms(converted)} == {FASTEST}
 
     target = keras.tree.map_structure(np.zeros_like, expected)
     losses = []
-    for trained in (model, ours):
+    for trained in (model, converted):
         trained.compile(keras.optimizers.SGD(0.1), "mse")
         losses.append(trained.train_on_batch(x, target))
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    same(ours.get_weights(), model.get_weights(), rtol=1e-4)
+    assert_close(converted.get_weights(), model.get_weights(), rtol=1e-4)
     assert list(model._flatten_layers()) == before, "the original does not change"
     if make is not with_other_layers:  # whose classes are not registered
-        ours.save(tmp_path / "ours.keras")
+        converted.save(tmp_path / "ours.keras")
         again = keras.models.load_model(tmp_path / "ours.keras")
-        same(again.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=0)
+        assert_close(again.predict(x, verbose=0), converted.predict(x, verbose=0), rtol=0)
         assert {layer.engine for layer in lstms(again)} == {"auto"}
 
 

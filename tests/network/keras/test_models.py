@@ -50,27 +50,27 @@ def test_codes_do_not_depend_on_padding_and_are_what_the_autoencoder_decodes(mod
     codes = encode(models, x)
     wider = np.pad(x, ((0, 0), (0, 9), (0, 0)), constant_values=np.nan)
     order = np.random.default_rng(0).permutation(len(x))
-    for others, expected in (
+    for results, expected in (
         (encode(models, wider), codes),
         (encode(models, x, batch_size=1), codes),
         (encode(models, x, batch_size=BATCH), codes),
         (encode(models, x[order]), codes[order]),
     ):
-        assert np.abs(others - expected).max() < TOLERANCE * codes.std(axis=0).min()
+        assert np.abs(results - expected).max() < TOLERANCE * codes.std(axis=0).min()
     decoded = decode(models, codes, x)
     reconstructed = models.autoencoder.predict(x, batch_size=BATCH, verbose=0)
-    real = ~np.isnan(x).all(axis=-1)
-    assert np.max(np.abs(decoded[:, :STEPS] - reconstructed)[real]) < TOLERANCE
+    is_real = ~np.isnan(x).all(axis=-1)
+    assert np.max(np.abs(decoded[:, :STEPS] - reconstructed)[is_real]) < TOLERANCE
     assert np.isfinite(reconstructed).all()
 
 
 def test_an_empty_batch_has_a_finite_gradient(models, data):
     x, y = (np.full_like(array, np.nan) for array in data)
     variables = [v.value for v in models.autoencoder.trainable_variables]
-    others = [v.value for v in models.autoencoder.non_trainable_variables]
+    non_trainable = [v.value for v in models.autoencoder.non_trainable_variables]
 
     def loss_of(variables):
-        y_pred, _ = models.autoencoder.stateless_call(variables, others, x, training=True)
+        y_pred, _ = models.autoencoder.stateless_call(variables, non_trainable, x, training=True)
         return models.autoencoder.compute_loss(x=x, y=y, y_pred=y_pred)
 
     loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables)
@@ -81,9 +81,9 @@ def test_an_empty_batch_has_a_finite_gradient(models, data):
 def test_a_copy_from_the_configuration_has_the_same_layers_and_weights(models):
     for model in (models.encoder, models.decoder):
         config = keras.saving.serialize_keras_object(model)
-        again = keras.saving.deserialize_keras_object(config)
-        assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
-        for layer, copy in zip(model.layers, again.layers, strict=True):
+        loaded = keras.saving.deserialize_keras_object(config)
+        assert [w.shape for w in loaded.weights] == [w.shape for w in model.weights]
+        for layer, copy in zip(model.layers, loaded.layers, strict=True):
             if type(layer).__module__.startswith("refold."):  # Keras numbers its own anew
                 assert copy.get_config() == layer.get_config()
 
@@ -134,10 +134,10 @@ def test_each_column_type_has_its_own_loss():
     loss = models.autoencoder.evaluate(x, y, batch_size=len(x), verbose=0)
     observed = ~np.isnan(y[..., 0])
     p = models.autoencoder.predict(x, verbose=0)[observed]
-    real = y[observed]
-    numeric = (real[:, 0] - p[:, 0]) ** 2
-    categorical = -np.log(p[np.arange(len(real)), 1 + real[:, 1].astype(int)])
-    binary = -(real[:, 2] * np.log(p[:, 4]) + (1 - real[:, 2]) * np.log(1 - p[:, 4]))
+    targets = y[observed]
+    numeric = (targets[:, 0] - p[:, 0]) ** 2
+    categorical = -np.log(p[np.arange(len(targets)), 1 + targets[:, 1].astype(int)])
+    binary = -(targets[:, 2] * np.log(p[:, 4]) + (1 - targets[:, 2]) * np.log(1 - p[:, 4]))
     assert loss == pytest.approx(np.mean([numeric, categorical, binary]), rel=1e-5)
     models.autoencoder.compile("adam", "mse")
     with pytest.raises(ParameterError, match="targets have 3 features and outputs 5"):
@@ -147,7 +147,7 @@ def test_each_column_type_has_its_own_loss():
 # A user's own models
 
 
-def pair(code=4, decoder_in=4, shape=(STEPS, 2), activation="tanh", outputs=2):
+def encoder_and_decoder(code=4, decoder_in=4, shape=(STEPS, 2), activation="tanh", outputs=2):
     x, c = keras.Input(shape), keras.Input((decoder_in,))
     layer = LSTM(outputs, return_sequences=True, activation=activation)
     return keras.Model(x, LSTM(code)(x)), keras.Model(c, layer(keras.layers.RepeatVector(STEPS)(c)))
@@ -155,7 +155,9 @@ def pair(code=4, decoder_in=4, shape=(STEPS, 2), activation="tanh", outputs=2):
 
 def test_a_saved_model_still_knows_its_columns(tmp_path):
     _, y = CASES["mixed"].data()
-    model = autoencoder(*pair(shape=(None, 3), activation="sigmoid", outputs=5)).autoencoder
+    model = autoencoder(
+        *encoder_and_decoder(shape=(None, 3), activation="sigmoid", outputs=5)
+    ).autoencoder
     model.columns = ("numeric", "categorical", "binary"), (0, 3, 0)
     model.compile("adam")
     expected = model.evaluate(np.nan_to_num(y), y, batch_size=len(y), verbose=0)
@@ -166,7 +168,7 @@ def test_a_saved_model_still_knows_its_columns(tmp_path):
 
 
 def with_two_outputs():
-    encoder, decoder = pair()
+    encoder, decoder = encoder_and_decoder()
     code = encoder.outputs[0]
     return keras.Model(encoder.inputs, [code, code + 1.0]), decoder
 
@@ -174,9 +176,15 @@ def with_two_outputs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ("encoder", pair()[1]), r"^encoder must be a Functional keras.Model.* Got str"),
+        (
+            lambda: ("encoder", encoder_and_decoder()[1]),
+            r"^encoder must be a Functional keras.Model.* Got str",
+        ),
         (with_two_outputs, r"with one input and one output. Got .* with 1 and 2"),
-        (lambda: pair(decoder_in=5), r"into \(batch, latent_dim\).* Got .* \(None, 5\) into"),
+        (
+            lambda: encoder_and_decoder(decoder_in=5),
+            r"into \(batch, latent_dim\).* Got .* \(None, 5\) into",
+        ),
     ],
 )
 def test_models_that_do_not_fit_together_are_refused(make, message):
@@ -235,8 +243,8 @@ def fit_with(layer, *, in_decoder=False):
     ],
 )
 def test_own_models_that_could_not_be_loaded_are_refused(make, role, reason):
-    said = rf"architecture's {role} could not be.*{reason}.*register_keras_serializable\(\)"
-    with pytest.raises(ParameterError, match=said) as raised:
+    message = rf"architecture's {role} could not be.*{reason}.*register_keras_serializable\(\)"
+    with pytest.raises(ParameterError, match=message) as raised:
         fit_with(make(), in_decoder=role == "decoder")
     assert "\n" not in str(raised.value)
 
@@ -246,7 +254,7 @@ def test_registered_models_are_trained():
 
 
 @pytest.fixture(scope="module")
-def stepwise():
+def autoregressive():
     """Return models in which previous steps have a large effect."""
     keras.utils.set_random_seed(1)
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
@@ -262,18 +270,18 @@ def stepwise():
 CODES = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 
 
-def test_decoded_steps_are_the_predictions_from_the_decoded_steps(stepwise):
-    written = decode_autoregressively(stepwise.decoder, CODES, STEPS)
-    head = stepwise.decoder.get_layer("head")
-    steps = np.asarray(head.likeliest(written))
-    predicted = stepwise.decoder.predict([CODES, steps], verbose=0)
-    assert np.abs(predicted - written).max() < TOLERANCE
+def test_decoded_steps_are_the_predictions_from_the_decoded_steps(autoregressive):
+    decoded = decode_autoregressively(autoregressive.decoder, CODES, STEPS)
+    head = autoregressive.decoder.get_layer("head")
+    steps = np.asarray(head.likeliest(decoded))
+    predicted = autoregressive.decoder.predict([CODES, steps], verbose=0)
+    assert np.abs(predicted - decoded).max() < TOLERANCE
     # other steps change the outputs of later steps only
     changed = steps.copy()
     changed[:, 3:] = np.roll(steps[:, 3:], 1, axis=0)
-    other = stepwise.decoder.predict([CODES, changed], verbose=0)
-    assert np.array_equal(other[:, :4], predicted[:, :4])
-    assert np.abs(other[:, 4:] - predicted[:, 4:]).max() > 0.01
+    changed_outputs = autoregressive.decoder.predict([CODES, changed], verbose=0)
+    assert np.array_equal(changed_outputs[:, :4], predicted[:, :4])
+    assert np.abs(changed_outputs[:, 4:] - predicted[:, 4:]).max() > 0.01
 
 
 def test_other_decoders_are_refused():

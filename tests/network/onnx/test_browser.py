@@ -17,7 +17,7 @@ from network.onnx.test_to_onnx import padded
 from refold.export import to_onnx
 from refold.sequences import as_sequences
 
-CHOSEN = ("patches, ROCKET", "mixed")
+CASES = ("patches, ROCKET", "mixed")
 PAGE = """<script type="module">
 import * as ort from "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
 ort.env.wasm.numThreads = 1;
@@ -56,17 +56,17 @@ def test_a_browser_computes_the_same(site, browser):
     page = browser.new_page()
     page.goto(url)
     page.wait_for_function("window.ready")
-    for number, kind in enumerate(CHOSEN):
-        data, options = KINDS[kind]
+    for index, case in enumerate(CASES):
+        data, options = KINDS[case]
         model = kinds.fitted(data, **options)
         # the browser keeps a file of the same name
-        name = f"encoder-{number}"
+        name = f"encoder-{index}"
         to_onnx(model, folder / f"{name}.onnx", category_indices=True)
         session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
         feeds = padded(as_sequences(data).align(model.schema), session)
         (expected,) = session.run(None, feeds)
-        plain = [[key, str(x.dtype), x.ravel().tolist(), x.shape] for key, x in feeds.items()]
-        text = json.dumps(plain).replace("NaN", "null")
+        tensors = [[key, str(x.dtype), x.ravel().tolist(), x.shape] for key, x in feeds.items()]
+        text = json.dumps(tensors).replace("NaN", "null")
         codes = np.array(page.evaluate(f"window.compute('{name}', {text})"))
         np.testing.assert_allclose(codes, expected.ravel(), rtol=1e-6, atol=1e-5)
     page.close()

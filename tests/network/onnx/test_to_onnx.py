@@ -13,11 +13,11 @@ from network import kinds
 from network.kinds import IDS, KINDS, NUMBERS, WORDS, mixed
 from refold.errors import MissingExtraError, ParameterError
 from refold.export import to_onnx
-from refold.network.onnx.graph import package
+from refold.network.onnx.graph import import_package
 from refold.sequences import as_sequences
 
 # Standard deviations.
-CLOSE = 1e-5
+TOLERANCE = 1e-5
 
 
 def columns_of(session):
@@ -32,7 +32,7 @@ def loaded(model, tmp_path, part, **options):
 
 
 def run(session, **feeds):
-    names = [one.name for one in session.get_outputs()]
+    names = [entry.name for entry in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
@@ -45,52 +45,52 @@ def padded(sequences, session, junk=2):
     steps = np.full((len(lengths), lengths.max() + junk, len(columns)), 3.0)
     steps[np.arange(steps.shape[1]) < lengths[:, None]] = sequences.values
     feeds = {"lengths": lengths}
-    for given in session.get_inputs():
-        places = [i for i, column in enumerate(columns) if column["tensor"] == given.name]
-        if given.name == "values":
-            dtype = np.float32 if given.type == "tensor(float)" else np.float64
-            feeds["values"] = steps[..., places].astype(dtype)
-        if given.name == "categories":
-            feeds["categories"] = np.nan_to_num(steps[..., places], nan=-1).astype(np.int64)
+    for graph_input in session.get_inputs():
+        indices = [i for i, column in enumerate(columns) if column["tensor"] == graph_input.name]
+        if graph_input.name == "values":
+            dtype = np.float32 if graph_input.type == "tensor(float)" else np.float64
+            feeds["values"] = steps[..., indices].astype(dtype)
+        if graph_input.name == "categories":
+            feeds["categories"] = np.nan_to_num(steps[..., indices], nan=-1).astype(np.int64)
     return feeds
 
 
-@pytest.mark.parametrize("kind", ["mixed", "scaled by sequence", "far from 0"])
-def test_padding_has_no_influence_and_lengths_are_predicted(kind, tmp_path):
-    data, options = KINDS[kind]
+@pytest.mark.parametrize("case", ["mixed", "scaled by sequence", "far from 0"])
+def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
+    data, options = KINDS[case]
     model = kinds.fitted(data, **options)
     sequences = as_sequences(data).align(model.schema)
     codes = model.encode(sequences)
     encoder = loaded(model, tmp_path, "encoder", category_indices=True)
-    found = run(encoder, **padded(sequences, encoder))["codes"]
-    assert np.abs(found - codes).max() < CLOSE * codes.std(axis=0).min()
+    results = run(encoder, **padded(sequences, encoder))["codes"]
+    assert np.abs(results - codes).max() < TOLERANCE * codes.std(axis=0).min()
     decoder = loaded(model, tmp_path, "decoder", category_indices=True)
-    found = run(decoder, codes=codes, wanted_lengths=np.array([-1]))
+    results = run(decoder, codes=codes, wanted_lengths=np.array([-1]))
     lengths = model.predict_lengths(codes)
-    assert found["lengths"].tolist() == lengths.tolist()
-    written = model.to_sequences(codes, lengths)
-    real = np.arange(lengths.max()) < lengths[:, None]
-    for name in set(found) - {"lengths"}:
-        places = [i for i, column in enumerate(columns_of(decoder)) if column["tensor"] == name]
-        away = (found[name][real] - written.values[:, places]) / model.error_scaler.scale_[places]
-        assert np.abs(away).max() < 1e-4
-        past = found[name][~real]
-        assert np.isnan(past).all() if name == "values" else (past == -1).all()
+    assert results["lengths"].tolist() == lengths.tolist()
+    decoded = model.to_sequences(codes, lengths)
+    is_real = np.arange(lengths.max()) < lengths[:, None]
+    for name in set(results) - {"lengths"}:
+        indices = [i for i, column in enumerate(columns_of(decoder)) if column["tensor"] == name]
+        difference = results[name][is_real] - decoded.values[:, indices]
+        assert np.abs(difference / model.error_scaler.scale_[indices]).max() < 1e-4
+        padding = results[name][~is_real]
+        assert np.isnan(padding).all() if name == "values" else (padding == -1).all()
 
 
 @pytest.mark.parametrize(
-    ("kind", "recent_steps"),
+    ("case", "recent_steps"),
     [("length dimension", 0), ("gaps", 4), ("mixed", 3)],
 )
-def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
-    data, options = KINDS[kind]
+def test_forecasts_are_those_of_refold(case, recent_steps, tmp_path):
+    data, options = KINDS[case]
     model = kinds.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
-    for indices in (False, True):
+    for category_indices in (False, True):
         path = tmp_path / "forecaster.onnx"
-        exported = to_onnx(model, path, "forecaster", category_indices=indices)
-        assert exported.largest_difference < CLOSE
-    about = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
-    assert (about["forecast_steps"], about["recent_steps"]) == ("3", str(recent_steps))
+        exported = to_onnx(model, path, "forecaster", category_indices=category_indices)
+        assert exported.largest_difference < TOLERANCE
+    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert (metadata["forecast_steps"], metadata["recent_steps"]) == ("3", str(recent_steps))
 
 
 def test_empty_sequences(tmp_path):
@@ -99,10 +99,10 @@ def test_empty_sequences(tmp_path):
     session = loaded(model, tmp_path, "encoder", category_indices=True)
     feeds = {"values": np.zeros((3, 1, 4)), "categories": np.zeros((3, 1, 2), np.int64)}
     codes = run(session, **feeds, lengths=np.zeros(3, np.int64))["codes"]
-    np.testing.assert_allclose(codes, empty.repeat(3, axis=0), atol=CLOSE)
+    np.testing.assert_allclose(codes, empty.repeat(3, axis=0), atol=TOLERANCE)
     session = loaded(model, tmp_path, "decoder")
-    found = run(session, codes=empty, wanted_lengths=np.array([0]))
-    assert found["lengths"].tolist() == [0]
+    results = run(session, codes=empty, wanted_lengths=np.array([0]))
+    assert results["lengths"].tolist() == [0]
 
 
 def test_categories_are_exported(tmp_path):
@@ -110,11 +110,11 @@ def test_categories_are_exported(tmp_path):
         model = kinds.fitted(data)
         codes = model.encode(data)
         session = loaded(model, tmp_path, "decoder")
-        found = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
+        results = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
         for row, n, tokens in zip(
-            found["categories"],
-            found["lengths"],
-            model.decode(codes, found["lengths"]),
+            results["categories"],
+            results["lengths"],
+            model.decode(codes, results["lengths"]),
             strict=True,
         ):
             assert row[:n, 0].tolist() == list(tokens)
@@ -128,27 +128,30 @@ def test_unknown_categories_and_markers_of_missing_values(tmp_path):
     codes = run(session, categories=tokens, lengths=np.array([3]))["codes"]
     with pytest.warns(UserWarning, match="treated as unknown"):
         expected = model.encode([["a", "new", None]])
-    np.testing.assert_allclose(codes, expected, atol=CLOSE)
+    np.testing.assert_allclose(codes, expected, atol=TOLERANCE)
     model = kinds.fitted([[1.5, 0.5, 2.5], [3.0]], missing=(-99.0,), observed_flags=True)
     session = loaded(model, tmp_path, "encoder")
     for marker in (-99, np.nan):
         values = np.array([[1.5, marker, 2.5]], np.float32)[..., None]
         codes = run(session, values=values, lengths=np.array([3]))["codes"]
-        np.testing.assert_allclose(codes, model.encode([[1.5, np.nan, 2.5]]), atol=CLOSE)
+        np.testing.assert_allclose(codes, model.encode([[1.5, np.nan, 2.5]]), atol=TOLERANCE)
 
 
 def test_metadata_and_operators(tmp_path):
     fitted = kinds.fitted(mixed(), rocket_dim=1)
     to_onnx(fitted, tmp_path / "encoder.onnx")
     model = onnx.load(tmp_path / "encoder.onnx")
-    about = {one.key: one.value for one in model.metadata_props}
-    assert len(about["refold_model"]) == 64
-    columns = json.loads(about["columns"])
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert len(metadata["refold_model"]) == 64
+    columns = json.loads(metadata["columns"])
     assert [column["name"] for column in columns] == ["a", "word", "on", "b", "c", "code"]
     word = {"name": "word", "type": "categorical", "tensor": "categories", "index": 0}
     assert columns[1] == word | {"categories": ["x", "y", "z"]}
     assert (columns[3]["index"], columns[3]["mean"]) == (2, fitted.scaler.mean_[3])
-    assert {one.domain: one.version for one in model.opset_import} == {"": 18, "ai.onnx.ml": 3}
+    assert {entry.domain: entry.version for entry in model.opset_import} == {
+        "": 18,
+        "ai.onnx.ml": 3,
+    }
     assert {node.domain for node in model.graph.node} == {"", "ai.onnx.ml"}
 
 
@@ -176,7 +179,7 @@ def test_models_that_have_no_graph(changes, tmp_path):
 
 def test_the_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
-    package.cache_clear()
+    import_package.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[onnx\]'"):
         to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx")
-    package.cache_clear()
+    import_package.cache_clear()

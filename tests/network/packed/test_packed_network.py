@@ -24,101 +24,103 @@ from refold.training._shards import Source
 from refold.training._specify import pick_latent_steps
 
 
-def of_kind(kind, count=10):
+def make_case(case, count=10):
     """Return a network with random weights, and sequences, which repeat after ten."""
-    data, options = KINDS[kind]
+    data, options = KINDS[case]
     model = fitted(data, **options)
     scaled = model.scaler.transform(as_sequences(data).align(model.schema))
     return model.network, scaled[np.resize(np.arange(len(scaled)), count)]
 
 
-def objective_of(ours, data):
+def objective_of(network, data):
     """Return the objective of latent optimization, and the encoder's codes."""
-    (block,) = blocks(ours.specification, data.offsets)
-    x, targets = input_and_target(ours.specification, data.values, block)
-    codes, learned_dim = ours.encode(data), ours.specification.learned_dim
+    (batch,) = blocks(network.specification, data.offsets)
+    x, targets = input_and_target(network.specification, data.values, batch)
+    codes, learned_dim = network.encode(data), network.specification.learned_dim
     objective = LatentObjective(
-        ours.decoder, ours.length, x, targets, block.offsets, codes, learned_dim=learned_dim
+        network.decoder, network.length, x, targets, batch.offsets, codes, learned_dim=learned_dim
     )
     return objective, codes
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bits_do_not_depend_on_other_sequences(kind):
-    ours, data = of_kind(kind, 40)
+@pytest.mark.parametrize("case", KINDS)
+def test_bits_do_not_depend_on_other_sequences(case):
+    network, data = make_case(case, 40)
     offsets, order = data.offsets, np.random.default_rng(2).permutation(len(data))
     for latent_steps in (0, 5):
-        codes = ours.encode(data, latent_steps=latent_steps)
-        assert np.array_equal(ours.encode(data[order], latent_steps=latent_steps), codes[order])
-        alone = [ours.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
-        assert np.array_equal(np.concatenate(alone), codes[:6])
+        codes = network.encode(data, latent_steps=latent_steps)
+        assert np.array_equal(network.encode(data[order], latent_steps=latent_steps), codes[order])
+        single = [network.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
+        assert np.array_equal(np.concatenate(single), codes[:6])
     for draw in (None, Draw(0.7, 3)):
-        few = ours.decode(codes[:5], offsets[:6], draw=draw)
-        assert np.array_equal(few, ours.decode(codes, offsets, draw=draw)[: offsets[5]])
-    last = ours.decode(codes[4:5], np.array([0, data.lengths[4]]))
-    assert np.array_equal(last, ours.decode(codes[:5], offsets[:6])[offsets[4] :])
+        first = network.decode(codes[:5], offsets[:6], draw=draw)
+        assert np.array_equal(first, network.decode(codes, offsets, draw=draw)[: offsets[5]])
+    last = network.decode(codes[4:5], np.array([0, data.lengths[4]]))
+    assert np.array_equal(last, network.decode(codes[:5], offsets[:6])[offsets[4] :])
 
 
 def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
-    ours, data = of_kind("patches, ROCKET", 300)
-    codes = ours.encode(data, latent_steps=2)
-    whole = ours.decode(codes, data.offsets)
-    monkeypatch.setattr("refold.network.packed.rows._STEPS", 200)
+    network, data = make_case("patches, ROCKET", 300)
+    codes = network.encode(data, latent_steps=2)
+    decoded = network.decode(codes, data.offsets)
+    monkeypatch.setattr("refold.network.packed.rows._MAX_STEPS", 200)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         with packed.limited_threads(threads):
-            assert np.array_equal(ours.encode(data, latent_steps=2), codes)
-            assert np.array_equal(ours.decode(codes, data.offsets), whole)
+            assert np.array_equal(network.encode(data, latent_steps=2), codes)
+            assert np.array_equal(network.decode(codes, data.offsets), decoded)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_objective_has_its_gradient_and_is_minimized(kind):
-    ours, data = of_kind(kind, 30)
+@pytest.mark.parametrize("case", KINDS)
+def test_the_objective_has_its_gradient_and_is_minimized(case):
+    network, data = make_case(case, 30)
     rng = np.random.default_rng(3)
-    objective, codes = objective_of(ours, data)
-    at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
-    along = rng.normal(size=codes.shape).astype("float32")
-    along[:, ours.specification.learned_dim :] = 0
-    _, gradient = objective(at)
-    step = np.float32(1e-2)
-    above, below = (objective(at + sign * step * along)[0].astype(float) for sign in (1, -1))
-    slopes = (above - below) / (2 * step)
-    exact = (gradient * along).sum(axis=1)
+    objective, codes = objective_of(network, data)
+    point = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
+    direction = rng.normal(size=codes.shape).astype("float32")
+    direction[:, network.specification.learned_dim :] = 0
+    _, gradient = objective(point)
+    step_size = np.float32(1e-2)
+    above, below = (
+        objective(point + sign * step_size * direction)[0].astype(float) for sign in (1, -1)
+    )
+    slopes = (above - below) / (2 * step_size)
+    exact = (gradient * direction).sum(axis=1)
     # The cost of a wrong length has a kink, which may lie within a finite difference.
-    off = np.abs(slopes - exact) / (np.abs(exact) + 1)
-    assert np.median(off) < 3e-4
-    assert np.mean(off < 5e-3) >= 0.85
+    relative_errors = np.abs(slopes - exact) / (np.abs(exact) + 1)
+    assert np.median(relative_errors) < 3e-4
+    assert np.mean(relative_errors < 5e-3) >= 0.85
     # latent optimization never increases it
-    losses = [objective(ours.encode(data, latent_steps=k))[0] for k in (0, 1, 8)]
+    losses = [objective(network.encode(data, latent_steps=k))[0] for k in (0, 1, 8)]
     assert all((after <= before).all() for before, after in itertools.pairwise(losses))
     assert losses[-1].mean() < losses[0].mean()
 
 
 def test_changed_keras_weights_are_used_at_once():
-    ours, data = of_kind("numeric")
-    before = ours.encode(data)
-    keras = keras_models(ours)
-    assert np.array_equal(ours.encode(data), before)
+    network, data = make_case("numeric")
+    before = network.encode(data)
+    keras = keras_models(network)
+    assert np.array_equal(network.encode(data), before)
     layer = keras.models.encoder.get_layer("linear_code")
     layer.bias.assign(layer.bias + 1.0)
-    assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
+    assert np.allclose(network.encode(data), before + 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["words", "mixed, autoregressive", "counts, scaled by sequence"])
-def test_the_validation_loss_is_that_of_the_keras_models(kind):
-    ours, data = of_kind(kind)
-    specification = ours.specification
-    keras = keras_models(PackedNetwork(specification, ours.weights))
+@pytest.mark.parametrize("case", ["words", "mixed, autoregressive", "counts, scaled by sequence"])
+def test_the_validation_loss_is_that_of_the_keras_models(case):
+    network, data = make_case(case)
+    specification = network.specification
+    keras = keras_models(PackedNetwork(specification, network.weights))
     x, y = pad(data, np.arange(len(data)), 9, flags=specification.observed_flags)
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
-    if ours.autoregressive:  # numeric columns without teacher forcing
-        numeric = np.repeat(ours.head.numeric, ours.head.widths)
-        written = decode_autoregressively(keras.models.decoder, codes, 9)
-        outputs = np.where(numeric, written, outputs)
+    if network.autoregressive:  # numeric columns without teacher forcing
+        numeric = np.repeat(network.head.numeric, network.head.widths)
+        decoded = decode_autoregressively(keras.models.decoder, codes, 9)
+        outputs = np.where(numeric, decoded, outputs)
     columns = specification.column_types, specification.num_categories
     errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
     losses = length_loss(data.lengths.astype("float32"), predict(keras.length, codes))
-    totals = ours.reconstruction_error(data.values, data.offsets)
+    totals = network.reconstruction_error(data.values, data.offsets)
     assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)
     assert totals.num_observed == np.count_nonzero(~np.isnan(y))
     assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)
@@ -139,7 +141,7 @@ def test_latent_optimization_lowers_the_error():
 def test_the_default_depends_on_the_number_of_sequences():
     series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
     default = Specification("default", ["numeric"], [0], False, latent_dim=3, max_steps=5)
-    for data, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
-        assert pick_latent_steps(default, Source(data)) == wanted
-    for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
-        assert pick_latent_steps(replace(default, **other), Source(words)) == 0
+    for data, expected in ((series[:1999], 10), (series, 0), (words, 10)):
+        assert pick_latent_steps(default, Source(data)) == expected
+    for changes in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
+        assert pick_latent_steps(replace(default, **changes), Source(words)) == 0

@@ -26,9 +26,10 @@ class BackwardPass {
     const Transposed& weights = order_.recurrent();
     const int64_t units = call_.shape.units, ranks = last - first, ld = layout.units;
     const int64_t ld_gates = layout.gate_row, ld_dh = std::max(weights.width(), ld);
-    Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
-    Buffer totals(call_.d_by_sequence ? ranks * 4 * ld : 0);
-    if (call_.d_by_sequence) std::fill(totals + 0, totals + ranks * 4 * ld, 0.0f);
+    Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), zero(ld_dh);
+    Buffer gate_gradients(ranks * ld_gates);
+    Buffer totals(call_.d_sequence_sums ? ranks * 4 * ld : 0);
+    if (call_.d_sequence_sums) std::fill(totals + 0, totals + ranks * 4 * ld, 0.0f);
     std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
     std::fill(dc + 0, dc + ranks * ld, 0.0f);
     std::fill(before + 0, before + ranks * ld, 0.0f);
@@ -49,7 +50,7 @@ class BackwardPass {
       for (int64_t r = 0; r < running; r += kRows) {
         const int64_t rows = std::min(kRows, running - r);
         const float* gates = call_.activated + (row + r) * ld_gates;
-        float* d_sums = own + r * ld_gates;
+        float* d_sums = gate_gradients + r * ld_gates;
         for (int64_t i = r; i < r + rows; ++i) add_d_outputs(step, first + i, dh + i * ld_dh);
         for (const Block& block : order_.blocks()) {
           const int64_t unit = block.first;
@@ -58,27 +59,28 @@ class BackwardPass {
                 rows, gates + 4 * unit, d_sums + 4 * unit, ld_gates, c_before + r * ld + unit,
                 c + r * ld + unit, dc + r * ld + unit, ld, dh + r * ld_dh + unit, ld_dh);
           });
-          clear_absent(block, rows, d_sums + 4 * unit, ld_gates);
+          clear_padding_units(block, rows, d_sums + 4 * unit, ld_gates);
         }
-        for (int64_t i = 0; call_.d_by_sequence && i < rows; ++i)
+        for (int64_t i = 0; call_.d_sequence_sums && i < rows; ++i)
           add(totals + (r + i) * 4 * ld, d_sums + i * ld_gates, 4 * ld);
         for (int64_t i = 0; call_.gates && i < rows; ++i)
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
-      if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
-      const int64_t whole = running == 1 ? weights.whole_panels() : 0;
-      multiply_row<kPanel>({own, ld_gates, packed_, kPanel * kWidth, weights.depth(), zero, 0, dh,
-                            ld_dh},
-                           kPanel * kWidth * weights.depth(), whole);
-      for (int64_t panel = whole; panel < weights.panels(); ++panel) {
+      if (by_input_.at_once()) by_input_.run_step(gate_gradients, ld_gates, step, first, running);
+      const int64_t full_panels = running == 1 ? weights.whole_panels() : 0;
+      multiply_row<kPanel>({gate_gradients, ld_gates, packed_, kPanel * kWidth, weights.depth(),
+                            zero, 0, dh, ld_dh},
+                           kPanel * kWidth * weights.depth(), full_panels);
+      for (int64_t panel = full_panels; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const int vectors = weights.vectors(panel);
         const int64_t part = even_part(running, max_rows<kPanel>());
         for (int64_t r = 0; r < running; r += part) {
           const int64_t rows = std::min(part, running - r);
-          expect_reads(step - 1, first + r, rows, panel, weights.panels());
-          const Product product{own + r * ld_gates, ld_gates, weights.panel(packed_, panel),
-                                vectors * kWidth, weights.depth(), zero, 0, to + r * ld_dh, ld_dh};
+          prefetch_reads(step - 1, first + r, rows, panel, weights.panels());
+          const Product product{gate_gradients + r * ld_gates, ld_gates,
+                                weights.panel(packed_, panel), vectors * kWidth, weights.depth(),
+                                zero, 0, to + r * ld_dh, ld_dh};
           multiply_panel(vectors, product, rows);
         }
       }
@@ -89,17 +91,17 @@ class BackwardPass {
       copy(call_.d_h0 + b * units, dh + r * ld_dh, units);
       copy(call_.d_c0 + b * units, dc + r * ld, units);
       for (const Block& block : order_.blocks())
-        for (int gate = 0; call_.d_by_sequence && gate < 4; ++gate)
-          copy(call_.d_by_sequence + (4 * b + gate) * units + block.first,
+        for (int gate = 0; call_.d_sequence_sums && gate < 4; ++gate)
+          copy(call_.d_sequence_sums + (4 * b + gate) * units + block.first,
                totals + 4 * (r * ld + block.first) + gate * block.width, block.present);
     }
   }
 
  private:
-  static constexpr int64_t kRows = kTogether<4>;  // sequences computed together
+  static constexpr int64_t kRows = kRowsPerRegister<4>;  // sequences computed together
 
   // Prefetches one of `parts` parts of what a step reads, while a product is computed.
-  void expect_reads(int64_t step, int64_t rank, int64_t rows, int64_t part, int64_t parts) const {
+  void prefetch_reads(int64_t step, int64_t rank, int64_t rows, int64_t part, int64_t parts) const {
     if (step < 0) return;
     const int64_t ld = order_.layout().gate_row, from = ld * part / parts, to = ld * (part + 1) / parts;
     for (int64_t r = rank; r < rank + rows; ++r) {
@@ -128,7 +130,7 @@ class BackwardPass {
 
   // Clears padding units: an infinite input times their zero weights is NaN, and the products would
   // spread it.
-  static void clear_absent(const Block& block, int64_t rows, float* d_sums, int64_t ld) {
+  static void clear_padding_units(const Block& block, int64_t rows, float* d_sums, int64_t ld) {
     if (block.present == block.width) return;
     for (; rows > 0; --rows, d_sums += ld)
       for (int gate = 0; gate < 4; ++gate)

@@ -44,13 +44,13 @@ inline Floats<W> slope(Floats<W> y) {
 
 // Number of rows of W units that fill one vector register and are computed together.
 template <int W>
-constexpr int64_t kTogether = kWidth / W;
+constexpr int64_t kRowsPerRegister = kWidth / W;
 
 // Calls work(row, std::integral_constant<int, Rows>): first with as many rows as fill a vector
 // register, then with the remaining rows one by one.
 template <int W, typename Work>
-inline void for_rows_together(int64_t rows, const Work& work) {
-  constexpr int kRows = kTogether<W>;
+inline void for_register_rows(int64_t rows, const Work& work) {
+  constexpr int kRows = kRowsPerRegister<W>;
   int64_t row = 0;
   if constexpr (kRows > 1)
     for (; row + kRows <= rows; row += kRows) work(row, std::integral_constant<int, kRows>());
@@ -62,7 +62,7 @@ inline void for_rows_together(int64_t rows, const Work& work) {
 template <Activation A, Activation R, int W>
 inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, float* h,
                          int64_t ld) {
-  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+  for_register_rows<W>(rows, [&](int64_t r, auto together) {
     constexpr int N = decltype(together)::value, V = N * W;
     float* gates = sums + r * ld_sums;
     const auto gate = [&](int i) { return load_rows<W, N>(gates + i * W, ld_sums); };
@@ -76,34 +76,35 @@ inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, f
     store_rows<W, N>(gates + 2 * W, ld_sums, candidate);
     store_rows<W, N>(gates + 3 * W, ld_sums, output);
   });
-  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+  for_register_rows<W>(rows, [&](int64_t r, auto together) {
     constexpr int N = decltype(together)::value, V = N * W;
     const Floats<V> output = load_rows<W, N>(sums + r * ld_sums + 3 * W, ld_sums);
     store_rows<W, N>(h + r * ld, ld, output * activate<A, V>(load_rows<W, N>(c + r * ld, ld)));
   });
 }
 
-// Computes the gradients of the pre-activations from the gates, and moves dc to the step before.
+// Computes the gradients of the pre-activations from the gates, and changes dc from the gradient of c
+// to that of c_before.
 // The row stride is ld_gates for gates and d_sums, ld_dh for dh, and ld for the others.
 template <Activation A, Activation R, int W>
 inline void cell_backward(int64_t rows, const float* gates, float* d_sums, int64_t ld_gates,
                           const float* c_before, const float* c, float* dc, int64_t ld,
                           const float* dh, int64_t ld_dh) {
-  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+  for_register_rows<W>(rows, [&](int64_t r, auto together) {
     constexpr int N = decltype(together)::value, V = N * W;
     const auto gate = [&](int i) { return load_rows<W, N>(gates + r * ld_gates + i * W, ld_gates); };
     const auto write = [&](int i, Floats<V> v) {
       store_rows<W, N>(d_sums + r * ld_gates + i * W, ld_gates, v);
     };
     const Floats<V> input = gate(0), forget = gate(1), candidate = gate(2), output = gate(3);
-    const Floats<V> squashed = activate<A, V>(load_rows<W, N>(c + r * ld, ld));
+    const Floats<V> activated_c = activate<A, V>(load_rows<W, N>(c + r * ld, ld));
     const Floats<V> d_output = load_rows<W, N>(dh + r * ld_dh, ld_dh);
     const Floats<V> d_state =
-        load_rows<W, N>(dc + r * ld, ld) + d_output * output * slope<A, V>(squashed);
+        load_rows<W, N>(dc + r * ld, ld) + d_output * output * slope<A, V>(activated_c);
     write(0, d_state * candidate * slope<R, V>(input));
     write(1, d_state * load_rows<W, N>(c_before + r * ld, ld) * slope<R, V>(forget));
     write(2, d_state * input * slope<A, V>(candidate));
-    write(3, d_output * squashed * slope<R, V>(output));
+    write(3, d_output * activated_c * slope<R, V>(output));
     store_rows<W, N>(dc + r * ld, ld, d_state * forget);
   });
 }

@@ -22,8 +22,8 @@ namespace {
 int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 int64_t padded_units(int64_t units) {
-  const int64_t rest = units % 16;
-  return units - rest + (rest == 0 ? 0 : rest <= 4 ? 4 : rest <= 8 ? 8 : 16);
+  const int64_t remainder = units % 16;
+  return units - remainder + (remainder == 0 ? 0 : remainder <= 4 ? 4 : remainder <= 8 ? 8 : 16);
 }
 
 }  // namespace
@@ -34,9 +34,9 @@ Layout::Layout(const Shape& shape)
       forward_weights(4 * units * (shape.features + shape.units + 1)),
       backward_weights(4 * units * (whole_lines(shape.units) + whole_lines(shape.features))) {}
 
-const Named* find_variant(const char* name) {
+const NamedVariant* find_variant(const char* name) {
   struct Choice {
-    Named named;
+    NamedVariant named;
     bool runs;
   };
 #if defined(__x86_64__)
@@ -61,8 +61,8 @@ const Named* find_variant(const char* name) {
   return nullptr;
 }
 
-const Named* chosen_variant() {
-  static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
+const NamedVariant* chosen_variant() {
+  static const NamedVariant* named = find_variant(std::getenv("REFOLD_KERNEL"));
   return named;
 }
 

@@ -19,7 +19,8 @@ float* data_or_null(Floats buffer) {
   return buffer.element_count() ? buffer.typed_data() : nullptr;
 }
 
-ffi::Error fill(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h, Floats c,
+// Sets the arguments that both passes have, and checks their shapes.
+ffi::Error fill_call(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h, Floats c,
                 Flags mask, int32_t activation, int32_t recurrent_activation, bool go_backwards) {
   const auto input = x.dimensions(), state = h.dimensions();
   if (input.size() != 3 || state.size() != 2)
@@ -46,9 +47,10 @@ ffi::Error fill(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h,
   return ffi::Error::Success();
 }
 
+// Calls work(variant, pool) with the threads of JAX; an exception becomes an error.
 template <typename Work>
-ffi::Error guarded(ffi::ThreadPool& threads, const Work& work) {
-  const Named* named = chosen_variant();
+ffi::Error run_with_pool(ffi::ThreadPool& threads, const Work& work) {
+  const NamedVariant* named = chosen_variant();
   if (!named) return ffi::Error::Internal("no variant of the LSTM runs on this machine");
   const Pool pool{threads.num_threads(), [&](std::function<void()> task) {
                     threads.Schedule(std::move(task));
@@ -66,8 +68,8 @@ ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recu
                    Result gates, Result cells, int32_t activation, int32_t recurrent_activation,
                    bool go_backwards, bool return_sequences) {
   Forward call;
-  ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
-                          go_backwards);
+  ffi::Error error = fill_call(call, x, kernel, recurrent, h, c, mask, activation,
+                               recurrent_activation, go_backwards);
   if (error.failure()) return error;
   call.bias = bias.typed_data();
   call.outputs = data_or_null(*outputs);
@@ -76,7 +78,7 @@ ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recu
   call.repeat = return_sequences;
   call.gates = data_or_null(*gates);
   call.cells = data_or_null(*cells);
-  return guarded(threads, [&](const Variant& variant, const Pool& pool) {
+  return run_with_pool(threads, [&](const Variant& variant, const Pool& pool) {
     variant.forward(call, pool);
   });
 }
@@ -87,8 +89,8 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
                     Result d_recurrent, Result d_bias, Result d_h0, Result d_c0, Result d_sums,
                     int32_t activation, int32_t recurrent_activation, bool go_backwards) {
   Backward call;
-  ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
-                          go_backwards);
+  ffi::Error error = fill_call(call, x, kernel, recurrent, h, c, mask, activation,
+                               recurrent_activation, go_backwards);
   if (error.failure()) return error;
   call.outputs = outputs.typed_data();
   call.activated = gates.typed_data();
@@ -103,7 +105,7 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
   call.d_bias = d_bias->typed_data();
   call.d_h0 = d_h0->typed_data();
   call.d_c0 = d_c0->typed_data();
-  return guarded(threads, [&](const Variant& variant, const Pool& pool) {
+  return run_with_pool(threads, [&](const Variant& variant, const Pool& pool) {
     variant.backward(call, pool);
   });
 }

@@ -55,14 +55,15 @@ void multiply_block(const Product& p) {
     for (int v = 0; v < Vectors; ++v) store<W>(p.c + r * p.ldc + v * W, sum[r][v]);
 }
 
-// Most rows of a block: its sums, one row of b and a factor must fit into the registers. On
-// AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates, and 12 by 2
-// backward.
+// Maximum number of rows of a block.  Its sums, one row of b and a factor must fit into the
+// registers.  On AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates, and
+// 12 by 2 backward.
 template <int Vectors>
 constexpr int max_rows() {
   return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);
 }
 
+// multiply_block for a number of rows that is known only at run time.
 template <int Vectors, int W, bool Across, int... R>
 void multiply_rows(const Product& p, int rows, std::integer_sequence<int, R...>) {
   using Block = void (*)(const Product&);
@@ -70,9 +71,9 @@ void multiply_rows(const Product& p, int rows, std::integer_sequence<int, R...>)
   kBlocks[rows - 1](p);
 }
 
-// Size of the parts, of at most `most` rows and about equal, in which rows are computed.
-inline int64_t even_part(int64_t rows, int64_t most) {
-  const int64_t parts = std::max<int64_t>(1, (rows + most - 1) / most);
+// Number of rows of each part, if rows are split into about equal parts of at most `max_rows` rows.
+inline int64_t even_part(int64_t rows, int64_t max_rows) {
+  const int64_t parts = std::max<int64_t>(1, (rows + max_rows - 1) / max_rows);
   return (rows + parts - 1) / parts;
 }
 
@@ -81,19 +82,19 @@ template <int Vectors, int W, bool Across>
 void multiply(Product p, int64_t rows) {
   constexpr int kRows = max_rows<Vectors>();
   for (int64_t blocks = (rows + kRows - 1) / kRows; blocks > 0; --blocks) {
-    const int64_t now = (rows + blocks - 1) / blocks;
-    multiply_rows<Vectors, W, Across>(p, static_cast<int>(now),
+    const int64_t num_rows = (rows + blocks - 1) / blocks;
+    multiply_rows<Vectors, W, Across>(p, static_cast<int>(num_rows),
                                       std::make_integer_sequence<int, kRows>());
-    rows -= now;
-    p.a += Across ? now : now * p.lda;
-    p.start += now * p.ldstart;
-    p.c += now * p.ldc;
+    rows -= num_rows;
+    p.a += Across ? num_rows : num_rows * p.lda;
+    p.start += num_rows * p.ldstart;
+    p.c += num_rows * p.ldc;
   }
 }
 
-// multiply for one row and `Groups` groups of columns, whose results are adjacent, and whose parts
-// of b begin `next` floats apart.  A sum waits for its previous addition, and the sums of one group are
-// too few to fill that time.
+// multiply for one row and `Groups` groups of columns.  The results of the groups are adjacent, and
+// their parts of b begin `next` floats apart.  Each addition waits for the one before it in the same
+// sum.  One group has too few sums to fill that time, so several groups are computed at once.
 template <int Vectors, int Groups>
 void multiply_row(const Product& p, int64_t next) {
   Floats<kWidth> sum[Groups][Vectors];
@@ -117,7 +118,7 @@ void multiply_row(const Product& p, int64_t next) {
     for (int v = 0; v < Vectors; ++v) store<kWidth>(p.c + (g * Vectors + v) * kWidth, sum[g][v]);
 }
 
-// multiply_row for any number of groups.
+// multiply_row for any number of groups, of which 8 vectors of sums are computed at once.
 template <int Vectors>
 void multiply_row(Product p, int64_t next, int64_t groups) {
   constexpr int kGroups = 8 / Vectors;

@@ -48,22 +48,24 @@ class InputGradient {
   }
 
  private:
-  static constexpr int64_t kRows = 96;
+  static constexpr int64_t kRows = 96;  // rows of a work item, and of the tile on the stack
 
-  // 0 if the gradient of the input is not needed.
+  // Number of features whose gradient is computed; 0 if the gradient of the input is not needed.
   int64_t features() const { return call_.d_x ? order_.features() : 0; }
 
+  // The row of d_x that belongs to a step of the sequence of a rank.
   float* target(int64_t step, int64_t rank) const {
     return call_.d_x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
   void multiply_rows(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
-    if (order_.few())
+    if (order_.uses_dot_products())
       for (int64_t row = 0; row < rows; ++row) dot(d_sums + row * ld, to[row]);
     else
       multiply_panels(d_sums, ld, rows, to);
   }
 
+  // Computes the gradient of one row as one dot product for each feature.
   void dot(const float* d_sums, float* to) const {
     const int64_t depth = 4 * order_.layout().units;
     for (int64_t f = 0; f < order_.features(); ++f) {
@@ -75,6 +77,8 @@ class InputGradient {
     }
   }
 
+  // Multiplies by all panels.  The last panel may be wider than a row of d_x, so a tile gets the
+  // results first.
   void multiply_panels(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
     float tile[kRows * kPanel * kWidth];
     const float zero[kPanel * kWidth] = {};
@@ -151,7 +155,7 @@ class WeightGradient {
 
  private:
   static constexpr int64_t kDepth = 128;     // ranked rows summed while results are in registers
-  static constexpr int64_t kTile = 96;       // most result rows per tile
+  static constexpr int64_t kTile = 96;       // maximum number of result rows per tile
   static constexpr int64_t kSums = 1 << 14;  // approximate sums per tile
 
   struct Tile {
@@ -174,6 +178,7 @@ class WeightGradient {
     if (tile.last > features + units) to[features + units - tile.first] = 1.0f;
   }
 
+  // Copies the sums of one block into the gradients of the weights.
   void write(const Tile& tile, const Block& block, const float* sums) const {
     const int64_t features = call_.shape.features, units = call_.shape.units;
     for (int64_t m = tile.first; m < tile.last; ++m) {

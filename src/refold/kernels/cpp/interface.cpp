@@ -10,20 +10,23 @@
 
 namespace {
 
-const refold::Variant& chosen() { return *refold::chosen_variant()->variant; }
+// The functions of the variant that runs.
+const refold::Variant& functions() { return *refold::chosen_variant()->variant; }
 
+// Calls work(pool); returns 1 if there was not enough memory, and else 0.
 template <typename Work>
-int guarded(int64_t threads, const Work& work) {
+int run_with_threads(int64_t threads, const Work& work) {
   try {
-    refold::CallThreads own(threads);
-    work(own.pool());
+    refold::CallThreads call_threads(threads);
+    work(call_threads.pool());
   } catch (const std::bad_alloc&) {
     return 1;
   }
   return 0;
 }
 
-void fill(refold::Call& call, int64_t sequences, int64_t features, int64_t units,
+// Sets the arguments that both passes have.
+void fill_call(refold::Call& call, int64_t sequences, int64_t features, int64_t units,
           const int64_t* offsets, bool go_backwards) {
   call.shape = {sequences, 0, features, units};
   call.activation = refold::Activation::kTanh;
@@ -36,7 +39,7 @@ void fill(refold::Call& call, int64_t sequences, int64_t features, int64_t units
 
 // Returns the name of the variant that runs, or null if none can run.
 REFOLD_EXPORT const char* refold_variant() {
-  const refold::Named* named = refold::chosen_variant();
+  const refold::NamedVariant* named = refold::chosen_variant();
   return named ? named->name : nullptr;
 }
 
@@ -56,13 +59,13 @@ REFOLD_EXPORT void refold_lstm_layout(int64_t features, int64_t units, int64_t* 
 }
 
 REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {
-  chosen().exp(x, y, count);
+  functions().exp(x, y, count);
 }
 REFOLD_EXPORT void refold_sigmoid(const float* x, float* y, int64_t count) {
-  chosen().sigmoid(x, y, count);
+  functions().sigmoid(x, y, count);
 }
 REFOLD_EXPORT void refold_tanh(const float* x, float* y, int64_t count) {
-  chosen().tanh(x, y, count);
+  functions().tanh(x, y, count);
 }
 
 // The distribution function of the standard normal distribution.
@@ -74,8 +77,8 @@ REFOLD_EXPORT void refold_normal_cdf(const float* x, float* y, int64_t count) {
 // Packs the weights of an LSTM for refold_lstm_forward.  `packed` is aligned to a cache line.
 REFOLD_EXPORT int refold_pack_lstm(int64_t features, int64_t units, const float* kernel,
                                    const float* recurrent, const float* bias, float* packed) {
-  return guarded(1, [&](const refold::Pool&) {
-    chosen().pack_forward({features, units, kernel, recurrent, bias}, packed);
+  return run_with_threads(1, [&](const refold::Pool&) {
+    functions().pack_forward({features, units, kernel, recurrent, bias}, packed);
   });
 }
 
@@ -83,30 +86,30 @@ REFOLD_EXPORT int refold_pack_lstm(int64_t features, int64_t units, const float*
 // needed, and `packed` is aligned to a cache line.
 REFOLD_EXPORT int refold_pack_lstm_gradient(int64_t features, int64_t units, const float* kernel,
                                             const float* recurrent, float* packed) {
-  return guarded(1, [&](const refold::Pool&) {
-    chosen().pack_backward({features, units, kernel, recurrent, nullptr}, packed);
+  return run_with_threads(1, [&](const refold::Pool&) {
+    functions().pack_backward({features, units, kernel, recurrent, nullptr}, packed);
   });
 }
 
-// Runs an LSTM with Keras's default activations over packed rows.  `by_sequence` and `by_step` take
-// the place of the bias, see lstm.h; or both are null.  `gates` (rows, gate_row) and `cells` (rows,
-// units) are for refold_lstm_backward, or both null.
+// Runs an LSTM with Keras's default activations over packed rows.  `sequence_sums` and `step_sums`
+// take the place of the bias, see lstm.h; or both are null.  `gates` (rows, gate_row) and `cells`
+// (rows, units) are for refold_lstm_backward, or both null.
 REFOLD_EXPORT int refold_lstm_forward(int64_t sequences, int64_t features, int64_t units,
                                       const int64_t* offsets, const float* x, int64_t ld_x,
-                                      const float* by_sequence, const float* by_step,
+                                      const float* sequence_sums, const float* step_sums,
                                       const float* packed, const float* h0, const float* c0,
                                       int go_backwards, float* outputs, int64_t ld_outputs,
                                       float* h, float* c, float* gates, float* cells,
                                       int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
     refold::Forward call;
-    fill(call, sequences, features, units, offsets, go_backwards);
+    fill_call(call, sequences, features, units, offsets, go_backwards);
     call.ld_x = ld_x;
     call.ld_outputs = ld_outputs;
     call.x = x;
     call.kernel = call.recurrent = call.bias = nullptr;
-    call.by_sequence = by_sequence;
-    call.by_step = by_step;
+    call.sequence_sums = sequence_sums;
+    call.step_sums = step_sums;
     call.packed = packed;
     call.h0 = h0;
     call.c0 = c0;
@@ -116,23 +119,23 @@ REFOLD_EXPORT int refold_lstm_forward(int64_t sequences, int64_t features, int64
     call.c = c;
     call.gates = gates;
     call.cells = cells;
-    chosen().forward(call, pool);
+    functions().forward(call, pool);
   });
 }
 
-// Computes the gradients of that LSTM with respect to the first features of its input (`d_x` may be
-// null), to `by_sequence` (`d_by_sequence` may be null) and to its initial state, from those with
-// respect to its outputs and its last state (null for zeros).
+// Computes gradients of refold_lstm_forward from those of its outputs and of its last state (null
+// for zeros): of the first features of its input (`d_x`, or null), of `sequence_sums`
+// (`d_sequence_sums`, or null) and of its initial state.
 REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int64_t units,
                                        const int64_t* offsets, const float* packed,
                                        const float* c0, int go_backwards, const float* gates,
                                        const float* cells, const float* d_outputs,
                                        int64_t ld_outputs, const float* d_h, const float* d_c,
-                                       float* d_x, int64_t ld_x, float* d_by_sequence,
+                                       float* d_x, int64_t ld_x, float* d_sequence_sums,
                                        float* d_h0, float* d_c0, int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
     refold::Backward call;
-    fill(call, sequences, features, units, offsets, go_backwards);
+    fill_call(call, sequences, features, units, offsets, go_backwards);
     std::optional<refold::Buffer> d_sums;
     if (d_x && !refold::gradient_at_once(call.shape))
       d_sums.emplace(call.rows() * refold::Layout(call.shape).gate_row);
@@ -151,11 +154,11 @@ REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int6
     call.d_h = d_h;
     call.d_c = d_c;
     call.d_x = d_x;
-    call.d_by_sequence = d_by_sequence;
+    call.d_sequence_sums = d_sequence_sums;
     call.d_kernel = call.d_recurrent = call.d_bias = nullptr;
     call.d_h0 = d_h0;
     call.d_c0 = d_c0;
-    chosen().backward(call, pool);
+    functions().backward(call, pool);
   });
 }
 
@@ -164,38 +167,38 @@ REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int6
 REFOLD_EXPORT int refold_product(int64_t rows, int64_t depth, int64_t width, const float* x,
                                  int64_t ld_x, const float* w, int64_t ld_w, const float* start,
                                  int64_t ld_start, float* y, int64_t ld_y, int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
-    chosen().product({rows, depth, width, x, ld_x, w, ld_w, start, ld_start, y, ld_y}, pool);
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
+    functions().product({rows, depth, width, x, ld_x, w, ld_w, start, ld_start, y, ld_y}, pool);
   });
 }
 
-REFOLD_EXPORT int refold_ragged_product(int64_t sequences, int64_t channels, int64_t width,
+REFOLD_EXPORT int refold_linear_encode(int64_t sequences, int64_t channels, int64_t width,
                                         int64_t max_steps, const int64_t* offsets, const float* x,
                                         const float* w, const float* start, int64_t ld_start,
                                         float* y, int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
-    chosen().ragged_product(
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
+    functions().linear_encode(
         {sequences, channels, width, max_steps, offsets, x, w, start, ld_start, y}, pool);
   });
 }
 
-REFOLD_EXPORT int refold_step_product(int64_t sequences, int64_t depth, int64_t width,
+REFOLD_EXPORT int refold_linear_decode(int64_t sequences, int64_t depth, int64_t width,
                                       int64_t max_steps, const int64_t* offsets, const float* x,
                                       const float* w, const float* start, float* y,
                                       int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
-    chosen().step_product({sequences, depth, width, max_steps, offsets, x, w, start, y}, pool);
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
+    functions().linear_decode({sequences, depth, width, max_steps, offsets, x, w, start, y}, pool);
   });
 }
 
 REFOLD_EXPORT void refold_segment_sum(int64_t sequences, int64_t width, const int64_t* offsets,
                                       const float* x, int64_t ld_x, float* y) {
-  chosen().segment_sum({sequences, width, offsets, x, ld_x, y});
+  functions().segment_sum({sequences, width, offsets, x, ld_x, y});
 }
 
 REFOLD_EXPORT void refold_segment_max(int64_t sequences, int64_t width, const int64_t* offsets,
                                       const float* x, int64_t ld_x, float* y) {
-  chosen().segment_max({sequences, width, offsets, x, ld_x, y});
+  functions().segment_max({sequences, width, offsets, x, ld_x, y});
 }
 
 REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
@@ -203,8 +206,8 @@ REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
                                              const float* taps, const float* bias, int64_t num_taps,
                                              int64_t dilation, int64_t stride, float steepness,
                                              float* positive, float* highest, int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
-    chosen().pooled_convolutions({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps,
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
+    functions().pooled_convolutions({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps,
                                   dilation, stride, steepness, positive, highest},
                                  pool);
   });
@@ -213,11 +216,11 @@ REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
 REFOLD_EXPORT int refold_pooled_runs(int64_t sequences, int64_t kernels, const int64_t* offsets,
                                      const float* x, int64_t ld_x, const float* taps,
                                      const float* bias, int64_t num_taps, int64_t dilation,
-                                     float margin, float* share, float* place, float* longest,
-                                     int64_t threads) {
-  return guarded(threads, [&](const refold::Pool& pool) {
-    chosen().pooled_runs({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps, dilation,
-                          margin, share, place, longest},
+                                     float margin, float* share, float* mean_position,
+                                     float* longest, int64_t threads) {
+  return run_with_threads(threads, [&](const refold::Pool& pool) {
+    functions().pooled_runs({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps, dilation,
+                          margin, share, mean_position, longest},
                          pool);
   });
 }

@@ -41,9 +41,9 @@ void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool
   });
 }
 
-// The pool, if the call has enough work for it.
-Pool enough(const Pool& pool, const Call& call, const Plan& plan) {
-  return enough(pool, static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
+// The pool, or one thread if the call has little work.
+Pool pool_for_work(const Pool& pool, const Call& call, const Plan& plan) {
+  return pool_for_work(pool, static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
                           (call.shape.features + call.shape.units));
 }
 
@@ -55,18 +55,19 @@ void forward(const Forward& call, const Pool& all) {
   prefer_large_pages(call.cells, rows * layout.units);
   if (call.ld_outputs == call.shape.units)
     prefer_large_pages(call.outputs, rows * call.ld_outputs);
-  const Pool pool = enough(all, call, plan);
+  const Pool pool = pool_for_work(all, call, plan);
   run_groups(ForwardPass(call, plan, pool), call, plan, pool);
 }
 
 void backward(const Backward& call, const Pool& all) {
   const Plan plan(call);
-  const Pool pool = enough(all, call, plan);
+  const Pool pool = pool_for_work(all, call, plan);
   const BackwardOrder order(call.packed || call.d_x ? call.shape.features : 0, call.shape.units);
-  const Buffer own(call.packed ? 0 : order.layout().backward_weights);
+  const Buffer packed_storage(call.packed ? 0 : order.layout().backward_weights);
   if (!call.packed)
-    order.pack({order.features(), call.shape.units, call.kernel, call.recurrent, nullptr}, pool, own);
-  const float* packed = call.packed ? call.packed : own;
+    order.pack({order.features(), call.shape.units, call.kernel, call.recurrent, nullptr}, pool,
+               packed_storage);
+  const float* packed = call.packed ? call.packed : packed_storage;
   const InputGradient by_input(call, plan, order, packed);
   run_groups(BackwardPass(call, plan, order, packed, by_input), call, plan, pool);
   const WeightGradient by_weights(call, plan, pool);
@@ -107,7 +108,7 @@ void map_tanh(const float* x, float* y, int64_t count) {
 }  // namespace
 
 extern const Variant kVariant{forward,     backward,       pack_forward,        pack_backward,
-                              product,     ragged_product, step_product,        segment_sum,
+                              product,     linear_encode, linear_decode,        segment_sum,
                               segment_max, pooled_convolutions, pooled_runs,         map_exp,
                               map_sigmoid, map_tanh};
 

@@ -67,12 +67,13 @@ struct Call {
 
 struct Forward : Call {
   const float* bias;  // (4H)
-  // Sums of each sequence (B, 4H) and of each step in the order of computation (steps, 4H), which
-  // take the place of the bias; both null without them.
-  const float* by_sequence = nullptr;
-  const float* by_step = nullptr;
+  // Products of inputs that are the same at all steps of a sequence (B, 4H), with the bias, and of
+  // inputs that are the same in all sequences (steps, 4H), in the order of computation.  They take
+  // the place of the bias.  Both are null without such inputs.
+  const float* sequence_sums = nullptr;
+  const float* step_sums = nullptr;
   float* outputs;     // (B, T, H) in the order of computation; null if not needed
-  bool repeat;        // whether to write outputs at masked steps too
+  bool repeat;        // whether to repeat the output before a masked step at that step
   float* h;           // (B, H)
   float* c;           // (B, H)
   // ranked rows, further residuals for the backward call; both null if not needed
@@ -80,8 +81,8 @@ struct Forward : Call {
   float* cells;  // (B * T, units)
 };
 
-// Whether the gradient of the input is computed at each step, with few features.  For a single
-// sequence it is faster to compute it for all steps together.
+// Whether the gradient of the input is computed at each step, as it is with few features.  For a
+// single sequence it is faster to compute it for all steps together.
 inline bool gradient_at_once(const Shape& shape) {
   return shape.features <= 128 && shape.batch > 1;
 }
@@ -97,7 +98,7 @@ struct Backward : Call {
   const float* d_h;         // (B, H), or null for zeros
   const float* d_c;         // (B, H), or null for zeros
   float* d_x;               // (B, T, F), or null if not needed
-  float* d_by_sequence = nullptr;  // (B, 4H), or null if not needed
+  float* d_sequence_sums = nullptr;  // (B, 4H), or null if not needed
   float* d_kernel;          // (F, 4H); null if no gradient of a weight is needed
   float* d_recurrent;       // (H, 4H)
   float* d_bias;            // (4H)
@@ -114,15 +115,15 @@ struct Weights {
   const float* bias;       // (4H)
 };
 
-// The functions of one variant of the instruction set.
+// The functions that are compiled for one instruction set.
 struct Variant {
   void (*forward)(const Forward&, const Pool&);
   void (*backward)(const Backward&, const Pool&);
   void (*pack_forward)(const Weights&, float*);
   void (*pack_backward)(const Weights&, float*);
   void (*product)(const RowProduct&, const Pool&);
-  void (*ragged_product)(const RaggedProduct&, const Pool&);
-  void (*step_product)(const StepProduct&, const Pool&);
+  void (*linear_encode)(const LinearEncode&, const Pool&);
+  void (*linear_decode)(const LinearDecode&, const Pool&);
   void (*segment_sum)(const Segments&);
   void (*segment_max)(const Segments&);
   void (*pooled_convolutions)(const Convolutions&, const Pool&);
@@ -132,16 +133,17 @@ struct Variant {
   void (*tanh)(const float*, float*, int64_t);
 };
 
-struct Named {
+// A variant and the name that REFOLD_KERNEL gives it.
+struct NamedVariant {
   const char* name;
   const Variant* variant;
 };
 
 // Returns the variant called `name`, or the best one for a null or empty name.  Returns null if it
 // was not built or this machine cannot run it.
-const Named* find_variant(const char* name);
+const NamedVariant* find_variant(const char* name);
 
 // The variant named by REFOLD_KERNEL, which is read once.
-const Named* chosen_variant();
+const NamedVariant* chosen_variant();
 
 }  // namespace refold

@@ -57,9 +57,10 @@ inline void pack_rows(const float* weights, int64_t count, int64_t units, const 
     }
 }
 
-// Few weights are packed by the caller alone, before another thread would wake up.
-inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
-  return enough(pool, 2.0 * static_cast<double>(weights));
+// The pool for packing.  The caller packs few weights alone, because it is done before another
+// thread wakes up.
+inline Pool pool_for_packing(const Pool& pool, int64_t weights) {
+  return pool_for_work(pool, 2.0 * static_cast<double>(weights));
 }
 
 // Order of the weights in the forward pass: for each block the input weights, stacked on the
@@ -73,12 +74,12 @@ class ForwardOrder {
 
   void pack(const Weights& weights, const Pool& pool, float* to) const {
     const int64_t size = (shape_.features + shape_.units) * 4 * shape_.units;
-    parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
+    parallel(pool_for_packing(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
       const Block& block = blocks_[index];
       const int64_t features = shape_.features, units = shape_.units;
-      float* own = to + 4 * block.first * depth();
-      pack_rows(weights.kernel, features, units, block, own);
-      pack_rows(weights.recurrent, units, units, block, own + 4 * block.width * features);
+      float* packed_block = to + 4 * block.first * depth();
+      pack_rows(weights.kernel, features, units, block, packed_block);
+      pack_rows(weights.recurrent, units, units, block, packed_block + 4 * block.width * features);
       pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
     });
   }
@@ -102,7 +103,7 @@ class Transposed {
 
   void pack(const float* weights, int64_t units, const std::vector<Block>& blocks, const Pool& pool,
             float* to) const {
-    parallel(enough_to_pack(pool, count_ * depth_), panels(), [&](int64_t panel) {
+    parallel(pool_for_packing(pool, count_ * depth_), panels(), [&](int64_t panel) {
       const int64_t first = panel * kPanel * kWidth, columns = this->vectors(panel) * kWidth;
       float* out = to + first * depth_;
       for (int64_t column = 0; column < columns; ++column) {
@@ -146,27 +147,27 @@ class BackwardOrder {
         layout_({1, 1, features, units}),
         blocks_(unit_blocks(layout_, units)),
         recurrent_(units, layout_),
-        kernel_(few() ? 0 : features, layout_) {}
+        kernel_(uses_dot_products() ? 0 : features, layout_) {}
 
   void pack(const Weights& weights, const Pool& pool, float* to) const {
     recurrent_.pack(weights.recurrent, units_, blocks_, pool, to);
     to += recurrent_.size();
-    if (!few()) return kernel_.pack(weights.kernel, units_, blocks_, pool, to);
+    if (!uses_dot_products()) return kernel_.pack(weights.kernel, units_, blocks_, pool, to);
     for (const Block& block : blocks_)
       for (int64_t f = 0; f < features_; ++f)
         pack_rows(weights.kernel + f * 4 * units_, 1, units_, block,
                   to + 4 * (f * layout_.units + block.first));
   }
 
-  bool few() const { return features_ <= kFew; }
+  bool uses_dot_products() const { return features_ <= kMaxDotFeatures; }
   int64_t features() const { return features_; }
   const Layout& layout() const { return layout_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   const Transposed& recurrent() const { return recurrent_; }
-  const Transposed& kernel() const { return kernel_; }  // empty with few features
+  const Transposed& kernel() const { return kernel_; }  // empty if uses_dot_products()
 
  private:
-  static constexpr int64_t kFew = 4;
+  static constexpr int64_t kMaxDotFeatures = 4;  // with more, panels are multiplied
 
   int64_t features_, units_;
   Layout layout_;

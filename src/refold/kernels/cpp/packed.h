@@ -22,9 +22,9 @@ struct RowProduct {
   int64_t ld_y;
 };
 
-// y[i] = start[i] + the sum over the first max_steps steps and the channels of sequence i, each with
-// its own weights.
-struct RaggedProduct {
+// Maps the steps of each sequence to one row: y[i] = start[i] + the sum of x[t] w[t] over the first
+// max_steps steps t of sequence i.
+struct LinearEncode {
   int64_t sequences, channels, width, max_steps;
   const int64_t* offsets;
   const float* x;      // (rows, channels), dense
@@ -34,8 +34,9 @@ struct RaggedProduct {
   float* y;            // (sequences, width)
 };
 
-// y[row of step t of sequence i] = start[t] + x[i] w[t]; start[t] alone from step max_steps on.
-struct StepProduct {
+// Maps one row of each sequence to its steps: y[row of step t of i] = start[t] + x[i] w[t].  From
+// step max_steps on, it is start[t] alone.
+struct LinearDecode {
   int64_t sequences, depth, width, max_steps;
   const int64_t* offsets;
   const float* x;      // (sequences, depth), dense
@@ -80,7 +81,7 @@ struct Runs {
   float margin;
   // (sequences, kernels), relative to the length; 0 for an empty sequence
   float* share;    // number of steps above the margin, and half of those from -margin to margin
-  float* place;    // mean index of the steps above the margin; 0 if there is none
+  float* mean_position;  // mean index of the steps above the margin; 0 if there is none
   float* longest;  // length of their longest run
 };
 

@@ -12,8 +12,8 @@
 namespace refold {
 
 // The order of computation.  Sequences are *ranked* from the longest to the shortest, so that the
-// sequences that have a given step are the first ranks.  The ranked row of (step j, rank r) is
-// offset[j] + r.  A masked step has no row, because it changes neither state nor output. So
+// sequences that have a step are the first ranks.  The ranked row of (step j, rank r) is
+// offset[j] + r.  A masked step has no row, because it changes neither state nor output.  So
 // padding, gaps and empty sequences cost nothing, wherever they lie.
 class Plan {
  public:
@@ -82,15 +82,16 @@ class Plan {
   std::vector<int64_t> cut(int64_t count) const {
     const int64_t batch = static_cast<int64_t>(length_.size());
     std::vector<int64_t> bounds{0};
-    int64_t left = rows(), taken = 0;
+    int64_t remaining = rows(), group_rows = 0;  // rows of later groups, and of the current one
     for (int64_t rank = 0; rank < batch; ++rank) {
-      const int64_t parts = count - static_cast<int64_t>(bounds.size()) + 1;
-      if (parts > 1 && taken > 0 && taken + length_[rank] / 2 >= left / parts) {
+      const int64_t groups = count - static_cast<int64_t>(bounds.size()) + 1;
+      // a sequence that is more than half beyond an equal share begins the next group
+      if (groups > 1 && group_rows > 0 && group_rows + length_[rank] / 2 >= remaining / groups) {
         bounds.push_back(rank);
-        left -= taken;
-        taken = 0;
+        remaining -= group_rows;
+        group_rows = 0;
       }
-      taken += length_[rank];
+      group_rows += length_[rank];
     }
     bounds.push_back(batch);
     return bounds;
@@ -131,7 +132,7 @@ class Plan {
   std::vector<int64_t> sequence_;  // by rank
   std::vector<int64_t> length_;    // by rank
   std::vector<int64_t> first_;     // row of the first step, by rank; empty where steps are padded
-  std::vector<int64_t> offset_;    // by step
+  std::vector<int64_t> offset_;    // first ranked row, by step
   std::vector<int32_t> position_;  // by sequence and step; unused without a mask
 };
 

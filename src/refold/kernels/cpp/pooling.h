@@ -11,14 +11,14 @@ namespace refold {
 namespace REFOLD_VARIANT {
 
 // Loads the first `count` floats of a vector, followed by zeros.
-inline Floats<kWidth> load_some(const float* from, int64_t count) {
+inline Floats<kWidth> load_partial(const float* from, int64_t count) {
   if (count == kWidth) return load<kWidth>(from);
   float floats[kWidth] = {};
   std::memcpy(floats, from, count * sizeof(float));
   return load<kWidth>(floats);
 }
 
-inline void store_some(float* to, Floats<kWidth> v, int64_t count) {
+inline void store_partial(float* to, Floats<kWidth> v, int64_t count) {
   std::memcpy(to, &v, count * sizeof(float));
 }
 
@@ -40,12 +40,12 @@ inline void combine_segments(const Segments& call, const Combine& combine) {
   for_vectors(0, call.sequences, call.width, [&](int64_t i, int64_t column, int64_t count) {
     const int64_t first = call.offsets[i], last = call.offsets[i + 1];
     const float* row = call.x + first * call.ld_x + column;
-    Floats<kWidth> result = first < last ? load_some(row, count) : fill<kWidth>(0.0f);
+    Floats<kWidth> result = first < last ? load_partial(row, count) : fill<kWidth>(0.0f);
     for (int64_t r = first + 1; r < last; ++r) {
       row += call.ld_x;
-      result = combine(result, load_some(row, count));
+      result = combine(result, load_partial(row, count));
     }
-    store_some(call.y + i * call.width + column, result, count);
+    store_partial(call.y + i * call.width + column, result, count);
   });
 }
 
@@ -55,22 +55,22 @@ inline void segment_sum(const Segments& call) {
 
 inline void segment_max(const Segments& call) { combine_segments(call, larger); }
 
-// One vector of kernels over one sequence, of which this returns the number of steps.  Calls
-// work(step, convolution).
+// Convolves one sequence with one vector of kernels.  Calls work(step, convolution), and returns the
+// number of steps of the sequence.
 template <typename Call, typename Work>
 inline int64_t convolve(const Call& call, int64_t sequence, int64_t column, int64_t count,
                         int64_t stride, const Work& work) {
   const int64_t first = call.offsets[sequence], length = call.offsets[sequence + 1] - first;
   const float* x = call.x + first * call.ld_x + column;
   const int64_t half = call.num_taps / 2;
-  const Floats<kWidth> bias = load_some(call.bias + column, count);
+  const Floats<kWidth> bias = load_partial(call.bias + column, count);
   for (int64_t step = 0; step < length; step += stride) {
     Floats<kWidth> total = bias;
     for (int64_t tap = 0; tap < call.num_taps; ++tap) {
       const int64_t at = step + (tap - half) * call.dilation;
       if (at < 0 || at >= length) continue;
-      total += load_some(x + at * call.ld_x, count) *
-               load_some(call.taps + tap * call.kernels + column, count);
+      total += load_partial(x + at * call.ld_x, count) *
+               load_partial(call.taps + tap * call.kernels + column, count);
     }
     work(step, total);
   }
@@ -91,32 +91,33 @@ inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_
   Floats<kWidth> positive;
   for (int i = 0; i < kWidth; ++i)
     positive[i] = static_cast<float>(sums[i] / static_cast<double>(steps));
-  store_some(call.positive + sequence * call.kernels + column, positive, count);
-  store_some(call.highest + sequence * call.kernels + column, highest, count);
+  store_partial(call.positive + sequence * call.kernels + column, positive, count);
+  store_partial(call.highest + sequence * call.kernels + column, highest, count);
 }
 
 inline void pool_runs(const Runs& call, int64_t sequence, int64_t column, int64_t count) {
   const Floats<kWidth> none = fill<kWidth>(0.0f), one = fill<kWidth>(1.0f);
   const Floats<kWidth> margin = fill<kWidth>(call.margin);
-  Floats<kWidth> positive = none, near = none, places = none, run = none, longest = none;
+  Floats<kWidth> positive = none, not_below = none, index_sums = none, run = none, longest = none;
   const int64_t length =
       convolve(call, sequence, column, count, 1, [&](int64_t step, Floats<kWidth> total) {
         const auto above = total > margin;
         positive += above ? one : none;
-        near += total >= -margin ? one : none;
-        places += above ? fill<kWidth>(static_cast<float>(step)) : none;
+        not_below += total >= -margin ? one : none;
+        index_sums += above ? fill<kWidth>(static_cast<float>(step)) : none;
         run = above ? run + one : none;
         longest = run > longest ? run : longest;
       });
   const float steps = static_cast<float>(std::max<int64_t>(1, length));
-  const int64_t place = sequence * call.kernels + column;
-  store_some(call.share + place, (positive + near) / (2.0f * steps), count);
-  store_some(call.place + place, positive > none ? places / (positive * steps) : none, count);
-  store_some(call.longest + place, longest / steps, count);
+  const int64_t index = sequence * call.kernels + column;
+  store_partial(call.share + index, (positive + not_below) / (2.0f * steps), count);
+  store_partial(call.mean_position + index,
+                positive > none ? index_sums / (positive * steps) : none, count);
+  store_partial(call.longest + index, longest / steps, count);
 }
 
-// Calls work(sequence, first kernel, number of kernels) in parallel.  Each step of a kernel takes as
-// long as the multiplications of the taps and `more`.
+// Calls work(sequence, first kernel, number of kernels) in parallel.  `more` is the time of a step
+// of a kernel besides its taps, in multiplications.
 template <typename Call, typename Work>
 inline void for_kernels(const Call& call, const Pool& all, int64_t stride, int64_t more,
                         const Work& work) {
@@ -124,7 +125,7 @@ inline void for_kernels(const Call& call, const Pool& all, int64_t stride, int64
   const double steps = static_cast<double>(call.offsets[call.sequences] - call.offsets[0]);
   const double all_work = steps / stride * call.kernels * (call.num_taps + more);
   const int64_t items = (call.sequences + kSequences - 1) / kSequences;
-  parallel(enough(all, all_work), items, [&](int64_t item) {
+  parallel(pool_for_work(all, all_work), items, [&](int64_t item) {
     const int64_t begin = item * kSequences, end = std::min(begin + kSequences, call.sequences);
     for_vectors(begin, end, call.kernels, work);
   });

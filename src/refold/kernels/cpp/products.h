@@ -13,10 +13,13 @@ namespace refold {
 namespace REFOLD_VARIANT {
 
 constexpr int64_t kPanelWidth = kPanel * kWidth;
-constexpr int64_t kProductRows = 96;    // rows of a work item
-constexpr int64_t kProductDepth = 256;  // rows of a panel that stay in the cache
+// Rows of a work item; a tile of them must fit the stack.
+constexpr int64_t kProductRows = 96;
+// Rows of a panel that are multiplied at once, so that they stay in the cache.
+constexpr int64_t kProductDepth = 256;
 
-// One panel of a product: a group of columns that the inner loop computes together.
+// One panel of a product: a group of columns that the inner loop computes together.  `present` of
+// its columns exist; zeros fill the last vector.
 struct Columns {
   int64_t first, present;
   int vectors;
@@ -38,11 +41,12 @@ inline void copy_columns(float* to, int64_t ld_to, const float* from, int64_t ld
   }
 }
 
+// See RowProduct.  Each thread computes some rows, panel after panel.
 inline void product(const RowProduct& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), depth = call.depth;
   if (!panels || !call.rows) return;
-  const Pool pool = enough(all, static_cast<double>(call.rows) * depth * call.width);
-  // A few rows take less time than a copy of the weights.  They read whole panels in place.
+  const Pool pool = pool_for_work(all, static_cast<double>(call.rows) * depth * call.width);
+  // A few rows take less time than a copy of the weights.  They read complete panels in place.
   const int64_t in_place = call.rows < 8 ? call.width / kPanelWidth : 0;
   Buffer weights((panels - in_place) * depth * kPanelWidth);
   for (int64_t panel = in_place; panel < panels; ++panel) {
@@ -54,16 +58,17 @@ inline void product(const RowProduct& call, const Pool& all) {
   parallel(pool, items, [&](int64_t item) {
     const int64_t begin = item * kProductRows, rows = std::min(kProductRows, call.rows - begin);
     const float* x = call.x + begin * call.ld_x;
-    float tile[kProductRows * kPanelWidth], one[kPanelWidth] = {};
+    float tile[kProductRows * kPanelWidth], start_row[kPanelWidth] = {};
     for (int64_t panel = 0; panel < panels; ++panel) {
       const Columns columns(panel, call.width);
-      const bool whole = columns.present == columns.width();
-      float* to = whole ? call.y + begin * call.ld_y + columns.first : tile;
-      const int64_t ld_to = whole ? call.ld_y : columns.width();
-      const float* from = one;
+      // an incomplete panel is computed in the tile, because it would write beyond the row
+      const bool is_full = columns.present == columns.width();
+      float* to = is_full ? call.y + begin * call.ld_y + columns.first : tile;
+      const int64_t ld_to = is_full ? call.ld_y : columns.width();
+      const float* from = start_row;
       int64_t ld_from = 0;
       if (call.start && call.ld_start == 0) {
-        copy_columns(one, 0, call.start, 0, 1, columns);
+        copy_columns(start_row, 0, call.start, 0, 1, columns);
       } else if (call.start) {
         from = tile;
         ld_from = columns.width();
@@ -75,14 +80,14 @@ inline void product(const RowProduct& call, const Pool& all) {
       const int64_t ld_w = panel < in_place ? call.ld_w : columns.width();
       int64_t k = 0;
       do {
-        const int64_t now = std::min(kProductDepth, depth - k);
+        const int64_t part_depth = std::min(kProductDepth, depth - k);
         multiply_panel(columns.vectors,
-                       {x + k, call.ld_x, w + k * ld_w, ld_w, now, k ? to : from,
+                       {x + k, call.ld_x, w + k * ld_w, ld_w, part_depth, k ? to : from,
                         k ? ld_to : ld_from, to, ld_to},
                        rows);
-        k += now;
+        k += part_depth;
       } while (k < depth);
-      for (int64_t row = 0; !whole && row < rows; ++row)
+      for (int64_t row = 0; !is_full && row < rows; ++row)
         copy(call.y + (begin + row) * call.ld_y + columns.first, tile + row * ld_to,
              columns.present);
     }
@@ -98,10 +103,10 @@ inline std::vector<int64_t> ranked(const std::vector<int64_t>& values) {
   return order;
 }
 
-// Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads its
-// values in parts of kProductDepth; a sequence that ends within a part is filled with zeros up to
-// its end, whatever the other sequences are.
-inline void ragged_product(const RaggedProduct& call, const Pool& all) {
+// Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads
+// kProductDepth values of each sequence at a time.  If a sequence ends before that, zeros follow, so
+// that its sum does not depend on the other sequences.
+inline void linear_encode(const LinearEncode& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), ld = panels * kPanelWidth;
   if (!panels || !call.sequences) return;
   const int64_t depth = call.max_steps * call.channels;
@@ -113,7 +118,7 @@ inline void ragged_product(const RaggedProduct& call, const Pool& all) {
   }
   const std::vector<int64_t> sequence = ranked(values);
   const int64_t groups = (call.sequences + kProductRows - 1) / kProductRows;
-  parallel(enough(all, work), groups, [&](int64_t group) {
+  parallel(pool_for_work(all, work), groups, [&](int64_t group) {
     const int64_t* members = sequence.data() + group * kProductRows;
     const int64_t count = std::min(kProductRows, call.sequences - group * kProductRows);
     Buffer sums(count * ld), x(count * kProductDepth), weights(kProductDepth * kPanelWidth);
@@ -122,21 +127,23 @@ inline void ragged_product(const RaggedProduct& call, const Pool& all) {
       std::fill(sums + i * ld + (call.start ? call.width : 0), sums + (i + 1) * ld, 0.0f);
     }
     for (int64_t k = 0, running = count; k < depth; k += kProductDepth) {
-      const int64_t now = std::min(kProductDepth, depth - k);
+      const int64_t part_depth = std::min(kProductDepth, depth - k);
       while (running > 0 && values[members[running - 1]] <= k) --running;
       if (!running) break;
       for (int64_t i = 0; i < running; ++i) {
-        const int64_t present = std::min(now, values[members[i]] - k);
+        const int64_t present = std::min(part_depth, values[members[i]] - k);
         float* to = x + i * kProductDepth;
         copy(to, call.x + call.offsets[members[i]] * call.channels + k, present);
-        std::fill(to + present, to + now, 0.0f);
+        std::fill(to + present, to + part_depth, 0.0f);
       }
       for (int64_t panel = 0; panel < panels; ++panel) {
         const Columns columns(panel, call.width);
-        copy_columns(weights, columns.width(), call.w + k * call.width, call.width, now, columns);
+        copy_columns(weights, columns.width(), call.w + k * call.width, call.width, part_depth,
+                     columns);
         float* to = sums + columns.first;
         multiply_panel(columns.vectors,
-                       {x, kProductDepth, weights, columns.width(), now, to, ld, to, ld}, running);
+                       {x, kProductDepth, weights, columns.width(), part_depth, to, ld, to, ld},
+                       running);
       }
     }
     for (int64_t i = 0; i < count; ++i)
@@ -144,9 +151,10 @@ inline void ragged_product(const RaggedProduct& call, const Pool& all) {
   });
 }
 
-// The sequences of a group share the weights of the steps that they have.
-inline void step_product(const StepProduct& call, const Pool& all) {
-  const int64_t most = call.max_steps * call.width;
+// Sequences are ranked and computed in groups, as in linear_encode.  A panel has some outputs of some
+// steps.  It multiplies all sequences of a group that have these steps.
+inline void linear_decode(const LinearDecode& call, const Pool& all) {
+  const int64_t max_values = call.max_steps * call.width;
   std::vector<int64_t> values(call.sequences);
   double work = 0;
   for (int64_t i = 0; i < call.sequences; ++i) {
@@ -155,22 +163,23 @@ inline void step_product(const StepProduct& call, const Pool& all) {
   }
   const std::vector<int64_t> sequence = ranked(values);
   const int64_t groups = (call.sequences + kProductRows - 1) / kProductRows;
-  parallel(enough(all, work), groups, [&](int64_t group) {
+  parallel(pool_for_work(all, work), groups, [&](int64_t group) {
     const int64_t* members = sequence.data() + group * kProductRows;
     const int64_t count = std::min(kProductRows, call.sequences - group * kProductRows);
     Buffer x(count * call.depth), weights(call.depth * kPanelWidth);
     float tile[kProductRows * kPanelWidth], start[kPanelWidth];
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t rest = values[members[i]] - most;
+      const int64_t rest = values[members[i]] - max_values;
       float* y = call.y + call.offsets[members[i]] * call.width;
-      if (rest > 0) copy(y + most, call.start + most, rest);
+      // steps without weights
+      if (rest > 0) copy(y + max_values, call.start + max_values, rest);
       copy(x + i * call.depth, call.x + members[i] * call.depth, call.depth);
     }
-    const int64_t end = std::min(most, values[members[0]]);
+    const int64_t end = std::min(max_values, values[members[0]]);
     for (int64_t panel = 0, running = count; panel < count_panels(end); ++panel) {
       const Columns columns(panel, end);
       while (values[members[running - 1]] <= columns.first) --running;
-      copy_columns(weights, columns.width(), call.w, most, call.depth, columns);
+      copy_columns(weights, columns.width(), call.w, max_values, call.depth, columns);
       copy_columns(start, 0, call.start, 0, 1, columns);
       multiply_panel(columns.vectors,
                      {x, call.depth, weights, columns.width(), call.depth, start, 0, tile,

@@ -30,7 +30,7 @@ int refold_lstm_backward(int64_t, int64_t, int64_t, const int64_t*, const float*
                          const float*, float*, int64_t, float*, float*, float*, int64_t);
 int refold_product(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
                    const float*, int64_t, float*, int64_t, int64_t);
-int refold_ragged_product(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
+int refold_linear_encode(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
                           const float*, const float*, int64_t, float*, int64_t);
 }
 
@@ -90,8 +90,8 @@ class Threads {
   std::vector<std::thread> threads_;
 };
 
-double activate(Activation kind, double x) {
-  switch (kind) {
+double activate(Activation activation, double x) {
+  switch (activation) {
     case Activation::kTanh: return std::tanh(x);
     case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
     case Activation::kRelu: return x > 0 ? x : 0;
@@ -99,8 +99,8 @@ double activate(Activation kind, double x) {
   }
 }
 
-double slope(Activation kind, double y) {
-  switch (kind) {
+double slope(Activation activation, double y) {
+  switch (activation) {
     case Activation::kTanh: return 1 - y * y;
     case Activation::kSigmoid: return y * (1 - y);
     case Activation::kRelu: return y > 0 ? 1 : 0;
@@ -504,11 +504,11 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
   variant.pack_forward(weights, for_forward);
   variant.pack_backward(weights, for_backward);
   const auto sums = problem.kernel.begin() + F * 4 * H;
-  const Floats by_sequence(sums, sums + B * 4 * H), by_step(sums + B * 4 * H, problem.kernel.end());
+  const Floats sequence_sums(sums, sums + B * 4 * H), step_sums(sums + B * 4 * H, problem.kernel.end());
   Threads threads(3);
   std::vector<Floats> first;
   for (const refold::Pool& pool : {refold::Pool{}, threads.pool(3)}) {
-    Floats outputs(rows * H), h(B * H), c(B * H), d_by_sequence(B * 4 * H), d_h(B * H), d_c(B * H);
+    Floats outputs(rows * H), h(B * H), c(B * H), d_sequence_sums(B * 4 * H), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units);
     const auto fill = [&](refold::Call& call) {
       problem.fill(call);
@@ -522,8 +522,8 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
     fill(forward);
     forward.packed = for_forward;
     forward.bias = nullptr;
-    forward.by_sequence = by_sequence.data();
-    forward.by_step = by_step.data();
+    forward.sequence_sums = sequence_sums.data();
+    forward.step_sums = step_sums.data();
     forward.outputs = outputs.data();
     forward.repeat = false;
     forward.h = h.data();
@@ -542,7 +542,7 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
     backward.d_h = problem.d_h.data();
     backward.d_c = problem.d_c.data();
     backward.d_x = nullptr;
-    backward.d_by_sequence = d_by_sequence.data();
+    backward.d_sequence_sums = d_sequence_sums.data();
     backward.d_kernel = backward.d_recurrent = backward.d_bias = nullptr;
     backward.d_h0 = d_h.data();
     backward.d_c0 = d_c.data();
@@ -566,10 +566,10 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
     compare(outputs, written.data());
     compare(h, expected.h.data());
     compare(c, expected.c.data());
-    compare(d_by_sequence, expected.d_kernel.data() + F * 4 * H);
+    compare(d_sequence_sums, expected.d_kernel.data() + F * 4 * H);
     compare(d_h, expected.d_h0.data());
     compare(d_c, expected.d_c0.data());
-    const std::vector<Floats> found{outputs, h, c, d_by_sequence, d_h, d_c};
+    const std::vector<Floats> found{outputs, h, c, d_sequence_sums, d_h, d_c};
     if (first.empty()) first = found;
     check(error < 2e-5 && found == first,
           name + " shared inputs " + text(shape) + ": error " + std::to_string(error * 1e6) + "e-6");
@@ -585,7 +585,7 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
   const Floats x = draw(random, rows * F), w = draw(random, F * W), start = draw(random, W);
   const Floats step_w = draw(random, max_steps * F * W), taps = draw(random, 9 * F);
   const Floats bias = draw(random, F), starts = draw(random, rows * W);
-  const Floats codes = draw(random, B * F), by_step = draw(random, F * max_steps * W);
+  const Floats codes = draw(random, B * F), step_sums = draw(random, F * max_steps * W);
   const Floats step_start = draw(random, std::max(T, max_steps) * W);
   double error = 0;
   const auto compare = [&](float found, double expected) {
@@ -609,7 +609,7 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
       }
   }
   Floats steps(rows * W);
-  variant.step_product({B, F, W, max_steps, offsets, codes.data(), by_step.data(),
+  variant.linear_decode({B, F, W, max_steps, offsets, codes.data(), step_sums.data(),
                         step_start.data(), steps.data()},
                        pool);
   for (int64_t b = 0; b < B; ++b)
@@ -617,12 +617,12 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
       for (int64_t j = 0; j < W; ++j) {
         double sum = step_start[t * W + j];
         for (int64_t f = 0; f < F && t < max_steps; ++f)
-          sum += static_cast<double>(codes[b * F + f]) * by_step[(f * max_steps + t) * W + j];
+          sum += static_cast<double>(codes[b * F + f]) * step_sums[(f * max_steps + t) * W + j];
         compare(steps[(offsets[b] + t) * W + j], sum);
       }
   Floats ragged(B * W), total(B * F), highest(B * F), positive(B * F), peak(B * F);
   Floats share(B * F), place(B * F), longest(B * F);
-  variant.ragged_product(
+  variant.linear_encode(
       {B, F, W, max_steps, offsets, x.data(), step_w.data(), nullptr, 0, ragged.data()}, pool);
   variant.segment_sum({B, F, offsets, x.data(), F, total.data()});
   variant.segment_max({B, F, offsets, x.data(), F, highest.data()});
@@ -712,26 +712,26 @@ void check_interface() {
   const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H), h0 = draw(random, B * H);
   const Floats recurrent = draw(random, H * 4 * H), bias = draw(random, 4 * H);
   const Floats d_outputs = draw(random, rows * H);
-  const Floats by_sequence = draw(random, B * 4 * H), by_step = draw(random, 20 * 4 * H);
+  const Floats sequence_sums = draw(random, B * 4 * H), step_sums = draw(random, 20 * 4 * H);
   std::vector<Floats> first;
   for (const int64_t threads : {1, 3}) {
     Floats outputs(rows * H), h(B * H), c(B * H), d_x(rows * F), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units), y(rows * H), sums(B * H);
-    Floats d_by_sequence(B * 4 * H);
+    Floats d_sequence_sums(B * 4 * H);
     const int failed =
         refold_pack_lstm(F, H, kernel.data(), recurrent.data(), bias.data(), packed) +
-        refold_lstm_forward(B, F, H, offsets, x.data(), F, by_sequence.data(), by_step.data(),
+        refold_lstm_forward(B, F, H, offsets, x.data(), F, sequence_sums.data(), step_sums.data(),
                             packed, h0.data(), h0.data(), 1, outputs.data(), H, h.data(), c.data(),
                             gates.data(), cells.data(), threads) +
         refold_pack_lstm_gradient(F, H, kernel.data(), recurrent.data(), transposed) +
         refold_lstm_backward(B, F, H, offsets, transposed, h0.data(), 1, gates.data(), cells.data(),
                              d_outputs.data(), H, nullptr, nullptr, d_x.data(), F,
-                             d_by_sequence.data(), d_h.data(), d_c.data(), threads) +
+                             d_sequence_sums.data(), d_h.data(), d_c.data(), threads) +
         refold_product(rows, F, H, x.data(), F, kernel.data(), 4 * H, nullptr, 0, y.data(), H,
                        threads) +
-        refold_ragged_product(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
+        refold_linear_encode(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
                               sums.data(), threads);
-    const std::vector<Floats> all{outputs, h, c, d_x, d_by_sequence, d_h, d_c, y, sums};
+    const std::vector<Floats> all{outputs, h, c, d_x, d_sequence_sums, d_h, d_c, y, sums};
     if (first.empty()) first = all;
     check(!failed && all == first, "C functions with " + std::to_string(threads) + " threads");
   }
@@ -806,7 +806,7 @@ void check_threads() {
 int main() {
   check_threads();
   for (const char* name : {"avx512", "avx2", "x86-64", "neon", "plain"})
-    if (const refold::Named* named = refold::find_variant(name)) {
+    if (const refold::NamedVariant* named = refold::find_variant(name)) {
       check_functions(name, *named->variant);
       check_numbers(name, *named->variant);
       check_packed(name, *named->variant);

@@ -19,12 +19,12 @@ namespace refold {
 struct Pool {
   int64_t threads = 1;
   std::function<void(std::function<void()>)> schedule;
-  double least_work = 2e5;  // multiplications that take as long as it takes to wake up a thread
+  double min_work = 2e5;  // multiplications that take as long as waking up a thread
 };
 
-// Small work runs on the caller alone, because it is done before another thread wakes up.
-inline Pool enough(const Pool& pool, double multiplications) {
-  return multiplications < pool.least_work ? Pool{} : pool;
+// The pool, or one thread if the caller would be done before another thread wakes up.
+inline Pool pool_for_work(const Pool& pool, double multiplications) {
+  return multiplications < pool.min_work ? Pool{} : pool;
 }
 
 // Runs work(0) ... work(items - 1), each once, and returns when all are done.  Rethrows an
@@ -86,11 +86,11 @@ class CallThreads {
   }
 
   Pool pool() {
-    return {threads_, [this](std::function<void()> task) { start(std::move(task)); }, kLeastWork};
+    return {threads_, [this](std::function<void()> task) { start(std::move(task)); }, kMinWork};
   }
 
  private:
-  static constexpr double kLeastWork = 4e6;
+  static constexpr double kMinWork = 4e6;  // starting a thread takes longer than waking one up
 
   void start(std::function<void()> task) {
     try {

@@ -1,4 +1,7 @@
-"""The autoencoder: an encoder and a decoder, with a loss that leaves out missing values."""
+"""The autoencoder: an encoder and a decoder, with a loss that leaves out missing values.
+
+`autoencoder` joins a user's own models, and `join_models` joins any models. Both return `Models`.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +32,7 @@ class Autoencoder(keras.Model):
     4.0
     """
 
+    # whether each column has the loss of its type, because no loss was given to `compile`
     _loss_by_type = True
     # column types and numbers of categories, for models without a ColumnHead
     columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
@@ -47,8 +51,8 @@ class Autoencoder(keras.Model):
         ``metrics`` are weighted, because an unweighted Keras metric would count padding.
         """
         self._loss_by_type = loss is None
-        both = [*_as_list(metrics), *_as_list(weighted_metrics)]
-        super().compile(optimizer, loss, *args, weighted_metrics=both or None, **kwargs)
+        all_metrics = [*_to_list(metrics), *_to_list(weighted_metrics)]
+        super().compile(optimizer, loss, *args, weighted_metrics=all_metrics or None, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as the saved model was compiled.  Keras needs this for a custom ``compile``."""
@@ -85,31 +89,33 @@ class Autoencoder(keras.Model):
 
         Weights have the shape (batch,) or (batch, steps).
         """
-        values, observed, weight = _split(y, y_pred, sample_weight)
-        # Targets that are not observed have weight zero. Keras's own masking would give NaN for
-        # them.
-        weight = weight * (
-            ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
-        )
+        values, observed, weight = _split_targets(y, y_pred, sample_weight)
+        # Targets that are not observed have weight zero, because Keras's own masking would give NaN
+        # for them. A loss is a mean over all targets. This factor makes it one over the observed
+        # targets.
+        num_targets = ops.cast(ops.size(observed), observed.dtype)
+        weight = weight * (num_targets / ops.maximum(ops.sum(observed), 1.0))
         if self._loss_by_type:
-            column_types, num_categories = self._columns(values, y_pred)
+            column_types, num_categories = self._column_types_of(values, y_pred)
             return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
         _require_same_width(values, y_pred)
+        # with a last axis of its own, each value is a sample for an element-wise loss
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(
         self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> Any:
         """Update the element-wise metrics on observed targets."""
-        values, _, weight = _split(y, y_pred, sample_weight)
+        values, _, weight = _split_targets(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
 
-    def _columns(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
+    def _column_types_of(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
+        """Return the types of the columns, and their numbers of categories."""
         if self.columns is not None:
             return list(self.columns[0]), list(self.columns[1])
-        for layer in every_layer(self):
+        for layer in iterate_layers(self):
             if isinstance(layer, ColumnHead):
                 return layer.column_types, layer.num_categories
         _require_same_width(y, y_pred)
@@ -173,18 +179,18 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
                 f"{len(inputs)} and {len(outputs)}."
             )
     x, code = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
-    read, steps = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
-    if (len(x), len(code), len(steps)) != (3, 2, 3) or read[1:] != code[1:]:
+    code_in, steps = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
+    if (len(x), len(code), len(steps)) != (3, 2, 3) or code_in[1:] != code[1:]:
         raise ParameterError(
             "The encoder must turn (batch, steps, features) into (batch, latent_dim), and the "
             "decoder (batch, latent_dim) into (batch, steps, features). Got "
-            f"{x} into {code}, and {read} into {steps}."
+            f"{x} into {code}, and {code_in} into {steps}."
         )
-    code = keras.Input(read[1:], name="code")
+    code = keras.Input(code_in[1:], name="code")
     template: Any = keras.Input((x[1], None), name="template")
     steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
     unroll = keras.Model([code, template], steps, name="decoder")
-    return join(encoder, decoder, unroll, name=name)
+    return join_models(encoder, decoder, unroll, name=name)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -203,17 +209,17 @@ class FitSteps(BaseLayer):
     def call(self, inputs: Tensor, like: Tensor) -> Any:
         """Fit inputs of shape (batch, any, features) to (batch, steps of like, features)."""
         num_steps = ops.shape(like)[1]
-        filling = ops.zeros((ops.shape(inputs)[0], num_steps, inputs.shape[-1]), inputs.dtype)
-        return ops.concatenate([inputs, filling], axis=1)[:, :num_steps]
+        zeros = ops.zeros((ops.shape(inputs)[0], num_steps, inputs.shape[-1]), inputs.dtype)
+        return ops.concatenate([inputs, zeros], axis=1)[:, :num_steps]
 
     def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Any:
         """Shape (batch, steps of like, features)."""
         return (inputs_shape[0], like_shape[1], inputs_shape[-1])
 
 
-# The autoencoder chains the encoder and `unroll`, so it returns as many steps as it was given, and
-# `decoder(encoder(x))` equals it on real steps to 1e-5.
-def join(
+# The autoencoder chains the encoder and `unroll`, so it returns as many steps as its input has. On
+# real steps, it equals `decoder(encoder(x))` to 1e-5.
+def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
     unroll: keras.Model,
@@ -227,15 +233,16 @@ def join(
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
-def _as_list(metrics: Tensor) -> list[Any]:
+def _to_list(metrics: Tensor) -> list[Any]:
+    """Return metrics as a list: of one metric, of a sequence of them, or of None."""
     if metrics is None:
         return []
-    several = isinstance(metrics, Sequence) and not isinstance(metrics, str)
-    return list(metrics) if several else [metrics]
+    is_sequence = isinstance(metrics, Sequence) and not isinstance(metrics, str)
+    return list(metrics) if is_sequence else [metrics]
 
 
-def _split(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
-    """Return finite targets, a mask of observed targets, and their weights."""
+def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
+    """Return finite targets, a mask of observed targets, and weights, all of the targets' shape."""
     values, observed = observed_mask(ops.cast(y, y_pred.dtype))
     if sample_weight is None:
         return values, observed, observed
@@ -246,6 +253,7 @@ def _split(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, 
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
+    """Raise a ParameterError if targets and outputs have different numbers of features."""
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
             f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "
@@ -254,9 +262,9 @@ def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
         )
 
 
-def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def iterate_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Iterate over the layers of a model and of its nested models."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
-            yield from every_layer(layer)
+            yield from iterate_layers(layer)

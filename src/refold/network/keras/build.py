@@ -1,4 +1,8 @@
-"""Networks of Keras models: the default model, classic models, and a user's own models."""
+"""Networks of Keras models: the default model, classic models, and a user's own models.
+
+`build` makes a new network from a specification. The functions at the end convert between the Keras
+models of a network, for training, and the form in which it encodes and decodes.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +14,11 @@ import numpy as np
 from refold._support.rules import check, one_of, whole
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
-from refold.network.keras.autoencoder import Models, autoencoder, join
-from refold.network.keras.decoder import Decoder, forecaster
+from refold.network.keras.autoencoder import Models, autoencoder, join_models
+from refold.network.keras.decoder import Decoder, build_forecaster
 from refold.network.keras.encoder import make_encoder
 from refold.network.keras.heads import length_model
-from refold.network.keras.layer import reason_of, seeded
+from refold.network.keras.layer import seeded, summarize_error
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
 from refold.network.specification import DECODERS, Specification, are_default
@@ -27,8 +31,8 @@ Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
-# Options that only the default model takes, with the values that switch them off.
-_OPTIONS = {
+# Options that only the default model has, and the values that they must have for other models.
+_DEFAULT_MODEL_OPTIONS = {
     "cell": "lstm",
     "decoder": "parallel",
     "variational": False,
@@ -66,18 +70,18 @@ def build(specification: Specification, architecture: Architecture | None = None
     (None, 5, 1)
     """
     if specification.architecture != "default":
-        for name, off in _OPTIONS.items():
-            if (value := getattr(specification, name)) != off:
+        for name, required in _DEFAULT_MODEL_OPTIONS.items():
+            if (value := getattr(specification, name)) != required:
                 raise ParameterError(
                     f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
                     f"{argument(architecture=specification.architecture)}; leave out one of the "
                     "two."
                 )
     if callable(architecture):
-        models = _own_models(architecture, specification)
+        models = _custom_models(architecture, specification)
         custom = [
-            _loadable_json("encoder", models.encoder),
-            _loadable_json("decoder", models.decoder),
+            _to_loadable_json("encoder", models.encoder),
+            _to_loadable_json("decoder", models.decoder),
         ]
         specification = replace(specification, architecture="custom", custom=custom)
     elif specification.custom is not None:
@@ -88,8 +92,9 @@ def build(specification: Specification, architecture: Architecture | None = None
     else:
         models = _classic_models(specification)
     length = length_model(specification)
-    ahead = forecaster(specification) if specification.forecast_steps else None
-    return Network(specification, models, length, ahead)
+    forecasts = specification.forecast_steps > 0
+    forecast_decoder = build_forecaster(specification) if forecasts else None
+    return Network(specification, models, length, forecast_decoder)
 
 
 def default(
@@ -135,24 +140,25 @@ def _default_models(specification: Specification) -> Models:
     """Build the default models; a ParameterError if options exclude each other."""
     decoder, patch, cell = specification.decoder, specification.patch, specification.cell
     check("decoder", decoder, one_of(*DECODERS))
-    stepwise = decoder == "autoregressive"
-    if not whole().holds(patch) or (stepwise and (patch > 1 or cell != "lstm")):
+    is_autoregressive = decoder == "autoregressive"
+    if not whole().holds(patch) or (is_autoregressive and (patch > 1 or cell != "lstm")):
         raise ParameterError(
             f"{argument('patch')} must be a positive integer, and an autoregressive decoder needs "
             f"{argument(patch=1)} and {argument(cell='lstm')}. Got {argument(patch=patch)}, "
             f"{argument(cell=cell)} and {argument(decoder=decoder)}."
         )
     rocket_dim, length_dim = specification.rocket_dim, specification.length_dim
-    most = specification.latent_dim - 1 - length_dim
-    not_learned = rocket_dim or length_dim
-    if not 0 <= rocket_dim <= most or (not_learned and specification.variational):
+    # at least one latent dimension is learned
+    max_rocket_dim = specification.latent_dim - 1 - length_dim
+    has_fixed_dims = rocket_dim or length_dim
+    if not 0 <= rocket_dim <= max_rocket_dim or (has_fixed_dims and specification.variational):
         raise ParameterError(
-            f"{argument('rocket_dim')} must be from 0 to {most}, because a latent dimension must "
-            f"be left to learn, and with {argument(variational=True)} all are learned. Got "
-            f"{argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
+            f"{argument('rocket_dim')} must be from 0 to {max_rocket_dim}, because a latent "
+            f"dimension must be left to learn, and with {argument(variational=True)} all are "
+            f"learned. Got {argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
     encoder, posterior = make_encoder(specification)
-    return join(encoder, *Decoder(specification).models(), posterior)
+    return join_models(encoder, *Decoder(specification).models(), posterior)
 
 
 def _classic_models(specification: Specification) -> Models:
@@ -165,20 +171,22 @@ def _classic_models(specification: Specification) -> Models:
             "counts and missing values, and the data has some. Use "
             f"{argument(architecture='default')}, or make the columns numeric and fill the values."
         )
-    binary = links == {"sigmoid"}
-    make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
-    options = {"output_activation": "sigmoid"} if binary else {}
-    models = make(
+    is_binary = links == {"sigmoid"}
+    make_models = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[
+        name
+    ]
+    options = {"output_activation": "sigmoid"} if is_binary else {}
+    models = make_models(
         steps=specification.max_steps,
         features=len(specification.column_types),
         latent_dim=specification.latent_dim,
         **options,
     )
-    models.autoencoder.compile("adam", "binary_crossentropy" if binary else "mse")
+    models.autoencoder.compile("adam", "binary_crossentropy" if is_binary else "mse")
     return models
 
 
-def _own_models(architecture: Callable[..., Any], specification: Specification) -> Models:
+def _custom_models(architecture: Callable[..., Any], specification: Specification) -> Models:
     """Call a user's architecture; a ParameterError says what does not fit the data."""
     result = architecture(
         steps=specification.max_steps,
@@ -187,7 +195,8 @@ def _own_models(architecture: Callable[..., Any], specification: Specification) 
         latent_dim=specification.latent_dim,
     )
     if isinstance(result, Models):
-        # join them again, as loading does, because only encoder and decoder are saved
+        # A file has only encoder and decoder, which are joined when it is loaded. So this joins
+        # them again instead of using the autoencoder of the result.
         models = autoencoder(result.encoder, result.decoder)
         if result.autoencoder.compiled:
             models.autoencoder.compile(loss=result.autoencoder.loss)
@@ -198,13 +207,15 @@ def _own_models(architecture: Callable[..., Any], specification: Specification) 
             "architecture must return an encoder and a decoder, both keras.Model. Got "
             f"{type(result).__name__}."
         )
-    for end, got, width in (
+    for name, width, expected in (
         ("encoder's input", models.encoder.input_shape[-1], specification.num_channels),
         ("encoder's output", models.encoder.output_shape[-1], specification.latent_dim),
         ("decoder's output", models.decoder.output_shape[-1], specification.num_outputs),
     ):
-        if got not in (None, width):
-            raise ParameterError(f"the architecture's {end} must have width {width}. Got {got}.")
+        if width not in (None, expected):
+            raise ParameterError(
+                f"the architecture's {name} must have width {expected}. Got {width}."
+            )
     if any(specification.num_categories):
         models.autoencoder.columns = (
             tuple(specification.column_types),
@@ -213,17 +224,17 @@ def _own_models(architecture: Callable[..., Any], specification: Specification) 
     return models
 
 
-def _loadable_json(role: str, model: keras.Model) -> str:
+def _to_loadable_json(role: str, model: keras.Model) -> str:
     """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
     cause, reason = None, "its copy has other weights."
     try:
         text = model.to_json()
         with seeded(None):
-            again = keras.models.model_from_json(text)
-        if [v.shape for v in again.variables] == [v.shape for v in model.variables]:
+            loaded = keras.models.model_from_json(text)
+        if [v.shape for v in loaded.variables] == [v.shape for v in model.variables]:
             return text
     except Exception as error:  # a custom layer may raise any error
-        cause, reason = error, reason_of(error)
+        cause, reason = error, summarize_error(error)
     raise ParameterError(
         f"The architecture's {role} could not be loaded after saving: {reason} Register its "
         "classes and functions with @keras.saving.register_keras_serializable(), and give the "
@@ -231,11 +242,11 @@ def _loadable_json(role: str, model: keras.Model) -> str:
     ) from cause
 
 
-# A model is fitted once and used many times. As Keras models it would have to be built, and JAX
-# would compile it for each padded shape. Packed rows need neither.
 def inference_with(network: Network) -> FittedNetwork:
-    """Return the network for inference, which follows the weights of the Keras models."""
-    # packed rows if it is the default model with LSTMs
+    """Return a network that encodes and decodes with the current weights of Keras models."""
+    # A model is fitted once and used many times. Keras models must be built before, and JAX
+    # compiles them for each padded shape. Packed rows need neither, but exist only for the default
+    # model with LSTMs.
     if not are_default(network.specification):
         return network
     packed = PackedNetwork(network.specification, {})
@@ -244,7 +255,7 @@ def inference_with(network: Network) -> FittedNetwork:
 
 
 def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> Network:
-    """Build a network with the arrays of ``Network.arrays``."""
+    """Build a network from its specification and the arrays that ``Network.arrays`` returned."""
     with seeded(None):
         network = build(specification)
     for i, variable in enumerate(network.variables):
@@ -254,7 +265,8 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
 
 def with_weights_of(network: Any) -> Network:
     """Build Keras models with a copy of the weights of a fitted network, to train them further."""
-    built = build(network.specification)  # with new states of random generators
+    # the states of random generators, as of dropout, are new
+    built = build(network.specification)
     if isinstance(network, Network):
         values = [variable.value for variable in network.weights]
     else:
@@ -265,10 +277,11 @@ def with_weights_of(network: Any) -> Network:
 
 
 def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network, which follows them if their weights change."""
+    """Return the Keras models of a network; the network uses their weights from then on."""
     if isinstance(network, Network):
         return network
-    network = getattr(network, "of_curves", network)
+    # with curves, the Keras models are those of a curve
+    network = getattr(network, "curve_network", network)
     if network.keras is None:
         with seeded(None):
             built = with_weights_of(network)

@@ -24,7 +24,7 @@ from refold.network.keras.lstm import LSTM
 
 __all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
 
-# A name, a callable or None.  Keras's signatures imply names only.
+# A name, a function or None. The annotations of Keras allow only names.
 Activation = Any
 
 
@@ -77,7 +77,7 @@ def reshape(
     (3, 20)
     """
     _check_positive(steps=steps, features=features, latent_dim=latent_dim)
-    code, x = _read_code(latent_dim, steps)
+    code, x = _split_code(latent_dim, steps)
     x = LSTM(features, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
@@ -102,7 +102,7 @@ def dense(
     (None, 10, 5)
     """
     _check_positive(steps=steps, features=features, latent_dim=latent_dim)
-    code, x = _read_code(latent_dim, steps)
+    code, x = _split_code(latent_dim, steps)
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
     encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
@@ -145,7 +145,7 @@ def repeat(
     _check_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
     encoder = _make_encoder(steps, features, latent_dim, activation)
     code = keras.Input((latent_dim,), name="code")
-    x = _repeat_decoder(code, steps, features, units, activation, output_activation)
+    x = _decode_repeated(code, steps, features, units, activation, output_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
@@ -178,17 +178,19 @@ def next_element(
     decoders = []
     for name, num_steps in (("decoder", steps), ("predictor", steps - 1)):
         code = keras.Input((latent_dim,), name="code")
-        x = _repeat_decoder(code, num_steps, features, units, activation, output_activation)
+        x = _decode_repeated(code, num_steps, features, units, activation, output_activation)
         decoders.append(keras.Model(code, x, name=name))
     decoder, predictor = decoders
     code = encoder(encoder.inputs[0])
-    both = keras.Model(encoder.inputs[0], [decoder(code), predictor(code)], name="autoencoder")
-    return NextElement(encoder, decoder, predictor, both)
+    outputs = [decoder(code), predictor(code)]
+    model = keras.Model(encoder.inputs[0], outputs, name="autoencoder")
+    return NextElement(encoder, decoder, predictor, model)
 
 
-def _check_positive(**numbers: Any) -> None:
-    for name, number in numbers.items():
-        check_whole(name, number)
+def _check_positive(**arguments: Any) -> None:
+    """Raise a ParameterError if an argument is not a positive integer."""
+    for name, value in arguments.items():
+        check_whole(name, value)
 
 
 def _make_encoder(
@@ -200,8 +202,8 @@ def _make_encoder(
     return keras.Model(inputs, code, name="encoder")
 
 
-def _read_code(latent_dim: int, steps: int) -> tuple[Any, Any]:
-    """Return the input of a decoder, and its reshape to steps."""
+def _split_code(latent_dim: int, steps: int) -> tuple[Any, Any]:
+    """Return the input of a decoder, and the code split into one part for each step."""
     if latent_dim % steps:
         raise ParameterError(
             f"{argument('latent_dim')} must be a multiple of the number of steps, {steps}, because "
@@ -211,7 +213,7 @@ def _read_code(latent_dim: int, steps: int) -> tuple[Any, Any]:
     return code, Reshape((steps, latent_dim // steps), name="code_to_steps")(code)
 
 
-def _repeat_decoder(
+def _decode_repeated(
     code: Any,
     steps: int,
     features: int,

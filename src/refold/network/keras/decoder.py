@@ -1,4 +1,8 @@
-"""The decoder of the default model, the forecast decoder, and autoregressive decoding."""
+"""The decoder of the default model, the forecast decoder, and autoregressive decoding.
+
+`Decoder` makes Keras models of the layers of this module. Their logits are the sum of two paths:
+LSTMs with a dense layer, and a linear map of the code.
+"""
 
 import math
 from typing import Any, Self
@@ -11,7 +15,7 @@ from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
-from refold.network.keras.lstm import cell_of, find_cell
+from refold.network.keras.lstm import cell_of_layer, get_cell
 from refold.network.specification import Specification, num_periods
 
 
@@ -19,10 +23,10 @@ from refold.network.specification import Specification, num_periods
 class RepeatCode(BaseLayer):
     """Repeat a code at every step, and append features of the step's absolute position."""
 
-    # The number of steps is that of ``like``, whose values are not read, or ``max_steps``. The
-    # position features do not depend on the number of steps. They are the step divided by
-    # ``max_steps``, a decaying mark of the first steps, and sines and cosines whose periods double
-    # from 2 steps to beyond ``max_steps``: A. Vaswani et al., "Attention Is All You Need", 2017.
+    # The number of steps is that of ``like``, whose values are not read, or else ``max_steps``. The
+    # position features are the index of the step divided by ``max_steps``, one over the index plus
+    # one, and sines and cosines whose periods double from 2 steps to beyond ``max_steps``: A.
+    # Vaswani et al., "Attention Is All You Need", 2017.
 
     max_steps: int
 
@@ -30,8 +34,8 @@ class RepeatCode(BaseLayer):
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
-        numbers = range(1, num_periods(self.max_steps) + 1)
-        periods = ops.cast([2.0**number for number in numbers], code.dtype)
+        exponents = range(1, num_periods(self.max_steps) + 1)
+        periods = ops.cast([2.0**exponent for exponent in exponents], code.dtype)
         angles = 2.0 * math.pi * (step + 0.5) / periods[None, :]
         position = ops.concatenate(
             [step / self.max_steps, 1.0 / (1.0 + step), ops.sin(angles), ops.cos(angles)], axis=-1
@@ -53,30 +57,30 @@ class RepeatCode(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class TeacherForcing(BaseLayer):
-    """Shift steps by one, and append a flag that says whether there is a previous step."""
+    """Return the previous step of each step, and a flag that says whether there is one."""
 
-    # Categorical columns become one-hot. Before the first step, and after a step that is NaN in all
-    # columns, the output and the flag are zero. Other NaN become zero too. No previous step is
-    # hidden in training (word dropout): with a tenth hidden, 78 % of 1000 held-out English words
-    # came back exactly, and 91 % without.
+    # Categorical columns become one-hot. The output and the flag are zero before the first step,
+    # and after a step that is NaN in all columns. Other NaN become zero, too. Training does not
+    # hide previous steps at random (word dropout). When it hid a tenth of them, 78 % of 1000
+    # held-out English words were reconstructed exactly, instead of 91 %.
 
     num_categories: list[int]  # of each column; 0 for a column that is not categorical
 
     def call(self, steps: Tensor) -> Any:
-        """Encode and shift steps (batch, steps, columns + any others) to (batch, steps, width)."""
+        """Encode steps (batch, steps, columns or more), and shift them to (batch, steps, width)."""
         encoded = self.encode(steps)
-        none = ops.zeros_like(encoded[:, :1])
-        return ops.concatenate([none, encoded[:, :-1]], axis=1)
+        zeros = ops.zeros_like(encoded[:, :1])  # there is no step before the first one
+        return ops.concatenate([zeros, encoded[:, :-1]], axis=1)
 
     def encode(self, steps: Tensor) -> Any:
         """Encode steps without the shift."""
         values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
-        is_there = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
+        is_step = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
         # the one-hot block of NaN is all zeros; in other columns, zero is the mean
         blocks = one_hot(values, self.num_categories)
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
-        return ops.concatenate([blocks, is_there], axis=-1)
+        return ops.concatenate([blocks, is_step], axis=-1)
 
     def compute_output_shape(self, steps_shape: Shape) -> Any:
         """Shape (batch, steps, encoded columns + 1)."""
@@ -85,13 +89,13 @@ class TeacherForcing(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearDecoding(LinearMap):
-    """Steps of a sequence as weighted sums of its code."""
+    """Linear path of the decoder: each step is a weighted sum of the code."""
 
     # Each of the first ``num_steps`` steps has its own weights and bias; later steps are zero.
 
-    num_outputs: int  # for each step
-    num_steps: int  # that have weights
-    max_steps: int  # number of steps if ``like`` is not given
+    num_outputs: int  # outputs of a step
+    num_steps: int  # number of steps that have weights
+    max_steps: int  # number of decoded steps if ``like`` is not given
 
     def build(self, code_shape: Shape, like_shape: Shape = None) -> None:
         """Create the weights."""
@@ -104,11 +108,12 @@ class LinearDecoding(LinearMap):
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         weights = (self.start + self.unit * self.change)[:, :num_steps]
         steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
+        # a symbolic number of steps may be larger than the number of steps with weights
         if isinstance(num_steps, int) and num_steps <= self.num_steps:
             return steps
         batch = ops.shape(code)[0]
-        rest = ops.zeros((batch, num_steps, self.num_outputs), steps.dtype)
-        return ops.concatenate([steps, rest], axis=1)[:, :num_steps]
+        zeros = ops.zeros((batch, num_steps, self.num_outputs), steps.dtype)
+        return ops.concatenate([steps, zeros], axis=1)[:, :num_steps]
 
     def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Shape (batch, steps, outputs)."""
@@ -117,20 +122,20 @@ class LinearDecoding(LinearMap):
 
 
 class Decoder:
-    """Layers that write sequences from codes, and add the linear path if there is one."""
+    """The layers of a decoder, or of the forecast decoder; a call decodes codes."""
 
-    def __init__(self, specification: Specification, *, ahead: bool = False) -> None:
-        self.sizes = sizes = specification.decoder_sizes(ahead=ahead)
-        suffix, max_steps, dropout = sizes.suffix, sizes.max_steps, specification.dropout
-        cell, units = find_cell(specification.cell), specification.units
-        # The seeds of the weights depend on the order in which the layers are created.
-        self.repeat = RepeatCode(sizes.max_patches, name=f"repeat{suffix}")
-        self.real_steps = RealSteps(sizes.patch, name="real_steps")
-        # From bottom to top: the projection of the code to the initial state, and the layer.
+    def __init__(self, specification: Specification, *, is_forecast: bool = False) -> None:
+        self.settings = settings = specification.decoder_settings(is_forecast=is_forecast)
+        suffix, max_steps, dropout = settings.suffix, settings.max_steps, specification.dropout
+        cell, units = get_cell(specification.cell), specification.units
+        # The order of creation must not change, because the seeds of the weights depend on it.
+        self.repeat = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
+        self.real_steps = RealSteps(settings.patch, name="real_steps")
+        # pairs of a projection of the code to an initial state, and the recurrent layer
         self.stack = [
             (
                 dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
-                cell.make(units, name=f"decoder{suffix}_{i + 1}"),
+                cell.make_layer(units, name=f"decoder{suffix}_{i + 1}"),
             )
             for i in range(specification.depth)
         ]
@@ -142,48 +147,48 @@ class Decoder:
         self.head = ColumnHead(
             specification.column_types,
             specification.num_categories,
-            sizes.patch,
+            settings.patch,
             max_steps,
-            scale_by_step=sizes.scales_by_step,
+            scale_by_step=settings.scales_by_step,
             name=f"head{suffix}",
         )
-        if sizes.linear_steps is not None:
+        if settings.linear_steps is not None:
             self.linear = LinearDecoding(
                 specification.num_outputs,
-                sizes.linear_steps,
+                settings.linear_steps,
                 max_steps,
                 name=f"linear_steps{suffix}",
             )
-        if sizes.reads_previous:
+        if settings.reads_previous:
             self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
-        """Write ``max_steps`` steps, or as many as the template has."""
-        # Without teacher forcing, only the number of steps of the template is read. So the decoder
-        # is told neither the true length nor anything derived from it, except by the code. Padded
-        # steps come last and are not used, so the layers need not compute them.
-        real = None if template is None else self.real_steps(template)
-        hidden = self.repeat(code) if template is None else self.repeat(code, like=real)
+        """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
+        # Without teacher forcing, the values of the template are not read, only its padding. Padded
+        # steps come last and are not used, so the layers need not compute them. Therefore real
+        # steps do not depend on the length of the template. Only the code tells the length.
+        is_real = None if template is None else self.real_steps(template)
+        hidden = self.repeat(code) if template is None else self.repeat(code, like=is_real)
         if self.previous is not None:
             hidden = keras.ops.concatenate([hidden, self.previous(template)], axis=-1)
         for (_, layer), state in zip(self.stack, self.initial_states(code), strict=True):
-            hidden = layer(hidden, initial_state=state, mask=real)
+            hidden = layer(hidden, initial_state=state, mask=is_real)
         hidden = hidden if self.dropout is None else self.dropout(hidden)
-        beside = None
+        linear = None
         if self.linear is not None:
-            beside = self.linear(code) if template is None else self.linear(code, like=template)
-        return self.head(hidden, beside=beside, like=template if self.sizes.patch > 1 else None)
+            linear = self.linear(code) if template is None else self.linear(code, like=template)
+        return self.head(hidden, beside=linear, like=template if self.settings.patch > 1 else None)
 
     def initial_states(self, code: Tensor) -> list[list[Any]]:
-        """Return the initial states of the layers of the stack."""
+        """Return the initial states of all recurrent layers."""
         return [
-            cell_of(layer).initial_state(project(code), layer.units)
-            for project, layer in self.stack
+            cell_of_layer(layer).initial_state(projection(code), layer.units)
+            for projection, layer in self.stack
         ]
 
     @classmethod
-    def of(cls, model: keras.Model) -> Self:
-        """Return the decoder with the layers of an autoregressive Keras model."""
+    def from_model(cls, model: keras.Model) -> Self:
+        """Return the decoder whose layers an autoregressive Keras model has."""
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
         depth = sum(name.startswith("decoder_") for name in layers)
         decoder = cls.__new__(cls)
@@ -196,30 +201,29 @@ class Decoder:
 
     def models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        code = keras.Input((self.sizes.latent_dim,), name="code")
-        # A decoder that reads previous steps is one model of a code and a sequence. No step of it
-        # sees itself or a later one. In use it reads the steps that it wrote, which gives its
-        # output under teacher forcing to 1e-5.
-        alone = None
+        code = keras.Input((self.settings.latent_dim,), name="code")
+        # An autoregressive decoder reads previous steps, so it has no model of codes alone. No step
+        # sees itself or a later step.
+        decoder = None
         if self.previous is None:
-            alone = keras.Model(code, self(code), name="decoder")
+            decoder = keras.Model(code, self(code), name="decoder")
         template = keras.Input((None, None), name="template")
         unroll = keras.Model([code, template], self(code, template), name="decoder")
-        return (unroll if alone is None else alone), unroll
+        return (unroll if decoder is None else decoder), unroll
 
 
-def forecaster(specification: Specification) -> keras.Model:
+def build_forecaster(specification: Specification) -> keras.Model:
     """Build the decoder of the steps after a sequence, (batch, forecast_steps, outputs)."""
     # It is the future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
-    # Learning of Video Representations using LSTMs", ICML 2015, and also reads the last values
-    # (`refold.model.recent_values`).
+    # Learning of Video Representations using LSTMs", ICML 2015. Besides the code it may read the
+    # last values of the sequence (`refold.model.recent_values`).
     code: Any = keras.Input((specification.latent_dim,), name="code")
-    inputs, read = [code], code
+    inputs, joined = [code], code
     if specification.recent_dim:
         inputs.append(keras.Input((specification.recent_dim,), name="recent"))
-        read = ops.concatenate(inputs, axis=-1)
-    decoder = Decoder(specification, ahead=True)
-    return keras.Model(inputs, decoder(read), name="forecaster")
+        joined = ops.concatenate(inputs, axis=-1)
+    decoder = Decoder(specification, is_forecast=True)
+    return keras.Model(inputs, decoder(joined), name="forecaster")
 
 
 def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int) -> np.ndarray:
@@ -259,15 +263,16 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
         )
     codes = np.asarray(codes, "float32")
     if keras.backend.backend() != "jax":
-        return np.asarray(ops.convert_to_numpy(_write(decoder, codes, num_steps)))
+        return np.asarray(ops.convert_to_numpy(_decode_steps(decoder, codes, num_steps)))
     run: Any = getattr(decoder, "_refold_autoregressive", None)
     if run is None:
-        run = decoder._refold_autoregressive = _compile(decoder)
+        run = decoder._refold_autoregressive = _compile_decoding(decoder)
     return np.asarray(run([v.value for v in decoder.variables], codes, num_steps))
 
 
-def _compile(decoder: keras.Model) -> Any:
-    import jax
+def _compile_decoding(decoder: keras.Model) -> Any:
+    """Return `write_steps` as a function that JAX compiles."""
+    import jax  # not at the top, because other backends do not need JAX
 
     def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
         mapping = list(zip(decoder.variables, values, strict=True))
@@ -281,33 +286,35 @@ def write_steps(
 ) -> Any:
     """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
     with keras.StatelessScope(state_mapping=mapping):
-        return _write(decoder, codes, num_steps)
+        return _decode_steps(decoder, codes, num_steps)
 
 
-def _write(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
-    layers = Decoder.of(decoder)
+def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
+    """Decode codes step by step with the operations of the backend."""
+    layers = Decoder.from_model(decoder)
     head, previous = layers.head, layers.previous
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     template = ops.zeros((num_sequences, num_steps, 1))
     inputs = layers.repeat(codes, like=template)
-    beside = None if layers.linear is None else layers.linear(codes, like=template)
-    written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
+    linear = None if layers.linear is None else layers.linear(codes, like=template)
+    outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
-    def at(i: Any, array: Any) -> Any:
+    def get_step(array: Any, i: Any) -> Any:
         return ops.slice(array, (0, i, 0), (num_sequences, 1, array.shape[-1]))
 
-    def step(i: Any, so_far: Any) -> Any:
-        last, states, written = so_far
-        hidden = ops.concatenate([at(i, inputs), previous.encode(last)], axis=-1)
+    def decode_step(i: Any, carried: Any) -> Any:
+        values, states, outputs = carried
+        hidden = ops.concatenate([get_step(inputs, i), previous.encode(values)], axis=-1)
         next_states = []
         for (_, layer), state in zip(layers.stack, states, strict=True):
             _, hidden, state = layer.inner_loop(hidden, list(state), None)
             next_states.append(list(state))
-        outputs = head(hidden) if beside is None else head(hidden, at(i, beside))
-        written = ops.slice_update(written, (0, i, 0), outputs)
-        return head.likeliest(outputs), next_states, written
+        step = head(hidden) if linear is None else head(hidden, get_step(linear, i))
+        outputs = ops.slice_update(outputs, (0, i, 0), step)
+        return head.likeliest(step), next_states, outputs
 
-    nothing = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
-    first = nothing, layers.initial_states(codes), written
-    return ops.fori_loop(0, num_steps, step, first)[2]
+    # NaN says that there is no previous step
+    no_values = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
+    carried = no_values, layers.initial_states(codes), outputs
+    return ops.fori_loop(0, num_steps, decode_step, carried)[2]

@@ -1,4 +1,8 @@
-"""The encoder of the default model: LSTMs, the linear path, the length and ROCKET features."""
+"""The encoder of the default model: LSTMs, the linear path, the length and ROCKET features.
+
+`make_encoder` makes a Keras model of the layers of this module. A code is the sum of two paths,
+LSTMs with pooling and a linear map. The length and ROCKET features follow as further dimensions.
+"""
 
 import math
 from typing import Any
@@ -6,15 +10,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
+from refold.kernels import DILATIONS, SIGMOID_STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
-from refold.network.keras.lstm import find_cell
+from refold.network.keras.lstm import get_cell
 from refold.network.specification import Specification
 
-# Initial log-variances of the posterior of a variational model.
-_FIRST_LOG_VARIANCE = -4.0
-# Upper bound of these log-variances.
+# Initial log-variance of each latent dimension in a variational model. It is small, so that noise
+# does not hide the code when training begins.
+_INITIAL_LOG_VARIANCE = -4.0
+# Upper bound of these log-variances, far above the prior's 0, so that they cannot overflow.
 _MAX_LOG_VARIANCE = 2.0
 
 
@@ -26,11 +31,11 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
     hidden = PaddingMask(name="padding_mask")(x)
     if any(num_categories):
         hidden = ColumnEncoding(num_categories, name="column_encoding")(hidden)
-    values = hidden
+    values = hidden  # of single steps, for the linear path and the convolutions
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(1, specification.depth + 1):
-        layer = find_cell(cell).make(specification.units, name=f"{cell}_{i}")
+        layer = get_cell(cell).make_layer(specification.units, name=f"{cell}_{i}")
         hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i}")(hidden)
     pooling = StatePooling(specification.max_steps, patch, name="pooling")
     if patch > 1:
@@ -49,65 +54,69 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
         stride = specification.convolution_stride
-        # The decoder reads these dimensions like any other. Latent optimization leaves them alone.
+        # the decoder reads these dimensions, too; latent optimization does not change them
         features = PooledConvolutions(stride=stride, name="convolutions")(values)
-        fixed = FixedMap(specification.rocket_dim, name="rocket_dim")
-        code = ops.concatenate([code, fixed(features)], axis=-1)
+        rocket_map = FixedMap(specification.rocket_dim, name="rocket_dim")
+        code = ops.concatenate([code, rocket_map(features)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     if not specification.variational:
         return encoder, None
-    wide = dense(
+    to_log_variance = dense(
         learned_dim,
         kernel_initializer=Constant(),
-        bias_initializer=Constant(_FIRST_LOG_VARIANCE),
+        bias_initializer=Constant(_INITIAL_LOG_VARIANCE),
         name="log_variance",
     )
-    below: Any = ops.softplus(_MAX_LOG_VARIANCE - wide(pooled))
-    return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - below], name="posterior")
+    # a smooth minimum of the log-variance and its upper bound
+    distance: Any = ops.softplus(_MAX_LOG_VARIANCE - to_log_variance(pooled))
+    return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - distance], name="posterior")
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class NestedDropout(BaseLayer):
-    """In training, keep all of the first dimensions of a code, or the first half, and so on."""
+    """In training, replace a code after its first half, quarter or eighth by zeros, or nothing."""
 
     # O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout",
-    # ICML 2014. The number that is kept is halved with a chance of one half, at most three times:
-    # 64, 32, 16 or 8 of 64 dimensions. Any number in between decodes, too. The dimensions of the
-    # length and of ROCKET features are always kept.
-    learned_dim: int  # dimensions of the code that may be dropped, the first ones
+    # ICML 2014. The number of first dimensions that stay is halved with probability one half, at
+    # most three times. So 64, 32, 16 or 8 of 64 dimensions stay, and codes of any number in between
+    # decode, too. The dimensions of the length and of ROCKET features always stay.
+    learned_dim: int  # number of first dimensions, from which some are dropped
 
     def __init__(self, *values: Any, **options: Any) -> None:
         super().__init__(*values, **options)
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, code: Tensor, training: Any = None) -> Any:
-        """Replace dropped dimensions of a code (batch, width) by zeros."""
+        """Replace the dropped dimensions of codes (batch, width) by zeros."""
         if not training:
             return code
-        draw = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
-        halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(draw, 1e-6))), 3.0)
-        kept = ops.ceil(self.learned_dim / 2.0**halvings)
-        dimension = ops.cast(ops.arange(code.shape[-1]), code.dtype)
-        is_kept = ops.logical_or(dimension < kept, dimension >= self.learned_dim)
-        return ops.where(is_kept, code, ops.zeros_like(code))
+        uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
+        # below 1/2 with probability 1/2: one halving; below 1/4: two; and so on
+        halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
+        num_first = ops.ceil(self.learned_dim / 2.0**halvings)
+        index = ops.cast(ops.arange(code.shape[-1]), code.dtype)
+        stays = ops.logical_or(index < num_first, index >= self.learned_dim)
+        return ops.where(stays, code, ops.zeros_like(code))
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the code."""
         return input_shape
 
 
-# Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes as one
+# Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes at once
 
 
 def num_patches(num_steps: Any, patch: int) -> Any:
-    """Return the number of patches of a number of steps; the last patch may be incomplete."""
+    """Return the number of patches; the last may be incomplete, and None stays None."""
     return None if num_steps is None else (num_steps + patch - 1) // patch
 
 
-def _are_real(inputs: Tensor) -> Any:
-    present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
-    following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
-    return ops.flip(following, axis=1) > 0
+def _real_step_mask(inputs: Tensor) -> Any:
+    """Return whether a step is one of those before padding, (batch, steps); see `PaddingMask`."""
+    has_value = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+    # a step is real if it or a later step has a value: a cumulative sum from the end
+    num_from_end = ops.cumsum(ops.flip(ops.cast(has_value, "int32"), axis=1), axis=1)
+    return ops.flip(num_from_end, axis=1) > 0
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -118,8 +127,8 @@ class RealSteps(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
-        real = _are_real(inputs)
-        return real if self.patch == 1 else real[:, :: self.patch]
+        is_real = _real_step_mask(inputs)
+        return is_real if self.patch == 1 else is_real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, patches), bool."""
@@ -144,8 +153,8 @@ class PaddingMask(BaseLayer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
-        real = _are_real(inputs)
-        return real if previous_mask is None else ops.logical_and(real, previous_mask)
+        is_real = _real_step_mask(inputs)
+        return is_real if previous_mask is None else ops.logical_and(is_real, previous_mask)
 
     def call(self, inputs: Tensor) -> Any:
         """Replace every NaN of inputs of shape (batch, steps, features) with zero."""
@@ -158,30 +167,30 @@ class PaddingMask(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class FoldSteps(BaseLayer):
-    """Concatenate the steps of each patch, and append the fraction of them that is real."""
+    """Join the steps of each patch to one long step, and append the share of real steps in it."""
 
-    # Masked steps and the missing steps of the last patch become zeros, so that a code does not
-    # depend on the amount of padding. A patch is masked if its first step is masked.
+    # Masked steps become zeros, and so do steps that only complete the last patch. So a code does
+    # not depend on the amount of padding. A patch is masked if its first step is masked. The linear
+    # path reads the steps without this layer, so the initialization does not depend on the patch.
 
-    # The LSTM does not see the order of the steps within a patch. The linear path reads single
-    # steps, so the initialization does not depend on the patch.
     patch: int  # number of steps in a patch
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Fold inputs (batch, steps, channels) to (batch, patches, patch * channels + 1)."""
-        real = ops.ones_like(inputs[..., :1])
+        is_real = ops.ones_like(inputs[..., :1])
         if mask is not None:
-            real = real * ops.cast(mask, inputs.dtype)[..., None]
-            inputs = inputs * real
-        shares = ops.mean(self._fold(real), axis=-1, keepdims=True)
+            is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
+            inputs = inputs * is_real
+        shares = ops.mean(self._fold(is_real), axis=-1, keepdims=True)
         return ops.concatenate([self._fold(inputs), shares], axis=-1)
 
     def _fold(self, inputs: Tensor) -> Any:
+        """Return inputs (batch, steps, channels) as (batch, patches, patch * channels)."""
         batch, steps = ops.shape(inputs)[:2]
         patches, channels = num_patches(steps, self.patch), inputs.shape[-1]
-        filling = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
-        filled = ops.concatenate([inputs, filling], axis=1)[:, : patches * self.patch]
-        return ops.reshape(filled, (batch, patches, self.patch * channels))
+        zeros = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
+        padded = ops.concatenate([inputs, zeros], axis=1)[:, : patches * self.patch]
+        return ops.reshape(padded, (batch, patches, self.patch * channels))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask (batch, patches) of patches that begin with a real step."""
@@ -196,11 +205,12 @@ class FoldSteps(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class StatePooling(BaseLayer):
-    """Summary of a bidirectional layer's states over real steps."""
+    """Summary of the states of a bidirectional layer over the real steps."""
 
-    # It concatenates the final states of both directions (the last real step of the forward half,
-    # the first of the backward half), the mean and the maximum over real steps, and three features
-    # of the length: whether the sequence is empty, the length divided by ``max_steps``, and its
+    # The summary has the final states of both directions, the mean and the maximum over real steps,
+    # and three features of the length. The final state of the forward direction is that of the last
+    # real step, and that of the backward direction is that of the first step. The features of the
+    # length are whether the sequence is empty, the length divided by ``max_steps``, and its
     # logarithm. The first one gives empty sequences their own learned code. With patches, the
     # length is still in steps.
 
@@ -216,17 +226,18 @@ class StatePooling(BaseLayer):
             mask = real_steps[:, :: self.patch]
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
-        real = ops.cast(mask, inputs.dtype)
-        lengths = ops.sum(real, axis=1, keepdims=True)
-        steps = ops.cumsum(real, axis=1)
-        last = real * ops.cast(steps == lengths, inputs.dtype)
-        first = real * ops.cast(steps == 1, inputs.dtype)
+        is_real = ops.cast(mask, inputs.dtype)
+        # lengths and positions count patches up to the features of the length
+        lengths = ops.sum(is_real, axis=1, keepdims=True)
+        steps = ops.cumsum(is_real, axis=1)
+        last = is_real * ops.cast(steps == lengths, inputs.dtype)
+        first = is_real * ops.cast(steps == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
         at_last = ops.sum(forward * last[..., None], axis=1)
         at_first = ops.sum(backward * first[..., None], axis=1)
-        mean = ops.sum(inputs * real[..., None], axis=1) / ops.maximum(lengths, 1.0)
-        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))
+        mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
+        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # not a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         empty = ops.cast(lengths == 0, inputs.dtype)
         if real_steps is not None:
@@ -248,8 +259,8 @@ class LinearMap(BaseLayer):
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         self.start = self.add_constant("start", shape)
-        # Scales the step of any optimizer. Full steps of Adam would at once ruin a linear path
-        # whose error is a thousandth.
+        # A factor below 1 makes the updates of any optimizer smaller. Full updates of Adam would
+        # ruin an initialized linear path whose error is a thousandth.
         self.unit = self.add_constant("unit", (), 1.0)
         self.change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")
@@ -257,14 +268,16 @@ class LinearMap(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearEncoding(LinearMap):
-    """Code of a sequence as a weighted sum of its values, plus the output of another path."""
+    """Linear path of the encoder: a weighted sum of all values, plus the code of the other path."""
 
-    # Each of the first ``num_steps`` steps has its own weights; later steps and masked steps add
-    # nothing. The output of the other path is multiplied by ``scale``, an untrained weight.
+    # Each of the first ``num_steps`` steps has its own weights. Later steps and masked steps add
+    # nothing. The code of the other path, ``beside``, is multiplied by ``scale``, an untrained
+    # weight.
 
     latent_dim: int
     num_steps: int
-    by_length: bool = False  # whether an offset and matrix for each length are applied to the sum
+    # whether an offset is then subtracted and a matrix applied, both of the sequence's length
+    by_length: bool = False
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
         """Create the weights."""
@@ -287,9 +300,10 @@ class LinearEncoding(LinearMap):
         axes: Any = ((1, 2), (0, 1))
         linear = ops.tensordot(inputs, weights, axes=axes) + self.bias
         if self.by_length:
-            within: Any = ops.cast(ops.minimum(lengths, self.num_steps), "int32")
-            linear = linear - ops.take(self.offsets, within, axis=0)
-            linear = ops.einsum("nd,nde->ne", linear, ops.take(self.maps, within, axis=0))
+            # longer sequences use the map of the last length that has one
+            index: Any = ops.cast(ops.minimum(lengths, self.num_steps), "int32")
+            linear = linear - ops.take(self.offsets, index, axis=0)
+            linear = ops.einsum("nd,nde->ne", linear, ops.take(self.maps, index, axis=0))
         return linear + self.scale * beside
 
     def compute_output_shape(self, inputs_shape: Shape, beside_shape: Shape = None) -> Any:
@@ -315,33 +329,35 @@ class PooledConvolutions(BaseLayer):
 
     def build(self, input_shape: Shape) -> None:
         """Draw the kernels."""
-        drawn = random_convolutions(input_shape[-1], self.num_kernels).arrays()
-        for name, values in drawn.items():
+        # they become the attributes ``channels``, ``taps`` and ``bias``
+        convolutions = random_convolutions(input_shape[-1], self.num_kernels).arrays()
+        for name, values in convolutions.items():
             setattr(self, name, self.add_constant(name, values.shape))
             getattr(self, name).assign(values)
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Compute the features (batch, 2 * kernels) of inputs (batch, steps, channels)."""
-        real = ops.ones_like(inputs[..., :1])
+        is_real = ops.ones_like(inputs[..., :1])
         if mask is not None:
-            real = real * ops.cast(mask, inputs.dtype)[..., None]
-            inputs = inputs * real
+            is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
+            inputs = inputs * is_real
         num_steps: Any = ops.shape(inputs)[1]
-        mixed, parts = ops.matmul(inputs, self.channels), []
+        # each kernel reads one weighted sum of the channels
+        mixed, convolutions = ops.matmul(inputs, self.channels), []
         for i, dilation in enumerate(DILATIONS):
-            own = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
-            around = dilation * (self.taps.shape[0] // 2)
-            padded = ops.pad(mixed[..., own], ((0, 0), (around, around), (0, 0)))
-            total: Any = self.bias[own]
+            kernels = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
+            padding = dilation * (self.taps.shape[0] // 2)
+            padded = ops.pad(mixed[..., kernels], ((0, 0), (padding, padding), (0, 0)))
+            total: Any = self.bias[kernels]
             for tap in range(self.taps.shape[0]):
                 shifted = padded[:, tap * dilation : tap * dilation + num_steps : self.stride]
-                total = total + shifted * self.taps[tap, own]
-            parts.append(total)
-        convolved: Any = ops.concatenate(parts, axis=-1)
-        real = real[:, :: self.stride]
-        count = ops.sum(real, axis=1)
-        positive = _exact_sum(ops.sigmoid(STEEPNESS * convolved) * real)
-        highest = ops.max(ops.where(real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
+                total = total + shifted * self.taps[tap, kernels]
+            convolutions.append(total)
+        convolved: Any = ops.concatenate(convolutions, axis=-1)
+        is_real = is_real[:, :: self.stride]
+        count = ops.sum(is_real, axis=1)
+        positive = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
+        highest = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         return ops.concatenate(
             [
                 positive / ops.maximum(count, 1.0),
@@ -358,26 +374,25 @@ class PooledConvolutions(BaseLayer):
 def _exact_sum(shares: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
     # Padding and batch size change the order of summation, and with it the rounding of a sum of
-    # floats. Integers have no rounding. The high and the low bits are summed separately, because a
-    # sum of 24-bit integers would overflow after 128 steps. The plain sum contributes only the
-    # gradient, which integers do not have.
-    plain = ops.sum(shares, axis=1)
+    # floats. So the numbers are summed as integers of 24 bits. The high and the low bits are summed
+    # separately, because the sum of 24-bit integers would overflow after 128 steps. Integers have
+    # no gradient, so the float sum is added and subtracted: it contributes only its gradient.
+    float_sum = ops.sum(shares, axis=1)
     scaled = ops.cast(shares * float(1 << 24), "int32")
     high, low = ops.right_shift(scaled, 12), ops.bitwise_and(scaled, (1 << 12) - 1)
-    high, low = (ops.cast(ops.sum(part, axis=1), shares.dtype) for part in (high, low))
+    high, low = (ops.cast(ops.sum(bits, axis=1), shares.dtype) for bits in (high, low))
     exact = high * float(2.0**-12) + low * float(2.0**-24)
-    return exact + (plain - ops.stop_gradient(plain))
+    return exact + (float_sum - ops.stop_gradient(float_sum))
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class FixedMap(BaseLayer):
-    """A linear map of centered features. Its weights are set and never trained."""
+    """A linear map of centered features, whose weights are assigned and not trained."""
 
     # Centering keeps precision: a large mean times a large weight would leave few digits for the
-    # differences between sequences. The output does not depend on padding or batch size, to the
-    # bit.
+    # differences between sequences. The bits of the output do not depend on padding or batch size.
 
-    size: int  # number of outputs
+    size: int  # number of outputs; files have this name
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""
@@ -387,12 +402,12 @@ class FixedMap(BaseLayer):
     def call(self, inputs: Tensor) -> Any:
         """Map inputs (batch, width) to (batch, size)."""
         # pairwise sums, because the rounding of a matrix product depends on the batch size
-        parts = ops.expand_dims(inputs - self.center, -1) * self.kernel
-        while parts.shape[1] > 1:
-            if parts.shape[1] % 2:
-                parts = ops.pad(parts, ((0, 0), (0, 1), (0, 0)))
-            parts = parts[:, ::2] + parts[:, 1::2]
-        return parts[:, 0]
+        terms = ops.expand_dims(inputs - self.center, -1) * self.kernel
+        while terms.shape[1] > 1:
+            if terms.shape[1] % 2:
+                terms = ops.pad(terms, ((0, 0), (0, 1), (0, 0)))
+            terms = terms[:, ::2] + terms[:, 1::2]
+        return terms[:, 0]
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, size)."""

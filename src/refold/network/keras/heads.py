@@ -1,4 +1,8 @@
-"""What is written from a code, in Keras: columns of each type with their losses, and the length."""
+"""What is decoded from a code, in Keras: the outputs of each column, their losses, and the length.
+
+The outputs of a numeric column or a column of counts are a mean, those of a binary column are a
+probability, and those of a categorical column are a probability for each category.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +13,7 @@ from keras import ops
 
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
 from refold.network.specification import (
-    LENGTH_UNITS,
+    LENGTH_HIDDEN_WIDTH,
     MIN_LENGTH_SCALE,
     Specification,
     length_unit,
@@ -19,45 +23,50 @@ from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, Outputs, outputs_
 
 
 class KerasLink(NamedTuple):
-    """A link of column types."""
+    """How outputs of a column type are computed."""
 
-    activate: Callable[[Any], Any]  # from (..., width) to means or probabilities
-    likeliest: Callable[[Any], Any]  # from these to values (..., 1)
-    is_elementwise: bool = True
+    activate: Callable[[Any], Any]  # from logits (..., width) to means or probabilities
+    likeliest: Callable[[Any], Any]  # from means or probabilities to values (..., 1)
+    is_elementwise: bool = True  # whether each output depends on one logit
 
 
-def _is_likely(probability: Tensor) -> Any:
+def _round_probability(probability: Tensor) -> Any:
+    """Return 1 where a probability is above one half, and else 0."""
     return ops.cast(probability > 0.5, probability.dtype)
 
 
-def _index(probabilities: Tensor) -> Any:
+def _most_likely_category(probabilities: Tensor) -> Any:
+    """Return the index of the most probable category, (..., 1)."""
     return ops.cast(ops.argmax(probabilities, axis=-1, keepdims=True), probabilities.dtype)
 
 
+# By the names that column types give to their link functions.
 LINKS = {
     "identity": KerasLink(lambda mean: mean, lambda mean: mean),
-    "sigmoid": KerasLink(ops.sigmoid, _is_likely),
+    "sigmoid": KerasLink(ops.sigmoid, _round_probability),
     "exponential": KerasLink(
         lambda logarithm: ops.exp(ops.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean
     ),
-    "softmax": KerasLink(lambda logits: ops.softmax(logits, axis=-1), _index, is_elementwise=False),
+    "softmax": KerasLink(
+        lambda logits: ops.softmax(logits, axis=-1), _most_likely_category, is_elementwise=False
+    ),
 }
 
 
 def activate(logits: Tensor, outputs: Iterable[Outputs]) -> Any:
-    """Turn outputs (..., outputs) of the last layer into means and probabilities."""
+    """Turn logits (..., outputs) into means and probabilities by the type of their column."""
     outputs = list(outputs)
     links = list(dict.fromkeys(column.type.link for column in outputs))
     if len(links) == 1 and LINKS[links[0]].is_elementwise:
         return LINKS[links[0]].activate(logits)
     if all(LINKS[link].is_elementwise for link in links):
-        # an operation for all columns is faster than one for each
-        written = logits
+        # one operation for all columns of a link is faster than one for each column
+        activated = logits
         for link in links:
             if link != "identity":
-                here = ops.convert_to_tensor([column.type.link == link for column in outputs])
-                written = ops.where(here, LINKS[link].activate(logits), written)
-        return written
+                has_link = ops.convert_to_tensor([column.type.link == link for column in outputs])
+                activated = ops.where(has_link, LINKS[link].activate(logits), activated)
+        return activated
     blocks = [LINKS[column.type.link].activate(logits[..., column.block]) for column in outputs]
     return ops.concatenate(blocks, axis=-1)
 
@@ -72,11 +81,11 @@ def observed_mask(y: Tensor) -> tuple[Any, Any]:
 def column_errors(
     values: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
-    """Compute the error (batch, steps, features) of each value, by the type of its column."""
+    """Compute the loss (batch, steps, features) of each value by the type of its column."""
     outputs = list(outputs_of(column_types, num_categories))
     types = {column.type for column in outputs}
     if len(types) == 1 and not outputs[0].type.has_categories:
-        return types.pop().loss(values, y_pred, ops)
+        return types.pop().loss(values, y_pred, ops)  # of all columns at once
     errors = [
         column.type.loss(
             values[..., column.index : column.index + 1], y_pred[..., column.block], ops
@@ -87,17 +96,18 @@ def column_errors(
 
 
 def are_squared(column_types: Iterable[str]) -> bool:
-    """Return whether the errors of all columns are squared errors."""
+    """Return whether the losses of all columns are squared errors."""
     return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
 
 def one_hot(inputs: Tensor, num_categories: list[int]) -> Any:
-    """Encode categorical columns of inputs (..., columns + others) as one-hot, (..., width)."""
+    """Encode the first, categorical columns of inputs (..., columns) as one-hot, (..., width)."""
     blocks = []
     for i, n in enumerate(num_categories):
         column = inputs[..., i : i + 1]
         if n:
             categories = ops.arange(n, dtype=inputs.dtype)
+            # an unknown category and NaN become zeros
             column = ops.cast(ops.abs(column - categories) < 0.5, inputs.dtype)
         blocks.append(column)
     blocks.append(inputs[..., len(num_categories) :])
@@ -179,9 +189,10 @@ class ColumnHead(BaseLayer):
     @property
     def widths(self) -> list[int]:
         """Number of outputs of each column."""
-        return [column.block.stop - column.block.start for column in self._outputs()]
+        return [column.block.stop - column.block.start for column in self._columns()]
 
-    def _outputs(self) -> Iterator[Outputs]:
+    def _columns(self) -> Iterator[Outputs]:
+        """Iterate over the columns, with their indices, types and outputs."""
         return outputs_of(self.column_types, self.num_categories or [])
 
     def build(
@@ -199,18 +210,18 @@ class ColumnHead(BaseLayer):
         logits = self.dense(inputs)
         if self.patch > 1:
             num_steps = self.max_steps if like is None else ops.shape(like)[1]
-            batch, count = ops.shape(logits)[:2]
-            steps = ops.reshape(logits, (batch, count * self.patch, sum(self.widths)))
+            batch, num_patches = ops.shape(logits)[:2]
+            steps = ops.reshape(logits, (batch, num_patches * self.patch, sum(self.widths)))
             logits = steps[:, :num_steps]
         if beside is not None:
             logits = beside + self.scale * logits
-        return activate(logits, self._outputs())
+        return activate(logits, self._columns())
 
     def likeliest(self, outputs: Tensor) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
         values = [
             LINKS[column.type.link].likeliest(outputs[..., column.block])
-            for column in self._outputs()
+            for column in self._columns()
         ]
         return ops.concatenate(values, axis=-1)
 
@@ -225,25 +236,25 @@ class ColumnHead(BaseLayer):
         return (inputs_shape[0], num_steps, sum(self.widths))
 
 
-# The length of a sequence: a dimension of the code, or a prediction
+# The length of a sequence: some models have it in a latent dimension, and others predict it
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthHead(BaseLayer):
     """Location and log-scale of a discretized logistic distribution over lengths."""
 
-    # It is initialized to the distribution of the training lengths. The rounded location is the
-    # predicted length. The likelihood of a length is the logistic mass within half a step: T.
-    # Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
-    # Likelihood and Other Modifications", ICLR 2017. A squared error would ask for the mean length,
-    # and the likelihood asks for the right number.
+    # It begins with the distribution of the training lengths. The rounded location is the predicted
+    # length. The likelihood of a length is the logistic mass within half a step: T. Salimans et
+    # al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and
+    # Other Modifications", ICLR 2017. A squared error would be lowest at the mean length, and the
+    # likelihood is highest at the most frequent one.
 
-    # of the training lengths, in steps
-    mean: float
-    deviation: float
+    mean: float  # of the training lengths, in steps
+    deviation: float  # standard deviation of the training lengths, in steps
 
     def __init__(self, *values: Any, **options: Any) -> None:
         super().__init__(*values, **options)
+        # zeros, so that the first distribution is the same for all codes
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Shape) -> None:
@@ -252,12 +263,12 @@ class LengthHead(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
-        unit = length_unit(self.deviation)
-        first, least, most = log_length_scales(unit)
+        scale = length_unit(self.deviation)
+        initial, minimum, maximum = log_length_scales(scale)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
-        log_scale = ops.clip(log_scale + first, least, most)
-        return ops.concatenate([self.mean + unit * location, log_scale], axis=-1)
+        log_scale = ops.clip(log_scale + initial, minimum, maximum)
+        return ops.concatenate([self.mean + scale * location, log_scale], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2)."""
@@ -268,13 +279,12 @@ class LengthHead(BaseLayer):
 class LengthEncoding(BaseLayer):
     """The length of a sequence as a latent dimension: its standardized logarithm."""
 
-    # A decoded sequence of the wrong length is a large error. With this dimension, lengths come
-    # back exactly. Neither training nor latent optimization changes it. Without it, the error was
-    # 1.11 times as large in the mean over AR(2) noise and German words.
+    # A decoded sequence of the wrong length has a large error. With this dimension, decoded lengths
+    # are exact. Neither training nor latent optimization changes it. Without it, the error was 1.11
+    # times as large, in the mean over AR(2) noise and German words.
 
-    # mean and standard deviation, about, of the logarithm of one plus the length
-    center: float
-    scale: float
+    center: float  # approximate mean of the logarithm of one plus the length
+    scale: float  # approximate standard deviation of this logarithm
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
@@ -288,16 +298,16 @@ class LengthEncoding(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthDecoding(BaseLayer):
-    """The length of a sequence from the latent dimension that `LengthEncoding` wrote."""
+    """The length of a sequence from the latent dimension that `LengthEncoding` computes."""
 
-    center: float
+    center: float  # as in `LengthEncoding`
     scale: float
-    index: int  # of the dimension
+    index: int  # index of the latent dimension
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and smallest log-scale in steps, of shape (batch, 2)."""
         logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
-        location = ops.expm1(ops.maximum(logarithm, 0.0))
+        location = ops.expm1(ops.maximum(logarithm, 0.0))  # no length is below 0
         log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
         return ops.concatenate([location, log_scale], axis=-1)
 
@@ -312,17 +322,18 @@ def length_model(specification: Specification) -> keras.Model:
     if (index := specification.length_index) is not None:
         decoding = LengthDecoding(*specification.length_scale, index, name="length")
         return keras.Model(code, decoding(code), name="length")
-    hidden = dense(LENGTH_UNITS, activation="gelu", name="hidden")(code)
+    hidden = dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
     mean, deviation = specification.length_mean, specification.length_deviation
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 
 
 def length_loss(lengths: Tensor, predicted: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
-    # a discretized logistic distribution, whose parameters a `LengthHead` writes
+    # a discretized logistic distribution, whose parameters a `LengthHead` computes
     location, log_scale = predicted[:, 0], predicted[:, 1]
     rate = ops.exp(-log_scale)
     above = (lengths + 0.5 - location) * rate
     below = (lengths - 0.5 - location) * rate
-    # logistic mass between two points: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
+    # The probability of a length is the mass from half a step below to half a step above:
+    # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The product loses no digits.
     return ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))

@@ -1,4 +1,8 @@
-"""What Refold's layers share: their arguments, initial weights that NumPy draws, and seeds."""
+"""What Refold's Keras layers share.
+
+`BaseLayer` handles their arguments. The initializers draw weights with NumPy. `seeded` sets and
+restores the states of random generators.
+"""
 
 import inspect
 import random
@@ -17,19 +21,22 @@ Tensor = Any
 """A tensor of the backend, or a symbolic one while a model is built; None if it is not given."""
 
 Shape = Any
-"""A tuple of sizes, None where a size is not known yet."""
+"""The shape of a tensor: a tuple of integers, None where a dimension is not known yet."""
 
-# Names in Keras's global state; there is no public way to save and restore it.
-_SEED, _GENERATOR = "global_random_seed", "global_seed_generator"
-# Whether weights are drawn; if not, they are zeros, because they are assigned next.
-_drawn = ContextVar("drawn", default=True)
+# Name of the seed in Keras's global state, which has no public functions to save and restore it.
+_SEED_ATTRIBUTE = "global_random_seed"
+# Name of the seed generator in Keras's global state.
+_GENERATOR_ATTRIBUTE = "global_seed_generator"
+# Whether initializers draw weights. If not, the weights are zeros, because values follow at once.
+_draws_weights = ContextVar("draws_weights", default=True)
 
 
 class BaseLayer(keras.layers.Layer):
-    """A layer that saves its arguments, and whose output has no mask."""
+    """A layer whose arguments are its annotated attributes, and whose output has no mask."""
 
-    # The annotated attributes of a subclass are the arguments of its constructor, as in a
-    # dataclass, and their values in the class are the defaults.
+    # As in a dataclass, the annotated attributes of a subclass are the arguments of its
+    # constructor, and their values in the class are the defaults. Keras saves these arguments in
+    # files, and also the names of the arguments of `call`. So names of both cannot change.
     _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -44,7 +51,7 @@ class BaseLayer(keras.layers.Layer):
             setattr(self, name, value)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
-        """Return no mask: the output has no steps, or every step is written."""
+        """Return no mask, because the output has no steps or no masked steps."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
@@ -55,9 +62,9 @@ class BaseLayer(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=Constant(value), trainable=False, name=name)
 
 
-# Keras's own initializers compile a small JAX program for each shape of a weight, which takes
-# longer than all else in building a model. These draw with NumPy; each call with the same shape
-# returns the same tensor.
+# Keras's own initializers compile a small JAX program for each shape of a weight. This takes longer
+# than everything else when a model is built. The following initializers draw with NumPy. Two calls
+# with the same shape return the same tensor.
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -66,16 +73,16 @@ class Constant(keras.initializers.Constant):
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of the value."""
-        return _tensor(np.full(shape, self.value), dtype)
+        return _to_tensor(np.full(shape, self.value), dtype)
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class ForgetBias(keras.initializers.Initializer):
-    """Bias of an LSTM: one for the forget gate, zero for the others."""
+    """Initial bias of an LSTM: one for the forget gate, zero for the other gates."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return the bias of shape (4 * units,)."""
-        return _tensor(np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4), dtype)
+        return _to_tensor(np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4), dtype)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -84,10 +91,10 @@ class GlorotUniform(keras.initializers.GlorotUniform):
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws."""
-        if not _drawn.get():
-            return _tensor(np.zeros(shape), dtype)
-        most, seed = np.sqrt(6.0 / sum(shape)), cast(Any, self.seed)
-        return _tensor(np.random.default_rng(seed).uniform(-most, most, shape), dtype)
+        if not _draws_weights.get():
+            return _to_tensor(np.zeros(shape), dtype)
+        limit, seed = np.sqrt(6.0 / sum(shape)), cast(Any, self.seed)
+        return _to_tensor(np.random.default_rng(seed).uniform(-limit, limit, shape), dtype)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -96,50 +103,53 @@ class Orthogonal(keras.initializers.Orthogonal):
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws."""
-        if not _drawn.get():
-            return _tensor(np.zeros(shape), dtype)
+        if not _draws_weights.get():
+            return _to_tensor(np.zeros(shape), dtype)
         rng = np.random.default_rng(cast(Any, self.seed))
-        drawn = rng.standard_normal((max(shape), min(shape)))
-        q, r = np.linalg.qr(drawn)
-        q *= np.sign(np.diag(r))
-        return _tensor(q if shape[0] >= shape[1] else q.T, dtype)
+        normal = rng.standard_normal((max(shape), min(shape)))
+        q, r = np.linalg.qr(normal)
+        q *= np.sign(np.diag(r))  # makes the distribution uniform
+        return _to_tensor(q if shape[0] >= shape[1] else q.T, dtype)
 
 
-def _tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
+def _to_tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
+    """Return an array as a tensor of a type, by default Keras's default type."""
     dtype = keras.backend.standardize_dtype(dtype)
-    # JAX compiles the conversion of an array to another dtype
+    # NumPy converts, because JAX would compile the conversion
     return keras.ops.convert_to_tensor(values.astype(dtype), dtype=dtype)
 
 
-def dense(units: int, **options: Any) -> keras.layers.Dense:
+def dense(width: int, **options: Any) -> keras.layers.Dense:
     """Return a Keras ``Dense`` layer with initial weights from NumPy."""
-    initial = {"kernel_initializer": GlorotUniform(), "bias_initializer": Constant()}
-    return keras.layers.Dense(units, **(initial | options))
+    initializers = {"kernel_initializer": GlorotUniform(), "bias_initializer": Constant()}
+    return keras.layers.Dense(width, **(initializers | options))
 
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed the weights that are created inside, and restore all global random states."""
-    # These are the states of Python and NumPy, and Keras's global seed and seed generator. The seed
-    # is None if the weights are assigned next, so that those of the default model are zero.
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    of_keras = {name: global_state.get_global_attribute(name) for name in (_SEED, _GENERATOR)}
-    global_state.set_global_attribute(_GENERATOR, None)
-    token = _drawn.set(seed is not None)
+    # The states are those of Python and NumPy, and Keras's global seed and seed generator. With the
+    # seed None, initializers return zeros, for models whose weights are assigned at once.
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    names = _SEED_ATTRIBUTE, _GENERATOR_ATTRIBUTE
+    keras_states = {name: global_state.get_global_attribute(name) for name in names}
+    global_state.set_global_attribute(_GENERATOR_ATTRIBUTE, None)
+    token = _draws_weights.set(seed is not None)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
-        _drawn.reset(token)
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        for name, value in of_keras.items():
+        _draws_weights.reset(token)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        for name, value in keras_states.items():
             global_state.set_global_attribute(name, value)
 
 
-def reason_of(error: Exception) -> str:
-    """Return the first sentence of the cause in an error of Keras, which quotes whole models."""
+def summarize_error(error: Exception) -> str:
+    """Return the first sentence of the cause of an error of Keras, in one line."""
+    # the message of such an error is long, because it describes the model
     cause = str(error).rpartition("Exception encountered: ")[2].strip()
     sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")
     return f"{textwrap.shorten(sentence, 120, placeholder=' ...') or type(error).__name__}."

@@ -1,4 +1,4 @@
-"""The LSTM layer, on the fused kernel if it can run; conversion to it; the table of cells.
+"""The LSTM layer on the fused kernel, the conversion of Keras models to it, and recurrent cells.
 
 To add a cell, add a function for its initial state and an entry to `CELLS`.
 """
@@ -12,17 +12,17 @@ from keras import ops
 
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
-from refold.kernels import log_slow, variant, why_not
+from refold.kernels import log_slow_fallback, variant, why_not
 from refold.network.keras.layer import (
     Constant,
     ForgetBias,
     GlorotUniform,
     Orthogonal,
     Tensor,
-    reason_of,
+    summarize_error,
 )
 
-# Engines of an LSTM.
+# Values of the argument ``engine`` of an LSTM.
 _ENGINES = one_of("auto", "fused", "scan")
 
 
@@ -55,24 +55,25 @@ def runtime() -> Runtime:
     >>> runtime().backend
     'jax'
     """
-    reason, name = _why_no_kernel(), keras.backend.backend()
-    device = _device() if name == "jax" else None
+    reason, name = _reason_for_no_kernel(), keras.backend.backend()
+    device = _default_device() if name == "jax" else None
     return Runtime(name, device, variant() if reason is None else None, reason)
 
 
-# Nearly all computing time of a model is spent in its LSTMs. One call of the kernel for all steps
-# is 1.6 to 4.5 times as fast as Keras's loop on JAX, forward and backward
-# (benchmarks/results/lstm.md).
-def _why_no_kernel() -> str | None:
-    """Return why no layer of this process can run on the kernel, or None if one can."""
+def _reason_for_no_kernel() -> str | None:
+    """Return the reason why no layer can run on the kernel in this process, or None."""
+    # Nearly all computing time of a model is spent in its LSTMs. One call of the kernel for all
+    # steps is 1.6 to 4.5 times as fast as Keras's loop on JAX, forward and backward
+    # (benchmarks/results/lstm.md).
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
-    if not _device().startswith("cpu"):
-        return f"JAX runs on {_device()}, and the kernel is for CPUs"
+    if not _default_device().startswith("cpu"):
+        return f"JAX runs on {_default_device()}, and the kernel is for CPUs"
     return why_not()
 
 
-def _device() -> str:
+def _default_device() -> str:
+    """Return the name of the first device, such as "cpu:0"."""
     return keras.distribution.list_devices()[0]
 
 
@@ -136,7 +137,7 @@ class LSTM(keras.layers.LSTM):
         """Run all steps.  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
-        reason = self._why_not_fused(sequences)
+        reason = self._reason_for_scan(sequences)
         if reason is not None and self.engine == "fused":
             raise ParameterError(
                 f"LSTM {self.name!r} with engine='fused' cannot run: {reason}. "
@@ -146,16 +147,18 @@ class LSTM(keras.layers.LSTM):
         self.why_scan = reason
         if reason is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self._fused(sequences, initial_state, mask, training=training)
+        return self._run_fused(sequences, initial_state, mask, training=training)
 
-    def _why_not_fused(self, sequences: Tensor) -> str | None:
+    def _reason_for_scan(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
-        if (reason := self._why_not_by_configuration(sequences)) is not None:
+        if (reason := self._unsupported_option(sequences)) is not None:
             return reason
-        if (reason := _why_no_kernel()) is not None:
-            # without JAX or on a GPU, the user knows that the kernel cannot run
+        if (reason := _reason_for_no_kernel()) is not None:
+            # A missing kernel is logged. A user who runs on another backend or device chose it.
             if reason == why_not() and self.engine == "auto":
-                log_slow("LSTM layers run on Keras's loop, which is slower than the kernel", reason)
+                log_slow_fallback(
+                    "LSTM layers run on Keras's loop, which is slower than the kernel", reason
+                )
             return reason
         # Not at the top, because other backends do not need JAX.
         from refold.kernels.fused import ACTIVATIONS
@@ -166,7 +169,8 @@ class LSTM(keras.layers.LSTM):
                 return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
         return None
 
-    def _why_not_by_configuration(self, sequences: Tensor) -> str | None:
+    def _unsupported_option(self, sequences: Tensor) -> str | None:
+        """Return which option of the layer the kernel does not support, or None."""
         if self.engine == "scan":
             return "engine='scan' was requested"
         if type(self.cell) is not keras.layers.LSTMCell:
@@ -181,18 +185,20 @@ class LSTM(keras.layers.LSTM):
             return "use_cudnn=True asks for cuDNN"
         dtypes = [self.compute_dtype, self.variable_dtype, self.cell.compute_dtype]
         if (dtype := keras.backend.standardize_dtype(sequences.dtype)) == "float64":
-            dtypes.append(dtype)  # others are cast
+            dtypes.append(dtype)  # inputs of other types are cast to float32
         wrong = [dtype for dtype in dtypes if dtype != "float32"]
         return f"its dtype is {wrong[0]}, and the kernel is for float32" if wrong else None
 
-    def _fused(
+    def _run_fused(
         self, sequences: Tensor, initial_state: Tensor, mask: Tensor, *, training: bool
     ) -> Any:
+        """Return what Keras's ``inner_loop`` does: the last output, all outputs, and the states."""
         cell = self.cell
         if training and 0.0 < self.dropout < 1.0:
             sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
         if mask is not None:
             mask = ops.cast(mask, "bool")
+            # Keras accepts a mask with an axis of features, too
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
@@ -212,15 +218,15 @@ class LSTM(keras.layers.LSTM):
             go_backwards=self.go_backwards,
             return_sequences=self.return_sequences,
         )
-        # the mask in the order of the outputs
-        read = mask if mask is None or not self.go_backwards else ops.flip(mask, axis=1)
+        # outputs are in the order of computation
+        output_mask = mask if mask is None or not self.go_backwards else ops.flip(mask, axis=1)
         if not self.return_sequences:
             last = h
-            if read is not None and self.zero_output_for_mask:
-                last = ops.where(read[:, -1:], h, ops.zeros_like(h))
+            if output_mask is not None and self.zero_output_for_mask:
+                last = ops.where(output_mask[:, -1:], h, ops.zeros_like(h))
             return last, ops.expand_dims(last, 1), [h, c]
-        if read is not None and self.zero_output_for_mask:
-            outputs = ops.where(read[..., None], outputs, ops.zeros_like(outputs))
+        if output_mask is not None and self.zero_output_for_mask:
+            outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
         return h, outputs, [h, c]
 
     def get_config(self) -> dict[str, Any]:
@@ -278,9 +284,9 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         try:
             config = _replace_lstm(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _why_not_the_same(model, copy)
+            reason = _find_difference(model, copy)
         except Exception as error:  # a custom layer may raise any error
-            reason = reason_of(error)
+            reason = summarize_error(error)
     if copy is None or reason is not None:
         raise ParameterError(
             f"Model {model.name!r} cannot be converted: {reason} Use refold.layers.LSTM in its "
@@ -289,12 +295,12 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     if model.built:
         copy.set_weights(model.get_weights())
-        _copy_more_than_weights(model, copy)
+        _copy_other_state(model, copy)
     return copy
 
 
-def _why_not_the_same(model: keras.Model, copy: keras.Model) -> str | None:
-    """Return why a copy does not compute what the model does, or None."""
+def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
+    """Return the reason why a copy does not compute what the model does, or None."""
     for layer in copy._flatten_layers():
         if type(layer) is keras.layers.LSTM:
             return f"its LSTM {layer.name!r} is created in the code of another layer or model."
@@ -303,50 +309,50 @@ def _why_not_the_same(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
+def _copy_other_state(model: keras.Model, copy: keras.Model) -> None:
     """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
     copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         for layer in model._flatten_layers():
-            ours = copies[layer.name]
+            copied = copies[layer.name]
             if hasattr(layer, "save_assets"):
                 layer.save_assets(folder)
-                ours.load_assets(folder)
-            if isinstance(ours, keras.layers.Normalization) and ours.built:
-                ours.finalize_state()
+                copied.load_assets(folder)
+            if isinstance(copied, keras.layers.Normalization) and copied.built:
+                copied.finalize_state()
 
 
 def _replace_lstm(config: Any, engine: str) -> Any:
-    """Replace each LSTM layer in a configuration with ours."""
+    """Replace each LSTM layer in the configuration of a model with Refold's."""
     if isinstance(config, list | tuple):
-        return type(config)(_replace_lstm(part, engine) for part in config)
+        return type(config)(_replace_lstm(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
     inner = config.get("config")
     if config.get("class_name") == "LSTM" and isinstance(inner, dict):
-        ours = keras.saving.get_registered_name(LSTM)
-        if config.get("module") == "keras.layers" or config.get("registered_name") == ours:
-            described = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": ours}
-            return {**config, **described, "config": {**inner, "engine": engine}}
-    return {name: _replace_lstm(part, engine) for name, part in config.items()}
+        name = keras.saving.get_registered_name(LSTM)
+        if config.get("module") == "keras.layers" or config.get("registered_name") == name:
+            new_class = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": name}
+            return {**config, **new_class, "config": {**inner, "engine": engine}}
+    return {name: _replace_lstm(entry, engine) for name, entry in config.items()}
 
 
-# Cells of the default model
+# Recurrent cells of the default model
 
 
-class Cell(NamedTuple):
-    """A recurrent layer of the default model."""
+class RecurrentCell(NamedTuple):
+    """A type of recurrent layer of the default model."""
 
-    layer: type[keras.layers.RNN]  # class of a Keras layer
-    options: dict[str, Any]  # arguments for its initial bias
-    state_size: int  # in multiples of units
-    # from a projection (batch, state_size * units) of the code, and units
+    layer_class: type[keras.layers.RNN]
+    options: dict[str, Any]  # arguments that set its initial bias
+    state_size: int  # size of all states of a layer, in multiples of its units
+    # from a projection (batch, state_size * units) of the code and the number of units to states
     initial_state: Callable[[Any, int], list[Any]]
 
-    def make(self, units: int, *, name: str) -> keras.layers.RNN:
-        """Return a new layer that returns all steps."""
-        make: Any = self.layer
-        return make(
+    def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:
+        """Return a new layer that returns the outputs of all steps."""
+        layer_class: Any = self.layer_class
+        return layer_class(
             units,
             return_sequences=True,
             kernel_initializer=GlorotUniform(),
@@ -357,29 +363,31 @@ class Cell(NamedTuple):
 
 
 def _lstm_state(projected: Tensor, units: int) -> list[Any]:
+    """Return the initial output and cell state; the cell state is bounded by tanh."""
     return [projected[:, :units], ops.tanh(projected[:, units:])]
 
 
 def _gru_state(projected: Tensor, units: int) -> list[Any]:
+    """Return the initial output, bounded by tanh as all outputs of a GRU are."""
     del units
     return [ops.tanh(projected)]
 
 
 CELLS = {
-    "lstm": Cell(
+    "lstm": RecurrentCell(
         LSTM, {"bias_initializer": ForgetBias(), "unit_forget_bias": False}, 2, _lstm_state
     ),
-    "gru": Cell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
+    "gru": RecurrentCell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
 }
 """Recurrent cells by the value of ``cell``."""
 
 
-def find_cell(name: str) -> Cell:
+def get_cell(name: str) -> RecurrentCell:
     """Return the cell with a name; a ParameterError if there is none."""
     check("cell", name, one_of(*CELLS))
     return CELLS[name]
 
 
-def cell_of(layer: Any) -> Cell:
-    """Return the cell of a recurrent layer, also of a layer of a loaded Keras model."""
-    return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer))
+def cell_of_layer(layer: Any) -> RecurrentCell:
+    """Return the cell of a recurrent layer, which may be a layer of a loaded Keras model."""
+    return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer_class))

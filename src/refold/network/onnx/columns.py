@@ -1,4 +1,8 @@
-"""From the user's values, categories and lengths to the channels of the encoder, and back."""
+"""The inputs and outputs of graphs: values, categories and lengths in the units of the data.
+
+`add_inputs` adds the inputs of an encoder, and the nodes that turn them into scaled channels.
+`add_outputs` adds the nodes that turn the logits of a decoder into values and categories.
+"""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -9,37 +13,45 @@ import numpy as np
 from refold.network.onnx.graph import (
     Graph,
     Value,
-    longest,
-    real_steps,
+    greatest_length,
+    real_step_mask,
 )
 from refold.network.specification import Specification
 from refold.sequences import MIN_SHARE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, outputs_of
 
-# A standard deviation must be this many times the resolution of a type at the mean.
-_RESOLUTION = 2.0**18
-# Stands for a missing category where categories are integers.
+# Minimum number of float32 values in a standard deviation at the mean; below it, float64 is used.
+_MIN_RESOLUTION = 2.0**18
+# Stands for a missing category where categories are integers: the smallest int64.
 _MISSING_INTEGER = int(np.iinfo(np.int64).min)
 
 
-class Columns:
-    """How a graph receives and returns columns."""
+class GraphColumns:
+    """Columns of a model as tensors of a graph: numbers in one, and categories in another."""
 
     def __init__(
-        self, specification: Specification, schema: Schema, scaler: Scaler, *, indices: bool
+        self,
+        specification: Specification,
+        schema: Schema,
+        scaler: Scaler,
+        *,
+        category_indices: bool,
     ) -> None:
         self.specification, self.schema, self.scaler = specification, schema, scaler
-        self.indices = indices  # whether categories are indices
-        self.categorical = [int(i) for i in schema.categorical]
-        # numeric and binary columns
-        self.values = [i for i in range(schema.num_columns) if i not in self.categorical]
-        # of the values: float32, or float64 where float32 would round them too much
-        self.dtype = _dtype(scaler)
-        names = [name for i in self.categorical for name in schema.columns[i].categories]
-        as_text = not indices and any(isinstance(name, str) for name in names)
-        self.category_type: Any = object if as_text else np.int64  # object for strings
-        self.missing_category: str | int = -1 if indices else _MISSING_INTEGER
+        self.category_indices = category_indices  # whether categories are indices
+        self.categorical_columns = [int(i) for i in schema.categorical]
+        # columns that are not categorical
+        categorical = self.categorical_columns
+        self.number_columns = [i for i in range(schema.num_columns) if i not in categorical]
+        # type of numbers: float32, or float64 where float32 would round them too much
+        self.dtype = _value_dtype(scaler)
+        names = [name for i in self.categorical_columns for name in schema.columns[i].categories]
+        as_text = not category_indices and any(isinstance(name, str) for name in names)
+        # type of categories, where ``object`` stands for text
+        self.category_type: Any = object if as_text else np.int64
+        self.missing_category: str | int = -1 if category_indices else _MISSING_INTEGER
         if as_text:
+            # an empty text stands for a missing category, unless it is a category itself
             self.missing_category = "<missing>" if "" in names else ""
 
     def categories(self, column: int) -> np.ndarray:
@@ -49,111 +61,115 @@ class Columns:
             return np.array([str(category) for category in categories], object)
         return np.array(categories, np.int64)
 
-    def units(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the shift and the scale of the columns of ``values``."""
+    def shift_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shift and the scale of each number column."""
         shift, scale = self.scaler.shift(self.schema), self.scaler.scale_
-        return shift[self.values], scale[self.values]
+        return shift[self.number_columns], scale[self.number_columns]
 
-    def describe(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return the columns as plain JSON values."""
         shift, entries = self.scaler.shift(self.schema), []
         for i, column in enumerate(self.schema.columns):
             entry: dict[str, Any] = {"name": column.name, "type": column.type}
-            if i in self.categorical:
-                entry |= {"tensor": "categories", "index": self.categorical.index(i)}
+            if i in self.categorical_columns:
+                entry |= {"tensor": "categories", "index": self.categorical_columns.index(i)}
                 entry["categories"] = list(column.categories)
             else:
-                entry |= {"tensor": "values", "index": self.values.index(i)}
+                entry |= {"tensor": "values", "index": self.number_columns.index(i)}
                 if column.column_type.is_number and not self.scaler.num_statistics:
                     entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
             entries.append(entry)
         return entries
 
 
-def _dtype(scaler: Scaler) -> np.dtype:
-    """Return float32 if it resolves the values of numeric columns, else float64."""
+def _value_dtype(scaler: Scaler) -> np.dtype:
+    """Return float32 if it is precise enough for all numeric columns, else float64."""
     numeric = scaler.numeric_
     mean, scale = np.abs(scaler.mean_[numeric]), scaler.scale_[numeric]
     if scaler.num_statistics:
-        # means and logarithms of standard deviations, of which most lie within three of their own
+        # Sequences have their own means and standard deviations. Almost all of them lie within
+        # three standard deviations of their mean over the sequences.
         means, logs = np.split(scaler.statistics_mean_, 2)
-        of_means, of_logs = np.split(scaler.statistics_scale_, 2)
-        mean, scale = np.abs(means) + 3 * of_means, np.exp(logs - 3 * of_logs)
-    least = _RESOLUTION * np.spacing(np.minimum(mean, 1e30).astype(np.float32)).astype(float)
-    most = np.maximum(mean, scale).max(initial=0)
-    fits = most < 1e30 and (scale.min(initial=1) > 1e-30) and bool((scale >= least).all())
-    return np.dtype(np.float32 if fits else np.float64)
+        std_of_means, std_of_logs = np.split(scaler.statistics_scale_, 2)
+        mean, scale = np.abs(means) + 3 * std_of_means, np.exp(logs - 3 * std_of_logs)
+    spacing = np.spacing(np.minimum(mean, 1e30).astype(np.float32)).astype(float)
+    is_precise = bool((scale >= _MIN_RESOLUTION * spacing).all())
+    # float32 has numbers from 1e-38 to 3e38
+    in_range = np.maximum(mean, scale).max(initial=0) < 1e30 and scale.min(initial=1) > 1e-30
+    return np.dtype(np.float32 if is_precise and in_range else np.float64)
 
 
-class Channels(NamedTuple):
-    """What the encoder reads."""
+class EncoderInputs(NamedTuple):
+    """Tensors that the encoder reads."""
 
-    x: Any  # (n, steps, channels): scaled, one-hot, observed flags; 0 where missing
-    real: Any  # (n, steps): whether a step is within its sequence
+    x: Any  # (n, steps, channels): scaled values, one-hot blocks and observed flags
+    is_real: Any  # (n, steps): whether a step is before the end of its sequence
     lengths: Any  # (n,) int64
-    statistics: Any  # (n, statistics): mean and spread of each sequence, or None
+    statistics: Any  # (n, statistics): mean and standard deviation of each sequence, or None
 
 
-def read_inputs(graph: Graph, columns: Columns) -> Channels:
-    """Add the inputs of an encoder, and what turns them into channels."""
-    values, index, lengths = _inputs(graph, columns)
-    steps = graph("Shape", index if values is None else values, start=1, end=2)
-    real = real_steps(graph, lengths, steps)
-    inside = graph("Unsqueeze", real, [2])
+def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
+    """Add the inputs of an encoder, and the nodes that turn them into channels."""
+    values, categories, lengths = _add_value_inputs(graph, columns)
+    steps = graph("Shape", categories if values is None else values, start=1, end=2)
+    is_real = real_step_mask(graph, lengths, steps)
+    inside = graph("Unsqueeze", is_real, [2])  # for all columns
     numbers: Any = None
     observed: dict[str, Any] = {}
     statistics = None
     if values is not None:
-        values = _without_markers(graph, values, columns)
+        values = _replace_missing_markers(graph, values, columns)
         is_observed = graph("And", graph("Not", graph("IsNaN", values)), inside)
         observed["values"] = is_observed
         if columns.scaler.num_statistics:
-            scaled, statistics = _scaled_by_sequence(graph, values, is_observed, columns)
+            scaled, statistics = _scale_by_sequence(graph, values, is_observed, columns)
         else:
-            scaled = _scaled(graph, values, columns)
+            scaled = _scale(graph, values, columns)
         numbers = graph("Where", is_observed, scaled, np.float32(0))
-    if index is not None:
-        index = graph("Where", inside, index, np.int64(-1))
-        observed["categories"] = graph("GreaterOrEqual", index, np.int64(0))
-    parts = _channels(graph, columns, numbers, index)
+    if categories is not None:
+        categories = graph("Where", inside, categories, np.int64(-1))
+        observed["categories"] = graph("GreaterOrEqual", categories, np.int64(0))
+    channels = _value_channels(graph, columns, numbers, categories)
     if columns.specification.observed_flags:
-        parts += [graph.cast(flags, np.float32) for flags in _in_order(graph, columns, observed)]
-    x = graph.concat(parts, axis=2)
-    return Channels(x, real, lengths, statistics)
+        flags = _reorder_flags(graph, columns, observed)
+        channels += [graph.cast(array, np.float32) for array in flags]
+    x = graph.concat(channels, axis=2)
+    return EncoderInputs(x, is_real, lengths, statistics)
 
 
-def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
-    """Add the inputs, and return values, indices (n, steps, columns) and lengths (n,)."""
+def _add_value_inputs(graph: Graph, columns: GraphColumns) -> tuple[Any, Any, Any]:
+    """Add the inputs; return values and category indices (n, steps, columns), and lengths (n,)."""
     values = index = None
-    if columns.values:
-        shape = ["n", "steps", len(columns.values)]
+    if columns.number_columns:
+        shape = ["n", "steps", len(columns.number_columns)]
         values = graph.input("values", columns.dtype, shape)
-    if columns.categorical:
-        shape = ["n", "steps", len(columns.categorical)]
+    if columns.categorical_columns:
+        shape = ["n", "steps", len(columns.categorical_columns)]
         index = graph.input("categories", columns.category_type, shape)
-        index = _indices(graph, index, columns)
+        index = _encode_categories(graph, index, columns)
     return values, index, graph.input("lengths", np.int64, ["n"])
 
 
-def read_last_steps(graph: Graph, columns: Columns) -> Any:
-    """Add the input of the last steps; return what `recent_values` of a model does."""
-    specification, parts = columns.specification, []
+def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
+    """Add the inputs of the last steps; return what `refold.model.recent_values` does."""
+    # the last step, and the differences of the steps before from it, backwards
+    specification = columns.specification
     steps = specification.recent_steps
     numbers: Any = None
     index: Any = None
-    if columns.values:
-        shape = ["n", steps, len(columns.values)]
+    if columns.number_columns:
+        shape = ["n", steps, len(columns.number_columns)]
         values = graph.input("recent_values", columns.dtype, shape)
-        values = _scaled(graph, _without_markers(graph, values, columns), columns)
-        values = _filled(graph, values, steps, lambda step: graph("IsNaN", step))
+        values = _scale(graph, _replace_missing_markers(graph, values, columns), columns)
+        values = _fill_missing(graph, values, steps, lambda step: graph("IsNaN", step))
         numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
-    if columns.categorical:
-        shape = ["n", steps, len(columns.categorical)]
+    if columns.categorical_columns:
+        shape = ["n", steps, len(columns.categorical_columns)]
         index = graph.input("recent_categories", columns.category_type, shape)
-        index = _indices(graph, index, columns)
-        index = _filled(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
-    parts = _channels(graph, columns, numbers, index)
-    x = graph.concat(parts, axis=2)
+        index = _encode_categories(graph, index, columns)
+        index = _fill_missing(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
+    channels = _value_channels(graph, columns, numbers, index)
+    x = graph.concat(channels, axis=2)
     last = graph("Slice", x, [steps - 1], [steps], [1])
     if steps > 1:
         earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
@@ -161,206 +177,223 @@ def read_last_steps(graph: Graph, columns: Columns) -> Any:
     return graph("Reshape", last, [-1, specification.recent_dim])
 
 
-def _filled(graph: Graph, values: Value, steps: int, is_missing: Callable[[Any], Any]) -> Any:
-    """Give a missing entry the value of the step before, or else of the first step after."""
-    if steps == 1:
+def _fill_missing(
+    graph: Graph, values: Value, num_steps: int, is_missing: Callable[[Any], Any]
+) -> Any:
+    """Replace missing entries by those of the step before, or else of the first step after."""
+    if num_steps == 1:
         return values
-    parts = list(graph("Split", values, outputs=steps, axis=1, num_outputs=steps))
-    forward = [(step, step - 1) for step in range(1, steps)]
-    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
-    for step, source in forward + backward:
-        parts[step] = graph("Where", is_missing(parts[step]), parts[source], parts[step])
-    return graph("Concat", *parts, axis=1)
+    steps = list(graph("Split", values, outputs=num_steps, axis=1, num_outputs=num_steps))
+    forward = [(i, i - 1) for i in range(1, num_steps)]
+    backward = [(i, i + 1) for i in reversed(range(num_steps - 1))]
+    for i, source in forward + backward:
+        steps[i] = graph("Where", is_missing(steps[i]), steps[source], steps[i])
+    return graph("Concat", *steps, axis=1)
 
 
-def _without_markers(graph: Graph, values: Value, columns: Columns) -> Any:
-    """Turn the markers of missing values, such as -99999, into NaN."""
-    schema = columns.schema
-    for marker in schema.missing:
-        takes = [bool(schema.columns[i].column_type.markers((marker,))) for i in columns.values]
-        if any(takes):
+def _replace_missing_markers(graph: Graph, values: Value, columns: GraphColumns) -> Any:
+    """Replace the markers of missing values, such as -99999, by NaN."""
+    types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+    for marker in columns.schema.missing:
+        has_marker = [bool(type_.markers((marker,))) for type_ in types]
+        if any(has_marker):
             is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
-            is_marker = graph("And", is_marker, np.array(takes))
+            is_marker = graph("And", is_marker, np.array(has_marker))
             values = graph("Where", is_marker, np.asarray(np.nan, columns.dtype), values)
     return values
 
 
-def _scaled(graph: Graph, values: Value, columns: Columns) -> Any:
-    mean, scale = columns.units()
+def _scale(graph: Graph, values: Value, columns: GraphColumns) -> Any:
+    """Subtract the mean of each column, and divide by its standard deviation, to float32."""
+    mean, scale = columns.shift_and_scale()
     if columns.dtype == np.float64:
         return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
-    # in two parts, whose difference from a value near the mean is exact
-    first = mean.astype(np.float32)
-    rest = (mean - first).astype(np.float32)
-    centred = graph("Sub", graph("Sub", values, first), rest)
-    return graph("Div", centred, scale.astype(np.float32))
+    # The mean is the sum of two float32 numbers. The difference of a value near the mean from the
+    # first number is exact, so the result has the precision of float64.
+    high = mean.astype(np.float32)
+    low = (mean - high).astype(np.float32)
+    centered = graph("Sub", graph("Sub", values, high), low)
+    return graph("Div", centered, scale.astype(np.float32))
 
 
-def _scaled_by_sequence(
-    graph: Graph, values: Value, is_observed: Value, columns: Columns
+def _scale_by_sequence(
+    graph: Graph, values: Value, is_observed: Value, columns: GraphColumns
 ) -> tuple[Any, Any]:
-    """Return values scaled by the mean and spread of their sequence, and these statistics."""
+    """Return values scaled by the statistics of their sequence, and the statistics (n, width)."""
+    # as `refold.sequences.Scaler` does
     scaler = columns.scaler
-    wide = graph.cast(values, np.float64)
+    doubles = graph.cast(values, np.float64)
     zero = np.float64(0)
-    at = [i for i, column in enumerate(columns.values) if scaler.numeric_[column]]
-    numeric, there = (graph("Gather", array, at, axis=2) for array in (wide, is_observed))
-    count = graph("ReduceSum", graph.cast(there, np.float64), [1], keepdims=1)
-    total = graph("ReduceSum", graph("Where", there, numeric, zero), [1], keepdims=1)
+    indices = [i for i, column in enumerate(columns.number_columns) if scaler.numeric_[column]]
+    numeric = graph("Gather", doubles, indices, axis=2)
+    is_observed = graph("Gather", is_observed, indices, axis=2)
+    count = graph("ReduceSum", graph.cast(is_observed, np.float64), [1], keepdims=1)
+    total = graph("ReduceSum", graph("Where", is_observed, numeric, zero), [1], keepdims=1)
     mean = graph("Div", total, count)  # NaN where nothing was observed
-    away = graph("Where", there, graph("Sub", numeric, mean), zero)
-    square = graph("ReduceSum", graph("Mul", away, away), [1], keepdims=1)
-    deviation = graph("Sqrt", graph("Div", square, count))
-    far = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(at)]))
-    floor = graph("Max", scaler.floor_, graph("Mul", far, np.float64(MIN_SHARE)))
-    logarithm = graph("Log", graph("Max", deviation, floor))
-    raw = graph("Concat", mean, logarithm, axis=2)
+    difference = graph("Where", is_observed, graph("Sub", numeric, mean), zero)
+    squares = graph("ReduceSum", graph("Mul", difference, difference), [1], keepdims=1)
+    std = graph("Sqrt", graph("Div", squares, count))
+    # the standard deviation of a constant sequence is not 0 but a floor
+    distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
+    floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_SHARE)))
+    log_std = graph("Log", graph("Max", std, floor))
+    raw = graph("Concat", mean, log_std, axis=2)
     standardized = graph(
         "Div", graph("Sub", raw, scaler.statistics_mean_), scaler.statistics_scale_
     )
     statistics = graph.cast(standardized, np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
-    center, spread = _sequence_units(graph, statistics, columns)
-    scaled = graph.cast(graph("Div", graph("Sub", wide, center), spread), np.float32)
+    # back from the rounded statistics, which are part of the code and which a decoder reads
+    center, scale = _sequence_mean_std(graph, statistics, columns)
+    scaled = graph.cast(graph("Div", graph("Sub", doubles, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
 
 
-def _sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[Any, Any]:
+def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
     raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
     raw = graph("Add", raw, scaler.statistics_mean_)
-    means, logarithms = graph("Split", raw, outputs=2, axis=2, num_outputs=2)
-    numeric = scaler.numeric_[columns.values]
-    # binary columns have the mean 0 and the deviation 1
-    at = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
-    centered = [columns.schema.columns[i].column_type.is_centered for i in columns.values]
-    mean = graph("Where", numeric & centered, graph("Gather", means, at, axis=2), np.float64(0))
-    deviation = graph("Exp", graph("Gather", logarithms, at, axis=2))
-    return mean, graph("Where", numeric, deviation, np.float64(1))
+    means, log_stds = graph("Split", raw, outputs=2, axis=2, num_outputs=2)
+    numeric = scaler.numeric_[columns.number_columns]
+    # other columns than numeric ones have the mean 0 and the standard deviation 1
+    indices = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
+    centered = [columns.schema.columns[i].column_type.is_centered for i in columns.number_columns]
+    zero = np.float64(0)
+    mean = graph("Where", numeric & centered, graph("Gather", means, indices, axis=2), zero)
+    std = graph("Exp", graph("Gather", log_stds, indices, axis=2))
+    return mean, graph("Where", numeric, std, np.float64(1))
 
 
-def _indices(graph: Graph, categories: Value, columns: Columns) -> Any:
-    """Return the index of each category; unknown ones follow, and missing ones are negative."""
-    if columns.indices:
+def _encode_categories(graph: Graph, categories: Value, columns: GraphColumns) -> Any:
+    """Return the index of each category: -1 if missing, and the number of categories if unknown."""
+    if columns.category_indices:
         return categories
-    parts = []
-    for k, column in enumerate(columns.categorical):
+    indices = []
+    for k, column in enumerate(columns.categorical_columns):
         names = columns.categories(column).tolist()
-        kind = "keys_strings" if columns.category_type is object else "keys_int64s"
+        keys = "keys_strings" if columns.category_type is object else "keys_int64s"
         tables = {
-            kind: [*names, columns.missing_category],
+            keys: [*names, columns.missing_category],
             "values_int64s": [*range(len(names)), -1],
             "default_int64": len(names),
         }
-        part = graph("Gather", categories, [k], axis=-1)
-        parts.append(graph("LabelEncoder", part, **tables))
-    return graph.concat(parts, axis=-1)
+        one_column = graph("Gather", categories, [k], axis=-1)
+        indices.append(graph("LabelEncoder", one_column, **tables))
+    return graph.concat(indices, axis=-1)
 
 
-def _channels(graph: Graph, columns: Columns, numbers: Value, index: Value) -> list[Any]:
+def _value_channels(graph: Graph, columns: GraphColumns, numbers: Value, index: Value) -> list[Any]:
     """Return the channels of columns in their order, with categories as one-hot blocks."""
     if index is None:
         return [numbers]
-    parts = []
+    channels = []
+    # adjacent number columns stay together
     for is_categorical, group in groupby(
-        range(columns.schema.num_columns), lambda i: i in columns.categorical
+        range(columns.schema.num_columns), lambda i: i in columns.categorical_columns
     ):
-        members = list(group)
+        group_columns = list(group)
         if not is_categorical:
-            first = columns.values.index(members[0])
-            parts.append(graph("Slice", numbers, [first], [first + len(members)], [2]))
+            first = columns.number_columns.index(group_columns[0])
+            channels.append(graph("Slice", numbers, [first], [first + len(group_columns)], [2]))
             continue
-        for i in members:
-            own = graph("Gather", index, [columns.categorical.index(i)], axis=2)
+        for i in group_columns:
+            one_column = graph("Gather", index, [columns.categorical_columns.index(i)], axis=2)
             all_indices = np.arange(columns.specification.num_categories[i])
-            parts.append(graph.cast(graph("Equal", own, all_indices), np.float32))
-    return parts
+            channels.append(graph.cast(graph("Equal", one_column, all_indices), np.float32))
+    return channels
 
 
-def _in_order(graph: Graph, columns: Columns, observed: dict[str, Any]) -> list[Any]:
+def _reorder_flags(graph: Graph, columns: GraphColumns, observed: dict[str, Any]) -> list[Any]:
     """Return flags (n, steps, columns) in the order of the columns."""
     if len(observed) == 1:
         return list(observed.values())
-    places = [*columns.values, *columns.categorical]
-    both = graph("Concat", *observed.values(), axis=2)
-    return [graph("Gather", both, np.argsort(places).tolist(), axis=2)]
+    order = [*columns.number_columns, *columns.categorical_columns]
+    flags = graph("Concat", *observed.values(), axis=2)
+    return [graph("Gather", flags, np.argsort(order).tolist(), axis=2)]
 
 
-# From the outputs of a decoder to values and categories
+# From the logits of a decoder to values and categories
 
 
-def _is_likely(graph: Graph, logits: Value) -> Any:
+def _round_probability(graph: Graph, logits: Value) -> Any:
+    """Return 1 where the probability is above one half, and else 0."""
     return graph.cast(graph("Greater", graph("Sigmoid", logits), np.float32(0.5)), np.float32)
 
 
-def _index(graph: Graph, logits: Value) -> Any:
+def _most_likely_category(graph: Graph, logits: Value) -> Any:
+    """Return the index of the most probable category, (..., 1)."""
     return graph("ArgMax", logits, axis=-1, keepdims=1)
 
 
-def _mean(graph: Graph, logits: Value) -> Any:
+def _exp_mean(graph: Graph, logits: Value) -> Any:
+    """Return the mean of which the logit is the logarithm."""
     return graph("Exp", graph("Min", logits, np.float32(MAX_EXPONENT)))
 
 
-# From the outputs (..., width) of the last layer to values (..., 1): numbers, or indices.
+# From logits (..., width) to the likeliest values (..., 1), by the name of a link function. The
+# values are numbers, or indices of categories.
 LINKS: dict[str, Callable[[Graph, Any], Any]] = {
     "identity": lambda _, logits: logits,
-    "sigmoid": _is_likely,
-    "softmax": _index,
-    "exponential": _mean,
+    "sigmoid": _round_probability,
+    "softmax": _most_likely_category,
+    "exponential": _exp_mean,
 }
 
 
-def write_outputs(
-    graph: Graph, columns: Columns, outputs: Any, lengths: Value, statistics: Value
+def add_outputs(
+    graph: Graph, columns: GraphColumns, logits: Any, lengths: Value, statistics: Value
 ) -> None:
-    """Add the outputs of a decoder, whose logits are ``outputs`` (n, steps, outputs)."""
+    """Add the outputs of a decoder with logits (n, at least steps, outputs)."""
     # ``statistics`` (n, statistics) are None unless values are scaled by sequence
-    steps = longest(graph, lengths)
-    outputs = graph("Slice", outputs, [0], steps, [1])
-    real = real_steps(graph, lengths, steps)
+    steps = greatest_length(graph, lengths)
+    logits = graph("Slice", logits, [0], steps, [1])
+    is_real = real_step_mask(graph, lengths, steps)
     values, categories = [], []
     specification = columns.specification
     for i, type_, block in outputs_of(specification.column_types, specification.num_categories):
-        logits = graph("Slice", outputs, [block.start], [block.stop], [2])
-        likeliest = LINKS[type_.link](graph, logits)
+        column_logits = graph("Slice", logits, [block.start], [block.stop], [2])
+        likeliest = LINKS[type_.link](graph, column_logits)
         if not type_.has_categories:
             values.append(likeliest)
             continue
-        if not columns.indices:
+        if not columns.category_indices:
             likeliest = graph("Gather", columns.categories(i), likeliest)
         categories.append(likeliest)
     if values:
-        together = _in_units(graph, graph.concat(values, axis=2), columns, statistics)
-        _write(graph, "values", together, real, np.asarray(np.nan, columns.dtype), len(values))
+        joined = _unscale(graph, graph.concat(values, axis=2), columns, statistics)
+        missing = np.asarray(np.nan, columns.dtype)
+        _add_output(graph, "values", joined, is_real, missing, len(values))
     if categories:
         missing = np.asarray(columns.missing_category, columns.category_type)
-        together = graph.concat(categories, axis=2)
-        _write(graph, "categories", together, real, missing, len(categories))
+        joined = graph.concat(categories, axis=2)
+        _add_output(graph, "categories", joined, is_real, missing, len(categories))
     graph.output("lengths", lengths, np.int64, ["n"])
 
 
-def _in_units(graph: Graph, values: Value, columns: Columns, statistics: Value) -> Any:
-    """Return scaled values to the units of the training data."""
+def _unscale(graph: Graph, values: Value, columns: GraphColumns, statistics: Value) -> Any:
+    """Return scaled values in the units of the training data."""
     if statistics is not None:
-        mean, scale = _sequence_units(graph, graph("Unsqueeze", statistics, [1]), columns)
-        wide = graph("Mul", graph.cast(values, np.float64), scale)
-        return _whole(graph, graph.cast(graph("Add", wide, mean), columns.dtype), columns)
-    mean, scale = columns.units()
+        mean, scale = _sequence_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
+        scaled = graph("Mul", graph.cast(values, np.float64), scale)
+        return _round_whole(graph, graph.cast(graph("Add", scaled, mean), columns.dtype), columns)
+    mean, scale = columns.shift_and_scale()
     if columns.dtype == np.float64:
         values = graph.cast(values, np.float64)
     scaled = graph("Mul", values, scale.astype(columns.dtype))
-    return _whole(graph, graph("Add", scaled, mean.astype(columns.dtype)), columns)
+    return _round_whole(graph, graph("Add", scaled, mean.astype(columns.dtype)), columns)
 
 
-def _whole(graph: Graph, values: Value, columns: Columns) -> Any:
-    """Round the columns that hold whole numbers."""
-    whole = np.array([columns.schema.columns[i].column_type.is_whole for i in columns.values])
-    return graph("Where", whole, graph("Round", values), values) if whole.any() else values
+def _round_whole(graph: Graph, values: Value, columns: GraphColumns) -> Any:
+    """Round the columns whose values are whole numbers, such as counts."""
+    types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+    is_whole = np.array([type_.is_whole for type_ in types])
+    return graph("Where", is_whole, graph("Round", values), values) if is_whole.any() else values
 
 
-def _write(
-    graph: Graph, name: str, padded: Value, real: Value, missing: np.ndarray, width: int
+def _add_output(
+    graph: Graph, name: str, values: Value, is_real: Value, missing: np.ndarray, width: int
 ) -> None:
-    padded = graph("Where", graph("Unsqueeze", real, [2]), padded, missing)
+    """Add an output (n, steps, width), with ``missing`` after the end of each sequence."""
+    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing)
     graph.output(name, padded, missing.dtype, ["n", "steps", width])

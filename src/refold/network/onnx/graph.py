@@ -1,4 +1,7 @@
-"""A builder of ONNX graphs, and what encoder and decoder share: layers, masks, padding."""
+"""A builder of ONNX graphs, and the layers and masks that encoder and decoder share.
+
+Functions with a `Graph` as their first argument add nodes to it, and return values of the graph.
+"""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -10,61 +13,61 @@ from numpy.typing import DTypeLike
 from refold._support.optional_imports import optional
 
 Value = Any
-"""A value of a graph, or a number or an array that becomes a constant of it."""
+"""A value of a graph, or a number, list or array that becomes a constant of the graph."""
 
 
 @functools.cache
-def package(name: str) -> Any:
-    """Return a package of the extra, or raise an error that names it."""
+def import_package(name: str) -> Any:
+    """Import a package of the extra ``onnx``; an error names the extra if it is not installed."""
     return optional(name, extra="onnx", purpose="refold.export")
 
 
 class Graph:
-    """Nodes and constants of a graph; a call adds a node."""
+    """A graph to which nodes are added; a call adds a node."""
 
     def __init__(self, weights: Mapping[str, np.ndarray], outer: "Graph | None" = None) -> None:
-        self._ir = package("onnx_ir")
-        self.weights = weights  # those of the network, by name
-        # the graph whose operator has this one as its body, and all its constants
+        self._ir = import_package("onnx_ir")
+        self.weights = weights  # weights of the network by name
+        # If this graph is the body of a loop, the graph around the loop, which has all constants.
         self._outer = outer
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
-        self._named = 0
+        self._num_named = 0
         self._constants: dict[Any, Any] = {}
 
     def __call__(self, op_type: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
-        # values, NumPy arrays and scalars, lists of integers for int64 vectors, and None
-        values = [self._value(value) for value in inputs]
+        # inputs are values, NumPy arrays and scalars, lists of integers (int64 vectors), or None
+        values = [self._to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=outputs, domain=domain
         )
         if self._outer is not None:
-            # a body shares the names of the values around it
+            # names in a body must differ from those of the graph around it
             for value in results:
-                self._named += 1
-                value.name = f"inner_{self._named}"
+                self._num_named += 1
+                value.name = f"inner_{self._num_named}"
         return results[0] if outputs == 1 else results
 
     def weight(self, name: str, array: np.ndarray | None = None) -> Any:
-        """Return a named constant of float32: a weight of the network, or an array made of some."""
+        """Return a named float32 constant: an array, or by default the weight of this name."""
         if self._outer is not None:
             return self._outer.weight(name, array)
         array = self.weights[name] if array is None else array
-        return self._initializer(name, np.asarray(array, np.float32))
+        return self._add_initializer(name, np.asarray(array, np.float32))
 
-    def concat(self, parts: list[Any], axis: int) -> Any:
-        """Concatenate values; one alone needs no node."""
-        return self("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
+    def concat(self, values: list[Any], axis: int) -> Any:
+        """Concatenate values; a single value needs no node."""
+        return self("Concat", *values, axis=axis) if len(values) > 1 else values[0]
 
     def cast(self, value: Value, dtype: DTypeLike) -> Any:
-        """Convert values to a NumPy type."""
+        """Convert a value to a NumPy type."""
         return self("Cast", value, to=_data_type(dtype))
 
     def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
-        """Add an input; ``object`` stands for strings."""
+        """Add an input; the type ``object`` stands for strings."""
         value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
@@ -82,7 +85,7 @@ class Graph:
         self._outputs.append(value)
         return value
 
-    def finished(self, name: str, opsets: Mapping[str, int] | None = None) -> Any:
+    def build_graph(self, name: str, opsets: Mapping[str, int] | None = None) -> Any:
         """Return the graph as an ``onnx_ir.Graph``."""
         return self._ir.Graph(
             self._inputs,
@@ -93,19 +96,22 @@ class Graph:
             name=name,
         )
 
-    def _value(self, constant: Any) -> Any:
+    def _to_value(self, constant: Any) -> Any:
+        """Return a number, list or array as a constant; values of the graph and None stay."""
         if constant is None or isinstance(constant, self._ir.Value):
             return constant
         if self._outer is not None:
-            return self._outer._value(constant)
+            return self._outer._to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
+        # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
         key = array.dtype.str, array.shape, repr(array.tolist())
         if key not in self._constants:
-            self._constants[key] = self._initializer(f"constant_{len(self._constants)}", array)
+            self._constants[key] = self._add_initializer(f"constant_{len(self._constants)}", array)
         return self._constants[key]
 
-    def _initializer(self, name: str, array: np.ndarray) -> Any:
-        if array.dtype.kind in "OU":
+    def _add_initializer(self, name: str, array: np.ndarray) -> Any:
+        """Add a named constant."""
+        if array.dtype.kind in "OU":  # strings
             encoded = [text.encode() for text in array.ravel().tolist()]
             tensor = self._ir.StringTensor(encoded, shape=self._ir.Shape(array.shape), name=name)
         else:
@@ -114,21 +120,22 @@ class Graph:
 
 
 def _data_type(dtype: DTypeLike) -> Any:
+    """Return the type of ONNX for a NumPy type; ``object`` stands for strings."""
     if dtype in (object, str):
-        return package("onnx_ir").DataType.STRING
-    return package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
+        return import_package("onnx_ir").DataType.STRING
+    return import_package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
 
 
 # Layers
 
 
-def dense(graph: Graph, name: str, x: Value) -> Any:
+def add_dense(graph: Graph, name: str, x: Value) -> Any:
     """Add a dense layer."""
     return graph("Gemm", x, graph.weight(f"{name}/kernel"), graph.weight(f"{name}/bias"))
 
 
-class Layer(NamedTuple):
-    """Weights of one direction of an LSTM, in Keras's layout."""
+class LstmWeights(NamedTuple):
+    """Weights of an LSTM in one direction, with the gates in Keras's order."""
 
     name: str
     kernel: np.ndarray
@@ -136,29 +143,30 @@ class Layer(NamedTuple):
     bias: np.ndarray
 
 
-def find_layer(graph: Graph, name: str) -> Layer:
-    """Return the weights of a layer of the default model."""
-    parts = ("kernel", "recurrent_kernel", "bias")
-    return Layer(name, *(graph.weights[f"{name}/lstm_cell/{part}"] for part in parts))
+def lstm_weights(graph: Graph, name: str) -> LstmWeights:
+    """Return the weights of an LSTM layer of the default model."""
+    arrays = ("kernel", "recurrent_kernel", "bias")
+    return LstmWeights(name, *(graph.weights[f"{name}/lstm_cell/{array}"] for array in arrays))
 
 
-def run_layer(
+def add_lstm(
     graph: Graph,
-    layers: list[Layer],
+    directions: list[LstmWeights],
     x: Value,
     lengths: Value = None,
     states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
-    """Run a layer over x (steps, n, features), in one direction for each of the layers."""
-    # ``lengths`` (n,) are int32, and ``states`` the initial ones (n, units). Returns outputs
-    # (steps, directions, n, units) and the last states (directions, n, units).
-    first = layers[0]
+    """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
+    # ``directions`` are weights of the forward, and if there are two, of the backward direction.
+    # ``lengths`` (n,) are int32, and ``states`` are initial h and c, both (n, units). The outputs
+    # have the shapes (steps, directions, n, units) and (directions, n, units).
+    first = directions[0]
     arrays: list[Any] = []
-    for part in ("kernel", "recurrent_kernel"):
-        stacked = [_gates(getattr(layer, part).T) for layer in layers]
-        arrays.append(graph.weight(f"{first.name}/{part}", np.stack(stacked)))
-    # of the inputs, and of the states, which have none
-    biases = [np.concatenate([_gates(layer.bias), 0 * layer.bias]) for layer in layers]
+    for name in ("kernel", "recurrent_kernel"):
+        stacked = [_reorder_gates(getattr(weights, name).T) for weights in directions]
+        arrays.append(graph.weight(f"{first.name}/{name}", np.stack(stacked)))
+    # ONNX has a second bias, which Keras does not have
+    biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in directions]
     arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
     initial = [graph("Unsqueeze", state, [0]) for state in states or ()]
     outputs, last = graph(
@@ -166,13 +174,15 @@ def run_layer(
         *(x, *arrays, lengths, *initial),
         outputs=2,
         hidden_size=len(first.recurrent_kernel),
-        direction="bidirectional" if len(layers) == 2 else "forward",
+        direction="bidirectional" if len(directions) == 2 else "forward",
     )
     return outputs, last
 
 
-def step(graph: Graph, layer: Layer, sums: Value, h: Value, c: Value) -> tuple[Any, Any]:
-    """Compute one step from the states (n, units), and return the new ones."""
+def add_lstm_step(
+    graph: Graph, layer: LstmWeights, sums: Value, h: Value, c: Value
+) -> tuple[Any, Any]:
+    """Add one step of an LSTM with the states h and c (n, units); return the new h and c."""
     # ``sums`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
     recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
     gates = graph("Add", sums, graph("MatMul", h, recurrent_kernel))
@@ -182,8 +192,8 @@ def step(graph: Graph, layer: Layer, sums: Value, h: Value, c: Value) -> tuple[A
     return graph("Mul", o, graph("Tanh", c)), c
 
 
-def _gates(array: np.ndarray) -> np.ndarray:
-    """Reorder the gates along the first axis: those of ONNX are input, output, forget, cell."""
+def _reorder_gates(array: np.ndarray) -> np.ndarray:
+    """Reorder the gates along the first axis: ONNX has input, output, forget, cell."""
     i, f, g, o = np.split(array, 4)
     return np.concatenate([i, o, f, g])
 
@@ -191,12 +201,13 @@ def _gates(array: np.ndarray) -> np.ndarray:
 # Sequences of unequal lengths
 
 
-def real_steps(graph: Graph, lengths: Value, steps: Value) -> Any:
-    """Return whether each of ``steps``, shape (1,), is within its sequence, shape (n, steps)."""
-    step = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
-    return graph("Less", graph("Unsqueeze", step, [0]), graph("Unsqueeze", lengths, [1]))
+def real_step_mask(graph: Graph, lengths: Value, steps: Value) -> Any:
+    """Return whether a step is before the end of its sequence, (n, steps)."""
+    # ``steps`` is the number of steps, of shape (1,)
+    indices = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+    return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 
-def longest(graph: Graph, lengths: Value) -> Any:
-    """Return the greatest length, at least 1, of shape (1,)."""
+def greatest_length(graph: Graph, lengths: Value) -> Any:
+    """Return the maximum length, or 1 if it is 0, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)

@@ -1,4 +1,8 @@
-"""The default decoders on packed rows, and their gradient with respect to the code."""
+"""The default decoders on packed rows, and their gradient with respect to the code.
+
+The logits of a step are the sum of two paths: a stack of LSTMs with a dense layer, and a linear
+map of the code. A decoder of patches computes several steps at each step of its LSTMs.
+"""
 
 import functools
 import math
@@ -9,39 +13,41 @@ import numpy as np
 
 from refold._support.arrays import lengths_from_offsets
 from refold.kernels import packed
-from refold.network.packed.encoder import lstm_weights, patch_offsets, rows_in_patches
+from refold.network.packed.encoder import lstm_weights, padded_row_indices, patch_offsets
 from refold.network.packed.heads import PackedHead
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification, linear_map
 
-# Maximum number of patches whose position features a decoder keeps.
-_KEPT = 256
+# Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
+_MAX_CACHED_PATCHES = 256
 
 
 class DecoderLayout(NamedTuple):
-    """What a pass of the decoder needs to know of the sequences to write."""
+    """Where the decoded steps of a batch are, and the terms that do not depend on codes."""
 
-    offsets: np.ndarray  # of the steps, (n_sequences + 1,)
-    patches: np.ndarray  # offsets of the patches
-    steps: np.ndarray  # offsets of the steps of whole patches
-    by_step: np.ndarray  # (longest, 4 * units): product of the position features with their weights
-    # (longest in whole patches, outputs): what the linear path adds to each step
-    start: np.ndarray | None
-    # (n_patches, width): previous steps, or no columns without teacher forcing
+    offsets: np.ndarray  # (n_sequences + 1,), offsets of the steps
+    patches: np.ndarray  # (n_sequences + 1,), offsets of the patches
+    # (n_sequences + 1,), offsets of the steps if all patches were complete
+    padded_steps: np.ndarray
+    # (longest length in patches, 4 * units): products of position features with their weights
+    position_sums: np.ndarray
+    # (longest length in padded steps, outputs): biases of both paths; None without a linear path
+    biases: np.ndarray | None
+    # (n_patches, width): encoded previous steps; without teacher forcing, the width is 0
     previous: np.ndarray
-    rows: Any  # slice or (n_rows,): row of each step among the steps of whole patches
+    rows: Any  # slice or (n_rows,): row of each step among the padded steps
 
 
-class Decoding(NamedTuple):
-    """What the gradient needs of a pass of the decoder."""
+class DecoderTrace(NamedTuple):
+    """Arrays of a pass of the decoder that its gradient reads."""
 
     layout: DecoderLayout
-    states: list[np.ndarray]  # initial cell state of each layer
-    traces: list[Any]  # a `Trace` of each layer
+    cell_states: list[np.ndarray]  # initial cell state of each layer
+    lstm_traces: list[Any]  # `LstmTrace` of each layer
 
 
 class PackedDecoder:
-    """A stack of LSTMs whose initial states are projections of the code."""
+    """Decoder of the default model: LSTMs whose initial states are projections of the code."""
 
     def __init__(
         self,
@@ -49,12 +55,12 @@ class PackedDecoder:
         weights: Mapping[str, np.ndarray],
         head: PackedHead,
         *,
-        ahead: bool = False,
+        is_forecast: bool = False,
     ) -> None:
-        # the forecast decoder reads recent values as if they were more of the code
-        self._sizes = sizes = specification.decoder_sizes(ahead=ahead)
+        # for the forecast decoder, the recent values are part of the code
+        self._settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         self.num_categories, self.head = specification.num_categories, head
-        self.patch, suffix = sizes.patch, sizes.suffix
+        self.patch, suffix = settings.patch, settings.suffix
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
@@ -62,96 +68,111 @@ class PackedDecoder:
             )
             for i in range(1, specification.depth + 1)
         ]
-        # The first layer reads the code, which is the same at all steps, and the position, which is
-        # the same in all sequences: their products are not computed at each step.
-        (initial, first), first_positions = self._stack[0], sizes.latent_dim
-        last_position = first_positions + 2 + 2 * sizes.num_periods
-        self._by_code = first.kernel[:first_positions], first.bias
-        self._by_position = first.kernel[first_positions:last_position]
-        previous = first.kernel[last_position:]
-        self._stack[0] = initial, packed.LstmWeights(previous, first.recurrent_kernel, first.bias)
-        self._dense = weights[f"head{suffix}/dense/kernel"], weights[f"head{suffix}/dense/bias"]
-        self._linear: Any = None  # the map and the bias
-        self.scale: Any = None
-        if sizes.linear_steps is not None:
+        # The first layer reads the code, position features and with teacher forcing the previous
+        # step. The code is the same at all steps, and the position in all sequences. So their
+        # products with the weights are computed once, and each step only adds the product of the
+        # previous step.
+        (projection, first), position_index = self._stack[0], settings.latent_dim
+        previous_index = position_index + 2 + 2 * settings.num_periods
+        self._code_weights = first.kernel[:position_index], first.bias
+        self._position_weights = first.kernel[position_index:previous_index]
+        kernel = first.kernel[previous_index:]
+        first_layer = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
+        self._stack[0] = projection, first_layer
+        self._dense_weights = (
+            weights[f"head{suffix}/dense/kernel"],
+            weights[f"head{suffix}/dense/bias"],
+        )
+        self._linear_weights: Any = None  # the map and the bias
+        self.scale: Any = None  # factors of the logits of the LSTM path
+        if settings.linear_steps is not None:
             layer = f"linear_steps{suffix}"
-            self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
+            self._linear_weights = linear_map(weights, layer), weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
-            if not sizes.scales_by_step:
-                self._dense = tuple(np.tile(self.scale, self.patch) * part for part in self._dense)
+            if not settings.scales_by_step:  # the factors are the same at all steps
+                self._dense_weights = tuple(
+                    np.tile(self.scale, self.patch) * array for array in self._dense_weights
+                )
 
     def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> DecoderLayout:
-        """Prepare to write sequences with these offsets, for one or more calls."""
-        # an autoregressive decoder needs ``x``, the encoder's input, for teacher forcing
+        """Return the layout of sequences with these offsets, for one or more calls."""
+        # teacher forcing of an autoregressive decoder needs ``x``, the encoder's input
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        count = int(lengths_from_offsets(patches).max(initial=0))
-        by_step, start = self._kept if count <= len(self._kept[0]) else self._by_patch(count)
+        num_patches = int(lengths_from_offsets(patches).max(initial=0))
+        is_cached = num_patches <= len(self._cached_terms[0])
+        terms = self._cached_terms if is_cached else self._position_terms(num_patches)
         previous = np.empty((patches[-1], 0), np.float32)
-        if self._sizes.reads_previous and x is not None:
+        if self._settings.reads_previous and x is not None:
             previous = teacher_forcing(x, offsets, self.num_categories)
-        steps, rows = offsets, slice(None)
+        padded_steps, rows = offsets, slice(None)
         if self.patch > 1:
-            steps, rows = patches * self.patch, rows_in_patches(offsets, patches, self.patch)
-        return DecoderLayout(offsets, patches, steps, by_step[:count], start, previous, rows)
+            padded_steps = patches * self.patch
+            rows = padded_row_indices(offsets, patches, self.patch)
+        sums, biases = terms[0][:num_patches], terms[1]
+        return DecoderLayout(offsets, patches, padded_steps, sums, biases, previous, rows)
 
     def __call__(
         self,
         codes: np.ndarray,
         layout: DecoderLayout,
         *,
-        keep: bool = False,
-        reuse: Decoding | None = None,
-    ) -> tuple[np.ndarray, Decoding]:
+        keep_trace: bool = False,
+        reused_trace: DecoderTrace | None = None,
+    ) -> tuple[np.ndarray, DecoderTrace]:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
-        # ``layout.rows`` are the rows of the steps: the last patch of a sequence may be longer than
-        # the sequence. ``keep`` is for `gradient`. The new decoding takes the memory of ``reuse``.
-        # The decoder writes whole patches. Latent optimization gives the steps that only complete a
-        # patch a weight of 0, so it moves nothing between steps and patches in each evaluation.
-        hidden, decoding = layout.previous, Decoding(layout, [], [])
-        by_sequence = packed.product(codes, *self._by_code)
-        options: Any = {"by_sequence": by_sequence, "by_step": layout.by_step}
-        for i, (project, layer) in enumerate(self._stack):
-            states = packed.product(codes, *project)
+        # The result has all steps of all patches, also the padding that completes the last patch of
+        # a sequence; ``layout.rows`` are the rows without padding. Latent optimization gives the
+        # weight 0 to padding, which is faster than removing it in each evaluation. `gradient` needs
+        # a trace with ``keep_trace``. The new trace takes the memory of ``reused_trace``.
+        hidden, trace = layout.previous, DecoderTrace(layout, [], [])
+        code_sums = packed.product(codes, *self._code_weights)
+        # for the first layer only
+        options: Any = {"sequence_sums": code_sums, "step_sums": layout.position_sums}
+        for i, (projection, layer) in enumerate(self._stack):
+            states = packed.product(codes, *projection)
             h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
-            options |= {"keep": keep, "reuse": reuse and reuse.traces[i]}
-            hidden, _, _, trace = packed.lstm(hidden, layout.patches, layer, h, c, **options)
+            options |= {"keep_trace": keep_trace}
+            options |= {"reused_trace": reused_trace and reused_trace.lstm_traces[i]}
+            hidden, _, _, lstm_trace = packed.lstm(hidden, layout.patches, layer, h, c, **options)
             options = {}
-            decoding.states.append(c)
-            decoding.traces.append(trace)
-        kernel, start = self._dense
-        if self._linear is not None and layout.start is not None:
-            beside = packed.step_product(codes, layout.steps, self._linear[0], layout.start)
-            start = beside.reshape(len(hidden), kernel.shape[1])
-        if self._sizes.scales_by_step:
+            trace.cell_states.append(c)
+            trace.lstm_traces.append(lstm_trace)
+        kernel, start = self._dense_weights
+        linear = self._linear_path(codes, layout)
+        if linear is not None:
+            start = linear.reshape(len(hidden), kernel.shape[1])
+        if self._settings.scales_by_step:
+            # only the forecast decoder has factors for each step; its sequences have equal lengths
             scale = np.tile(self.scale, (len(codes), 1))
             logits = packed.product(hidden, kernel) * scale + start
         else:
             logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
-        return self.head.activate(logits), decoding
+        return self.head.activate(logits), trace
 
-    def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
+    def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
         """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
-        # a decoding with ``keep=True``, which can be used once
-        layout, transposed = decoding.layout, self._transposed
+        # a trace with ``keep_trace``, which can be used once
+        layout, transposed = trace.layout, self._transposed
         d_codes: Any = np.float32(0)
-        if self._linear is not None:
-            d_codes = packed.ragged_product(d_logits, layout.steps, transposed["linear"])
+        if self._linear_weights is not None:
+            d_codes = packed.linear_encode(d_logits, layout.padded_steps, transposed["linear"])
         d_patches = d_logits.reshape(layout.patches[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
         for i in reversed(range(len(self._stack))):
-            trace, state = decoding.traces[i], decoding.states[i]
-            d_hidden, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
-            d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
+            d_hidden, d_h, d_c = packed.lstm_gradient(trace.lstm_traces[i], d_hidden)
+            # the initial cell state is a tanh, whose derivative is 1 - tanh**2
+            d_state = np.concatenate([d_h, d_c * (1 - trace.cell_states[i] ** 2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
-        return d_codes + packed.product(d_hidden, transposed["by_code"])
+        # after the first layer, this is the gradient of ``sequence_sums``
+        return d_codes + packed.product(d_hidden, transposed["code"])
 
     @functools.cached_property
     def _transposed(self) -> dict[str, np.ndarray]:
         """Weights in the order in which the gradient reads them."""
-        arrays = {"dense": self._dense[0].T, "by_code": self._by_code[0].T}
+        arrays = {"dense": self._dense_weights[0].T, "code": self._code_weights[0].T}
         arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
-        if self._linear is not None:
-            arrays["linear"] = np.moveaxis(self._linear[0], 0, -1)
+        if self._linear_weights is not None:
+            arrays["linear"] = np.moveaxis(self._linear_weights[0], 0, -1)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def decode_autoregressively(
@@ -162,78 +183,90 @@ class PackedDecoder:
         temperature: float = 1.0,
     ) -> np.ndarray:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
-        # The next step gets the likeliest category, the likelier of 0 and 1, and the mean of a
-        # numeric column; with ``noise``, a sample.
+        # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
+        # of a binary column, and the mean of a numeric column. With ``noise``, it gets a sample.
+        # Sequences are ordered from the longest to the shortest, so that those that have a step are
+        # the first ones.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
-        written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
+        decoded = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         states = []
-        for project, layer in self._stack:
-            both = packed.product(codes[order], *project)
-            states.append((both[:, : layer.units], packed.tanh(both[:, layer.units :])))
-        beside = None
-        if self._linear is not None and layout.start is not None:
-            beside = packed.step_product(codes, layout.steps, self._linear[0], layout.start)
-        by_sequence = packed.product(codes[order], *self._by_code)
-        last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
-        for step in range(len(layout.by_step)):
-            count = int(np.searchsorted(-lengths[order], -step))  # sequences that are longer
-            there = order[:count]
-            hidden = _encode_previous(last[:count], self.num_categories)
-            shared: Any = {"by_sequence": by_sequence, "by_step": layout.by_step[step:]}
-            one_each, states = np.arange(count + 1), [(h[:count], c[:count]) for h, c in states]
+        for projection, layer in self._stack:
+            h_and_c = packed.product(codes[order], *projection)
+            states.append((h_and_c[:, : layer.units], packed.tanh(h_and_c[:, layer.units :])))
+        linear = self._linear_path(codes, layout)
+        code_sums = packed.product(codes[order], *self._code_weights)
+        # NaN says that there is no previous step
+        previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
+        for step in range(len(layout.position_sums)):
+            num_active = int(np.searchsorted(-lengths[order], -step))  # longer than ``step``
+            active = order[:num_active]
+            hidden = _encode_steps(previous[:num_active], self.num_categories)
+            sums: Any = {"sequence_sums": code_sums, "step_sums": layout.position_sums[step:]}
+            states = [(h[:num_active], c[:num_active]) for h, c in states]
+            one_step = np.arange(num_active + 1)  # offsets of sequences of one step
             for i, (_, layer) in enumerate(self._stack):
-                hidden, h, c, _ = packed.lstm(hidden, one_each, layer, *states[i], **shared)
-                states[i], shared = (h, c), {}
-            rows, (kernel, start) = offsets[there] + step, self._dense
-            start = start if beside is None else beside[rows]
+                hidden, h, c, _ = packed.lstm(hidden, one_step, layer, *states[i], **sums)
+                states[i], sums = (h, c), {}
+            rows, (kernel, start) = offsets[active] + step, self._dense_weights
+            start = start if linear is None else linear[rows]
             outputs = self.head.activate(packed.product(hidden, kernel, start))
             if noise is not None:
                 outputs = self.head.sample(outputs, noise[rows], temperature)
-            written[rows] = outputs
-            last = self.head.values(outputs)
-        return written
+            decoded[rows] = outputs
+            previous = self.head.values(outputs)
+        return decoded
+
+    def _linear_path(self, codes: np.ndarray, layout: DecoderLayout) -> np.ndarray | None:
+        """Return the linear path plus all biases (n_padded_steps, outputs); None without one."""
+        if self._linear_weights is None or layout.biases is None:
+            return None
+        return packed.linear_decode(
+            codes, layout.padded_steps, self._linear_weights[0], layout.biases
+        )
 
     @functools.cached_property
-    def _kept(self) -> tuple[np.ndarray, np.ndarray | None]:
-        return self._by_patch(min(self._sizes.max_patches, _KEPT))
+    def _cached_terms(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Position terms of sequences that are not too long."""
+        return self._position_terms(min(self._settings.max_patches, _MAX_CACHED_PATCHES))
 
-    def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``by_step`` and ``start`` of a `DecoderLayout` for the first patches."""
+    def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return ``position_sums`` and ``biases`` of a `DecoderLayout` for the first patches."""
         # the position features are those of `RepeatCode`
-        step = np.arange(count, dtype=np.float32)[:, None]
-        numbers = np.arange(1, self._sizes.num_periods + 1, dtype=np.float32)
-        periods = np.float32(2.0) ** numbers
+        step = np.arange(num_patches, dtype=np.float32)[:, None]
+        exponents = np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
+        periods = np.float32(2.0) ** exponents
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
-        relative = step / np.float32(self._sizes.max_patches)
+        relative = step / np.float32(self._settings.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
-        by_step, start = packed.product(features, self._by_position), None
-        if self._linear is not None:
-            start = np.tile(self._dense[1], count).reshape(-1, self.head.num_outputs)
-            if self._sizes.scales_by_step:
-                start *= self.scale[:count]
-            bias = self._linear[1][: len(start)]
-            start[: len(bias)] += bias
-        return by_step, start
+        position_sums, biases = packed.product(features, self._position_weights), None
+        if self._linear_weights is not None:
+            biases = np.tile(self._dense_weights[1], num_patches).reshape(-1, self.head.num_outputs)
+            if self._settings.scales_by_step:
+                biases *= self.scale[:num_patches]
+            linear_bias = self._linear_weights[1][: len(biases)]
+            biases[: len(linear_bias)] += linear_bias
+        return position_sums, biases
 
 
 def teacher_forcing(
     values: np.ndarray, offsets: np.ndarray, num_categories: list[int]
 ) -> np.ndarray:
-    """Return the previous step of each step (n_rows, width), with a flag whether there is one."""
-    encoded = _encode_previous(values[:, : len(num_categories)], num_categories)
+    """Return the encoded previous step of each step (n_rows, width), as `TeacherForcing` does."""
+    encoded = _encode_steps(values[:, : len(num_categories)], num_categories)
     shifted = np.zeros_like(encoded)
     shifted[1:] = encoded[:-1]
-    shifted[offsets[:-1][lengths_from_offsets(offsets) > 0]] = 0.0
+    shifted[offsets[:-1][lengths_from_offsets(offsets) > 0]] = 0.0  # first steps have none
     return shifted
 
 
-def _encode_previous(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+def _encode_steps(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+    """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
     missing = np.isnan(values)
-    is_there = ~missing.all(axis=1, keepdims=True)
+    is_step = ~missing.all(axis=1, keepdims=True)
     blocks = one_hot(values, num_categories)
     return np.concatenate(
-        [np.where(np.isnan(blocks), 0, blocks), is_there], axis=1, dtype=np.float32
+        [np.where(np.isnan(blocks), 0, blocks), is_step], axis=1, dtype=np.float32
     )

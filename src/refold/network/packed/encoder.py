@@ -1,4 +1,8 @@
-"""The default encoder on packed rows: LSTMs, the linear path, patches and ROCKET features."""
+"""The default encoder on packed rows.
+
+A code is the sum of two paths: `fold_patches`, bidirectional LSTMs and pooling of their states, and
+a linear path. The length and ROCKET features may follow as latent dimensions of their own.
+"""
 
 import functools
 import math
@@ -8,7 +12,13 @@ from itertools import pairwise
 import numpy as np
 
 from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
+from refold.kernels import (
+    DILATIONS,
+    SIGMOID_STEEPNESS,
+    RandomConvolutions,
+    packed,
+    random_convolutions,
+)
 from refold.network.packed.heads import encode_lengths
 from refold.network.packed.rows import encoded_blocks, one_hot
 from refold.network.specification import Specification, linear_map
@@ -16,110 +26,118 @@ from refold.sequences import Sequences
 
 
 class PackedEncoder:
-    """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features."""
+    """Encoder of the default model: bidirectional LSTMs, a linear path, and ROCKET features."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self.specification = specification
         self._layers = [
-            [lstm_weights(weights, f"encoder_{i}/{w}_lstm_{i}") for w in ("forward", "backward")]
+            [
+                lstm_weights(weights, f"encoder_{i}/{direction}_lstm_{i}")
+                for direction in ("forward", "backward")
+            ]
             for i in range(1, specification.depth + 1)
         ]
-        self._code = weights["code/kernel"], weights["code/bias"]
-        self._linear = None
+        self._code_weights = weights["code/kernel"], weights["code/bias"]
+        self._linear_weights = None
         if specification.linear_steps is not None:
-            self._linear = linear_map(weights, "linear_code"), weights["linear_code/bias"]
-            self._scale = weights["linear_code/scale"]
-        self._maps = None
+            self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
+            self._state_scale = weights["linear_code/scale"]
+        self._length_maps = None
         if specification.by_length:
-            self._maps = weights["linear_code/maps"], weights["linear_code/offsets"]
+            self._length_maps = weights["linear_code/maps"], weights["linear_code/offsets"]
         self.rocket_features = RocketFeatures(specification, weights)
-        self._rocket = None
+        self._rocket_map = None
         if specification.rocket_dim:
-            self._rocket = weights["rocket_dim/center"], weights["rocket_dim/kernel"]
+            self._rocket_map = weights["rocket_dim/center"], weights["rocket_dim/kernel"]
 
     def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
         values = one_hot(x, self.specification.num_categories)
-        code = packed.product(self._pooled(values, offsets), *self._code)
-        if self._linear is not None:
-            linear = packed.ragged_product(values, offsets, *self._linear)
-            if self._maps is not None:
-                linear = _mapped(linear, lengths_from_offsets(offsets), *self._maps)
-            code = linear + self._scale * code
+        code = packed.product(self._pool_states(values, offsets), *self._code_weights)
+        if self._linear_weights is not None:
+            linear = packed.linear_encode(values, offsets, *self._linear_weights)
+            if self._length_maps is not None:
+                lengths = lengths_from_offsets(offsets)
+                linear = _apply_length_maps(linear, lengths, *self._length_maps)
+            code = linear + self._state_scale * code
         if self.specification.length_dim:
             lengths = encode_lengths(lengths_from_offsets(offsets), self.specification)
             code = np.concatenate([code, lengths[:, None]], axis=1)
-        if self._rocket is None:
+        if self._rocket_map is None:
             return code
-        center, kernel = self._rocket
+        # centered before the product, which would lose digits of small differences
+        center, kernel = self._rocket_map
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
 
-    def _pooled(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _pool_states(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
         lengths, patch = lengths_from_offsets(offsets), self.specification.patch
         hidden = values
         if patch > 1:
-            hidden, offsets = fold(values, offsets, patch)
+            hidden, offsets = fold_patches(values, offsets, patch)
         states = []
         for layer in self._layers:
             units = layer[0].units
             zeros = np.zeros((len(lengths), units), np.float32)
             outputs = np.empty((len(hidden), 2 * units), np.float32)
             states = []
-            for i, half in enumerate(layer):
+            for i, direction in enumerate(layer):
+                # each direction writes its half of the outputs
                 columns = outputs[:, i * units : (i + 1) * units]
                 options = {"go_backwards": i == 1, "outputs": columns}
-                _, last, _, _ = packed.lstm(hidden, offsets, half, zeros, zeros, **options)
+                _, last, _, _ = packed.lstm(hidden, offsets, direction, zeros, zeros, **options)
                 states.append(last)
             hidden = outputs
         count = np.maximum(lengths_from_offsets(offsets), 1).astype(np.float32)[:, None]
         mean = packed.segment_sum(hidden, offsets) / count
         maximum = packed.segment_max(hidden, offsets)
         steps = lengths.astype(np.float32)[:, None]
-        most = self.specification.max_steps
-        logarithm = np.log1p(steps) / np.float32(math.log1p(most))
-        lengths_read = [steps == 0, steps / np.float32(most), logarithm]
-        return np.concatenate([*states, mean, maximum, *lengths_read], axis=1, dtype=np.float32)
+        max_steps = self.specification.max_steps
+        logarithm = np.log1p(steps) / np.float32(math.log1p(max_steps))
+        length_features = [steps == 0, steps / np.float32(max_steps), logarithm]
+        return np.concatenate([*states, mean, maximum, *length_features], axis=1, dtype=np.float32)
 
 
-def _mapped(
+def _apply_length_maps(
     linear: np.ndarray, lengths: np.ndarray, maps: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
-    """Apply the map of its length to each row, as `LinearEncoding` does."""
-    if len(lengths) == 1:  # faster
+    """Apply to each row the map of its length, as `LinearEncoding` does."""
+    # lengths beyond the last map share that map
+    if len(lengths) == 1:  # faster than the loop
         length = min(int(lengths[0]), len(maps) - 1)
         return packed.product(linear - offsets[length], maps[length])
-    within = np.minimum(lengths, len(maps) - 1)
-    linear = linear - offsets[within]
+    lengths = np.minimum(lengths, len(maps) - 1)
+    linear = linear - offsets[lengths]
     mapped = np.empty_like(linear)
-    for length in np.unique(within):
-        rows = within == length
+    for length in np.unique(lengths):
+        rows = lengths == length
         mapped[rows] = packed.product(linear[rows], maps[length])
     return mapped
 
 
 def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
-    """Return the offsets of patches of steps; the last patch may be incomplete."""
+    """Return the offsets of the patches of sequences; the last patch may be incomplete."""
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch))
 
 
-def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fold x to patches (n_patches, patch * channels + 1), and append the share of real steps."""
-    folded = patch_offsets(offsets, patch)
-    padded = np.zeros((folded[-1] * patch, x.shape[1] + 1), np.float32)
-    rows = rows_in_patches(offsets, folded, patch)
+def fold_patches(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return patches (n_patches, patch * channels + 1) of the steps of x, and their offsets."""
+    # as `FoldSteps` does: the last column is the share of real steps in a patch
+    patches = patch_offsets(offsets, patch)
+    padded = np.zeros((patches[-1] * patch, x.shape[1] + 1), np.float32)
+    rows = padded_row_indices(offsets, patches, patch)
     padded[rows, :-1] = x
     padded[rows, -1] = 1.0
-    padded = padded.reshape(folded[-1], patch, x.shape[1] + 1)
+    padded = padded.reshape(patches[-1], patch, x.shape[1] + 1)
     share = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch)
-    steps = padded[:, :, :-1].reshape(folded[-1], patch * x.shape[1])
-    return np.concatenate([steps, share], axis=1), folded
+    steps = padded[:, :, :-1].reshape(patches[-1], patch * x.shape[1])
+    return np.concatenate([steps, share], axis=1), patches
 
 
-def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.ndarray:
-    """Return the row of each step among the steps of all patches, complete or not."""
-    return positions_of(folded[:-1] * patch, lengths_from_offsets(offsets))
+def padded_row_indices(offsets: np.ndarray, patches: np.ndarray, patch: int) -> np.ndarray:
+    """Return the row (n_rows,) of each step, if all patches are filled up to ``patch`` steps."""
+    return positions_of(patches[:-1] * patch, lengths_from_offsets(offsets))
 
 
 class RocketFeatures:
@@ -128,15 +146,16 @@ class RocketFeatures:
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        # the weights hold the convolutions if the code has ROCKET features
+        # a model without ROCKET features in its codes has no weights for them, and draws them
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
     def _convolutions(self) -> RandomConvolutions:
+        """Convolutions of the model, or those that every model would draw."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
-        parts = (self._weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias"))
-        return RandomConvolutions(*parts)
+        names = RandomConvolutions._fields
+        return RandomConvolutions(*(self._weights[f"convolutions/{name}"] for name in names))
 
     def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
@@ -147,8 +166,8 @@ class RocketFeatures:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
         num_features = 2 * len(self._convolutions.bias)
         features = np.empty((len(scaled), num_features), np.float32)
-        for block, values in encoded_blocks(self._specification, scaled):
-            features[block.indices] = self(values, block.offsets)
+        for batch, values in encoded_blocks(self._specification, scaled):
+            features[batch.indices] = self(values, batch.offsets)
         return features
 
 
@@ -162,10 +181,11 @@ def pooled(
 ) -> np.ndarray:
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
+    # a convolution of weighted sums of channels, each of which has its own taps
     mixed = packed.product(values, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
-    parts = [
+    results = [
         packed.pooled_convolutions(
             np.ascontiguousarray(mixed[:, first:end]),
             offsets,
@@ -173,11 +193,11 @@ def pooled(
             bias[first:end],
             dilation=dilation,
             stride=stride,
-            steepness=STEEPNESS,
+            steepness=SIGMOID_STEEPNESS,
         )
         for dilation, (first, end) in zip(dilations, pairwise(ends), strict=True)
     ]
-    positive, highest = zip(*parts, strict=True)
+    positive, highest = zip(*results, strict=True)
     return np.concatenate([*positive, *highest], axis=1)
 
 

@@ -1,4 +1,7 @@
-"""The default model on packed rows, and the type of the network of any `refold.Model`."""
+"""The default model on packed rows, and the type of the network of any `refold.Model`.
+
+`PackedNetwork` encodes, decodes, forecasts and measures errors without Keras.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,35 +9,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
 
-from refold.kernels import log_slow, why_not
+from refold.kernels import log_slow_fallback, why_not
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
     Draw,
-    LengthDimension,
-    LengthModel,
+    LengthDimensionReader,
+    LengthPredictor,
     PackedHead,
-    length_model,
-    whole_lengths,
+    make_length_reader,
+    round_lengths,
 )
 from refold.network.packed.losses import LatentObjective, minimize_rows
-from refold.network.packed.rows import block_of, blocks, input_and_target, running
+from refold.network.packed.rows import blocks, input_and_target, make_batch, run_batches
 from refold.network.specification import Specification, weights_of
 from refold.sequences import Sequences, check_codes_finite
 
 if TYPE_CHECKING:
     from refold.network.keras.network import Network
 
-# Both have the same methods. `encode` and `predict_lengths` raise a DataError if a result overflows
-# float32. The other methods return numbers that are not finite.
+# Both classes have the same methods. If a result overflows float32, `encode` and `predict_lengths`
+# raise a DataError, and the other methods return numbers that are not finite.
 FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
 
 class ErrorTotals(NamedTuple):
-    """Sums over sequences."""
+    """Sums of errors over sequences; divided by the counts, they are mean errors."""
 
-    error: float  # of all observed values, with the loss of their column types
+    error: float  # losses of all observed values, by the type of their column
     num_observed: int
     length_error: float  # negative log-likelihoods of the lengths, in nats
     num_sequences: int
@@ -43,25 +46,29 @@ class ErrorTotals(NamedTuple):
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
-    # It computes on the rows of `Sequences` as they are: no padding, no shapes, no compilation.
-    # Each output is one chain of multiply-adds in a fixed order, so a code has the same bits
-    # whatever other sequences are encoded with it. Keras models of the same weights are built on
-    # first access.
+    # It computes on the rows of `Sequences` as they are. So it needs no padding, and no compilation
+    # for each shape of a batch. Each output is one chain of multiply-adds in a fixed order, so a
+    # code has the same bits whatever other sequences are encoded with it. `keras_models` builds the
+    # Keras models of the same weights when they are needed.
     reads_padding: bool = True
-    # it reads and writes any number of steps
+    # None, because it reads and writes any number of steps
     fixed_steps: int | None = None
     most_steps: int | None = None
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         if (reason := why_not()) is not None:
-            what = "Encoding and decoding run on NumPy, which is slower than the compiled kernel"
-            log_slow(what, reason)
+            sentence = (
+                "Encoding and decoding run on NumPy, which is slower than the compiled kernel"
+            )
+            log_slow_fallback(sentence, reason)
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        self._parts: dict[str, Any] = {}
-        # the `refold.models.Network` with these weights, if it was built
+        # encoder, decoder and the like, which are made again after a change of the weights
+        self._cache: dict[str, Any] = {}
+        # the `refold.models.Network` whose weights this network follows, if there is one
         self.keras: Any = None
+        # its variables, and their values when ``_weights`` was made
         self._variables: list[Any] = []
         self._values: list[Any] = []
 
@@ -74,18 +81,19 @@ class PackedNetwork:
         """Current weights by name."""
         if self.keras is not None:
             values = [variable.value for variable in self._variables]
-            # JAX arrays do not change, so the same array has the same values
-            same = len(values) == len(self._values) and all(
+            # The same JAX array has the same values, because JAX never changes an array. Other
+            # backends do, so their values are always copied.
+            is_unchanged = len(values) == len(self._values) and all(
                 new is old and type(new).__module__.startswith("jax")
                 for new, old in zip(values, self._values, strict=True)
             )
-            if not same:
+            if not is_unchanged:
                 # by name, because Keras sorts the layers of deep models in another order
                 self._weights = {
                     variable.path: np.asarray(value, np.float32, order="C")
                     for variable, value in zip(self._variables, values, strict=True)
                 }
-                self._values, self._parts = values, {}
+                self._values, self._cache = values, {}
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
@@ -95,7 +103,7 @@ class PackedNetwork:
             for weight in weights_of(self.specification)
             if weight.name in weights
         }
-        self._parts = {}
+        self._cache = {}
 
     @property
     def autoregressive(self) -> bool:
@@ -110,17 +118,17 @@ class PackedNetwork:
     @property
     def encoder(self) -> PackedEncoder:
         """Encoder with the current weights."""
-        return self._part("encoder", PackedEncoder)
+        return self._cached("encoder", PackedEncoder)
 
     @property
     def decoder(self) -> PackedDecoder:
         """Decoder with the current weights."""
-        return self._part("decoder", PackedDecoder, head=self.head)
+        return self._cached("decoder", PackedDecoder, head=self.head)
 
     @property
-    def length(self) -> LengthModel | LengthDimension:
-        """What reads lengths from codes, with the current weights."""
-        return self._part("length", length_model)
+    def length(self) -> LengthPredictor | LengthDimensionReader:
+        """Reader of lengths from codes, with the current weights."""
+        return self._cached("length", make_length_reader)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -129,24 +137,23 @@ class PackedNetwork:
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
-        encoder, parts = self.encoder, (self.decoder, self.length) if latent_steps else None
+        encoder = self.encoder
+        # made once for all batches
+        decoders = (self.decoder, self.length) if latent_steps else None
         learned = self.specification.learned_dim
 
-        def encode_block(indices: np.ndarray) -> None:
-            block = block_of(indices, scaled.offsets)
-            x, targets = input_and_target(self.specification, scaled.values, block)
-            encoded = encoder(x, block.offsets)
-            if parts is not None:
+        def encode_batch(indices: np.ndarray) -> None:
+            batch = make_batch(indices, scaled.offsets)
+            x, targets = input_and_target(self.specification, scaled.values, batch)
+            encoded = encoder(x, batch.offsets)
+            if decoders is not None:
                 objective = LatentObjective(
-                    *parts, x, targets, block.offsets, encoded, learned_dim=learned
+                    *decoders, x, targets, batch.offsets, encoded, learned_dim=learned
                 )
                 encoded = minimize_rows(objective, encoded, latent_steps)
             codes[indices] = encoded
 
-        where = self.specification, scaled.offsets
-        with running(encode_block, *where, "encode", verbose=verbose) as done:
-            for _ in done:
-                pass
+        run_batches(encode_batch, self.specification, scaled.offsets, "encode", verbose=verbose)
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
@@ -161,26 +168,25 @@ class PackedNetwork:
         codes = np.ascontiguousarray(codes, np.float32)
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
-        def decode_block(indices: np.ndarray) -> None:
-            block = block_of(indices, offsets)
-            layout, noise = decoder.layout(block.offsets), None
+        def decode_batch(indices: np.ndarray) -> None:
+            batch = make_batch(indices, offsets)
+            layout, noise = decoder.layout(batch.offsets), None
             if draw is not None:
-                noise = self.head.noise(block.offsets, draw.seed, indices)
+                noise = self.head.noise(batch.offsets, draw.seed, indices)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
-                written = decoder.decode_autoregressively(
+                decoded = decoder.decode_autoregressively(
                     codes[indices], layout, noise, temperature
                 )
             else:
-                whole, _ = decoder(codes[indices], layout)
-                written = whole[layout.rows]
+                # the decoder writes whole patches, which may end after their sequence
+                patch_outputs, _ = decoder(codes[indices], layout)
+                decoded = patch_outputs[layout.rows]
                 if noise is not None and draw is not None:
-                    written = self.head.sample(written, noise, draw.temperature)
-            outputs[block.rows] = written
+                    decoded = self.head.sample(decoded, noise, draw.temperature)
+            outputs[batch.rows] = decoded
 
-        with running(decode_block, self.specification, offsets, "decode", verbose=verbose) as done:
-            for _ in done:
-                pass
+        run_batches(decode_batch, self.specification, offsets, "decode", verbose=verbose)
         return outputs
 
     def reconstruction_error(
@@ -189,55 +195,56 @@ class PackedNetwork:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
-        for block in blocks(self.specification, offsets):
-            x, targets = input_and_target(self.specification, values, block)
-            codes = self.encoder(x, block.offsets)
-            layout = self.decoder.layout(block.offsets, x)
-            whole, _ = self.decoder(codes, layout)
-            outputs = whole[layout.rows]
-            # Numeric columns are decoded from the decoder's own output, as in use, because teacher
-            # forcing looks better than it is. The others are measured with teacher forcing: without
-            # it, cross-entropy mostly measures what follows the first mistake.
+        for batch in blocks(self.specification, offsets):
+            x, targets = input_and_target(self.specification, values, batch)
+            codes = self.encoder(x, batch.offsets)
+            layout = self.decoder.layout(batch.offsets, x)
+            patch_outputs, _ = self.decoder(codes, layout)
+            outputs = patch_outputs[layout.rows]
+            # Numeric columns are measured without teacher forcing, as the decoder is used, because
+            # their error with teacher forcing is too low. Other columns are measured with teacher
+            # forcing, because their cross-entropy without it mostly measures what follows the first
+            # mistake.
             if self.autoregressive and self.head.numeric.any():
                 numeric = np.repeat(self.head.numeric, self.head.widths)
-                written = self.decoder.decode_autoregressively(codes, layout)
-                outputs = np.where(numeric, written, outputs)
+                decoded = self.decoder.decode_autoregressively(codes, layout)
+                outputs = np.where(numeric, decoded, outputs)
             observed = ~np.isnan(targets)
             values_or_zero = np.where(observed, targets, np.float32(0))
             errors, _ = self.head.errors(outputs, values_or_zero, observed)
             error += float(errors.sum(dtype=float))
             num_observed += int(np.count_nonzero(observed))
-            if with_length and isinstance(self.length, LengthModel):
+            if with_length and isinstance(self.length, LengthPredictor):
                 length_error += float(
-                    self.length.losses(codes, np.diff(block.offsets)).sum(dtype=float)
+                    self.length.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
                 )
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
-        decoder = self._part("forecaster", PackedDecoder, head=self.head, ahead=True)
+        decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
 
-        def forecast_block(indices: np.ndarray) -> None:
-            block = block_of(indices, offsets)
-            outputs[block.rows], _ = decoder(codes[indices], decoder.layout(block.offsets))
+        def forecast_batch(indices: np.ndarray) -> None:
+            batch = make_batch(indices, offsets)
+            outputs[batch.rows], _ = decoder(codes[indices], decoder.layout(batch.offsets))
 
-        with running(forecast_block, self.specification, offsets) as done:
-            for _ in done:
-                pass
+        run_batches(forecast_batch, self.specification, offsets)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        # `round_lengths` checks the result
+        with np.errstate(over="ignore", invalid="ignore"):
             predicted = self.length(np.ascontiguousarray(codes, np.float32))
-            return whole_lengths(predicted, 2 * self.specification.max_steps)
+            # a length far beyond the training lengths is not plausible
+            return round_lengths(predicted, 2 * self.specification.max_steps)
 
-    def _part(self, name: str, make: Any, **options: Any) -> Any:
-        """Return a part of the model, made from the current weights."""
-        weights = self.weights
-        if name not in self._parts:
-            self._parts[name] = make(self.specification, weights, **options)
-        return self._parts[name]
+    def _cached(self, name: str, make: Any, **options: Any) -> Any:
+        """Return ``make`` of the current weights, or what it returned for them before."""
+        weights = self.weights  # empties the cache if Keras changed the weights
+        if name not in self._cache:
+            self._cache[name] = make(self.specification, weights, **options)
+        return self._cache[name]

@@ -1,4 +1,7 @@
-"""Blocks of sequences, and their scaled values as the rows that an encoder reads."""
+"""Batches of sequences, and their scaled values as the rows that an encoder reads.
+
+`blocks` yields batches one after another, and `run_batches` computes several at once.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,127 +15,130 @@ from refold.kernels import packed
 from refold.network.specification import Specification
 from refold.sequences import Sequences, unpadded_input_and_target
 
-# Maximum number of steps in a block, if a step has at most `_WIDTH` values.
-_STEPS = 32768
-_WIDTH = 256
-# Maximum number of sequences in a block.
-_MOST_ROWS = 4096
-# Minimum number of blocks for a progress bar.
-_MANY = 20
-# Maximum number of blocks at the same time, to limit the memory.
-_AT_ONCE = 4
+# Maximum number of steps in a batch, to limit the memory.
+_MAX_STEPS = 32768
+# Maximum number of values of a step in a batch of `_MAX_STEPS` steps; wider steps are fewer.
+_MAX_WIDTH = 256
+# Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
+_MAX_SEQUENCES = 4096
+# Minimum number of batches for a progress bar; fewer are done before a bar would help.
+_MIN_BATCHES_FOR_BAR = 20
+# Maximum number of batches that are computed at the same time, to limit the memory.
+_MAX_CONCURRENT_BATCHES = 4
 
 
-class Block(NamedTuple):
-    """Some of the sequences of a set."""
+class Batch(NamedTuple):
+    """Sequences that are computed together, as positions in a larger set of sequences."""
 
-    indices: np.ndarray  # of the sequences
-    offsets: np.ndarray  # (n_sequences + 1,), of their steps in the block
-    rows: Any  # slice or indices: rows of their steps in the set
-
-
-def blocks(specification: Specification, offsets: np.ndarray) -> Iterator[Block]:
-    """Split sequences into blocks of about equally many steps, to limit the memory."""
-    for indices in split_rows(specification, offsets):
-        yield block_of(indices, offsets)
+    indices: np.ndarray  # (n_sequences,): which sequences of the set
+    offsets: np.ndarray  # (n_sequences + 1,): where their steps begin and end in the batch
+    rows: Any  # slice or (n_rows,): rows of their steps in the set
 
 
-def split_rows(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
-    """Return the indices of the sequences of each block."""
-    # If there is more than one block, each has sequences of similar length, because the kernel is
+def blocks(specification: Specification, offsets: np.ndarray) -> Iterator[Batch]:
+    """Yield batches of all sequences, each with about the same number of steps."""
+    for indices in split_into_batches(specification, offsets):
+        yield make_batch(indices, offsets)
+
+
+def split_into_batches(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of the sequences of each batch."""
+    # If there is more than one batch, each has sequences of similar length, because the kernel is
     # fastest when many sequences have the same step.
     width = max(specification.num_outputs, specification.num_channels)
-    most = _STEPS * _WIDTH // max(_WIDTH, width)
+    max_steps = _MAX_STEPS * _MAX_WIDTH // max(_MAX_WIDTH, width)
     lengths = lengths_from_offsets(offsets)
-    if len(lengths) <= _MOST_ROWS and offsets[-1] <= most:
+    if len(lengths) <= _MAX_SEQUENCES and offsets[-1] <= max_steps:
         return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
     ends = np.cumsum(lengths[order])
     split, begin = [], 0
     while begin < len(order):
-        before = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
-        split.append(order[begin : min(end, begin + _MOST_ROWS)])
+        steps_before = ends[begin - 1] if begin else 0
+        end = int(np.searchsorted(ends, steps_before + max_steps, side="right"))
+        end = max(begin + 1, min(end, begin + _MAX_SEQUENCES))  # one sequence may exceed the steps
+        split.append(order[begin:end])
         begin += len(split[-1])
     return split
 
 
-def block_of(indices: np.ndarray, offsets: np.ndarray) -> Block:
-    """Return the block of some sequences of a set with these offsets."""
-    if len(indices) == len(offsets) - 1:  # all of them, which are then in their order
-        return Block(indices, offsets, slice(None))
+def make_batch(indices: np.ndarray, offsets: np.ndarray) -> Batch:
+    """Return the batch of the sequences with these indices in a set with these offsets."""
+    if len(indices) == len(offsets) - 1:  # all sequences, which are then in their order
+        return Batch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
-    return Block(
+    return Batch(
         indices, offsets_from_lengths(lengths), positions_of(offsets[:-1][indices], lengths)
     )
 
 
-@contextlib.contextmanager
-def running(
-    work: Callable[[np.ndarray], None],
+def run_batches(
+    compute: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
-    what: str = "",
+    description: str = "",
     *,
     verbose: int = 0,
-) -> Iterator[Iterable[None]]:
-    """Yield an iterator that calls a function with the indices (n,) of each block of sequences."""
-    # Several blocks are computed at once if there are several cores. A core that computes a block
-    # of its own does not wait for others, as the threads of each operation do. The last blocks
-    # share the cores if there are fewer than cores.
-    split = split_rows(specification, offsets)
+) -> None:
+    """Call ``compute`` with the indices (n_sequences,) of each batch of sequences."""
+    # With several cores, several batches are computed at the same time. A core with a batch of its
+    # own never waits, while the threads of one operation wait for each other. If fewer batches than
+    # cores are left at the end, each of them gets several cores.
+    split = split_into_batches(specification, offsets)
     cores = packed.num_threads()
-    at_once = min(len(split), cores, _AT_ONCE)
+    num_concurrent = min(len(split), cores, _MAX_CONCURRENT_BATCHES)
 
-    # the results are checked afterwards
-    def unchecked() -> np.errstate:
+    # NumPy need not warn of overflow, because callers check the results
+    def without_warnings() -> np.errstate:
         return np.errstate(over="ignore", invalid="ignore")
 
-    def limited(number: int) -> None:
-        last = len(split) % at_once
-        sharing = at_once if number < len(split) - last else last
-        with packed.limited_threads(cores // sharing), unchecked():
-            work(split[number])
+    def compute_with_limit(index: int) -> None:
+        num_last = len(split) % num_concurrent
+        num_sharing = num_concurrent if index < len(split) - num_last else num_last
+        with packed.limited_threads(cores // num_sharing), without_warnings():
+            compute(split[index])
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(unchecked())
-        done: Iterable[None] = map(work, split)
-        if at_once > 1:
-            # after an error or an interrupt, it leaves out blocks that have not begun
-            pool = stack.enter_context(ThreadPoolExecutor(at_once))
-            done = pool.map(limited, range(len(split)))
-        if verbose and len(split) >= _MANY:
-            # not at the top, because it takes time to import rich
+        stack.enter_context(without_warnings())
+        results: Iterable[None] = map(compute, split)
+        if num_concurrent > 1:
+            # after an error or an interrupt, the pool does not start further batches
+            pool = stack.enter_context(ThreadPoolExecutor(num_concurrent))
+            results = pool.map(compute_with_limit, range(len(split)))
+        if verbose and len(split) >= _MIN_BATCHES_FOR_BAR:
+            # imported here, because the import of rich takes time
             from refold._support.progress_bars import progress_bar
 
             bar = stack.enter_context(progress_bar())
-            done = bar.track(done, total=len(split), description=what)
-        yield done
+            results = bar.track(results, total=len(split), description=description)
+        for _ in results:  # map is lazy
+            pass
 
 
 def input_and_target(
-    specification: Specification, values: np.ndarray, block: Block
+    specification: Specification, values: np.ndarray, batch: Batch
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return input and targets of a block, from scaled values (n_rows, columns) of the set."""
-    # The rows of what `refold.sequences.pad` returns, without padding. The index of the unknown
-    # category is the number of categories.
+    """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
+    # They are the rows of what `refold.sequences.pad` returns, without padding. An unknown category
+    # has the number of categories as its index.
     unknown = np.array([n or np.nan for n in specification.num_categories])
-    steps = np.asarray(values[block.rows], np.float32)
+    steps = np.asarray(values[batch.rows], np.float32)
     return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
 
 
 def encoded_blocks(
     specification: Specification, scaled: Sequences
-) -> Iterator[tuple[Block, np.ndarray]]:
-    """Yield the `blocks` of sequences with their encoded columns (n_rows, width)."""
-    for block in blocks(specification, scaled.offsets):
-        x, _ = input_and_target(specification, scaled.values, block)
-        yield block, one_hot(x, specification.num_categories)
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Yield the batches of sequences with their one-hot encoded columns (n_rows, width)."""
+    for batch in blocks(specification, scaled.offsets):
+        x, _ = input_and_target(specification, scaled.values, batch)
+        yield batch, one_hot(x, specification.num_categories)
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
-    """Encode categorical columns of x (n_rows, columns + others) as one-hot, (n_rows, width)."""
-    # an unknown or missing category becomes zeros
+    """Encode the first, categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
+    # An unknown or missing category becomes zeros. Columns with 0 categories stay as they are, and
+    # so do columns after those of ``num_categories``, such as observed flags.
     if not any(num_categories):
         return x
     blocks = []
