@@ -188,7 +188,7 @@ def replace(path: Path, record: Record, *, same: Iterable[str]) -> Record:
     The file has one line for each record. It stays unchanged if writing fails.
     """
     # Processes start from those that import this module, so it imports little.
-    from refold._support.paths import atomic_writer
+    from refold._support.atomic_files import atomic_writer
 
     # JSON has no NaN
     stored = {

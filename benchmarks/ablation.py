@@ -101,7 +101,7 @@ def _no_initialization() -> None:
 
     def never_kept(self: Any, phase: str) -> bool:
         initialize(self, phase)
-        self._known[phase] = None
+        self._weights_by_phase[phase] = None
         return False
 
     InitialWeights.set = never_kept  # type: ignore[method-assign]
@@ -109,12 +109,12 @@ def _no_initialization() -> None:
 
 def _no_trade_of_lengths() -> None:
     """Let latent optimization ignore the length that a code predicts."""
-    from refold.network.packed import losses
+    from refold.network.packed import latent_optimization
 
     def nothing(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros_like(away), np.zeros_like(away)
 
-    losses.cost_of_length = nothing  # type: ignore[attr-defined]
+    latent_optimization.length_error_cost = nothing  # type: ignore[attr-defined]
 
 
 def _one_decoder() -> None:
@@ -133,7 +133,7 @@ MECHANISMS = {
     ),
     "lengthwise": Mechanism(
         "components and codes by length",
-        _constant("_specify", "_may_depend_on_length", value=False),
+        _constant("_specify", "_allows_maps_by_length", value=False),
         lambda facts: facts.numeric and facts.ragged and not facts.gaps,
     ),
     "stationary": Mechanism(
@@ -143,7 +143,7 @@ MECHANISMS = {
     ),
     "decoding_map": Mechanism(
         "choice between components and regression as the decoding map",
-        _constant("initialization._numeric_columns", "needs_no_regression", value=False),
+        _constant("initialization._numeric_columns", "components_decode_better", value=False),
         lambda facts: facts.numeric and not facts.gaps,
     ),
     "joint": Mechanism(
@@ -153,7 +153,7 @@ MECHANISMS = {
     ),
     "time_warp": Mechanism(
         "training on time warps, chosen by density",
-        _constant("_specify", "choose_time_warp", 0.0),
+        _constant("_specify", "choose_warp_std", 0.0),
         lambda facts: facts.numeric and facts.num_sequences < 600,
     ),
     "rocket": Mechanism(

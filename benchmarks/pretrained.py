@@ -40,7 +40,7 @@ from benchmarks._sets import (
 )
 from benchmarks._vectors import aeon_features
 from refold._support.arrays import offsets_from_lengths
-from refold.network.packed.curves import curves_of, without_gaps
+from refold.network.packed.resampling import interpolate_gaps, resample_columns
 from refold.sequences import Sequences, as_sequences
 
 SIZES = (16, 32, 64)
@@ -61,7 +61,9 @@ def curves(sequences: Any) -> np.ndarray:
     """Return the standardized columns of sequences as curves (n, columns, 128)."""
     model = refold.load("series").adapt(sequences)
     aligned = sequences.align(model.schema)
-    return curves_of(model.scaler.transform(without_gaps(aligned)), model.specification.grid)
+    return resample_columns(
+        model.scaler.transform(interpolate_gaps(aligned)), model.specification.grid
+    )
 
 
 def error(true: np.ndarray, written: np.ndarray) -> float:

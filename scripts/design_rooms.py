@@ -1,7 +1,7 @@
 """Write the table of rooms in docs/explanation/design.md: ``python scripts/design_rooms.py``.
 
 The imports come from the import table in ``pyproject.toml``, which ``lint-imports`` enforces. What
-is in each room stays as the page has it. `tests/test_house.py` compares both.
+is in each room stays as the page has it. `tests/test_repository.py` compares both.
 """
 
 import re
@@ -21,10 +21,10 @@ COMMON_ROOMS = ("errors", "_support")
 
 def main() -> None:
     """Write the page with the table of today."""
-    PAGE.write_text(page_of_today(), encoding="utf-8")
+    PAGE.write_text(updated_page(), encoding="utf-8")
 
 
-def page_of_today() -> str:
+def updated_page() -> str:
     """Return the page with the imports that are enforced."""
     before, _, after_mark = PAGE.read_text(encoding="utf-8").partition(BEGIN_MARK)
     table, _, after = after_mark.partition(END_MARK)

@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         # without the training time, which differs from run to run
-        shortened = replace(report, summary="", facts=report.facts[:-1], cards=cards)
+        shortened = replace(report, summary="", key_figures=report.key_figures[:-1], cards=cards)
         write_page(page, [shortened], title="Report")
         command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars"]
         command += [f"--screenshot={PICTURE}", "--window-size={},{}".format(*WINDOW_SIZE)]

@@ -61,7 +61,7 @@ def ctrl_c():
 
 
 @pytest.fixture
-def no_epochs():
+def skip_epochs():
     """End each fit before its first epoch, as `small_data.fits_without_epochs` does."""
     from small_data import fits_without_epochs
 
@@ -70,9 +70,9 @@ def no_epochs():
 
 
 @pytest.fixture
-def few_trees(monkeypatch):
+def small_forest(monkeypatch):
     """Compare generated sequences with a forest of 40 trees, a fifth of the default."""
-    monkeypatch.setattr("refold.evaluation._classifiers._TREES", 40)
+    monkeypatch.setattr("refold.evaluation._classifiers._NUM_TREES", 40)
 
 
 def pytest_unconfigure(config):

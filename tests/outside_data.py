@@ -20,7 +20,7 @@ def employment(seed, *, industries=20, months=120, stride=6):
     return [industry[start : start + 60, None] for industry in series for start in starts]
 
 
-def sines_half_missing(
+def draw_half_missing_sines(
     count: int, seed: int, *, share: float = 1.0
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Return noisy sines in two columns, of which the second is missing in a random half.

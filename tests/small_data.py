@@ -25,7 +25,7 @@ TINY = {
 }
 
 
-def ragged(n=24, seed=0):
+def draw_ragged_sequences(n=24, seed=0):
     """Draw sequences of 3 to 8 steps with two features; the lengths do not depend on the seed."""
     rng = np.random.default_rng(seed)
     return [rng.normal(5, 3, (3 + i % 6, 2)) for i in range(n)]
@@ -72,13 +72,13 @@ def fits_without_epochs():
         yield
 
 
-def untrained(X, **changes):
+def fit_without_training(X, **changes):
     """Return an autoencoder with its linear initialization."""
     ae = SequenceAutoencoder(**TINY | {"refit": False} | changes)
     return without_epochs(SequenceAutoencoder.fit)(ae, X)
 
 
-def overflowing(ae):
+def draw_overflowing_sequence(ae):
     """Return a sequence that float32 can hold, but whose reconstruction overflows float32.
 
     The model is fitted on `ragged`. Which sequences overflow depends on its weights.
@@ -95,7 +95,7 @@ def overflowing(ae):
     raise AssertionError("no sequence overflows")
 
 
-def mapped(path, block_bytes=12 << 20, **options):
+def read_as_mapped(path, block_bytes=12 << 20, **options):
     """Read a small Parquet file or folder as if it was larger than memory."""
     sequences = read(path, memory_bytes=1, **options)
     assert sequences.is_mapped
@@ -103,7 +103,7 @@ def mapped(path, block_bytes=12 << 20, **options):
     return sequences
 
 
-def interrupt_fits(monkeypatch, *, after):
+def interrupt_after_fits(monkeypatch, *, after):
     """Press Ctrl-C in each fit, after some fits have finished."""
     fit, calls = training.fit, []
 

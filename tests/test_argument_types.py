@@ -11,7 +11,7 @@ from refold import diagnosis, evaluation, plots, report, search
 from refold.errors import RefoldError
 from refold.export import to_onnx
 from refold.sequences import Scaler, Sequences
-from small_data import untrained
+from small_data import fit_without_training
 
 WAVES = [np.sin(0.3 * np.arange(8 + i) + i) for i in range(12)]
 RECONSTRUCTED = [0.9 * wave for wave in WAVES]
@@ -22,7 +22,7 @@ CODES = np.random.default_rng(0).normal(size=(12, 4))
 
 @pytest.fixture(scope="module")
 def ae():
-    return untrained(WAVES, latent_dim=4)
+    return fit_without_training(WAVES, latent_dim=4)
 
 
 # Functions of sequences and their reconstructions.
@@ -52,7 +52,7 @@ CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAI
 }
 
 
-@pytest.mark.usefixtures("few_trees")
+@pytest.mark.usefixtures("small_forest")
 @pytest.mark.parametrize("name", CALLS)
 def test_an_argument_of_a_wrong_type_is_refused_or_read(name, ae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -43,7 +43,7 @@ def test_choices_are_those_of_the_tables_of_models():
         ("decoder", ["auto", *DECODERS]),
         ("architecture", [*ARCHITECTURES]),
     ]:
-        assert all(ARGUMENTS[name].rule.holds(choice) for choice in choices)
+        assert all(ARGUMENTS[name].rule.allows(choice) for choice in choices)
         listed = re.findall(r"'(\w+)'", ARGUMENTS[name].rule.expected)
         assert listed == choices
 
@@ -66,7 +66,7 @@ def test_arguments_as_json_values():
     arguments = Arguments.of(ae)
     assert (type(arguments.latent_dim), arguments.variational) == (int, True)
     arguments.check()
-    json_values = arguments.plain()
+    json_values = arguments.to_json_values()
     assert json_values["missing_values"] == [-1.0]
     assert (json_values["architecture"], json_values["random_state"]) == ("custom", None)
     assert refold.SequenceAutoencoder(**json_values).get_params() == json_values

@@ -12,7 +12,7 @@ from refold.errors import ParameterError
 from refold.sequences import Sequences, as_sequences
 from refold.training._specify import pick_patch
 from small_data import TINY
-from training.small import specified
+from training.small import specification_of
 
 TINY = TINY | {"refit": False}
 OPTIONS = {
@@ -96,12 +96,12 @@ def test_threads_may_use_a_model_at_the_same_time(gru):
 def test_the_default_patch_depends_on_the_sequence_of_an_average_step():
     long = sines(6, longest=250)
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
-    assert specified(long, 3).patch == picked > 1
+    assert specification_of(long, 3).patch == picked > 1
     few_long = [np.ones((300, 1)), *(np.ones((10, 1)) * i for i in range(90))]
-    assert specified(as_sequences(words()), 3, cell="gru").decoder == "parallel"
-    assert specified(Sequences.from_list(few_long), 3).patch == 1
-    assert specified(long, 3, decoder="autoregressive").patch == 1
-    assert specified(as_sequences(words()), 3, patch=4).decoder == "parallel"
+    assert specification_of(as_sequences(words()), 3, cell="gru").decoder == "parallel"
+    assert specification_of(Sequences.from_list(few_long), 3).patch == 1
+    assert specification_of(long, 3, decoder="autoregressive").patch == 1
+    assert specification_of(as_sequences(words()), 3, patch=4).decoder == "parallel"
     assert {pick_patch(longest) for longest in range(101)} == {1}
     patches = [longest / pick_patch(longest) for longest in range(1, 5000)]
     assert max(patches) <= 100

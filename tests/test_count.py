@@ -6,7 +6,7 @@ import pytest
 import refold
 from refold.evaluation import PCABaseline, fidelity
 from refold.sequences import Sequences
-from small_data import TINY, untrained
+from small_data import TINY, fit_without_training
 
 NAMES, TYPES = ["visits", "heat"], {"visits": "count"}
 
@@ -23,7 +23,7 @@ def data(n=60, seed=0):
 
 @pytest.fixture(scope="module")
 def ae():
-    return untrained(data(), forecast_steps=2, calibration_fraction=0.3)
+    return fit_without_training(data(), forecast_steps=2, calibration_fraction=0.3)
 
 
 def are_counts(values):

@@ -55,7 +55,7 @@ def blocks(page):
 
 # Pages show code that warns, because a test utterance of the vowels has 29 steps.
 @pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
-@pytest.mark.usefixtures("few_trees")
+@pytest.mark.usefixtures("small_forest")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """Run each block without training, and check output that does not depend on fits."""
@@ -74,7 +74,7 @@ def run_page(page, folder, monkeypatch, *, capped):
         monkeypatch.setattr(SequenceAutoencoder, "fit", capped_fit(SequenceAutoencoder.fit))
     if capped:
         # the choice takes a fifth of the time of a fit without epochs
-        choice = "refold.training._specify.choose_time_warp"
+        choice = "refold.training._specify.choose_warp_std"
         monkeypatch.setattr(choice, lambda *_, **__: 0.0)
     (folder / "log.csv").write_text(LOG, encoding="utf-8")
     namespace, cap = {"__name__": page.stem}, Cap() if capped else None

@@ -7,8 +7,8 @@ import refold
 from refold import SequenceAutoencoder, error_curve
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
-from refold.training._split import validation_split
-from small_data import interrupt_fits
+from refold.training._split import split_validation
+from small_data import interrupt_after_fits
 from training.test_reports import curves
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
@@ -21,7 +21,7 @@ def test_errors_are_those_of_fits_and_of_pca():
     assert (curve.measure, curve.complete) == ("NMSE", True)
     assert (curve.num_sequences, curve.num_held_out) == (50, 5)
     seed = int(np.random.RandomState(0).randint(2**31))
-    split = validation_split(curves().lengths, 0.1, seed=seed)
+    split = split_validation(curves().lengths, 0.1, seed=seed)
     train, held_out = (curves()[rows] for rows in split)
     for latent_dim, pca_error in zip(curve.sizes, curve.pca, strict=True):
         baseline = PCABaseline(latent_dim).fit(train)
@@ -40,7 +40,7 @@ def test_categorical_errors_are_counted_by_steps():
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_before_the_end_of_a_fit_is_raised(monkeypatch):
-    interrupt_fits(monkeypatch, after=0)
+    interrupt_after_fits(monkeypatch, after=0)
     with pytest.raises(KeyboardInterrupt):
         error_curve(curves(), (1, 4), estimator=SHORT)
 

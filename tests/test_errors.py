@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from refold.cli._outputs import as_options
+from refold.cli._outputs import spell_as_options
 from refold.errors import FileAccessError, Message, ParameterError, argument, spelled
 
 
@@ -14,14 +14,14 @@ def test_an_error_keeps_its_argument_when_it_is_pickled():
         assert type(copy) is FileAccessError
         assert str(copy) == copy.message == "latent_dim=8 is too large for units."
         assert copy.argument == "latent_dim"
-        assert as_options(copy.message) == "--latent-dim 8 is too large for --units."
+        assert spell_as_options(copy.message) == "--latent-dim 8 is too large for --units."
 
 
 def test_an_error_without_an_argument():
     error = ParameterError(f"There are none: {spelled('call fit()', 'run `refold fit`')}.")
     assert error.argument is None
     assert str(error) == "There are none: call fit()."
-    assert as_options(error.message) == "There are none: run `refold fit`."
+    assert spell_as_options(error.message) == "There are none: run `refold fit`."
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_an_error_without_an_argument():
     ],
 )
 def test_arguments_as_options(marked, option):
-    assert as_options(Message(f"Use {marked}.")) == f"Use {option}."
+    assert spell_as_options(Message(f"Use {marked}.")) == f"Use {option}."
     inner = ParameterError(f"{argument('units')} must be positive.")
     outer = ParameterError(f"a.csv: {inner.message.marked}")
-    assert as_options(outer.message) == "a.csv: --units must be positive."
+    assert spell_as_options(outer.message) == "a.csv: --units must be positive."

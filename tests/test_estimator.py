@@ -12,28 +12,28 @@ from refold.errors import DataError, ParameterError
 from refold.layers import LSTM, PaddingMask
 from refold.network.keras.build import keras_models
 from refold.sequences import Scaler
-from small_data import TINY, untrained
+from small_data import TINY, fit_without_training
 
 TINY = TINY | {"max_epochs": 2, "refit": False}
 # Validation would need another compiled program.
 ALL = TINY | {"validation_fraction": 0}
 
 
-def ragged(n=24, features=2, seed=0, longest=6):
+def draw_ragged_sequences(n=24, features=2, seed=0, longest=6):
     rng = np.random.default_rng(seed)
     return [rng.normal(5, 3, (length % (longest + 1), features)) for length in range(n)]
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SequenceAutoencoder(**TINY).fit(ragged())
+    return SequenceAutoencoder(**TINY).fit(draw_ragged_sequences())
 
 
 def test_codes_have_one_size_and_sequences_their_own_lengths(fitted):
-    codes = fitted.transform(ragged())
+    codes = fitted.transform(draw_ragged_sequences())
     assert codes.shape == (24, 3)
     assert codes.dtype == np.float32
-    assert np.array_equal(codes, fitted.encode(ragged()))
+    assert np.array_equal(codes, fitted.encode(draw_ragged_sequences()))
     back = fitted.inverse_transform(X=codes)
     assert isinstance(back, list)
     assert all(b.ndim == 2 and b.shape[1] == 2 for b in back)
@@ -41,11 +41,11 @@ def test_codes_have_one_size_and_sequences_their_own_lengths(fitted):
 
 
 def test_keras_models_agree_with_the_estimator(fitted):
-    sequences = Sequences.from_list(ragged())
+    sequences = Sequences.from_list(draw_ragged_sequences())
     x = fitted.encoder_inputs(sequences)
     codes = fitted.transform(sequences)
     assert (np.isnan(x[..., 0]).sum(axis=1) == 6 - sequences.lengths).all()
-    for inputs in (x, fitted.encoder_inputs(ragged(), 20)):
+    for inputs in (x, fitted.encoder_inputs(draw_ragged_sequences(), 20)):
         assert np.allclose(fitted.encoder_.predict(inputs, verbose=0), codes, atol=1e-6)
     assert fitted.autoencoder_.predict(x, verbose=0).shape == (24, 6, 2)
     assert (fitted.max_steps_, fitted.n_features_in_) == (6, 2)
@@ -56,7 +56,10 @@ def test_keras_models_agree_with_the_estimator(fitted):
 
 
 def test_errors_are_measured_in_units_of_the_training_data():
-    ae, expected = untrained(ragged(), scale=None), Scaler.fit(Sequences.from_list(ragged()))
+    ae, expected = (
+        fit_without_training(draw_ragged_sequences(), scale=None),
+        Scaler.fit(Sequences.from_list(draw_ragged_sequences())),
+    )
     np.testing.assert_allclose(ae.error_scaler_.mean_, expected.mean_, rtol=1e-5)
     np.testing.assert_allclose(ae.error_scaler_.scale_, expected.scale_, rtol=1e-5)
     assert np.array_equal(ae.scaler_.scale_, [1, 1])
@@ -65,7 +68,7 @@ def test_errors_are_measured_in_units_of_the_training_data():
 def test_the_seed_makes_fits_reproducible():
     options = TINY | {"refit": True}
     # binary data has no linear initialization, so codes depend on the random weights
-    data = [sequence > 5 for sequence in ragged()]
+    data = [sequence > 5 for sequence in draw_ragged_sequences()]
     codes = [
         SequenceAutoencoder(**options | {"random_state": seed}).fit_transform(data)
         for seed in (0, 0, 1)
@@ -102,7 +105,7 @@ def test_categorical_sequences_keep_their_type(sequences, unseen):
 
 
 def test_missing_values_differ_from_any_value(fitted):
-    sequences = ragged()
+    sequences = draw_ragged_sequences()
     rng = np.random.default_rng(3)
     for sequence in sequences:
         sequence[rng.random(sequence.shape) < 0.2] = np.nan
@@ -113,7 +116,7 @@ def test_missing_values_differ_from_any_value(fitted):
     assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
     missing, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
     assert np.abs(ae.transform([missing]) - ae.transform([mean])).max() > 1e-4
-    gap = ragged()[5].copy()
+    gap = draw_ragged_sequences()[5].copy()
     gap[1, 0] = np.nan
     with pytest.warns(UserWarning, match="1 value is missing, and the model was fitted on data"):
         assert np.isfinite(fitted.transform([gap])).all()
@@ -121,8 +124,10 @@ def test_missing_values_differ_from_any_value(fitted):
 
 def test_scale_by_sequence_keeps_level_and_spread():
     rng = np.random.default_rng(0)
-    sequences = [rng.normal(0, 100) + rng.uniform(0.3, 15) * (s - 5) for s in ragged()]
-    ae = untrained(sequences, scale="sequence")
+    sequences = [
+        rng.normal(0, 100) + rng.uniform(0.3, 15) * (s - 5) for s in draw_ragged_sequences()
+    ]
+    ae = fit_without_training(sequences, scale="sequence")
     codes = ae.transform(sequences)
     assert codes.shape == (24, 3 + 2 * 2)
     back = ae.decode(codes, [6] * 24)
@@ -157,7 +162,7 @@ def test_classic_architectures_refuse_what_they_cannot_read():
     full = [np.random.default_rng(0).normal(size=(5, 2))] * 6
     gaps = [np.array([[1.0], [np.nan]])] * 3 + [np.array([[2.0]])] * 3
     for architecture, data, message in (
-        ("repeat", ragged(), "sequence 0 has length 0"),
+        ("repeat", draw_ragged_sequences(), "sequence 0 has length 0"),
         ("repeat", ["abc", "b"] * 4, "does not support categorical"),
         ("repeat", gaps, r"not support .* missing values"),
         ("reshape", full, "latent_dim must be a multiple"),
@@ -178,22 +183,22 @@ def custom_models(*, steps, features, outputs, latent_dim, masked=True):
 
 
 def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
-    ae = SequenceAutoencoder(**ALL, architecture=custom_models).fit(ragged())
-    codes = ae.transform(ragged())
+    ae = SequenceAutoencoder(**ALL, architecture=custom_models).fit(draw_ragged_sequences())
+    codes = ae.transform(draw_ragged_sequences())
     assert codes.shape == (24, 3)
     ae.save(tmp_path / "own.refold")
     loaded = refold.SequenceAutoencoder.load(tmp_path / "own.refold")
-    assert np.array_equal(loaded.transform(ragged()), codes)
+    assert np.array_equal(loaded.transform(draw_ragged_sequences()), codes)
     assert loaded.architecture == "custom"
     with pytest.raises(ParameterError, match=r"architecture must be one of .* or a callable"):
-        loaded.fit(ragged())
+        loaded.fit(draw_ragged_sequences())
     with pytest.warns(UserWarning, match="1 of 25 sequences is longer than the longest"):
-        longer = ae.transform([*ragged(), np.ones((50, 2))])[:-1]  # masks still work
+        longer = ae.transform([*draw_ragged_sequences(), np.ones((50, 2))])[:-1]  # masks still work
     assert np.abs(longer - codes).max() / codes.std(axis=0).min() < 1e-5
 
 
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
-    full = [s for s in ragged() if len(s)]
+    full = [s for s in draw_ragged_sequences() if len(s)]
     ae = SequenceAutoencoder(
         **ALL, architecture=lambda **sizes: custom_models(**sizes, masked=False)
     )
@@ -206,9 +211,9 @@ def test_architectures_that_do_not_fit_are_refused():
         return custom_models(**sizes | {"latent_dim": 5})
 
     with pytest.raises(ParameterError, match=r"encoder's output must have width 3\. Got 5"):
-        SequenceAutoencoder(**TINY, architecture=too_wide).fit(ragged())
+        SequenceAutoencoder(**TINY, architecture=too_wide).fit(draw_ragged_sequences())
     with pytest.raises(ParameterError, match="must return an encoder and a decoder"):
-        SequenceAutoencoder(**TINY, architecture=lambda **_: None).fit(ragged())
+        SequenceAutoencoder(**TINY, architecture=lambda **_: None).fit(draw_ragged_sequences())
 
 
 def test_sequences_without_steps_are_refused():

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 import refold
 from refold import Sequences
 from refold.datasets import noisy_sines
-from small_data import untrained
+from small_data import fit_without_training
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -86,7 +86,7 @@ def text(html):
 
 
 def test_models_show_their_facts():
-    ae = untrained(noisy_sines(40, seed=0, max_steps=30), latent_dim=4)
+    ae = fit_without_training(noisy_sines(40, seed=0, max_steps=30), latent_dim=4)
     assert "<span>Fitted</span>" in ae._repr_html_()
     shown = text(ae.model_._repr_html_())
     for fact in ("1 numeric: x0", "30 steps", "4 latent dimensions", f"{ae.n_parameters_:,}"):

@@ -7,7 +7,7 @@ import pytest
 
 from refold.errors import DataError
 from refold.sequences import Sequences
-from small_data import overflowing, ragged, untrained
+from small_data import draw_overflowing_sequence, draw_ragged_sequences, fit_without_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* far outside of the training data")
 METHODS = ["transform", "reconstruct", "detect", "forecast", "drift", "calibrate", "partial_fit"]
@@ -15,11 +15,13 @@ METHODS = ["transform", "reconstruct", "detect", "forecast", "drift", "calibrate
 
 @pytest.fixture(scope="module")
 def ae():
-    return untrained(ragged(60), forecast_steps=2, calibration_fraction=0.4)
+    return fit_without_training(
+        draw_ragged_sequences(60), forecast_steps=2, calibration_fraction=0.4
+    )
 
 
 def with_value(value):
-    sequences = ragged(3)
+    sequences = draw_ragged_sequences(3)
     sequences[1][2, 1] = value
     return sequences
 
@@ -37,11 +39,11 @@ def test_values_beyond_float32_are_refused_with_their_place(ae, method):
 
 
 def test_values_that_overflow_when_they_are_scaled_and_markers_beyond_float32():
-    ae = untrained([0.01 * sequence for sequence in ragged(30)])
+    ae = fit_without_training([0.01 * sequence for sequence in draw_ragged_sequences(30)])
     with pytest.raises(DataError, match=r"Got 3e\+38 at sequence 1, step 2, column 'x1'"):
         ae.transform(with_value(3e38))
     assert np.isfinite(ae.transform(with_value(1e36))).all()
-    ae = untrained(with_value(1e308) * 10, missing_values=1e308)
+    ae = fit_without_training(with_value(1e308) * 10, missing_values=1e308)
     expected = ae.transform(with_value(np.nan))
     np.testing.assert_array_equal(ae.transform(with_value(1e308)), expected)
     with pytest.raises(DataError, match=r"Got 1e\+300 at"):
@@ -49,7 +51,7 @@ def test_values_that_overflow_when_they_are_scaled_and_markers_beyond_float32():
 
 
 def test_what_transform_gives_decodes_also_for_data_in_other_units(ae):
-    data = [1000 * sequence for sequence in ragged(5)]
+    data = [1000 * sequence for sequence in draw_ragged_sequences(5)]
     with pytest.warns(UserWarning, match="more than 1000 standard deviations .* in row 0, dim"):
         decoded = ae.inverse_transform(ae.transform(data), [len(sequence) for sequence in data])
     for first, second in zip(decoded, ae.reconstruct(data), strict=True):
@@ -63,11 +65,13 @@ def test_decoding_that_overflows_is_an_error(ae):
         (ae.inverse_transform, [[0, 0, 0], [0, 0, 1e39]], position),
         (ae.inverse_transform, [far_code], "overflows float32"),
         (ae.features, [[0, 0, 0], far_code], "The code of sequence 1 overflows float32"),
-        (ae.reconstruct, [overflowing(ae)], "overflows float32"),
+        (ae.reconstruct, [draw_overflowing_sequence(ae)], "overflows float32"),
     ):
         with pytest.raises(DataError, match=message):
             method(data)
-    levels = untrained([10.0**i * np.sin(np.arange(9.0) + i) for i in range(8)], scale="sequence")
+    levels = fit_without_training(
+        [10.0**i * np.sin(np.arange(9.0) + i) for i in range(8)], scale="sequence"
+    )
     width = len(levels.get_feature_names_out())
     with pytest.raises(DataError, match="overflows float32 at sequence 0, step 0"):
         levels.decode(np.eye(width)[-1:] * 1e4)

@@ -13,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.for_aeon import AutoencoderTransformer
 from small_data import fits_without_epochs
 
-pytestmark = pytest.mark.usefixtures("no_epochs")
+pytestmark = pytest.mark.usefixtures("skip_epochs")
 
 
 def tiny(latent_dim=3):

@@ -7,10 +7,10 @@ import refold
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
-from small_data import TINY, ragged
-from training.small import specified
+from small_data import TINY, draw_ragged_sequences
+from training.small import specification_of
 
-NUMBERS = [*ragged(30), np.zeros((0, 2))]
+NUMBERS = [*draw_ragged_sequences(30), np.zeros((0, 2))]
 TOKENS = ["abcdefghi"[i % 4 : 3 + i % 7] for i in range(30)] + [""]
 SMALL = TINY | {"latent_dim": 8}
 
@@ -48,7 +48,7 @@ def test_latent_optimization_does_not_change_the_length(fitted):
 
 def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     def by_rule(X, latent_dim=8, **changes):
-        return specified(as_sequences(X), latent_dim, **changes).length_dim
+        return specification_of(as_sequences(X), latent_dim, **changes).length_dim
 
     assert [by_rule(NUMBERS, dims) for dims in (7, 8, 40)] == [0, 1, 1]
     assert by_rule(np.zeros((9, 5, 2))) == 0

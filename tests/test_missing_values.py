@@ -10,7 +10,7 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import write
-from small_data import untrained
+from small_data import fit_without_training
 
 FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
 FIT += ["--no-refit", "-q"]
@@ -25,9 +25,9 @@ def data(marker, seed=0):
 
 
 def test_a_number_for_missing_values_acts_like_nan_and_the_model_remembers_it(tmp_path):
-    fitted = untrained(data(-99999), missing_values=[-99999])
+    fitted = fit_without_training(data(-99999), missing_values=[-99999])
     codes = fitted.transform(data(-99999))
-    np.testing.assert_array_equal(codes, untrained(data(np.nan)).transform(data(np.nan)))
+    np.testing.assert_array_equal(codes, fit_without_training(data(np.nan)).transform(data(np.nan)))
     assert fitted.score(data(-99999)) == fitted.score(data(np.nan))
     fitted.save(tmp_path / "m.refold")
     loaded = SequenceAutoencoder.load(tmp_path / "m.refold")
@@ -45,7 +45,7 @@ def test_a_number_for_missing_values_acts_like_nan_and_the_model_remembers_it(tm
         SequenceAutoencoder(missing_values="none").fit([[1.0, 2.0]])
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_the_command_line_has_the_option_and_warns_without_it(tmp_path, capsys):
     write(data(-99999), tmp_path / "data.csv")
     fit = ["fit", str(tmp_path / "data.csv"), "-o", str(tmp_path / "m.refold"), *FIT]

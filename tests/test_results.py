@@ -9,15 +9,17 @@ from refold import diagnosis, evaluation
 from refold.cluster import RunSummary
 from refold.evaluation import Comparison, ErrorCurve, Fidelity, Probe
 from refold.model import History
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 
 @pytest.fixture(scope="module")
 def results():
     """Return a result of each class."""
-    ae = untrained(ragged(40), forecast_steps=1).calibrate(ragged(60, seed=1))
+    ae = fit_without_training(draw_ragged_sequences(40), forecast_steps=1).calibrate(
+        draw_ragged_sequences(60, seed=1)
+    )
     names = [f"s{i}" for i in range(12)]
-    new = refold.Sequences.from_list(ragged(12, seed=2), ids=names)
+    new = refold.Sequences.from_list(draw_ragged_sequences(12, seed=2), ids=names)
     stream = ae.stream(window=4, every=3)
     values = np.array([0.1, 0.2, 0.3, 0.4])
     errors = [("few-sequences", "Collect more. " * 99)] * 5

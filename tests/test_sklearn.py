@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import refold
 from refold import SequenceAutoencoder, SequenceFeatures
 from refold.sequences import as_sequences
-from small_data import untrained, without_epochs
+from small_data import fit_without_training, without_epochs
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "random_state": 0, "latent_steps": 0}
 TINY |= {"validation_fraction": 0}
@@ -69,7 +69,7 @@ def sines():
 
 @pytest.fixture(scope="module")
 def fitted(sines):
-    return untrained(sines)
+    return fit_without_training(sines)
 
 
 def test_frames_of_codes(fitted, sines):
@@ -99,7 +99,7 @@ def test_a_warning_of_transform_names_the_line_of_the_user(fitted):
     assert caught[0].filename == __file__
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_union_and_column_transformer(sines):
     union = make_union(SequenceAutoencoder(**TINY), SequenceAutoencoder(**TINY, scale=None))
     codes = union.set_output(transform="pandas").fit_transform(sines)
@@ -113,7 +113,7 @@ def test_union_and_column_transformer(sines):
     assert list(frame.index) == list(table.age + 100)
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_features_are_fitted_with_the_pipeline(fitted, sines):
     labels = np.arange(30) % 2
     with pytest.raises(refold.errors.NotFittedError, match="SequenceFeatures is not fitted yet"):

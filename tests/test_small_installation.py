@@ -21,15 +21,15 @@ import pytest
 
 import refold
 from refold._support.optional_imports import TRAINING_PACKAGES
-from small_data import untrained
+from small_data import fit_without_training
 
 ROOT = Path(__file__).parent.parent
 REFUSED = (*TRAINING_PACKAGES, "jaxlib", "pandas", "polars")
 KERAS = ("jax", "keras")
 SETUP = """
 import json, sys
-from refold._support.optional_imports import RefusingFinder
-sys.meta_path[:0] = [RefusingFinder(name) for name in {}]
+from refold._support.optional_imports import HiddenPackageFinder
+sys.meta_path[:0] = [HiddenPackageFinder(name) for name in {}]
 """
 USE = """
 import json, sys
@@ -89,7 +89,7 @@ def sines(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sines")
     train = refold.datasets.noisy_sines(60, seed=0, max_steps=30)
     options = {"latent_steps": 3, "calibration_fraction": 0.5, "forecast_steps": 5}
-    ae = untrained(train, latent_dim=4, **options)
+    ae = fit_without_training(train, latent_dim=4, **options)
     ae.save(folder / "sines.refold")
     new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
     refold.sequences.write(new, folder / "new.parquet")

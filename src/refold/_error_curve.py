@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from refold import training
 from refold._support.arrays import draw_seed
-from refold._support.output import log
-from refold._support.rules import check_some, check_whole
+from refold._support.messages import log
+from refold._support.rules import check_integer, check_not_empty
 from refold.arguments import Arguments
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import ErrorCurve, Fidelity
@@ -49,22 +49,22 @@ def error_curve(
     ((2, 4), 'NMSE', 4)
     """
     sizes = tuple(sizes)  # an iterator can be read only once
-    check_some(len(sizes), "size", "to fit")
-    sizes = tuple(sorted({check_whole("sizes", latent_dim) for latent_dim in sizes}))
+    check_not_empty(len(sizes), "size", "to fit")
+    sizes = tuple(sorted({check_integer("sizes", latent_dim) for latent_dim in sizes}))
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
-    windows = training.open_training(X, arguments)
-    check_some(len(windows.sequences), "sequence", "to fit on")
+    windows = training.open_training_data(X, arguments)
+    check_not_empty(len(windows.sequences), "sequence", "to fit on")
     seed, verbose = draw_seed(estimator.random_state), arguments.verbose
-    trials = training.Trials(windows, arguments, training.fit, seed=seed, most=sizes[-1])
+    trials = training.Trials(windows, arguments, training.fit, seed=seed, max_latent_dim=sizes[-1])
     if verbose and trials.num_sequences < len(windows.sequences):
         log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     pairs: list[tuple[Fidelity, Fidelity]] = []  # of the autoencoder and of PCA, for each size
     try:
         for i, latent_dim in enumerate(sizes, start=1):
-            pca = trials.of_pca(latent_dim)
-            autoencoder = trials.of_fit(latent_dim, arguments.time_budget)
+            pca = trials.pca_error(latent_dim)
+            autoencoder = trials.fit_error(latent_dim, arguments.time_budget)
             pairs.append((autoencoder, pca))
             if verbose:
                 log(f"{i} of {len(sizes)}: size {latent_dim}, {autoencoder.text(pca)}")

@@ -20,11 +20,11 @@ from refold._support.rules import (
     RANDOM_STATE,
     Rule,
     check,
-    number,
+    integer_rule,
+    number_rule,
     one_of,
     or_auto,
     or_none,
-    whole,
 )
 from refold.errors import ParameterError, argument
 
@@ -40,7 +40,7 @@ class Option(NamedTuple):
     panel: str = "Training"  # title of the group of options on the help page
     default: str | None = None  # text that the help page shows instead of the default
     has_negative: bool = False  # whether there is an option --no-NAME, too
-    read: Callable[[Any], Any] = lambda value: value  # converts the option to the argument
+    convert: Callable[[Any], Any] = lambda value: value  # converts the option to the argument
 
 
 class Argument(NamedTuple):
@@ -48,7 +48,7 @@ class Argument(NamedTuple):
 
     rule: Rule
     # The attribute of a fitted `Model` with the value. Further training of it cannot change it.
-    stored: str | None = None
+    model_attribute: str | None = None
     # Whether an interrupted training may be resumed with another value.
     may_change: bool = False
 
@@ -103,7 +103,7 @@ def _is_denoise(value: object) -> bool:
 
 def _is_variance_fraction(value: object) -> bool:
     """Return whether `latent_dim` is a fraction of the variance, and not a number of dimensions."""
-    return number(above=0, below=1).holds(value)
+    return number_rule(above=0, below=1).allows(value)
 
 
 def _is_optimizer(value: object) -> bool:
@@ -137,7 +137,7 @@ _DENOISE_RULE = Rule(
 )
 _LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: whole().holds(value) or _is_variance_fraction(value),
+    lambda value: integer_rule().allows(value) or _is_variance_fraction(value),
 )
 _OPTIMIZER_RULE = Rule(
     "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer
@@ -145,9 +145,9 @@ _OPTIMIZER_RULE = Rule(
 _ARCHITECTURE_NAMES = one_of("default", "repeat", "reshape", "dense")
 _ARCHITECTURE_RULE = Rule(
     f"{_ARCHITECTURE_NAMES.expected}, or a callable",
-    lambda value: callable(value) or _ARCHITECTURE_NAMES.holds(value),
+    lambda value: callable(value) or _ARCHITECTURE_NAMES.allows(value),
 )
-_FRACTION_RULE = number(least=0, below=1)
+_FRACTION_RULE = number_rule(minimum=0, below=1)
 
 # Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
@@ -160,42 +160,44 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_LATENT_DIM_RULE, stored="specification.latent_dim"),
+        Argument(_LATENT_DIM_RULE, model_attribute="specification.latent_dim"),
         _ModelOption(
             float,
             "N",
             "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
-            read=lambda value: int(value) if value.is_integer() else value,  # 16.0 is 16
+            convert=lambda value: int(value) if value.is_integer() else value,  # 16.0 is 16
         ),
     ] = 16
     units: Annotated[
         int,
-        Argument(whole(), stored="specification.units"),
+        Argument(integer_rule(), model_attribute="specification.units"),
         _ModelOption(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        Argument(whole(), stored="specification.depth"),
+        Argument(integer_rule(), model_attribute="specification.depth"),
         _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        Argument(one_of("lstm", "gru"), stored="specification.cell"),
+        Argument(one_of("lstm", "gru"), model_attribute="specification.cell"),
         _ModelOption(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE_RULE, stored="specification.architecture"),
+        Argument(_ARCHITECTURE_RULE, model_attribute="specification.architecture"),
         _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        Argument(one_of("auto", "parallel", "autoregressive"), stored="specification.decoder"),
+        Argument(
+            one_of("auto", "parallel", "autoregressive"), model_attribute="specification.decoder"
+        ),
         _ModelOption(str, "NAME", "parallel or autoregressive.", default="depends on the data"),
     ] = "auto"
     patch: Annotated[
         int | str,
-        Argument(or_auto(whole()), stored="specification.patch"),
+        Argument(or_auto(integer_rule()), model_attribute="specification.patch"),
         _ModelOption(
             int,
             "N",
@@ -205,14 +207,14 @@ class Arguments:
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        Argument(or_auto(whole(0)), stored="specification.rocket_dim"),
+        Argument(or_auto(integer_rule(0)), model_attribute="specification.rocket_dim"),
         _ModelOption(
             int, "N", "Latent dimensions for ROCKET features.", default="depends on the data"
         ),
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        Argument(or_auto(whole(0, 1)), stored="specification.length_dim"),
+        Argument(or_auto(integer_rule(0, 1)), model_attribute="specification.length_dim"),
         _ModelOption(
             int,
             "N",
@@ -222,7 +224,7 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(FLAG, stored="specification.nested"),
+        Argument(FLAG, model_attribute="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     init: Annotated[
@@ -234,29 +236,29 @@ class Arguments:
     # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
-        Argument(whole(0), stored="specification.forecast_steps"),
+        Argument(integer_rule(0), model_attribute="specification.forecast_steps"),
         _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     window: Annotated[
         int | None,
-        Argument(or_none(whole()), stored="window"),
+        Argument(or_none(integer_rule()), model_attribute="window"),
         _WindowOption(help="Cut long series into windows of N steps, here and later."),
     ] = None
     step: Annotated[
         int | None,
-        Argument(or_none(whole())),
+        Argument(or_none(integer_rule())),
         _WindowOption(
             help="Steps from the start of a window to the next.", default="a quarter of --window"
         ),
     ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        Argument(one_of("features", "sequence", None), stored="scaler.mode"),
+        Argument(one_of("features", "sequence", None), model_attribute="scaler.mode"),
         _ModelOption(
             str,
             "SCALE",
             "Standardize by features, by sequence, or none.",
-            read=lambda value: None if value == "none" else value,
+            convert=lambda value: None if value == "none" else value,
         ),
     ] = "features"
     missing_values: Annotated[
@@ -265,24 +267,24 @@ class Arguments:
             or_none(
                 Rule("a finite number or a list of them, such as [-99999],", _are_missing_values)
             ),
-            stored="schema.missing",
+            model_attribute="schema.missing",
         ),
     ] = None
     warm_start: Annotated[bool, Argument(FLAG)] = False
     max_epochs: Annotated[
         int | None,
-        Argument(or_none(whole())),
+        Argument(or_none(integer_rule())),
         Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
-        Argument(or_none(whole())),
+        Argument(or_none(integer_rule())),
         Option(
             int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
         ),
     ] = None
     learning_rate: Annotated[
-        float, Argument(number(above=0)), Option(float, "R", "Peak learning rate.")
+        float, Argument(number_rule(above=0)), Option(float, "R", "Peak learning rate.")
     ] = 0.003
     optimizer: Annotated[
         Any,
@@ -303,7 +305,7 @@ class Arguments:
     ] = 0.0
     patience: Annotated[
         int | None,
-        Argument(or_none(whole())),
+        Argument(or_none(integer_rule())),
         Option(
             int,
             "N",
@@ -313,7 +315,9 @@ class Arguments:
     ] = None
     refit: Annotated[
         bool | str,
-        Argument(Rule("'auto', True or False", lambda value: FLAG.holds(value) or value == "auto")),
+        Argument(
+            Rule("'auto', True or False", lambda value: FLAG.allows(value) or value == "auto")
+        ),
         Option(
             bool,
             None,
@@ -324,19 +328,19 @@ class Arguments:
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        Argument(or_auto(whole(0)), may_change=True),
+        Argument(or_auto(integer_rule(0)), may_change=True),
         _ModelOption(
             int, "N", "Steps of latent optimization per code.", default="depends on the data"
         ),
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        Argument(or_none(number(above=0)), may_change=True),
+        Argument(or_none(number_rule(above=0)), may_change=True),
         Option(float, "SECONDS", "Time limit for training.", default="none"),
     ] = None
     time_warp: Annotated[
         float | str,
-        Argument(or_auto(number(least=0))),
+        Argument(or_auto(number_rule(minimum=0))),
         Option(
             float,
             "STEPS",
@@ -355,7 +359,7 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(FLAG, stored="specification.variational"),
+        Argument(FLAG, model_attribute="specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
@@ -376,7 +380,7 @@ class Arguments:
         return cls(**{name: _to_python_number(value) for name, value in values.items()})
 
     @property
-    def asks_for_share(self) -> bool:
+    def chooses_latent_dim(self) -> bool:
         """Whether `latent_dim` is a fraction of the variance; training then chooses its number."""
         return _is_variance_fraction(self.latent_dim)
 
@@ -396,9 +400,9 @@ class Arguments:
             raise ParameterError(
                 f"{argument(step=self.step)} needs windows. Add {argument(window=4 * self.step)}."
             )
-        check("step", self.step, whole(1, self.window))
+        check("step", self.step, integer_rule(1, self.window))
 
-    def plain(self) -> dict[str, Any]:
+    def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
         values = {name: _to_json_value(getattr(self, name)) for name in ARGUMENTS}
         if values["random_state"] == "custom":  # a random generator, which has no JSON value

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_kind, check_whole
+from refold._support.rules import check_input_type, check_integer
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_source
-from refold.sequences import MODEL_KEY, Windows, as_sequences, pad
+from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_sequences
+from refold.sequences import MODEL_HASH_KEY, Windows, as_sequences, pad
 
 try:
     from sklearn import get_config
@@ -351,9 +351,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         from refold.training import fit
 
         # the model whose training continues
-        further = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
+        base_model = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
-        fitted = fit(X, Arguments.of(self), **options, resume=resume, further=further)
+        fitted = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
         return self._store_fit(fitted, checkpoint)
 
     def partial_fit(self, X: SequencesLike, y: object = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
@@ -383,7 +383,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         arguments = replace(
             Arguments.of(self),
-            max_epochs=check_whole("num_epochs", num_epochs),
+            max_epochs=check_integer("num_epochs", num_epochs),
             validation_fraction=0.0,
             calibration_fraction=0.0,
             refit=False,
@@ -391,15 +391,15 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_training_packages("Training")
         from refold.training import fit
 
-        further = self.model_ if self.__sklearn_is_fitted__() else None
-        return self._store_fit(fit(X, arguments, further=further))
+        base_model = self.model_ if self.__sklearn_is_fitted__() else None
+        return self._store_fit(fit(X, arguments, base_model=base_model))
 
     def _store_fit(self, fitted: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
         self.interrupted_ = fitted.outcome.interrupted
         self.n_shapes_ = fitted.outcome.num_shapes
         if fitted.model is not None:  # an interrupted fit may have none
-            self._set_model(replace(fitted.model, arguments=Arguments.of(self).plain()))
+            self._set_model(replace(fitted.model, arguments=Arguments.of(self).to_json_values()))
         if fitted.outcome.interrupted and not fitted.outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
         return self
@@ -420,7 +420,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
         window_positions = None if self.model_.window is None else windows.to_table().to_pandas()
         frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_positions)
-        frame.attrs[MODEL_KEY] = self.model_.hash  # so that other models refuse these codes
+        frame.attrs[MODEL_HASH_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
     def windows(self, X: SequencesLike) -> Windows:
@@ -538,7 +538,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, atomically; see `Model.save`."""
-        replace(self.model_, arguments=Arguments.of(self).plain()).save(path)
+        replace(self.model_, arguments=Arguments.of(self).to_json_values()).save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -591,7 +591,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         fixed_steps = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed_steps or max(1, int(sequences.lengths.max(initial=0)))
-        elif fixed_steps is not None and check_whole("num_steps", num_steps) != fixed_steps:
+        elif fixed_steps is not None and check_integer("num_steps", num_steps) != fixed_steps:
             raise ParameterError(
                 f"num_steps is {num_steps}, but this encoder reads {fixed_steps} steps. Leave it "
                 "out."
@@ -599,7 +599,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         x, _ = pad(
             model.scaler.transform(sequences),
             np.arange(len(sequences)),
-            check_whole("num_steps", num_steps),
+            check_integer("num_steps", num_steps),
             flags=model.network.specification.observed_flags,
         )
         return x if model.network.reads_padding else np.nan_to_num(x, nan=0.0)
@@ -712,7 +712,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def fit(self, X: SequencesLike, y: object = None) -> Self:
         """Fit a copy of the autoencoder; see `SequenceAutoencoder.fit`."""
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
-        check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
+        check_input_type("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
         ae = clone(ae)
         self.autoencoder_ = ae.fit(X, y)
         self.n_features_in_ = self.autoencoder_.n_features_in_
@@ -729,7 +729,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
         has_windows = model.window is not None
-        series = open_source(X, model.schema, as_series=has_windows)
+        series = open_sequences(X, model.schema, as_series=has_windows)
         features = model.pooled(series) if has_windows else model.features(model.encode(series))
         return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 

@@ -11,17 +11,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 import refold
-from refold._support.arrays import positions_of
+from refold._support.arrays import concatenated_ranges
+from refold._support.atomic_files import atomic_writer
 from refold._support.optional_imports import is_installed
-from refold._support.paths import atomic_writer
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
-from refold.model import Model, continued, last_steps, model_of
+from refold.model import Model, forecast_next_steps, last_steps, model_of
 from refold.network.onnx.columns import GraphColumns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, import_package
-from refold.network.specification import Specification, are_default
+from refold.network.specification import Specification, is_default_lstm
 from refold.sequences import Sequences
 
 Part = Literal["encoder", "decoder", "forecaster"]
@@ -157,7 +157,7 @@ def _metadata(model: Model, part: str, columns: GraphColumns) -> dict[str, str]:
 
 def _check_exportable(specification: Specification, part: str) -> None:
     """Raise a ParameterError for models that have no graph, or no forecast decoder."""
-    if not are_default(specification):
+    if not is_default_lstm(specification):
         raise ParameterError(
             "Only the default model with LSTMs can be exported to ONNX. This one has "
             f"{argument(architecture=specification.architecture)} and "
@@ -175,7 +175,7 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     # the difference of two categories is 0 if they are equal, and else 1
     sequences = _test_sequences(model)
     # a graph has no latent optimization
-    codes = model.with_latent_steps(0).codes_of(sequences)
+    codes = model.with_latent_steps(0).encode_aligned(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
         difference = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
@@ -183,10 +183,10 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     feeds = {"codes": codes}
     if part == "decoder":
         lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
-        decoded = model.to_sequences(codes, lengths)
+        decoded = model.decode_to_sequences(codes, lengths)
     else:
         feeds |= _last_step_feeds(columns, sequences)
-        decoded = continued(sequences, model.network, model.scaler)
+        decoded = forecast_next_steps(sequences, model.network, model.scaler)
     # the inputs of an encoder are decoded sequences in the format of a decoder's outputs
     results, expected, differences = _run(proto, feeds), _encoder_feeds(columns, decoded), []
     is_real = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
@@ -209,7 +209,7 @@ def _test_sequences(model: Model) -> Sequences:
         codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
     lengths[:2] = [0, 1][: len(lengths)]  # the shortest lengths are special cases
-    decoded = model.to_sequences(codes, lengths)
+    decoded = model.decode_to_sequences(codes, lengths)
     if not model.specification.observed_flags:
         return decoded
     is_missing = rng.random(decoded.values.shape) < _MISSING_FRACTION
@@ -244,7 +244,7 @@ def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.
                 encoded.append(all_names[column])
             feeds["categories"] = np.stack(encoded, axis=1)
     steps = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
-    rows = positions_of(np.arange(len(sequences)) * steps, sequences.lengths)
+    rows = concatenated_ranges(np.arange(len(sequences)) * steps, sequences.lengths)
     for name, array in feeds.items():
         padded = np.zeros((len(sequences) * steps, array.shape[1]), array.dtype)
         padded[rows] = array

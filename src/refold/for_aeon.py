@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from refold._support.optional_imports import optional
-from refold._support.rules import check_kind
+from refold._support.optional_imports import import_optional
+from refold._support.rules import check_input_type
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.sequences import Sequences
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         CollectionInverseTransformerMixin,
     )
 else:
-    _collection = optional(
+    _collection = import_optional(
         "aeon.transformations.collection", extra="aeon", purpose="refold.for_aeon"
     )
     BaseCollectionTransformer = _collection.BaseCollectionTransformer
@@ -93,7 +93,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
         """Fit a copy of the autoencoder."""
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
-        check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
+        check_input_type("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
         ae = clone(ae)
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self

@@ -23,8 +23,8 @@ for path in sorted(pathlib.Path(os.environ["XDG_CACHE_HOME"], "refold").rglob("*
 """
 CACHE_FOLDER_PROGRAM = """
 import jax
-from refold._support.compilation import keep_compiled
-keep_compiled()
+from refold._support.compilation import enable_compilation_cache
+enable_compilation_cache()
 print(jax.config.values["jax_compilation_cache_dir"])
 """
 CACHE_WORKS = not _BROKEN_CACHE_VERSIONS[0] <= jax.__version_info__ < _BROKEN_CACHE_VERSIONS[1]

@@ -11,9 +11,9 @@ from pyarrow import csv as csv_format
 
 import refold
 from refold.cli import main
-from refold.sequences import as_sequences, whole_windows, write
-from refold.training._split import set_aside
-from small_data import untrained
+from refold.sequences import as_sequences, uncut_windows, write
+from refold.training._split import split_off_calibration
+from small_data import fit_without_training
 
 FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--latent-steps", "0"]
 FIT += ["--seed", "0"]
@@ -30,7 +30,7 @@ def two_groups(tmp_path_factory):
     groups = np.arange(40) % 2
     values = np.random.default_rng(0).normal(size=(40, 12, 2)) + 3 * groups[:, None, None]
     series = as_sequences(values, names=["level", "flow"])
-    untrained(series).save(folder / "model.refold")
+    fit_without_training(series).save(folder / "model.refold")
     write(series, folder / "data.parquet")
     labeled = series.to_arrow().append_column("kind", pa.array(groups))
     pq.write_table(labeled, folder / "labelled.parquet")
@@ -51,7 +51,7 @@ def sines(tmp_path_factory):
     write(_sines(80, 0), folder / "train.parquet")
     write(_sines(40, 1), folder / "normal.parquet")
     write(as_sequences([*_sines(5, 2).to_list(), np.full(20, 9.0)]), folder / "new.parquet")
-    fitted_part, _ = set_aside(whole_windows(_sines(80, 0)), 0.5)
+    fitted_part, _ = split_off_calibration(uncut_windows(_sines(80, 0)), 0.5)
     write(fitted_part.sequences, folder / "fitted.parquet")
     for data, model, options in (
         ("fitted", "bare", []),

@@ -20,7 +20,7 @@ from refold.cli._code_files import read_codes
 from refold.cli._outputs import Output
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
-from small_data import fits_without_epochs, untrained
+from small_data import fit_without_training, fits_without_epochs
 
 TINY = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
 TINY += ["--seed", "0"]
@@ -212,7 +212,9 @@ def test_a_known_suffix_has_priority_if_the_other_input_is_standard_input(sines,
 
 def test_decode_refuses_codes_of_another_model(sines, tmp_path, run):
     model, other_model = sines / "bare.refold", tmp_path / "other.refold"
-    untrained(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(other_model)
+    fit_without_training(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(
+        other_model
+    )
     codes, reconstructed = tmp_path / "codes.parquet", tmp_path / "back.npz"
     run("encode", model, sines / "new.parquet", "-o", codes, "-q")
     (line,) = run("decode", other_model, codes, "-o", reconstructed, code=2).err.splitlines()

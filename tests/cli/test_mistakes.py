@@ -11,7 +11,7 @@ import pytest
 
 import refold
 from refold.sequences import as_sequences, read, write
-from small_data import untrained
+from small_data import fit_without_training
 
 
 def to_csv(*rows):
@@ -47,7 +47,7 @@ def folder(sines, tmp_path_factory):
     named_series = as_sequences(np.ones((3, 2, 1)), names=["level"])
     replace(bare, schema=named_series.schema).save(folder / "level.refold")
     replace(bare, schema=replace(bare.schema, id_name="who")).save(folder / "who.refold")
-    untrained(series, forecast_steps=4).save(folder / "waves.refold")
+    fit_without_training(series, forecast_steps=4).save(folder / "waves.refold")
     return folder
 
 

@@ -15,7 +15,7 @@ from pyarrow import csv as csv_format
 
 import refold
 from refold.sequences import as_sequences, read, write
-from small_data import fits_without_epochs, untrained
+from small_data import fit_without_training, fits_without_epochs
 
 
 def json_lines(text):
@@ -117,7 +117,7 @@ def waves(tmp_path_factory):
         noisy = clean + 0.05 * rng.normal(size=clean.shape)
         write(as_sequences(list(noisy)), folder / f"{name}.parquet")
     train = read(folder / "train.parquet")
-    untrained(train, latent_dim=4, forecast_steps=4).save(folder / "waves.refold")
+    fit_without_training(train, latent_dim=4, forecast_steps=4).save(folder / "waves.refold")
     return folder
 
 
@@ -162,7 +162,7 @@ def test_errors_next_to_those_of_baselines(waves, run):
 # New sequences
 
 
-@pytest.mark.usefixtures("few_trees")
+@pytest.mark.usefixtures("small_forest")
 def test_generate_and_compare(sines, tmp_path, run):
     out, model = tmp_path / "new.parquet", sines / "sines.refold"
     normal = read(sines / "normal.parquet").to_table(id="who")

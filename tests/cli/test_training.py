@@ -7,7 +7,7 @@ import pytest
 
 import refold
 from refold.sequences import read, write
-from small_data import interrupt_fits
+from small_data import interrupt_after_fits
 from training.test_reports import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
@@ -57,7 +57,7 @@ def data(tmp_path_factory):
     return path
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     picture = tmp_path / "curve.png"
     captured = run("curve", data, "--sizes", "4,1", "-o", picture, *SHORT)
@@ -73,7 +73,7 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
-    interrupt_fits(monkeypatch, after=1)
+    interrupt_after_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
     captured = run(
         "curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster_data import make_table
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 # Workers of Ray have a low priority otherwise, and wait for the other tests.
 os.environ.setdefault("RAY_worker_niceness", "0")
@@ -21,8 +21,8 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 @pytest.fixture(scope="session")
 def model():
     """Return a model with two columns that can detect anomalies."""
-    ae = untrained([*ragged(60)])
-    return ae.calibrate(ragged(30, seed=1))
+    ae = fit_without_training([*draw_ragged_sequences(60)])
+    return ae.calibrate(draw_ragged_sequences(30, seed=1))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from refold.errors import (
     RefoldError,
     SchemaError,
 )
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 fsspec = pytest.importorskip("fsspec")  # comes with Ray
 local = pytest.importorskip("fsspec.implementations.local")
@@ -250,7 +250,7 @@ def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, 
     encode(table)
     for changes, message in (
         ({"dtype": "float16"}, "a run with dtype='float32', not 'float16'"),
-        ({"model": untrained(ragged(30))}, "a run with another model"),
+        ({"model": fit_without_training(draw_ragged_sequences(30))}, "a run with another model"),
     ):
         with pytest.raises(ParameterError, match=f"holds parts of {message}"):
             encode(tmp_path / "x.parquet", **changes)
@@ -301,7 +301,7 @@ def test_a_long_table_has_columns_of_ids_and_times(tmp_path, codes):
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")
     options = {"id": "who", "time": "at", "columns": ["x"], "time_gaps": True}
     expected = refold.sequences.read(tmp_path / "x.parquet", **options)
-    fitted = untrained(expected)
+    fitted = fit_without_training(expected)
     run("encode", fitted, tmp_path / "x.parquet", codes, **options)
     assert read_parts(codes)["who"].to_pylist() == [7, 8]
     assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
@@ -317,7 +317,7 @@ def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")
     options = {"id": "who", "time": "at", "time_format": "%d.%m.%Y", "duplicates": "last"}
     expected = refold.sequences.read(tmp_path / "x.parquet", **options)
-    fitted, bare = untrained(expected), untrained(list(expected))
+    fitted, bare = fit_without_training(expected), fit_without_training(list(expected))
     run("encode", fitted, tmp_path / "x.parquet", codes)
     assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
     run("encode", bare, tmp_path / "x.parquet", tmp_path / "bare", **options)
@@ -333,7 +333,7 @@ def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
 def test_results_of_windows_are_those_of_one_machine(tmp_path, to_table):
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(steps, 2)) for steps in (30, 3, 41, 8)] * 3
-    ae = untrained(series, window=10, step=4, calibration_fraction=0.4)
+    ae = fit_without_training(series, window=10, step=4, calibration_fraction=0.4)
     model, path = ae.model_, tmp_path / "x.parquet"
     pq.write_table(to_table(series), path, row_group_size=4)
     sequences = refold.sequences.read(path)

@@ -19,7 +19,7 @@ import refold
 from refold.errors import ParameterError
 from small_data import TINY
 
-SCRIPT = Path(__file__).parent / "together.py"
+SCRIPT = Path(__file__).parent / "train_together.py"
 # A batch holds all sequences, so that each epoch is one step with its own loss in the history.
 HUNDRED_STEPS = {
     "latent_dim": 8,
@@ -140,7 +140,7 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
     np.testing.assert_array_equal(weights, first["weights"])
 
 
-def test_options_of_a_long_table_are_taken_and_remembered(no_epochs, tmp_path):
+def test_options_of_a_long_table_are_taken_and_remembered(skip_epochs, tmp_path):
     days = ["1.05.2024", "2.05.2024", "2.05.2024", "10.05.2024"]
     rows = {"who": np.repeat(range(20), 4), "at": days * 20, "x": np.arange(80.0) % 7 + 1}
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")

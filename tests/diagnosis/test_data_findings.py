@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import refold
-from refold.cli._outputs import as_options
+from refold.cli._outputs import spell_as_options
 from refold.diagnosis import data_findings
 from refold.errors import DataError
 from refold.sequences import Sequences, windows
@@ -85,7 +85,7 @@ def test_sound_data_has_no_finding():
 
 def test_advice_for_the_command_line():
     [finding] = data_findings(SINES[:10], latent_dim=4)
-    assert "--latent-dim 1" in as_options(finding.message)
+    assert "--latent-dim 1" in spell_as_options(finding.message)
 
 
 def test_empty_data_is_an_error():

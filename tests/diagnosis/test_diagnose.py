@@ -10,7 +10,7 @@ from refold.errors import DivergedError
 from refold.evaluation import Fidelity
 from refold.model import History
 from refold.sequences import Column, Schema, Sequences
-from small_data import TINY, ragged
+from small_data import TINY, draw_ragged_sequences
 
 
 def nmse(value):
@@ -72,7 +72,7 @@ def test_a_loss_of_nan_is_a_finding(monkeypatch):
         raise DivergedError("The loss became NaN.")
 
     monkeypatch.setattr(SequenceAutoencoder, "fit", diverges)
-    diagnosis = diagnose(ragged())
+    diagnosis = diagnose(draw_ragged_sequences())
     assert diagnosis.findings[0] == Finding("diverged", "The loss became NaN.")
 
 
@@ -93,7 +93,7 @@ def test_too_few_sequences_have_no_short_fit():
 
 def test_only_the_data_is_checked_without_a_short_fit():
     short = SequenceAutoencoder(latent_dim=8, missing_values=[-99999])
-    data = [np.append(x, [[-99999.0, 1.0]], axis=0) for x in ragged()]
+    data = [np.append(x, [[-99999.0, 1.0]], axis=0) for x in draw_ragged_sequences()]
     diagnosis = diagnose(data, estimator=short, short_fit=False)
     assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
     assert diagnosis.text() is None

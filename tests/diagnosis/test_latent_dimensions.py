@@ -8,13 +8,13 @@ from refold.diagnosis import DEVIATIONS, latent_dimensions, sweep
 from refold.errors import DataError, ParameterError
 from refold.evaluation import errors_by_feature
 from refold.sequences import Sequences
-from small_data import untrained
+from small_data import fit_without_training
 
 
 @pytest.fixture(scope="module")
 def fitted():
     sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    model = untrained(sines, latent_dim=4)
+    model = fit_without_training(sines, latent_dim=4)
     return model, model.transform(sines)
 
 
@@ -52,7 +52,7 @@ def test_statistics_of_scaling_have_the_names_of_their_columns():
         [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],
         names=["height", "speed"],
     )
-    model = untrained(walks, latent_dim=2, scale="sequence")
+    model = fit_without_training(walks, latent_dim=2, scale="sequence")
     dimensions = latent_dimensions(model, model.transform(walks))
     names = [
         f"{statistic} of {name}"

@@ -7,7 +7,7 @@ from refold.errors import DataError
 from refold.evaluation import compare, probe
 from refold.sequences import Sequences
 
-pytestmark = pytest.mark.usefixtures("few_trees")
+pytestmark = pytest.mark.usefixtures("small_forest")
 
 
 def balanced(count, rng):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from refold.errors import DataError, NotFittedError, ParameterError, SchemaError
-from refold.evaluation import PCABaseline, exact, nmse, pca_cross_fit
+from refold.evaluation import PCABaseline, cross_validated_pca, exact, nmse
 from refold.sequences import Scaler, Sequences
 
 
@@ -91,12 +91,12 @@ def test_each_sequence_is_reconstructed_by_components_of_others_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, 24)])
     scaler, fit_on = Scaler.fit(sequences), np.arange(24) < 15
-    back = pca_cross_fit(sequences, 3, scaler, fit_on, folds=24, seed=0)
+    back = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
     assert back.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
         training = sequences[fit_on & (np.arange(24) != i)]
         expected = PCABaseline(3).fit(training, scaler).reconstruct(sequences[[i]])
         np.testing.assert_allclose(back[i], expected[0], atol=1e-6)
     short = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
-    back = pca_cross_fit(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
+    back = cross_validated_pca(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
     assert back.lengths.tolist() == [0, 3, 0, 2]

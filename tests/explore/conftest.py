@@ -5,7 +5,7 @@ import pytest
 
 import refold
 from refold.explore import Atlas, exploring
-from small_data import untrained
+from small_data import fit_without_training
 
 NUM_SEQUENCES = 48
 
@@ -27,7 +27,7 @@ def data():
 @pytest.fixture(scope="session")
 def model(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("explored") / "drift.refold"
-    untrained(data, calibration_fraction=0.4).save(path)
+    fit_without_training(data, calibration_fraction=0.4).save(path)
     return path
 
 

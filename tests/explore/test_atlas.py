@@ -12,10 +12,10 @@ import pytest
 
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError
-from refold.explore import Atlas, _fields, check_exportable, exploring
+from refold.explore import Atlas, _color_fields, check_exportable, exploring
 from refold.explore._maps import BackgroundTask, NeighborMap, compute_umap_places
 from refold.explore._server import MAX_ADDED_SEQUENCES
-from small_data import ragged
+from small_data import draw_ragged_sequences
 
 
 def test_places_and_codes_decode_as_the_model_does(atlas):
@@ -119,7 +119,7 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
 
 
 def test_fields_of_metadata(atlas, data):
-    field_of = _fields.metadata_field
+    field_of = _color_fields.metadata_field
     assert field_of("n", [3, 1, 2]).categories == ["1", "2", "3"]
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
@@ -131,7 +131,7 @@ def test_fields_of_metadata(atlas, data):
 
 
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
-    monkeypatch.setattr(_fields, "MAX_CLUSTERED_CODES", 20)
+    monkeypatch.setattr(_color_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
     values, vectors = field.result(wait=30), atlas.similar.vectors
     assert field.categories == ["0", "1", "2"]
@@ -183,7 +183,7 @@ def test_a_model_of_keras_is_explored(tmp_path):
     """Only an exported page needs a default model with LSTMs."""
     packed = Path(__file__).parents[1] / "model_files/gru.refold.gz"
     (tmp_path / "gru.refold").write_bytes(gzip.decompress(packed.read_bytes()))
-    atlas = Atlas(refold.load(tmp_path / "gru.refold"), ragged(9))
+    atlas = Atlas(refold.load(tmp_path / "gru.refold"), draw_ragged_sequences(9))
     with exploring("gru.refold", atlas) as url:
         assert httpx.get(f"{url}/explore/sequences/1", timeout=30).json()["id"] == 1
     with pytest.raises(ParameterError, match="Only default models with LSTMs"):

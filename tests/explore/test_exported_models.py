@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from network.kinds import KINDS, fitted
+from network.model_cases import MODEL_CASES, fitted
 from refold.explore import Atlas
 from refold.explore._exported_page import join_modules, make_data_blocks, make_data_element
 from refold.explore._maps import BackgroundTask, NeighborMap
@@ -19,7 +19,7 @@ def page(browser):
     page.close()
 
 
-def opened(page, atlas, *, umap=False):
+def load_atlas(page, atlas, *, umap=False):
     """Load the data and the decoder of an exported page into a page, without the map."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
     blocks = make_data_blocks(atlas, "model", umap=umap)
@@ -34,11 +34,11 @@ def opened(page, atlas, *, umap=False):
 
 def test_a_page_computes_what_the_server_does(page):
     """Sequences with gaps, and places and codes on both maps."""
-    data, options = KINDS["gaps"]
+    data, options = MODEL_CASES["gaps"]
     atlas = Atlas(fitted(data, **options), data)
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
     atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.similar))
-    opened(page, atlas, umap=True)
+    load_atlas(page, atlas, umap=True)
     stds = atlas.model.error_scaler.scale_
     questions = [
         {"at": [0.1, 0.2], "on": "umap"},

@@ -11,10 +11,10 @@ import pytest
 
 import refold
 from explore.test_page import DROP_FILE, OpenPage
-from refold._support.output import number_text, number_texts
+from refold._support.messages import format_distinct_numbers, format_number
 from refold.cli import main
 from refold.explore import Atlas, exploring
-from small_data import untrained
+from small_data import fit_without_training
 
 NUM_STORMS = 150
 NAMES = ["pressure", "wind", "rain"]
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("storms")
     data, _ = storms()
     refold.sequences.write(data, folder / "storms.parquet")
-    untrained(data, calibration_fraction=0.7).save(folder / "storms.refold")
+    fit_without_training(data, calibration_fraction=0.7).save(folder / "storms.refold")
     return folder
 
 
@@ -90,8 +90,8 @@ FORMAT_IN_PAGE = """async ([values, pairs]) => {
 
 
 def test_numbers_and_fields_are_shown_with_their_exact_values(browser, served, storm_atlas):
-    texts = [[number_text(value), number_text(value, 3)] for value, _, _ in CASES]
-    pairs = [number_texts(*pair) for pair, _ in PAIRS]
+    texts = [[format_number(value), format_number(value, 3)] for value, _, _ in CASES]
+    pairs = [format_distinct_numbers(*pair) for pair, _ in PAIRS]
     assert texts == [[full, short] for _, full, short in CASES]
     assert pairs == [expected for _, expected in PAIRS]
     open_page = OpenPage(browser, served, "#color=year&row=24")
@@ -140,7 +140,7 @@ def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
     open_page = OpenPage(browser, served, f"#row={row}")
     open_page.wait("#reasons", "at alpha")
     verdict = open_page.text("#reasons")
-    assert f"p = {number_text(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in verdict
+    assert f"p = {format_number(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in verdict
     assert "not adjusted for multiple tests" in verdict
     values = storm_atlas.sequences.values
     ends = np.stack([values.min(axis=0), values.max(axis=0)]).astype(float)

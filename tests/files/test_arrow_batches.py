@@ -10,9 +10,9 @@ import pytest
 
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import Sequences, read_batches
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
-SEQUENCES = Sequences.from_list(ragged())
+SEQUENCES = Sequences.from_list(draw_ragged_sequences())
 TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
 # Batches of seven rows, which divide some sequences.
 BATCHES = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
@@ -77,7 +77,7 @@ def test_batches_may_begin_without_values():
 
 
 def test_fit_and_transform_accept_batches():
-    ae = untrained(generate_batches)
+    ae = fit_without_training(generate_batches)
     np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
 
 

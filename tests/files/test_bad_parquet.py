@@ -7,7 +7,7 @@ import pytest
 
 from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences import Sequences, column_names, read, write
-from small_data import mapped
+from small_data import read_as_mapped
 
 VALID_COLUMNS = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
 
@@ -27,7 +27,7 @@ def folder_with(tmp_path, **columns):
 
 def assert_refused(path, error, match, **options):
     with pytest.raises(error, match=match) as caught:
-        mapped(path, **options)
+        read_as_mapped(path, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -70,7 +70,7 @@ def test_one_file_of_another_schema(tmp_path, changes, match):
 
 def test_unused_columns_may_differ_and_numbers_are_of_the_wider_type(tmp_path):
     folder = folder_with(tmp_path, y=["?"], x=[4], time=[0], id=["c"])
-    for sequences in (mapped(folder, columns="x"), read(folder, columns="x")):
+    for sequences in (read_as_mapped(folder, columns="x"), read(folder, columns="x")):
         assert sequences.lengths.tolist() == [2, 1, 1]
         assert sequences.values[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
 
@@ -81,7 +81,10 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
         write(sequences, tmp_path / f"{name}.parquet")
     match = r"Column 'x' holds integer categories in one set .* Pass column_types=\{'x': ...\}"
     assert_refused(tmp_path, SchemaError, match)
-    assert mapped(tmp_path, column_types="categorical").schema.columns[0].categories == (1, 2)
+    assert read_as_mapped(tmp_path, column_types="categorical").schema.columns[0].categories == (
+        1,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_errors_name_the_file_of_a_row(tmp_path, second_columns, match):
 )
 def test_bad_tables_in_memory_and_mapped(tmp_path, columns, options, message):
     path = write_table(tmp_path / "table.parquet", 1, **columns)
-    for call in (read,) if "sort" in options else (read, mapped):
+    for call in (read,) if "sort" in options else (read, read_as_mapped):
         with pytest.raises(
             (DataError, FileFormatError), match=f"parquet:? .*({message})"
         ) as caught:

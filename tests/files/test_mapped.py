@@ -21,7 +21,7 @@ from refold.files import mapped as mapped_files
 from refold.files import read_write
 from refold.sequences import Sequences, read, write
 from sequences.equal import assert_equal
-from small_data import mapped
+from small_data import read_as_mapped
 
 rng = np.random.default_rng(0)
 MIXED_LENGTHS = [3, 0, 1, 7, 2, 0, 0, 12, 5, 1]
@@ -120,7 +120,7 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
         "Sort data that are larger than memory by column 'id', then by 'time'"
     )
     with pytest.raises(DataError, match=match):
-        mapped(path)
+        read_as_mapped(path)
     assert read(path, memory_bytes=1, sort=True).lengths.tolist() == [2, 1, 1]
 
 
@@ -129,7 +129,7 @@ def test_categories_of_several_files_are_merged(tmp_path):
     parts = [["ab", "a"], ["cb", ""]]
     for i, part in enumerate(parts):
         write(Sequences.from_list(part), tmp_path / "parts" / f"{i}.parquet")
-    actual = mapped(tmp_path / "parts")
+    actual = read_as_mapped(tmp_path / "parts")
     assert actual.schema.columns[0].categories == ("a", "b", "c")
     assert actual.to_list() == ["ab", "a", "cb", ""]
 
@@ -139,12 +139,12 @@ def test_folders_are_read_in_the_order_of_names(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         pq.write_table(pa.table({"id": [name], "x": [[1.0]]}), tmp_path / name)
     pq.write_table(pa.table({"id": ["z"], "x": [[1.0]]}).slice(1), tmp_path / "empty.parquet")
-    assert mapped(tmp_path).ids.tolist() == ["a.parquet", "b/1.parquet"]
+    assert read_as_mapped(tmp_path).ids.tolist() == ["a.parquet", "b/1.parquet"]
 
 
 def test_blocks_have_about_the_given_size(tmp_path):
     write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
-    actual = mapped(tmp_path / "x.parquet", block_bytes=80)
+    actual = read_as_mapped(tmp_path / "x.parquet", block_bytes=80)
     assert actual.block_offsets.tolist() == [0, 2, 3, 4, 6]
     assert actual[[True] + [False] * 5].ids.tolist() == [0]
 
@@ -202,7 +202,7 @@ def test_any_long_table_is_read_or_refused_as_in_memory(
         except RefoldError as error:
             parts = write_parts(table, folder / "parts", num_files, group_rows)
             with pytest.raises(type(error), match=str(folder)):
-                mapped(parts, column_types=column_types)
+                read_as_mapped(parts, column_types=column_types)
             return
         # mapped data needs the rows of an id together: ids change less often than there are ids
         ids = table["id"].to_pylist()

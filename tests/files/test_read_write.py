@@ -11,7 +11,7 @@ import pytest
 from refold.datasets import japanese_vowels, moving_ones, ramps
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Column, Schema, Sequences, read, read_labels, write
-from small_data import mapped
+from small_data import read_as_mapped
 
 
 def mixed() -> Sequences:
@@ -187,7 +187,7 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)
     in_memory = Sequences.from_table(frame.sort_values("id"), "id", "time")
-    for sequences in (read(path), mapped(path), in_memory):
+    for sequences in (read(path), read_as_mapped(path), in_memory):
         assert sequences.schema.names == ("x",)
     assert read(path, columns=["__index_level_0__"]).schema.names == ("__index_level_0__",)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from refold import SequenceAutoencoder
-from small_data import sines, untrained
+from small_data import fit_without_training, sines
 
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
@@ -11,7 +11,7 @@ WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 @pytest.fixture(scope="session")
 def bare():
     """Return a model without calibration; tests calibrate copies of it."""
-    return untrained(sines(60), latent_dim=4)
+    return fit_without_training(sines(60), latent_dim=4)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
 from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
 from refold.sequences import as_sequences, write
-from small_data import mapped, sines, untrained
+from small_data import fit_without_training, read_as_mapped, sines
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_gaps_empty_sequences_and_scales(scale):
     for i in (0, 120):
         series[i + 3][0, 0], series[i + 5] = np.nan, np.zeros((0, 2))
     data = as_sequences(series, names=["left", "right"])
-    ae = untrained(data[:60], latent_dim=4, scale=scale).calibrate(data[60:120])
+    ae = fit_without_training(data[:60], latent_dim=4, scale=scale).calibrate(data[60:120])
     anomaly = data[120].copy()
     anomaly[4, 1] += 3
     detection = ae.detect([*data[120:].to_list(), np.full((3, 2), 1e37), anomaly], alpha=0.05)
@@ -104,10 +104,10 @@ def test_bad_input_of_detection(bare, ae):
 
 def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
     with pytest.raises(ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves no"):
-        untrained(sines(2), calibration_fraction=0.9)
+        fit_without_training(sines(2), calibration_fraction=0.9)
     write(sines(30), tmp_path / "sines.parquet")
     with pytest.raises(ParameterError, match="sequences in memory, and these are larger"):
-        untrained(mapped(tmp_path / "sines.parquet"), calibration_fraction=0.5)
+        fit_without_training(read_as_mapped(tmp_path / "sines.parquet"), calibration_fraction=0.5)
 
 
 def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(bare):

@@ -11,7 +11,7 @@ from refold import SequenceAutoencoder
 from refold.errors import ParameterError, SchemaError
 from refold.model import Forecast
 from refold.sequences import Sequences, as_sequences, split_at
-from small_data import TINY, untrained
+from small_data import TINY, fit_without_training
 
 TINY = TINY | {"latent_dim": 4, "max_epochs": 3, "refit": False}
 
@@ -51,7 +51,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def of_table(table):
-    return untrained(table, forecast_steps=2, calibration_fraction=0.4)
+    return fit_without_training(table, forecast_steps=2, calibration_fraction=0.4)
 
 
 def test_forecasts_of_sines_are_better_than_baselines(fitted):

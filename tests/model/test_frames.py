@@ -10,7 +10,7 @@ import pytest
 
 from refold import Sequences
 from refold.errors import DataError, SchemaError
-from small_data import untrained
+from small_data import fit_without_training
 
 LIBRARIES = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "pyarrow": pa.table}
 
@@ -33,7 +33,7 @@ def sequences():
 
 @pytest.fixture(scope="module")
 def ae(sequences):
-    return untrained(sequences)
+    return fit_without_training(sequences)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -81,13 +81,13 @@ def test_methods_take_long_tables(ae, sequences):
     assert np.array_equal(ae.errors(frame), ae.errors(sequences))
     assert ae.score(frame) == ae.score(sequences)
     renamed = frame.rename(columns={"who": "id", "day": "time"}).drop(columns="note")
-    assert untrained(renamed).schema_.names == ("rate", "mood", "awake")
+    assert fit_without_training(renamed).schema_.names == ("rate", "mood", "awake")
     with pytest.raises(SchemaError, match=r"without 'rate'; with 'note'"):
         ae.transform(frame.drop(columns="rate"))
     with pytest.raises(SchemaError, match="one row per step needs a column 'id' that repeats"):
         ae.transform(frame.drop(columns="who"))
     with pytest.raises(SchemaError, match="no list column"):
-        untrained(renamed.drop_duplicates("id"))
+        fit_without_training(renamed.drop_duplicates("id"))
 
 
 def test_a_table_of_anything_else(ae, sequences):
@@ -103,7 +103,7 @@ WHEN = pd.date_range("2024-03-01", periods=80, freq="5min")
 @pytest.mark.parametrize("name", ["when", None])
 def test_an_index_of_times_has_the_times(name):
     frame = SENSOR.set_index(WHEN.rename(name))
-    ae = untrained(frame, window=20)
+    ae = fit_without_training(frame, window=20)
     assert ae.model_.windows(frame).to_table()["end_time"][0].as_py() == WHEN[19]
     pd.testing.assert_index_equal(ae.reconstruct(frame).index, frame.index, exact="equiv")
     with pytest.raises(DataError, match="1 row repeats a time"):
@@ -117,11 +117,11 @@ def test_a_series_is_read_as_the_training_data_were(form):
     frame = SENSOR.assign(when=WHEN.strftime(form) if form else WHEN).iloc[[*range(9), *range(80)]]
     frame = frame.sort_index(kind="stable")  # the first nine times repeat
     with pytest.raises(SchemaError, match=r"times with time= of Sequences.from_table or read, and"):
-        untrained(SENSOR.assign(when=WHEN), window=20)
+        fit_without_training(SENSOR.assign(when=WHEN), window=20)
     options = {"time": "when", "duplicates": "mean", "time_format": form}
     series = Sequences.from_table(frame, **options)
     assert series.lengths.tolist() == [80]
-    ae = untrained(series, window=20)
+    ae = fit_without_training(series, window=20)
     assert np.array_equal(ae.transform(frame.assign(note="x")), ae.transform(series))
     assert np.array_equal(ae.transform(SENSOR.assign(when=WHEN)), ae.transform(series))
     assert pd.to_datetime(ae.reconstruct(frame)["when"]).tolist() == WHEN.tolist()

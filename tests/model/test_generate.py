@@ -12,7 +12,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import compare, copies
 from refold.model import fit_mixture
 from refold.sequences import as_sequences
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def sines():
 
 @pytest.fixture(scope="module")
 def ae(sines):
-    return untrained(sines[:200], latent_dim=6)
+    return fit_without_training(sines[:200], latent_dim=6)
 
 
-@pytest.mark.usefixtures("few_trees")
+@pytest.mark.usefixtures("small_forest")
 def test_generated_sequences_resemble_the_training_data(ae, sines):
     new = as_sequences(ae.generate(200, random_state=0), schema=ae.schema_)
     assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
@@ -105,9 +105,9 @@ def mixed():
     rng = np.random.default_rng(1)
     rows = [
         [*zip(sequence[:, 0], rng.choice(["a", "b"], len(sequence)), strict=True)]
-        for sequence in ragged()
+        for sequence in draw_ragged_sequences()
     ]
-    ae = untrained(rows, scale="sequence")
+    ae = fit_without_training(rows, scale="sequence")
     return ae, ae.encode(rows)
 
 

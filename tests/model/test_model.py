@@ -13,12 +13,12 @@ from refold import SequenceAutoencoder, load
 from refold.errors import ModelFileError, NotFittedError, ParameterError, RefoldError
 from refold.model import _file, dumps, model_of, pack_container, read_container, write_container
 from refold.sequences import codes_to_arrow
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 
 @pytest.fixture(scope="module")
 def ae():
-    return untrained(ragged()).calibrate(ragged(seed=1))
+    return fit_without_training(draw_ragged_sequences()).calibrate(draw_ragged_sequences(seed=1))
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def same(first, second):
 
 
 def test_estimator_model_and_file_give_the_same_bits(ae, path):
-    new, codes = ragged(seed=2), ae.transform(ragged(seed=2))
+    new, codes = draw_ragged_sequences(seed=2), ae.transform(draw_ragged_sequences(seed=2))
     for model in (ae.model_, load(path), pickle.loads(pickle.dumps(ae.model_))):  # noqa: S301
         same(model.encode(new), codes)
         same(model.decode(codes), ae.inverse_transform(codes))
@@ -54,22 +54,22 @@ def test_estimator_model_and_file_give_the_same_bits(ae, path):
 
 def test_a_model_does_not_change(ae):
     model, before = ae.model_, dumps(ae.model_)
-    recalibrated = model.calibrate(ragged(12, seed=3))
+    recalibrated = model.calibrate(draw_ragged_sequences(12, seed=3))
     assert (recalibrated.num_calibrated, model.num_calibrated) == (12, 24)
     with_more_steps = model.with_latent_steps(2)
     assert (with_more_steps.latent_steps, model.latent_steps) == (2, 0)
     assert recalibrated.hash == with_more_steps.hash == model.hash
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.latent_steps = 2
-    estimator = untrained(ragged(), latent_dim=2)
+    estimator = fit_without_training(draw_ragged_sequences(), latent_dim=2)
     model_before, file_before = estimator.model_, dumps(estimator.model_)
-    assert estimator.partial_fit(ragged(seed=3)).model_.hash != model_before.hash
+    assert estimator.partial_fit(draw_ragged_sequences(seed=3)).model_.hash != model_before.hash
     assert dumps(model_before) == file_before
     assert dumps(model) == before
 
 
 def test_the_steps_of_latent_optimization_are_saved(ae, path):
-    new, with_more_steps = ragged(seed=2), ae.model_.with_latent_steps(2)
+    new, with_more_steps = draw_ragged_sequences(seed=2), ae.model_.with_latent_steps(2)
     with_more_steps.save(path)
     assert load(path).latent_steps == SequenceAutoencoder.load(path).latent_steps_ == 2
     same(load(path).encode(new), with_more_steps.encode(new))
@@ -93,7 +93,7 @@ def test_a_model_is_told_from_other_values(ae):
 
 def test_sequences_held_back_from_training_are_remembered(tmp_path):
     sines = refold.datasets.noisy_sines(20, seed=0)
-    untrained(sines, calibration_fraction=0.25).save(tmp_path / "sines.refold")
+    fit_without_training(sines, calibration_fraction=0.25).save(tmp_path / "sines.refold")
     loaded = load(tmp_path / "sines.refold")
     held_back = loaded.held_back(sines)
     assert held_back.sum() == 5 + round(0.1 * 15)

@@ -17,11 +17,11 @@ from refold.cli import main
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import nmse
 from refold.explore import Atlas, check_exportable
-from refold.network.packed.curves import curves_of, resampled, shares_held
+from refold.network.packed.resampling import explained_variance_shares, resample, resample_columns
 from refold.report import report
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
-from serve.serving import post, started
-from small_data import ragged, untrained
+from serve.server_helpers import post, started
+from small_data import draw_ragged_sequences, fit_without_training
 
 RNG = np.random.default_rng(0)
 LENGTHS = [4, 5, 24, 63, 64, 65, 128, 129, 1000]
@@ -62,29 +62,33 @@ def test_resampling_is_a_cosine_transform_with_more_or_fewer_cosines(steps):
     num_kept = min(steps, 40)
     expected[..., :num_kept] = scipy.fft.dct(values, norm="ortho")[..., :num_kept]
     expected_curve = scipy.fft.idct(expected * np.sqrt(40 / steps), norm="ortho")
-    np.testing.assert_allclose(resampled(values, 40), expected_curve, atol=1e-5)
+    np.testing.assert_allclose(resample(values, 40), expected_curve, atol=1e-5)
 
 
 def test_resampling_there_and_back_is_exact_and_ignores_other_series():
     values = RNG.normal(size=(5, 1, 60))
-    resampled_values = resampled(values, 128)
-    np.testing.assert_allclose(resampled(resampled_values, 60), values, atol=1e-5)
-    assert np.array_equal(resampled(values[3:4], 128), resampled_values[3:4])
+    resampled_values = resample(values, 128)
+    np.testing.assert_allclose(resample(resampled_values, 60), values, atol=1e-5)
+    assert np.array_equal(resample(values[3:4], 128), resampled_values[3:4])
 
 
 def test_gaps_are_bridged_and_a_series_without_values_is_zero():
     two_columns = as_sequences([[[0.0, 4.0], [np.nan, np.nan], [2.0, 8.0]]])
-    np.testing.assert_allclose(curves_of(two_columns, 3)[0], [[0, 1, 2], [4, 6, 8]])
+    np.testing.assert_allclose(resample_columns(two_columns, 3)[0], [[0, 1, 2], [4, 6, 8]])
     sequences = as_sequences([[0.0, np.nan, 2.0, np.nan], [np.nan, np.nan]])
-    curves = curves_of(sequences, 16)[:, 0]
-    np.testing.assert_array_equal(curves[0], curves_of(as_sequences([[0.0, 1, 2, 2]]), 16)[0, 0])
+    curves = resample_columns(sequences, 16)[:, 0]
+    np.testing.assert_array_equal(
+        curves[0], resample_columns(as_sequences([[0.0, 1, 2, 2]]), 16)[0, 0]
+    )
     assert not curves[1].any()
 
 
 def test_the_share_that_codes_hold():
     steps = np.arange(256)
     series = [np.cos(np.pi * k * (steps + 0.5) / 256) for k in (3, 200)]
-    shares = shares_held(as_sequences([*series, series[0] + series[1], 0 * steps + 5.0]), 64)
+    shares = explained_variance_shares(
+        as_sequences([*series, series[0] + series[1], 0 * steps + 5.0]), 64
+    )
     np.testing.assert_allclose(shares, [1, 0, 0.5, 1], atol=1e-6)
 
 
@@ -193,8 +197,8 @@ def test_more_numbers_explain_more(model):
 
 
 def test_a_fitted_model_with_nested_codes_and_a_length():
-    sequences = ragged(40)
-    ae = untrained(sequences, latent_dim=9, nested=True, length_dim=1, rocket_dim=2)
+    sequences = draw_ragged_sequences(40)
+    ae = fit_without_training(sequences, latent_dim=9, nested=True, length_dim=1, rocket_dim=2)
     codes = ae.encode(sequences)
     smaller = ae.model_.with_dims(3)
     kept_dims = [0, 1, 2, 6, 7, 8]
@@ -207,11 +211,11 @@ def test_a_fitted_model_with_nested_codes_and_a_length():
     with pytest.raises(ParameterError, match="must be from 1 to 6, the learned ones"):
         ae.model_.with_dims(7)
     with pytest.raises(ParameterError, match="Fit with nested=True"):
-        untrained(sequences).model_.with_dims(2)
+        fit_without_training(sequences).model_.with_dims(2)
     with pytest.raises(
         ParameterError, match="needs the default architecture that is not variational"
     ):
-        untrained(sequences, nested=True, variational=True)
+        fit_without_training(sequences, nested=True, variational=True)
 
 
 def test_training_nested_codes_lowers_the_error_of_the_first_dimensions():

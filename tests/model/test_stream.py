@@ -9,14 +9,14 @@ import pytest
 
 from refold import Sequences
 from refold.errors import DataError, ParameterError, SchemaError
-from small_data import ragged, sines, untrained
+from small_data import draw_ragged_sequences, fit_without_training, sines
 
 
 @pytest.fixture(scope="module")
 def ae():
-    training = ragged()
+    training = draw_ragged_sequences()
     training[0][1, 0] = np.nan
-    return untrained(training).calibrate(ragged(seed=1))
+    return fit_without_training(training).calibrate(draw_ragged_sequences(seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def mixed():
         )
         for i in range(24)
     ]
-    return untrained(tables, scale="sequence")
+    return fit_without_training(tables, scale="sequence")
 
 
 def check(ae, result, sequence):
@@ -49,7 +49,7 @@ def check(ae, result, sequence):
 
 @pytest.mark.parametrize("latent_steps", [0, 2])
 def test_each_step(ae, latent_steps):
-    sequence = ragged(seed=2)[5]
+    sequence = draw_ragged_sequences(seed=2)[5]
     sequence[3, 1] = np.nan
     ae.set_params(latent_steps=latent_steps)
     stream = ae.stream()
@@ -64,7 +64,7 @@ def test_each_step(ae, latent_steps):
 
 
 def test_a_window_and_every(ae):
-    steps = np.concatenate(ragged(seed=3)[:4])
+    steps = np.concatenate(draw_ragged_sequences(seed=3)[:4])
     stream = ae.stream(window=6, every=4)
     pushed = {i: stream.push(step) for i, step in enumerate(steps, start=1)}
     results = {i: result for i, result in pushed.items() if result is not None}
@@ -94,7 +94,7 @@ def test_times_become_gaps():
     times = [0.0, 1.0, 3.0, 4.0]
     table = {"id": np.repeat(np.arange(12), 4), "time": times * 12, "x": np.sin(np.arange(48.0))}
     data = Sequences.from_table(pa.table(table), "id", "time", time_gaps=True)
-    ae = untrained(data)
+    ae = fit_without_training(data)
     stream = ae.stream()
     for time, x in zip(times, data.values[:4, 0], strict=True):
         result = stream.push({"time": time, "x": x})
@@ -104,7 +104,7 @@ def test_times_become_gaps():
 
 
 def test_one_column(spelling):
-    series = untrained([np.sin(np.arange(5.0) + i) for i in range(24)])
+    series = fit_without_training([np.sin(np.arange(5.0) + i) for i in range(24)])
     numbers = [[1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]]
     for ae, forms in ((spelling, ["on", ["o", "n"]]), (series, numbers)):
         codes = [ae.stream().push(steps).code.tolist() for steps in forms]
@@ -149,7 +149,7 @@ def test_no_step_and_wrong_arguments(ae):
 
 @pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
 def test_a_step_without_values_hardly_moves_the_p_value():
-    ae = untrained(sines(80), latent_dim=8).calibrate(sines(60, seed=2))
+    ae = fit_without_training(sines(80), latent_dim=8).calibrate(sines(60, seed=2))
     moves = []
     for i, wave in enumerate(sines(10, seed=1).to_list()):
         p_value, with_gap = ae.stream().push(wave[:, None]).p_value, wave.copy()

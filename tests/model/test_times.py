@@ -9,7 +9,7 @@ import pytest
 
 from refold.cli import main
 from refold.sequences import Sequences, read, write
-from small_data import sines, untrained
+from small_data import fit_without_training, sines
 
 BEGIN, HOUR = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC), datetime.timedelta(hours=1)
 
@@ -19,18 +19,18 @@ def data():
     sequences = sines(6)
     hours = [BEGIN + i * HOUR for i in range(len(sequences.values))]
     times = pa.array(hours, pa.timestamp("s", "UTC"))
-    schema = sequences.schema.read_with("id", "at")
+    schema = sequences.schema.with_read_options("id", "at")
     return Sequences(sequences.values, sequences.offsets, sequences.ids, schema, times)
 
 
 def test_forecasts_continue_the_times(data):
-    forecast = untrained(data, forecast_steps=2).forecast(data).to_table()
+    forecast = fit_without_training(data, forecast_steps=2).forecast(data).to_table()
     last = data.times[int(data.offsets[1]) - 1].as_py()
     assert forecast["at"].to_pylist()[:2] == [last + HOUR, last + 2 * HOUR]
 
 
 def test_a_path_is_read_with_the_columns_of_the_model(data, tmp_path):
-    model = untrained(data).model_
+    model = fit_without_training(data).model_
     path = tmp_path / "a.csv"
     write(data, path, time="at")
     assert np.allclose(model.encode(path), model.encode(data), atol=1e-5)
@@ -41,7 +41,7 @@ def test_a_path_is_read_with_the_columns_of_the_model(data, tmp_path):
 
 def test_commands_write_the_times(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    untrained(data, calibration_fraction=0.5, forecast_steps=2).save("m.refold")
+    fit_without_training(data, calibration_fraction=0.5, forecast_steps=2).save("m.refold")
     write(data, "a.csv", time="at")
     assert main(["encode", "m.refold", "a.csv", "-o", "codes.csv", "-q"]) == 0
     second = data.times[int(data.offsets[1])].as_py()

@@ -8,9 +8,9 @@ import pytest
 import refold
 from refold import Sequences
 from refold.errors import DataError
-from refold.model import describe_longer
+from refold.model import describe_too_long
 from refold.sequences import write
-from small_data import mapped, sines, untrained
+from small_data import fit_without_training, read_as_mapped, sines
 
 
 def the_warning(call):
@@ -38,7 +38,7 @@ MIXED = waves(5, 30, 6, 3)
 @pytest.fixture(scope="module")
 def ae():
     train = waves(*[3, 4, 5, 6] * 10)
-    return untrained(train[:20], latent_dim=2).calibrate(train[20:])
+    return fit_without_training(train[:20], latent_dim=2).calibrate(train[20:])
 
 
 def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
@@ -64,14 +64,14 @@ def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
 
 
 def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
-    assert describe_longer(np.array([22]), 20, "predicted length") is None
-    text = describe_longer(np.array([23, 2]), 20, "predicted length")
+    assert describe_too_long(np.array([22]), 20, "predicted length") is None
+    text = describe_too_long(np.array([23, 2]), 20, "predicted length")
     assert text.startswith("1 of 2 predicted lengths is longer than the longest in training: 23 st")
 
 
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
     write(waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
-    blocks = mapped(tmp_path / "waves.parquet", block_bytes=100)
+    blocks = read_as_mapped(tmp_path / "waves.parquet", block_bytes=100)
     text = the_warning(lambda: list(ae.encode_blocks(blocks)))
     assert text.startswith("2 of 42 sequences are longer")
     assert len(blocks.block_offsets) > 2
@@ -109,7 +109,9 @@ def times(sequences, factor, *names):
 def of_units():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the constant column
-        return untrained(data(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2)
+        return fit_without_training(
+            data(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2
+        )
 
 
 def test_ordinary_new_data_and_anomalies_cause_no_warning(of_units):
@@ -136,7 +138,7 @@ def test_one_warning_of_other_units_for_each_call(of_units, tmp_path):
     scaled = times(data(1), 1000, *NAMES)
     assert FAR in the_warning(lambda: of_units.detect(scaled, alpha=0.1))
     write(scaled, tmp_path / "a.parquet")
-    blocks = mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
+    blocks = read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
     assert FAR in the_warning(lambda: of_units.transform(blocks))
 
 
@@ -164,7 +166,7 @@ def test_training_sequences_are_refused_for_calibration_and_counted(bare, tmp_pa
 def test_repeated_sequences_cause_no_warning():
     rng = np.random.default_rng(0)
     series = list(rng.integers(0, 2, (100, 3)) + 0.5)  # eight different ones
-    model = untrained(series[:50], latent_dim=2).model_
+    model = fit_without_training(series[:50], latent_dim=2).model_
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.calibrate(series[50:])

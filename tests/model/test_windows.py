@@ -11,8 +11,8 @@ from sklearn.frozen import FrozenEstimator
 import refold
 from refold.errors import ParameterError
 from refold.sequences import Sequences, windows, write
-from refold.training._split import set_aside, split_windows, validation_split
-from small_data import mapped, untrained
+from refold.training._split import split_off_calibration, split_validation, split_windows
+from small_data import fit_without_training, read_as_mapped
 
 TIME = np.arange(700)
 CLEAN = np.stack([np.sin(TIME / 5), np.cos(TIME / 5)], axis=1)
@@ -23,7 +23,7 @@ SENSOR, OTHER = (CLEAN + 0.1 * np.random.default_rng(i).normal(size=CLEAN.shape)
 def ae():
     """Return a model of one series, the last part of which calibrates it."""
     options = {"latent_dim": 4, "forecast_steps": 3, "calibration_fraction": 0.3}
-    return untrained(SENSOR, window=20, step=10, **options)
+    return fit_without_training(SENSOR, window=20, step=10, **options)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_series_has_one_pooled_vector(ae, two):
         assert list(features.fit_transform(data).index) == ids
     assert not pooled[1, width : 2 * width].any()
     with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
-        untrained([SENSOR[:20]] * 10).pooled(two)
+        fit_without_training([SENSOR[:20]] * 10).pooled(two)
 
 
 def test_data_without_ids_are_one_series(ae, tmp_path):
@@ -104,7 +104,7 @@ def test_data_without_ids_are_one_series(ae, tmp_path):
         assert np.allclose(ae.encode(data), codes, atol=1e-5)
     frame["id"] = np.repeat(["a", "b"], 350)
     assert ae.windows(frame).ids.tolist() == ["a", "b"]
-    ae = untrained(np.sin(TIME / 5), window=20)
+    ae = fit_without_training(np.sin(TIME / 5), window=20)
     assert ae.score(TIME[:50] / 50) < 1
     assert ae.transform([np.sin(TIME / 5)]).shape == (137, 3)
 
@@ -128,7 +128,7 @@ def test_windows_are_saved_and_part_of_the_hash(ae, tmp_path):
 def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
     series = Sequences.from_list([SENSOR[i : i + 100] for i in range(0, 600, 100)])
     write(series, tmp_path / "series.parquet")
-    blocks = ae.encode_blocks(mapped(tmp_path / "series.parquet", 1000))
+    blocks = ae.encode_blocks(read_as_mapped(tmp_path / "series.parquet", 1000))
     codes, ids = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     assert np.array_equal(codes, ae.encode(series))
     assert ids.tolist() == ae.windows(series).sequences.ids.tolist()
@@ -137,9 +137,9 @@ def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
 @pytest.mark.parametrize("lengths", [[200], [200, 30, 90], [60, 90] * 6])
 def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
-    split = {"fraction": 0.2, "split": lambda n: validation_split(n, 0.2, seed=0)}
+    split = {"fraction": 0.2, "split": lambda n: split_validation(n, 0.2, seed=0)}
     training, validation = split_windows(cut, **split)
-    fitted, calibration = set_aside(cut, 0.2)
+    fitted, calibration = split_off_calibration(cut, 0.2)
     splits = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]
     steps = [{*sequences.values[:, 0]} for sequences in splits]
     assert all(steps)

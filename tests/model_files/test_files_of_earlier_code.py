@@ -50,11 +50,11 @@ def case(request, tmp_path_factory):
             key: json.loads(str(array)) if array.dtype.kind == "U" and key != "hash" else array
             for key, array in stored.items()
         }
-    X = opened(expected["data"], expected["options"])
+    X = read_stored_data(expected["data"], expected["options"])
     return Case(refold.load(path), X, expected, tolerance_of(name))
 
 
-def opened(data, options):
+def read_stored_data(data, options):
     """Return what the methods of a model take."""
     if options is not None:
         return refold.Sequences.from_table(pa.table(data), **options)

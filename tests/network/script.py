@@ -16,7 +16,7 @@ from refold.models import Models, classic, decode_autoregressively, default
 STEPS = 6
 
 
-def ragged(n: int = 40) -> np.ndarray:
+def draw_ragged_sequences(n: int = 40) -> np.ndarray:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, STEPS, 3)).astype("float32")
     x[np.arange(STEPS) >= (np.arange(n) % (STEPS + 1))[:, None]] = np.nan
@@ -66,7 +66,7 @@ def check_lite_model(model: Any, x: np.ndarray) -> None:
 
 
 def main(weights: str, expected: str) -> None:
-    backend, x = keras.backend.backend(), ragged()
+    backend, x = keras.backend.backend(), draw_ragged_sequences()
     sizes: dict[str, Any] = {"latent_dim": 4, "max_steps": STEPS, "units": 8}
     models = default(["numeric"] * 3, **sizes, depth=2)
     models.encoder.load_weights(f"{weights}/encoder.weights.h5")

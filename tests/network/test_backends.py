@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from network.script import STEPS, ragged
+from network.script import STEPS, draw_ragged_sequences
 from refold.models import default
 
 PACKAGES = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
@@ -25,7 +25,7 @@ def test_models_run_on(backend, tmp_path):
     models = default(["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, depth=2)
     models.encoder.save_weights(tmp_path / "encoder.weights.h5")
     models.decoder.save_weights(tmp_path / "decoder.weights.h5")
-    codes = models.encoder.predict(ragged(), verbose=0)
+    codes = models.encoder.predict(draw_ragged_sequences(), verbose=0)
     np.savez(
         tmp_path / "expected.npz", codes=codes, decoded=models.decoder.predict(codes, verbose=0)
     )

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from explore.test_exported_models import opened, page
-from network.kinds import KINDS, fitted
+from explore.test_exported_models import load_atlas, page
+from network.model_cases import MODEL_CASES, fitted
 from refold.explore import Atlas
 from refold.export import to_onnx
 from refold.network.keras.build import keras_models
@@ -25,10 +25,10 @@ DECODE_IN_PAGE = """codes => codes.map((code) => {
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(k, marks=[] if k in FAST_CASES else pytest.mark.slow, id=k) for k in KINDS],
+    [pytest.param(k, marks=[] if k in FAST_CASES else pytest.mark.slow, id=k) for k in MODEL_CASES],
 )
 def test_keras(case):
-    forecasts = KINDS[case][1].get("scale") != "sequence"  # which cannot be forecast
+    forecasts = MODEL_CASES[case][1].get("scale") != "sequence"  # which cannot be forecast
     steps = {"forecast_steps": 3, "recent_steps": 2} if forecasts else {}
     model, sequences = make_case(case, **steps)
     network = PackedNetwork(model.specification, model.network.weights)
@@ -43,7 +43,7 @@ def test_keras(case):
         assert np.abs((forecast.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
 
 
-@pytest.mark.parametrize("case", KINDS)
+@pytest.mark.parametrize("case", MODEL_CASES)
 def test_onnx(case, tmp_path):
     model, _ = make_case(case)
     for part in ("encoder", "decoder"):
@@ -53,11 +53,11 @@ def test_onnx(case, tmp_path):
         assert exported.largest_difference < 1e-4
 
 
-@pytest.mark.parametrize("case", KINDS)
+@pytest.mark.parametrize("case", MODEL_CASES)
 def test_page(case, page):
     model, sequences = make_case(case)
     codes = model.encode(sequences)
-    opened(page, Atlas(model, sequences))
+    load_atlas(page, Atlas(model, sequences))
     columns = page.evaluate(DECODE_IN_PAGE, codes.tolist())
     schema = model.schema
     names = [column.name for column in schema.columns]
@@ -70,7 +70,7 @@ def test_page(case, page):
 
 
 def make_case(case, **changes):
-    data, options = KINDS[case]
+    data, options = MODEL_CASES[case]
     model = fitted(data, **options | changes)
     return model, as_sequences(data).align(model.schema)
 
@@ -83,7 +83,7 @@ def check_decoded(decoded, model, codes, lengths=None):
     """Compare decoded sequences, of predicted lengths by default, with those of packed rows."""
     decoded = as_sequences(decoded).align(model.schema)
     lengths = model.predict_lengths(codes) if lengths is None else lengths
-    expected = model.to_sequences(codes, lengths)
+    expected = model.decode_to_sequences(codes, lengths)
     assert decoded.lengths.tolist() == expected.lengths.tolist()
     difference = (decoded.values - expected.values) / model.error_scaler.scale_
     assert np.abs(difference).max() < 1e-4

@@ -12,16 +12,16 @@ from refold.errors import DataError, SchemaError
 from refold.evaluation import (
     PCABaseline,
     accuracy,
+    cross_validated_pca,
     exact,
     nmse,
-    pca_cross_fit,
 )
 from refold.model import History, Model
 from refold.report import _cards, report, section
 from refold.report._cards import make_token_rows
 from refold.report._page import Plot, Text
 from refold.sequences import Column, Schema, Sequences
-from small_data import TINY, untrained
+from small_data import TINY, fit_without_training
 
 HOSTILE_TEXT = '</script><img src=x onerror="document.title=1">%{x}<b>'
 MIXED = Schema(
@@ -68,7 +68,7 @@ def reports():
     def make(name):
         if name not in cache:
             data = DATA[name]()
-            model = untrained(data[:30], latent_dim=4, refit=True).model_
+            model = fit_without_training(data[:30], latent_dim=4, refit=True).model_
             if name == "curves":  # as if it were trained
                 history = History({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, 1.8)
                 model = replace(model, history=history)
@@ -150,7 +150,7 @@ def test_categorical_sequences_are_text_with_marked_differences(reports):
         assert marked == (k >= len(data[row]) or symbol != data[row][k])
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_pca_is_fitted_to_the_training_part():
     data = curves()
     options = TINY | {"latent_dim": 4, "calibration_fraction": 0.4, "forecast_steps": 2}
@@ -169,7 +169,7 @@ def test_pca_is_fitted_to_the_training_part():
         in cross_fitted.summary
     )
     assert "not fitted on 20 of them, because they were held back" in cross_fitted.summary
-    pca = pca_cross_fit(data, 4, scaler, ~held_back, folds=5, seed=0)
+    pca = cross_validated_pca(data, 4, scaler, ~held_back, folds=5, seed=0)
     assert cross_fitted.result.scores[0].pca == pytest.approx(nmse(data, pca, scaler), rel=1e-5)
 
 
@@ -178,7 +178,7 @@ def test_large_data_is_sampled_and_the_page_says_so(reports):
     report_section = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert report_section.result.num_sequences == 20
     assert "20 sequences drawn at random" in find_card(report_section, "Data").caption
-    assert ("50", "sequences") in report_section.facts
+    assert ("50", "sequences") in report_section.key_figures
     repeated = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert repeated == report_section
 
@@ -201,7 +201,7 @@ def test_without_errors_one_card_says_so(reports, monkeypatch):
 def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # one length, so that little is compiled
-    model = untrained(data, latent_dim=4, rocket_dim=2, length_dim=1)
+    model = fit_without_training(data, latent_dim=4, rocket_dim=2, length_dim=1)
     report_section = section(model, data, title="x")
     bars = find_card(report_section, "Latent dimensions").views[0].data
     num_bars = {trace["name"]: len(trace["x"]) for trace in bars}
@@ -210,7 +210,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         "Dimension 1 of the code holds the length"
         in find_card(report_section, "Architecture").caption
     )
-    model = untrained(data, latent_dim=4, variational=True)
+    model = fit_without_training(data, latent_dim=4, variational=True)
     monkeypatch.setattr(_cards, "MIN_ACTIVE_VARIANCE", np.inf)
     card = find_card(section(model, data, title="x"), "Latent dimensions")
     assert {trace["name"]: len(trace["x"]) for trace in card.views[0].data} == {"inactive": 4}
@@ -295,7 +295,7 @@ def test_columns_of_different_scales_and_runs_of_categories(reports):
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(n, 3)) * [1, 1, 400] + [0, 1, 1e5] for n in rng.integers(4, 9, 30)]
     data = Sequences.from_list(rows, names=["one", "two", "pressure"])
-    report_section = section(untrained(data, latent_dim=2), data, title="x")
+    report_section = section(fit_without_training(data, latent_dim=2), data, title="x")
     examples = find_card(report_section, "Best, median and worst")
     assert "Columns of different scales have axes of their own." in examples.caption
     [view] = examples.views

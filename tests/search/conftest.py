@@ -6,17 +6,17 @@ import pytest
 
 from refold import SequenceAutoencoder, Sequences
 from refold.search import Index
-from small_data import TINY, ragged
+from small_data import TINY, draw_ragged_sequences
 
 
 @pytest.fixture(scope="session")
 def ae():
-    return SequenceAutoencoder(**TINY).fit(ragged())
+    return SequenceAutoencoder(**TINY).fit(draw_ragged_sequences())
 
 
 @pytest.fixture(scope="session")
 def sequences():
-    return Sequences.from_list(ragged(), ids=[f"s{i}" for i in range(24)])
+    return Sequences.from_list(draw_ragged_sequences(), ids=[f"s{i}" for i in range(24)])
 
 
 @pytest.fixture(scope="session")

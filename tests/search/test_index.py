@@ -19,7 +19,7 @@ from refold.model import History
 from refold.search import Index, _rows, draw, nearest
 from refold.search._rows import RowSource
 from refold.sequences import write
-from small_data import mapped, ragged
+from small_data import draw_ragged_sequences, read_as_mapped
 
 
 def vectors_of(index, ae, X):
@@ -30,7 +30,7 @@ def vectors_of(index, ae, X):
 @pytest.mark.parametrize("distance", ["code", "features"])
 def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     index = Index.create(tmp_path / "a.index", ae, sequences, distance=distance)
-    queries = ragged(4, seed=5)
+    queries = draw_ragged_sequences(4, seed=5)
     hits = Index.open(tmp_path / "a.index", ae).search(queries, k=24)
     codes, rows = ae.encode(sequences), vectors_of(index, ae, sequences)
     for i, query in enumerate(vectors_of(index, ae, queries)):
@@ -56,7 +56,7 @@ def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, shared_index_path
 
 
 def test_rows_are_added_replaced_and_removed(ae, index_path):
-    index, new = Index.open(index_path, ae), ragged(2, seed=7)
+    index, new = Index.open(index_path, ae), draw_ragged_sequences(2, seed=7)
     reader = Index.open(index_path, ae)
     assert len(reader.rows.ids) == 24  # they are in memory from now on
     columns = {"year": [1.0, 2.0], "site": ["a", "b"]}
@@ -81,7 +81,7 @@ def test_rows_are_added_replaced_and_removed(ae, index_path):
 
 def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsys):
     write(sequences, tmp_path / "rows.parquet")
-    source = mapped(tmp_path / "rows.parquet", block_bytes=200)
+    source = read_as_mapped(tmp_path / "rows.parquet", block_bytes=200)
     assert len(source.block_offsets) > 5
     columns = {"year": range(24)}
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
@@ -115,17 +115,21 @@ def test_types_and_names_of_metadata(ae, tmp_path):
         "\x00": pa.array(["1.5", "-2", None]).cast(pa.decimal128(6, 2)),
         "t": pa.array([1, 2, None], pa.duration("s")),
     }
-    Index.create(tmp_path / "a", ae, ragged(3), metadata=metadata)
+    Index.create(tmp_path / "a", ae, draw_ragged_sequences(3), metadata=metadata)
     index = Index.open(tmp_path / "a", ae)
     assert index.rows.table.drop_columns("id").equals(pa.table(metadata))
     assert index.search(codes=np.zeros((1, 3)), where="Site = 'a' AND site < 2").ids() == [0]
     new = {name: values[2:] for name, values in metadata.items()}
-    index.add(ragged(1), ids=[3], metadata=new | {"Site": pa.array(["c"])})
+    index.add(draw_ragged_sequences(1), ids=[3], metadata=new | {"Site": pa.array(["c"])})
     table = index.search(ids=[3], where="Site IN ('a', 'b')").table
     assert table.schema.field("Site").type == metadata["Site"].type
     assert sorted(table["Site"].to_pylist()) == ["a", "b"]
     assert index.remove([0, 1, 2, 3]) == 4
-    assert len(index.search(ragged(1)).table) == len(Index.open(tmp_path / "a", ae)) == 0
+    assert (
+        len(index.search(draw_ragged_sequences(1)).table)
+        == len(Index.open(tmp_path / "a", ae))
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,22 +144,22 @@ def test_types_and_names_of_metadata(ae, tmp_path):
 )
 def test_bad_rows(ae, tmp_path, ids, metadata, message):
     with pytest.raises(DataError, match=message):
-        Index.create(tmp_path / "x.index", ae, ragged(3), ids=ids, metadata=metadata)
+        Index.create(tmp_path / "x.index", ae, draw_ragged_sequences(3), ids=ids, metadata=metadata)
     assert [*tmp_path.iterdir()] == []
 
 
 def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, index_path, tmp_path):
     index = Index.open(index_path, ae)
     with pytest.raises(DataError, match=r"metadata site \(string\), year \(int64\)\. Got none"):
-        index.add(ragged(1), ids=["x"])
+        index.add(draw_ragged_sequences(1), ids=["x"])
     with pytest.raises(DataError, match=r"Got site \(string\), year \(string\) \(.*'late'"):
-        index.add(ragged(1), ids=["x"], metadata={"site": ["a"], "year": ["late"]})
+        index.add(draw_ragged_sequences(1), ids=["x"], metadata={"site": ["a"], "year": ["late"]})
     with pytest.raises(DataError, match="ids of the index are text, and those of the"):
-        index.add(ragged(1), metadata={"site": ["a"], "year": [1]})
+        index.add(draw_ragged_sequences(1), metadata={"site": ["a"], "year": [1]})
     with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 3\)"):
         index.add(codes=np.zeros((1, 4)))
     with pytest.raises(ParameterError, match="only one of them"):
-        index.search(ragged(1), ids=["s1"])
+        index.search(draw_ragged_sequences(1), ids=["s1"])
     with pytest.raises(ParameterError, match=r"no row with the id 's99' .* ids are \['s0',"):
         index.search(ids=["s1", "s99"])
     index = Index.create(tmp_path / "x.index", ae, codes=np.eye(9, 3))
@@ -169,7 +173,9 @@ def test_codes_of_another_model_are_refused(ae, index_path):
     reference = replace(model.reference, codes=model.reference.codes + 1)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
         Index.open(index_path, replace(model, reference=reference))
-    same = replace(model, history=History(initial_loss=1.0)).calibrate(ragged(seed=3))
+    same = replace(model, history=History(initial_loss=1.0)).calibrate(
+        draw_ragged_sequences(seed=3)
+    )
     assert len(Index.open(index_path, same)) == 24
 
 
@@ -184,9 +190,9 @@ def test_paths_without_an_index(ae, index_path, tmp_path):
             Index.open(tmp_path / name, ae)
         assert "\n" not in str(error.value)
     with pytest.raises(MissingFileError, match=r"There is no folder '.*no' for the index"):
-        Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
+        Index.create(tmp_path / "no" / "x.index", ae, draw_ragged_sequences(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
-        Index.create(index_path, ae, ragged(1))
+        Index.create(index_path, ae, draw_ragged_sequences(1))
     with pytest.raises(FileAccessError, match=r"s3://b/x is an address\. Name a file of this"):
         Index.open("s3://b/x", ae)
 
@@ -204,7 +210,7 @@ def test_one_writer_at_a_time(ae, index_path):
     with FileLock(index_path.with_name(".copy.index.lock")):
         with pytest.raises(ParameterError, match="Another process is writing to the index"):
             index.remove(["s1"])
-        assert index.search(ragged(1), k=1).distances()
+        assert index.search(draw_ragged_sequences(1), k=1).distances()
     assert index.remove(["s1"]) == 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from outside_data import sines_half_missing
+from outside_data import draw_half_missing_sines
 from refold import SequenceAutoencoder
 from refold.search import Index, cluster
 from small_data import TINY, NoEpoch
@@ -15,7 +15,7 @@ NUM_SEQUENCES = 400
 @pytest.fixture(scope="module")
 def sines_with_gaps():
     """Return sines of two columns, their frequencies, and which of them lack a column."""
-    return sines_half_missing(NUM_SEQUENCES, seed=0)
+    return draw_half_missing_sines(NUM_SEQUENCES, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_clusters_are_those_of_frequencies(ae, index, sines_with_gaps):
 
 
 def test_sequences_without_a_common_column(ae, tmp_path):
-    sines, frequency, _ = sines_half_missing(NUM_SEQUENCES, seed=3, share=0)
+    sines, frequency, _ = draw_half_missing_sines(NUM_SEQUENCES, seed=3, share=0)
     for i, x in enumerate(sines):
         x[:, i % 2] = np.nan
     sines[0][:] = np.nan  # no value at all

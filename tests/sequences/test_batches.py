@@ -78,7 +78,7 @@ def test_each_process_has_its_columns_of_each_batch():
     rng = np.random.default_rng(0)
     lengths = rng.choice([5, 5, 60], 3000)
     offsets = np.array([0, 1200, 1210, 3000])
-    batches = Batches(lengths, 16, part_offsets=offsets)
+    batches = Batches(lengths, 16, partition_offsets=offsets)
     rows = np.flatnonzero(rng.random(3000) < 0.9)
     assert len(batches.buckets) == 2
     rows_of_epoch = []

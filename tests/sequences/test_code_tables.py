@@ -10,7 +10,7 @@ import pytest
 import refold
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import codes_from_arrow, codes_to_arrow
-from small_data import untrained
+from small_data import fit_without_training
 
 CODES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 IDS = np.array(["a", "b", "c", "d", "é"])
@@ -38,7 +38,7 @@ def test_codes_are_read_with_the_same_bits(convert):
 def models():
     """Return two models whose codes have the same width."""
     sines = [refold.datasets.noisy_sines(30, seed=seed, max_steps=30) for seed in (0, 1)]
-    return [untrained(data, units=4, calibration_fraction=0.5) for data in sines]
+    return [fit_without_training(data, units=4, calibration_fraction=0.5) for data in sines]
 
 
 def test_frames_with_codes_of_another_model_are_refused(models):

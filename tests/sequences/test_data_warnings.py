@@ -7,7 +7,7 @@ import pytest
 import refold
 from refold.datasets import question_array
 from refold.sequences import Sequences, as_sequences, data_warnings, mark_missing, write
-from small_data import mapped, untrained
+from small_data import fit_without_training, read_as_mapped
 
 
 def rng():
@@ -65,10 +65,10 @@ def test_the_line_names_columns_value_count_position_and_fix_also_of_files(tmp_p
     assert len(lines) == 2
     assert all("missing_values=[-99999, 1e+20]" in line for line in lines)
     write(sequences, tmp_path / "a.parquet", layout=layout)
-    data = mapped(tmp_path / "a.parquet", block_bytes=300)
+    data = read_as_mapped(tmp_path / "a.parquet", block_bytes=300)
     assert data_warnings(data) == lines
     in_memory = mark_missing(sequences, [-99999, 1e20])
-    marked = refold.sequences.mapped_blocks(data, lambda block: mark_missing(block, [-99999, 1e20]))
+    marked = refold.sequences.map_blocks(data, lambda block: mark_missing(block, [-99999, 1e20]))
     assert marked.is_mapped
     assert data_warnings(marked) == []
     np.testing.assert_array_equal(marked[[5, 22]].values, in_memory[[5, 22]].values)
@@ -108,7 +108,7 @@ def test_ids_and_times_in_a_list_of_tables():
         for i in range(24)
     ]
     with pytest.warns(UserWarning, match="are features") as warned:
-        untrained(tables)
+        fit_without_training(tables)
     assert [str(warning.message) for warning in warned] == [
         "All columns of the tables are features, also 'id', which looks like ids, and 't', which "
         "looks like times. Drop them, or pass one table of all steps to Sequences.from_table."

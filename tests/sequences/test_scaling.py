@@ -6,7 +6,7 @@ import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, read, write
-from small_data import mapped
+from small_data import read_as_mapped
 
 MODES = ["features", "sequence", None]
 NAN = np.nan
@@ -124,7 +124,10 @@ def test_files_give_the_scaler_of_the_data_in_memory(tmp_path, mode, layout):
     write(sequences, tmp_path / "x.parquet", layout=layout)
     pq.write_table(pq.read_table(tmp_path / "x.parquet"), tmp_path / "x.parquet", row_group_size=37)
     states = []
-    for data in (read(tmp_path / "x.parquet"), mapped(tmp_path / "x.parquet", block_bytes=3000)):
+    for data in (
+        read(tmp_path / "x.parquet"),
+        read_as_mapped(tmp_path / "x.parquet", block_bytes=3000),
+    ):
         states.append(Scaler.fit(data, mode).to_dict())
     for key, value in states[0].items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":

@@ -11,7 +11,7 @@ import pytest
 
 from refold.errors import DataError, SchemaError
 from refold.sequences import Schema, Sequences, as_sequences, read_batches
-from small_data import mapped
+from small_data import read_as_mapped
 
 COLUMNS = {
     "who": ["b", "b", "a", "b"],
@@ -167,7 +167,7 @@ def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
     pq.write_table(table, tmp_path / "events.parquet", row_group_size=7)
     batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
     for from_file in (
-        mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100),
+        read_as_mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100),
         batches,
     ):
         assert from_file.schema == in_memory.schema

@@ -19,7 +19,7 @@ from refold.sequences import (
     write,
 )
 from refold.sequences import split_at as split
-from small_data import mapped
+from small_data import read_as_mapped
 
 NOON = dt.datetime(2024, 5, 31, 12)
 DAY, LEAP_DAY = dt.timedelta(1), dt.date(2024, 2, 29)
@@ -166,7 +166,7 @@ def test_mapped_data_have_the_same_times(tmp_path, times):
     pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
     in_memory = read(tmp_path / "steps.parquet")
     batches = read_batches(table.to_batches(max_chunksize=1), memory_bytes=1)
-    for from_file in (mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
+    for from_file in (read_as_mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
         assert from_file.is_mapped
         joined = pa.concat_arrays([block.times for block in from_file.blocks()])
         for times_read in (from_file.times, joined, from_file[[0, 1, 2]].times):
@@ -177,7 +177,7 @@ def test_mapped_times_of_two_kinds_are_refused(tmp_path):
     table = pa.table({"id": ["a", "b"], "time": ["2024-05-31", "7"], "x": [0.5, 1.5]})
     pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
     with pytest.raises(DataError, match=r"id 'b' are double, but those before it are timestamp"):
-        mapped(tmp_path / "steps.parquet")
+        read_as_mapped(tmp_path / "steps.parquet")
 
 
 # Repeated times
@@ -208,7 +208,7 @@ def test_repeated_times_become_one_step(duplicates, x, event, tmp_path):
     assert table["count"].to_pylist() == ([4, 2, 7] if duplicates == "last" else [1, 2, 1])
     rows = pa.table(REPEATED).take([0, 1, 3, 2, 4])
     pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=2)
-    large = mapped(tmp_path / "rows.parquet", time_gaps=True, **options)
+    large = read_as_mapped(tmp_path / "rows.parquet", time_gaps=True, **options)
     assert large.to_table().drop_columns("time_gap").equals(table)
     assert large.values[:, -1].tolist() == [0, 1, 0]
 

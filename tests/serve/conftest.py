@@ -4,15 +4,17 @@ import httpx
 import pytest
 
 import refold
-from serve.serving import LIMITS, WORDS, started
-from small_data import TINY, ragged, untrained
+from serve.server_helpers import LIMITS, WORDS, started
+from small_data import TINY, draw_ragged_sequences, fit_without_training
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
     """Return model files by name: one of pairs of numbers with all options, and one of words."""
     folder = tmp_path_factory.mktemp("served")
-    pairs = untrained(ragged(60), forecast_steps=2, calibration_fraction=0.4)
+    pairs = fit_without_training(
+        draw_ragged_sequences(60), forecast_steps=2, calibration_fraction=0.4
+    )
     pairs.save(folder / "pairs.refold")
     words = refold.SequenceAutoencoder(**TINY, refit=False, variational=False)
     words.fit(WORDS).save(folder / "words.refold")

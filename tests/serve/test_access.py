@@ -10,7 +10,7 @@ import pytest
 
 from refold.errors import MissingFileError, ParameterError
 from refold.serve import ServeSettings, create_app, named_paths, read_settings
-from serve.serving import started
+from serve.server_helpers import started
 
 ROOT = Path(__file__).parents[2]
 

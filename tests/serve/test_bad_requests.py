@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serve.serving import (
+from serve.server_helpers import (
     ARROW_TYPE,
     block_batches,
     error_message,

@@ -13,7 +13,7 @@ import pytest
 import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
 from refold.serve._operations import OPERATIONS
-from serve.serving import (
+from serve.server_helpers import (
     ARROW_TYPE,
     error_message,
     has_same_bits,
@@ -23,10 +23,10 @@ from serve.serving import (
     started,
     to_stream,
 )
-from small_data import ragged, untrained
+from small_data import draw_ragged_sequences, fit_without_training
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-NEW = [sequence.tolist() for sequence in ragged(9, seed=3)]
+NEW = [sequence.tolist() for sequence in draw_ragged_sequences(9, seed=3)]
 IDS = [f"s{i}" for i in range(9)]
 TABLE = Sequences.from_list(NEW, ids=IDS).to_arrow()
 
@@ -89,7 +89,7 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
     """Answers are those of Python: windows, and steps or series that are merged from them."""
     options = {"window": 6, "step": 2, "forecast_steps": 2, "calibration_fraction": 0.4}
     rng = np.random.default_rng(0)
-    model = untrained([rng.normal(size=(200, 2))], **options).model_
+    model = fit_without_training([rng.normal(size=(200, 2))], **options).model_
     model.save(tmp_path / "long.refold")
     series = [rng.normal(size=(steps, 2)) for steps in (13, 0, 4)]
     index = refold.search.Index.create(tmp_path / "long.index", model, series)
@@ -179,7 +179,10 @@ def test_warnings(client):
     assert "columns 'x0', 'x1' are far outside of the training data, up to" in warnings[0]
     answer = post_table(client, "pairs/encode", Sequences.from_list(far).to_arrow())
     assert json.loads(answer.schema.metadata[b"refold.warnings"]) == warnings
-    trained = {"sequences": [sequence.tolist() for sequence in ragged(60)][:40], "alpha": 0.1}
+    trained = {
+        "sequences": [sequence.tolist() for sequence in draw_ragged_sequences(60)][:40],
+        "alpha": 0.1,
+    }
     line = post(client, "pairs/detect", trained)["warnings"][0]
     assert "of 40 sequences are among those that the model was trained on" in line
     assert "warnings" not in post(client, "pairs/encode", {"sequences": NEW})
@@ -189,8 +192,11 @@ def test_many_and_large_requests_give_the_same_bits_as_one_machine(url, pairs, m
     """Requests are computed together, and the last one in parts."""
     for module in ("_batches", "_operations"):
         monkeypatch.setattr(f"refold.serve.{module}.MAX_BATCH_STEPS", 50)
-    sets = [[sequence.tolist() for sequence in ragged(1 + i % 4, seed=i)] for i in range(10)]
-    sets.append([sequence.tolist() for sequence in ragged(40)])
+    sets = [
+        [sequence.tolist() for sequence in draw_ragged_sequences(1 + i % 4, seed=i)]
+        for i in range(10)
+    ]
+    sets.append([sequence.tolist() for sequence in draw_ragged_sequences(40)])
 
     def send(data):
         with httpx.Client(base_url=url, timeout=20) as client:

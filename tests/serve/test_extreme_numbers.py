@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from refold.sequences import Sequences
-from serve.serving import ARROW_TYPE, error_message, has_same_bits, send_together, to_stream
-from small_data import overflowing, ragged
+from serve.server_helpers import ARROW_TYPE, error_message, has_same_bits, send_together, to_stream
+from small_data import draw_overflowing_sequence, draw_ragged_sequences
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def test_one_bad_request_in_ten_fails_alone(url, service, pairs):
-    bad = [overflowing(pairs)]
+    bad = [draw_overflowing_sequence(pairs)]
     sets = [
-        bad if i % 10 == 4 else [sequence.tolist() for sequence in ragged(1, seed=i)]
+        bad if i % 10 == 4 else [sequence.tolist() for sequence in draw_ragged_sequences(1, seed=i)]
         for i in range(20)
     ]
 
@@ -39,7 +39,7 @@ def test_values_beyond_float32_are_refused_with_their_place(client):
 
 
 def test_codes_far_from_those_of_training_are_refused_with_their_place(client, pairs):
-    codes = pairs.encode(ragged(60))
+    codes = pairs.encode(draw_ragged_sequences(60))
     center, far = codes.mean(axis=0), codes.mean(axis=0) - 1500 * codes.std(axis=0) * np.eye(3)[1]
     text = error_message(
         client.post("/v1/pairs/decode", json={"codes": np.stack([center, far]).tolist()})

@@ -12,7 +12,7 @@ import pytest
 from refold.errors import ParameterError
 from refold.sequences import Sequences
 from refold.serve import ServeSettings, create_app
-from serve.serving import (
+from serve.server_helpers import (
     ARROW_TYPE,
     LIMITS,
     block_batches,

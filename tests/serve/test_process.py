@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from refold.cli import main
-from small_data import ragged
+from small_data import draw_ragged_sequences
 
-SMALL_REQUEST = {"sequences": [sequence.tolist() for sequence in ragged(4)]}
+SMALL_REQUEST = {"sequences": [sequence.tolist() for sequence in draw_ragged_sequences(4)]}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the files of processes of Linux")

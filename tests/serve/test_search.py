@@ -7,11 +7,11 @@ from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import create_app, named_indexes
-from serve.serving import error_message, post, post_table, started
-from small_data import ragged
+from serve.server_helpers import error_message, post, post_table, started
+from small_data import draw_ragged_sequences
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-NEW = [sequence.tolist() for sequence in ragged(3, seed=3)]
+NEW = [sequence.tolist() for sequence in draw_ragged_sequences(3, seed=3)]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def index(pairs, tmp_path_factory):
     path = tmp_path_factory.mktemp("index") / "pairs.index"
     ids = [f"s{i}" for i in range(20)]
     metadata = {"site": ["north", "south"] * 10}
-    return Index.create(path, pairs, ragged(20), ids=ids, metadata=metadata)
+    return Index.create(path, pairs, draw_ragged_sequences(20), ids=ids, metadata=metadata)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from network.keras.ragged import STEPS
 from refold import Checkpoint, SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.models import Network, Specification
-from refold.network.keras.heads import length_model
+from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
@@ -44,7 +44,7 @@ def network(case, seed=0, **changes):
     specification = Specification(**(given | sizes | dict(case.options)))
     with seeded(seed):
         models = case.build()
-        length = length_model(specification)
+        length = build_length_predictor(specification)
     return Network(replace(specification, **changes), models, length)
 
 
@@ -62,7 +62,7 @@ def phase_data(scaled, rows=None, held_out=(), longest=STEPS):
 def batches(scaled, size=5):
     """Return batches of few shapes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refold.sequences._batches._MIN_SAVED", 0)
+        patch.setattr("refold.sequences._batches._MIN_SAVED_STEPS", 0)
         return Batches(scaled.lengths, size)
 
 
@@ -79,7 +79,7 @@ def settings(**changes):
     return Settings(**(given | changes))
 
 
-def specified(X, latent_dim, **changes):
+def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
     arguments, source = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), Source(X)
     return make_specification(source, arguments, np.arange(len(X) - 1))

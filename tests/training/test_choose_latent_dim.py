@@ -9,11 +9,11 @@ from sklearn.base import clone
 from refold import SequenceAutoencoder, Sequences
 from refold.arguments import Arguments
 from refold.errors import ParameterError
-from refold.sequences import whole_windows, write
+from refold.sequences import uncut_windows, write
 from refold.training import fit
 from refold.training._choose_latent_dim import Trials, find_latent_dim
 from refold.training.loop._checkpoint import load_checkpoint
-from small_data import mapped
+from small_data import read_as_mapped
 
 TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
@@ -38,16 +38,16 @@ def by_pca(monkeypatch):
 
     def trial(self, size, time_budget=None):
         budgets.append(time_budget)
-        return self.of_pca(size)
+        return self.pca_error(size)
 
-    monkeypatch.setattr(Trials, "of_fit", trial)
+    monkeypatch.setattr(Trials, "fit_error", trial)
     return budgets
 
 
 @pytest.fixture(scope="module")
 def fitted(checkpoint):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trials, "of_fit", lambda self, size, _: self.of_pca(size))
+        patch.setattr(Trials, "fit_error", lambda self, size, _: self.pca_error(size))
         return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 
@@ -67,7 +67,7 @@ def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     arguments = Arguments.of(SequenceAutoencoder(0.99, **TINY))
     message = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
     with pytest.warns(UserWarning, match=message):
-        assert find_latent_dim(whole_windows(sequences), arguments, fit, seed=7) == 28
+        assert find_latent_dim(uncut_windows(sequences), arguments, fit, seed=7) == 28
 
 
 def test_categorical_data_counts_right_steps(capsys):
@@ -88,8 +88,8 @@ def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("refold.training._choose_latent_dim._MAX_TRIAL_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, verbose=1))
-    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
-    assert find_latent_dim(whole_windows(source), arguments, fit, seed=0) == 3
+    source = read_as_mapped(tmp_path / "waves.parquet", block_bytes=2000)
+    assert find_latent_dim(uncut_windows(source), arguments, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
@@ -110,5 +110,5 @@ def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, 
 
 def test_choosing_the_size_leaves_time_for_the_fit(by_pca):
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, time_budget=20))
-    assert find_latent_dim(whole_windows(waves()), arguments, fit, seed=0) == 3
+    assert find_latent_dim(uncut_windows(waves()), arguments, fit, seed=0) == 3
     assert set(by_pca) == {2}

@@ -9,7 +9,7 @@ from refold.sequences import Scaler, Sequences
 from refold.training.initialization._numeric_columns import (
     fit_linear_initialization,
 )
-from small_data import untrained
+from small_data import fit_without_training
 
 
 def walks(n, steps=20, columns=2, seed=0, lengths=None):
@@ -113,6 +113,8 @@ def test_codes_by_length_are_better_if_there_are_enough_series(n, ratio):
     )
     by_length, without_length = (
         nmse(test, ae.inverse_transform(ae.transform(test), test.lengths), ae.error_scaler_)
-        for ae in (untrained(training, latent_dim=6 + dim, length_dim=dim) for dim in (1, 0))
+        for ae in (
+            fit_without_training(training, latent_dim=6 + dim, length_dim=dim) for dim in (1, 0)
+        )
     )
     assert by_length < ratio * without_length

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder, Sequences
-from refold._support.output import describe_epochs
+from refold._support.messages import describe_epochs
 from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
 from refold.training._held_out_error import HeldOutErrors
 from refold.training._shards import Source
-from refold.training._split import Split, validation_split
+from refold.training._split import Split, split_validation
 from refold.training.loop._training import ProgressBar
 
 # Long enough to be better than the linear initialization.
@@ -37,7 +37,7 @@ def without_refit():
     """Return the validated fit with which a refit begins, and both parts of the data."""
     arguments = Arguments.of(SequenceAutoencoder(**LONG, refit=False))
     fitted, _ = fit(curves(), arguments, trial_seed=7)
-    return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
+    return fitted, [curves()[rows] for rows in split_validation(curves().lengths, 0.1, seed=7)]
 
 
 @pytest.mark.parametrize("refit", [False, True])

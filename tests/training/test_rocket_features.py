@@ -8,7 +8,7 @@ from refold.errors import ParameterError
 from refold.sequences import as_sequences
 from refold.training._choose_latent_dim import limit_rocket_dim
 from small_data import TINY
-from training.small import specified
+from training.small import specification_of
 
 TINY = TINY | {"latent_dim": 6, "max_epochs": 2, "validation_fraction": 0}
 
@@ -42,7 +42,7 @@ def test_features_are_standardized_and_nothing_changes_them(fitted):
 
 def test_the_default_is_at_most_eight_from_32_dimensions():
     def by_rule(X, latent_dim, **changes):
-        return specified(as_sequences(X), latent_dim, **changes).rocket_dim
+        return specification_of(as_sequences(X), latent_dim, **changes).rocket_dim
 
     given = waves(12)[0]
     assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]

@@ -20,7 +20,7 @@ from refold.training._specify import (
     pick_patience,
     pick_refit,
 )
-from refold.training._split import validation_split
+from refold.training._split import split_validation
 from refold.training.loop._compiled_steps import Schedule
 from small_data import TINY
 
@@ -28,15 +28,15 @@ from small_data import TINY
 @pytest.mark.parametrize("n", [2, 30, 1000])
 def test_split_is_a_partition_spread_over_lengths(n):
     lengths = np.random.default_rng(0).integers(0, 300, n)
-    training, validation = validation_split(lengths, 0.2, seed=1)
+    training, validation = split_validation(lengths, 0.2, seed=1)
     assert sorted([*training, *validation]) == list(range(n))
     assert len(validation) == max(1, round(0.2 * n))
     if n == 1000:
         quartiles = np.quantile(lengths, [0.25, 0.5, 0.75])
         assert np.allclose(np.quantile(lengths[validation], [0.25, 0.5, 0.75]), quartiles, atol=4)
-    assert len(validation_split(lengths, 0, seed=0)[1]) == 0
+    assert len(split_validation(lengths, 0, seed=0)[1]) == 0
     with pytest.raises(ParameterError, match=f"validation_fraction=0.9999 of {n} sequences leaves"):
-        validation_split(lengths, 0.9999, seed=0)
+        split_validation(lengths, 0.9999, seed=0)
 
 
 def test_sizes_depend_on_the_data():
@@ -81,7 +81,7 @@ def choose(monkeypatch, errors, may_change=True):
         variables=[keras.Variable(0)], specification=SimpleNamespace(latent_dim=4)
     )
     monkeypatch.setattr(
-        _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
+        _held_out_error, "to_inference_network", lambda network: int(network.variables[0].value)
     )
     held_out = SimpleNamespace(
         of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),

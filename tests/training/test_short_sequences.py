@@ -60,7 +60,7 @@ def test_a_fit_works_or_is_refused_with_one_line(X, latent_dim, decoder):
     assert [np.shape(back) for back in decoded] == [np.shape(x) for x in X]
 
 
-def test_short_ragged_series_can_be_fitted_with_the_default_size(no_epochs, tmp_path, capsys):
+def test_short_ragged_series_can_be_fitted_with_the_default_size(skip_epochs, tmp_path, capsys):
     write(Sequences.from_list(ramps()), tmp_path / "ramps.parquet")
     model = str(tmp_path / "ramps.refold")
     assert main(["fit", str(tmp_path / "ramps.parquet"), "-o", model, "-q"]) == 0

@@ -11,16 +11,16 @@ from refold.cli import main
 from refold.cli._code_files import read_codes
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
-from refold.training import Divided, Processes
+from refold.training import DividedData, Processes
 from refold.training._shards import Loader, Source
-from small_data import TINY, mapped
+from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
 
 TINY = TINY | {"max_epochs": 2, "validation_fraction": 0.2}
 MANY = 1 << 20  # bytes: one block holds everything
 
 
-def ragged(n=60, seed=0):
+def draw_ragged_sequences(n=60, seed=0):
     rng = np.random.default_rng(seed)
     return Sequences.from_list([rng.normal(3, 2, (1 + i % 9, 2)) for i in range(n)])
 
@@ -30,27 +30,27 @@ def folder(tmp_path_factory):
     """Return a folder of three Parquet files."""
     folder = tmp_path_factory.mktemp("parts")
     for i in range(3):
-        write(ragged()[20 * i : 20 * i + 20], folder / f"part-{i}.parquet")
+        write(draw_ragged_sequences()[20 * i : 20 * i + 20], folder / f"part-{i}.parquet")
     return folder
 
 
 def test_training_on_the_same_batches_gives_the_same_bits(folder):
     """With one shard, the order of batches is that of data in memory."""
     settings = TINY | {"scale": None}
-    streamed = SequenceAutoencoder(**settings).fit(mapped(folder, block_bytes=MANY))
-    whole = SequenceAutoencoder(**settings).fit(ragged())
+    streamed = SequenceAutoencoder(**settings).fit(read_as_mapped(folder, block_bytes=MANY))
+    whole = SequenceAutoencoder(**settings).fit(draw_ragged_sequences())
     assert same_weights(streamed, whole)
     for name in ("loss", "val_loss"):
         assert streamed.history_[name] == whole.history_[name]
-    codes = streamed.transform(mapped(folder, block_bytes=100))
-    np.testing.assert_allclose(codes, whole.transform(ragged()), atol=1e-5)
+    codes = streamed.transform(read_as_mapped(folder, block_bytes=100))
+    np.testing.assert_allclose(codes, whole.transform(draw_ragged_sequences()), atol=1e-5)
     with pytest.raises(DataError, match=r"Take some of them, sequences\[indices\], or go through"):
-        whole.score(mapped(folder))
+        whole.score(read_as_mapped(folder))
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
-    data = mapped(folder, block_bytes=100)
+    data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
     assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
@@ -69,22 +69,22 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
-    data = mapped(folder, block_bytes=100)
+    data = read_as_mapped(folder, block_bytes=100)
     assert same_weights(*fit_and_resume(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_missing_values_in_files_are_found(tmp_path):
-    data = ragged()
+    data = draw_ragged_sequences()
     data.values[7, 1] = np.nan
     write(data, tmp_path / "gaps.parquet")
     short = TINY | {"max_epochs": 1, "validation_fraction": 0}
-    ae = SequenceAutoencoder(**short).fit(mapped(tmp_path / "gaps.parquet"))
+    ae = SequenceAutoencoder(**short).fit(read_as_mapped(tmp_path / "gaps.parquet"))
     assert ae.encoder_.input_shape[-1] == 4
     np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--seed", "0", "--latent-steps", "0"]
@@ -97,7 +97,7 @@ def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
     found, ids, _ = read_codes(codes)
     np.testing.assert_allclose(
-        found, refold.SequenceAutoencoder.load(model).transform(ragged()), atol=1e-5
+        found, refold.SequenceAutoencoder.load(model).transform(draw_ragged_sequences()), atol=1e-5
     )
     assert len(set(ids.tolist())) in {20, 60}
     assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
@@ -117,7 +117,7 @@ def numbered():
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    given = [Divided.among(Processes(i, 2), numbered(), 4) for i in range(2)]
+    given = [DividedData.among(Processes(i, 2), numbered(), 4) for i in range(2)]
     loaders = [
         Loader(Source(one.sequences, one), lambda block: block, used, longest=9, seed=5)
         for one in given
@@ -139,6 +139,6 @@ def test_processes_agree_on_shards_and_load_different_parts():
 
 def test_what_cannot_be_divided():
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
-        Divided.among(Processes(), numbered(), 200)
+        DividedData.among(Processes(), numbered(), 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
-        Divided.among(Processes(0, 2), numbered(), 3)
+        DividedData.among(Processes(0, 2), numbered(), 3)

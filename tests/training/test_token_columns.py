@@ -11,8 +11,8 @@ from refold.training.initialization._token_columns import (
     fit_mixed_initialization,
     fit_token_initialization,
 )
-from small_data import TINY, untrained
-from training.small import specified
+from small_data import TINY, fit_without_training
+from training.small import specification_of
 
 # One latent dimension for each of 40 steps.
 NUM_STEPS = 40
@@ -28,7 +28,7 @@ def texts(n, *, seed=0, num_steps=48):
 
 def reconstructed(training, test, **changes):
     """Encode and decode sequences with the initialization for others."""
-    ae = untrained(training, length_dim=0, **changes)
+    ae = fit_without_training(training, length_dim=0, **changes)
     decoded = ae.inverse_transform(ae.transform(test), lengths=test.lengths)
     return as_sequences(decoded, schema=test.schema)
 
@@ -43,7 +43,7 @@ def test_held_out_accuracy_is_that_of_principal_components():
 
 def test_long_categorical_sequences_are_decoded_in_parallel():
     def decoder(X, latent_dim=3, **options):
-        specification = specified(as_sequences(X), latent_dim, **options)
+        specification = specification_of(as_sequences(X), latent_dim, **options)
         return specification.decoder, specification.linear_path
 
     stepwise = ("autoregressive", False)
@@ -73,7 +73,7 @@ def split(n=120):
 
 def test_a_dimension_for_each_token_recovers_held_out_sequences():
     training, test = split()
-    ae = untrained(training, latent_dim=NUM_STEPS, length_dim=0)
+    ae = fit_without_training(training, latent_dim=NUM_STEPS, length_dim=0)
     codes = ae.transform(test).astype(np.float16)
     assert exact(test, ae.inverse_transform(codes, test.lengths)) == 1
     # a smaller code stores the first tokens
@@ -143,7 +143,7 @@ def test_random_categories_are_decoded_to_their_frequencies():
     np.testing.assert_array_equal(start.residual[1:], 1.0)
 
 
-@pytest.mark.usefixtures("no_epochs")
+@pytest.mark.usefixtures("skip_epochs")
 def test_columns_with_too_many_categories_are_left_to_the_lstm():
     """Joint components of 3000 categories at 16 steps would need too much memory."""
     words = [[np.sin(step), f"w{15 * i + step}"] for i in range(200) for step in range(15)]

@@ -10,7 +10,7 @@ import pytest
 
 from network.keras.ragged import CASES
 from refold.errors import DivergedError
-from refold.network.keras.build import inference_with
+from refold.network.keras.build import to_inference_network
 from refold.sequences import Batches, pad
 from refold.training.loop import _time_budget_and_interrupt as clock
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
@@ -47,7 +47,7 @@ def test_patience_ends_training_and_the_best_weights_are_kept():
     assert outcome.epoch == best + 1
     assert len(losses) == best + 1 + 5
     kept = sequences(case)[held_out]
-    totals = inference_with(net).reconstruction_error(kept.values, kept.offsets)
+    totals = to_inference_network(net).reconstruction_error(kept.values, kept.offsets)
     loss = totals.error / totals.num_observed + 0.05 * totals.length_error / totals.num_sequences
     assert loss == pytest.approx(losses[best], rel=1e-4)
 

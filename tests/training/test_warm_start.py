@@ -9,10 +9,10 @@ import refold
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, write
-from small_data import TINY, NoEpoch, mapped, ragged
+from small_data import TINY, NoEpoch, draw_ragged_sequences, read_as_mapped
 from training.small import same_weights
 
-OLD, NEW = ragged(), [2 * one + 3 for one in ragged(seed=5)]
+OLD, NEW = draw_ragged_sequences(), [2 * one + 3 for one in draw_ragged_sequences(seed=5)]
 LONGER = {"max_epochs": 6, "learning_rate": 0.01, "warm_start": True}
 
 
@@ -63,7 +63,7 @@ def test_statistics_describe_the_new_data(fitted, further):
 
 
 def test_the_calibration_is_renewed_or_removed(fitted):
-    ae = copy.deepcopy(fitted).calibrate(ragged(9, seed=7))
+    ae = copy.deepcopy(fitted).calibrate(draw_ragged_sequences(9, seed=7))
     assert ae.model_.num_calibrated == 9
     ae.set_params(warm_start=True, calibration_fraction=0.25)
     assert ae.fit(NEW, callbacks=[NoEpoch()]).model_.num_calibrated == 6
@@ -84,7 +84,12 @@ def test_partial_fit_creates_a_model_and_trains_it_further():
     assert not ae.held_back([*OLD, *NEW]).any()
     with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
         ae.drift(OLD)
-    assert ae.calibrate(ragged(60, seed=9)).drift(ragged(60, seed=10)).num_sequences == 60
+    assert (
+        ae.calibrate(draw_ragged_sequences(60, seed=9))
+        .drift(draw_ragged_sequences(60, seed=10))
+        .num_sequences
+        == 60
+    )
 
 
 def test_longer_sequences_and_new_categories_can_be_trained_on():
@@ -116,7 +121,7 @@ def test_arguments_that_contradict_the_model_are_refused(fitted, changed, messag
 
 def test_mapped_data_is_aligned_with_the_model(fitted, tmp_path):
     write(as_sequences(NEW, names=["b", "a"]), tmp_path / "new.parquet")
-    again = copy.deepcopy(fitted).partial_fit(mapped(tmp_path / "new.parquet"))
+    again = copy.deepcopy(fitted).partial_fit(read_as_mapped(tmp_path / "new.parquet"))
     assert not same_weights(again, fitted)
 
 

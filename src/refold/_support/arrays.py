@@ -50,18 +50,18 @@ def lengths_from_offsets(offsets: np.ndarray) -> np.ndarray:
     return offsets[1:] - offsets[:-1]  # faster than numpy.diff
 
 
-def positions_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def concatenated_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the positions (sum of lengths,) of the rows of runs with these starts and lengths."""
     # starts [5, 0] and lengths [2, 3] give 5, 6, 0, 1, 2: a count over all rows, shifted run by run
     return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
-def evenly_spaced(count: int, max_indices: int) -> np.ndarray:
+def linspace_indices(count: int, max_indices: int) -> np.ndarray:
     """Return evenly spaced indices of ``count`` items, the first and the last one included."""
     return np.linspace(0, count - 1, min(count, max_indices)).round().astype(int)
 
 
-def clear_gain(gains: np.ndarray, standard_errors: float = 1.5) -> float:
+def gain_lower_bound(gains: np.ndarray, standard_errors: float = 1.5) -> float:
     """Return a lower bound of the mean of gains (n,): the mean minus some standard errors."""
     # If it is positive, the gain is unlikely to be chance: about 7 % if gains are normal.
     return float(gains.mean() - standard_errors * gains.std() / np.sqrt(len(gains)))

@@ -27,7 +27,7 @@ _MIN_YNNPACK_STEPS = 4096
 _MAX_CACHE_BYTES = 200_000_000
 
 
-def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
+def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
     """Compile a function of a batch for small and for large batches.
 
     The result takes the number of steps of a batch, and returns the version for this size. The
@@ -59,7 +59,7 @@ def _small_batch_options() -> dict[str, str]:
 
 
 @functools.cache
-def keep_compiled() -> None:
+def enable_compilation_cache() -> None:
     """Enable JAX's persistent compilation cache, in the user's cache folder, where it works."""
     # JAX's own settings take precedence: jax_compilation_cache_dir sets another folder, and
     # jax_enable_compilation_cache turns the cache off

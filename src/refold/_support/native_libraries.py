@@ -9,7 +9,7 @@ from typing import Any
 
 # Several threads pay off if both sides of a matrix are longer than this. On busy cores, they slow
 # down the decomposition of a smaller matrix: it has many steps, and each one waits for all threads.
-SMALL_SIDE = 600
+MAX_ONE_THREAD_SIDE = 600
 # The number of the parameter in `mallopt`, from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 # From this size on, freed arrays return to the system. It is below the size of blocks of a file,
@@ -21,7 +21,7 @@ _MMAP_THRESHOLD_BYTES = 4 * 2**20
 def one_blas_thread(*shape: int) -> Iterator[None]:
     """Limit BLAS to one thread within a context, unless there is a shape and it is large."""
     try:
-        controller = None if min(shape, default=0) > SMALL_SIDE else _blas_controller()
+        controller = None if min(shape, default=0) > MAX_ONE_THREAD_SIDE else _blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
         controller = None
     limits = {"limits": 1, "user_api": "blas"}

@@ -26,7 +26,7 @@ def how_to_install(extra: str = "") -> str:
     return f"In your clone of Refold, run: python -m pip install {requirement}"
 
 
-def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
+def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
     """Import a package, or raise an error that names the extra of Refold that installs it."""
     try:
         return importlib.import_module(package)
@@ -44,11 +44,11 @@ def is_installed(package: str) -> bool:
     """Return whether a top-level package is installed, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # a `RefusingFinder` raises it
+    except ModuleNotFoundError:  # a `HiddenPackageFinder` raises it
         return False
 
 
-class RefusingFinder:
+class HiddenPackageFinder:
     """A finder for `sys.meta_path` that makes a package look as if it were not installed.
 
     A command uses it for a slow package that another library would import if it were installed.

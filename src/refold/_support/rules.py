@@ -17,43 +17,43 @@ class Rule(NamedTuple):
     """The values that an argument can have."""
 
     expected: str  # completes the sentence "The argument must be ..."
-    holds: Callable[[Any], bool]  # whether a value is allowed
+    allows: Callable[[Any], bool]  # whether a value is allowed
 
 
 def check(name: str, value: object, rule: Rule) -> None:
     """Raise a ParameterError if an argument breaks its rule."""
-    if not rule.holds(value):
+    if not rule.allows(value):
         raise ParameterError(f"{argument(name)} must be {rule.expected}. Got {value!r}.")
 
 
-def check_only_one(choices: str, *values: Any) -> None:
+def check_exactly_one(choices: str, *values: Any) -> None:
     """Raise a ParameterError unless exactly one value is not None; `choices` names them."""
     if sum(value is not None for value in values) != 1:
         raise ParameterError(f"Give {choices}, and only one of them.")
 
 
-def whole(least: int = 1, most: int | None = None) -> Rule:
+def integer_rule(minimum: int = 1, maximum: int | None = None) -> Rule:
     """Return a rule that allows integers within limits, but neither True nor False."""
-    expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
-    if most is not None:
-        expected = f"an integer from {least} to {most}"
+    expected = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+    if maximum is not None:
+        expected = f"an integer from {minimum} to {maximum}"
 
     def is_allowed(value: Any) -> bool:
         is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-        return is_integer and least <= int(value) and (most is None or int(value) <= most)
+        return is_integer and minimum <= int(value) and (maximum is None or int(value) <= maximum)
 
     return Rule(expected, is_allowed)
 
 
-def number(
+def number_rule(
     *,
     above: float | None = None,
-    least: float | None = None,
+    minimum: float | None = None,
     below: float | None = None,
     what: str = "number",
 ) -> Rule:
     """Return a rule that allows finite numbers within limits, but neither True nor False."""
-    limits = [] if least is None else [f"of at least {least:g}"]
+    limits = [] if minimum is None else [f"of at least {minimum:g}"]
     limits += [] if above is None else [f"above {above:g}"]
     limits += [] if below is None else [f"below {below:g}"]
     expected = f"a {what} {' and '.join(limits)}".rstrip()
@@ -66,7 +66,7 @@ def number(
         x: Any = value  # not as a float, because an integer may be too large for it
         return (
             -math.inf < x < math.inf
-            and (least is None or x >= least)
+            and (minimum is None or x >= minimum)
             and (above is None or x > above)
             and (below is None or x < below)
         )
@@ -88,13 +88,13 @@ def or_auto(rule: Rule) -> Rule:
     """Return a rule that allows "auto", and what another rule allows."""
     return Rule(
         f"'auto' or {rule.expected}",
-        lambda value: value == "auto" if isinstance(value, str) else rule.holds(value),
+        lambda value: value == "auto" if isinstance(value, str) else rule.allows(value),
     )
 
 
 def or_none(rule: Rule) -> Rule:
     """Return a rule that allows None, and what another rule allows."""
-    return Rule(f"{rule.expected} or None", lambda value: value is None or rule.holds(value))
+    return Rule(f"{rule.expected} or None", lambda value: value is None or rule.allows(value))
 
 
 # A boolean argument. It can be neither 0 nor 1.
@@ -119,32 +119,32 @@ RANDOM_STATE = Rule(
 # Checks that recur
 
 
-def check_whole(name: str, value: Any, least: int = 1) -> int:
+def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     """Return an argument as an int, or raise a ParameterError if it is not an allowed integer."""
-    check(name, value, whole(least))
+    check(name, value, integer_rule(minimum))
     return int(value)
 
 
-def check_rate(name: str, value: Any, what: str) -> float:
+def check_fraction(name: str, value: Any, what: str) -> float:
     """Return an argument as a float, or raise a ParameterError unless it is between 0 and 1."""
-    check(name, value, number(above=0, below=1, what=what))
+    check(name, value, number_rule(above=0, below=1, what=what))
     return float(value)
 
 
-def check_kind(name: str, value: object, what: str, attribute: str) -> None:
+def check_input_type(name: str, value: object, what: str, attribute: str) -> None:
     """Raise a ParameterError if an argument lacks an attribute that all allowed types have."""
     # an attribute tells without an import of the types, some of which load large libraries
     if not hasattr(value, attribute):
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
-def check_some(count: int, noun: str, purpose: str) -> None:
+def check_not_empty(count: int, noun: str, purpose: str) -> None:
     """Raise a DataError if a count is 0, such as "There is no sequence to fit on"."""
     if not count:
         raise DataError(f"There is no {noun} {purpose}. Give at least one.")
 
 
-def check_one_each(count: int, noun: str, expected: int, of: str) -> None:
+def check_counts_match(count: int, noun: str, expected: int, of: str) -> None:
     """Raise a DataError if two counts differ, such as "Got 3 labels for 4 codes"."""
     if count != expected:
         raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")

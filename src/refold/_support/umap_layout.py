@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from refold._support.optional_imports import optional
+from refold._support.optional_imports import import_optional
 from refold.errors import ParameterError
 
 # The number of nearest vectors that UMAP places close to each vector; 15 is UMAP's default.
@@ -20,7 +20,7 @@ def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
     with warnings.catch_warnings():
         # UMAP warns that a seed makes it slower, and its compiler Numba warns, too
         warnings.simplefilter("ignore")
-        umap = optional("umap", extra="umap", purpose="UMAP")
+        umap = import_optional("umap", extra="umap", purpose="UMAP")
         reducer = umap.UMAP(
             n_neighbors=min(_NUM_NEIGHBORS, len(vectors) - 1),  # a vector is not its own neighbor
             # the spectral start decomposes a graph of neighbors, which a few vectors do not have

@@ -18,9 +18,9 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownOptionError
 
 import refold
-from refold._support.optional_imports import RefusingFinder, check_training_packages
-from refold._support.output import LONGER, spelling
-from refold.cli._outputs import as_options, log
+from refold._support.messages import LONGER_WARNING, argument_spelling
+from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
+from refold.cli._outputs import log, spell_as_options
 from refold.cli.codes import decode, encode, probe, reconstruct
 from refold.cli.examples import data, demo
 from refold.cli.models import adapt, export, info, serve
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         # PyArrow and Keras import pandas if it is installed, but no command uses pandas. The import
         # takes a quarter of the time of a short command.
-        sys.meta_path.insert(0, RefusingFinder("pandas"))
+        sys.meta_path.insert(0, HiddenPackageFinder("pandas"))
         arguments = sys.argv[1:]
     return run_command(lambda: _run_named_command(arguments))
 
@@ -165,7 +165,7 @@ def _run_named_command(arguments: list[str]) -> None:
         raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
     if bound_arguments.arguments.get("quiet"):
         # the warning that a sequence is longer than those in training is only information
-        warnings.filterwarnings("ignore", f".* {LONGER}")
+        warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound_arguments.args, **bound_arguments.kwargs)
@@ -187,7 +187,11 @@ def run_command(command: Callable[[], None]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()  # an error in the flush at exit would be shown as a traceback
         except KeyboardInterrupt as interruption:
-            text = as_options(interruption.args[0]) if interruption.args else INTERRUPTION_MESSAGE
+            text = (
+                spell_as_options(interruption.args[0])
+                if interruption.args
+                else INTERRUPTION_MESSAGE
+            )
             if sigterms:
                 log(text.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
                 return EXIT_TERMINATED
@@ -216,7 +220,7 @@ def _discard_output() -> None:
 def _describe(error: RefoldError | OSError) -> str:
     """Return the message of an error: what went wrong, with which file, and what to do."""
     if isinstance(error, RefoldError):
-        return as_options(error.message)
+        return spell_as_options(error.message)
     if error.filename is None:
         return f"{error.strerror or error}. The output is incomplete."
     return f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
@@ -229,11 +233,11 @@ def _one_line_warnings() -> Iterator[None]:
 
     def print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         label = "Warning" if issubclass(category, UserWarning) else category.__name__
-        text = as_options(
+        text = spell_as_options(
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
         # blocks of data have different lengths in this warning, but one line is enough for all
-        message_key = "longer" if LONGER in text else text
+        message_key = "longer" if LONGER_WARNING in text else text
         if message_key not in printed_keys:
             log(text, label=label, color="yellow")
         printed_keys.add(message_key)
@@ -242,11 +246,11 @@ def _one_line_warnings() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = print_warning
-        previous_spelling = spelling.set(as_options)
+        previous_spelling = argument_spelling.set(spell_as_options)
         try:
             yield
         finally:
-            spelling.reset(previous_spelling)
+            argument_spelling.reset(previous_spelling)
 
 
 @contextlib.contextmanager

@@ -27,22 +27,22 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 import refold
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold.cli._outputs import CODE_FORMATS, Output, format_of_file, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
-    MODEL_KEY,
+    MODEL_HASH_KEY,
     Windows,
     check_code_dtype,
-    check_model,
     codes_from_arrow,
     codes_to_arrow,
+    describe_model_mismatch,
+    extrapolate_times,
     integers_from_text,
+    median_gaps,
     parse_jsonl,
     parse_times,
-    stored_model,
-    times_from,
-    usual_gaps,
+    stored_model_hash,
     vectors_to_arrow,
     window_ids,
 )
@@ -86,8 +86,10 @@ def read_codes(
         if {*_TIME_COLUMNS} <= {*table.column_names}:
             times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
             gaps = np.asarray(gaps.cast(pa.float64()))
-            get_times = partial(times_from, parse_times(times, _TIME_COLUMNS[0]), gaps)
-    if model is not None and (warning := check_model(stored_model(table), model, "This file")):
+            get_times = partial(extrapolate_times, parse_times(times, _TIME_COLUMNS[0]), gaps)
+    if model is not None and (
+        warning := describe_model_mismatch(stored_model_hash(table), model, "This file")
+    ):
         warn(warning)
     return codes, ids, get_times
 
@@ -107,7 +109,7 @@ def describe_codes(path: Path) -> dict[str, Any]:
             "codes": file.metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
             "id": _id_column(schema.names, None),
-            "model_hash": metadata.get(MODEL_KEY),
+            "model_hash": metadata.get(MODEL_HASH_KEY),
             "refold_version": metadata.get(_VERSION_KEY),
             "calibration_sequences": None if num_calibrated is None else int(num_calibrated),
         }
@@ -147,7 +149,7 @@ def _read_table(path: Path, format_name: str) -> pa.Table:
             return codes_to_arrow(np.load(stream))
         if format_name == "npz":
             arrays = dict(np.load(stream))
-            metadata = {MODEL_KEY: str(arrays["model"])} if "model" in arrays else None
+            metadata = {MODEL_HASH_KEY: str(arrays["model"])} if "model" in arrays else None
             table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
             return table.replace_schema_metadata(metadata)
         return _read_csv(stream)
@@ -224,7 +226,7 @@ def position_table(windows: Windows, id_name: str, *, has_windows: bool) -> pa.T
     if sequences.times is None:
         return windows.to_table(id_name) if has_windows else None
     table = windows.to_table(id_name)
-    gaps = [usual_gaps(block.times, block.offsets) for block in sequences.blocks()]
+    gaps = [median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
     return table if has_windows else table.select([id_name, *_TIME_COLUMNS])
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, BinaryIO
 from cyclopts import Parameter
 
 import refold
+from refold._support.atomic_files import local_path
 from refold._support.native_libraries import return_freed_memory
-from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
@@ -85,7 +85,7 @@ def check_in_memory(source: "refold.Sequences", name: str) -> Any:
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How to read sequences: the columns of a table, and the format of the file.
 
     Args:
@@ -116,7 +116,7 @@ class Reading:
     @property
     def arguments(self) -> dict[str, Any]:
         """The options that are set, as arguments of `refold.sequences.read`."""
-        names = [field.name for field in fields(Reading) if field.name != "input_format"]
+        names = [field.name for field in fields(ReadOptions) if field.name != "input_format"]
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if options.is_set(value)}
 
@@ -207,7 +207,7 @@ class Reading:
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
 @dataclass(frozen=True)
-class TrainingData(Reading):
+class TrainingReadOptions(ReadOptions):
     """How to read sequences to train on.
 
     Args:
@@ -222,7 +222,7 @@ class TrainingData(Reading):
 
 @Parameter(name="*", group=options.HELP_PANELS["Cluster"])
 @dataclass(frozen=True)
-class Cluster:
+class ClusterOptions:
     """Where to compute, with a folder as the output.
 
     Args:
@@ -241,7 +241,7 @@ class Cluster:
         model: "refold.Model",
         data: str,
         output: str,
-        read_options: Reading,
+        read_options: ReadOptions,
         unsupported: dict[str, Any],  # options of the command that work on one machine only
         *,
         quiet: bool,
@@ -266,7 +266,7 @@ class Cluster:
             )
 
 
-def check_cluster_options(read_options: Reading, unsupported: dict[str, Any]) -> None:
+def check_cluster_options(read_options: ReadOptions, unsupported: dict[str, Any]) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
     conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
     conflicting |= unsupported | {"format": read_options.input_format}

@@ -170,7 +170,7 @@ class EstimatorOptions:
     def values(self) -> dict[str, Any]:
         """Return the arguments that the user has set, by name."""
         values = {name: value for name, value in vars(self).items() if value is not None}
-        return {name: OPTIONS[name].read(value) for name, value in values.items()}
+        return {name: OPTIONS[name].convert(value) for name, value in values.items()}
 
 
 def _make_option_class(*names: str) -> type[EstimatorOptions]:

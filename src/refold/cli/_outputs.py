@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 import refold
-from refold._support.optional_imports import optional
-from refold._support.output import counted, write_all
-from refold._support.paths import atomic_writer, local_path
+from refold._support.atomic_files import atomic_writer, local_path
+from refold._support.messages import pluralize, write_all
+from refold._support.optional_imports import import_optional
 from refold.errors import Message, ParameterError
 
 STANDARD_STREAM = "-"
@@ -45,7 +45,7 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
     Console(stderr=True, soft_wrap=True).print(prefix + line, highlight=False)
 
 
-def as_options(text: object) -> str:
+def spell_as_options(text: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
     return text.spelled_with(_option_of) if isinstance(text, Message) else str(text)
 
@@ -101,7 +101,7 @@ def print_table(
 
 def format_of_file(name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
-    data_format = refold.sequences.format_named(name)
+    data_format = refold.sequences.format_of_file_name(name)
     if data_format is not None:
         return data_format.name
     suffix = Path(name).suffix.lower().lstrip(".")
@@ -175,7 +175,7 @@ class CommandFiles:
     def picture_output(self, name: str | None, option: str = "--picture") -> "Output | None":
         """Return the checked image file of an option; None if the option is not set."""
         if name is not None:
-            optional("matplotlib", extra="plots", purpose="A picture")
+            import_optional("matplotlib", extra="plots", purpose="A picture")
         return self.optional_output(option, name, PICTURE_FORMATS)
 
 
@@ -243,7 +243,7 @@ class Output:
             names["layout"] = "long"
         refold.sequences.write(sequences, target, format=self.format, **names)
         if not quiet and self.path is not None:
-            log(f"Wrote {counted(len(sequences), 'sequence')} to {self.name}")
+            log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.name}")
         return sequences
 
 

@@ -11,7 +11,7 @@ from rich.progress import track
 
 import refold
 from refold.cli import _options as options
-from refold.cli._inputs import Cluster, Reading, check_in_memory, load_model, read_codes
+from refold.cli._inputs import ClusterOptions, ReadOptions, check_in_memory, load_model, read_codes
 from refold.cli._outputs import (
     CODE_FORMATS,
     CommandFiles,
@@ -32,8 +32,8 @@ def encode(
     features: bool = False,
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
-    read_options: Reading = Reading(),
-    cluster: Cluster = Cluster(),
+    read_options: ReadOptions = ReadOptions(),
+    cluster: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence, or per window.
@@ -115,8 +115,8 @@ def reconstruct(
     *,
     output: options.DataOutput = "-",
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
-    cluster: Cluster = Cluster(),
+    read_options: ReadOptions = ReadOptions(),
+    cluster: ClusterOptions = ClusterOptions(),
     clip: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
@@ -132,7 +132,7 @@ def reconstruct(
     loaded = load_model(model, latent_steps=latent_steps)
     sequences = read_options.read(loaded, data, files)
     loaded = loaded.adapt(sequences)
-    schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
+    schema = loaded.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
@@ -148,7 +148,7 @@ def probe(
     folds: Annotated[int, Parameter(validator=Number(gte=2), metavar="N")] = 5,
     seed: options.Seed = 0,
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:

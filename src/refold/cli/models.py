@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import refold
+from refold._support.atomic_files import local_path
+from refold._support.messages import describe_columns, format_number
 from refold._support.optional_imports import is_installed
-from refold._support.output import columns_in_words, number_text
-from refold._support.paths import local_path
 from refold.cli import _options as options
-from refold.cli._inputs import Reading, load_model
+from refold.cli._inputs import ReadOptions, load_model
 from refold.cli._outputs import (
     MODEL_FORMATS,
     ONNX_FORMATS,
@@ -51,12 +51,12 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
         return
     rows = []
     if loaded is not None:
-        columns = columns_in_words(loaded.schema)
+        columns = describe_columns(loaded.schema)
         rows.append(("columns", "any that are numeric" if loaded.any_columns else columns))
         rows.append(("architecture", loaded.specification.architecture))
     for name, value in properties.items():
         if value is not None and not isinstance(value, list | dict):
-            text = number_text(value) if isinstance(value, float) else str(value)
+            text = format_number(value) if isinstance(value, float) else str(value)
             rows.append((name.replace("_", " "), text))
     print_table(("name", "value"), rows, num_text_columns=2)
 
@@ -82,13 +82,13 @@ def _installation_properties() -> dict[str, Any]:
 
 def _model_properties(model: "refold.Model") -> dict[str, Any]:
     """Return what `refold info` says about a model; nested values are shown only with --json."""
-    epochs, best = model.history.epochs, model.history.best
+    epochs, best = model.history.epochs, model.history.best_epoch_and_loss
     phases = list(epochs.get("phase", ()))
     # only the default architecture has a choice of cell and decoder
     specification = model.specification
     is_default = specification.architecture == "default"
     # only pretrained models have a grid
-    pretrained_properties = refold.model.ABOUT if model.specification.grid else {}
+    pretrained_properties = refold.model.PRETRAINED_MODEL_NOTES if model.specification.grid else {}
     return pretrained_properties | {
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
@@ -131,7 +131,7 @@ def adapt(
     window: options.OptionalPositiveInt = None,
     max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
     normal: Annotated[str | None, Parameter(metavar="DATA")] = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Write a pretrained model for the columns of your data, without training.
@@ -215,7 +215,7 @@ def _setting_option(name: str, metavar: str = "N") -> Parameter:
 
 @Parameter(name="*", group=options.HELP_PANELS["Limits"])
 @dataclass(frozen=True)
-class Limits:
+class LimitOptions:
     """Limits of the service.
 
     Args:
@@ -247,7 +247,7 @@ def serve(
     token_file: options.FileOption = None,
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
-    limits: Limits = Limits(),
+    limits: LimitOptions = LimitOptions(),
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 

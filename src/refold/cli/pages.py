@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from refold.cli import _options as options
-from refold.cli._inputs import Reading, check_in_memory, load_model, read_codes
+from refold.cli._inputs import ReadOptions, check_in_memory, load_model, read_codes
 from refold.cli._outputs import (
     PAGE_FORMATS,
     STANDARD_STREAM,
@@ -37,7 +37,7 @@ def report(
     max_sequences: options.PositiveInt = 2000,
     seed: options.Seed = 0,
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Write a page about the data, the model, its errors next to PCA's, and the codes.
@@ -108,7 +108,7 @@ def explore(
     max_sequences: options.OptionalPositiveInt = None,
     umap: bool = False,
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Open a map of codes in the browser: every place on it decodes to a sequence.

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import refold
+from refold._support.atomic_files import local_path
+from refold._support.messages import format_short
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import short_number
-from refold._support.paths import local_path
-from refold._support.rules import check_some
+from refold._support.rules import check_not_empty
 from refold.cli import _options as options
-from refold.cli._inputs import Cluster, Reading, load_model, standard_input
+from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, standard_input
 from refold.cli._outputs import (
     STANDARD_STREAM,
     TABLE_FORMATS,
@@ -56,8 +56,8 @@ def detect(
     alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
     steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     picture: options.PictureFile = None,
-    read_options: Reading = Reading(),
-    cluster: Cluster = Cluster(),
+    read_options: ReadOptions = ReadOptions(),
+    cluster: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences.
@@ -84,7 +84,7 @@ def detect(
     loaded = read_options.calibrate_model(load_model(model), normal, files)
     series = read_options.read(loaded, data, files)
     if picture_target is not None:
-        check_some(len(series), "sequence", "to draw with --picture")
+        check_not_empty(len(series), "sequence", "to draw with --picture")
     anomalies = loaded.detect(series, alpha=alpha)
     windows = anomalies.windows
     id_column = id_column_name(series.schema, _DETECT_COLUMNS)
@@ -124,7 +124,7 @@ def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
     line = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
         f"of {anomalies.alpha:g} (if all were normal, at most "
-        f"{short_number(anomalies.alpha * count)} on average). "
+        f"{format_short(anomalies.alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
     if num_normal < num_needed:
@@ -144,7 +144,7 @@ def forecast(
     evaluate: bool = False,
     season: options.OptionalInt = None,
     picture: options.PictureFile = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     clip: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -185,7 +185,7 @@ def forecast(
         return
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
-        check_some(count, "sequence with a numeric column", "to draw with --picture")
+        check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
     predicted = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
     target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
     if picture_target is not None:
@@ -209,7 +209,7 @@ def generate(
     lengths: options.Lengths = None,
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
     seed: options.OptionalSeed = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     clip: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:

@@ -7,9 +7,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import refold
-from refold._support.rules import check_only_one
+from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
-from refold.cli._inputs import Reading, load_model, read_codes
+from refold.cli._inputs import ReadOptions, load_model, read_codes
 from refold.cli._outputs import (
     TABLE_FORMATS,
     CommandFiles,
@@ -36,7 +36,7 @@ def index(
     labels: options.LabelFile = None,
     distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences into an index for `refold search`, or change an index.
@@ -51,7 +51,7 @@ def index(
         metadata: Columns to store with the codes, one value per sequence, for hits and --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    check_only_one("DATA to add, or --remove or --remove-where", data, remove, remove_where)
+    check_exactly_one("DATA to add, or --remove or --remove-where", data, remove, remove_where)
     files = CommandFiles(data)
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
@@ -105,7 +105,7 @@ def search(
     output: options.TableOutput = "-",
     picture: options.PictureFile = None,
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Find the nearest sequences in an index.
@@ -120,7 +120,7 @@ def search(
         output: File for one row per hit, or -.
         picture: Image file for the first query under its hits: .png or .svg.
     """
-    check_only_one("DATA, --like ids or --codes to search for", data, ids, codes)
+    check_exactly_one("DATA, --like ids or --codes to search for", data, ids, codes)
     files = CommandFiles(data, codes)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture_output(picture)
@@ -163,7 +163,7 @@ def cluster(
     picture: options.PictureFile = None,
     seed: options.OptionalSeed = None,
     latent_steps: options.LatentSteps = None,
-    read_options: Reading = Reading(),
+    read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Find clusters of similar sequences.
@@ -179,7 +179,7 @@ def cluster(
         distance: What distances are measured on: features of the sequences, or the code.
         picture: Image file for a map of the clusters: .png or .svg.
     """
-    check_only_one("DATA or --index", data, index)
+    check_exactly_one("DATA or --index", data, index)
     files = CommandFiles(data)
     target = files.output(output, TABLE_FORMATS)
     table_target = files.optional_output("--clusters", clusters, TABLE_FORMATS)

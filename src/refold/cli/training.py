@@ -8,20 +8,20 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.output import short_number
-from refold._support.paths import sole_training
-from refold._support.rules import check, number
+from refold._support.atomic_files import lock_checkpoint
+from refold._support.messages import format_short
+from refold._support.rules import check, number_rule
 from refold.cli import _options as options
-from refold.cli._inputs import TrainingData, check_cluster_options
+from refold.cli._inputs import TrainingReadOptions, check_cluster_options
 from refold.cli._outputs import (
     MODEL_FORMATS,
     CommandFiles,
-    as_options,
     check_no_streams,
     log,
     print_json,
     print_line,
     print_table,
+    spell_as_options,
 )
 from refold.errors import ParameterError
 
@@ -46,7 +46,7 @@ def fit(
     seed: options.OptionalSeed = None,
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
-    read_options: TrainingData = TrainingData(),
+    read_options: TrainingReadOptions = TrainingReadOptions(),
     on: options.ClusterAddress = None,
     processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
     quiet: options.Quiet = False,
@@ -64,9 +64,9 @@ def fit(
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", processes, "--on CLUSTER", on)
-    check("checkpoint_seconds", checkpoint_seconds, number(least=0))
+    check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
-    with sole_training(checkpoint):
+    with lock_checkpoint(checkpoint):
         writer = refold.Checkpoint(checkpoint, checkpoint_seconds)
     if checkpoint.exists() and not resume:
         raise ParameterError(
@@ -124,7 +124,7 @@ def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> No
     diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
     for finding in diagnosis.findings:
         if finding.name in _LOGGED_FINDINGS:
-            log(as_options(finding.message), label=finding.name, color="yellow")
+            log(spell_as_options(finding.message), label=finding.name, color="yellow")
 
 
 def curve(
@@ -135,7 +135,7 @@ def curve(
     sizes: options.IntegerList = None,
     arguments: options.CurveOptions = options.CurveOptions(),
     seed: options.OptionalSeed = None,
-    read_options: TrainingData = TrainingData(),
+    read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -177,8 +177,8 @@ def _print_curve(result: "refold.ErrorCurve") -> None:
     """Print a table with a row for each size, and columns for the measures that the data allow."""
     columns = {"latent dimensions": [str(size) for size in result.sizes]}
     if result.measure == "NMSE":
-        columns["Refold, NMSE"] = [short_number(value) for value in result.errors]
-        columns["PCA, NMSE"] = [short_number(value) for value in result.pca]
+        columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
+        columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
     if result.accuracy:
         percent = refold.evaluation.as_percent
         columns["Refold, accuracy"] = [percent(value) for value in result.accuracy]
@@ -192,7 +192,7 @@ def doctor(
     *,
     arguments: options.FitOptions = options.FitOptions(),
     seed: options.OptionalSeed = None,
-    read_options: TrainingData = TrainingData(),
+    read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -209,7 +209,8 @@ def doctor(
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [
-        replace(finding, message=as_options(finding.message)) for finding in diagnosis.findings
+        replace(finding, message=spell_as_options(finding.message))
+        for finding in diagnosis.findings
     ]
     if as_json:
         print_json(replace(diagnosis, findings=tuple(findings)).to_dict())

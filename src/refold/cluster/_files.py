@@ -1,7 +1,7 @@
 """Parquet files in any store, by path or URL, and how they are divided into units of work.
 
-``open_source`` reads the footers of the files of a run. ``plan_units`` divides the files into units
-between sequences. ``read_slices`` reads the sequences of a unit in a worker.
+``open_sequences`` reads the footers of the files of a run. ``plan_units`` divides the files into
+units between sequences. ``read_slices`` reads the sequences of a unit in a worker.
 """
 
 import functools
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pyarrow.compute import call_function
 
-from refold._support.optional_imports import optional
+from refold._support.optional_imports import import_optional
 from refold.errors import (
     DataError,
     FileAccessError,
@@ -125,7 +125,7 @@ def _location_of_url(text: str) -> Location:
 
 def _import_fsspec(module: str) -> Any:
     """Import a module of fsspec, which the extra ``ray`` installs."""
-    return optional(module, extra="ray", purpose="A store of files")
+    return import_optional(module, extra="ray", purpose="A store of files")
 
 
 def call_with_retries(locations: str, task: Callable[[], Result]) -> Result | RefoldError:
@@ -271,7 +271,7 @@ class SourceFiles(NamedTuple):
     part_steps: int  # approximate number of steps of a unit
 
 
-def open_source(
+def open_sequences(
     names: list[str],  # paths, URLs and globs of Parquet files or of folders of them
     schema: Schema,  # of the model
     options: TableOptions,  # options of the user
@@ -339,7 +339,7 @@ def _resolve_options(
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     layout = find_layout(file_schema, name, resolved)
-    if layout.id is None and not layout.lists:
+    if layout.id is None and not layout.has_lists:
         # a part holds complete series, so there would be a single part
         raise SchemaError(
             f"{name} has no column of ids, so all rows are one series, and a cluster divides data "
@@ -369,7 +369,7 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
             if f"{column.path_in_schema}.".startswith(prefix)
         ]
         row_groups.append((group.num_rows, max([*steps, group.num_rows])))
-    row_meaning = "sequence" if layout.lists else "step"
+    row_meaning = "sequence" if layout.has_lists else "step"
     return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_meaning)
 
 

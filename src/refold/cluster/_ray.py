@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import refold
-from refold._support.optional_imports import optional
+from refold._support.optional_imports import import_optional
 from refold._support.rules import Rule, check
 from refold.cluster._files import first_line
 from refold.errors import ClusterError, RefoldError
@@ -37,7 +37,7 @@ _MAX_TASK_RETRIES = 10
 def load_ray() -> Any:
     """Import Ray. The import takes a second, so it is done only where a cluster is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads this when it is imported
-    return optional("ray", extra="ray", purpose="A cluster")
+    return import_optional("ray", extra="ray", purpose="A cluster")
 
 
 @contextmanager

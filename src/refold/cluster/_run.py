@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 import refold
+from refold._support.messages import pluralize, warn
 from refold._support.native_libraries import return_freed_memory
-from refold._support.output import counted, warn
 from refold._support.progress_bars import progress_bar
-from refold._support.rules import check, check_rate, or_none, whole
+from refold._support.rules import check, check_fraction, integer_rule, or_none
 from refold.cluster._files import (
     Location,
     TableSlice,
@@ -37,7 +37,7 @@ from refold.cluster._files import (
     call_with_retries,
     location_of,
     open_atomically,
-    open_source,
+    open_sequences,
     plan_units,
     read_slices,
     stamp_of,
@@ -56,15 +56,15 @@ from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
-    CLIP,
-    DUPLICATES,
+    CLIP_RULE,
+    DUPLICATES_RULE,
     ColumnTypes,
     Schema,
     Sequences,
     TableOptions,
     check_code_dtype,
     codes_to_arrow,
-    from_file_table,
+    sequences_from_table,
 )
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -162,7 +162,7 @@ class RunSummary:
     row: str = "sequence"
 
     def __repr__(self) -> str:
-        rows = counted(self.num_sequences, self.row)
+        rows = pluralize(self.num_sequences, self.row)
         return f"RunSummary({self.operation}, {rows}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
@@ -296,7 +296,7 @@ def reconstruct(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
-    check("clip", clip, CLIP)
+    check("clip", clip, CLIP_RULE)
     settings = {"clip": clip, "latent_steps": latent_steps}
     common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run_operation("reconstruct", model, source, output, options, settings, **common)
@@ -343,7 +343,10 @@ def detect(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
-    settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
+    settings = {
+        "alpha": check_fraction("alpha", alpha, "rate of false alarms"),
+        "latent_steps": None,
+    }
     common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run_operation("detect", model, source, output, options, settings, **common)
 
@@ -396,9 +399,9 @@ def _run_operation(
     verbose: int,
 ) -> RunSummary:
     """Plan a run, compute its parts on the cluster, and return the summary."""
-    check("num_workers", num_workers, or_none(whole()))
-    check("part_steps", part_steps, or_none(whole()))
-    check("duplicates", options.duplicates, or_none(DUPLICATES))
+    check("num_workers", num_workers, or_none(integer_rule()))
+    check("part_steps", part_steps, or_none(integer_rule()))
+    check("duplicates", options.duplicates, or_none(DUPLICATES_RULE))
     paths: Any = source if isinstance(source, list | tuple) else [source]
     if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
         raise ParameterError(
@@ -498,7 +501,7 @@ def plan_run(
 
     def plan_here() -> tuple[Run, list[Unit]]:
         _check_version(run.version)
-        source_files = open_source(source, schema, run.options, part_steps)
+        source_files = open_sequences(source, schema, run.options, part_steps)
         # everything that determines the content of the parts, as JSON values
         manifest = {
             "version": run.version,
@@ -668,7 +671,7 @@ def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> It
         """Compute a slice. If it fails, compute its halves, to lose only faulty sequences."""
         file, row = unit.find_row(table_slice.first)
         try:
-            sequences = from_file_table(table_slice.table, file, run.options)
+            sequences = sequences_from_table(table_slice.table, file, run.options)
             if run.options.id is None:
                 # the same ids as on one machine: row numbers over all files
                 sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first)
@@ -693,7 +696,7 @@ def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> It
         yield results
 
     options = run.options
-    columns = options.used if options.columns is not None else None
+    columns = options.used_columns if options.columns is not None else None
     max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
     max_rows = max(1, max_steps * (unit.stop - unit.start) // unit.steps)
     for table_slice in read_slices(unit, columns, max_rows, None if run.has_lists else options.id):

@@ -16,8 +16,8 @@ from typing import Any
 
 import refold
 from refold._support.arrays import draw_seed
-from refold._support.optional_imports import optional
-from refold._support.rules import check_whole
+from refold._support.optional_imports import import_optional
+from refold._support.rules import check_integer
 from refold.cluster._files import absolute_path
 from refold.cluster._ray import connect, load_ray
 from refold.errors import (
@@ -88,8 +88,8 @@ def fit(
     >>> ae = refold.cluster.fit(ae, "/data/sines", on="auto", processes=8)  # doctest: +SKIP
     """
     _check_supports_processes(estimator)
-    check_whole("processes", processes)
-    check_whole("max_failures", max_failures, least=0)
+    check_integer("processes", processes)
+    check_integer("max_failures", max_failures, minimum=0)
     if checkpoint is not None:
         if not isinstance(checkpoint, refold.Checkpoint):
             checkpoint = refold.Checkpoint(checkpoint)
@@ -103,7 +103,7 @@ def fit(
         | {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format},
     }
     ray = load_ray()
-    with connect(on, num_cpus=processes * check_whole("cpus", cpus)):
+    with connect(on, num_cpus=processes * check_integer("cpus", cpus)):
         # a task on the cluster, because Ray Train does not run in a client outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
         pickled_outcome = ray.get(
@@ -226,7 +226,7 @@ def _train_in_worker(settings: dict[str, Any]) -> bytes:
 
 def _ray_module(name: str) -> Any:
     """Import a module of Ray, or raise an error that names the extra to install."""
-    return optional(name, extra="ray", purpose="Training on a cluster")
+    return import_optional(name, extra="ray", purpose="Training on a cluster")
 
 
 def _training_error(error: Exception, max_failures: int) -> RefoldError:
@@ -247,7 +247,7 @@ def _open_parts(
     source: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
 ) -> Any:
     """Open the files in all processes, or raise the error of any process in all of them."""
-    from refold.training import Divided, Processes  # not at the top, because it imports JAX
+    from refold.training import DividedData, Processes  # not at the top, because it imports JAX
 
     processes = Processes.connected()
     try:
@@ -256,7 +256,7 @@ def _open_parts(
                 f"Processes that train read {source} from a file system. Mount the store on all "
                 "machines, or copy the files."
             )
-        parts: Any = Divided.among(processes, read(source, **read_options), num_parts)
+        parts: Any = DividedData.among(processes, read(source, **read_options), num_parts)
     except RefoldError as error:  # sent to all processes, which would wait for this one
         parts = error
     for error in processes.gather(parts if isinstance(parts, RefoldError) else None):
@@ -276,7 +276,7 @@ def _fit_parts(
     processes = parts.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
     # without a seed, each process would draw another one
-    seed = processes.agree(draw_seed(estimator.random_state))
+    seed = processes.broadcast_from_first(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
         if processes.index:  # only the first process warns and logs

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.rules import check, check_whole, number
+from refold._support.rules import check, check_integer, number_rule
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
@@ -102,7 +102,7 @@ def random_one_hot(
     >>> random_one_hot(3)[0].shape
     (10, 5)
     """
-    check_whole("categories", categories)
+    check_integer("categories", categories)
     rng, lengths = _draw_lengths(seed, n, steps if min_steps is None else min_steps, steps)
     tokens = rng.integers(categories, size=int(lengths.sum()))
     values = (tokens[:, None] == np.arange(categories)).astype(np.float32)
@@ -148,7 +148,7 @@ def noisy_sines(
     >>> bool(sines.lengths.min() >= 20 and sines.lengths.max() <= 100)
     True
     """
-    check("noise", noise, number(least=0))
+    check("noise", noise, number_rule(minimum=0))
     rng, lengths = _draw_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
     step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
@@ -163,10 +163,10 @@ def _draw_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
     """Return a random generator, and rounded uniform lengths (n,) that it drew."""
-    check_whole("seed", seed, least=0)
-    check_whole("n", n)
-    check_whole("min_steps", min_steps, least=0)
-    check_whole("steps", max_steps, least=max(min_steps, 1))
+    check_integer("seed", seed, minimum=0)
+    check_integer("n", n)
+    check_integer("min_steps", min_steps, minimum=0)
+    check_integer("steps", max_steps, minimum=max(min_steps, 1))
     rng = np.random.default_rng(seed)
     return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
@@ -280,7 +280,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     20
     """
     if n is not None:
-        check_whole("n", n)
+        check_integer("n", n)
     if name in _GENERATORS:
         generator = _GENERATORS[name]
         return generator(seed=seed) if n is None else generator(n, seed=seed)

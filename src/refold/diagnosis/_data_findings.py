@@ -19,8 +19,8 @@ from refold.sequences import (
     Sequences,
     as_sequences,
     data_warnings,
+    find_key_columns,
     fingerprints,
-    key_columns,
     positions,
     sequence_moments,
 )
@@ -296,7 +296,7 @@ class _ColumnSummary(NamedTuple):
 
 def _check_columns(sample: Sequences, value_warnings: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``value_warnings`` has the warnings about their values."""
-    summaries, keys = _summarize_columns(sample), key_columns(sample)
+    summaries, keys = _summarize_columns(sample), find_key_columns(sample)
     constant = [
         s.name for s in summaries if len(s.observed) and s.observed.min() == s.observed.max()
     ]

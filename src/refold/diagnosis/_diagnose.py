@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 import refold
+from refold._support.messages import format_short, pluralize
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import counted, short_number
-from refold._support.rules import check_some
+from refold._support.rules import check_not_empty
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, data_findings, draw_sample, sort_by_importance
 from refold.errors import DataError, DivergedError, argument, spelled
@@ -97,7 +97,7 @@ class Diagnosis:
         listed = ", ".join(names[:_MAX_SHOWN_FINDINGS]) + ", ..." * (
             len(names) > _MAX_SHOWN_FINDINGS
         )
-        return f"Diagnosis({counted(len(names), 'finding')}{': ' * bool(names)}{listed})"
+        return f"Diagnosis({pluralize(len(names), 'finding')}{': ' * bool(names)}{listed})"
 
     def to_table(self) -> pa.Table:
         """Return one row per finding: ``name`` and ``message``."""
@@ -110,12 +110,12 @@ class Diagnosis:
         """Return one line about the errors of the short fit; None without a fit."""
         if self.held_out is None or self.training is None or self.constant is None:
             return None
-        pca = "" if self.pca is None else f"; PCA: {short_number(self.pca.error)}"
+        pca = "" if self.pca is None else f"; PCA: {format_short(self.pca.error)}"
         return (
             f"A short fit of {self.num_sequences} sequences has a held-out {self.held_out.measure} "
-            f"of {short_number(self.held_out.error)} (training: "
-            f"{short_number(self.training.error)}; constant output: "
-            f"{short_number(self.constant.error)}{pca})."
+            f"of {format_short(self.held_out.error)} (training: "
+            f"{format_short(self.training.error)}; constant output: "
+            f"{format_short(self.constant.error)}{pca})."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def diagnose(
     """
     check_training_packages("Training")
     # imported here, because Refold can be installed without JAX and Keras
-    from refold.training import check_arguments, open_training
+    from refold.training import check_arguments, open_training_data
 
     estimator = refold.SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
@@ -168,8 +168,8 @@ def diagnose(
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
-        source = open_training(X, arguments).sequences
-        check_some(len(source), "sequence", "to check")
+        source = open_training_data(X, arguments).sequences
+        check_not_empty(len(source), "sequence", "to check")
         # below 1, the argument is a share of the variance, and the number is not chosen yet
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(source, latent_dim=latent_dim, scale=estimator.scale)
@@ -287,8 +287,8 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     elif held_out > pca and not reason:
         yield Finding(
             "no-better-than-pca",
-            f"The held-out error ({short_number(held_out)}) is above that of PCA "
-            f"({short_number(pca)}), so the data is nearly linear, or the training has not "
+            f"The held-out error ({format_short(held_out)}) is above that of PCA "
+            f"({format_short(pca)}), so the data is nearly linear, or the training has not "
             f"converged. Train longer ({argument('max_epochs')}), with "
             f"{argument(latent_steps=10)}, or use PCA.",
         )
@@ -296,8 +296,8 @@ def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     if held_out > _OVERFIT_RATIO * training and held_out - training > _OVERFIT_GAP:
         yield Finding(
             "overfitting",
-            f"The error is {short_number(training)} on training sequences and "
-            f"{short_number(held_out)} on held-out ones. {measurements.num_training} sequences are "
+            f"The error is {format_short(training)} on training sequences and "
+            f"{format_short(held_out)} on held-out ones. {measurements.num_training} sequences are "
             f"too few for {measurements.latent_dim} latent dimensions. Use more sequences, fewer "
             f"dimensions ({argument('latent_dim')}), or {argument(denoise=0.3)}.",
         )
@@ -337,8 +337,8 @@ def _constant_output_finding(
         )
     return Finding(
         "output-is-mean",
-        f"The held-out error ({held_out.measure} {short_number(held_out.error)}) is no better "
-        f"than that of the {output} ({short_number(constant.error)}). {cause}",
+        f"The held-out error ({held_out.measure} {format_short(held_out.error)}) is no better "
+        f"than that of the {output} ({format_short(constant.error)}). {cause}",
     )
 
 
@@ -364,7 +364,7 @@ def _find_stuck_loss(measurements: FitMeasurements, losses: list[float]) -> Iter
         rate = "smaller" if always_rises else "larger or a smaller"
         yield Finding(
             "stuck-loss",
-            f"The loss hardly fell in {len(losses)} epochs (from {short_number(first)} to "
-            f"{short_number(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
+            f"The loss hardly fell in {len(losses)} epochs (from {format_short(first)} to "
+            f"{format_short(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
             "at the other findings.",
         )

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import check_array
-from refold._support.output import counted
-from refold._support.rules import check, check_some, whole
+from refold._support.messages import pluralize
+from refold._support.rules import check, check_not_empty, integer_rule
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
@@ -47,7 +47,7 @@ class LatentDimensions(NamedTuple):
 
     def __repr__(self) -> str:
         width, columns = self.effect.shape
-        dimensions, columns = counted(width, "dimension"), counted(columns, "column")
+        dimensions, columns = pluralize(width, "dimension"), pluralize(columns, "column")
         return f"LatentDimensions({dimensions}, effects on {columns})"
 
     def to_table(self) -> pa.Table:
@@ -150,7 +150,7 @@ def sweep(
     7
     """
     model, codes = model_of(model), _check_codes(codes)
-    check("dimension", dimension, whole(0, codes.shape[1] - 1))
+    check("dimension", dimension, integer_rule(0, codes.shape[1] - 1))
     mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
     swept = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
     swept[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
@@ -160,7 +160,7 @@ def sweep(
 def _check_codes(codes: np.ndarray) -> np.ndarray:
     """Return codes (n_sequences, width) as floats, or raise an error for a wrong shape."""
     codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
-    check_some(len(codes), "code", "to decode")
+    check_not_empty(len(codes), "code", "to decode")
     return codes
 
 

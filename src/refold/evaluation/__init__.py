@@ -15,7 +15,7 @@ from refold.evaluation._forecast_errors import forecast_errors as forecast_error
 from refold.evaluation._forecast_errors import pick_season as pick_season
 from refold.evaluation._forecast_errors import seasonal_naive as seasonal_naive
 from refold.evaluation._pca import PCABaseline as PCABaseline
-from refold.evaluation._pca import pca_cross_fit as pca_cross_fit
+from refold.evaluation._pca import cross_validated_pca as cross_validated_pca
 from refold.evaluation._reconstruction_errors import ErrorCurve as ErrorCurve
 from refold.evaluation._reconstruction_errors import Fidelity as Fidelity
 from refold.evaluation._reconstruction_errors import GroupErrors as GroupErrors

@@ -14,9 +14,9 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
+from refold._support.messages import format_short
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import short_number
-from refold._support.rules import check_one_each, check_whole
+from refold._support.rules import check_counts_match, check_integer
 from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import (
@@ -25,7 +25,7 @@ from refold.sequences import (
     concatenate,
     fingerprints,
     sequence_moments,
-    sums_by_sequence,
+    sum_by_sequence,
 )
 
 # Maximum number of real sequences, and of generated ones, that are classified. It limits the time.
@@ -44,7 +44,7 @@ _NUM_COMPONENTS = 32
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
 # Number of trees of the random forest. More trees vary less with the seed, and take more time.
-_TREES = 200
+_NUM_TREES = 200
 # Minimum number of real sequences, and of generated ones, for a verdict. The accuracy of a
 # classifier of fewer is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
@@ -86,7 +86,7 @@ class Comparison(NamedTuple):
     unseen_real: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        accuracy = short_number(self.two_sample_test)
+        accuracy = format_short(self.two_sample_test)
         return f"Comparison(two-sample test {accuracy}, verdict: {self.verdict})"
 
     @property
@@ -175,7 +175,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
             for half in (slice(count, None), slice(count))
         )
     labels = np.repeat([0, 1], count)
-    forest = RandomForestClassifier(_TREES, random_state=seed)
+    forest = RandomForestClassifier(_NUM_TREES, random_state=seed)
     folds = StratifiedKFold(_NUM_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
     return Comparison(float(accuracy), count, *unseen)
@@ -248,7 +248,7 @@ def _category_features(sequences: Sequences) -> np.ndarray:
         categories, frequencies = np.unique(values[~np.isnan(values)], return_counts=True)
         most_frequent = np.argsort(-frequencies, kind="stable")[:_MAX_COUNTED_CATEGORIES]
         categories = categories[most_frequent]
-        counts = sums_by_sequence(values[:, None] == categories, sequences)
+        counts = sum_by_sequence(values[:, None] == categories, sequences)
         features += [counts, counts % 2]
         for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
             changes = (values == a).astype(np.int64) - (values == b)
@@ -304,8 +304,8 @@ class Probe:
 
     def __repr__(self) -> str:
         return (
-            f"Probe(accuracy {short_number(self.accuracy)} ± {short_number(self.deviation)}, "
-            f"chance {short_number(self.chance)}, {self.num_classes} classes, "
+            f"Probe(accuracy {format_short(self.accuracy)} ± {format_short(self.deviation)}, "
+            f"chance {format_short(self.chance)}, {self.num_classes} classes, "
             f"{self.num_folds} folds)"
         )
 
@@ -347,7 +347,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     from sklearn.preprocessing import StandardScaler
 
     vectors, labels = check_array("vectors", vectors, ("n", "width")), np.ravel(labels)
-    check_one_each(len(labels), "labels", len(vectors), "vectors")
+    check_counts_match(len(labels), "labels", len(vectors), "vectors")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         label = f": {classes.tolist()[0]!r}" if len(classes) else ""
@@ -358,7 +358,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
             f"Label {rarest!r} has 1 sequence. Each needs at least 2, one for training and one for "
             "testing."
         )
-    num_folds = int(min(check_whole("folds", folds, 2), counts.min()))
+    num_folds = int(min(check_integer("folds", folds, 2), counts.min()))
     stratified_folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     accuracies = cross_val_score(classifier, vectors, labels, cv=stratified_folds)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.output import counted, short_number
-from refold._support.rules import check_some
+from refold._support.messages import format_short, pluralize
+from refold._support.rules import check_not_empty
 from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
@@ -89,9 +89,9 @@ class ForecastErrors:
     names: tuple[str, ...]
 
     def __repr__(self) -> str:
-        errors = f"{self.measure} {short_number(self.model)}"
-        last = f"last value {short_number(self.last_value)}"
-        return f"ForecastErrors({counted(self.num_sequences, 'sequence')}, {errors}, {last})"
+        errors = f"{self.measure} {format_short(self.model)}"
+        last = f"last value {format_short(self.last_value)}"
+        return f"ForecastErrors({pluralize(self.num_sequences, 'sequence')}, {errors}, {last})"
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
@@ -169,7 +169,7 @@ def forecast_errors(
     NMSE 0, last value 3, linear continuation 26, seasonal naive (4 steps) 0
     """
     before, after = as_sequences(before), as_sequences(after)
-    check_some(len(before), "sequence", "to forecast")
+    check_not_empty(len(before), "sequence", "to forecast")
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     forecast = as_sequences(forecast).align(after.schema)

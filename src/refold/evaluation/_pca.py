@@ -10,7 +10,7 @@ import numpy as np
 
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_some, check_whole
+from refold._support.rules import check_integer, check_not_empty
 from refold.errors import DataError, NotFittedError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
@@ -64,11 +64,11 @@ class PCABaseline:
         # not at the top, because a small installation has no scikit-learn
         from sklearn.decomposition import PCA
 
-        check_whole("latent_dim", self.latent_dim)
+        check_integer("latent_dim", self.latent_dim)
         sequences = as_sequences(sequences)
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))
-        check_some(self.max_steps_, "step", "to fit PCA on")
+        check_not_empty(self.max_steps_, "step", "to fit PCA on")
         self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
         matrix = self._padded_matrix(sequences)
         if self.latent_dim > min(matrix.shape):
@@ -130,7 +130,7 @@ class PCABaseline:
         return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
 
 
-def pca_cross_fit(
+def cross_validated_pca(
     sequences: Sequences,
     latent_dim: int,
     scaler: Scaler,

@@ -12,8 +12,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from refold._support.output import counted, short_number
-from refold._support.rules import check_kind, check_one_each, check_some, check_whole
+from refold._support.messages import format_short, pluralize
+from refold._support.rules import (
+    check_counts_match,
+    check_input_type,
+    check_integer,
+    check_not_empty,
+)
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
@@ -107,7 +112,7 @@ class SequenceErrors(NamedTuple):
     categorical: np.ndarray
 
     def __repr__(self) -> str:
-        return f"SequenceErrors({counted(len(self.numeric), 'sequence')})"
+        return f"SequenceErrors({pluralize(len(self.numeric), 'sequence')})"
 
     def to_table(self) -> pa.Table:
         """Return one row per sequence, in their order; NaN is null."""
@@ -153,7 +158,7 @@ class GroupErrors(NamedTuple):
 
     def __repr__(self) -> str:
         limits = f", {self.first[0]} to {self.last[-1]}" if len(self.first) else ""
-        return f"GroupErrors({counted(len(self.first), 'group')}{limits})"
+        return f"GroupErrors({pluralize(len(self.first), 'group')}{limits})"
 
     def to_table(self) -> pa.Table:
         """Return one row per group; NaN is null."""
@@ -190,9 +195,9 @@ def errors_by_length(
     >>> errors.first.tolist(), errors.last.tolist(), errors.categorical.round(3).tolist()
     ([1, 3], [1, 4], [0.0, 0.143])
     """
-    check_whole("num_groups", num_groups)
+    check_integer("num_groups", num_groups)
     original = as_sequences(original)
-    check_some(len(original), "sequence", "to measure")
+    check_not_empty(len(original), "sequence", "to measure")
     lengths, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
     # Sequences are ordered by length and split into groups of equal size. All sequences of one
     # length are in the group of the middle one of them. Groups without any length are left out.
@@ -227,7 +232,7 @@ def errors_by_position(
     >>> errors.categorical.round(3).tolist(), errors.num_sequences.tolist()
     ([0.333, 0.0, 0.0, 1.0], [3, 2, 2, 1])
     """
-    check_whole("num_groups", num_groups)
+    check_integer("num_groups", num_groups)
     original = as_sequences(original)
     _, step = positions(original)
     longest = int(original.lengths.max(initial=0))
@@ -310,9 +315,9 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     """
     original, reconstructed = _check_pair(original, reconstructed)
     values = _values_at_steps(original, reconstructed)
-    is_right = _correct_entries(original, values, tolerance).all(axis=1)
+    is_correct = _correct_entries(original, values, tolerance).all(axis=1)
     # a sequence is right if the number of wrong steps is the same before and after it
-    num_wrong = np.concatenate([[0], np.cumsum(~is_right)])
+    num_wrong = np.concatenate([[0], np.cumsum(~is_correct)])
     all_right = num_wrong[original.offsets[1:]] == num_wrong[original.offsets[:-1]]
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
 
@@ -399,7 +404,7 @@ class Fidelity:
         The first measure of PCA is introduced by ``name``, and others by "PCA".
         """
         # name and number format of each measure
-        measures = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
+        measures = {"nmse": ("NMSE", format_short), "accuracy": ("accuracy", as_percent)}
         if self.nmse is None:
             measures["exact"] = ("exact", as_percent)
         texts = []
@@ -482,8 +487,8 @@ class ErrorCurve:
 
     def __repr__(self) -> str:
         pairs = [*zip(self.sizes, self.errors, strict=True)]
-        first, last = (f"{short_number(error)} at {dims}" for dims, error in (pairs[0], pairs[-1]))
-        return f"ErrorCurve({counted(len(pairs), 'size')}, {self.measure} {first} to {last})"
+        first, last = (f"{format_short(error)} at {dims}" for dims, error in (pairs[0], pairs[-1]))
+        return f"ErrorCurve({pluralize(len(pairs), 'size')}, {self.measure} {first} to {last})"
 
     def to_table(self) -> pa.Table:
         """Return one row per size: ``size``, ``error``, ``pca`` and, if any, the accuracies."""
@@ -506,8 +511,8 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
-    check_some(len(original), "sequence", "to measure")
-    check_one_each(len(reconstructed), "reconstructed sequences", len(original), "originals")
+    check_not_empty(len(original), "sequence", "to measure")
+    check_counts_match(len(reconstructed), "reconstructed sequences", len(original), "originals")
     if reconstructed.schema.columns != original.schema.columns:
         raise SchemaError(
             f"The originals have columns {list(original.schema.names)}. Got reconstructions with "
@@ -519,7 +524,7 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
 
 def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
-    check_kind("scaler", scaler, _SCALER_EXPECTED, "mode")
+    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
     if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
         raise ParameterError(
             f"Errors of {schema.num_columns} columns are measured in the units of the training "
@@ -540,11 +545,11 @@ def _values_at_steps(original: Sequences, reconstructed: Sequences) -> np.ndarra
 
 def _correct_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
     """Return which entries (n_steps, n_features) are right; missing originals count as right."""
-    is_right = np.isnan(original.values)
+    is_correct = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
         x, y = original.values[:, i].astype(float), values[:, i]
-        is_right[:, i] |= column.column_type.is_right(x, y, tolerance, len(column.categories))
-    return is_right
+        is_correct[:, i] |= column.column_type.is_correct(x, y, tolerance, len(column.categories))
+    return is_correct
 
 
 def _mean_errors(
@@ -575,7 +580,7 @@ def _normalized_error(
 ) -> float:
     """Return the sum of squared errors over that of squared standardized values."""
     # If all values are the training mean, this is 0 if there is no error, else ``if_constant``.
-    check_kind("scaler", scaler, _SCALER_EXPECTED, "mode")
+    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

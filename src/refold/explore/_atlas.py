@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import evenly_spaced
-from refold._support.rules import check, check_one_each, check_only_one, check_some, one_of
+from refold._support.arrays import linspace_indices
+from refold._support.rules import (
+    check,
+    check_counts_match,
+    check_exactly_one,
+    check_not_empty,
+    one_of,
+)
 from refold.errors import DataError, ParameterError
-from refold.explore._fields import (
+from refold.explore._color_fields import (
     ColorField,
     cluster_field,
     compute_in_blocks,
@@ -27,7 +33,13 @@ from refold.explore._maps import (
     compute_umap_places,
     measure_effects,
 )
-from refold.model import ModelLike, SequencesLike, adapted, entries_between, means_by_sequence
+from refold.model import (
+    ModelLike,
+    SequencesLike,
+    adapt_to_data,
+    compute_value_errors,
+    mean_errors_by_sequence,
+)
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor in its small picture, which has no room for more.
@@ -95,15 +107,15 @@ class Atlas:
         fields: Mapping[str, Any] | None = None,
         num_clusters: int | None = None,
     ) -> None:
-        self.model, X = adapted(model, X)
+        self.model, X = adapt_to_data(model, X)
         model = self.model
         windows = model.windows(X)
         self.sequences = as_sequences(windows.sequences).align(model.schema)
         lengths = self.sequences.lengths
         num_sequences = len(lengths)
-        check_some(num_sequences, "sequence", "to show")
+        check_not_empty(num_sequences, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
-        check_one_each(len(self.codes), "codes", num_sequences, "sequences")
+        check_counts_match(len(self.codes), "codes", num_sequences, "sequences")
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.most_steps or longest)
         weights = measure_effects(self.codes, lengths, self._decoded_difference)
@@ -115,7 +127,9 @@ class Atlas:
         self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
-            check_one_each(len(values), f"values of {name!r}", len(windows.lengths), "sequences")
+            check_counts_match(
+                len(values), f"values of {name!r}", len(windows.lengths), "sequences"
+            )
             if model.window is not None:
                 fields[name] = np.asarray(values)[windows.series]
         self.fields = self._make_fields(fields, num_clusters)
@@ -154,8 +168,10 @@ class Atlas:
         def errors(rows: np.ndarray) -> np.ndarray:
             """Return the errors of some rows."""
             sequences = self.sequences[rows]
-            reconstructed = self.model.to_sequences(self.codes[rows], sequences.lengths)
-            return means_by_sequence(self._squared_errors(sequences, reconstructed), sequences)
+            reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
+            return mean_errors_by_sequence(
+                self._squared_errors(sequences, reconstructed), sequences
+            )
 
         return compute_in_blocks(len(self.codes), errors)
 
@@ -165,28 +181,30 @@ class Atlas:
         def p_values(rows: np.ndarray) -> np.ndarray:
             """Return the p-values of some rows."""
             aligned = self.model.align(self.sequences[rows])
-            _, self.score_components[rows], values = self.model.compared(aligned)
+            _, self.score_components[rows], values = self.model.measure_anomalies(aligned)
             return values
 
         return compute_in_blocks(len(self.codes), p_values)
 
     def _squared_errors(self, sequences: Sequences, reconstructed: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations; 1 for a wrong category."""
-        return entries_between(sequences, reconstructed, self.model.error_scaler)
+        return compute_value_errors(sequences, reconstructed, self.model.error_scaler)
 
     def _decoded_difference(self, codes: np.ndarray, changed: np.ndarray) -> np.ndarray:
         """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
         before, after = (self.model.predict_lengths(c).astype(float) for c in (codes, changed))
         lengths = np.clip(before.astype(int), 1, self._max_steps)
-        first, second = (self.model.to_sequences(c, lengths) for c in (codes, changed))
+        first, second = (self.model.decode_to_sequences(c, lengths) for c in (codes, changed))
         length_std = max(1.0, float(self.sequences.lengths.std()))
         length_difference = (_LENGTH_WEIGHT * (after - before) / length_std) ** 2
-        return means_by_sequence(self._squared_errors(first, second), first) + length_difference
+        return (
+            mean_errors_by_sequence(self._squared_errors(first, second), first) + length_difference
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
         schema, lengths = self.sequences.schema, self.sequences.lengths
-        sample = self.codes[evenly_spaced(len(self.codes), _MAX_RANGE_CODES)]
+        sample = self.codes[linspace_indices(len(self.codes), _MAX_RANGE_CODES)]
         low, high = np.quantile(sample, [0.005, 0.995], axis=0)  # without outliers
         ids = self.sequences.ids
         return {
@@ -277,7 +295,7 @@ class Atlas:
         self, sequences: Sequences, codes: np.ndarray, on: str = "pca"
     ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
-        reconstructed = self.model.to_sequences(codes, sequences.lengths)
+        reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
         entries = self._squared_errors(sequences, reconstructed)
         own_lengths = self.model.predict_lengths(codes)
         places = self._require_map(on).project(codes)
@@ -285,7 +303,7 @@ class Atlas:
         # means over the observed values of each step, and of each sequence
         step_errors = np.where(observed, entries, 0.0).sum(axis=1)
         step_errors /= np.maximum(observed.sum(axis=1), 1)
-        sequence_errors = means_by_sequence(entries, sequences)
+        sequence_errors = mean_errors_by_sequence(entries, sequences)
         answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
@@ -305,7 +323,7 @@ class Atlas:
             )
         if self.model.calibration is not None:
             # the two components of a score are its error and its distance
-            _, components, p_values = self.model.compared(self.model.align(sequences))
+            _, components, p_values = self.model.measure_anomalies(self.model.align(sequences))
             for answer, p_value, score in zip(answers, p_values, components, strict=True):
                 answer |= {"p_value": float(p_value), "anomaly": score}
         return answers
@@ -348,7 +366,7 @@ class Atlas:
             Place, code, and decoded columns (``"back"``); whether the place is far from the data;
             and the nearest sequence.
         """
-        check_only_one("a place as 'at', or a code", at, code)
+        check_exactly_one("a place as 'at', or a code", at, code)
         code_map = self._require_map(on)
         if at is not None:
             place = _check_finite_numbers(at, 2, "at")
@@ -362,7 +380,7 @@ class Atlas:
             hits, limit = self.similar.nearest_to(codes, 1)[0], self.similar.far_distance
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
-        reconstructed = self.model.to_sequences(codes, lengths)
+        reconstructed = self.model.decode_to_sequences(codes, lengths)
         closest = int(hits.rows[0])
         return {
             "at": place.astype(np.float32),

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.output import warn
-from refold._support.paths import atomic_writer
+from refold._support.atomic_files import atomic_writer
+from refold._support.messages import warn
 from refold.errors import ParameterError, spelled
 from refold.explore._atlas import MAPS, Atlas
 from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import length_unit, linear_map
-from refold.sequences.types import outputs_of
+from refold.network.specification import length_std, linear_map
+from refold.sequences.types import column_outputs
 from refold.serve import to_json
 
 # JavaScript reads integers below this without loss of digits.
@@ -182,7 +182,7 @@ def _describe_page(
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         "length_scale": specification.length_scale,
-        "length_unit": length_unit(specification.length_deviation),
+        "length_unit": length_std(specification.length_deviation),
         "max_log_length": specification.max_log_length,
         "outputs": [
             {
@@ -190,7 +190,7 @@ def _describe_page(
                 "width": output.block.stop - output.block.start,
                 "one_hot": output.type.has_categories,
             }
-            for output in outputs_of(specification.column_types, specification.num_categories)
+            for output in column_outputs(specification.column_types, specification.num_categories)
         ],
         "custom": None,  # has no meaning on a page, and may be large
     }

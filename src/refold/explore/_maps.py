@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.arrays import evenly_spaced
+from refold._support.arrays import linspace_indices
 from refold._support.optional_imports import how_to_install, is_installed
 from refold._support.umap_layout import MIN_UMAP, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError, spelled
@@ -58,7 +58,7 @@ def measure_effects(
     code_size = codes.shape[1]
     std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
     max_codes = int(_MAX_DECODED_STEPS / max(1.0, code_size * float(lengths.mean())))
-    sample = codes[evenly_spaced(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
+    sample = codes[linspace_indices(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
     # each code once for each dimension, which is changed by its standard deviation
     base = np.repeat(sample, code_size, axis=0)
     varied = base + np.tile(np.diag(std), (len(sample), 1))
@@ -89,7 +89,7 @@ class VectorSet:
             _MAX_FAR_DISTANCE_SAMPLE,
             max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
         )
-        sample = self.vectors[evenly_spaced(num_vectors, sample_size)]
+        sample = self.vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
         distances = [float(hits.distances[-1]) for hits in self.nearest(sample, 2)]
         return 1.5 * float(np.quantile(distances, 0.99))

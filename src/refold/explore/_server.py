@@ -23,7 +23,7 @@ from refold.sequences import (
     FORMATS,
     Schema,
     Sequences,
-    format_named,
+    format_of_file_name,
     has_default_names,
     read,
 )
@@ -291,7 +291,7 @@ def _read_added(content: bytes, file_name: str, schema: Schema) -> Sequences:
     if not content.strip():
         raise DataError("There is nothing to read. Paste sequences as JSON or CSV.")
     is_json = content.lstrip()[:1] in (b"[", b"{", b'"')
-    file_format = format_named(file_name or ("pasted.json" if is_json else "pasted.csv"))
+    file_format = format_of_file_name(file_name or ("pasted.json" if is_json else "pasted.csv"))
     if file_format is None:
         raise DataError(f"{file_name} cannot be read. Use one of {', '.join(FORMATS)}.")
 

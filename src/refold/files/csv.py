@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow.compute import ReplaceSubstringOptions, SetLookupOptions, TrimOptions, call_function
 
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold.errors import FileFormatError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
@@ -27,12 +27,12 @@ from refold.files.tables import (
     TableOptions,
     check_label_column,
     find_layout,
-    from_file_table,
+    sequences_from_table,
     to_long_table,
     wide_feature_type,
 )
-from refold.sequences._parts import Rows, resolve_column_types
-from refold.sequences._schema import check_unique
+from refold.sequences._encoding import RowNamer, resolve_column_types
+from refold.sequences._schema import check_unique_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text, matches
 from refold.sequences.types import CATEGORICAL
@@ -107,7 +107,9 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
             cells[column] = convert(cells[column], column, type_)
     if time is not None:
         cells[time] = _convert_times(cells[time], time, options.time_format, file, table.schema)
-    return from_file_table(pa.table(cells), file_name, options, Rows("line", file.line_of_row))
+    return sequences_from_table(
+        pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
+    )
 
 
 def csv_columns(data: bytes, file_name: str) -> list[str]:
@@ -133,7 +135,7 @@ class CsvFile:
         self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
-        check_unique(self.header)
+        check_unique_names(self.header)
 
     def line_of_row(self, row: int) -> int | None:
         """Return the line number of a row below the header, which is row -1."""

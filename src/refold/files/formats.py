@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold._support.paths import access_error
+from refold._support.atomic_files import access_error
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 

@@ -22,12 +22,12 @@ from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
     check_label_column,
-    from_file_table,
+    sequences_from_table,
 )
 from refold.files.text import text_sequences
-from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import Rows
-from refold.sequences._schema import Column, decode_column, has_default_names
+from refold.sequences._encoding import RowNamer
+from refold.sequences._lists import arrays_from_list
+from refold.sequences._schema import Column, has_default_names, indices_to_categories
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import UNKNOWN
 
@@ -40,7 +40,7 @@ class Entries(NamedTuple):
     """The JSON values of a file, one per sequence or event."""
 
     values: list[Any]
-    rows: Rows  # the location of a value in the file, for messages: "line 3" or "entry 2"
+    rows: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
 
 
 def parse_jsonl(data: bytes, file_name: str) -> Entries:
@@ -52,7 +52,7 @@ def parse_jsonl(data: bytes, file_name: str) -> Entries:
             line_numbers.append(line_number)
     if not values:
         raise FileFormatError(f"{file_name} is empty: it holds only blank lines.")
-    return Entries(values, Rows("line", line_numbers.__getitem__))
+    return Entries(values, RowNamer("line", line_numbers.__getitem__))
 
 
 def parse_json(data: bytes, file_name: str) -> Entries:
@@ -65,8 +65,8 @@ def parse_json(data: bytes, file_name: str) -> Entries:
             return parse_jsonl(data, file_name)
         raise
     if isinstance(value, list):
-        return Entries(value, Rows("entry"))
-    return Entries([value], Rows("line", lambda _: 1))
+        return Entries(value, RowNamer("entry"))
+    return Entries([value], RowNamer("line", lambda _: 1))
 
 
 def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
@@ -115,7 +115,7 @@ def _table_by_rows(entries: Entries, file_name: str, id_key: str) -> Entries:
             )
         columns.append([cells[row] for row in rows])
     records = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
-    return Entries(records, Rows())
+    return Entries(records, RowNamer())
 
 
 def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
@@ -170,7 +170,9 @@ def _to_sequences(
                     )
         # as objects, because a row may mix numbers, tokens and booleans
         values = [np.array(steps, dtype=object) if steps else [] for steps in values]
-    return Sequences(*parts_from_list(values, rows=entries.rows, column_types=options.column_types))
+    return Sequences(
+        *arrays_from_list(values, rows=entries.rows, column_types=options.column_types)
+    )
 
 
 def _sequence_type(example: Any) -> Any:
@@ -212,7 +214,7 @@ def _from_objects(entries: Entries, file_name: str, unit: str, options: TableOpt
         if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
             column = {"name": features[0], "column_types": options.column_types}
             return text_sequences(texts.to_pylist(), unit=unit, ids=ids, **column)
-    return from_file_table(table, file_name, options, entries.rows)
+    return sequences_from_table(table, file_name, options, entries.rows)
 
 
 def _to_table(entries: Entries, file_name: str, keys: Sequence[str], as_text: set[str]) -> pa.Table:
@@ -265,7 +267,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
 def _to_cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the values (n,) of a column as JSON values (n,), None where missing."""
     if column.column_type.has_categories:
-        cells = decode_column(values, column).tolist()
+        cells = indices_to_categories(values, column).tolist()
         if not column.has_integer_categories:
             return cells
         as_integers = True

@@ -26,25 +26,32 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.output import log, warn
-from refold._support.paths import sole_use
+from refold._support.atomic_files import lock_path
+from refold._support.messages import log, warn
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import CHUNK_BYTES, ParquetFiles, TableChunk
 from refold.files.tables import TableOptions, from_long_table
-from refold.sequences._parts import Parts, Places, Rows, encode_parts, plain, text_warnings
+from refold.sequences._encoding import (
+    RowNamer,
+    SequenceArrays,
+    StepLocator,
+    encode_columns,
+    numeric_text_warnings,
+    to_scalar,
+)
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    as_raw,
+    arrays_from_arrow,
     check_has_ids,
-    factorized,
+    declared_types,
+    factorize,
     has_lists,
-    known_types,
-    metadata_of,
-    parts_from_arrow,
+    schema_metadata,
     stored_schema,
+    to_raw_column,
 )
-from refold.sequences._times import with_time_gaps
+from refold.sequences._times import add_time_gap_column
 from refold.sequences.types import CATEGORICAL
 
 # The environment variable that names the cache folder. By default, it is in the user's cache.
@@ -84,7 +91,7 @@ class StoredBatches:
         first_row = 0
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield first_row, pa.Table.from_batches([batch]).select(self.layout.used)
+                yield first_row, pa.Table.from_batches([batch]).select(self.layout.used_columns)
                 first_row += len(batch)
 
 
@@ -109,7 +116,7 @@ def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Ite
     """Yield the sequences of all chunks with a schema, and check at the end that no id repeats."""
     ids, first_rows, count = [], [], 0
     for chunk in _chunks_of_whole_sequences(source):
-        block = _convert_chunk(source, chunk, layout, metadata_of(schema))
+        block = _convert_chunk(source, chunk, layout, schema_metadata(schema))
         if layout.id is None:
             block = block.with_ids(np.arange(count, count + len(block)))
         ids.append(block.ids)
@@ -118,13 +125,13 @@ def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Ite
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
     # with one row per sequence, ids may repeat
-    if not layout.lists:
+    if not layout.has_lists:
         _check_ids_contiguous(ids, [source.describe_row(row) for row in first_rows], layout)
 
 
 def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
     """Yield all rows in chunks that divide no sequence, so each is converted like a table."""
-    if source.layout.lists:  # a row is a whole sequence
+    if source.layout.has_lists:  # a row is a whole sequence
         yield from source.chunks()
         return
     id_column = str(source.layout.id)
@@ -133,7 +140,7 @@ def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
     pending, pending_row, last_id = [], 0, None
     for first_row, table in source.chunks():
         check_has_ids(table[id_column], id_column, _rows_from(source, first_row))
-        id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
+        id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
         if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
             starts = np.array([0, *starts])
@@ -154,17 +161,17 @@ def _convert_chunk(
     """Convert a chunk of whole sequences; metadata may hold the schema to use."""
     first_row, table = chunk
     rows, table = _rows_from(source, first_row), table.replace_schema_metadata(metadata)
-    if not layout.lists:
+    if not layout.has_lists:
         return from_long_table(table, layout, rows)
     if layout.id is not None:
         check_has_ids(table[layout.id], layout.id, rows)
-    parts = parts_from_arrow(table, layout.id, layout.columns, layout.column_types, rows)
-    return Sequences.trusted(*parts)
+    parts = arrays_from_arrow(table, layout.id, layout.columns, layout.column_types, rows)
+    return Sequences.from_checked(*parts)
 
 
-def _rows_from(source: Source, first_row: int) -> Rows:
+def _rows_from(source: Source, first_row: int) -> RowNamer:
     """Return the names of rows for messages, for a chunk that begins at this row of the source."""
-    return Rows(number=lambda row: source.describe_row(first_row + row))
+    return RowNamer(number_of=lambda row: source.describe_row(first_row + row))
 
 
 def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
@@ -175,11 +182,11 @@ def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
     arrow_types = [_value_type(source.schema.field(name)) for name in names]
     # the dtypes of NumPy that the columns have before their values are encoded
     dtypes = [
-        as_raw(pa.chunked_array([], type_), name).dtype
+        to_raw_column(pa.chunked_array([], type_), name).dtype
         for type_, name in zip(arrow_types, names, strict=True)
     ]
     stored = stored_schema(source.schema.metadata)
-    types = known_types(names, arrow_types, layout.column_types, stored)
+    types = declared_types(names, arrow_types, layout.column_types, stored)
     distinct_values, has_steps = _collect_distinct_values(source, types, dtypes)
     # if all values are missing, one step of NaN stands for them
     length = max([*map(len, distinct_values), int(has_steps)])
@@ -191,12 +198,12 @@ def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
         if not values and dtype.kind != "O":  # the values are NaN, which integers cannot hold
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
-    places = Places(np.array([0, length]))
-    parts = encode_parts(names, columns, types, places, lists=layout.lists, stored=stored)
+    places = StepLocator(np.array([0, length]))
+    parts = encode_columns(names, columns, types, places, lists=layout.has_lists, stored=stored)
     # tables with lists have no warnings about text
-    warning_texts = [] if layout.lists else text_warnings(parts.schema.columns, types)
+    warning_texts = [] if layout.has_lists else numeric_text_warnings(parts.schema.columns, types)
     if layout.time_gaps:
-        return with_time_gaps(parts.schema), warning_texts, np.dtype(np.float64)
+        return add_time_gap_column(parts.schema), warning_texts, np.dtype(np.float64)
     return parts.schema, warning_texts, parts.values.dtype
 
 
@@ -256,8 +263,8 @@ def _check_ids_contiguous(
         row = first_rows[int(np.searchsorted(ends, repeated.min(), side="right"))]
         then_by_time = "" if layout.time is None else f", then by {layout.time!r}"
         raise DataError(
-            f"The rows of id {plain(all_ids[repeated.min()])!r} are not together: row {row} or a "
-            "later one comes after rows of another id. Sort data that are larger than memory by "
+            f"The rows of id {to_scalar(all_ids[repeated.min()])!r} are not together: row {row} or "
+            "a later one comes after rows of another id. Sort data that are larger than memory by "
             f"column {layout.id!r}{then_by_time}."
         )
 
@@ -301,7 +308,7 @@ def _common_time_type(
     zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier_type, "tz", None)
     if earlier_type.id != type_.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {plain(sequence_id)!r} are {type_}, but those before it are "
+            f"The times of id {to_scalar(sequence_id)!r} are {type_}, but those before it are "
             f"{earlier_type}. Expected all numbers, all dates without a time zone, or all dates "
             "with one."
         )
@@ -347,8 +354,8 @@ def open_folder(folder: Path, block_bytes: int) -> Sequences:
         times = pa.Array.from_buffers(time_field.type, len(values), [None, buffer])
     for message in metadata["warnings"]:
         warn(message)
-    parts = Parts(values, offsets, ids, schema, times)
-    return Sequences.trusted(*parts, is_mapped=True, block_bytes=block_bytes)
+    parts = SequenceArrays(values, offsets, ids, schema, times)
+    return Sequences.from_checked(*parts, is_mapped=True, block_bytes=block_bytes)
 
 
 @contextmanager
@@ -372,7 +379,7 @@ def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     return sequences
 
 
-def mapped_blocks(sequences: Sequences, function: Callable[[Sequences], Sequences]) -> Sequences:
+def map_blocks(sequences: Sequences, function: Callable[[Sequences], Sequences]) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
     # an empty block tells the schema of the result
     schema = function(sequences.block(0, 0)).schema
@@ -395,7 +402,7 @@ def open_cached(
     key = json.dumps([_CACHE_VERSION, versions, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
-        with sole_use(entry, None):  # waits for another process
+        with lock_path(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _free_disk_space(folder, files)
                 log(f"{files.root} is larger than memory, so its values are copied to {entry}.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, check_numbers_only
-from refold.sequences._parts import ColumnTypes
+from refold.sequences._encoding import ColumnTypes
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 

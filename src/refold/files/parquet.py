@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.paths import access_error, local_path
+from refold._support.atomic_files import access_error, local_path
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_content
 from refold.files.tables import (
@@ -25,14 +25,14 @@ from refold.files.tables import (
     check_has_rows,
     check_label_column,
     find_layout,
-    from_file_table,
     name_file_in_errors,
+    sequences_from_table,
     to_long_table,
 )
-from refold.sequences._parts import resolve_column_types
-from refold.sequences._schema import Column, Schema, check_unique, union_of
+from refold.sequences._encoding import resolve_column_types
+from refold.sequences._schema import Column, Schema, check_unique_names, merge_columns
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import metadata_of, pandas_index, stored_schema
+from refold.sequences._tables import pandas_index_columns, schema_metadata, stored_schema
 
 # Approximate memory of a chunk of rows. Larger chunks take more memory, and smaller ones take more
 # time for each row.
@@ -64,8 +64,8 @@ def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         table = file.read()
         # raises an error if the metadata are damaged, which is an error of this file here
-        pandas_index(table.schema.metadata or {})
-    return from_file_table(table, file_name, TableOptions(**options))
+        pandas_index_columns(table.schema.metadata or {})
+    return sequences_from_table(table, file_name, TableOptions(**options))
 
 
 def parquet_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
@@ -142,10 +142,11 @@ class ParquetFiles(NamedTuple):
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
                 batches = _open_parquet(path).iter_batches(
-                    batch_size=max(1, CHUNK_BYTES // self.row_bytes), columns=self.layout.used
+                    batch_size=max(1, CHUNK_BYTES // self.row_bytes),
+                    columns=self.layout.used_columns,
                 )
                 for batch in batches:
-                    table = pa.Table.from_batches([batch]).select(self.layout.used)
+                    table = pa.Table.from_batches([batch]).select(self.layout.used_columns)
                     yield first_row, table.cast(self.schema)
                     first_row += len(batch)
                     # Arrow keeps the memory of a batch while a name refers to it, and afterwards
@@ -166,7 +167,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
                 check_content(file.read(4096), PARQUET, str(file_path))
             footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
-            check_unique(schemas[-1].names)
+            check_unique_names(schemas[-1].names)
             layouts.append(find_layout(schemas[-1], str(file_path), options))
         first_rows.append(first_rows[-1] + footer.metadata.num_rows)
         for i in range(footer.metadata.num_row_groups):
@@ -189,11 +190,11 @@ def _merge_schemas(
 
     If Refold wrote files, their schemas of sequences are merged, and stored in the metadata.
     """
-    used, shared = layouts[0].used, pa.schema([])
+    used, shared = layouts[0].used_columns, pa.schema([])
     for path, schema, layout in zip(paths, schemas, layouts, strict=True):
         try:
-            if {*layout.used} != {*used}:
-                raise pa.ArrowInvalid(f"{', '.join(layout.used)} beside {', '.join(used)}")
+            if {*layout.used_columns} != {*used}:
+                raise pa.ArrowInvalid(f"{', '.join(layout.used_columns)} beside {', '.join(used)}")
             file_schema = pa.schema([schema.field(name) for name in used])
             # "permissive", because writers choose between two types of text by the size of a file,
             # and a column without values has the type null
@@ -217,10 +218,10 @@ def _merge_schemas(
             type_ = requested_types.get(column.name) or column.type
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
-    union = tuple(map(union_of, columns.values()))
+    union = tuple(map(merge_columns, columns.values()))
     is_one_layout = len({schema.layout for schema in stored}) == 1
     schema = Schema(union, stored[0].layout if is_one_layout else "array")
-    return shared.with_metadata(metadata_of(schema))
+    return shared.with_metadata(schema_metadata(schema))
 
 
 def _parquet_files_in(root: Path) -> list[Path]:

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from refold._support.output import write_all
-from refold._support.paths import atomic_writer, local_path
-from refold._support.rules import check, one_of, whole
+from refold._support.atomic_files import atomic_writer, local_path
+from refold._support.messages import write_all
+from refold._support.rules import check, integer_rule, one_of
 from refold.errors import (
     DataError,
     FileFormatError,
@@ -41,19 +41,19 @@ from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
-    from_file_table,
     ids_and_labels,
     must_be_in_memory,
     name_file_in_errors,
+    sequences_from_table,
     step_columns,
 )
 from refold.files.text import TEXT
 from refold.files.ts import TS
-from refold.sequences._parts import ColumnTypes, Rows, check_ids, is_missing
+from refold.sequences._conversions import as_sequences
+from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences._sets import as_sequences
-from refold.sequences._tables import DUPLICATES, is_table
+from refold.sequences._tables import DUPLICATES_RULE, is_table
 
 # To add a format, write a module with a `Format` and name it here. Other code asks for a format by
 # name only for Parquet, which can be read in chunks.
@@ -73,14 +73,14 @@ _MAX_UNPACKING_RATIO = 16
 def find_format(source: object, name: str | None = None) -> Format:
     """Return the format of this name; without a name, the format for the suffix of the file."""
     if name is not None:
-        format_ = FORMATS.get(name) or format_named(f"data.{name}")
+        format_ = FORMATS.get(name) or format_of_file_name(f"data.{name}")
         if format_ is None:
             raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
         return format_
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
     path = local_path(source)
-    if (format_ := format_named(path.name)) is not None:
+    if (format_ := format_of_file_name(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
     problem = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
@@ -90,7 +90,7 @@ def find_format(source: object, name: str | None = None) -> Format:
     )
 
 
-def format_named(name: str) -> Format | None:
+def format_of_file_name(name: str) -> Format | None:
     """Return the format for the suffix of a file name, such as data.csv or data.csv.gz, or None."""
     path = Path(name.lower())
     for format_ in FORMATS.values():
@@ -189,7 +189,7 @@ def read(
     arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     arguments |= {"unit": unit, "layout": layout}
     arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
-    check("duplicates", duplicates, DUPLICATES)
+    check("duplicates", duplicates, DUPLICATES_RULE)
     arguments |= {"duplicates": None if duplicates == "error" else duplicates}
     arguments |= {"time_format": time_format}
     # `as_series` is no error for a format without it: it only says how to read data without ids
@@ -207,7 +207,7 @@ def read(
         check("unit", unit, one_of("characters", "words"))
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
-    check("memory_bytes", memory_bytes, whole(1))
+    check("memory_bytes", memory_bytes, integer_rule(1))
     if isinstance(columns, str):
         options["columns"] = [columns]
     file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
@@ -223,7 +223,7 @@ def read(
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
     options_to_keep = id, time, time_format, wide_columns, arguments["duplicates"]
-    return sequences.with_schema(sequences.schema.read_with(*options_to_keep))
+    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
 
 
 def read_for(
@@ -335,7 +335,9 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
     with name_file_in_errors(files.root):
         if is_small or must_be_in_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.chunks())
-            return from_file_table(table, str(files.root), options, Rows(number=files.describe_row))
+            return sequences_from_table(
+                table, str(files.root), options, RowNamer(number_of=files.describe_row)
+            )
         block_bytes = _block_bytes(memory_bytes)
         return open_cached(files, options, partial(convert_to_folder, files), block_bytes)
 
@@ -533,7 +535,7 @@ def read_batches(
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
     features = [columns] if isinstance(columns, str) else columns
-    check("duplicates", duplicates, DUPLICATES)
+    check("duplicates", duplicates, DUPLICATES_RULE)
     options = TableOptions(
         id,
         time,
@@ -562,7 +564,7 @@ def read_batches(
     tables = _cast_tables(itertools.chain(first_tables, tables), schema)
     layout = find_layout(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, layout):
-        sequences = from_file_table(pa.concat_tables(tables), "The batches", options)
+        sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:
         with temporary_folder() as folder:
             stored = StoredBatches(folder / "batches.arrow", layout, schema)
@@ -572,10 +574,10 @@ def read_batches(
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     options_to_keep = id, time, time_format, None, options.duplicates
-    return sequences.with_schema(sequences.schema.read_with(*options_to_keep))
+    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
 
 
-def is_batches(x: Any) -> bool:
+def is_batch_stream(x: Any) -> bool:
     """Return whether data for a model is for `read_batches`, and not a table or a list."""
     return callable(x) or isinstance(x, pa.RecordBatchReader)
 

@@ -2,7 +2,7 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`find_layout` tells which one it is, and `from_file_table` converts any table.
+`find_layout` tells which one it is, and `sequences_from_table` converts any table.
 
 In all functions, `file_name` is what messages call the file.
 """
@@ -19,34 +19,34 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
-from refold.sequences._lists import lengths_without, parts_from_list
-from refold.sequences._parts import (
-    PLAIN_ROWS,
+from refold.sequences._encoding import (
+    DEFAULT_ROW_NAMER,
     ColumnTypes,
-    Parts,
-    Rows,
+    RowNamer,
+    SequenceArrays,
     check_ids,
     is_missing,
     resolve_column_types,
 )
+from refold.sequences._lists import arrays_from_list, lengths_without_padding
 from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    as_raw,
+    arrays_from_table,
     check_has_ids,
     check_id_is_no_feature,
     check_id_type,
-    factorized,
+    factorize,
     has_lists,
-    is_nested,
-    pandas_index,
-    parts_from_table,
-    table_from_parts,
-    time_index,
+    has_nested_lists,
+    pandas_index_columns,
+    table_from_arrays,
+    time_index_column,
+    to_raw_column,
 )
-from refold.sequences._times import check_times
+from refold.sequences._times import check_has_times
 
 # The options of `refold.sequences.read` that apply to every table.
 TABLE_OPTIONS = frozenset(
@@ -89,7 +89,7 @@ class TableOptions:
     as_series: bool = False
 
     @property
-    def lists(self) -> bool:
+    def has_lists(self) -> bool:
         """Whether a row is a sequence, with one list per feature."""
         return self.layout == "list"
 
@@ -99,7 +99,7 @@ class TableOptions:
         return list(self.columns or ())
 
     @property
-    def used(self) -> list[str]:
+    def used_columns(self) -> list[str]:
         """The names of all columns to read."""
         id_and_time = [name for name in (self.id, self.time) if name is not None]
         return list(dict.fromkeys([*id_and_time, *self.features]))  # each name once
@@ -109,7 +109,9 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
     """Return the options with the layout of a table and the roles of its columns filled in."""
     names, columns = schema.names, options.columns
     _check_columns_exist(columns or (), names, file_name)
-    index = pandas_index(schema.metadata or {})  # columns that hold the index of a pandas table
+    index = pandas_index_columns(
+        schema.metadata or {}
+    )  # columns that hold the index of a pandas table
     if options.layout == "wide":
         data_names = [column for column in names if column not in index]
         return _find_wide_columns(data_names, file_name, options)
@@ -133,10 +135,12 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
                 f"sequence, pass {argument(layout='wide')}; if the file is one series, fit or "
                 f"adapt with {argument(window=100)}."
             )
-        time = _find_column(options.time, "time", names, file_name) or time_index(index, fields)
+        time = _find_column(options.time, "time", names, file_name) or time_index_column(
+            index, fields
+        )
     for option in LONG_OPTIONS[1:]:  # all but "time" itself need a time column
         if getattr(options, option):
-            check_times(time, argument(f"{option}="))
+            check_has_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(fields[id_column].type, id_column)
     not_features = {id_column, time, *index}
@@ -167,15 +171,15 @@ def _check_columns_exist(columns: Sequence[str], names: Sequence[str], file_name
         raise SchemaError(f"{file_name} has no column {missing[0]!r}. It has {listed(names)}.")
 
 
-def from_file_table(
-    table: pa.Table, file_name: str, options: TableOptions, rows: Rows = PLAIN_ROWS
+def sequences_from_table(
+    table: pa.Table, file_name: str, options: TableOptions, rows: RowNamer = DEFAULT_ROW_NAMER
 ) -> Sequences:
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
     options = find_layout(table.schema, file_name, options)
     if options.layout == "wide":
         return _from_wide_table(table, options, rows)
-    if options.lists:
+    if options.has_lists:
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     return from_long_table(table, options, rows)
 
@@ -183,7 +187,7 @@ def from_file_table(
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
     """Return whether a table must be in memory as a whole; its layout is filled in."""
     features = options.features
-    holds_nested_lists = len(features) == 1 and is_nested(schema.field(features[0]))
+    holds_nested_lists = len(features) == 1 and has_nested_lists(schema.field(features[0]))
     is_series = options.layout == "long" and options.id is None
     return options.sort or options.layout == "wide" or holds_nested_lists or is_series
 
@@ -210,13 +214,13 @@ def check_has_rows(count: int, names: Sequence[str], file_name: str) -> None:
 # files that Refold writes, it has one row, a marker, with an id and nothing else.
 
 
-def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
+def from_long_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
     if options.id is None:  # all rows are one series, and no column is called "id"
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
         options = replace(options, id="id")
     id_column, time, features = str(options.id), options.time, options.features
-    id_numbers, ids = factorized(table[id_column])  # row i has the id ids[id_numbers[i]]
+    id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
         is_marker = np.bincount(id_numbers)[id_numbers] == 1  # the id of a marker has no other row
@@ -226,8 +230,10 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
     if is_marker.any():
         step_rows, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
         # messages still count the rows of the file
-        rows = replace(rows, number=lambda row, number=rows.number: number(step_rows.item(row)))
-    parts = parts_from_table(
+        rows = replace(
+            rows, number_of=lambda row, number=rows.number_of: number(step_rows.item(row))
+        )
+    parts = arrays_from_table(
         table,
         id_column,
         time,
@@ -250,8 +256,8 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
     values, times = sequences.values, sequences.times
-    parts = Parts(values, sequences.offsets, sequences.ids, sequences.schema, times)
-    return table_from_parts(parts, id, time, markers=True)
+    parts = SequenceArrays(values, sequences.offsets, sequences.ids, sequences.schema, times)
+    return table_from_arrays(parts, id, time, markers=True)
 
 
 # Wide tables: one row per sequence and one column per step
@@ -309,7 +315,7 @@ def wide_feature_type(column_types: ColumnTypes) -> str | None:
     return resolve_column_types(column_types, names)[0]
 
 
-def _from_wide_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
+def _from_wide_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> Sequences:
     """Convert a table with one row per sequence and one column per step."""
     id_column, column_types = options.id, options.column_types
     ids = None
@@ -317,15 +323,15 @@ def _from_wide_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequ
         check_id_type(table[id_column].type, id_column)
         check_has_ids(table[id_column], id_column, rows)
         ids = table[id_column].to_pylist()
-    cells = np.stack([as_raw(table[column], column) for column in options.features], axis=1)
+    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
     if cells.dtype == object:  # text
         is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
     else:
         is_empty = np.isnan(cells)
     # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
-    lengths = lengths_without(is_empty)
+    lengths = lengths_without_padding(is_empty)
     items = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    return Sequences(*parts_from_list(items, column_types=column_types, ids=ids, rows=rows))
+    return Sequences(*arrays_from_list(items, column_types=column_types, ids=ids, rows=rows))
 
 
 # Labels: one per sequence, in a column of a table with one row per step or per sequence

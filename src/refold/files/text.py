@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.files.formats import Format, decode_utf8
-from refold.sequences._parts import ColumnTypes, Places, sentence_start
+from refold.sequences._encoding import ColumnTypes, StepLocator, capitalize_first
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL
 
@@ -54,9 +54,9 @@ def write_text(sequences: Sequences) -> bytes:
     # a missing value is NaN, and an unknown one has the number behind the last category
     has_no_token = ~(sequences.values[:, 0] < len(column.categories))
     if has_no_token.any():
-        location = Places(sequences.offsets)(int(np.argmax(has_no_token)))
+        location = StepLocator(sequences.offsets)(int(np.argmax(has_no_token)))
         raise DataError(
-            f"{sentence_start(location)} is missing or unknown, which a .txt file cannot hold. "
+            f"{capitalize_first(location)} is missing or unknown, which a .txt file cannot hold. "
             "Write .jsonl or .parquet."
         )
     tokens = [str(column.categories[int(index)]) for index in sequences.values[:, 0]]

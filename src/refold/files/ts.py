@@ -15,8 +15,8 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError
 from refold.files.formats import Format, check_numbers_only, decode_utf8
 from refold.files.tables import check_label_column
-from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import ColumnTypes, Rows
+from refold.sequences._encoding import ColumnTypes, RowNamer
+from refold.sequences._lists import arrays_from_list
 from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text
@@ -56,8 +56,8 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     cases = _read_cases(data, file_name)
     arrays = [case.values for case in cases]
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
-    rows = Rows("line", lambda i: cases[i].line_number)
-    return Sequences(*parts_from_list(arrays, column_types=column_types, layout=layout, rows=rows))
+    rows = RowNamer("line", lambda i: cases[i].line_number)
+    return Sequences(*arrays_from_list(arrays, column_types=column_types, layout=layout, rows=rows))
 
 
 def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:

@@ -4,8 +4,8 @@ The anomaly score of a sequence is the sum of two components: its reconstruction
 distance of its code and ROCKET features to those of training sequences. Each component is divided
 by its mean over training sequences.
 
-`measure_sequences` returns errors and distances of sequences. `with_reference` adds the statistics
-of training sequences to a model, and `build_calibration` returns the scores of normal sequences.
+`measure_sequences` returns errors and distances of sequences. `with_reference_statistics` adds
+the statistics of training sequences to a model, and `build_calibration` returns the scores of normal sequences.
 `Detection` and `Drift` are the results of `Model.detect` and `Model.drift`.
 
 Codes are made without latent optimization, which would make anomalies look more normal. Steps
@@ -19,21 +19,21 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.arrays import evenly_spaced, offsets_from_lengths
+from refold._support.arrays import linspace_indices, offsets_from_lengths
+from refold._support.messages import pluralize
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import counted
 from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._inputs import check_lengths
 from refold.model._statistics import Calibration, ReferenceStatistics, fit_mixture
-from refold.network.packed.curves import without_gaps
-from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequence
+from refold.network.packed.resampling import interpolate_gaps
+from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
 _CLIPPING_STD_FROM_MEAN = 1e12
 # Maximum number of reconstruction errors that a model stores, to limit its file.
-MAX_ERRORS = 1024
+MAX_STORED_ERRORS = 1024
 # Maximum number of step scores that a calibration stores, to limit the file of the model. P-values
 # of steps can then be as small as 1 / 100,001.
 _MAX_STORED_STEP_SCORES = 100_000
@@ -66,7 +66,7 @@ def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measuremen
     sequences = _clip_extreme_values(sequences, model.error_scaler)
     codes, features = _codes_and_features(model, sequences)
     value_errors = _value_errors_of_codes(model, sequences, codes)
-    sequence_errors = means_by_sequence(value_errors, sequences)
+    sequence_errors = mean_errors_by_sequence(value_errors, sequences)
     distances = _mahalanobis_distances(features, model.require_reference())
     return Measurement(value_errors, sequence_errors, distances, codes)
 
@@ -78,11 +78,11 @@ def score_components(measurement: Measurement, reference: ReferenceStatistics) -
     return components / reference.component_means
 
 
-def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
+def reconstruction_errors(model: "refold.Model", sequences: Sequences) -> np.ndarray:
     """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
     sequences = _clip_extreme_values(sequences, model.error_scaler)
     codes, _ = _codes_and_features(model, sequences)
-    return means_by_sequence(_value_errors_of_codes(model, sequences, codes), sequences)
+    return mean_errors_by_sequence(_value_errors_of_codes(model, sequences, codes), sequences)
 
 
 def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequences:
@@ -98,7 +98,7 @@ def _codes_and_features(
     """Return the encoder's codes (n_sequences, code_size), and codes with ROCKET features."""
     sequences = _interpolate_gaps(sequences)
     # a pretrained model reads no missing values
-    sequences = without_gaps(sequences) if model.specification.grid else sequences
+    sequences = interpolate_gaps(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -126,14 +126,16 @@ def _value_errors_of_codes(
     check_lengths(sequences.lengths, len(sequences), model.network)
     # a gap at the end of a sequence is not decoded, and its missing values have no error
     lengths = _interpolate_gaps(sequences).lengths
-    decoded = model.to_sequences(codes, lengths).values
+    decoded = model.decode_to_sequences(codes, lengths).values
     row, step = positions(sequences)
     values = np.zeros(sequences.values.shape, decoded.dtype)
     values[step < lengths[row]] = decoded
-    return entries_between(sequences, sequences.with_values(values), model.error_scaler)
+    return compute_value_errors(sequences, sequences.with_values(values), model.error_scaler)
 
 
-def entries_between(sequences: Sequences, decoded: Sequences, error_scaler: Scaler) -> np.ndarray:
+def compute_value_errors(
+    sequences: Sequences, decoded: Sequences, error_scaler: Scaler
+) -> np.ndarray:
     """Return the error (n_steps, n_columns) of each decoded value, NaN where it is missing."""
     schema = sequences.schema
     true = error_scaler.transform(sequences).values.astype(float)
@@ -143,12 +145,12 @@ def entries_between(sequences: Sequences, decoded: Sequences, error_scaler: Scal
     return np.where(np.isnan(true), np.nan, errors)
 
 
-def means_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> np.ndarray:
+def mean_errors_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> np.ndarray:
     """Return the mean error (n_sequences,) of the observed values of each sequence."""
     # summed sequence by sequence, so that no other sequence affects the rounding
     observed = ~np.isnan(value_errors)
-    sums = sums_by_sequence(np.where(observed, value_errors, 0.0), sequences).sum(axis=1)
-    counts = sums_by_sequence(observed.astype(float), sequences).sum(axis=1)
+    sums = sum_by_sequence(np.where(observed, value_errors, 0.0), sequences).sum(axis=1)
+    counts = sum_by_sequence(observed.astype(float), sequences).sum(axis=1)
     return sums / np.maximum(counts, 1)
 
 
@@ -182,7 +184,9 @@ def _interpolate_gaps(sequences: Sequences) -> Sequences:
     return Sequences(result[stays], offsets_from_lengths(lengths), sequences.ids, schema)
 
 
-def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) -> "refold.Model":
+def with_reference_statistics(
+    model: "refold.Model", sequences: Sequences, *, seed: int
+) -> "refold.Model":
     """Return a model that knows the statistics of a sample of its training sequences."""
     # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
     # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
@@ -203,9 +207,9 @@ def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) ->
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=seed)
     reference = ReferenceStatistics(codes, mean, std, precision, np.ones(2), mixture)
-    rows = evenly_spaced(len(sequences), _MAX_DECODED_SEQUENCES)
+    rows = linspace_indices(len(sequences), _MAX_DECODED_SEQUENCES)
     sample = sequences[rows]
-    errors = means_by_sequence(_value_errors_of_codes(model, sample, codes[rows]), sample)
+    errors = mean_errors_by_sequence(_value_errors_of_codes(model, sample, codes[rows]), sample)
     distances = _mahalanobis_distances(features[rows], reference)
     component_means = np.array([errors.mean(), distances.mean()])
     # scores are divided by these means, so a mean of 0 becomes 1
@@ -219,7 +223,7 @@ def build_calibration(
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
     steps = step_scores(normal.value_errors)
     steps = np.sort(steps[~np.isnan(steps)])
-    steps = steps[evenly_spaced(len(steps), _MAX_STORED_STEP_SCORES)]
+    steps = steps[linspace_indices(len(steps), _MAX_STORED_STEP_SCORES)]
     scores = np.sort(score_components(normal, reference).sum(axis=1))
     return Calibration(scores, steps, residuals)
 
@@ -292,7 +296,7 @@ class Drift:
         return len(self.code_p_values) + (self.error_p_value is not None)
 
     def __repr__(self) -> str:
-        return f"Drift({counted(self.num_sequences, 'sequence')}, {self})"
+        return f"Drift({pluralize(self.num_sequences, 'sequence')}, {self})"
 
     def __str__(self) -> str:
         """Return the p-value, and what differs at a family-wise error rate of 0.001."""
@@ -441,7 +445,7 @@ class Detection:
 
     def __repr__(self) -> str:
         count = int(self.anomalous.sum())
-        sequences = counted(len(self.ids), "sequence")
+        sequences = pluralize(len(self.ids), "sequence")
         return f"Detection({sequences}, {count} anomalous at alpha {self.alpha:g})"
 
     @property

@@ -8,11 +8,11 @@ ROCKET features: random convolutions, pooled over the steps of a sequence.
 import numpy as np
 
 import refold
-from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
+from refold._support.arrays import lengths_from_offsets, linspace_indices, offsets_from_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
-from refold.network.packed.encoder import pooled
+from refold.network.packed.batches import iterate_batches, iterate_encoded_batches
+from refold.network.packed.encoder import pool_random_convolutions
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.rows import blocks, encoded_blocks
 from refold.sequences import Sequences, check_codes_finite
 
 # Random kernels for each of the four default dilations, so 512 in all. If there are more dilations,
@@ -65,12 +65,12 @@ class DecodedFeatures:
         self._dilations = tuple(2**i for i in range(num_dilations))
         # Anomaly scores need the same training codes, so the model file holds nothing for these
         # features alone.
-        rows = evenly_spaced(len(codes), _MAX_TRAINING_CODES)
+        rows = linspace_indices(len(codes), _MAX_TRAINING_CODES)
         raw = self._raw_features(codes[rows]).astype(float)
         self._mean, std = raw.mean(axis=0), raw.std(axis=0)
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
         min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
-        # Divided by its tiny deviation, noise would dominate the distances between new codes.
+        # DividedData by its tiny deviation, noise would dominate the distances between new codes.
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class DecodedFeatures:
         num_pooled = 2 * len(self._convolutions.bias)
         num_features = 2 + num_pooled * (1 + bool(statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
-        for block in blocks(network.specification, offsets):
+        for block in iterate_batches(network.specification, offsets):
             outputs = network.decode(latent[block.indices], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
             if statistics.shape[1]:
@@ -111,7 +111,9 @@ class DecodedFeatures:
 
     def _convolve(self, outputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Return pooled convolutions (n_sequences, 2 * kernels) of outputs (n_steps, outputs)."""
-        return pooled(outputs, offsets, self._convolutions, dilations=self._dilations)
+        return pool_random_convolutions(
+            outputs, offsets, self._convolutions, dilations=self._dilations
+        )
 
     def _standardize_by_column(
         self, outputs: np.ndarray, offsets: np.ndarray, statistics: np.ndarray
@@ -135,7 +137,7 @@ def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) 
     convolutions = random_convolutions(network.head.num_outputs, _KERNELS_PER_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
     features = np.empty((len(scaled), 4 * len(convolutions.bias)), np.float32)
-    for block, values in encoded_blocks(network.specification, scaled):
+    for block, values in iterate_encoded_batches(network.specification, scaled):
         # without the channels that say which values were observed
         columns = np.ascontiguousarray(values[:, : network.head.num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
@@ -146,7 +148,7 @@ def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) 
         standardized = (centered / np.repeat(std, lengths, axis=0)).astype(np.float32)
         features[block.indices] = np.concatenate(
             [
-                pooled(rows, block.offsets, convolutions, dilations=dilations)
+                pool_random_convolutions(rows, block.offsets, convolutions, dilations=dilations)
                 for rows in (columns, standardized)
             ],
             axis=1,

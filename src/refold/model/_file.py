@@ -20,8 +20,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 import refold
+from refold._support.atomic_files import atomic_writer, local_path
 from refold._support.optional_imports import check_training_packages
-from refold._support.paths import atomic_writer, local_path
 from refold.errors import MissingFileError, ModelFileError, spelled
 from refold.model._statistics import (
     Calibration,
@@ -30,9 +30,9 @@ from refold.model._statistics import (
     Mixture,
     ReferenceStatistics,
 )
-from refold.network.packed.curves import CurveNetwork
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import Specification, are_default, weights_of
+from refold.network.packed.resampling import CurveNetwork
+from refold.network.specification import Specification, is_default_lstm, list_weights
 from refold.sequences import Scaler, Schema, has_default_names
 
 # Key of the entry in the metadata of the safetensors file.
@@ -299,13 +299,13 @@ def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -
     """Make a network from stored weights."""
     weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
     # The default model with LSTMs computes with NumPy arrays. Others are built as Keras models.
-    if not are_default(specification):
+    if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
         from refold.network.keras.build import load_network
 
         return load_network(specification, weights)
-    expected = weights_of(specification)
+    expected = list_weights(specification)
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")

@@ -1,8 +1,8 @@
 """Forecasts: the next steps of sequences, their bounds, and their errors.
 
-`forecast` and `measure_forecast_errors` do the work of methods of `Model`. Both call `continued`,
-which forecasts the steps after sequences. `forecast_residuals` returns the errors that calibrate
-the bounds.
+`forecast` and `measure_forecast_errors` do the work of methods of `Model`. Both call
+`forecast_next_steps`, which forecasts the steps after sequences. `forecast_residuals` returns the
+errors that calibrate the bounds.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.output import counted, warn
-from refold._support.rules import check, check_rate, check_whole, whole
+from refold._support.messages import pluralize, warn
+from refold._support.rules import check, check_fraction, check_integer, integer_rule
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import (
     ForecastErrors,
@@ -21,11 +21,11 @@ from refold.evaluation import (
     forecast_errors,
     min_calibration_sequences,
 )
-from refold.model._inputs import SequencesLike, describe_trained
+from refold.model._inputs import SequencesLike, describe_training_sequences
+from refold.network.packed.batches import one_hot
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
-from refold.sequences import CLIP, Scaler, Sequences, check_decoded, split_at
+from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded, split_at
 
 # Maximum number of errors of forecasts that a calibration stores: 16 MiB in the file of the model.
 _MAX_RESIDUALS = 1 << 21
@@ -76,7 +76,7 @@ class Forecast:
     def __repr__(self) -> str:
         sequences, steps = len(self.sequences), int(self.sequences.lengths.max(initial=0))
         bounds = "no bounds" if self.alpha is None else f"bounds at alpha {self.alpha:g}"
-        return f"Forecast({counted(sequences, 'sequence')}, {counted(steps, 'step')}, {bounds})"
+        return f"Forecast({pluralize(sequences, 'sequence')}, {pluralize(steps, 'step')}, {bounds})"
 
     @property
     def ids(self) -> np.ndarray:
@@ -126,13 +126,15 @@ def forecast(
     verbose: int,
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
-    check("clip", clip, CLIP)
+    check("clip", clip, CLIP_RULE)
     steps = _check_forecast_steps(model, steps)
     margins, alpha = _bound_margins(model, alpha, steps)
     series = model.read(X, as_windows=False)
     last = _last_input_steps(series, model.specification)
     # the network always forecasts the steps that it was fitted for
-    predicted, _ = split_at(continued(last, model.network, model.scaler, verbose=verbose), steps)
+    predicted, _ = split_at(
+        forecast_next_steps(last, model.network, model.scaler, verbose=verbose), steps
+    )
     clipped = model.scaler.clip(predicted, clip=clip)
     clipped.times = series.times_between(series.lengths, series.lengths + steps)
     if margins is None:
@@ -148,7 +150,7 @@ def forecast(
     for i, column in enumerate(model.schema.columns):
         if column.column_type.is_whole:  # no count is below 0 or between whole numbers
             for bound in (lower, upper):
-                bound[..., i] = column.column_type.clean(bound[..., i])
+                bound[..., i] = column.column_type.to_nearest_valid(bound[..., i])
     return Forecast(clipped, alpha, lower, upper)
 
 
@@ -158,19 +160,21 @@ def measure_forecast_errors(
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
     steps = _check_forecast_steps(model, steps)
     if season is not None:
-        season = check_whole("season", season)
+        season = check_integer("season", season)
     sequences = model.read(X)
-    warn(describe_trained(sequences, model.fingerprints.trained))
+    warn(describe_training_sequences(sequences, model.fingerprints.trained))
     specification = model.specification
     max_steps = specification.forecast_steps
-    longer, before, after = split_last(sequences, max_steps)
+    longer, before, after = split_last_steps(sequences, max_steps)
     if not len(longer):
         raise DataError(
             f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
     after, _ = split_at(after, steps)
-    predicted = continued(_last_input_steps(before, specification), model.network, model.scaler)
+    predicted = forecast_next_steps(
+        _last_input_steps(before, specification), model.network, model.scaler
+    )
     return forecast_errors(before, after, predicted, model.error_scaler, season=season)
 
 
@@ -182,7 +186,7 @@ def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarra
     steps = specification.forecast_steps
     if not steps or not schema.numeric.any():
         return None
-    longer, before, after = split_last(sequences, steps)
+    longer, before, after = split_last_steps(sequences, steps)
     residuals_per_sequence = steps * schema.num_columns
     max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_RESIDUALS // residuals_per_sequence)
     if len(longer) > max_sequences:
@@ -190,7 +194,9 @@ def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarra
         rng = np.random.default_rng(0xF04E)
         rows = np.sort(rng.choice(len(longer), max_sequences, replace=False))
         before, after = before[rows], after[rows]
-    predicted = continued(_last_input_steps(before, specification), model.network, model.scaler)
+    predicted = forecast_next_steps(
+        _last_input_steps(before, specification), model.network, model.scaler
+    )
     errors = np.abs(np.asarray(after.values, float) - predicted.values)
     errors = np.where(schema.numeric, errors, np.nan)
     return errors.reshape(len(before), steps, schema.num_columns)
@@ -206,7 +212,7 @@ def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
         )
     if steps is None:
         return max_steps
-    check("steps", steps, whole(1, max_steps))
+    check("steps", steps, integer_rule(1, max_steps))
     return steps
 
 
@@ -217,7 +223,7 @@ def _bound_margins(
     # If the user asks for no share and there can be no bounds, both are None.
     is_requested = alpha is not None
     alpha = 0.1 if alpha is None else alpha
-    alpha = check_rate("alpha", alpha, "share of values outside the bounds,")
+    alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
@@ -247,14 +253,14 @@ def _last_input_steps(sequences: Sequences, specification: Specification) -> Seq
 # Forecasts of the network, and the last values that the network reads for them
 
 
-def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
+def split_last_steps(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
     """Return the indices of sequences with more steps, their earlier steps and their last steps."""
     rows = np.flatnonzero(sequences.lengths > steps)
     longer = sequences[rows]
     return rows, *split_at(longer, longer.lengths - steps)
 
 
-def continued(
+def forecast_next_steps(
     before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
     """Forecast the steps after sequences, in the units of the data."""
@@ -273,10 +279,10 @@ def continued(
 
 def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
     """Return the last values (n_sequences, width) that a forecast decoder reads beside the code."""
-    # The width is `Specification.recent_dim`. The last step comes first, with categories as one-hot
-    # vectors. Then come the earlier steps minus the last step, the latest first, so that a level
-    # far from zero does not hide changes. A missing value gets the value of the step before, or
-    # else of the first step after, or else zero.
+    # The width is `Specification.num_recent_values`. The last step comes first, with
+    # categories as one-hot vectors. Then come the earlier steps minus the last step, the latest
+    # first, so that a level far from zero does not hide changes. A missing value gets the value of
+    # the step before, or else of the first step after, or else zero.
     steps, num_columns = specification.recent_steps, len(specification.num_categories)
     values = last_steps(scaled, steps).astype(np.float32)
     forward = [(step, step - 1) for step in range(1, steps)]
@@ -288,7 +294,7 @@ def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray
     shape = len(scaled), steps, specification.num_outputs
     encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]  # the last step first
     encoded[:, 1:] -= encoded[:, :1]
-    return encoded.reshape(len(scaled), specification.recent_dim)
+    return encoded.reshape(len(scaled), specification.num_recent_values)
 
 
 def last_steps(sequences: Sequences, steps: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What users pass to a model: types, conversion, checks, and warnings of unusual data.
 
 Each ``describe_`` function returns the text of a warning, or None if there is nothing to warn of.
-`count_far` counts values block by block, for data larger than memory.
+`count_outliers` counts values block by block, for data larger than memory.
 """
 
 import os
@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.output import LONGER, warn
-from refold._support.rules import check, or_auto, whole
+from refold._support.messages import LONGER_WARNING, warn
+from refold._support.rules import check, integer_rule, or_auto
 from refold.errors import DataError, Message, ParameterError, argument, spelled
-from refold.network.packed.curves import shares_held
 from refold.network.packed.network import FittedNetwork
+from refold.network.packed.resampling import explained_variance_shares
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,
@@ -25,17 +25,17 @@ from refold.sequences import (
     Windows,
     as_sequences,
     cut_windows,
-    default_step,
+    default_window_step,
     fingerprints,
-    is_batches,
+    is_batch_stream,
     is_table,
-    mapped_blocks,
+    map_blocks,
     read,
     read_batches,
     read_for,
     series_from_table,
-    whole_windows,
-    window_places,
+    uncut_windows,
+    window_positions,
 )
 
 
@@ -59,14 +59,14 @@ SequencesLike: TypeAlias = (
 )
 
 
-def open_source(
+def open_sequences(
     X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
     # with ``as_series``, a file, a table or an array without ids is one series
     if isinstance(X, Sequences):
         return X
-    if is_batches(X):
+    if is_batch_stream(X):
         return read_batches(X)
     if isinstance(X, str | os.PathLike):
         return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
@@ -87,7 +87,7 @@ def _as_single_series(X: Any, schema: Schema | None) -> Any:
     return [np.asarray(X)] if is_array and X.dtype != object else X
 
 
-def cut(
+def cut_into_windows(
     series: Sequences,
     window: int | None,  # steps of a window; None makes each series one window
     step: int | None,  # steps from the start of a window to the next
@@ -96,25 +96,25 @@ def cut(
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
-        return whole_windows(series)
-    step = step or default_step(window)
+        return uncut_windows(series)
+    step = step or default_window_step(window)
 
     def window_lengths(block: Sequences) -> np.ndarray:
         """Return the window length (n_series,) for each series; its own length if not cut."""
         if max_loss is None:
             return np.full(len(block), window)
-        return np.where(1.0 - shares_held(block, dims) > max_loss, window, block.lengths)
+        return np.where(
+            1.0 - explained_variance_shares(block, dims) > max_loss, window, block.lengths
+        )
 
     if not series.is_mapped:
         return cut_windows(series, window_lengths(series), step)
-    sequences = mapped_blocks(
+    sequences = map_blocks(
         series, lambda block: cut_windows(block, window_lengths(block), step).sequences
     )
     lengths = np.concatenate([window_lengths(block) for block in series.blocks()])
-    window_positions = window_places(series.lengths, lengths, step)
-    return Windows(
-        sequences, window_positions.series, window_positions.starts, series.lengths, series.ids
-    )
+    positions = window_positions(series.lengths, lengths, step)
+    return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
 
 
 # Lengths, codes and latent steps that a network can use
@@ -124,7 +124,7 @@ def cut(
 MAX_CODE_STD_FROM_MEAN = 1000.0
 
 
-def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
+def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
@@ -185,7 +185,7 @@ def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.nd
 
 def check_latent_steps(latent_steps: int | str, specification: Specification) -> int:
     """Return a number of steps of latent optimization; refuse it if the model has none."""
-    check("latent_steps", latent_steps, or_auto(whole(0)))
+    check("latent_steps", latent_steps, or_auto(integer_rule(0)))
     is_supported = specification.architecture == "default" and specification.cell == "lstm"
     if latent_steps and (not is_supported or specification.variational):
         names = ("cell", "architecture", "variational")
@@ -209,7 +209,7 @@ LengthNoun = Literal["sequence", "length", "predicted length"]
 _PREDICTED_LENGTH_TOLERANCE = 0.1
 
 
-def describe_longer(
+def describe_too_long(
     lengths: np.ndarray, max_steps: int, noun: LengthNoun = "sequence"
 ) -> str | None:
     """Describe in one line how many lengths exceed the longest in training; None if none does."""
@@ -223,7 +223,7 @@ def describe_longer(
         remedy = f"on windows of them, with {argument(window=max_steps)}"
     return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
-        f"{'is' if count == 1 else 'are'} {LONGER}: {'' if count == 1 else 'up to '}"
+        f"{'is' if count == 1 else 'are'} {LONGER_WARNING}: {'' if count == 1 else 'up to '}"
         f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
         f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
         f"{remedy}."
@@ -276,7 +276,7 @@ _MAX_LISTED_COLUMNS = 5
 _MIN_SCIENTIFIC_NOTATION = 1e6
 
 
-def far_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
+def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
     """Return the limits of each column beyond which values are far outside of the training data."""
     # the range of new data is unknown if the training data was constant
     varies = error_scaler.least_ < error_scaler.greatest_
@@ -285,11 +285,11 @@ def far_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
     return low, np.maximum(error_scaler.greatest_, error_scaler.mean_ + width)
 
 
-def count_far(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
+def count_outliers(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
     """Count values (n_steps, n_columns) far outside of the training data, (4, n_columns)."""
     # The rows are the numbers of far values, of values that are far or not zero, and of observed
     # values; and the largest distance of a value from the mean in standard deviations.
-    low, high = (limit.astype(values.dtype) for limit in far_limits(error_scaler))
+    low, high = (limit.astype(values.dtype) for limit in outlier_limits(error_scaler))
     far = (values < low) | (values > high)
     # In the usual case, no value is far. Approximate counts are then enough, and save time.
     if not far.any():
@@ -304,9 +304,9 @@ def count_far(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
     return np.stack([*(mask.sum(axis=0) for mask in masks), distance])
 
 
-def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
+def describe_outliers(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
     """Describe columns that are probably in other units, in one line; None if there is none."""
-    # ``counts`` are the results of `count_far` for each block of the data
+    # ``counts`` are the results of `count_outliers` for each block of the data
     if not counts:
         return None
     num_far, num_comparable, num_observed, _ = np.sum(counts, axis=0)
@@ -331,12 +331,12 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
 
 # Maximum number of fingerprints that a model stores: 256 KiB in its file. The smallest fingerprints
 # are stored, so the choice does not depend on the order of the sequences.
-MAX_FINGERPRINTS = 1 << 15
+MAX_STORED_FINGERPRINTS = 1 << 15
 # Matches are chance if they are at most this number of standard deviations more than expected.
 _MAX_CHANCE_MATCH_STD = 3.0
 
 
-def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
+def check_not_trained_on(normal: Sequences, trained: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
     count, total = _count_training_sequences(normal, trained)
     if 0 < count == total:
@@ -345,10 +345,10 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    warn(describe_trained(normal, trained, "normal sequences"))
+    warn(describe_training_sequences(normal, trained, "normal sequences"))
 
 
-def describe_trained(
+def describe_training_sequences(
     sequences: Sequences, trained: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe in one line how many aligned sequences a model was trained on; None if none."""
@@ -356,7 +356,7 @@ def describe_trained(
     if trained is None or not count:
         return None
     # if the model stores a sample of fingerprints, only a share of the sequences is compared
-    all_compared = len(trained) < MAX_FINGERPRINTS
+    all_compared = len(trained) < MAX_STORED_FINGERPRINTS
     share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
     verb = "is" if all_compared and count == 1 else "are"
     return (
@@ -372,7 +372,7 @@ def _count_training_sequences(sequences: Sequences, trained: np.ndarray | None) 
     if trained is None or not len(trained):
         return 0, 0
     hashes = fingerprints(sequences)[sequences.lengths > 0]  # all empty sequences are equal
-    if len(trained) == MAX_FINGERPRINTS:  # larger fingerprints were not stored
+    if len(trained) == MAX_STORED_FINGERPRINTS:  # larger fingerprints were not stored
         hashes = hashes[hashes <= trained[-1]]
     count, total = int(np.isin(hashes, trained).sum()), len(hashes)
     _, counts = np.unique(trained, return_counts=True)

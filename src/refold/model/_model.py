@@ -15,24 +15,31 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import SeedLike, draw_seed, evenly_spaced, offsets_from_lengths
-from refold._support.output import columns_in_words, facts, warn
-from refold._support.rules import check, check_one_each, check_rate, check_some, check_whole, number
+from refold._support.arrays import SeedLike, draw_seed, linspace_indices, offsets_from_lengths
+from refold._support.messages import describe_columns, html_table, warn
+from refold._support.rules import (
+    check,
+    check_counts_match,
+    check_fraction,
+    check_integer,
+    check_not_empty,
+    number_rule,
+)
 from refold.errors import ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, min_calibration_sequences
 from refold.model._anomalies import (
-    MAX_ERRORS,
+    MAX_STORED_ERRORS,
     Detection,
     Drift,
     Measurement,
     anomaly_p_values,
     build_calibration,
-    errors_of,
     measure_drift,
     measure_sequences,
+    reconstruction_errors,
     score_components,
     step_scores,
-    with_reference,
+    with_reference_statistics,
 )
 from refold.model._features import DecodedFeatures, series_convolutions
 from refold.model._file import (
@@ -54,22 +61,22 @@ from refold.model._inputs import (
     MAX_CODE_STD_FROM_MEAN,
     SequencesLike,
     check_codes,
-    check_fits,
+    check_encodable_lengths,
     check_latent_steps,
     check_lengths,
-    check_untrained,
-    count_far,
-    cut,
+    check_not_trained_on,
+    count_outliers,
+    cut_into_windows,
     describe_explained_variance,
-    describe_far,
-    describe_longer,
-    describe_trained,
+    describe_outliers,
+    describe_too_long,
+    describe_training_sequences,
     mark_held_back,
-    open_source,
+    open_sequences,
 )
 from refold.model._pretrained import (
+    find_model_file,
     join_column_codes,
-    named,
     num_columns_of,
     with_columns,
     with_dims,
@@ -83,12 +90,12 @@ from refold.model._statistics import (
     fit_mixture,
 )
 from refold.model._stream import Stream
-from refold.network.packed.curves import shares_held, without_gaps
-from refold.network.packed.heads import Draw
+from refold.network.packed.heads import Sampling
 from refold.network.packed.network import FittedNetwork
+from refold.network.packed.resampling import explained_variance_shares, interpolate_gaps
 from refold.network.specification import Specification
 from refold.sequences import (
-    CLIP,
+    CLIP_RULE,
     Column,
     Scaler,
     Schema,
@@ -96,12 +103,12 @@ from refold.sequences import (
     Windows,
     as_sequences,
     check_decoded,
-    check_model,
     default_names,
-    default_step,
+    default_window_step,
+    describe_model_mismatch,
     fingerprints,
     is_frame,
-    stored_model,
+    stored_model_hash,
     table_like,
 )
 from refold.sequences.types import NUMERIC
@@ -213,9 +220,9 @@ class Model:
 
     def _repr_html_(self) -> str:
         patch = self.specification.patch
-        best_epoch, best_loss = self.history.best or (None, None)
+        best_epoch, best_loss = self.history.best_epoch_and_loss or (None, None)
         patches = f", read in patches of {patch}" if patch > 1 else ""
-        columns = "any that are numeric" if self.any_columns else columns_in_words(self.schema)
+        columns = "any that are numeric" if self.any_columns else describe_columns(self.schema)
         rows = [
             ("columns", columns),
             ("longest sequence", f"{self.max_steps} steps{patches}"),
@@ -224,7 +231,7 @@ class Model:
             ("best epoch", "" if best_epoch is None else str(best_epoch)),
             ("held-out loss", "" if best_loss is None else f"{best_loss:.4g}"),
         ]
-        return facts("Model", rows)
+        return html_table("Model", rows)
 
     @property
     def specification(self) -> Specification:
@@ -288,15 +295,15 @@ class Model:
             return self
         model = self
         if max_loss is not None:
-            check_rate("max_loss", max_loss, "share of the variance")
+            check_fraction("max_loss", max_loss, "share of the variance")
             if window is None:
                 window = max(_MIN_WINDOW, self.specification.curve_dim)
         if window is not None:
-            step = default_step(check_whole("window", window))
+            step = default_window_step(check_integer("window", window))
             model = replace(without_calibration(self), window=window, step=step, max_loss=max_loss)
         if not model.any_columns:
             return model
-        series = open_source(X, as_series=model.window is not None)
+        series = open_sequences(X, as_series=model.window is not None)
         return with_columns(model, series.schema, series)
 
     def with_columns_of(self, codes: ArrayLike) -> "Model":
@@ -329,7 +336,7 @@ class Model:
         dims : int
             Number of learned dimensions, for each column if each has a code of its own.
         """
-        return with_dims(self, check_whole("dims", dims))
+        return with_dims(self, check_integer("dims", dims))
 
     # Encoding and decoding
 
@@ -341,10 +348,12 @@ class Model:
         Windows
             If the model has no ``window``, each sequence is one window.
         """
-        series = open_source(X, self.schema, as_series=self.window is not None)
+        series = open_sequences(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
             series = series.align(self.schema)
-        return cut(series, self.window, self.step, self.max_loss, self.specification.curve_dim)
+        return cut_into_windows(
+            series, self.window, self.step, self.max_loss, self.specification.curve_dim
+        )
 
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
@@ -382,7 +391,7 @@ class Model:
             Ids of the sequences, or of the windows, such as ``a[0:100]``.
         """
         source = self.open(X)
-        return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
+        return ((self.encode_aligned(block, verbose), block.ids) for block in self.blocks(source))
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Describe each series by one vector, from what its windows have in common and differ in.
@@ -403,10 +412,12 @@ class Model:
                 f"{argument(window=100)}, adapt the pretrained one with it, or use "
                 "features(encode(X))."
             )
-        series = open_source(X, self.schema, as_series=True)
+        series = open_sequences(X, self.schema, as_series=True)
         windows = self.windows(series)
         blocks = self.blocks(self.open(windows.sequences))
-        codes = np.concatenate([self.codes_of(block, verbose) for block in blocks]).astype(float)
+        codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks]).astype(
+            float
+        )
         # indices of the first windows of series, and numbers of their windows
         starts = np.flatnonzero(np.diff(windows.series, prepend=-1))
         counts = np.diff(starts, append=len(codes))[:, None]
@@ -438,10 +449,10 @@ class Model:
         """
         codes = self.check_codes(codes)
         decoded = self._decode_and_clip(codes, lengths, clip=clip, verbose=verbose)
-        if (warning := self.describe_far(codes)) is not None:
+        if (warning := self.describe_outliers(codes)) is not None:
             warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
-            warn(describe_longer(decoded.lengths, self.max_steps, "predicted length"))
+            warn(describe_too_long(decoded.lengths, self.max_steps, "predicted length"))
         return decoded.to_list()
 
     def reconstruct(
@@ -473,18 +484,22 @@ class Model:
         list or table
             Sequences in the layout and units of the training data, as `decode` returns them.
         """
-        check("clip", clip, CLIP)
-        series = open_source(X, self.schema, as_series=self.window is not None)
+        check("clip", clip, CLIP_RULE)
+        series = open_sequences(X, self.schema, as_series=self.window is not None)
         windows = self.windows(series)
         source = self.open(windows.sequences)
         if codes is None:
-            codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
+            codes = np.concatenate(
+                [self.encode_aligned(block, verbose) for block in self.blocks(source)]
+            )
         codes = self.check_codes(codes)
-        check_one_each(len(codes), "codes", len(source), "windows" if self.window else "sequences")
+        check_counts_match(
+            len(codes), "codes", len(source), "windows" if self.window else "sequences"
+        )
         lengths = source.lengths
         if self.window is None:
-            lengths = self.lengths_to_write(codes, lengths)
-        decoded = self.to_sequences(codes, lengths, verbose=verbose)
+            lengths = self.reconstruction_lengths(codes, lengths)
+        decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
         decoded = windows.join(decoded) if self.window is not None else decoded
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
@@ -503,7 +518,7 @@ class Model:
         units are as wrong as their errors, so their score can be high.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
-        source = open_source(X, self.schema, as_series=self.window is not None)
+        source = open_sequences(X, self.schema, as_series=self.window is not None)
         sequences = as_sequences(source, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
         if not self.schema.numeric.any():
@@ -520,7 +535,7 @@ class Model:
             units, and of 1 for each wrong value of another column. Codes are those of the encoder,
             without latent optimization.
         """
-        return errors_of(self, self.read(X))
+        return reconstruction_errors(self, self.read(X))
 
     def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
         """Return the anomaly score of each sequence, as `detect` compares it with normal ones.
@@ -533,7 +548,7 @@ class Model:
         array of shape (n_sequences,)
             2 on average in training.
         """
-        return self.compared(self.read(X))[1].sum(axis=1)
+        return self.measure_anomalies(self.read(X))[1].sum(axis=1)
 
     def calibrate(self, normal: SequencesLike) -> "Model":
         """Return a model whose `detect` and bounds of `forecast` are calibrated.
@@ -551,7 +566,7 @@ class Model:
         """
         windows, model = self.windows(normal), self
         sequences = self.read(windows.sequences)
-        check_untrained(sequences, self.fingerprints.trained)
+        check_not_trained_on(sequences, self.fingerprints.trained)
         if self.require_reference().precision is None:
             # A pretrained model learns what is normal from half of the sequences. Windows of a
             # series overlap, so all of them are in the same half.
@@ -559,10 +574,10 @@ class Model:
             if windows.series.max(initial=0) == 0:  # windows of one series: the first half
                 is_learned = np.arange(len(sequences)) < len(sequences) // 2
             smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
-            check_some(smaller_half, "sequence", "in each half")
-            model = with_reference(self, sequences[is_learned], seed=0)
+            check_not_empty(smaller_half, "sequence", "in each half")
+            model = with_reference_statistics(self, sequences[is_learned], seed=0)
             sequences = sequences[~is_learned]
-        return model.calibrated_with(sequences)
+        return model.calibrate_aligned(sequences)
 
     def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
         """Find anomalous sequences.
@@ -583,7 +598,7 @@ class Model:
         UserWarning
             If the model was trained on some of the sequences.
         """
-        alpha = check_rate("alpha", alpha, "rate of false alarms")
+        alpha = check_fraction("alpha", alpha, "rate of false alarms")
         min_calibrated = min_calibration_sequences(alpha)
         if self.calibration is None or self.num_calibrated < min_calibrated:
             remedy = f"Fit with {argument(calibration_fraction=0.2)}"
@@ -601,9 +616,9 @@ class Model:
             )
         windows = self.windows(X)
         sequences = self.read(windows.sequences)
-        warn(describe_longer(sequences.lengths, self.max_steps))
-        warn(describe_trained(sequences, self.fingerprints.trained))
-        measured, components, p_values = self.compared(sequences)
+        warn(describe_too_long(sequences.lengths, self.max_steps))
+        warn(describe_training_sequences(sequences, self.fingerprints.trained))
+        measured, components, p_values = self.measure_anomalies(sequences)
         scores = step_scores(measured.value_errors)
         # without sequences, `numpy.split` returns an empty array, which ``[:count]`` drops
         bounds, count = sequences.offsets[1:-1], len(sequences)
@@ -635,8 +650,8 @@ class Model:
         significant.
         """
         sequences = self.read(X)
-        check_some(len(sequences), "sequence", "to compare")
-        warn(describe_longer(sequences.lengths, self.max_steps))
+        check_not_empty(len(sequences), "sequence", "to compare")
+        warn(describe_too_long(sequences.lengths, self.max_steps))
         drift = self._compare_with_training(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
@@ -652,7 +667,7 @@ class Model:
         They are codes without latent optimization (``latent_steps=0``).
         """
         codes = self.check_codes(codes)
-        check_some(len(codes), "code", "to compare")
+        check_not_empty(len(codes), "code", "to compare")
         if self.require_reference().precision is None:
             raise ParameterError(
                 "This model does not know your data. Calibrate it with normal series first."
@@ -746,10 +761,10 @@ class Model:
             from the decoder's probabilities, and values in between favor likely values. Numeric
             values are always means.
         """
-        n = check_whole("n", n, 0)
-        check("temperature", temperature, number(least=0))
+        n = check_integer("n", n, 0)
+        check("temperature", temperature, number_rule(minimum=0))
         seed = draw_seed(random_state)
-        codes, draw = self.draw_codes(n, seed=seed), Draw.at(temperature, seed)
+        codes, draw = self.draw_codes(n, seed=seed), Sampling.at(temperature, seed)
         return self._decode_and_clip(codes, lengths, draw=draw, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
@@ -807,7 +822,7 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
-        file, dims = named(path)
+        file, dims = find_model_file(path)
         model = _build_model(*read_container(file), source=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
@@ -818,16 +833,16 @@ class Model:
         """Open windows or sequences for `blocks`, and warn of values unlike the training data."""
         source = self.windows(X).sequences
         if source.is_mapped:
-            check_fits(source.lengths, self.network)
+            check_encodable_lengths(source.lengths, self.network)
         else:
             source = self.align(source)
             self._warn_of_unusual_values(source)
-        warn(describe_longer(source.lengths, self.max_steps))
+        warn(describe_too_long(source.lengths, self.max_steps))
         return source
 
     def read(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
-        source = as_sequences(open_source(X, self.schema, as_series=self.window is not None))
+        source = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
         aligned = self.align(self.windows(source).sequences if as_windows else source)
         self._warn_of_unusual_values(aligned)
         return aligned
@@ -836,7 +851,7 @@ class Model:
         """Convert sequences to the schema of the training data and check them."""
         sequences = sequences.align(self.schema)
         self.scaler.check(sequences)
-        check_fits(sequences.lengths, self.network)
+        check_encodable_lengths(sequences.lengths, self.network)
         missing = int(np.isnan(sequences.values).sum())
         if missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
@@ -854,29 +869,34 @@ class Model:
         # `open` could warn of sequences in memory only. Mapped ones are counted block by block.
         counts, shares = [], []
         for block in map(self.align, source.blocks()):
-            counts.append(count_far(block.values, self.error_scaler))
+            counts.append(count_outliers(block.values, self.error_scaler))
             shares.append(self._explained_variance_shares(block))
             yield block
-        warn(describe_far(counts, self.schema))
+        warn(describe_outliers(counts, self.schema))
         self._warn_of_lost_variance(shares)
 
-    def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
+    def encode_aligned(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
-        aligned = without_gaps(aligned) if self.specification.grid else aligned
+        aligned = interpolate_gaps(aligned) if self.specification.grid else aligned
         scaled = self.scaler.transform(aligned)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
 
     # All decoding to values in the units of the data goes through this method.
-    def to_sequences(
-        self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    def decode_to_sequences(
+        self,
+        codes: np.ndarray,
+        lengths: np.ndarray,
+        *,
+        draw: Sampling | None = None,
+        verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to sequences of these lengths; with ``draw``, tokens are drawn."""
         latent, statistics = self._split_codes(codes)
         scaled = self._decode_scaled(latent, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
-    def to_scaled(self, codes: np.ndarray) -> Sequences:
+    def decode_to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         latent, _ = self._split_codes(codes)
         return self._decode_scaled(latent, self.network.predict_lengths(latent))
@@ -885,7 +905,7 @@ class Model:
         """Predict the lengths (n_sequences,) of checked codes."""
         return self.network.predict_lengths(self._split_codes(codes)[0])
 
-    def lengths_to_write(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def reconstruction_lengths(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
         # The length model saw no length above the longest in training. For such sequences, the true
         # length is better, if the decoder can write so many steps.
@@ -911,15 +931,15 @@ class Model:
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, and if a pandas frame holds the hash of a model, that it is this model."""
-        if (stored_hash := stored_model(codes)) is not None:
-            check_model(stored_hash, self, "The table")
+        if (stored_hash := stored_model_hash(codes)) is not None:
+            describe_model_mismatch(stored_hash, self, "The table")
         return check_codes(codes, self.code_size)
 
     def check_lengths(self, lengths: ArrayLike, num_codes: int) -> np.ndarray:
         """Check lengths (num_codes,) to decode to."""
         return check_lengths(lengths, num_codes, self.network)
 
-    def describe_far(self, codes: np.ndarray) -> str | None:
+    def describe_outliers(self, codes: np.ndarray) -> str | None:
         """Describe checked codes that are very far from those of training; None if none is."""
         if self.reference is None:
             return None
@@ -947,7 +967,7 @@ class Model:
             )
         return self.reference
 
-    def compared(self, aligned: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
+    def measure_anomalies(self, aligned: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
         """Return measurements of aligned sequences, components of their scores, and p-values.
 
         The p-values (n_sequences,) are NaN without calibration.
@@ -959,18 +979,18 @@ class Model:
         p_values = anomaly_p_values(components.sum(axis=1), self.calibration.scores)
         return measured, components, p_values
 
-    def calibrated_with(self, normal: Sequences) -> "Model":
+    def calibrate_aligned(self, normal: Sequences) -> "Model":
         """Return a model that is calibrated with aligned sequences."""
-        check_some(len(normal), "sequence", "to calibrate with")
+        check_not_empty(len(normal), "sequence", "to calibrate with")
         reference, measured = self.require_reference(), measure_sequences(self, normal)
         errors = np.sort(measured.sequence_errors)
-        errors = errors[evenly_spaced(len(errors), MAX_ERRORS)].astype(np.float32)
+        errors = errors[linspace_indices(len(errors), MAX_STORED_ERRORS)].astype(np.float32)
         calibration = build_calibration(measured, reference, forecast_residuals(self, normal))
         return replace(self, calibration=calibration, held_out_errors=errors)
 
     def _warn_of_unusual_values(self, aligned: Sequences) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
+        warn(describe_outliers([count_outliers(aligned.values, self.error_scaler)], self.schema))
         self._warn_of_lost_variance([self._explained_variance_shares(aligned)])
 
     def _warn_of_lost_variance(self, shares: list[np.ndarray]) -> None:
@@ -983,7 +1003,11 @@ class Model:
         # They are known only for the full codes of a pretrained model, which hold the first half of
         # the cosines of a curve of ``grid`` points.
         dims = self.specification.curve_dim
-        return shares_held(aligned, dims) if 2 * dims == self.specification.grid > 0 else np.ones(0)
+        return (
+            explained_variance_shares(aligned, dims)
+            if 2 * dims == self.specification.grid > 0
+            else np.ones(0)
+        )
 
     def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into those of the network and the statistics of each sequence, if any."""
@@ -992,7 +1016,12 @@ class Model:
         return latent, codes[:, width:] if self.scaler.mode == "sequence" else None
 
     def _decode_scaled(
-        self, latent: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+        self,
+        latent: np.ndarray,
+        lengths: np.ndarray,
+        *,
+        draw: Sampling | None = None,
+        verbose: int = 0,
     ) -> Sequences:
         """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
         offsets = offsets_from_lengths(lengths)
@@ -1006,17 +1035,17 @@ class Model:
         lengths: ArrayLike | None = None,
         *,
         clip: bool | str,
-        draw: Draw | None = None,
+        draw: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to the lengths that a user gave, or to predicted ones."""
-        check("clip", clip, CLIP)
+        check("clip", clip, CLIP_RULE)
         if lengths is None:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
-            warn(describe_longer(lengths, self.max_steps, "length"))
-        decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
+            warn(describe_too_long(lengths, self.max_steps, "length"))
+        decoded = self.decode_to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
     def _compare_with_training(self, measured: Measurement) -> Drift | None:
@@ -1058,7 +1087,7 @@ def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callab
         X, *further = positional or (keywords.pop(data_name),)
         if takes_codes:
             return method(self.with_columns_of(X), X, *further, **keywords)
-        model, series = adapted(self, X)
+        model, series = adapt_to_data(self, X)
         # a method may return a table like a table in ``X``, so it gets the table itself
         return method(model, X if is_frame(X) else series, *further, **keywords)
 
@@ -1146,13 +1175,13 @@ class FittedEstimator(Protocol):
 ModelLike: TypeAlias = Model | FittedEstimator
 
 
-def adapted(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
+def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
     """Return a model with the columns of data, and the data as the model takes them."""
     # the data are returned, too, because an iterator can be read only once
     model = model_of(model)
     if not model.any_columns:
         return model, X
-    X = open_source(X, as_series=model.window is not None)
+    X = open_sequences(X, as_series=model.window is not None)
     return model.adapt(X), X
 
 

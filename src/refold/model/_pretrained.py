@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import refold
-from refold._support.arrays import evenly_spaced
+from refold._support.arrays import linspace_indices
 from refold.errors import DataError, ParameterError, argument
 from refold.model._statistics import Mixture, ReferenceStatistics
-from refold.network.packed.curves import CurveNetwork
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import dropped_dimensions, first_dimensions
+from refold.network.packed.resampling import CurveNetwork
+from refold.network.specification import dropped_dimensions, truncate_latent_dim
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
@@ -30,7 +30,7 @@ _MODEL_FILE = Path(__file__).with_name("series.refold")
 # adapt.
 _MAX_SAMPLED_SEQUENCES = 1024
 # Lines of `refold info series` that only the pretrained model has.
-ABOUT = {
+PRETRAINED_MODEL_NOTES = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
     "bursts, spikes, noise, gaps and rounding",
     "can_not": "read text or categories, forecast, or hold more than half as many periods of a "
@@ -45,7 +45,7 @@ class ModelFile(NamedTuple):
     dims: int | None  # None for all
 
 
-def named(path: str | os.PathLike[str]) -> ModelFile:
+def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """Return the file and the dimensions that a path, or a name such as "series-16", stands for."""
     if (match := _MODEL_NAME_PATTERN.fullmatch(str(path))) is None:
         return ModelFile(path, None)
@@ -75,7 +75,7 @@ def with_columns(
     scaler, error_scaler = _adapted_scalers(model, num_columns, data)
     statistics = None
     if data is not None:  # means and scales of a sample, for `Model.generate` and features
-        sample = data[evenly_spaced(len(data), _MAX_SAMPLED_SEQUENCES)].align(schema)
+        sample = data[linspace_indices(len(data), _MAX_SAMPLED_SEQUENCES)].align(schema)
         with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused later
             statistics = scaler.statistics(sample)
     reference = model.reference and _adapted_reference(model.reference, num_columns, statistics)
@@ -125,7 +125,7 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
         raise ParameterError(
             f"The number of dimensions must be from 1 to {max_dims}, the learned ones. Got {dims}."
         )
-    smaller, weights = first_dimensions(specification, model.network.arrays(), dims)
+    smaller, weights = truncate_latent_dim(specification, model.network.arrays(), dims)
     network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
     dropped = dropped_dimensions(specification, dims), np.arange(dims, max_dims)
     return without_calibration(replace(model, network=network), dropped)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from refold._support.messages import format_short, pluralize
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import counted, short_number
 
 # Numbers of components that are tried for a mixture. More would take more time.
 _NUM_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -108,7 +108,7 @@ class Calibration(NamedTuple):
 
     def __repr__(self) -> str:
         sequences, steps = len(self.scores), len(self.steps)
-        return f"Calibration({counted(sequences, 'sequence')}, {counted(steps, 'step')})"
+        return f"Calibration({pluralize(sequences, 'sequence')}, {pluralize(steps, 'step')})"
 
     def to_table(self) -> pa.Table:
         """Return one row per normal sequence: its ``score``."""
@@ -134,10 +134,11 @@ class History:
     keeps_initial: bool = False
 
     def __repr__(self) -> str:
-        epochs = counted(len(self.epochs.get("loss", ())), "epoch")
-        if self.best is None:
+        epochs = pluralize(len(self.epochs.get("loss", ())), "epoch")
+        if self.best_epoch_and_loss is None:
             return f"History({epochs})"
-        return f"History({epochs}, best {self.best[0]} with loss {short_number(self.best[1])})"
+        epoch, loss = self.best_epoch_and_loss
+        return f"History({epochs}, best {epoch} with loss {format_short(loss)})"
 
     def to_table(self) -> pa.Table:
         """Return one row per epoch."""
@@ -146,10 +147,10 @@ class History:
     @property
     def best_epoch(self) -> int | None:
         """Epoch of the model's weights, 0 for the initialization; None without validation."""
-        return None if self.best is None else self.best[0]
+        return None if self.best_epoch_and_loss is None else self.best_epoch_and_loss[0]
 
     @property
-    def best(self) -> tuple[int, float] | None:
+    def best_epoch_and_loss(self) -> tuple[int, float] | None:
         """Epoch of the model's weights, and its validation loss; None without validation."""
         losses = [loss for loss in self.epochs.get("val_loss", ()) if loss is not None]
         if not losses:

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.output import counted, short_number, warn
-from refold._support.rules import check_whole
+from refold._support.messages import format_short, pluralize, warn
+from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
-from refold.model._inputs import ArrowTable, check_fits, describe_longer
+from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_too_long
 from refold.sequences import Schema, Sequences
 
 Value: TypeAlias = float | str | None
@@ -59,10 +59,10 @@ class StreamResult:
     p_value: float | None
 
     def __repr__(self) -> str:
-        p_value = "no p-value" if self.p_value is None else f"p = {short_number(self.p_value)}"
+        p_value = "no p-value" if self.p_value is None else f"p = {format_short(self.p_value)}"
         return (
-            f"StreamResult({counted(self.num_steps, 'step')}, {self.length} encoded, "
-            f"error {short_number(self.error)}, {p_value})"
+            f"StreamResult({pluralize(self.num_steps, 'step')}, {self.length} encoded, "
+            f"error {format_short(self.error)}, {p_value})"
         )
 
     def to_table(self) -> pa.Table:
@@ -112,13 +112,13 @@ class Stream:
 
     def __init__(self, model: "refold.Model", window: int | None = None, every: int = 1) -> None:
         self._model = model
-        self._window = model.window if window is None else check_whole("window", window)
-        self._every = check_whole("every", every)
+        self._window = model.window if window is None else check_integer("window", window)
+        self._every = check_integer("every", every)
         self.reset()
 
     def __repr__(self) -> str:
         window = "" if self._window is None else f", window {self._window}"
-        return f"Stream({counted(self.num_steps, 'step')}{window}, every {self._every})"
+        return f"Stream({pluralize(self.num_steps, 'step')}{window}, every {self._every})"
 
     @property
     def num_steps(self) -> int:
@@ -161,7 +161,7 @@ class Stream:
         if self._window is not None:
             values = values[-self._window :]
         if len(new_values):
-            check_fits(np.array([len(values)]), self._model.network)
+            check_encodable_lengths(np.array([len(values)]), self._model.network)
         # nothing below is refused, so the stream can change now
         self._values, self._last_time = values, last_time
         self._num_steps += len(new_values)
@@ -170,13 +170,13 @@ class Stream:
         self._num_steps_of_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
-        warning = describe_longer(sequence.lengths, model.max_steps)
+        warning = describe_too_long(sequence.lengths, model.max_steps)
         if warning and not self._has_warned:
             self._has_warned = True
             warn(warning)
-        measured, _, [p_value] = model.compared(sequence)
+        measured, _, [p_value] = model.measure_anomalies(sequence)
         p_value = None if np.isnan(p_value) else float(p_value)
-        code, error = model.codes_of(sequence)[0], float(measured.sequence_errors[0])
+        code, error = model.encode_aligned(sequence)[0], float(measured.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:

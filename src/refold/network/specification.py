@@ -141,7 +141,7 @@ class Specification:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
         # the slope of the logarithm at the mean turns a deviation in steps into one of logarithms
         steps = 1.0 + self.length_mean
-        return math.log(steps), length_unit(self.length_deviation) / steps
+        return math.log(steps), length_std(self.length_deviation) / steps
 
     @property
     def max_log_length(self) -> float:
@@ -164,7 +164,7 @@ class Specification:
         return sum(n or 1 for n in self.num_categories)
 
     @property
-    def recent_dim(self) -> int:
+    def num_recent_values(self) -> int:
         """Number of recent values that the forecast decoder reads with the code."""
         return self.recent_steps * self.num_outputs
 
@@ -174,7 +174,7 @@ class Specification:
         linear_path = self.linear_path
         if linear_path is None:
             linear_path = bool(number_mask(self.column_types).any())
-        room = most_linear_steps(self.input_width, self.latent_dim)
+        room = max_linear_steps(self.input_width, self.latent_dim)
         return min(self.max_steps, room) if linear_path else None
 
     @property
@@ -190,11 +190,11 @@ class Specification:
             reads_previous = self.decoder == "autoregressive"
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
             return DecoderSettings("", *sizes, scales_by_step=False, reads_previous=reads_previous)
-        latent_dim, linear_steps = self.latent_dim + self.recent_dim, None
+        latent_dim, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
         # a column is numeric or if it reads recent values.
         if self.recent_steps or number_mask(self.column_types).any():
-            room = most_linear_steps(self.num_outputs, latent_dim)
+            room = max_linear_steps(self.num_outputs, latent_dim)
             linear_steps = min(self.forecast_steps, room)
         return DecoderSettings(
             "_ahead",
@@ -229,7 +229,7 @@ class DecoderSettings(NamedTuple):
         return num_periods(self.max_patches)
 
 
-def length_unit(std: float) -> float:
+def length_std(std: float) -> float:
     """Return the scale, in steps, of predicted lengths: their standard deviation in training."""
     return max(std, _MIN_LENGTH_STD)
 
@@ -246,7 +246,7 @@ def num_periods(max_steps: int) -> int:
     return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
 
 
-def most_linear_steps(width: int, latent_dim: int) -> int:
+def max_linear_steps(width: int, latent_dim: int) -> int:
     """Return the maximum number of steps of a linear path from ``width`` channels to a code."""
     return max(1, _MAX_LINEAR_WEIGHTS // (width * latent_dim))
 
@@ -276,7 +276,7 @@ def dropped_dimensions(specification: Specification, dims: int) -> np.ndarray:
     return indices.ravel()
 
 
-def first_dimensions(
+def truncate_latent_dim(
     specification: Specification, weights: Mapping[str, np.ndarray], dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
     """Return specification and weights of a nested network cut to its first ``dims`` dimensions."""
@@ -284,7 +284,7 @@ def first_dimensions(
     latent_dim = specification.latent_dim - len(dropped_dimensions(specification, dims))
     cut = replace(specification, latent_dim=latent_dim)
     dropped, cut_weights = np.arange(dims, specification.inner.learned_dim), {}
-    for old, new in zip(weights_of(specification), weights_of(cut), strict=True):
+    for old, new in zip(list_weights(specification), list_weights(cut), strict=True):
         array = weights[old.name]
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
             # a changed axis begins with the dimensions of the code, whatever else it has
@@ -294,7 +294,7 @@ def first_dimensions(
     return cut, cut_weights
 
 
-def are_default(specification: Specification) -> bool:
+def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
     # a damaged file may name another decoder, which the build of the Keras models then refuses
@@ -310,7 +310,7 @@ class Weight(NamedTuple):
 
 
 # A file of a model has its specification, and these weights by name.
-def weights_of(specification: Specification) -> list[Weight]:
+def list_weights(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.inner
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch

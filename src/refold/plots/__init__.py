@@ -5,7 +5,7 @@ nothing is shown and no global state changes. Needs the extra ``plots``.
 """
 
 # ruff: noqa: E402
-from refold._support.optional_imports import optional as _optional
+from refold._support.optional_imports import import_optional as _optional
 
 _optional("matplotlib", extra="plots", purpose="refold.plots")  # before the modules that need it
 

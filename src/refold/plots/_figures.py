@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from refold._support.arrays import check_array
 from refold._support.rules import (
     check,
-    check_kind,
-    check_one_each,
-    check_some,
+    check_counts_match,
+    check_input_type,
+    check_not_empty,
     one_of,
 )
 from refold._support.umap_layout import umap_layout
@@ -111,12 +111,12 @@ def error_by_feature(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['height', 'speed']
     """
-    check_kind("errors", errors, "a mapping of methods to errors", "items")
-    check_kind("names", names, "a list of names of features", "__len__")
-    check_some(len(errors) * len(names), "error", "to draw")
+    check_input_type("errors", errors, "a mapping of methods to errors", "items")
+    check_input_type("names", names, "a list of names of features", "__len__")
+    check_not_empty(len(errors) * len(names), "error", "to draw")
     for method, values in errors.items():
         num_errors = len(check_array("errors", values, ("n_features",)))
-        check_one_each(num_errors, f"errors of {method}", len(names), "features")
+        check_counts_match(num_errors, f"errors of {method}", len(names), "features")
     chart = charts.feature_error_bars(errors, names, column_type)
     return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
@@ -143,10 +143,10 @@ def error_by_position(
     >>> error_by_position({"Refold": errors}, column_type="categorical").get_xlabel()
     'step'
     """
-    check_kind("groups", groups, "a mapping of methods to GroupErrors", "items")
-    check_some(len(groups), "method", "to draw errors of")
+    check_input_type("groups", groups, "a mapping of methods to GroupErrors", "items")
+    check_not_empty(len(groups), "method", "to draw errors of")
     for group in groups.values():
-        check_kind("groups", group, "a mapping of methods to GroupErrors", "first")
+        check_input_type("groups", group, "a mapping of methods to GroupErrors", "first")
     first_steps = next(iter(groups.values())).first.tolist()
     for method, group in groups.items():
         if group.first.tolist() != first_steps:
@@ -170,9 +170,9 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     >>> error_by_size(curve).get_ylabel()
     'held-out error (NMSE)'
     """
-    check_kind("curve", curve, "the output of refold.error_curve", "sizes")
-    check_some(len(curve.sizes), "size", "to draw")
-    ax = draw(charts.size_chart(curve), ax)
+    check_input_type("curve", curve, "the output of refold.error_curve", "sizes")
+    check_not_empty(len(curve.sizes), "size", "to draw")
+    ax = draw(charts.code_size_chart(curve), ax)
     ax.set_xscale("log", base=2)
     ax.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
     ax.set_xticks([], minor=True)
@@ -217,7 +217,7 @@ def code_plane(
     ((4, 2), ('component 1 (84%)', 'component 2 (12%)'))
     """
     codes = check_array("codes", codes, ("n_sequences", "latent_dim")).astype(float)
-    check_some(codes.size, "code", "to draw")
+    check_not_empty(codes.size, "code", "to draw")
     if not np.isfinite(codes).all():
         row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
         raise ParameterError(f"codes must be finite. Row {row} is not.")
@@ -282,11 +282,11 @@ def code_map(
     """
     points, names = code_plane(codes, method)
     if labels is not None:
-        check_one_each(len(labels), "labels", len(points), "codes")
+        check_counts_match(len(labels), "labels", len(points), "codes")
     if annotations is None:
         annotations = {}
     elif not isinstance(annotations, Mapping):
-        check_one_each(len(annotations), "annotations", len(points), "codes")
+        check_counts_match(len(annotations), "annotations", len(points), "codes")
         annotations = {i: text for i, text in enumerate(annotations) if text is not None}
     for i in annotations:
         if not -len(points) <= i < len(points):
@@ -336,7 +336,7 @@ def latent_dimensions(
     >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
-    check_kind("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
+    check_input_type("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
     chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
@@ -366,8 +366,8 @@ def sweep(
     3
     """
     decoded = as_sequences(decoded)
-    check_some(len(decoded), "sequence", "to draw")
-    check_one_each(len(decoded), "sequences", len(deviations), "values of the dimension")
+    check_not_empty(len(decoded), "sequence", "to draw")
+    check_counts_match(len(decoded), "sequences", len(deviations), "values of the dimension")
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
     column = _most_changed_column(decoded)
@@ -430,12 +430,12 @@ def reconstructions(
         original = as_sequences(original, column_types=column_types)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
-    check_some(len(original), "sequence", "to draw")
-    check_one_each(len(reconstructed), "reconstructions", len(original), "originals")
+    check_not_empty(len(original), "sequence", "to draw")
+    check_counts_match(len(reconstructed), "reconstructions", len(original), "originals")
     if titles is None:
         steps = map(charts.count_text, original.lengths)
         titles = [f"{name}  ·  {text}" for name, text in zip(original.ids, steps, strict=True)]
-    check_one_each(len(titles), "titles", len(original), "sequences")
+    check_counts_match(len(titles), "titles", len(original), "sequences")
     schema = original.schema
     groups = charts.numeric_panels(schema, original.values) or charts.categorical_panels(schema)
     num_across = min(len(original), MAX_GRID_COLUMNS)
@@ -444,7 +444,7 @@ def reconstructions(
         height = 2.3 if len(groups) == 1 else 0.5 + 1.2 * len(groups)
         figure = new_figure((3.4 * num_across, height * num_down))
         axes = [figure.add_subplot(num_down, num_across, i + 1) for i in range(len(original))]
-    check_one_each(len(axes), "axes", len(original), "sequences")
+    check_counts_match(len(axes), "axes", len(original), "sequences")
     figure: Any = axes[-1].figure
     # A legend of the figure keeps all axes equally wide. On a figure with other axes, it would be
     # too far from the axes that it belongs to.
@@ -634,7 +634,7 @@ def forecast(
     >>> len(forecast(waves, ahead, index=1).get_lines())
     3
     """
-    check_kind("ahead", ahead, "a Forecast, the output of forecast", "sequences")
+    check_input_type("ahead", ahead, "a Forecast, the output of forecast", "sequences")
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     after = None if truth is None else as_sequences(truth).align(schema)

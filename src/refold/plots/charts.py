@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
-from refold._support.output import short_number
-from refold._support.rules import check_kind, check_some
+from refold._support.messages import format_short
+from refold._support.rules import check_input_type, check_not_empty
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import ErrorCurve, GroupErrors
@@ -132,7 +132,7 @@ class Chart:
 def length_histogram(lengths: ArrayLike) -> Chart:
     """Return bars with the number of sequences by length, in bins if there are many lengths."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
-    check_some(lengths.size, "sequence", "to draw lengths of")
+    check_not_empty(lengths.size, "sequence", "to draw lengths of")
     low, high = int(lengths.min()), int(lengths.max())
     width = -(-(high - low + 1) // MAX_LENGTH_BARS)  # of a bin, rounded up
     first = np.arange(low, high + 1, width)
@@ -148,7 +148,7 @@ def length_histogram(lengths: ArrayLike) -> Chart:
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
     """Return lines of losses by epoch, with marks at the initialization and the best epoch."""
-    check_kind("history", history, "a mapping, such as history_ of an estimator", "get")
+    check_input_type("history", history, "a mapping, such as history_ of an estimator", "get")
     losses, validation = (_to_floats(history.get(name, ())) for name in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:
@@ -167,14 +167,14 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         if np.isfinite(curve[rows]).any():
             marks.append(Marks("lines", epochs[rows], curve[rows], name, color, style))
     if initial_loss is not None:
-        name = f"initial weights: {short_number(initial_loss)}"
+        name = f"initial weights: {format_short(initial_loss)}"
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         best_epoch, value = epochs[best], validation[best]
         if initial_loss is not None and initial_loss <= value:
             best_epoch, value = 0, initial_loss
-        name = f"best: {short_number(value)}"
+        name = f"best: {format_short(value)}"
         marks.append(Marks("points", [best_epoch], [value], name, CONTRAST, "ring"))
     drawn = np.concatenate([losses, validation, _to_floats([initial_loss])])
     log = _should_be_log(drawn[np.isfinite(drawn)], 3)
@@ -234,7 +234,7 @@ def _error_marks(
     marks = []
     for i, (method, values) in enumerate(errors.items()):
         shift = (i - (len(errors) - 1) / 2) * width if mark_type == "bars" else 0
-        texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
+        texts = ["never observed" if np.isnan(value) else format_short(value) for value in values]
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
         look: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
@@ -242,7 +242,7 @@ def _error_marks(
     return marks
 
 
-def size_chart(curve: ErrorCurve) -> Chart:
+def code_size_chart(curve: ErrorCurve) -> Chart:
     """Return lines of the held-out error of PCA and of Refold by code size."""
     marks = [
         Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED, "markers"),
@@ -292,13 +292,13 @@ def _dimension_hover_text(dimensions: LatentDimensions, i: int, column_names: Se
     """Return lines with the name, effect, variance and most affected columns of a dimension."""
     lines = [
         dimension_name(dimensions, i),
-        f"change {short_number(float(dimensions.total[i]))}",
-        f"variance {short_number(float(dimensions.deviation[i]) ** 2)}",
+        f"change {format_short(float(dimensions.total[i]))}",
+        f"variance {format_short(float(dimensions.deviation[i]) ** 2)}",
     ]
     if len(column_names) > 1:
         effect = dimensions.effect[i]
         for column in np.argsort(-effect, kind="stable")[:MAX_AFFECTED_COLUMNS].tolist():
-            lines.append(f"change of {column_names[column]} {short_number(float(effect[column]))}")
+            lines.append(f"change of {column_names[column]} {format_short(float(effect[column]))}")
     return "\n".join(lines)
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from refold._support.messages import format_distinct_numbers, format_number, format_short
 from refold._support.optional_imports import is_installed
-from refold._support.output import number_text, number_texts, short_number
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.evaluation import (
     SequenceErrors,
@@ -108,8 +108,8 @@ def _column_rows(report_data: ReportData) -> list[list[str]]:
         if not len(observed):
             text = ""
         elif column.column_type.is_number:
-            low, high = number_texts(observed.min(), observed.max())
-            text = f"{number_text(observed.mean())} ± {short_number(observed.std())}"
+            low, high = format_distinct_numbers(observed.min(), observed.max())
+            text = f"{format_number(observed.mean())} ± {format_short(observed.std())}"
             text += f", {low} to {high}"
         elif not column.column_type.has_categories:
             text = f"{observed.mean():.1%} ones"
@@ -324,7 +324,9 @@ def _draw_strips(
         original, reconstructions = _pair(report_data, row)
         rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, index])], []
         for method, reconstructed in reconstructions.items():
-            values = column.column_type.clean(reconstructed.values[:MAX_STRIP_STEPS, index])
+            values = column.column_type.to_nearest_valid(
+                reconstructed.values[:MAX_STRIP_STEPS, index]
+            )
             values, is_wrong = charts.pad_and_mark_wrong(rows[0][1], values)
             rows.append((method, values))
             wrong.append(is_wrong)
@@ -363,7 +365,7 @@ def _choose_examples(report_data: ReportData) -> list[tuple[int, str, str]]:
         if not order or order[rank] in examples:
             continue
         i = order[rank]
-        text = f"error {short_number(float(errors[i]))}"
+        text = f"error {format_short(float(errors[i]))}"
         if not has_numbers:
             text = f"{wrong_shares[i]:.0%} wrong"
             text += f", {count_text(int(num_extra[i]), 'extra step')}" if num_extra[i] else ""
@@ -392,7 +394,7 @@ def make_token_rows(
         rows.append((f"{name}original", _make_tokens(x, schema, column)))
         for method, reconstructed in reconstructions.items():
             # PCA returns numbers between categories, so they are rounded
-            y = schema.columns[column].column_type.clean(reconstructed.values[:, column])
+            y = schema.columns[column].column_type.to_nearest_valid(reconstructed.values[:, column])
             y, wrong = charts.pad_and_mark_wrong(x, y)
             rows.append((f"{name}{method}", _make_tokens(y, schema, column, wrong)))
     return rows
@@ -481,7 +483,7 @@ def _hover_text(report_data: ReportData, i: int) -> str:
     if report_data.labels is not None:
         lines.append(f"{report_data.label_name}: {report_data.labels[i]}")
     if np.isfinite(numeric):
-        lines.append(f"error {short_number(float(numeric))}")
+        lines.append(f"error {format_short(float(numeric))}")
     if np.isfinite(categorical):
         lines.append(f"{categorical:.1%} of the values wrong")
     return "\n".join(lines)

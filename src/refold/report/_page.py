@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.optional_imports import optional
-from refold._support.output import number_text, short_number
-from refold._support.paths import atomic_writer
+from refold._support.atomic_files import atomic_writer
+from refold._support.messages import format_number, format_short
+from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
@@ -141,7 +141,7 @@ class Score:
 
     def number(self, value: float) -> str:
         """Format a value without its quantity; shares are rounded down."""
-        return short_number(value) if self.quantity == "nmse" else as_percent(value)
+        return format_short(value) if self.quantity == "nmse" else as_percent(value)
 
     def text(self, value: float | None) -> str:
         """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
@@ -190,7 +190,7 @@ class Section:
 
     title: str
     summary: str
-    facts: Sequence[tuple[str, str]] = ()  # key figures, in large type: value and meaning
+    key_figures: Sequence[tuple[str, str]] = ()  # key figures, in large type: value and meaning
     cards: Sequence[Card] = ()
     result: Result | None = None  # for the table at the top of a page with several sections
 
@@ -198,7 +198,7 @@ class Section:
 def check_packages() -> None:
     """Raise an error if a package for a report is not installed."""
     for package in REQUIRED_PACKAGES:
-        optional(package, extra="plots", purpose="The report")
+        import_optional(package, extra="plots", purpose="The report")
 
 
 def write_page(
@@ -210,7 +210,7 @@ def write_page(
     downloads: Sequence[tuple[str, str]] = (),  # names of files next to the page, and what they are
 ) -> None:
     """Write a page that opens in any browser without a network, in light and dark mode."""
-    jinja2 = optional("jinja2", extra="plots", purpose="The report")
+    jinja2 = import_optional("jinja2", extra="plots", purpose="The report")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -227,7 +227,9 @@ def write_page(
         plots_json = plots_json.replace(character, f"\\u{ord(character):04x}")
     plotly = ""
     if plots:
-        plotly = optional("plotly.offline", extra="plots", purpose="The report").get_plotlyjs()
+        plotly = import_optional(
+            "plotly.offline", extra="plots", purpose="The report"
+        ).get_plotlyjs()
     template = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         title=title,
@@ -398,7 +400,7 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     if marks.value_label:
         label = escape_text(marks.value_label, MAX_HOVER_CHARACTERS)
         template = f"{label}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
-        trace |= {"hovertemplate": template, "text": [number_text(value) for value in y]}
+        trace |= {"hovertemplate": template, "text": [format_number(value) for value in y]}
     if marks.legend_group:
         trace |= {"legendgroup": escape_text(marks.legend_group)}
         trace |= {"visible": "legendonly"} if marks.hidden else {}

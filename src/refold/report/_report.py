@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.output import LONGER
-from refold._support.rules import check_one_each, check_some, check_whole
+from refold._support.messages import LONGER_WARNING
+from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
-from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
-from refold.model import Model, ModelLike, SequencesLike, adapted, describe_longer
+from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
+from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
 from refold.plots.charts import category_order
 from refold.report._cards import (
     ReportData,
@@ -35,7 +35,7 @@ from refold.report._page import (
     check_packages,
     write_page,
 )
-from refold.sequences import Sequences, Windows, as_sequences, whole_windows
+from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
 # report.
@@ -141,15 +141,15 @@ def section(
     verbose: int = 0,
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
-    model, sequences = adapted(model, sequences)
+    model, sequences = adapt_to_data(model, sequences)
     windows = _as_windows(sequences, model)
     source, train = (
         windows.sequences,
         None if train is None else _as_windows(train, model).sequences,
     )
-    max_sequences = check_whole("max_sequences", max_sequences)
-    seed = check_whole("seed", seed, 0)
-    check_some(int(source.lengths.sum()), "sequence with a step", "to report on")
+    max_sequences = check_integer("max_sequences", max_sequences)
+    seed = check_integer("seed", seed, 0)
+    check_not_empty(int(source.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
@@ -161,7 +161,7 @@ def section(
         sample = source[rows].align(model.schema)
         with warnings.catch_warnings():
             # `reconstruct` gives the same warning
-            warnings.filterwarnings("ignore", f".* {LONGER}")
+            warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
@@ -189,7 +189,7 @@ def section(
         # of the last epoch, counted from the start of the training
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
-    length_note = describe_longer(sample.lengths, model.max_steps)
+    length_note = describe_too_long(sample.lengths, model.max_steps)
     full_summary = " ".join(text for text in (summary, note, length_note) if text)
     return Section(title, full_summary, _key_figures(report_data, result), cards, result)
 
@@ -199,7 +199,7 @@ def _as_windows(data: SequencesLike, model: Model) -> Windows:
     if model.window is not None:
         return model.windows(data)
     sequences = data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
-    return whole_windows(sequences)
+    return uncut_windows(sequences)
 
 
 def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
@@ -226,7 +226,7 @@ def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str
 def _check_labels(labels: ArrayLike, num_sequences: int) -> np.ndarray:
     """Return one label for each sequence, in types that can be sorted."""
     labels = np.asarray(labels).ravel()
-    check_one_each(len(labels), "labels", num_sequences, "sequences")
+    check_counts_match(len(labels), "labels", num_sequences, "sequences")
     if labels.dtype == object:
         types = {type(label) for label in labels.tolist()}
         if len(types) > 1 or type(None) in types:  # mixed types have no order
@@ -289,7 +289,7 @@ def _reconstruct_by_pca(
             # the largest fold is left out, so the number of training sequences is the smallest
             max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
             components = min(num_components, num_train, model.schema.output_width * max_steps)
-            back = pca_cross_fit(
+            back = cross_validated_pca(
                 sequences, num_components, scaler, folds=folds, seed=seed, fit_on=fit_on
             )
             note = (

@@ -7,9 +7,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import SeedLike, draw_seed, evenly_spaced
+from refold._support.arrays import SeedLike, draw_seed, linspace_indices
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check, check_only_one, check_some, check_whole, one_of, whole
+from refold._support.rules import (
+    check,
+    check_exactly_one,
+    check_integer,
+    check_not_empty,
+    integer_rule,
+    one_of,
+)
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
@@ -188,7 +195,7 @@ def cluster(
     (3, 40, 3)
     """
     check_training_packages("Finding clusters")
-    check_only_one("sequences or codes, or an index", codes if X is None else X, index)
+    check_exactly_one("sequences or codes, or an index", codes if X is None else X, index)
     check("method", method, _METHOD_RULE)
     unused_name, unused_value = "min_size", min_size
     if method == "hdbscan":
@@ -241,7 +248,7 @@ def _read_rows(
         if len(codes) and distance in (None, index.distance):
             return ids, codes, rows.vectors
     source = RowSource(model, X, codes, ids, verbose=verbose)
-    check_some(len(source), "sequence", "to cluster")
+    check_not_empty(len(source), "sequence", "to cluster")
     features = None if distance == "code" else source.fit_features()
     return source.ids, *source.encode(features)
 
@@ -256,9 +263,9 @@ def _kmeans_labels(
 
     options: dict[str, Any] = {"n_init": 10, "random_state": draw_seed(random_state)}
     if num_clusters is not None:
-        check("num_clusters", num_clusters, whole(most=len(vectors)))
+        check("num_clusters", num_clusters, integer_rule(maximum=len(vectors)))
         return KMeans(num_clusters, **options).fit_predict(vectors)
-    sample = vectors[evenly_spaced(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
+    sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
     # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
     max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
     scores = {
@@ -274,7 +281,7 @@ def _hdbscan_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
     from sklearn.cluster import HDBSCAN
 
     default = max(5, len(vectors) // 100)
-    min_size = default if min_size is None else check_whole("min_size", min_size, least=2)
+    min_size = default if min_size is None else check_integer("min_size", min_size, minimum=2)
     if len(vectors) <= min_size:  # HDBSCAN would raise an error
         return np.full(len(vectors), NOISE_LABEL)
     options: dict[str, Any] = {
@@ -301,7 +308,7 @@ def _mean_silhouettes(
     from sklearn.metrics import silhouette_samples
 
     rows = np.flatnonzero(labels != NOISE_LABEL)
-    rows = rows[evenly_spaced(len(rows), _MAX_ROWS_FOR_SILHOUETTES)]
+    rows = rows[linspace_indices(len(rows), _MAX_ROWS_FOR_SILHOUETTES)]
     by_cluster = np.full(num_clusters, np.nan)
     present = np.unique(labels[rows])
     # a silhouette needs another cluster, and another row in a cluster

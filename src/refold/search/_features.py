@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.arrays import (
-    evenly_spaced,
+    concatenated_ranges,
     lengths_from_offsets,
+    linspace_indices,
     offsets_from_lengths,
-    positions_of,
 )
 from refold.kernels import RandomConvolutions, packed
 
@@ -140,7 +140,7 @@ class SearchFeatures:
         # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
         standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
-        donors = evenly_spaced(len(standard), _MAX_DONORS)
+        donors = linspace_indices(len(standard), _MAX_DONORS)
         standard = _impute(standard, standard[donors])
         axes = weights[:, None] * _principal_axes(standard, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
@@ -213,7 +213,7 @@ class SearchFeatures:
             block = slice(first, first + block_rows)
             padded = np.zeros((len(lengths[block]), num_steps, num_channels))
             is_step = np.arange(num_steps) < lengths[block, None]
-            padded[is_step] = values[positions_of(offsets[:-1][block], lengths[block])]
+            padded[is_step] = values[concatenated_ranges(offsets[:-1][block], lengths[block])]
             power = np.abs(np.fft.rfft(padded, axis=1)) ** 2
             sums = np.add.reduceat(power, self._band_edges[:-1], axis=1)
             amplitudes[block] = np.sqrt(sums / np.diff(self._band_edges)[:, None])
@@ -225,7 +225,7 @@ class SearchFeatures:
         # steps after the last segment are left out
         ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
         counts = np.diff(ends, axis=1)
-        rows = positions_of(starts, counts.sum(axis=1))
+        rows = concatenated_ranges(starts, counts.sum(axis=1))
         sums = packed.segment_sum(values[rows], offsets_from_lengths(counts.ravel()))
         averages = (
             sums.reshape(*counts.shape, values.shape[1]) / np.diff(self._segment_edges)[:, None]
@@ -283,16 +283,19 @@ def _draw_convolutions(
 
 def _sample_beginnings(sample: FeatureInput) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return values, offsets and missing columns of the first steps of some sequences."""
-    rows = evenly_spaced(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
+    rows = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
     lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
-    values = sample.values[positions_of(sample.offsets[rows], lengths)]
+    values = sample.values[concatenated_ranges(sample.offsets[rows], lengths)]
     return values, offsets_from_lengths(lengths), sample.missing[rows]
 
 
 def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int) -> np.ndarray:
     """Convolve each column of x (n_steps, n) with its taps (9, n), padded with zeros."""
     lengths = lengths_from_offsets(offsets)
-    steps, ends = positions_of(np.zeros(len(lengths), int), lengths), np.repeat(lengths, lengths)
+    steps, ends = (
+        concatenated_ranges(np.zeros(len(lengths), int), lengths),
+        np.repeat(lengths, lengths),
+    )
     convolved = np.zeros_like(x)
     for tap, weights in enumerate(taps):
         shift = (tap - len(taps) // 2) * dilation

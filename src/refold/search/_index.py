@@ -10,11 +10,13 @@ import pyarrow.compute
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.output import counted, short_number
-from refold._support.rules import check, check_kind, check_only_one, check_whole
+from refold._support.messages import format_short, pluralize
+from refold._support.rules import check, check_exactly_one, check_input_type, check_integer
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.model import Model, ModelLike, SequencesLike, model_of
+from refold.search._conditions import matching_rows
 from refold.search._features import SearchFeatures
+from refold.search._index_file import IndexFile, IndexHeader, IndexRows, nearest
 from refold.search._rows import (
     DISTANCE_RULE,
     Metadata,
@@ -24,8 +26,6 @@ from refold.search._rows import (
     check_new_ids,
     make_rows,
 )
-from refold.search._store import IndexFile, IndexHeader, IndexRows, nearest
-from refold.search._where import matching_rows
 from refold.sequences import Sequences, as_sequences
 
 # of the type Any, because pyarrow.compute makes its functions at import, unseen by type checkers
@@ -67,7 +67,7 @@ class Hits:
     def __repr__(self) -> str:
         num_queries, num_hits = len(self.queries), self.table.num_rows
         queries = "query" if num_queries == 1 else "queries"
-        return f"Hits({num_queries} {queries}, {counted(num_hits, 'hit')})"
+        return f"Hits({num_queries} {queries}, {pluralize(num_hits, 'hit')})"
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -282,7 +282,7 @@ class Index:
         where : str, optional
             Condition on id and metadata instead of ids, as for `search`: ``"year < 2000"``.
         """
-        check_only_one("ids of rows to remove, or a condition", ids, where)
+        check_exactly_one("ids of rows to remove, or a condition", ids, where)
         with self._file.write_lock():
             rows = self.rows
             stays: Any = np.ones(len(rows.ids), bool)
@@ -322,9 +322,9 @@ class Index:
             Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``. It may
             have comparisons, AND, OR, NOT, IN, BETWEEN, LIKE and IS NULL, and no functions.
         """
-        k = check_whole("k", k)
+        k = check_integer("k", k)
         data = codes if X is None else X
-        check_only_one("sequences or codes, or ids to search for", data, ids)
+        check_exactly_one("sequences or codes, or ids to search for", data, ids)
         rows = self.rows
         # a slice, not an array, selects all vectors without a copy
         matching: Any = slice(None) if where is None else matching_rows(where, rows.table)
@@ -399,12 +399,12 @@ def draw(
     from refold import plots
 
     model = model_of(model).with_columns_of(hits.codes)
-    check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
+    check_input_type("hits", hits, "Hits, the result of Index.search", "query_codes")
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
     id_distances = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
-    titles = [f"{id_}  ·  distance {short_number(distance)}" for id_, distance in id_distances]
+    titles = [f"{id_}  ·  distance {format_short(distance)}" for id_, distance in id_distances]
     schema = model.schema
     if X is None:
         X, query = model.decode(hits.query_codes[[query]]), 0  # the only decoded sequence

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
+from refold._support.arrays import lengths_from_offsets, linspace_indices, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
-from refold._support.rules import check_one_each, check_some, one_of
+from refold._support.rules import check_counts_match, check_not_empty, one_of
 from refold.errors import DataError, ParameterError
 from refold.kernels import packed
-from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapted, model_of
-from refold.network.packed.rows import encoded_blocks
+from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapt_to_data, model_of
+from refold.network.packed.batches import iterate_encoded_batches
 from refold.network.specification import Specification
 from refold.search._features import FeatureInput, SearchFeatures
 from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
@@ -65,18 +65,18 @@ class RowSource:
         self._verbose = verbose
         self.model = model_of(model)
         if X is not None:
-            self.model, X = adapted(model, X)
+            self.model, X = adapt_to_data(model, X)
         elif codes is not None:
             self.model = self.model.with_columns_of(codes)
         self._sequences: Any = None if X is None else self.model.open(X)
         self._codes: Any = None if codes is None else self.model.check_codes(codes)
         num_rows = len(self._codes if X is None else self._sequences)
         if self._codes is not None:
-            check_one_each(len(self._codes), "codes", num_rows, "sequences")
+            check_counts_match(len(self._codes), "codes", num_rows, "sequences")
         if ids is None:
             ids = np.arange(num_rows) if X is None else self._sequences.ids
         self.ids = np.asarray(ids).ravel()
-        check_one_each(len(self.ids), "ids", num_rows, "sequences")
+        check_counts_match(len(self.ids), "ids", num_rows, "sequences")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,9 +88,9 @@ class RowSource:
         samples = [*_feature_inputs(model, *self._draw_sample(_MIN_SAMPLES_PER_DIMENSION * width))]
         if len(self) < _MIN_SAMPLES_PER_DIMENSION * width and model.reference is not None:
             codes = model.reference.codes
-            codes = codes[evenly_spaced(len(codes), _MAX_SAMPLE_SEQUENCES)]
+            codes = codes[linspace_indices(len(codes), _MAX_SAMPLE_SEQUENCES)]
             samples += _feature_inputs(model, *_decode_codes(model, codes))
-        check_some(len(samples), "sequence", "to describe")
+        check_not_empty(len(samples), "sequence", "to describe")
         inputs = [feature_input for _, feature_input in samples]
         values, offsets, statistics, missing = zip(*inputs, strict=True)
         lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
@@ -108,13 +108,13 @@ class RowSource:
         """Return a sample of the rows, scaled, and the statistics that scaling removes."""
         if self._codes is not None and self._sequences is None:
             return _decode_codes(
-                self.model, self._codes[evenly_spaced(len(self), _MAX_SAMPLE_SEQUENCES)]
+                self.model, self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
             )
         mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
         num_rows = max(
             min_rows, min(_MAX_SAMPLE_SEQUENCES, int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps)))
         )
-        sample = self._sequences[evenly_spaced(len(self), num_rows)]
+        sample = self._sequences[linspace_indices(len(self), num_rows)]
         # sequences in memory have the columns of the model already
         aligned = self.model.align(sample) if self._sequences.is_mapped else sample
         return _scale_sequences(self.model, aligned)
@@ -128,7 +128,7 @@ class RowSource:
         with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
             for sequences in bar.track(blocks, num_blocks, description="encode"):
                 if self._codes is None:
-                    codes.append(self.model.codes_of(sequences, model_verbose))
+                    codes.append(self.model.encode_aligned(sequences, model_verbose))
                 else:
                     num_rows = _CODES_PER_BLOCK if sequences is None else len(sequences)
                     codes.append(self._codes[end : end + num_rows])
@@ -168,7 +168,7 @@ def _scale_sequences(model: Model, sequences: Sequences) -> tuple[Sequences, np.
 def _decode_codes(model: Model, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
     """Return the scaled sequences that codes decode to, and their statistics."""
     # after its latent dimensions, a code has the statistics
-    return model.to_scaled(codes), codes[:, model.specification.latent_dim :]
+    return model.decode_to_scaled(codes), codes[:, model.specification.latent_dim :]
 
 
 def _feature_inputs(
@@ -183,7 +183,7 @@ def _feature_inputs(
         statistics = np.where(np.tile(numeric, 2), np.float32(np.nan), statistics)
     if specification.observed_flags:  # after all columns, each has a flag, missing in the same rows
         missing = np.tile(missing, 2)
-    for block, values in encoded_blocks(specification, scaled):
+    for block, values in iterate_encoded_batches(specification, scaled):
         rows = block.indices
         yield rows, FeatureInput(values, block.offsets, statistics[rows], missing[rows])
 
@@ -272,7 +272,7 @@ def check_metadata(
         if name in RESERVED_COLUMNS or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
     if names:
-        check_one_each(table.num_rows, "rows of metadata", num_rows, "sequences")
+        check_counts_match(table.num_rows, "rows of metadata", num_rows, "sequences")
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.rules import check, whole
+from refold._support.rules import check, integer_rule
 from refold.sequences._sequences import Sequences
 
 # Maximum number of buckets, because each one is compiled.
@@ -22,7 +22,7 @@ _MIN_BATCHES = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
-_MIN_SAVED = 1 << 16
+_MIN_SAVED_STEPS = 1 << 16
 # Maximum number of candidates for the padded lengths. The search takes the square of it.
 _MAX_CANDIDATES = 128
 # Number of consecutive batches of one bucket if there is only one bucket.
@@ -38,7 +38,7 @@ class Bucket(NamedTuple):
     batch_size: int
 
 
-class BatchPlan(NamedTuple):
+class BatchRun(NamedTuple):
     """A run of consecutive batches of one bucket."""
 
     bucket: Bucket
@@ -47,7 +47,7 @@ class BatchPlan(NamedTuple):
     rows: np.ndarray
     num_batches: int  # the first rows, which have sequences
 
-    def with_rows(self, rows: np.ndarray) -> "BatchPlan":
+    def with_rows(self, rows: np.ndarray) -> "BatchRun":
         """Return the run with other indices."""
         return self._replace(rows=rows)
 
@@ -70,12 +70,15 @@ class Batches:
         batch_size: int,  # number of sequences of average length per batch
         num_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
-        part_offsets: np.ndarray | None = None,  # (n_partitions + 1,); by default one partition
+        partition_offsets: np.ndarray
+        | None = None,  # (n_partitions + 1,); by default one partition
     ) -> None:
-        self.of_one_length = len(np.unique(lengths)) == 1
+        self.has_one_length = len(np.unique(lengths)) == 1
         # an empty sequence counts as one step, because a batch has one step at least
         self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        self._partition_offsets = [0, len(lengths)] if part_offsets is None else part_offsets
+        self._partition_offsets = (
+            [0, len(lengths)] if partition_offsets is None else partition_offsets
+        )
         self._num_partitions = len(self._partition_offsets) - 1
         max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES)))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
@@ -104,7 +107,7 @@ class Batches:
 
     def epoch(
         self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard: int = 0
-    ) -> Iterator[BatchPlan]:
+    ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences ``rows``, shuffled within and between buckets."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order.
@@ -131,12 +134,12 @@ class Batches:
             yield bucket, partitions, bucket.batch_size // self._num_partitions
 
 
-def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
+def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchRun:
     """Return the run of the batches whose rows are ``flat``, one batch after another."""
     batch_size = bucket.batch_size
     rows = np.full(_RUN_LENGTH * batch_size, -1, np.int32)
     rows[: len(flat)] = flat
-    return BatchPlan(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
+    return BatchRun(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
 
 
 def _interleave_partitions(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
@@ -178,7 +181,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
         # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j; negative
         # costs are those of an i after j, which is no bucket
         total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
-        if best[-1] - total[:, -1].min() < _MIN_SAVED:
+        if best[-1] - total[:, -1].min() < _MIN_SAVED_STEPS:
             break
         cuts.append(total.argmin(axis=0))
         best = total.min(axis=0)
@@ -227,7 +230,7 @@ def pad(
     """
     batch = sequences[np.asarray(indices, dtype=np.int64)]
     lengths, schema = batch.lengths, batch.schema
-    check("num_steps", num_steps, whole(max(1, int(lengths.max(initial=0)))))
+    check("num_steps", num_steps, integer_rule(max(1, int(lengths.max(initial=0)))))
     is_real = np.arange(num_steps) < lengths[:, None]
     values = np.full((*is_real.shape, schema.num_columns), np.nan, np.float32)
     values[is_real] = batch.values

@@ -10,20 +10,20 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
-from refold._support.output import warn
-from refold._support.rules import check, check_one_each, one_of
+from refold._support.messages import warn
+from refold._support.rules import check, check_counts_match, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
-from refold.sequences._parts import check_ids
-from refold.sequences._sets import Windows
+from refold.sequences._encoding import check_ids
 from refold.sequences._tables import (
     flatten_lists,
     has_lists,
     ids_to_arrow,
     to_arrow_table,
 )
+from refold.sequences._windows import Windows
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
-MODEL_KEY = "refold.model"
+MODEL_HASH_KEY = "refold.model"
 
 
 def codes_to_arrow(
@@ -70,11 +70,11 @@ def codes_to_arrow(
             )
         codes = codes.astype(np.float16)
     if isinstance(ids, Windows):
-        check_one_each(len(codes), "codes", len(ids.starts), "windows")
+        check_counts_match(len(codes), "codes", len(ids.starts), "windows")
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    metadata = None if model is None else {MODEL_KEY: _fitted_model(model).hash}
+    metadata = None if model is None else {MODEL_HASH_KEY: _fitted_model(model).hash}
     return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
@@ -115,7 +115,9 @@ def codes_from_arrow(
     array([[ 0.5,  1. ],
            [ 2. , -1. ]], dtype=float32)
     """
-    if model is not None and (doubt := check_model(stored_model(table), model, "This table")):
+    if model is not None and (
+        doubt := describe_model_mismatch(stored_model_hash(table), model, "This table")
+    ):
         warn(doubt)
     arrow_table = to_arrow_table(table)
     column = arrow_table.get(code, "code")
@@ -149,20 +151,20 @@ def check_code_dtype(dtype: str) -> None:
     check("dtype", dtype, one_of("float32", "float16"))
 
 
-def stored_model(table: Any) -> str | None:
+def stored_model_hash(table: Any) -> str | None:
     """Return the hash of the model that a table of codes stores, or None."""
     schema: Any = getattr(table, "schema", None)
     if isinstance(schema, pa.Schema):
-        stored = (schema.metadata or {}).get(MODEL_KEY.encode())
+        stored = (schema.metadata or {}).get(MODEL_HASH_KEY.encode())
         # latin-1 decodes any bytes, also those that another program wrote under this key
         return None if stored is None else stored.decode("latin-1")
     # a pandas frame
     attributes: Any = getattr(table, "attrs", None)
-    stored = attributes.get(MODEL_KEY) if isinstance(attributes, dict) else None
+    stored = attributes.get(MODEL_HASH_KEY) if isinstance(attributes, dict) else None
     return None if stored is None else str(stored)
 
 
-def check_model(stored: str | None, model: Any, source: str) -> str | None:
+def describe_model_mismatch(stored: str | None, model: Any, source: str) -> str | None:
     """Refuse codes whose stored hash is of another model; return a warning if there is no hash."""
     if stored is None:
         fix = spelled(

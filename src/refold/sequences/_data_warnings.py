@@ -1,6 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns the warnings. `key_columns` finds columns that look like ids or times.
+`data_warnings` returns the warnings. `find_key_columns` finds columns that look like ids or times.
 """
 
 import re
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.errors import Message, argument, spelled
+from refold.sequences._conversions import positions
+from refold.sequences._encoding import StepLocator
 from refold.sequences._lists import looks_padded
-from refold.sequences._parts import Places
 from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
-from refold.sequences._sets import positions
 
 # Minimum number of sequences for a column of ids: among fewer, constant columns are common.
 _MIN_SEQUENCES = 10
@@ -77,7 +77,7 @@ missing_values=[-99999]."]
     return [Message(message) for message in messages if message is not None]
 
 
-def key_columns(sequences: Sequences) -> dict[str, str]:
+def find_key_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, step = positions(sequences)
     is_change = step[1:] > 0  # False where the next row begins another sequence
@@ -181,7 +181,7 @@ def _locate_suspect(source: Sequences, suspect: _Suspect) -> str:
             row += int(rows[0])
             break
         row += len(block.values)
-    return Places(source.offsets, source.ids)(row, source.schema.names[suspect.column])
+    return StepLocator(source.offsets, source.ids)(row, source.schema.names[suspect.column])
 
 
 class _Extremes:

@@ -1,6 +1,6 @@
 """Conversion of lists with one entry per sequence, and of padded arrays.
 
-An array becomes a list of sequences without padding, which `parts_from_list` converts.
+An array becomes a list of sequences without padding, which `arrays_from_list` converts.
 """
 
 import reprlib
@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import offsets_from_lengths
-from refold._support.output import warn
-from refold._support.rules import check, check_one_each, check_some, one_of
+from refold._support.messages import warn
+from refold._support.rules import check, check_counts_match, check_not_empty, one_of
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._parts import (
+from refold.sequences._encoding import (
     ColumnTypes,
-    Parts,
-    Places,
-    Rows,
+    RowNamer,
+    SequenceArrays,
+    StepLocator,
     check_ids,
-    encode_parts,
+    encode_columns,
     is_missing,
     name_sequence,
     object_array,
@@ -38,15 +38,15 @@ _MIN_NUM_PADDED = 2
 _MAX_STRAY_PADDING_SHARE = 0.01
 
 
-def parts_from_list(
+def arrays_from_list(
     sequences: Iterable[Any],
     *,
     column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: ArrayLike | None = None,
     layout: Layout | None = None,
-    rows: Rows | None = None,  # names each entry in messages, if the list comes from a file
-) -> Parts:
+    rows: RowNamer | None = None,  # names each entry in messages, if the list comes from a file
+) -> SequenceArrays:
     """Convert a list; implements `Sequences.from_list`."""
     if isinstance(sequences, str | bytes | Mapping) or not hasattr(sequences, "__iter__"):
         raise DataError(
@@ -54,25 +54,25 @@ def parts_from_list(
             "put a single sequence into a list."
         )
     items = list(sequences)
-    check_some(len(items), "sequence", "in the list")
+    check_not_empty(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
     arrays = [_to_array(item, i, ids) for i, item in enumerate(items)]
     frame_names = _check_same_form(items, arrays, ids)
     # an empty list may be a sequence of any number of features
     with_features = [array for array in arrays if array.ndim == 2 or array.size]
     raw = np.concatenate(with_features or [np.zeros(0, np.float32)])
-    locate = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
+    locate = StepLocator(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
     has_columns = raw.ndim == 2
     if has_columns:
-        check_some(raw.shape[1], "feature", "in the sequences")
+        check_not_empty(raw.shape[1], "feature", "in the sequences")
         names = names or frame_names or default_names(raw.shape[1])
     elif names is None:
         names = [_default_name(raw, column_types)]
     names = (names,) if isinstance(names, str) else tuple(names)
     raw_columns = list(raw.T) if has_columns else [raw]
-    check_one_each(len(names), argument("names"), len(raw_columns), "features")
+    check_counts_match(len(names), argument("names"), len(raw_columns), "features")
     types = resolve_column_types(column_types, names)
-    encoded = encode_parts(names, raw_columns, types, locate, lists=not has_columns)
+    encoded = encode_columns(names, raw_columns, types, locate, lists=not has_columns)
     has_tokens = encoded.schema.layout == "tokens"
     if layout is None and has_tokens and all(isinstance(item, str) for item in items):
         layout = "characters"
@@ -174,12 +174,12 @@ def unpad_array(
     num_steps = x.shape[1]
     if lengths is None:
         is_padded = _find_padded_steps(x, padding_value)
-        lengths = lengths_without(is_padded, padding)
+        lengths = lengths_without_padding(is_padded, padding)
         if not is_missing(padding_value):  # steps of NaN in all features are hardly data
             _warn_of_ambiguous_padding(is_padded, lengths, padding_value, padding)
     else:
         lengths = np.asarray(lengths).reshape(-1)
-        check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
+        check_counts_match(len(lengths), argument("lengths"), len(x), "sequences")
         wrong = np.flatnonzero(~np.isin(lengths, np.arange(num_steps + 1)))
         if len(wrong):
             raise DataError(
@@ -220,7 +220,7 @@ def _check_padded_array(x: Any) -> np.ndarray:
             f"Got an array of shape {x.shape}. Expected (n, T, features), or (n, T) for series of "
             "one feature; put a single sequence into a list."
         )
-    check_some(len(x), "sequence", f"in an array of shape {x.shape}")
+    check_not_empty(len(x), "sequence", f"in an array of shape {x.shape}")
     return x.astype(object) if x.dtype.kind in "UST" else x  # text
 
 
@@ -256,7 +256,7 @@ def _warn_of_ambiguous_padding(
         )
 
 
-def lengths_without(is_padded: np.ndarray, side: str = "post") -> np.ndarray:
+def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.ndarray:
     """Return lengths (n,) without the padding on one side, from the mask (n, T) of padded steps."""
     is_padded = is_padded if side == "post" else is_padded[:, ::-1]
     length_to = np.arange(1, is_padded.shape[1] + 1)  # length of a sequence that ends with a step
@@ -265,13 +265,13 @@ def lengths_without(is_padded: np.ndarray, side: str = "post") -> np.ndarray:
 
 def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
-    is_real = np.arange(is_padded.shape[1]) < lengths_without(is_padded, side)[:, None]
+    is_real = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
     return is_padded & (is_real if side == "post" else is_real[:, ::-1])
 
 
 def looks_padded(is_padded: np.ndarray, side: str) -> bool:
     """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
-    lengths = lengths_without(is_padded, side)
+    lengths = lengths_without_padding(is_padded, side)
     lengths = lengths[lengths > 0]
     num_padded = (lengths < is_padded.shape[1]).sum()
     num_stray = _find_stray_steps(is_padded, side).sum()

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._support.output import warn
-from refold._support.rules import FLAG, Rule, check, check_some, one_of
+from refold._support.messages import warn
+from refold._support.rules import FLAG, Rule, check, check_not_empty, one_of
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._parts import (
+from refold.sequences._encoding import (
     MAX_FLOAT32,
-    Places,
+    StepLocator,
     check_codes_finite,
     check_decoded,
     check_values,
@@ -28,9 +28,9 @@ from refold.sequences._sequences import Sequences
 ScalingMode = Literal["features", "sequence"]
 
 # What the argument of `Scaler.clip` can be.
-CLIP = Rule(
+CLIP_RULE = Rule(
     "True, False or 'positive'",
-    lambda value: value == "positive" if isinstance(value, str) else FLAG.holds(value),
+    lambda value: value == "positive" if isinstance(value, str) else FLAG.allows(value),
 )
 
 # Names of the arrays of a scaler, in the order in which a model file holds them.
@@ -42,7 +42,7 @@ _ARRAY_NAMES += ("statistics_mean", "statistics_scale", "floor")
 _MIN_STD_TO_MEDIAN = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
-MIN_SHARE = 8 * np.finfo(np.float32).eps
+MIN_STD_TO_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
 _ROUNDING_ERROR_SHARE = 10 * np.finfo(np.float64).eps
 
@@ -105,14 +105,16 @@ class Scaler:
         """
         check("scale", mode, one_of("features", "sequence", None))
         numeric, num_steps = sequences.schema.numeric, len(sequences.values)
-        check_some(num_steps, "step", f"to learn from: all {len(sequences)} sequences are empty")
+        check_not_empty(
+            num_steps, "step", f"to learn from: all {len(sequences)} sequences are empty"
+        )
         moments, is_missing = RunningMoments(int(numeric.sum())), np.ones(len(numeric), bool)
         for block in sequences.blocks():
             is_missing &= np.isnan(block.values).all(axis=0)
             with np.errstate(over="ignore", invalid="ignore"):  # values too large are refused below
                 moments.add(block.values[:, numeric])
         if np.maximum(-moments.least, moments.greatest).max(initial=0) > MAX_FLOAT32:
-            check_single(sequences)  # raises an error that names the value
+            check_float32_range(sequences)  # raises an error that names the value
         if is_missing.any():
             raise DataError(
                 f"Column {sequences.schema.names[np.argmax(is_missing)]!r} is missing in all "
@@ -158,9 +160,9 @@ class Scaler:
             np.divide(shifted, scale, out=out, casting="same_kind")
             start += len(shifted)
         offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
-        check_values(scaled, schema, Places(offsets, ids))
+        check_values(scaled, schema, StepLocator(offsets, ids))
         # without times, because networks do not read them and batches would copy them
-        return Sequences.trusted(scaled, offsets, ids, schema)
+        return Sequences.from_checked(scaled, offsets, ids, schema)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
         """Return sequences in the scale and the dtype of the training data.
@@ -186,7 +188,7 @@ class Scaler:
             values = sequences.values.astype(np.float64) * scale + mean
         for i, column in enumerate(sequences.schema.columns):
             if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
-                values[:, i] = column.column_type.clean(values[:, i])
+                values[:, i] = column.column_type.to_nearest_valid(values[:, i])
         # a comparison that is True for NaN, which marks missing entries
         check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
@@ -203,7 +205,7 @@ class Scaler:
             that were never negative in the training data at 0.
         """
         self._check_columns(sequences)
-        check("clip", clip, CLIP)
+        check("clip", clip, CLIP_RULE)
         if not clip:
             return sequences
         minimum, maximum = self.least_, self.greatest_
@@ -226,7 +228,7 @@ class Scaler:
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        floor = np.maximum(self.floor_, MIN_SHARE * distance)
+        floor = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
         raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
         standardized = (raw - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
@@ -293,7 +295,7 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), floor
 
 
-def check_single(sequences: Sequences) -> None:
+def check_float32_range(sequences: Sequences) -> None:
     """Raise ``DataError`` if data have a value that float32 cannot hold; networks need float32."""
     if sequences.dtype == np.float32:
         return
@@ -312,7 +314,9 @@ def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
         return
     row, column = outside[0]
     minimum, maximum, _ = np.broadcast_arrays(minimum, maximum, values[row])
-    location = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
+    location = StepLocator(sequences.offsets, sequences.ids)(
+        int(row), sequences.schema.names[column]
+    )
     raise DataError(
         f"Got {values[row, column]:g} at {location}. Expected finite numbers from "
         f"{minimum[column]:.3g} to {maximum[column]:.3g}, which float32 can hold when they are "
@@ -379,17 +383,17 @@ class RunningMoments:
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
     z, observed = _fill_missing_with_0(values)
-    count = sums_by_sequence(observed.astype(np.float64), sequences)
+    count = sum_by_sequence(observed.astype(np.float64), sequences)
     count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
-    mean = sums_by_sequence(z, sequences) / count
+    mean = sum_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
     z[~observed] = 0.0
-    scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
+    scale = np.sqrt(sum_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
     return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
 
 
-def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
+def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
     """Return the sums (n, K) of values (num_steps, K) over each sequence; 0 if it is empty."""
     sums = np.zeros((len(sequences), values.shape[1]))
     is_full = sequences.lengths > 0  # reduceat has no empty sums

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from refold._support.output import warn
-from refold._support.rules import Rule, check, check_some, one_of
+from refold._support.messages import warn
+from refold._support.rules import Rule, check, check_not_empty, one_of
 from refold.errors import SchemaError, argument, spelled
 from refold.sequences.types import (
     BINARY,
@@ -165,8 +165,8 @@ class Schema:
         object.__setattr__(self, "columns", tuple(self.columns))
         object.__setattr__(self, "missing", tuple(float(value) for value in self.missing))
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
-        check_some(len(self.columns), "column", "in the schema")
-        check_unique([column.name for column in self.columns])
+        check_not_empty(len(self.columns), "column", "in the schema")
+        check_unique_names([column.name for column in self.columns])
         check("layout", self.layout, _LAYOUT_RULE)
         if self.layout == "array":
             return
@@ -234,7 +234,7 @@ class Schema:
         names = (self.time_name, "time") if has_times else ("time", "step")
         return next((name for name in names if name and name not in reserved), "time")
 
-    def read_with(
+    def with_read_options(
         self,
         id: str | None,  # noqa: A002
         time: str | None,
@@ -287,7 +287,7 @@ def column_counts(schema: Schema) -> str:
     return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
 
 
-def check_unique(names: Iterable[Any], advice: str = "Rename one.") -> None:
+def check_unique_names(names: Iterable[Any], advice: str = "Rename one.") -> None:
     """Raise ``SchemaError`` if two columns have the same name."""
     names = list(names)
     if len(set(names)) < len(names):
@@ -312,7 +312,7 @@ def listed(names: Sequence[Any]) -> str:
     return text or "no others"
 
 
-def union_of(columns: Sequence[Column]) -> Column:
+def merge_columns(columns: Sequence[Column]) -> Column:
     """Return a column that can hold the values of all these columns, which have the same name."""
     first = columns[0]
     if all(column == first for column in columns):
@@ -333,7 +333,7 @@ def union_of(columns: Sequence[Column]) -> Column:
 # Values in the user's layout
 
 
-def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
+def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
@@ -346,7 +346,7 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
     """Return the values (length, F) of one sequence in the user's layout."""
     if schema.layout == "array" and not len(schema.categorical):
         return values.copy()
-    decoded = [decode_column(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
+    decoded = [indices_to_categories(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
     if schema.layout == "array":
         return np.stack(decoded, axis=1)  # an array of objects if a column has text
     if schema.layout == "series":
@@ -381,10 +381,10 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Loc
             continue
         if old_column.column_type.has_categories and not old_column.has_integer_categories:
             raise _column_mismatch(old_column, column)
-        numbers = decode_column(old_values, old_column)
+        numbers = indices_to_categories(old_values, old_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
-        if markers := column.column_type.markers(target.missing):
+        if markers := column.column_type.valid_markers(target.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers

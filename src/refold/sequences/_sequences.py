@@ -17,41 +17,41 @@ from numpy.typing import ArrayLike
 
 from refold._support.arrays import (
     check_array,
+    concatenated_ranges,
     lengths_from_offsets,
     offsets_from_lengths,
-    positions_of,
 )
-from refold._support.output import columns_in_words, facts
-from refold._support.rules import check_one_each, check_some
+from refold._support.messages import describe_columns, html_table
+from refold._support.rules import check_counts_match, check_not_empty
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._lists import parts_from_list, unpad_aeon, unpad_array
-from refold.sequences._parts import (
+from refold.sequences._encoding import (
     ColumnTypes,
-    Parts,
-    Places,
+    SequenceArrays,
+    StepLocator,
     check_ids,
     check_offsets,
     check_unique_ids,
     check_values,
 )
+from refold.sequences._lists import arrays_from_list, unpad_aeon, unpad_array
 from refold.sequences._schema import (
     Column,
     Layout,
     Schema,
     align_values,
     column_counts,
-    decode_column,
     default_names,
+    indices_to_categories,
     listed,
     to_layout,
 )
 from refold.sequences._tables import (
-    list_table_from_parts,
-    parts_from_arrow,
-    parts_from_table,
-    table_from_parts,
+    arrays_from_arrow,
+    arrays_from_table,
+    arrow_from_arrays,
+    table_from_arrays,
     table_from_sktime,
-    time_index,
+    time_index_column,
     to_arrow_table,
 )
 from refold.sequences._times import future_times
@@ -125,22 +125,22 @@ class Sequences:
             values = values.astype(np.float64)
         names = default_names(values.shape[1])
         schema = schema or Schema(tuple(Column(name, "numeric") for name in names))
-        check_one_each(values.shape[1], "columns", schema.num_columns, "columns of the schema")
+        check_counts_match(values.shape[1], "columns", schema.num_columns, "columns of the schema")
         offsets = check_offsets(offsets, len(values))
         ids = check_ids(ids, len(offsets) - 1)
-        check_values(values, schema, Places(offsets, ids))
+        check_values(values, schema, StepLocator(offsets, ids))
         if times is not None:
             if not isinstance(times, pa.Array):
                 raise DataError(
                     f"{argument('times')} must be a pyarrow.Array. Got a {type(times).__name__}; "
                     "pyarrow.array converts it."
                 )
-            check_one_each(len(times), argument("times"), len(values), "steps")
+            check_counts_match(len(times), argument("times"), len(values), "steps")
         self.values, self.offsets, self.ids, self.schema = values, offsets, ids, schema
         self.times = times
 
     @classmethod
-    def trusted(
+    def from_checked(
         cls,
         values: np.ndarray,
         offsets: np.ndarray,
@@ -198,10 +198,10 @@ class Sequences:
         >>> sequences.schema.columns[0].categories
         ('buy', 'view')
         """
-        arrays = parts_from_list(
+        arrays = arrays_from_list(
             sequences, column_types=column_types, names=names, ids=ids, layout=layout
         )
-        converted = cls.trusted(*arrays)
+        converted = cls.from_checked(*arrays)
         if ids is not None:
             check_unique_ids(converted.ids)
         return converted if schema is None else converted.align(schema)
@@ -261,7 +261,7 @@ class Sequences:
             Name of the column of sequence ids; by default ``"id"`` if there is such a column, else
             all rows are one sequence. Sequences are ordered by their first row.
         time : str, optional
-            Name of the column of times: numbers or dates, strictly ascending within an id. Rows
+            Name of the column of times: numbers or dates, strictly ascending within an id. RowNamer
             of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
             without times, the rows of an id must be contiguous.
             Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
@@ -290,8 +290,8 @@ class Sequences:
         (array([0.1, 0.2]), ['a', 'b'])
         """
         arrow = to_arrow_table(table)
-        time = time_index(arrow.index_columns, arrow.columns) if time is None else str(time)
-        arrays = parts_from_table(
+        time = time_index_column(arrow.index_columns, arrow.columns) if time is None else str(time)
+        arrays = arrays_from_table(
             arrow,
             id,
             time,
@@ -302,11 +302,11 @@ class Sequences:
             duplicates=duplicates,
             time_format=time_format,
         )
-        check_some(len(arrays.ids), "row", "in the table")
+        check_not_empty(len(arrays.ids), "row", "in the table")
         # Arrow's name for a pandas index without a name
         time_name = None if str(time).startswith("__index_level_") else time
         options = id, time_name, time_format, None, None if duplicates == "error" else duplicates
-        return cls.trusted(*arrays).with_schema(arrays.schema.read_with(*options))
+        return cls.from_checked(*arrays).with_schema(arrays.schema.with_read_options(*options))
 
     @classmethod
     def from_arrow(
@@ -338,7 +338,7 @@ class Sequences:
         array([[1., 1.],
                [2., 0.]])
         """
-        return cls.trusted(*parts_from_arrow(table, id, columns, column_types))
+        return cls.from_checked(*arrays_from_arrow(table, id, columns, column_types))
 
     @classmethod
     def from_aeon(
@@ -416,8 +416,8 @@ class Sequences:
         times = self.times
         if times is not None:
             times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        arrays = Parts(values, offsets, self.ids[start:stop], self.schema, times)
-        return type(self).trusted(*arrays, block_bytes=self.block_bytes)
+        arrays = SequenceArrays(values, offsets, self.ids[start:stop], self.schema, times)
+        return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
@@ -431,7 +431,8 @@ class Sequences:
         first_byte += int(self.offsets[start]) * row_bytes
         first_byte -= first_byte % mmap.PAGESIZE
         num_bytes = int(self.offsets[stop] - self.offsets[start]) * row_bytes + mmap.PAGESIZE
-        array._mmap.madvise(mmap.MADV_DONTNEED, first_byte, num_bytes)
+        mapping: Any = array.base
+        mapping.madvise(mmap.MADV_DONTNEED, first_byte, num_bytes)
 
     # Indexing and display
 
@@ -496,7 +497,7 @@ class Sequences:
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids
-        rows = [("columns", columns_in_words(self.schema))]
+        rows = [("columns", describe_columns(self.schema))]
         if len(self):
             summary = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
             rows.insert(0, ("lengths", summary))
@@ -507,7 +508,7 @@ class Sequences:
             rows.append(("missing", share if num_missing else ""))
             first_ids = ", ".join(str(id_) for id_ in ids[:_NUM_IDS_SHOWN].tolist())
             rows.append(("ids", first_ids + (", ..." if len(ids) > _NUM_IDS_SHOWN else "")))
-        return facts(f"{len(self):,} sequences, {len(self.values):,} steps", rows)
+        return html_table(f"{len(self):,} sequences, {len(self.values):,} steps", rows)
 
     # Conversions
 
@@ -542,7 +543,7 @@ class Sequences:
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
         sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
-        return table_from_parts(self._arrays(), id, time)
+        return table_from_arrays(self._arrays(), id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
@@ -554,7 +555,7 @@ class Sequences:
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
-        return list_table_from_parts(self._arrays(), id)
+        return arrow_from_arrays(self._arrays(), id)
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -572,7 +573,7 @@ class Sequences:
                     f"The categories of column {column.name!r} are text, and aeon takes numbers "
                     "only. Leave the column out, or convert it to numbers."
                 )
-            numbers[:, i] = decode_column(self.values[:, i], column)
+            numbers[:, i] = indices_to_categories(self.values[:, i], column)
         cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 
@@ -595,8 +596,8 @@ class Sequences:
         """
         if schema == self.schema:
             return self
-        values = align_values(self.values, self.schema, schema, Places(self.offsets, self.ids))
-        return type(self).trusted(values, self.offsets, self.ids, schema, self.times)
+        values = align_values(self.values, self.schema, schema, StepLocator(self.offsets, self.ids))
+        return type(self).from_checked(values, self.offsets, self.ids, schema, self.times)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return these sequences with other values, such as scaled ones."""
@@ -633,9 +634,9 @@ class Sequences:
             chunks += [later[max(0, start - len(times)) :].cast(type_)]
         return pa.concat_arrays(chunks)
 
-    def _arrays(self) -> Parts:
+    def _arrays(self) -> SequenceArrays:
         """Return the arrays for the functions that convert them."""
-        return Parts(self.values, self.offsets, self.ids, self.schema, self.times)
+        return SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
 
     def pieces(self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
         """Return one piece of each of the sequences ``indices``; all arguments are arrays (n,)."""
@@ -643,7 +644,7 @@ class Sequences:
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
         times = None if self.times is None else [self.times[:0]]
         for i in range(0, len(indices), _SEQUENCES_PER_COPY):
-            rows = positions_of(
+            rows = concatenated_ranges(
                 first_rows[i : i + _SEQUENCES_PER_COPY], lengths[i : i + _SEQUENCES_PER_COPY]
             )
             values[offsets[i] : offsets[i] + len(rows)] = self.values[rows]
@@ -651,4 +652,4 @@ class Sequences:
                 times.append(self.times.take(pa.array(rows)))
             self.release(0, len(self))
         joined = None if times is None else pa.concat_arrays(times)
-        return type(self).trusted(values, offsets, self.ids[indices], self.schema, joined)
+        return type(self).from_checked(values, offsets, self.ids[indices], self.schema, joined)

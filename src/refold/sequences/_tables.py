@@ -1,8 +1,8 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
-`to_arrow_table` turns a table of any library into Arrow columns. `parts_from_table` converts a
-long table, and `parts_from_arrow` a table of lists. `table_from_parts` and
-`list_table_from_parts` convert back.
+`to_arrow_table` turns a table of any library into Arrow columns. `arrays_from_table` converts a
+long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` and
+`arrow_from_arrays` convert back.
 """
 
 import json
@@ -13,42 +13,42 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold._support.arrays import offsets_from_lengths, positions_of
-from refold._support.output import warn
-from refold._support.rules import check, check_one_each, check_some, one_of
+from refold._support.arrays import concatenated_ranges, offsets_from_lengths
+from refold._support.messages import warn
+from refold._support.rules import check, check_counts_match, check_not_empty, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
-from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import (
-    PLAIN_ROWS,
+from refold.sequences._encoding import (
+    DEFAULT_ROW_NAMER,
     ColumnTypes,
-    Parts,
-    Places,
-    Rows,
+    RowNamer,
+    SequenceArrays,
+    StepLocator,
+    capitalize_first,
     check_ids,
     check_unique_ids,
-    encode_parts,
+    encode_columns,
     is_missing,
     is_text,
     name_sequence,
+    numeric_text_warnings,
     object_array,
     resolve_column_types,
-    sentence_start,
-    text_warnings,
 )
-from refold.sequences._schema import Column, Schema, check_unique, default_names
+from refold.sequences._lists import arrays_from_list
+from refold.sequences._schema import Column, Schema, check_unique_names, default_names
 from refold.sequences._times import (
-    check_times,
+    add_time_gap_column,
+    check_has_times,
     compute_time_gaps,
     parse_times,
     times_as_numbers,
-    with_time_gaps,
 )
 from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
 # Key of the schema in the metadata of a table.
 SCHEMA_METADATA_KEY = b"refold"
 # What can become of the rows of an id that have the same time.
-DUPLICATES = one_of("error", "first", "last", "mean")
+DUPLICATES_RULE = one_of("error", "first", "last", "mean")
 # An integer in its shortest form, with at most 18 digits, so that it fits into int64.
 _INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
 
@@ -77,7 +77,7 @@ class ArrowTable(NamedTuple):
         return column
 
 
-def time_index(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+def time_index_column(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
     """Return the name of the pandas index that holds times, if its column is in the table."""
     names = (name for name in index if name in columns)
     return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
@@ -104,7 +104,7 @@ def to_arrow_table(table: Any) -> ArrowTable:
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
         return ArrowTable({"x0": _read_column(table, "x0")})
     # record batches of Arrow have `columns`, too, which are not names
-    check_unique(getattr(table, "column_names", getattr(table, "columns", ())))
+    check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
@@ -113,7 +113,7 @@ def to_arrow_table(table: Any) -> ArrowTable:
         return ArrowTable(_read_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = {name: pa_table[i] for i, name in enumerate(pa_table.column_names)}
-    return ArrowTable(columns, pandas_index(metadata), stored_schema(metadata))
+    return ArrowTable(columns, pandas_index_columns(metadata), stored_schema(metadata))
 
 
 def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
@@ -121,7 +121,9 @@ def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     columns = {str(name): _read_column(table[name], name) for name in names}
     for name, column in columns.items():
         rows = f"rows of column {names[0]!r}"
-        check_one_each(len(column), f"rows of column {name!r}", len(columns[str(names[0])]), rows)
+        check_counts_match(
+            len(column), f"rows of column {name!r}", len(columns[str(names[0])]), rows
+        )
     return columns
 
 
@@ -143,7 +145,7 @@ def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
         ) from error
 
 
-def metadata_of(schema: Schema) -> dict[bytes, bytes]:
+def schema_metadata(schema: Schema) -> dict[bytes, bytes]:
     """Return the metadata of a table that store a schema, so that reading restores the schema."""
     return {SCHEMA_METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
@@ -162,7 +164,7 @@ def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
         ) from error
 
 
-def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+def pandas_index_columns(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """Return the names of the columns that are the index of a pandas table."""
     names = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", ())
     return tuple(name for name in names if isinstance(name, str))
@@ -171,7 +173,7 @@ def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Columns
 
 
-def known_types(
+def declared_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
@@ -189,7 +191,7 @@ def known_types(
     return types
 
 
-def as_raw(column: Any, name: str) -> np.ndarray:
+def to_raw_column(column: Any, name: str) -> np.ndarray:
     """Return a column as a NumPy array of numbers or objects."""
     column = decode_dictionary(column)
     arrow_type = column.type
@@ -252,17 +254,17 @@ def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> Non
         )
 
 
-def check_has_ids(column: Any, name: str, rows: Rows) -> None:
+def check_has_ids(column: Any, name: str, rows: RowNamer) -> None:
     """Raise ``DataError`` if a row has no id."""
     missing = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
     if missing.any():
         raise DataError(
-            f"{sentence_start(rows(int(np.argmax(missing))))} has no id in column {name!r}. "
+            f"{capitalize_first(rows(int(np.argmax(missing))))} has no id in column {name!r}. "
             "Every row needs an id; fill it in or drop the row."
         )
 
 
-def factorized(column: Any) -> tuple[np.ndarray, list[Any]]:
+def factorize(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return the index of each row's value, and the distinct values in order of appearance."""
     column = decode_dictionary(column)
     if pa.types.is_null(column.type):
@@ -303,7 +305,7 @@ def has_lists(column: Any) -> bool:
     return any(is_list_type(column.type) for is_list_type in checks)
 
 
-def is_nested(column: Any) -> bool:
+def has_nested_lists(column: Any) -> bool:
     """Return whether an Arrow column holds lists of lists."""
     return has_lists(column) and has_lists(column.type.value_field)
 
@@ -326,7 +328,7 @@ def find_step_keys(
     schema_names = (None, None) if schema is None else (schema.id_name, schema.time_name)
     choices = zip(schema_names, ("id", "time"), strict=True)
     id_name, time = (next((name for name in names if name in columns), None) for names in choices)
-    time = time or time_index(arrow.index_columns, columns)
+    time = time or time_index_column(arrow.index_columns, columns)
     if (id_name is None and not arrow.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
@@ -341,31 +343,31 @@ def find_step_keys(
 def resize_column(arrow: ArrowTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table for sequences of other lengths; null after the last step."""
     ids = arrow.columns.get(id)
-    id_index = np.zeros(len(arrow.columns[name]), int) if ids is None else factorized(ids)[0]
+    id_index = np.zeros(len(arrow.columns[name]), int) if ids is None else factorize(ids)[0]
     order = np.argsort(id_index, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_index, minlength=len(lengths))
-    step = positions_of(np.zeros_like(lengths), lengths)
+    step = concatenated_ranges(np.zeros_like(lengths), lengths)
     is_after = step >= np.repeat(old_lengths, lengths)
-    position = positions_of(offsets_from_lengths(old_lengths)[:-1], lengths)
+    position = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
     position = np.where(is_after, 0, position)
     return arrow.columns[name].take(pa.array(order[position], mask=is_after))
 
 
-def parts_from_table(
+def arrays_from_table(
     table: Any,
     id: str | None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    rows: Rows = PLAIN_ROWS,
+    rows: RowNamer = DEFAULT_ROW_NAMER,
     *,
     sort: bool = False,
     with_gaps: bool = False,
     duplicates: str = "error",
     time_format: str | None = None,
-) -> Parts:
+) -> SequenceArrays:
     """Convert a long table; implements `Sequences.from_table`."""
-    check("duplicates", duplicates, DUPLICATES)
+    check("duplicates", duplicates, DUPLICATES_RULE)
     arrow = to_arrow_table(table)
     if id is None:  # without a column "id", all rows are one sequence
         zeros = np.zeros(len(next(iter(arrow.columns.values()), ())), np.int64)
@@ -373,7 +375,7 @@ def parts_from_table(
     keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
     id_column = arrow.ids(keys[0])
     check_has_ids(id_column, keys[0], rows)
-    id_index, distinct_ids = factorized(id_column)
+    id_index, distinct_ids = factorize(id_column)
     ids = check_ids(distinct_ids, len(distinct_ids))
     # options that need a column of times, and whether the user set them
     options = {
@@ -384,7 +386,7 @@ def parts_from_table(
     }
     for option, is_used in options.items():
         if is_used:
-            check_times(time, option)
+            check_has_times(time, option)
     by_id = _RowsById(id_index, ids, rows)
     # order: rows by sequence and step; starts: where each step begins in it, because the rows of a
     # repeated time become one step
@@ -401,22 +403,22 @@ def parts_from_table(
         )
     if columns is None:
         names = [name for name in arrow.columns if name not in {*keys, *arrow.index_columns}]
-        check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
+        check_not_empty(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
         names = _to_names(columns)
         check_id_is_no_feature(names, keys[0])
     offsets = offsets_from_lengths(np.bincount(id_index[order], minlength=len(ids)))
     # messages tell sequence and step, or for a file its row
-    locate = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
+    locate = StepLocator(offsets, ids, None if rows is DEFAULT_ROW_NAMER else rows, order)
     features = [arrow.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = known_types(names, arrow_types, column_types, arrow.stored_schema)
+    types = declared_types(names, arrow_types, column_types, arrow.stored_schema)
     named_features = zip(names, features, strict=True)
-    raw_columns = [as_raw(feature, name)[order] for name, feature in named_features]
-    arrays = encode_parts(
+    raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
+    arrays = encode_columns(
         names, raw_columns, types, locate, lists=False, stored=arrow.stored_schema
     )
-    for message in text_warnings(arrays.schema.columns, types):
+    for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(starts) < len(order):
         arrays = _average_duplicates(arrays, starts)
@@ -426,12 +428,15 @@ def parts_from_table(
     values, schema = arrays.values, arrays.schema
     if with_gaps:
         gaps = compute_time_gaps(times[row_of_step], arrays.offsets, time_column.type)
-        values, schema = np.concatenate([values, gaps[:, None]], axis=1), with_time_gaps(schema)
+        values, schema = (
+            np.concatenate([values, gaps[:, None]], axis=1),
+            add_time_gap_column(schema),
+        )
     times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
-    return Parts(values, arrays.offsets, arrays.ids, schema, times_of_steps)
+    return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times_of_steps)
 
 
-def _average_duplicates(arrays: Parts, starts: np.ndarray) -> Parts:
+def _average_duplicates(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
     """Return one step for each run of rows of one time: means of numbers, else first values."""
     values = arrays.values[starts]
     for i, column in enumerate(arrays.schema.columns):
@@ -441,11 +446,13 @@ def _average_duplicates(arrays: Parts, starts: np.ndarray) -> Parts:
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return Parts(values, np.searchsorted(starts, arrays.offsets), arrays.ids, arrays.schema)
+    return SequenceArrays(
+        values, np.searchsorted(starts, arrays.offsets), arrays.ids, arrays.schema
+    )
 
 
-def table_from_parts(
-    arrays: Parts,
+def table_from_arrays(
+    arrays: SequenceArrays,
     id: str,  # noqa: A002
     time: str,
     *,
@@ -454,7 +461,7 @@ def table_from_parts(
     """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema, times = arrays
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
-    check_unique([id, time, *schema.names], advice)
+    check_unique_names([id, time, *schema.names], advice)
     check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
     lengths = np.diff(offsets)
     num_empty = int((lengths == 0).sum())
@@ -476,7 +483,7 @@ def table_from_parts(
         steps = {name: column.take(step_index) for name, column in steps.items()}
     sequence_index = pa.array(np.repeat(np.arange(len(lengths)), lengths))
     columns = {id: ids_to_arrow(ids).take(sequence_index), **steps}
-    return pa.table(columns, metadata=metadata_of(schema))
+    return pa.table(columns, metadata=schema_metadata(schema))
 
 
 def _to_names(columns: Sequence[str]) -> list[str]:
@@ -489,7 +496,7 @@ class _RowsById(NamedTuple):
 
     id_index: np.ndarray  # (n_rows,), which of the ids each row has
     ids: np.ndarray  # (n_sequences,)
-    name_row: Rows
+    name_row: RowNamer
 
     def id_of(self, row: int) -> Any:
         """Return the id of a row."""
@@ -570,13 +577,13 @@ def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
 # Tables of lists
 
 
-def parts_from_arrow(
+def arrays_from_arrow(
     table: Any,
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    rows: Rows | None = None,  # names rows in messages, if the table comes from a file
-) -> Parts:
+    rows: RowNamer | None = None,  # names rows in messages, if the table comes from a file
+) -> SequenceArrays:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
     arrow = to_arrow_table(table)
     if id is None and "id" in arrow.columns and not has_lists(arrow.columns["id"]):
@@ -584,7 +591,7 @@ def parts_from_arrow(
     given_ids = None if id is None else arrow.ids(str(id)).to_pylist()
     names = _find_list_columns(arrow, id) if columns is None else _to_names(columns)
     features = [arrow.get(name, "columns") for name in names]
-    check_some(len(features[0]), "row", "in the table")
+    check_not_empty(len(features[0]), "row", "in the table")
     ids = check_ids(given_ids, len(features[0]))
 
     def name_row(row: int) -> str:
@@ -592,24 +599,24 @@ def parts_from_arrow(
 
     if len(names) == 1 and is_text(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
-        return parts_from_list(items, column_types=column_types, ids=given_ids, names=names)
-    has_nested = len(names) == 1 and is_nested(features[0])
+        return arrays_from_list(items, column_types=column_types, ids=given_ids, names=names)
+    has_nested = len(names) == 1 and has_nested_lists(features[0])
     if has_nested:
         lengths, entries = _flatten_nested_column(names[0], features[0], name_row)
         names, stored = default_names(len(entries)), None
     else:
         lengths, entries = _flatten_list_columns(names, features, name_row)
         stored = arrow.stored_schema
-    locate = Places(offsets_from_lengths(lengths), ids, rows)
-    raw_columns = [as_raw(column, name) for name, column in zip(names, entries, strict=True)]
-    types = known_types(names, [column.type for column in entries], column_types, stored)
-    return encode_parts(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
+    locate = StepLocator(offsets_from_lengths(lengths), ids, rows)
+    raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
+    types = declared_types(names, [column.type for column in entries], column_types, stored)
+    return encode_columns(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
 
 
-def list_table_from_parts(arrays: Parts, id: str) -> pa.Table:  # noqa: A002
+def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A002
     """Return a table of list columns; implements `Sequences.to_arrow`."""
     values, offsets, ids, schema, _ = arrays
-    check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
+    check_unique_names([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
     # the usual lists of Arrow have offsets of 32 bits
     is_small = offsets[-1] <= np.iinfo(np.int32).max
     list_type = pa.ListArray if is_small else pa.LargeListArray
@@ -618,7 +625,7 @@ def list_table_from_parts(arrays: Parts, id: str) -> pa.Table:  # noqa: A002
     for i, column in enumerate(schema.columns):
         steps = column_to_arrow(values[:, i], column)
         columns[column.name] = list_type.from_arrays(arrow_offsets, steps)
-    return pa.table(columns, metadata=metadata_of(schema))
+    return pa.table(columns, metadata=schema_metadata(schema))
 
 
 def _find_list_columns(arrow: ArrowTable, id: str | None) -> list[str]:  # noqa: A002
@@ -653,8 +660,8 @@ def _flatten_list_columns(
         if len(wrong):
             i = int(wrong[0])
             raise DataError(
-                f"{sentence_start(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, but "
-                f"{column_lengths[i]} in {name!r}. The lists of a row must have the same length."
+                f"{capitalize_first(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, "
+                f"but {column_lengths[i]} in {name!r}. The lists of a row must have the same length."
             )
     return lengths, [entries for _, entries in flattened]
 
@@ -670,8 +677,8 @@ def _flatten_nested_column(
     if len(wrong):
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         raise DataError(
-            f"{sentence_start(name_row(row))} has a step of {widths[wrong[0]]} features in column "
-            f"{name!r}, but others have {width}. All steps need the same, at least one; fill "
+            f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
+            f"column {name!r}, but others have {width}. All steps need the same, at least one; fill "
             "missing ones with null."
         )
     index = np.arange(len(entries)).reshape(-1, width)

@@ -1,7 +1,7 @@
 """Times of steps: text as times, times as numbers, gaps between times, and times that follow.
 
 `parse_times` makes times from text. `times_as_numbers` makes numbers from times, to order the
-steps, and `compute_time_gaps` makes gaps from these numbers. `times_from` and `future_times`
+steps, and `compute_time_gaps` makes gaps from these numbers. `extrapolate_times` and `future_times`
 continue times at their median gap.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import ReplaceSubstringOptions, StrptimeOptions, call_function
 
-from refold._support.rules import check, whole
+from refold._support.rules import check, integer_rule
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._parts import PLAIN_ROWS, Rows, is_text
-from refold.sequences._schema import Column, Schema, check_unique
+from refold.sequences._encoding import DEFAULT_ROW_NAMER, RowNamer, is_text
+from refold.sequences._schema import Column, Schema, check_unique_names
 
 # Name of the column of gaps.
 TIME_GAP_COLUMN = "time_gap"
@@ -44,7 +44,7 @@ _ZONE_FORMS = (
 )
 
 
-def check_times(time: str | None, option: str = argument(time_gaps=True)) -> None:
+def check_has_times(time: str | None, option: str = argument(time_gaps=True)) -> None:
     """Raise ``SchemaError`` if an option needs a column of times and there is none."""
     if time is None:
         raise SchemaError(
@@ -56,7 +56,7 @@ def check_times(time: str | None, option: str = argument(time_gaps=True)) -> Non
 
 
 def parse_times(
-    column: Any, name: str, rows: Rows = PLAIN_ROWS, time_format: str | None = None
+    column: Any, name: str, rows: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
 ) -> Any:
     """Return a column of times; text becomes dates, times or numbers, other types are unchanged."""
     # a file with dates such as 20240531 holds integers
@@ -106,7 +106,7 @@ def parse_times(
     return times.cast(pa.time64(times.type.unit)) if is_clock else _to_zone_of_text(times, text)
 
 
-def _parse_with_format(text: Any, name: str, rows: Rows, time_format: str) -> Any:
+def _parse_with_format(text: Any, name: str, rows: RowNamer, time_format: str) -> Any:
     """Return text as times, parsed with a format of `datetime.datetime.strptime`."""
     options = StrptimeOptions(time_format, "us", error_is_null=True)
     times = call_function("strptime", [text], options)
@@ -153,7 +153,7 @@ def _to_zone_of_text(times: Any, text: Any) -> Any:
 # Times as numbers
 
 
-def times_as_numbers(column: Any, name: str, rows: Rows) -> np.ndarray:
+def times_as_numbers(column: Any, name: str, rows: RowNamer) -> np.ndarray:
     """Return times as numbers (n_rows,); raise if a time is missing or is no number or date."""
     problem = f"Column {name!r} cannot order the steps"
     is_missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
@@ -200,7 +200,7 @@ def _ticks_per_second(type_: pa.DataType) -> float:
     return _TICKS_PER_SECOND[type_.unit] if pa.types.is_temporal(type_) else 1.0
 
 
-def usual_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
+def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     """Return the median gap of each sequence (n_sequences,), NaN if it has fewer than two steps."""
     gaps = compute_time_gaps(_to_numbers(times).to_numpy(), offsets, times.type)
     # without the first step of each sequence, which has no previous step
@@ -208,7 +208,7 @@ def usual_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
 
 
-def times_from(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
+def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
     # Times of integers have 64 bits. Times are null where the first time or the gap is unknown.
     type_, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
@@ -228,10 +228,10 @@ def times_from(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> 
     return times if pa.types.is_integer(type_) else times.cast(type_)
 
 
-def with_time_gaps(schema: Schema) -> Schema:
+def add_time_gap_column(schema: Schema) -> Schema:
     """Return a schema with the column of time gaps after its columns."""
     advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
-    check_unique([*schema.names, TIME_GAP_COLUMN], advice)
+    check_unique_names([*schema.names, TIME_GAP_COLUMN], advice)
     columns = (*schema.columns, Column(TIME_GAP_COLUMN, "numeric"))
     return replace(schema, columns=columns, layout="array", time_gaps=True)
 
@@ -259,8 +259,8 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     >>> future_times(pa.array([10, 20, 30]), 2).to_pylist()
     [40, 50]
     """
-    check("steps", steps, whole(0))
+    check("steps", steps, integer_rule(0))
     if not len(times):
         return pa.nulls(steps, times.type)
-    gaps = usual_gaps(times, np.array([0, len(times)]))
-    return times_from(times[-1:], gaps, np.array([steps + 1]))[1:]
+    gaps = median_gaps(times, np.array([0, len(times)]))
+    return extrapolate_times(times[-1:], gaps, np.array([steps + 1]))[1:]

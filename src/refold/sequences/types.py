@@ -74,7 +74,7 @@ class ColumnType(ABC):
     loss_is_squared = False
     # The gradient of the loss with respect to the outputs before the link is this multiple of the
     # difference of output and target. It is so simple because each link is the canonical one.
-    loss_slope = 1.0
+    gradient_factor = 1.0
     # If a column has another type in another set of sequences, and neither type has categories, it
     # gets the type with the larger number.
     generality = 0
@@ -102,7 +102,7 @@ class ColumnType(ABC):
     def check(self, values: np.ndarray, name: str, locate: Locator) -> None:  # noqa: B027
         """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
-    def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
         """Return which missing-value markers apply to a column of this type."""
         return missing
 
@@ -116,18 +116,18 @@ class ColumnType(ABC):
     def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return the errors of decoded values, for evaluation: squared, or 1 for a wrong value."""
 
-    def is_right(
+    def is_correct(
         self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
         """Return the mask of decoded values that are right; unknown categories are never right."""
         right = ~np.isnan(decoded) & (self.error(true, decoded, np) == 0)
         return right & (true < num_categories) if self.has_categories else right
 
-    def clean(self, values: np.ndarray) -> np.ndarray:
+    def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def before_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
         # A linear path is fitted to values. With these two numbers it gives outputs before the link
         # instead. The standard deviation is that of the values that the path gives.
@@ -135,12 +135,12 @@ class ColumnType(ABC):
 
     # Sampling with a temperature
 
-    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray | None:
-        """Return the noise (num_steps, width) that `draw` adds; None if nothing is sampled."""
+    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray | None:
+        """Return the noise (num_steps, width) that `add_noise` adds; None if nothing is sampled."""
         # The annotation is text, because `numpy.random` is slow to load and seldom needed.
         return None
 
-    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Return scores (..., width) of outputs (..., width); their likeliest value is a sample."""
         return output
 
@@ -152,14 +152,14 @@ class Numeric(ColumnType):
     link = "identity"
     is_number = True
     loss_is_squared = True
-    loss_slope = 2.0
+    gradient_factor = 2.0
     generality = 2
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return squared errors."""
         return xp.square(target - output)
 
-    def is_right(
+    def is_correct(
         self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
         """Return the mask of values within the tolerance."""
@@ -181,7 +181,7 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `before_link`. Its errors on held-out sequences were 4 to 80 %
+    # A softplus link would need no `invert_link`. Its errors on held-out sequences were 4 to 80 %
     # larger on four kinds of simulated counts.
     name = "count"
     link = "exponential"
@@ -209,11 +209,11 @@ class Count(Numeric):
         log_ratio = xp.log(xp.maximum(target, _MIN_EXPECTED_COUNT)) - xp.log(output)
         return 2.0 * (xp.where(target > 0, target * log_ratio, 0.0) - (target - output))
 
-    def clean(self, values: np.ndarray) -> np.ndarray:
+    def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def before_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
         # The logarithm needs a mean above 0. The two bounds keep it moderate where a path gives
         # means near 0 or below.
@@ -251,7 +251,7 @@ class Binary(ColumnType):
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
         refuse_first((values < 0) | (values > 1), values, name, locate, advice)
 
-    def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
         # The training data of a binary column hold no such marker, but data of a later call may.
         return tuple(value for value in missing if not 0 <= value <= 1)
@@ -265,15 +265,15 @@ class Binary(ColumnType):
         """Return 1 where the two values round to different ones, else 0."""
         return xp.where((true >= 0.5) != (decoded >= 0.5), 1.0, 0.0)
 
-    def clean(self, values: np.ndarray) -> np.ndarray:
+    def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return 0 or 1, whichever is nearer."""
         return (values >= 0.5).astype(float)
 
-    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
+    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return logistic noise, the difference of two Gumbel variables."""
         return rng.logistic(size=shape)
 
-    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Return samples, 0 or 1, by the Gumbel-max trick of `Categorical` with two categories."""
         output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         logits = (xp.log(output) - xp.log1p(-output)) / temperature + noise
@@ -305,7 +305,7 @@ class Categorical(ColumnType):
         """Return float32 if it holds all indices exactly."""
         return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
-    def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
         """Return no markers: the values are indices of categories, not numbers of the user."""
         return ()
 
@@ -320,11 +320,11 @@ class Categorical(ColumnType):
         """Return 1 where the categories differ, else 0."""
         return xp.where(true != decoded, 1.0, 0.0)
 
-    def noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
+    def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return Gumbel noise."""
         return rng.gumbel(size=shape)
 
-    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
+    def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Return scores, of which the largest one is that of the sampled category."""
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
         # section 2. A category has a probability proportional to p ** (1 / temperature).
@@ -356,7 +356,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
 }
 
 
-class Outputs(NamedTuple):
+class ColumnOutputs(NamedTuple):
     """Locator a decoder writes one column."""
 
     index: int  # of the column
@@ -364,12 +364,14 @@ class Outputs(NamedTuple):
     block: slice  # of the outputs of a step
 
 
-def outputs_of(column_types: Iterable[str], num_categories: Sequence[int]) -> Iterator[Outputs]:
+def column_outputs(
+    column_types: Iterable[str], num_categories: Sequence[int]
+) -> Iterator[ColumnOutputs]:
     """Iterate over the outputs of columns, given the names of their types."""
     start = 0
     for i, (name, count) in enumerate(zip(column_types, num_categories, strict=True)):
         stop = start + COLUMN_TYPES[name].width(count)
-        yield Outputs(i, COLUMN_TYPES[name], slice(start, stop))
+        yield ColumnOutputs(i, COLUMN_TYPES[name], slice(start, stop))
         start = stop
 
 

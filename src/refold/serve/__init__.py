@@ -5,10 +5,10 @@ It needs the extra ``serve``, and neither Keras nor JAX.
 
 # ruff: noqa: E402 - the packages are checked before other modules import them
 
-from refold._support.optional_imports import optional
+from refold._support.optional_imports import import_optional
 
 for _package in ("httptools", "prometheus_client", "starlette", "uvicorn"):
-    optional(_package, extra="serve", purpose="refold.serve")
+    import_optional(_package, extra="serve", purpose="refold.serve")
 
 from refold.serve._app import create_app as create_app
 from refold.serve._bodies import to_json as to_json

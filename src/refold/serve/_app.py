@@ -179,8 +179,8 @@ class Service:
             if expected_scheme == "Basic":
                 token = _basic_password(token)
             # the time of this comparison does not depend on the token
-            is_right = hmac.compare_digest(token.strip(), self._token)
-            if scheme.lower() != expected_scheme.lower().encode() or not is_right:
+            is_correct = hmac.compare_digest(token.strip(), self._token)
+            if scheme.lower() != expected_scheme.lower().encode() or not is_correct:
                 message = "This needs the header Authorization: Bearer TOKEN, with the right token."
                 if expected_scheme == "Basic":
                     message = "This page needs the token of the service as the password."

@@ -14,7 +14,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
-from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
+from refold.sequences import (
+    MODEL_HASH_KEY,
+    Sequences,
+    codes_from_arrow,
+    describe_model_mismatch,
+    stored_model_hash,
+)
 from refold.serve._operations import (
     AnyRequest,
     AnySequence,
@@ -145,7 +151,7 @@ def read_table(
         table = table.drop_columns(["length"])
     inputs = RequestInputs(model, _parse_query(query, request_type, columns))
     if has_codes:
-        warning = check_model(stored_model(table), model, "The table")
+        warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise invalid_request("The column 'id' holds lists. Expected text or integers.")
@@ -185,8 +191,8 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
     check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
-    model = stored_model(table)
-    return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
+    model = stored_model_hash(table)
+    return table.replace_schema_metadata(None if model is None else {MODEL_HASH_KEY: model})
 
 
 def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:

@@ -17,26 +17,26 @@ from msgspec import Meta, Struct
 
 import refold.search
 from refold._support.arrays import draw_seed, offsets_from_lengths
-from refold._support.rules import check_only_one
+from refold._support.rules import check_exactly_one
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.model import (
     Model,
-    count_far,
-    describe_far,
-    describe_longer,
-    describe_trained,
-    far_limits,
-    named,
+    count_outliers,
+    describe_outliers,
+    describe_too_long,
+    describe_training_sequences,
+    find_model_file,
+    outlier_limits,
 )
-from refold.network.packed.heads import Draw
+from refold.network.packed.heads import Sampling
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
     Sequences,
     Windows,
     codes_to_arrow,
-    default_step,
-    whole_windows,
-    window_places,
+    default_window_step,
+    uncut_windows,
+    window_positions,
 )
 from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
@@ -183,12 +183,12 @@ class ServedModel:
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
-        with Path(named(path).path).open("rb") as file:
+        with Path(find_model_file(path).path).open("rb") as file:
             # hash of the whole file; the attribute `hash` covers only what codes depend on
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.hash = self.fitted.hash
         self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
-        self._low_limits, self._high_limits = far_limits(self.fitted.error_scaler)
+        self._low_limits, self._high_limits = outlier_limits(self.fitted.error_scaler)
         schema = self.fitted.schema
         self.code_size = self.fitted.code_size
         # whether the numbers of a request are values without any conversion
@@ -207,7 +207,9 @@ class ServedModel:
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
         offsets = offsets.astype(np.int64)
-        return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
+        return Sequences.from_checked(
+            values, offsets, np.arange(len(offsets) - 1), self.fitted.schema
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
@@ -236,7 +238,7 @@ class ServedModel:
     def example_values(self) -> dict[str, Any]:
         """Return values of fields for example requests, made by the decoder, not from data."""
         code = np.zeros((1, self.code_size), np.float32)
-        sequences = self.fitted.to_sequences(code, np.array([_EXAMPLE_STEPS]))
+        sequences = self.fitted.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
@@ -245,7 +247,7 @@ class ServedModel:
         # `purpose` is the use of the sequences; None if longer sequences are no problem
         fitted, values, lines = self.fitted, sequences.values, []
         if purpose is not None and len(values) > fitted.max_steps:  # all steps: a cheap first test
-            lines.append(describe_longer(sequences.lengths, fitted.max_steps))
+            lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
         if num_missing and not fitted.specification.observed_flags:
             lines.append(
@@ -261,9 +263,11 @@ class ServedModel:
                     "and are read as unknown."
                 )
         if purpose == "detection":
-            lines.append(describe_trained(sequences, fitted.fingerprints.trained))
+            lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
         if ((values < self._low_limits) | (values > self._high_limits)).any():
-            lines.append(describe_far([count_far(values, fitted.error_scaler)], fitted.schema))
+            lines.append(
+                describe_outliers([count_outliers(values, fitted.error_scaler)], fitted.schema)
+            )
         return [line for line in lines if line is not None]
 
 
@@ -326,9 +330,9 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
     def compute(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
-        codes, lengths = model.codes_of(merged), merged.lengths
+        codes, lengths = model.encode_aligned(merged), merged.lengths
         if model.window is None:
-            lengths = model.lengths_to_write(codes, lengths)
+            lengths = model.reconstruction_lengths(codes, lengths)
         return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
 
     chunks: list[Sequences] = []
@@ -403,7 +407,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     # in the background: an old model file has no density, and to fit it takes longer than a batch
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes(model, codes, fields.lengths)
-    draw = Draw.at(fields.temperature, seed)
+    draw = Sampling.at(fields.temperature, seed)
     generated = await batcher.compute_unbatched(
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, draw)[0],
@@ -417,7 +421,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
     if model.index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
-    check_only_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
+    check_exactly_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
         raise invalid_request("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
@@ -480,10 +484,10 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     """Cut sequences into windows; if the model has no windows, each sequence is one window."""
     model, series = inputs.model.fitted, inputs.sequences
     if model.window is None:
-        return whole_windows(series)
+        return uncut_windows(series)
     # overlapping windows have more steps than the request, so the limits are checked again
-    step = model.step or default_step(model.window)
-    positions = window_places(series.lengths, model.window, step)
+    step = model.step or default_window_step(model.window)
+    positions = window_positions(series.lengths, model.window, step)
     check_limit("sequences", len(positions.starts), batcher.settings)
     check_limit("steps", int(positions.lengths.sum()), batcher.settings)
     return await batcher.run_in_background(lambda: model.windows(series))
@@ -500,7 +504,7 @@ async def _encode_sequences(
     """Encode sequences in chunks, so that other requests need not wait for a large one."""
 
     def compute(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted.codes_of(_concatenate_sequences(batch)), batch)
+        return _split_like(model.fitted.encode_aligned(_concatenate_sequences(batch)), batch)
 
     chunks = [
         await batcher.compute((model, "encode", chunk.dtype), chunk, _cost_in_steps(chunk), compute)
@@ -510,7 +514,7 @@ async def _encode_sequences(
 
 
 def _decode_batch(
-    model: Model, batch: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
+    model: Model, batch: list[CodesToDecode], settings: ServeSettings, draw: Sampling | None = None
 ) -> list[Sequences]:
     """Decode the codes of several requests together."""
     chunks = [payload.codes for payload in batch]
@@ -528,12 +532,14 @@ def _decode_to_lengths(
     codes: np.ndarray,
     lengths: list[np.ndarray],
     settings: ServeSettings,
-    draw: Draw | None = None,
+    draw: Sampling | None = None,
 ) -> list[Sequences]:
     """Decode the codes of several requests, and return the sequences of each request."""
     # after an error, the batcher computes each request alone, so only the long request fails
     check_limit("steps", max(int(request_lengths.sum()) for request_lengths in lengths), settings)
-    return _split_like(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
+    return _split_like(
+        model.decode_to_sequences(codes, np.concatenate(lengths), draw=draw), lengths
+    )
 
 
 def _concatenate_sequences(batch: list[Sequences]) -> Sequences:
@@ -542,7 +548,7 @@ def _concatenate_sequences(batch: list[Sequences]) -> Sequences:
         return batch[0]
     values = np.concatenate([sequences.values for sequences in batch])
     lengths = np.concatenate([sequences.lengths for sequences in batch])
-    return Sequences.trusted(values, offsets_from_lengths(lengths), None, batch[0].schema)
+    return Sequences.from_checked(values, offsets_from_lengths(lengths), None, batch[0].schema)
 
 
 def _split_like(rows: Any, batch: list[Any]) -> list[Any]:
@@ -578,7 +584,7 @@ def _decoding_cost_in_steps(model: Model, payload: CodesToDecode) -> int:
 def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
     """Return the codes and lengths of a request after checks."""
     valid_codes = model.check_codes(codes)
-    if (line := model.describe_far(valid_codes)) is not None:
+    if (line := model.describe_outliers(valid_codes)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is None:
         return CodesToDecode(valid_codes, None)

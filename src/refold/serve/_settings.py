@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from refold._support.paths import local_path
-from refold._support.rules import check, number, whole
+from refold._support.atomic_files import local_path
+from refold._support.rules import check, integer_rule, number_rule
 from refold.errors import MissingFileError, ParameterError, argument
 
 # An environment variable for a setting has this prefix, such as REFOLD_SERVE_PORT.
@@ -25,9 +25,9 @@ _POSITIVE_INTEGERS = (
 )
 # Allowed values of the settings that are numbers.
 _SETTING_RULES = {
-    "port": whole(0, 65535),
-    "max_seconds": number(above=0),
-    **dict.fromkeys(_POSITIVE_INTEGERS, whole()),
+    "port": integer_rule(0, 65535),
+    "max_seconds": number_rule(above=0),
+    **dict.fromkeys(_POSITIVE_INTEGERS, integer_rule()),
 }
 # In each pair, the first limit must not exceed the second: a sequence has at least one step and one
 # byte, and the bodies of all open requests together are at least as large as one body.

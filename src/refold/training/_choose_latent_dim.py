@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.output import log, warn
+from refold._support.messages import log, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
@@ -68,7 +68,7 @@ def find_latent_dim(
     # reach the same share: it is the share of held-out steps whose tokens are reconstructed. If no
     # code explains enough, take the largest one.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = Trials(windows, arguments, fit, seed=seed, most=LATENT_DIMS[-1])
+    trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=LATENT_DIMS[-1])
     sequences = windows.sequences
     # larger codes than PCA needs for an error of 0 on its training data are of no use
     candidates = LATENT_DIMS[: bisect_left(LATENT_DIMS, trials.held_out.max_components) + 1]
@@ -81,7 +81,7 @@ def find_latent_dim(
     trial_budget = None if budget is None else _TRIAL_TIME_SHARE * budget
 
     def is_enough(latent_dim: int) -> bool:
-        lost[latent_dim] = trials.of_fit(latent_dim, trial_budget).lost
+        lost[latent_dim] = trials.fit_error(latent_dim, trial_budget).lost
         if arguments.verbose:
             explained = 1 - lost[latent_dim]
             log(f"{_describe_code(latent_dim)} explains {explained:.3f} of the held-out {measure}.")
@@ -89,7 +89,7 @@ def find_latent_dim(
 
     # Larger codes explain more, so this is a bisection. PCA is fast and rarely needs fewer
     # dimensions than a fit, so candidates up to the dimensions of PCA are tried first.
-    enough_for_pca = (i for i, d in enumerate(candidates) if trials.of_pca(d).lost <= 1 - share)
+    enough_for_pca = (i for i, d in enumerate(candidates) if trials.pca_error(d).lost <= 1 - share)
     num_first = next(enough_for_pca, len(candidates) - 1) + 1
     index = bisect_left(candidates, x=True, hi=num_first, key=is_enough)
     if index == num_first:
@@ -122,7 +122,7 @@ class Trials:
         fit: Callable[..., Any],
         *,
         seed: int,
-        most: int,  # largest number of latent dimensions
+        max_latent_dim: int,  # largest number of latent dimensions
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(
@@ -146,9 +146,9 @@ class Trials:
         # would have more, for the statistics of each sequence.
         unscaled = replace(arguments, scale=None)
         split = Split(source, None, unscaled, seed=seed, base_model=None, windows=windows)
-        self.held_out = HeldOutErrors(split, most)
+        self.held_out = HeldOutErrors(split, max_latent_dim)
 
-    def of_fit(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
+    def fit_error(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
         """Return the held-out errors of a fit with this number of latent dimensions."""
         arguments = replace(
             self._arguments,
@@ -166,6 +166,6 @@ class Trials:
         latent_steps = model.latent_steps
         return self.held_out.of_network(model.network, model.scaler, latent_steps=latent_steps)
 
-    def of_pca(self, num_components: int) -> Fidelity:
+    def pca_error(self, num_components: int) -> Fidelity:
         """Return the held-out errors of PCA with this number of components."""
         return self.held_out.of_pca(num_components)

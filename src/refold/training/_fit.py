@@ -9,27 +9,27 @@ import jax
 import keras
 import numpy as np
 
-from refold._support.arrays import draw_seed, evenly_spaced
-from refold._support.compilation import keep_compiled
-from refold._support.output import log, warn
-from refold._support.rules import check_some
+from refold._support.arrays import draw_seed, linspace_indices
+from refold._support.compilation import enable_compilation_cache
+from refold._support.messages import log, warn
+from refold._support.rules import check_not_empty
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import (
-    MAX_ERRORS,
+    MAX_STORED_ERRORS,
     History,
     Model,
-    errors_of,
-    with_reference,
+    reconstruction_errors,
+    with_reference_statistics,
 )
-from refold.network.keras.build import Network, inference_with
-from refold.sequences import Windows, check_missing, default_step
+from refold.network.keras.build import Network, to_inference_network
+from refold.sequences import Windows, check_missing, default_window_step
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecasts import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutErrors, choose_weights, log_held_out_errors
-from refold.training._shards import Divided, Source
+from refold.training._shards import DividedData, Source
 from refold.training._specify import build_network, check_columns, make_settings
-from refold.training._split import Split, open_training, set_aside
+from refold.training._split import Split, open_training_data, split_off_calibration
 from refold.training.initialization._initial_weights import InitialWeights, temporary_weights
 from refold.training.loop._checkpoint import CheckpointArgument, open_checkpoint
 from refold.training.loop._training import FitResult, Training
@@ -58,7 +58,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     checkpoint: CheckpointArgument = None,
     resume: bool = False,
-    further: Model | None = None,  # base model: train it further
+    base_model: Model | None = None,  # to train further
     # Seed of a trial fit, which only serves to compare code sizes. It logs nothing, and its model
     # has no statistics of the training data.
     trial_seed: int | None = None,
@@ -68,29 +68,31 @@ def fit(
 
     # Open: read the data, with the columns of the base model if there is one. If several processes
     # train together, each of them opens all data and trains on its parts.
-    check_arguments(arguments, further, checkpoint, resume=resume)
-    divided = X if isinstance(X, Divided) else None
+    check_arguments(arguments, base_model, checkpoint, resume=resume)
+    divided = X if isinstance(X, DividedData) else None
     data: Any = X if divided is None else divided.sequences
     # `Windows` are the data of a trial fit, which are checked and cut already
-    windows = X if isinstance(X, Windows) else open_training(data, arguments, further)
-    check_some(len(windows.sequences), "sequence", "to fit on")
+    windows = X if isinstance(X, Windows) else open_training_data(data, arguments, base_model)
+    check_not_empty(len(windows.sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside. No weights, sizes or settings depend on them.
-    windows, calibration = set_aside(windows, arguments.calibration_fraction, further)
+    windows, calibration = split_off_calibration(
+        windows, arguments.calibration_fraction, base_model
+    )
     sequences = windows.sequences
-    if further is None:
+    if base_model is None:
         check_columns(sequences)
-    keep_compiled()
+    enable_compilation_cache()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
     source = Source(sequences, divided)
     with open_checkpoint(
-        checkpoint, arguments, source, seed=seed, resume=resume, base_model=further
+        checkpoint, arguments, source, seed=seed, resume=resume, base_model=base_model
     ) as saved:
         base_model = saved.base_model
 
         # Choose the code size: if `latent_dim` is a share of the variance, trial fits find the
         # smallest code that explains it on held-out sequences. A checkpoint stores the choice.
-        if base_model is None and arguments.asks_for_share:
+        if base_model is None and arguments.chooses_latent_dim:
             arguments, saved = choose_latent_dim(windows, saved, fit)
         # Hold out some of the remaining sequences for validation, and to compare their error with
         # that of PCA with as many dimensions.
@@ -150,7 +152,7 @@ def fit(
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
     model = Model(
-        inference_with(network),
+        to_inference_network(network),
         split.schema,
         split.scaler(outcome.phase or "validated"),
         split.error_scaler,
@@ -158,7 +160,7 @@ def fit(
         latent_steps=choice.latent_steps,
         default_latent_steps=choice.default_latent_steps,
         window=arguments.window,
-        step=arguments.step or (arguments.window and default_step(arguments.window)),
+        step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
     if trial_seed is None:
         model = _add_statistics(model, network, split, outcome, verbose=verbose)
@@ -198,14 +200,14 @@ def check_arguments(
 def _check_same_model(arguments: Arguments, model: Model) -> None:
     """Raise an error if an argument contradicts the fitted model."""
     # with a share of the variance, any code size is right
-    any_value = ("latent_dim", "rocket_dim") if arguments.asks_for_share else ()
+    any_value = ("latent_dim", "rocket_dim") if arguments.chooses_latent_dim else ()
     for name, declared in ARGUMENTS.items():
         value = getattr(arguments, name)
         # these stand for any value of the model, which does not know the function it was built by
         is_open = value in ("auto", "custom") if isinstance(value, str) else callable(value)
-        if declared.stored is None or name in any_value or is_open:
+        if declared.model_attribute is None or name in any_value or is_open:
             continue
-        model_value = attrgetter(declared.stored)(model)
+        model_value = attrgetter(declared.model_attribute)(model)
         if name == "missing_values":
             if value is None:
                 continue
@@ -233,16 +235,16 @@ def _add_statistics(
         _report_active(num_active, model.specification.latent_dim, verbose=verbose)
         model = replace(model, active_dimensions=num_active)
     if len(unseen := split.unseen()):
-        unseen = unseen[evenly_spaced(len(unseen), MAX_ERRORS)]
+        unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
         # a refit was trained on these sequences, so take the weights from before the refit
         with temporary_weights(network, outcome.validated):
-            errors = errors_of(replace(model, scaler=split.scaler("validated")), unseen)
+            errors = reconstruction_errors(replace(model, scaler=split.scaler("validated")), unseen)
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
-    model = with_reference(model, split.reference_sample(phase), seed=split.seed)
+    model = with_reference_statistics(model, split.reference_sample(phase), seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
         return model
-    return model.calibrated_with(model.align(split.calibration))
+    return model.calibrate_aligned(model.align(split.calibration))
 
 
 def _report_active(num_active: int, latent_dim: int, *, verbose: int) -> None:

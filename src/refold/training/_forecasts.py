@@ -9,16 +9,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from refold._support.compilation import keep_compiled
+from refold._support.compilation import enable_compilation_cache
 from refold.arguments import Arguments
 from refold.evaluation import pick_season
 from refold.model import recent_values
-from refold.network.keras.build import Network, inference_with
+from refold.network.keras.build import Network, to_inference_network
 from refold.network.keras.heads import column_errors
 from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
-from refold.sequences.types import outputs_of
+from refold.sequences.types import column_outputs
 from refold.training._shards import Source
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
@@ -87,7 +87,7 @@ class CutSequences(NamedTuple):
 
     sequence: np.ndarray  # int (n,), index of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    recent: np.ndarray  # (n, recent_dim), see `refold.model.recent_values`
+    recent: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
     future: np.ndarray
     # (n,), weights of the errors, with a mean of about 1. A cut has a smaller weight if the values
@@ -101,7 +101,7 @@ class CutSequences(NamedTuple):
 
     @property
     def inputs(self) -> np.ndarray:
-        """Codes and recent values, (n, latent_dim + recent_dim)."""
+        """Codes and recent values, (n, latent_dim + num_recent_values)."""
         return np.concatenate([self.codes, self.recent], axis=1)
 
 
@@ -124,7 +124,7 @@ def fit_forecast_decoder(
     def cut(phase: str, sequences: Sequences) -> CutSequences:
         """Cut sequences, and encode them with the current weights of the network."""
         scaled = split.scaler(phase).transform(sequences)
-        return cut_sequences(scaled, inference_with(network), split.seed)
+        return cut_sequences(scaled, to_inference_network(network), split.seed)
 
     def initialize(training: CutSequences) -> None:
         if split.base_model is None:  # else training starts from the weights of the base model
@@ -220,10 +220,10 @@ def _train(
     held_out: CutSequences | None = None,
 ) -> float:
     """Train the forecast decoder; return its loss on held-out cuts before, infinity without any."""
-    keep_compiled()
+    enable_compilation_cache()
     model: Any = network.forecaster
     num_updates = epochs * -(-len(training.codes) // _BATCH_SIZE)
-    learning_rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_updates)
+    learning_rate: Any = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_updates)
     optimizer = AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=1.0)
     model.compile(optimizer, loss=_make_relative_loss(network, training))
     validation, initial_loss = None, np.inf
@@ -294,7 +294,7 @@ class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
 class _Regression(NamedTuple):
     """Linear regression of each future step of numeric columns on codes and recent values."""
 
-    weights: np.ndarray  # (latent_dim + recent_dim, forecast_steps, n_columns)
+    weights: np.ndarray  # (latent_dim + num_recent_values, forecast_steps, n_columns)
     constant: np.ndarray  # (forecast_steps, n_columns)
     error: np.ndarray  # (forecast_steps, n_columns), sum of squared errors in cross-validation
 
@@ -307,7 +307,7 @@ def _initialize_decoder(network: Network, training: CutSequences) -> None:
     kernel, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
     num_steps = linear_layer.num_steps  # the last steps of a long forecast have no linear path
     scale, residual_share = np.ones(head.scale.shape), 1.0
-    outputs = list(outputs_of(specification.column_types, specification.num_categories))
+    outputs = list(column_outputs(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
     for output in [output for output in outputs if not output.type.is_number]:
         block, num_categories = output.block, specification.num_categories[output.index]
@@ -333,7 +333,7 @@ def _initialize_decoder(network: Network, training: CutSequences) -> None:
                 # approximate the inverse of the link function by a line around the mean forecast
                 predicted = training.inputs @ weights + constant
                 mean = predicted.mean(axis=0)
-                level, slope = output.type.before_link(mean, predicted.std(axis=0))
+                level, slope = output.type.invert_link(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
                 residual_std *= slope
             column = output.block.start

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refold._support.output import describe_epochs, log
+from refold._support.messages import describe_epochs, log
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
-from refold.model import Model, continued, split_last
-from refold.network.keras.build import Network, inference_with
+from refold.model import Model, forecast_next_steps, split_last_steps
+from refold.network.keras.build import Network, to_inference_network
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Sequences
@@ -90,8 +90,8 @@ class HeldOutErrors:
         """Return errors of a network with predicted lengths, by default on held-out sequences."""
         original = self.sequences if sequences is None else sequences
         model = self.as_model(network, scaler, latent_steps)
-        codes = model.codes_of(original)
-        reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
+        codes = model.encode_aligned(original)
+        reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
         return fidelity(original, reconstructed, self.error_scaler)
 
     def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
@@ -194,7 +194,7 @@ def choose_weights(
         for candidate in (None, weights):  # None are the trained weights of the network
             with temporary_weights(network, candidate):
                 result = held_out.of_network(
-                    inference_with(network),
+                    to_inference_network(network),
                     split.scaler(last_phase),
                     latent_steps=choice.latent_steps,
                     sequences=sample,
@@ -241,7 +241,7 @@ def choose_settings(
         """Return the smallest error with some weights, and the settings that have it."""
         errors = {}
         with temporary_weights(network, weights):
-            packed = inference_with(network)
+            packed = to_inference_network(network)
             for latent_steps in candidates:
                 result = held_out.of_network(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
@@ -281,10 +281,10 @@ def log_held_out_errors(
     log(f"{describe_epochs(outcome.epoch, num_epochs).capitalize()}.")
     forecast_lines = []
     with temporary_weights(network, outcome.validated):
-        packed, sequences = inference_with(network), held_out.sequences
+        packed, sequences = to_inference_network(network), held_out.sequences
         model = held_out.as_model(packed, scaler, choice.latent_steps)
-        codes = model.codes_of(sequences)
-        decoded = model.to_sequences(codes, model.predict_lengths(codes))
+        codes = model.encode_aligned(sequences)
+        decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if specification.forecast_steps:
             forecast_lines = _describe_forecasts(held_out, packed, scaler)
     errors = fidelity(sequences, decoded, held_out.error_scaler)
@@ -337,10 +337,10 @@ def _describe_forecasts(
 ) -> list[str]:
     """Return lines on the forecasts of the last steps of held-out sequences that have enough."""
     num_steps = network.specification.forecast_steps
-    rows, before, after = split_last(held_out.sequences, num_steps)
+    rows, before, after = split_last_steps(held_out.sequences, num_steps)
     if not len(rows):
         return []
-    forecast = continued(before, network, scaler)
+    forecast = forecast_next_steps(before, network, scaler)
     errors = forecast_errors(before, after, forecast, held_out.error_scaler)
     count = _pluralize(errors.num_sequences, "sequence")
     line, *warnings = str(errors).splitlines()

@@ -58,7 +58,7 @@ class Processes:
         sizes = sizes.ravel()
         return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]  # noqa: S301
 
-    def agree(self, value: Any) -> Any:
+    def broadcast_from_first(self, value: Any) -> Any:
         """Return the value of the first process in all processes."""
         return value if self.count == 1 else self.gather(value if self.index == 0 else None)[0]
 
@@ -70,7 +70,7 @@ class Processes:
                 result = function()
             except RefoldError as error:
                 result = error
-        result = self.agree(result)
+        result = self.broadcast_from_first(result)
         if isinstance(result, RefoldError):
             raise result
         return result

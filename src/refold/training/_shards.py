@@ -18,7 +18,7 @@ import numpy as np
 from refold.arguments import Corruption
 from refold.errors import DataError, ParameterError
 from refold.network.keras.build import Network
-from refold.sequences import Batches, Sequences, input_and_target, sums_by_sequence
+from refold.sequences import Batches, Sequences, input_and_target, sum_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
 from refold.training._time_warps import warp_time_randomly
@@ -69,7 +69,7 @@ def to_device(
     return DeviceData(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
-class Divided(NamedTuple):
+class DividedData(NamedTuple):
     """Training data in parts of consecutive sequences, which are divided among processes."""
 
     sequences: Sequences  # of all parts, in each process
@@ -100,17 +100,19 @@ class Source:
     # sequences, are shuffled between shards, so that reads of files are long. A single process has
     # a single part, which is a single block if the data is in memory.
 
-    def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
+    def __init__(self, sequences: Sequences, divided: DividedData | None = None) -> None:
         self.sequences = sequences
         self.processes = processes = Processes() if divided is None else divided.processes
         count = 1 if divided is None else divided.num_parts
         # whether all data is in memory and a single process trains on it
         self.in_memory = divided is None and not sequences.is_mapped
-        # part i holds the sequences part_offsets[i] to part_offsets[i + 1]
-        self.part_offsets = np.round(np.linspace(0, len(sequences), count + 1)).astype(np.int64)
+        # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
+        self.partition_offsets = np.round(np.linspace(0, len(sequences), count + 1)).astype(
+            np.int64
+        )
         offsets: list[int] = []
         self.parts: list[np.ndarray] = []  # indices of the blocks of each part
-        for start, stop in pairwise(self.part_offsets.tolist()):
+        for start, stop in pairwise(self.partition_offsets.tolist()):
             block_starts = [start]
             if not self.in_memory:
                 block_starts = start + sequences.block(start, stop).block_offsets[:-1]
@@ -149,8 +151,10 @@ class Source:
 
     def batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division of the sequences into batches, which have sequences of each part."""
-        offsets = self.part_offsets if len(self.part_offsets) > 2 else None  # several parts
-        return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
+        offsets = (
+            self.partition_offsets if len(self.partition_offsets) > 2 else None
+        )  # several parts
+        return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
@@ -329,7 +333,7 @@ def count_observed(sequences: Sequences, rows: np.ndarray) -> int:
     counts = []
     for block in sequences.blocks():
         is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown)
-        counts.append(sums_by_sequence(is_observed.astype(float), block).sum(axis=1))
+        counts.append(sum_by_sequence(is_observed.astype(float), block).sum(axis=1))
     return int(np.concatenate(counts)[rows].sum())
 
 

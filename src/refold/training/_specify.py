@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument
-from refold.model import check_fits, check_latent_steps
-from refold.network.keras.build import Network, build, inference_with, with_weights_of
+from refold.model import check_encodable_lengths, check_latent_steps
+from refold.network.keras.build import Network, build, build_trainable_copy, to_inference_network
 from refold.network.keras.layer import seeded
-from refold.network.specification import Specification, most_linear_steps
+from refold.network.specification import Specification, max_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import FORECAST_TIME_SHARE, pick_recent_steps
 from refold.training._held_out_error import HeldOutErrors, ModelChoice, rocket_features_cost_nothing
 from refold.training._shards import Source
 from refold.training._split import Split
-from refold.training._time_warps import MAX_WARPED_SERIES, choose_time_warp
+from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
 from refold.training.loop._training import Settings
 
 # benchmarks/results/ablation.md has the measurements behind the defaults. "The error was 1.4 times
@@ -113,7 +113,9 @@ def build_network(
     make_custom = arguments.architecture if callable(arguments.architecture) else None
     with seeded(split.seed):
         network = (
-            build(specification, make_custom) if model is None else with_weights_of(model.network)
+            build(specification, make_custom)
+            if model is None
+            else build_trainable_copy(model.network)
         )
     return network, ModelChoice(latent_steps, default)
 
@@ -132,7 +134,7 @@ def make_specification(
     # have long sequences of tokens, if a linear path can have so many steps: an autoregressive
     # decoder would shift all tokens after a wrong one.
     only_tokens = architecture == "default" and not schema.numeric.any()
-    max_length = most_linear_steps(schema.output_width, latent_dim)
+    max_length = max_linear_steps(schema.output_width, latent_dim)
     parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_length
     decoder = _pick_decoder(arguments, autoregressive=only_tokens and not parallel_tokens)
     drops_steps = arguments.corruption.steps > 0
@@ -176,7 +178,7 @@ def make_specification(
         recent_steps=recent_steps,
         length_dim=length_dim,
         nested=_check_nested(arguments),
-        by_length=_may_depend_on_length(arguments, source, length_dim),
+        by_length=_allows_maps_by_length(arguments, source, length_dim),
     )
 
 
@@ -288,7 +290,7 @@ def _check_init(arguments: Arguments, schema: Schema) -> None:
         )
 
 
-def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int) -> bool:
+def _allows_maps_by_length(arguments: Arguments, source: Source, length_dim: int) -> bool:
     """Return whether the linear path may depend on the length, which the code then must hold."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
@@ -313,10 +315,10 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
 
 def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
     """Return the batches of a fit, and the settings of its training; check the lengths first."""
-    packed = inference_with(network)
-    check_fits(split.lengths, packed)
+    packed = to_inference_network(network)
+    check_encodable_lengths(split.lengths, packed)
     if split.calibration is not None:
-        check_fits(split.calibration.lengths, packed)
+        check_encodable_lengths(split.calibration.lengths, packed)
     source, rows = split.source, split.rows["validated"]
     batch_size = min(arguments.batch_size or pick_batch_size(len(rows)), len(rows))
     batches = source.batches(batch_size, network.fixed_steps)
@@ -396,4 +398,4 @@ def _pick_warp_std(split: Split, specification: Specification, arguments: Argume
     if split.base_model is not None or not is_default or len(split.lengths) >= MAX_WARPED_SERIES:
         return 0.0
     sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED_SERIES))
-    return choose_time_warp(sample, specification.latent_dim, seed=split.seed)
+    return choose_warp_std(sample, specification.latent_dim, seed=split.seed)

@@ -1,7 +1,7 @@
 """The data of a fit, and its split into sequences for training, validation and calibration.
 
-A fit calls `open_training`, then `set_aside` for the calibration sequences, and makes a `Split` of
-the other ones.
+A fit calls `open_training_data`, then `split_off_calibration` for the calibration sequences,
+and makes a `Split` of the other ones.
 """
 
 import contextlib
@@ -12,30 +12,30 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.model import (
-    MAX_FINGERPRINTS,
+    MAX_STORED_FINGERPRINTS,
     Fingerprints,
     Model,
     SequencesLike,
-    check_untrained,
-    cut,
-    open_source,
+    check_not_trained_on,
+    cut_into_windows,
+    open_sequences,
 )
 from refold.sequences import (
     Batches,
     Scaler,
     Sequences,
     Windows,
-    check_single,
+    check_float32_range,
     data_warnings,
+    find_key_columns,
     fingerprints,
-    key_columns,
-    mapped_blocks,
+    map_blocks,
     mark_missing,
-    whole_windows,
+    uncut_windows,
 )
 from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
 
@@ -52,7 +52,7 @@ _MAX_REFERENCE_VALUES = 1 << 21
 _MIN_REFERENCE_SEQUENCES = 64
 
 
-def open_training(
+def open_training_data(
     X: SequencesLike, arguments: Arguments, base_model: Model | None = None
 ) -> Windows:
     """Open training data, warn if it looks wrong, and cut it into windows.
@@ -63,27 +63,27 @@ def open_training(
     missing_values = arguments.missing_values
     if base_model is not None:
         missing_values = list(base_model.schema.missing) or None
-    source = open_source(X, as_series=arguments.window is not None)
+    source = open_sequences(X, as_series=arguments.window is not None)
 
     def apply(change: Callable[[Sequences], Sequences]) -> Sequences:
         # mapped data is changed later, when a block is read
-        return mapped_blocks(source, change) if source.is_mapped else change(source)
+        return map_blocks(source, change) if source.is_mapped else change(source)
 
     if missing_values is not None:
         source = apply(lambda block: mark_missing(block, missing_values))
-    check_single(source)
+    check_float32_range(source)
     for message in [*data_warnings(source), *_key_warnings(X, source)]:
         warn(message)
     if base_model is not None and source.schema != base_model.schema:
         source = apply(lambda block: block.align(base_model.schema))
-    return cut(source, arguments.window, arguments.step)
+    return cut_into_windows(source, arguments.window, arguments.step)
 
 
 def _key_warnings(X: object, source: Any) -> list[str]:
     """Return a warning if tables in a list have columns of ids or times, which become features."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
-    keys = key_columns(source) if is_table else {}
+    keys = find_key_columns(source) if is_table else {}
     if not keys:
         return []
     columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
@@ -116,9 +116,9 @@ class Split:
         if not source.in_memory:  # held-out sequences have to fit in memory
             fraction = min(fraction, _MAX_HELD_OUT_VALUES / max(1, source.sequences.values.size))
         rows, self.held_out_rows = split_windows(
-            windows or whole_windows(source.sequences),
+            windows or uncut_windows(source.sequences),
             fraction,
-            lambda lengths: validation_split(lengths, fraction, seed=seed),
+            lambda lengths: split_validation(lengths, fraction, seed=seed),
         )
         # by phase, the indices of the sequences to train on
         self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
@@ -214,7 +214,7 @@ class Split:
         return join_fingerprints(self.source, np.concatenate(held_back), before)
 
 
-def set_aside(
+def split_off_calibration(
     windows: Windows, fraction: float, base_model: Model | None = None
 ) -> tuple[Windows, Sequences | None]:
     """Split off a random share for calibration, on which the base model must not be trained."""
@@ -235,7 +235,7 @@ def set_aside(
     training_rows, calibration_rows = split_windows(windows, fraction, split)
     calibration = windows.sequences[calibration_rows]
     if base_model is not None:
-        check_untrained(calibration, base_model.fingerprints.trained)
+        check_not_trained_on(calibration, base_model.fingerprints.trained)
     return windows.take(training_rows), calibration
 
 
@@ -267,7 +267,7 @@ def split_windows(
     return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(is_held_out)
 
 
-def validation_split(
+def split_validation(
     lengths: np.ndarray, fraction: float, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split sequences with lengths (n,) at random into indices for training and validation."""
@@ -311,8 +311,8 @@ def join_fingerprints(
         hashes = fingerprints(source.sequences.block(*bounds))
         source.sequences.release(*bounds)
         hashes = hashes[~np.isin(hashes, held_back)]
-        trained = np.sort(np.concatenate([trained, hashes]))[:MAX_FINGERPRINTS]
-    trained = np.sort(np.concatenate(source.processes.gather(trained)))[:MAX_FINGERPRINTS]
+        trained = np.sort(np.concatenate([trained, hashes]))[:MAX_STORED_FINGERPRINTS]
+    trained = np.sort(np.concatenate(source.processes.gather(trained)))[:MAX_STORED_FINGERPRINTS]
     if before is None:
         return Fingerprints(held_back, trained)
     trained_before = np.zeros(0, np.uint64) if before.trained is None else before.trained
@@ -320,5 +320,5 @@ def join_fingerprints(
     all_hashes = np.concatenate([trained, held_back])
     held_back_before = before.held_back[~np.isin(before.held_back, all_hashes)]
     held_back = held_back[~np.isin(held_back, trained_before)]
-    trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_FINGERPRINTS]
+    trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_STORED_FINGERPRINTS]
     return Fingerprints(np.concatenate([held_back_before, held_back]), trained)

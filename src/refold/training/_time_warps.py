@@ -1,13 +1,13 @@
 """Time warps, which shift the steps of series in time, and the choice whether to train with them.
 
-`random_delays` draws the shifts of each step, `time_warped` applies them to series, and
-`warp_time_randomly` does both for an epoch of training. `choose_time_warp` picks their size.
+`random_time_shifts` draws the shifts of each step, `warp_time` applies them to series, and
+`warp_time_randomly` does both for an epoch of training. `choose_warp_std` picks their size.
 """
 
 import numpy as np
 from scipy.special import logsumexp
 
-from refold._support.arrays import clear_gain
+from refold._support.arrays import gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
 from refold.sequences import Sequences, positions
 
@@ -47,7 +47,7 @@ _MIN_SINGULAR_VALUE = 1e-3
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
-def random_delays(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
+def random_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
     # a sum of sine waves that are zero at the first step (position 0) and the last one (position 1)
     position = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
@@ -57,7 +57,7 @@ def random_delays(lengths: np.ndarray, num_steps: int, rng: np.random.Generator)
     return (amplitude * np.sin(np.pi * frequency * position)).sum(axis=0)
 
 
-def time_warped(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Interpolate series (n, num_steps, n_columns) at their steps plus shifts (n, num_steps)."""
     last = np.maximum(lengths[:, None] - 1, 0)  # the padding after it stays as it is
     steps = np.arange(series.shape[1])
@@ -81,11 +81,11 @@ def warp_time_randomly(
 ) -> np.ndarray:
     """Return a copy of the values (n_steps, n_columns) with most of the series warped in time."""
     values, steps = values.copy(), np.arange(max(1, int(lengths.max(initial=1))))
-    shifts = warp_std * random_delays(lengths, len(steps), rng)
+    shifts = warp_std * random_time_shifts(lengths, len(steps), rng)
     shifts[rng.random(len(shifts)) < _UNWARPED_SHARE] = 0.0
     is_step = steps < lengths[:, None]
     rows = np.where(is_step, starts[:, None] + steps, 0)  # padding may read any row
-    values[rows[is_step]] = time_warped(values[rows], lengths, shifts)[is_step]
+    values[rows[is_step]] = warp_time(values[rows], lengths, shifts)[is_step]
     return values
 
 
@@ -93,7 +93,7 @@ def warp_time_randomly(
 
 
 @one_blas_thread()
-def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
+def choose_warp_std(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
     # Warped copies help if they look like other series of the data, so if they raise the density at
     # held-out series. For each fold, the other series are projected on principal components. One
@@ -115,7 +115,7 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
         gains[..., test] = _density_gains(
             series[~test], scaled.lengths[~test], series[test], latent_dim
         )
-    is_clear = np.apply_along_axis(clear_gain, 2, gains) > 0  # else it may be chance
+    is_clear = np.apply_along_axis(gain_lower_bound, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
     best = int(np.argmax(gain))
     return _WARP_STDS[best] if gain[best] > _MIN_DENSITY_GAIN else 0.0
@@ -137,10 +137,10 @@ def _density_gains(
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    shifts = random_delays(copy_lengths, num_steps, np.random.default_rng(0))
+    shifts = random_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _WARP_STDS:
-        warped = time_warped(copies, copy_lengths, warp_std * shifts)
+        warped = warp_time(copies, copy_lengths, warp_std * shifts)
         warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
         density = _log_densities(points, np.concatenate([centers, warped_centers]))
         gains.append(density - unwarped_density)

@@ -12,7 +12,7 @@ from keras.src.backend.common import global_state
 from refold import SequenceAutoencoder
 from refold.layers import PaddingMask
 from refold.network.keras.encoder import FixedMap, PooledConvolutions
-from small_data import TINY, ragged
+from small_data import TINY, draw_ragged_sequences
 
 NAN = np.nan
 
@@ -62,9 +62,9 @@ def compiled(caplog):
 
 
 def test_a_fit_compiles_only_its_training_step(compiled):
-    SequenceAutoencoder(**TINY).fit(ragged())
+    SequenceAutoencoder(**TINY).fit(draw_ragged_sequences())
     estimator = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
-    assert compiled(lambda: estimator.fit(ragged())) == ["_run"]
+    assert compiled(lambda: estimator.fit(draw_ragged_sequences())) == ["_run"]
 
 
 def test_a_fit_changes_no_global_state():

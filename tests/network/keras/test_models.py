@@ -98,7 +98,7 @@ def test_training_the_autoencoder_trains_encoder_and_decoder(tmp_path):
     trained = encode(models, x)
     assert np.abs(trained - codes).max() > 1e-5
     assert np.abs(decode(models, codes, x) - decoded).max() > 1e-5
-    # tests/test_house.py loads a model in a fresh process
+    # tests/test_repository.py loads a model in a fresh process
     models.encoder.save(tmp_path / "encoder.keras")
     encoder = keras.models.load_model(tmp_path / "encoder.keras")
     assert np.array_equal(encoder.predict(x, verbose=0), trained)

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from network import kinds
-from network.kinds import KINDS
+from network import model_cases
+from network.model_cases import MODEL_CASES
 from network.onnx.test_to_onnx import padded
 from refold.export import to_onnx
 from refold.sequences import as_sequences
@@ -57,8 +57,8 @@ def test_a_browser_computes_the_same(site, browser):
     page.goto(url)
     page.wait_for_function("window.ready")
     for index, case in enumerate(CASES):
-        data, options = KINDS[case]
-        model = kinds.fitted(data, **options)
+        data, options = MODEL_CASES[case]
+        model = model_cases.fitted(data, **options)
         # the browser keeps a file of the same name
         name = f"encoder-{index}"
         to_onnx(model, folder / f"{name}.onnx", category_indices=True)

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from network import kinds
-from network.kinds import IDS, KINDS, NUMBERS, WORDS, mixed
+from network import model_cases
+from network.model_cases import IDS, MODEL_CASES, NUMBERS, WORDS, mixed
 from refold.errors import MissingExtraError, ParameterError
 from refold.export import to_onnx
 from refold.network.onnx.graph import import_package
@@ -57,8 +57,8 @@ def padded(sequences, session, junk=2):
 
 @pytest.mark.parametrize("case", ["mixed", "scaled by sequence", "far from 0"])
 def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
-    data, options = KINDS[case]
-    model = kinds.fitted(data, **options)
+    data, options = MODEL_CASES[case]
+    model = model_cases.fitted(data, **options)
     sequences = as_sequences(data).align(model.schema)
     codes = model.encode(sequences)
     encoder = loaded(model, tmp_path, "encoder", category_indices=True)
@@ -68,7 +68,7 @@ def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
     results = run(decoder, codes=codes, wanted_lengths=np.array([-1]))
     lengths = model.predict_lengths(codes)
     assert results["lengths"].tolist() == lengths.tolist()
-    decoded = model.to_sequences(codes, lengths)
+    decoded = model.decode_to_sequences(codes, lengths)
     is_real = np.arange(lengths.max()) < lengths[:, None]
     for name in set(results) - {"lengths"}:
         indices = [i for i, column in enumerate(columns_of(decoder)) if column["tensor"] == name]
@@ -83,8 +83,8 @@ def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
     [("length dimension", 0), ("gaps", 4), ("mixed", 3)],
 )
 def test_forecasts_are_those_of_refold(case, recent_steps, tmp_path):
-    data, options = KINDS[case]
-    model = kinds.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
+    data, options = MODEL_CASES[case]
+    model = model_cases.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
     for category_indices in (False, True):
         path = tmp_path / "forecaster.onnx"
         exported = to_onnx(model, path, "forecaster", category_indices=category_indices)
@@ -94,7 +94,7 @@ def test_forecasts_are_those_of_refold(case, recent_steps, tmp_path):
 
 
 def test_empty_sequences(tmp_path):
-    model = kinds.fitted(mixed(), rocket_dim=1, patch=2)
+    model = model_cases.fitted(mixed(), rocket_dim=1, patch=2)
     empty = model.encode([np.zeros((0, 6))])
     session = loaded(model, tmp_path, "encoder", category_indices=True)
     feeds = {"values": np.zeros((3, 1, 4)), "categories": np.zeros((3, 1, 2), np.int64)}
@@ -107,7 +107,7 @@ def test_empty_sequences(tmp_path):
 
 def test_categories_are_exported(tmp_path):
     for data, missing in ((WORDS, "<missing>"), (IDS, -(2**63))):
-        model = kinds.fitted(data)
+        model = model_cases.fitted(data)
         codes = model.encode(data)
         session = loaded(model, tmp_path, "decoder")
         results = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
@@ -122,14 +122,14 @@ def test_categories_are_exported(tmp_path):
 
 
 def test_unknown_categories_and_markers_of_missing_values(tmp_path):
-    model = kinds.fitted(WORDS, observed_flags=True)
+    model = model_cases.fitted(WORDS, observed_flags=True)
     session = loaded(model, tmp_path, "encoder")
     tokens = np.array([["a", "new", "<missing>"]], object)[..., None]
     codes = run(session, categories=tokens, lengths=np.array([3]))["codes"]
     with pytest.warns(UserWarning, match="treated as unknown"):
         expected = model.encode([["a", "new", None]])
     np.testing.assert_allclose(codes, expected, atol=TOLERANCE)
-    model = kinds.fitted([[1.5, 0.5, 2.5], [3.0]], missing=(-99.0,), observed_flags=True)
+    model = model_cases.fitted([[1.5, 0.5, 2.5], [3.0]], missing=(-99.0,), observed_flags=True)
     session = loaded(model, tmp_path, "encoder")
     for marker in (-99, np.nan):
         values = np.array([[1.5, marker, 2.5]], np.float32)[..., None]
@@ -138,7 +138,7 @@ def test_unknown_categories_and_markers_of_missing_values(tmp_path):
 
 
 def test_metadata_and_operators(tmp_path):
-    fitted = kinds.fitted(mixed(), rocket_dim=1)
+    fitted = model_cases.fitted(mixed(), rocket_dim=1)
     to_onnx(fitted, tmp_path / "encoder.onnx")
     model = onnx.load(tmp_path / "encoder.onnx")
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -164,13 +164,13 @@ def test_metadata_and_operators(tmp_path):
 )
 def test_bad_arguments(options, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
-        to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx", **options)
+        to_onnx(model_cases.fitted(NUMBERS), tmp_path / "model.onnx", **options)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("changes", [{"architecture": "repeat"}, {"cell": "gru"}])
 def test_models_that_have_no_graph(changes, tmp_path):
-    model = kinds.fitted(NUMBERS)
+    model = model_cases.fitted(NUMBERS)
     model.network.specification = replace(model.network.specification, **changes)
     ((name, value),) = changes.items()
     with pytest.raises(ParameterError, match=f"Only the default model.* has .*{name}='{value}'"):
@@ -181,5 +181,5 @@ def test_the_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     import_package.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[onnx\]'"):
-        to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx")
+        to_onnx(model_cases.fitted(NUMBERS), tmp_path / "model.onnx")
     import_package.cache_clear()

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 import refold
-from network.kinds import KINDS, fitted
+from network.model_cases import MODEL_CASES, fitted
 from refold.evaluation import nmse
 from refold.kernels import packed
 from refold.models import decode_autoregressively
 from refold.network.keras.build import keras_models
 from refold.network.keras.heads import column_errors, length_loss
 from refold.network.keras.network import predict
-from refold.network.packed.heads import Draw
-from refold.network.packed.losses import LatentObjective
+from refold.network.packed.batches import input_and_target, iterate_batches
+from refold.network.packed.heads import Sampling
+from refold.network.packed.latent_optimization import LatentObjective
 from refold.network.packed.network import PackedNetwork
-from refold.network.packed.rows import blocks, input_and_target
 from refold.network.specification import Specification
 from refold.sequences import as_sequences, pad
 from refold.training._shards import Source
@@ -26,7 +26,7 @@ from refold.training._specify import pick_latent_steps
 
 def make_case(case, count=10):
     """Return a network with random weights, and sequences, which repeat after ten."""
-    data, options = KINDS[case]
+    data, options = MODEL_CASES[case]
     model = fitted(data, **options)
     scaled = model.scaler.transform(as_sequences(data).align(model.schema))
     return model.network, scaled[np.resize(np.arange(len(scaled)), count)]
@@ -34,7 +34,7 @@ def make_case(case, count=10):
 
 def objective_of(network, data):
     """Return the objective of latent optimization, and the encoder's codes."""
-    (batch,) = blocks(network.specification, data.offsets)
+    (batch,) = iterate_batches(network.specification, data.offsets)
     x, targets = input_and_target(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
     objective = LatentObjective(
@@ -43,7 +43,7 @@ def objective_of(network, data):
     return objective, codes
 
 
-@pytest.mark.parametrize("case", KINDS)
+@pytest.mark.parametrize("case", MODEL_CASES)
 def test_bits_do_not_depend_on_other_sequences(case):
     network, data = make_case(case, 40)
     offsets, order = data.offsets, np.random.default_rng(2).permutation(len(data))
@@ -52,7 +52,7 @@ def test_bits_do_not_depend_on_other_sequences(case):
         assert np.array_equal(network.encode(data[order], latent_steps=latent_steps), codes[order])
         single = [network.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
         assert np.array_equal(np.concatenate(single), codes[:6])
-    for draw in (None, Draw(0.7, 3)):
+    for draw in (None, Sampling(0.7, 3)):
         first = network.decode(codes[:5], offsets[:6], draw=draw)
         assert np.array_equal(first, network.decode(codes, offsets, draw=draw)[: offsets[5]])
     last = network.decode(codes[4:5], np.array([0, data.lengths[4]]))
@@ -63,14 +63,14 @@ def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
     network, data = make_case("patches, ROCKET", 300)
     codes = network.encode(data, latent_steps=2)
     decoded = network.decode(codes, data.offsets)
-    monkeypatch.setattr("refold.network.packed.rows._MAX_STEPS", 200)
+    monkeypatch.setattr("refold.network.packed.batches._MAX_STEPS", 200)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         with packed.limited_threads(threads):
             assert np.array_equal(network.encode(data, latent_steps=2), codes)
             assert np.array_equal(network.decode(codes, data.offsets), decoded)
 
 
-@pytest.mark.parametrize("case", KINDS)
+@pytest.mark.parametrize("case", MODEL_CASES)
 def test_the_objective_has_its_gradient_and_is_minimized(case):
     network, data = make_case(case, 30)
     rng = np.random.default_rng(3)

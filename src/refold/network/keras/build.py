@@ -11,17 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from refold._support.rules import check, one_of, whole
+from refold._support.rules import check, integer_rule, one_of
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
 from refold.network.keras.autoencoder import Models, autoencoder, join_models
 from refold.network.keras.decoder import Decoder, build_forecaster
 from refold.network.keras.encoder import make_encoder
-from refold.network.keras.heads import length_model
+from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded, summarize_error
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import DECODERS, Specification, are_default
+from refold.network.specification import DECODERS, Specification, is_default_lstm
 from refold.sequences.types import COLUMN_TYPES
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
@@ -91,7 +91,7 @@ def build(specification: Specification, architecture: Architecture | None = None
         models = _default_models(specification)
     else:
         models = _classic_models(specification)
-    length = length_model(specification)
+    length = build_length_predictor(specification)
     forecasts = specification.forecast_steps > 0
     forecast_decoder = build_forecaster(specification) if forecasts else None
     return Network(specification, models, length, forecast_decoder)
@@ -141,7 +141,7 @@ def _default_models(specification: Specification) -> Models:
     decoder, patch, cell = specification.decoder, specification.patch, specification.cell
     check("decoder", decoder, one_of(*DECODERS))
     is_autoregressive = decoder == "autoregressive"
-    if not whole().holds(patch) or (is_autoregressive and (patch > 1 or cell != "lstm")):
+    if not integer_rule().allows(patch) or (is_autoregressive and (patch > 1 or cell != "lstm")):
         raise ParameterError(
             f"{argument('patch')} must be a positive integer, and an autoregressive decoder needs "
             f"{argument(patch=1)} and {argument(cell='lstm')}. Got {argument(patch=patch)}, "
@@ -242,12 +242,12 @@ def _to_loadable_json(role: str, model: keras.Model) -> str:
     ) from cause
 
 
-def inference_with(network: Network) -> FittedNetwork:
+def to_inference_network(network: Network) -> FittedNetwork:
     """Return a network that encodes and decodes with the current weights of Keras models."""
     # A model is fitted once and used many times. Keras models must be built before, and JAX
     # compiles them for each padded shape. Packed rows need neither, but exist only for the default
     # model with LSTMs.
-    if not are_default(network.specification):
+    if not is_default_lstm(network.specification):
         return network
     packed = PackedNetwork(network.specification, {})
     packed.follow(network)
@@ -263,7 +263,7 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
     return network
 
 
-def with_weights_of(network: Any) -> Network:
+def build_trainable_copy(network: Any) -> Network:
     """Build Keras models with a copy of the weights of a fitted network, to train them further."""
     # the states of random generators, as of dropout, are new
     built = build(network.specification)
@@ -284,7 +284,7 @@ def keras_models(network: Any) -> Network:
     network = getattr(network, "curve_network", network)
     if network.keras is None:
         with seeded(None):
-            built = with_weights_of(network)
+            built = build_trainable_copy(network)
         network.follow(built)
         return built
     return network.keras

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import keras
 from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
 
-from refold._support.rules import check_whole
+from refold._support.rules import check_integer
 from refold.errors import ParameterError, argument
 from refold.network.keras.autoencoder import Models, autoencoder
 from refold.network.keras.lstm import LSTM
@@ -172,7 +172,7 @@ def next_element(
     >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
     [(1, 9, 1), (1, 8, 1)]
     """
-    check_whole("steps", steps, 2)  # so that there is a next element
+    check_integer("steps", steps, 2)  # so that there is a next element
     _check_positive(features=features, latent_dim=latent_dim, units=units)
     encoder = _make_encoder(steps, features, latent_dim, activation)
     decoders = []
@@ -190,7 +190,7 @@ def next_element(
 def _check_positive(**arguments: Any) -> None:
     """Raise a ParameterError if an argument is not a positive integer."""
     for name, value in arguments.items():
-        check_whole(name, value)
+        check_integer(name, value)
 
 
 def _make_encoder(

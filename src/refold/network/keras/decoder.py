@@ -219,8 +219,8 @@ def build_forecaster(specification: Specification) -> keras.Model:
     # last values of the sequence (`refold.model.recent_values`).
     code: Any = keras.Input((specification.latent_dim,), name="code")
     inputs, joined = [code], code
-    if specification.recent_dim:
-        inputs.append(keras.Input((specification.recent_dim,), name="recent"))
+    if specification.num_recent_values:
+        inputs.append(keras.Input((specification.num_recent_values,), name="recent"))
         joined = ops.concatenate(inputs, axis=-1)
     decoder = Decoder(specification, is_forecast=True)
     return keras.Model(inputs, decoder(joined), name="forecaster")
@@ -271,17 +271,17 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
 
 
 def _compile_decoding(decoder: keras.Model) -> Any:
-    """Return `write_steps` as a function that JAX compiles."""
+    """Return `decode_in_trace` as a function that JAX compiles."""
     import jax  # not at the top, because other backends do not need JAX
 
     def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
         mapping = list(zip(decoder.variables, values, strict=True))
-        return write_steps(decoder, mapping, codes, num_steps)
+        return decode_in_trace(decoder, mapping, codes, num_steps)
 
     return jax.jit(run, static_argnums=2)
 
 
-def write_steps(
+def decode_in_trace(
     decoder: keras.Model, mapping: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
 ) -> Any:
     """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""

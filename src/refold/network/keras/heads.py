@@ -16,10 +16,10 @@ from refold.network.specification import (
     LENGTH_HIDDEN_WIDTH,
     MIN_LENGTH_SCALE,
     Specification,
-    length_unit,
+    length_std,
     log_length_scales,
 )
-from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, Outputs, outputs_of
+from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, ColumnOutputs, column_outputs
 
 
 class KerasLink(NamedTuple):
@@ -53,7 +53,7 @@ LINKS = {
 }
 
 
-def activate(logits: Tensor, outputs: Iterable[Outputs]) -> Any:
+def activate(logits: Tensor, outputs: Iterable[ColumnOutputs]) -> Any:
     """Turn logits (..., outputs) into means and probabilities by the type of their column."""
     outputs = list(outputs)
     links = list(dict.fromkeys(column.type.link for column in outputs))
@@ -82,7 +82,7 @@ def column_errors(
     values: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
     """Compute the loss (batch, steps, features) of each value by the type of its column."""
-    outputs = list(outputs_of(column_types, num_categories))
+    outputs = list(column_outputs(column_types, num_categories))
     types = {column.type for column in outputs}
     if len(types) == 1 and not outputs[0].type.has_categories:
         return types.pop().loss(values, y_pred, ops)  # of all columns at once
@@ -95,7 +95,7 @@ def column_errors(
     return ops.concatenate(errors, axis=-1)
 
 
-def are_squared(column_types: Iterable[str]) -> bool:
+def all_losses_squared(column_types: Iterable[str]) -> bool:
     """Return whether the losses of all columns are squared errors."""
     return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
@@ -191,9 +191,9 @@ class ColumnHead(BaseLayer):
         """Number of outputs of each column."""
         return [column.block.stop - column.block.start for column in self._columns()]
 
-    def _columns(self) -> Iterator[Outputs]:
+    def _columns(self) -> Iterator[ColumnOutputs]:
         """Iterate over the columns, with their indices, types and outputs."""
-        return outputs_of(self.column_types, self.num_categories or [])
+        return column_outputs(self.column_types, self.num_categories or [])
 
     def build(
         self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None
@@ -263,7 +263,7 @@ class LengthHead(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
-        scale = length_unit(self.deviation)
+        scale = length_std(self.deviation)
         initial, minimum, maximum = log_length_scales(scale)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
@@ -316,7 +316,7 @@ class LengthDecoding(BaseLayer):
         return (*input_shape[:-1], 2)
 
 
-def length_model(specification: Specification) -> keras.Model:
+def build_length_predictor(specification: Specification) -> keras.Model:
     """Build the model from codes to location and log-scale (batch, 2) of the length."""
     code = keras.Input((specification.latent_dim,), name="code")
     if (index := specification.length_index) is not None:

@@ -15,7 +15,7 @@ from refold._support.progress_bars import progress_bar
 from refold.network.keras.autoencoder import Models, iterate_layers
 from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
-from refold.network.packed.heads import Draw, PackedHead, round_lengths
+from refold.network.packed.heads import PackedHead, Sampling, round_lengths
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
@@ -135,10 +135,15 @@ class Network:
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return RocketFeatures(self.specification).of(scaled)
+        return RocketFeatures(self.specification).compute(scaled)
 
     def decode(
-        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+        self,
+        codes: np.ndarray,
+        offsets: np.ndarray,
+        *,
+        draw: Sampling | None = None,
+        verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
         # The decoder is never autoregressive here, because such networks run on packed rows.
@@ -192,7 +197,7 @@ class Network:
         longest = int(steps.max(initial=1))
         if len(steps) <= _max_sequences(longest, max_steps):
             steps = np.full_like(steps, longest)
-        compilation.keep_compiled()
+        compilation.enable_compilation_cache()
         batches = []
         for num_steps in np.unique(steps):
             rows = by_length[steps == num_steps]

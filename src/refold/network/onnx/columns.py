@@ -17,8 +17,8 @@ from refold.network.onnx.graph import (
     real_step_mask,
 )
 from refold.network.specification import Specification
-from refold.sequences import MIN_SHARE, Scaler, Schema
-from refold.sequences.types import MAX_EXPONENT, outputs_of
+from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
+from refold.sequences.types import MAX_EXPONENT, column_outputs
 
 # Minimum number of float32 values in a standard deviation at the mean; below it, float64 is used.
 _MIN_RESOLUTION = 2.0**18
@@ -174,7 +174,7 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
     if steps > 1:
         earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
         last = graph("Concat", last, graph("Sub", earlier, last), axis=1)
-    return graph("Reshape", last, [-1, specification.recent_dim])
+    return graph("Reshape", last, [-1, specification.num_recent_values])
 
 
 def _fill_missing(
@@ -195,7 +195,7 @@ def _replace_missing_markers(graph: Graph, values: Value, columns: GraphColumns)
     """Replace the markers of missing values, such as -99999, by NaN."""
     types = [columns.schema.columns[i].column_type for i in columns.number_columns]
     for marker in columns.schema.missing:
-        has_marker = [bool(type_.markers((marker,))) for type_ in types]
+        has_marker = [bool(type_.valid_markers((marker,))) for type_ in types]
         if any(has_marker):
             is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
             is_marker = graph("And", is_marker, np.array(has_marker))
@@ -235,7 +235,7 @@ def _scale_by_sequence(
     std = graph("Sqrt", graph("Div", squares, count))
     # the standard deviation of a constant sequence is not 0 but a floor
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
-    floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_SHARE)))
+    floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, floor))
     raw = graph("Concat", mean, log_std, axis=2)
     standardized = graph(
@@ -351,7 +351,7 @@ def add_outputs(
     is_real = real_step_mask(graph, lengths, steps)
     values, categories = [], []
     specification = columns.specification
-    for i, type_, block in outputs_of(specification.column_types, specification.num_categories):
+    for i, type_, block in column_outputs(specification.column_types, specification.num_categories):
         column_logits = graph("Slice", logits, [block.start], [block.stop], [2])
         likeliest = LINKS[type_.link](graph, column_logits)
         if not type_.has_categories:

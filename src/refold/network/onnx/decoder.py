@@ -17,8 +17,8 @@ from refold.network.onnx.graph import (
     lstm_weights,
 )
 from refold.network.onnx.resampling import resample_from_curves, trained_network_mask
-from refold.network.specification import Specification, length_unit, linear_map
-from refold.sequences.types import outputs_of
+from refold.network.specification import Specification, length_std, linear_map
+from refold.sequences.types import column_outputs
 
 
 def add_decoder(graph: Graph, columns: GraphColumns) -> None:
@@ -94,7 +94,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
         # only the first output is the length; the second one is a log-scale
         kernel = graph.weight("length/kernel", graph.weights["length/dense/kernel"][:, :1])
         location = graph("Gemm", hidden, kernel, graph.weights["length/dense/bias"][:1])
-        scale = np.float32(length_unit(specification.length_deviation))
+        scale = np.float32(length_std(specification.length_deviation))
         length = graph("Mul", graph("Squeeze", location, [1]), scale)
         length = graph("Add", length, np.float32(specification.length_mean))
     rounded = graph.cast(graph("Round", length), np.int64)
@@ -206,7 +206,7 @@ class _DecoderGraph:
         """Return what the next step reads: the likeliest values as one-hot, and the flag 1."""
         encoded = []
         specification = self._specification
-        columns = outputs_of(specification.column_types, specification.num_categories)
+        columns = column_outputs(specification.column_types, specification.num_categories)
         for _, type_, block in columns:
             column_logits = body("Slice", logits, [block.start], [block.stop], [1])
             value = LINKS[type_.link](body, column_logits)

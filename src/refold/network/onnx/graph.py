@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from refold._support.optional_imports import optional
+from refold._support.optional_imports import import_optional
 
 Value = Any
 """A value of a graph, or a number, list or array that becomes a constant of the graph."""
@@ -19,7 +19,7 @@ Value = Any
 @functools.cache
 def import_package(name: str) -> Any:
     """Import a package of the extra ``onnx``; an error names the extra if it is not installed."""
-    return optional(name, extra="onnx", purpose="refold.export")
+    return import_optional(name, extra="onnx", purpose="refold.export")
 
 
 class Graph:

@@ -1,6 +1,6 @@
 """Columns of sequences as curves of a fixed number of points, and back, by cosine transforms.
 
-See `refold.network.packed.curves`, which computes the same with Fourier transforms.
+See `refold.network.packed.resampling`, which computes the same with Fourier transforms.
 """
 
 from typing import Any

@@ -13,9 +13,9 @@ import numpy as np
 
 from refold._support.arrays import lengths_from_offsets
 from refold.kernels import packed
+from refold.network.packed.batches import one_hot
 from refold.network.packed.encoder import lstm_weights, padded_row_indices, patch_offsets
 from refold.network.packed.heads import PackedHead
-from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification, linear_map
 
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import concatenated_ranges, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import (
     DILATIONS,
     SIGMOID_STEEPNESS,
@@ -19,8 +19,8 @@ from refold.kernels import (
     packed,
     random_convolutions,
 )
+from refold.network.packed.batches import iterate_encoded_batches, one_hot
 from refold.network.packed.heads import encode_lengths
-from refold.network.packed.rows import encoded_blocks, one_hot
 from refold.network.specification import Specification, linear_map
 from refold.sequences import Sequences
 
@@ -137,7 +137,7 @@ def fold_patches(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.nda
 
 def padded_row_indices(offsets: np.ndarray, patches: np.ndarray, patch: int) -> np.ndarray:
     """Return the row (n_rows,) of each step, if all patches are filled up to ``patch`` steps."""
-    return positions_of(patches[:-1] * patch, lengths_from_offsets(offsets))
+    return concatenated_ranges(patches[:-1] * patch, lengths_from_offsets(offsets))
 
 
 class RocketFeatures:
@@ -160,18 +160,18 @@ class RocketFeatures:
     def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
         stride = self._specification.convolution_stride
-        return pooled(values, offsets, self._convolutions, stride=stride)
+        return pool_random_convolutions(values, offsets, self._convolutions, stride=stride)
 
-    def of(self, scaled: Sequences) -> np.ndarray:
+    def compute(self, scaled: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
         num_features = 2 * len(self._convolutions.bias)
         features = np.empty((len(scaled), num_features), np.float32)
-        for batch, values in encoded_blocks(self._specification, scaled):
+        for batch, values in iterate_encoded_batches(self._specification, scaled):
             features[batch.indices] = self(values, batch.offsets)
         return features
 
 
-def pooled(
+def pool_random_convolutions(
     values: np.ndarray,
     offsets: np.ndarray,
     convolutions: RandomConvolutions,

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.kernels import packed
-from refold.network.specification import Specification, length_unit, log_length_scales
+from refold.network.specification import Specification, length_std, log_length_scales
 from refold.sequences import check_codes_finite
-from refold.sequences.types import MAX_EXPONENT, NUMERIC, number_mask, outputs_of
+from refold.sequences.types import MAX_EXPONENT, NUMERIC, column_outputs, number_mask
 
 # Minimum temperature of samples. A lower one gives the same samples, but scores beyond float32.
 _MIN_TEMPERATURE = 1e-30
@@ -22,15 +22,15 @@ _MIN_TEMPERATURE = 1e-30
 _MAX_TEMPERATURE = 1e30
 
 
-class Draw(NamedTuple):
+class Sampling(NamedTuple):
     """Temperature (above 0) and seed with which categories and binary values are sampled."""
 
     temperature: float
     seed: int
 
     @classmethod
-    def at(cls, temperature: float, seed: int) -> "Draw | None":
-        """Return a `Draw`; None for temperature 0, at which the likeliest value is taken."""
+    def at(cls, temperature: float, seed: int) -> "Sampling | None":
+        """Return a `Sampling`; None for temperature 0, at which the likeliest value is taken."""
         if temperature == 0:
             return None
         return cls(float(min(max(temperature, _MIN_TEMPERATURE), _MAX_TEMPERATURE)), seed)
@@ -66,7 +66,7 @@ class PackedHead:
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
-        self.columns = list(outputs_of(column_types, num_categories))
+        self.columns = list(column_outputs(column_types, num_categories))
         self.widths = [column.block.stop - column.block.start for column in self.columns]
         self.num_outputs = sum(self.widths)
         self.numeric = number_mask(column_types)
@@ -101,7 +101,7 @@ class PackedHead:
             errors[:, i] = weight[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # with its own link function, each loss has this gradient of the logits
-            gradient[:, block] = type_.loss_slope * factor * (output - one_hot)
+            gradient[:, block] = type_.gradient_factor * factor * (output - one_hot)
         return errors, gradient
 
     def noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ class PackedHead:
         for index, (begin, end) in zip(indices, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(index)])
             for _, type_, block in self.columns:
-                drawn = type_.noise(rng, (end - begin, block.stop - block.start))
+                drawn = type_.draw_noise(rng, (end - begin, block.stop - block.start))
                 if drawn is not None:  # a numeric column is not sampled
                     noise[begin:end, block] = drawn
         return noise
@@ -120,7 +120,7 @@ class PackedHead:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
-            scores[:, block] = type_.draw(outputs[:, block], noise[:, block], temperature, np)
+            scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
         return scores
 
 
@@ -163,7 +163,7 @@ class LengthPredictor:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
-        self._scale = np.float32(length_unit(specification.length_deviation))
+        self._scale = np.float32(length_std(specification.length_deviation))
         self._log_scales = log_length_scales(float(self._scale))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
         kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 import numpy as np
 
 from refold.kernels import log_slow_fallback, why_not
+from refold.network.packed.batches import input_and_target, iterate_batches, make_batch, run_batches
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
-    Draw,
     LengthDimensionReader,
     LengthPredictor,
     PackedHead,
+    Sampling,
     make_length_reader,
     round_lengths,
 )
-from refold.network.packed.losses import LatentObjective, minimize_rows
-from refold.network.packed.rows import blocks, input_and_target, make_batch, run_batches
-from refold.network.specification import Specification, weights_of
+from refold.network.packed.latent_optimization import LatentObjective, minimize_rows
+from refold.network.specification import Specification, list_weights
 from refold.sequences import Sequences, check_codes_finite
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class PackedNetwork:
         """Replace the weights, given as arrays by name; other names are left out."""
         self._weights = {
             weight.name: np.asarray(weights[weight.name], np.float32, order="C")
-            for weight in weights_of(self.specification)
+            for weight in list_weights(self.specification)
             if weight.name in weights
         }
         self._cache = {}
@@ -113,7 +113,7 @@ class PackedNetwork:
     @property
     def num_parameters(self) -> int:
         """Number of trainable parameters."""
-        return sum(math.prod(w.shape) for w in weights_of(self.specification) if w.is_trained)
+        return sum(math.prod(w.shape) for w in list_weights(self.specification) if w.is_trained)
 
     @property
     def encoder(self) -> PackedEncoder:
@@ -159,10 +159,15 @@ class PackedNetwork:
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return self.encoder.rocket_features.of(scaled)
+        return self.encoder.rocket_features.compute(scaled)
 
     def decode(
-        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+        self,
+        codes: np.ndarray,
+        offsets: np.ndarray,
+        *,
+        draw: Sampling | None = None,
+        verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
         codes = np.ascontiguousarray(codes, np.float32)
@@ -195,7 +200,7 @@ class PackedNetwork:
         """Encode and decode scaled values (n_rows, columns), and sum the errors."""
         error = length_error = 0.0
         num_observed = 0
-        for batch in blocks(self.specification, offsets):
+        for batch in iterate_batches(self.specification, offsets):
             x, targets = input_and_target(self.specification, values, batch)
             codes = self.encoder(x, batch.offsets)
             layout = self.decoder.layout(batch.offsets, x)

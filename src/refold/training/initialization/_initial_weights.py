@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.arrays import evenly_spaced
+from refold._support.arrays import linspace_indices
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.packed.encoder import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
-from refold.sequences.types import number_mask, outputs_of
+from refold.sequences.types import column_outputs, number_mask
 from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
     LengthwiseCodec,
@@ -65,20 +65,20 @@ class InitialWeights:
         # a resumed training computes the initial weights of earlier phases again, from these
         self._untrained = weights_of(network) if resumed else None
         # by phase, weights that are worth keeping, or None
-        self._known: dict[str, list[np.ndarray] | None] = {}
+        self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
     def set(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
         worth_keeping = self._split.base_model is not None or self._initialize(phase)
-        self._known[phase] = weights_of(self._network) if worth_keeping else None
+        self._weights_by_phase[phase] = weights_of(self._network) if worth_keeping else None
         return worth_keeping
 
     def of(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
-        if phase not in self._known:  # the phase began before the checkpoint was written
+        if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
             with temporary_weights(self._network, self._untrained):
                 self.set(phase)
-        return self._known[phase]
+        return self._weights_by_phase[phase]
 
     def _initialize(self, phase: str) -> bool:
         """Fit the linear path and ROCKET features; return whether linear codes explain anything."""
@@ -189,7 +189,7 @@ def _invert_links(
 ) -> LinearInitialization:
     """Return an initialization whose decoder writes what the link functions map to its values."""
     # for example, logarithms of counts
-    blocks = outputs_of(specification.column_types, specification.num_categories)
+    blocks = column_outputs(specification.column_types, specification.num_categories)
     types = {block.block.start: block.type for block in blocks if block.type.is_number}
     indices = [k for k, output in enumerate(outputs) if output in types]
     indices = [k for k in indices if types[outputs[k]].link != "identity"]
@@ -199,7 +199,7 @@ def _invert_links(
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[outputs[k]].before_link(bias[:, k], std)
+        bias[:, k], slope = types[outputs[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
         residual[k] *= slope.mean()
     return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
@@ -238,8 +238,8 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     # happens a little later, they differ, and a linear classifier cannot find the label. ROCKET
     # features say which events happen at any time. Training does not change these features, because
     # training for reconstruction would lose what reconstruction does not need.
-    sample = scaled[evenly_spaced(len(scaled), _MAX_ROCKET_SEQUENCES)]
-    features = RocketFeatures(network.specification).of(sample).astype(float)
+    sample = scaled[linspace_indices(len(scaled), _MAX_ROCKET_SEQUENCES)]
+    features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
     varies = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
     inverse_std = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)

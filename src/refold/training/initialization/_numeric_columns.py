@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 from scipy.fft import next_fast_len
 
-from refold._support.arrays import clear_gain
+from refold._support.arrays import gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
@@ -127,7 +127,7 @@ def fit_linear_initialization(
         values, lengths, latent_dim, seed=seed, observed=observed, init=init
     )
     codec = fit_linear_codec(values, observed, components, inputs if corruption else None)
-    use_components = not corruption and needs_no_regression(
+    use_components = not corruption and components_decode_better(
         values, lengths, observed, components, seed=seed
     )
     decoder = codec.component_decoder if use_components else codec.regression_decoder
@@ -162,7 +162,7 @@ def fit_linear_initialization(
         decoder[-1],
         np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
         float(share),
-        np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
+        np.log(np.clip(codec.noise / components.std**2, 1e-6, 1.0)),
         lengthwise,
     )
 
@@ -239,7 +239,7 @@ def fit_linear_codec(
     # so at steps that fewer series reach. On series of different lengths, this alone has a smaller
     # error than principal components.
     n, _, num_columns = values.shape
-    mean, loadings, std = components.mean, components.loadings, components.deviation
+    mean, loadings, std = components.mean, components.loadings, components.std
     rank = int(loadings.any(axis=1).sum())
     weights = loadings * std[:, None]  # of the decoder
     if inputs is not None:
@@ -308,7 +308,7 @@ def fit_ridge(
 
 
 @one_blas_thread()
-def needs_no_regression(
+def components_decode_better(
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     lengths: np.ndarray,  # (n,)
     observed: np.ndarray,  # bool (n, num_steps, n_columns)
@@ -333,7 +333,7 @@ def needs_no_regression(
             for decoder in (codec.regression_decoder, codec.component_decoder)
         )
         gains[test] = regression_error - component_error
-    return clear_gain(gains) > 0
+    return gain_lower_bound(gains) > 0
 
 
 def _fit_fold(
@@ -402,7 +402,7 @@ def _choose_lengthwise_codec(
                 )
                 gains[stationary, shrinkage].append(errors - new_errors)
     joined = {prior: np.concatenate(gain) for prior, gain in gains.items() if gain}
-    better = {prior: gain.mean() for prior, gain in joined.items() if clear_gain(gain) > 0}
+    better = {prior: gain.mean() for prior, gain in joined.items() if gain_lower_bound(gain) > 0}
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
@@ -428,7 +428,7 @@ def fit_lengthwise_codec(
     rank = len(components.loadings)
     longest_first = np.argsort(-lengths, kind="stable")
     values, lengths = values[longest_first], lengths[longest_first]
-    weights = (components.loadings.T * components.deviation).reshape(num_steps, num_columns, rank)
+    weights = (components.loadings.T * components.std).reshape(num_steps, num_columns, rank)
     bias = components.mean.reshape(num_steps, num_columns)
     # above zero even for series of zeros, which would have a singular covariance
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns

@@ -7,10 +7,10 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
-from refold._support.arrays import clear_gain
-from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
+from refold._support.arrays import gain_lower_bound
+from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
 from refold.model import typical_curves
-from refold.training._time_warps import random_delays, time_warped
+from refold.training._time_warps import random_time_shifts, warp_time
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
 # properties: a pattern at one time could occur at another, and it could be slightly earlier or
@@ -97,7 +97,7 @@ class Components(NamedTuple):
     loadings: np.ndarray
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
     # the weight of one sequence; 1 where the loading is zero
-    deviation: np.ndarray
+    std: np.ndarray
     mixture: MixtureWeights | None = None  # None without cross-validation
     # mean over held-out sequences of the squared error, summed over observed values
     held_out_error: float = np.nan
@@ -118,7 +118,10 @@ def principal_components(
     observed = observed.reshape(n, -1)
     mixture, held_out_error = None, np.nan
     # a full decomposition of a large covariance would be repeated for each mixture and fold
-    is_slow = mean.size > SMALL_SIDE and n_components >= _MAX_TRUNCATED_SHARE * SMALL_SIDE
+    is_slow = (
+        mean.size > MAX_ONE_THREAD_SIDE
+        and n_components >= _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
+    )
     if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
@@ -169,9 +172,9 @@ def _choose_mixture(
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * observed[is_held_out]).sum(axis=1)
     without_curves, with_curves = errors[: len(_MIXTURES)], errors[len(_MIXTURES) :]
-    gains = [0.0, *(clear_gain(errors[0] - error) for error in without_curves[1:])]
+    gains = [0.0, *(gain_lower_bound(errors[0] - error) for error in without_curves[1:])]
     best = int(np.argmax(gains))
-    gains = [clear_gain(errors[best] - error, _MIN_STANDARD_ERRORS) for error in with_curves]
+    gains = [gain_lower_bound(errors[best] - error, _MIN_STANDARD_ERRORS) for error in with_curves]
     if max(gains, default=0.0) > 0:
         best = len(_MIXTURES) + int(np.argmax(gains))
     return mixtures[best], float(errors[best].mean())
@@ -223,10 +226,10 @@ def _variations(
     if any(mixture.curves for mixture in mixtures):
         curves = _pretrained_curves(series, lengths, seed).reshape(-1, mean.size)
         curves *= np.sqrt(variance / max((curves**2).sum(), 1e-30))
-    shifts = random_delays(copy_lengths, num_steps, rng)
+    shifts = random_time_shifts(copy_lengths, num_steps, rng)
     originals = {0.0: centred}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
-        warped = (time_warped(copies, copy_lengths, warp * shifts) - mean).reshape(len(copies), -1)
+        warped = (warp_time(copies, copy_lengths, warp * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
         originals[warp] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centred, warped])
     return _Variations(mixtures, n, originals, surrogates, curves)
@@ -260,7 +263,7 @@ def _pretrained_curves(series: np.ndarray, lengths: np.ndarray, seed: int) -> np
 def _directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
     """Yield the leading directions of each mixture, in no particular order."""
     num_surrogates, num_values = variations.surrogates.shape
-    if num_values > min(SMALL_SIDE, num_surrogates):
+    if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
         for rows in variations.rows():
             yield _decompose(rows, n_components, seed)[1]
         return
@@ -277,7 +280,7 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
     """Return singular values and right singular vectors (n_components, size), largest first."""
     num_rows, num_values = rows.shape
     with one_blas_thread(*rows.shape):
-        if min(rows.shape) > SMALL_SIDE:
+        if min(rows.shape) > MAX_ONE_THREAD_SIDE:
             if n_components < _MAX_TRUNCATED_SHARE * min(rows.shape):  # by a random projection
                 _, singular_values, directions = randomized_svd(
                     rows, n_components, random_state=seed
@@ -286,7 +289,7 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
                 _, singular_values, directions = np.linalg.svd(rows, full_matrices=False)
         elif num_rows >= num_values:  # eigenvectors of the covariance, in rising order
             covariance = rows.T @ rows
-            if num_values > SMALL_SIDE and n_components < num_values:
+            if num_values > MAX_ONE_THREAD_SIDE and n_components < num_values:
                 leading = [num_values - n_components, num_values - 1]
                 eigenvalues, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
             else:

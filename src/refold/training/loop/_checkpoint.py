@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import jax.numpy as jnp
 import numpy as np
 
-from refold._support.paths import sole_training
+from refold._support.atomic_files import lock_checkpoint
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
@@ -163,10 +163,10 @@ def open_checkpoint(
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, source.processes
-    with sole_training(None if processes.index else path):
+    with lock_checkpoint(None if processes.index else path):
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
-        values = arguments.plain().items()
+        values = arguments.to_json_values().items()
         parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
         identity = {"parameters": parameters, "data": source.digest(), "seed": seed}
         if base_model is not None:

@@ -17,16 +17,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from refold._support.arrays import offsets_from_lengths, positions_of
-from refold._support.compilation import compiled_by_size
+from refold._support.arrays import concatenated_ranges, offsets_from_lengths
+from refold._support.compilation import compile_by_batch_size
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
-from refold.network.keras.decoder import write_steps
+from refold.network.keras.decoder import decode_in_trace
 from refold.network.keras.encoder import NestedDropout
-from refold.network.keras.heads import are_squared, length_loss
+from refold.network.keras.heads import all_losses_squared, length_loss
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import are_default
-from refold.sequences import BatchPlan
+from refold.network.specification import is_default_lstm
+from refold.sequences import BatchRun
 from refold.sequences.types import number_mask
 from refold.training._processes import (
     Processes,
@@ -154,7 +154,7 @@ class Engine:
         self.length_weight = length_weight
         self._is_variational = network.models.posterior is not None
         # factor of the weight of the KL divergence, see `kl_weight`
-        self._kl_factor = 2.0 if are_squared(specification.column_types) else 1.0
+        self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
         self._is_random = bool(corruption or self._is_variational)
         self.shapes: set[tuple[int, int]] = set()  # of batches so far
@@ -167,19 +167,19 @@ class Engine:
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
         # Without random numbers, the default network is evaluated by a `PackedNetwork`. So a fit
         # compiles its training only.
-        is_packed = are_default(specification) and not self._is_random
+        is_packed = is_default_lstm(specification) and not self._is_random
         self._packed = PackedNetwork(specification, {}) if is_packed else None
         self._packed_trainable: Any = None  # trainable weights that the packed network has
-        self._compiled_train = compiled_by_size(
+        self._compiled_train = compile_by_batch_size(
             self._train if self._processes is None else self._processes.map_batch(self._train)
         )
-        self._compiled_evaluate = compiled_by_size(self._evaluate)
+        self._compiled_evaluate = compile_by_batch_size(self._evaluate)
 
     def train(
         self,
         state: TrainState,
         data: DeviceData,
-        plan: BatchPlan,
+        plan: BatchRun,
         start: int,
         stop: int,
         *,
@@ -198,7 +198,7 @@ class Engine:
         *totals, learning_rate, finite = np.asarray(metrics).tolist()
         return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(finite))
 
-    def evaluate(self, state: TrainState, data: DeviceData, plan: BatchPlan) -> MetricSums:
+    def evaluate(self, state: TrainState, data: DeviceData, plan: BatchRun) -> MetricSums:
         """Return the metrics of all batches of a plan, without training."""
         # each of several processes evaluates all sequences, with the same random draws
         if self._packed is not None:
@@ -208,7 +208,7 @@ class Engine:
                 np.asarray(array)[rows[rows >= 0]].astype(np.int64)
                 for array in (data.starts, data.lengths)
             )
-            values = np.asarray(data.values)[positions_of(starts, lengths)]
+            values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
             totals = self._packed.reconstruction_error(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
@@ -436,7 +436,7 @@ class Engine:
                     *zip(self.joint.trainable_variables, trainable, strict=True),
                     *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
                 ]
-                decoded = write_steps(self._decoder, mapping, outputs["code"], num_steps)
+                decoded = decode_in_trace(self._decoder, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._numeric, decoded, outputs["y_pred"])
             return totals.plus(self._batch_totals(batch, outputs, in_training=False))
 

@@ -17,12 +17,12 @@ import keras
 import numpy as np
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from refold._support.output import warn
+from refold._support.messages import warn
 from refold._support.progress_bars import progress_bar
 from refold.arguments import Corruption
 from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
-from refold.sequences import Batches, BatchPlan
+from refold.sequences import Batches, BatchRun
 from refold.training._processes import Processes
 from refold.training._shards import PhaseData, Shard
 from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
@@ -309,7 +309,7 @@ class Training:
         return None
 
     def _train_chunk(
-        self, shard: Shard, plan: BatchPlan, start: int, normalizers: LossNormalizers
+        self, shard: Shard, plan: BatchRun, start: int, normalizers: LossNormalizers
     ) -> int:
         """Train on batches of a plan in one compiled call, and return the next batch after them."""
         progress, every_update = self._progress, self._hooks.every_update
@@ -405,7 +405,9 @@ class Training:
             return StopReason.INTERRUPTED
         if self._processes.count > 1 and self._settings.time_budget is None:
             return None  # without a message to all processes
-        reason, self._progress.num_steps = self._processes.agree(self._check_time_budget())
+        reason, self._progress.num_steps = self._processes.broadcast_from_first(
+            self._check_time_budget()
+        )
         return reason
 
     def _check_time_budget(self) -> tuple[StopReason | None, int]:
@@ -580,7 +582,7 @@ def _make_engine(
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # The length model needs no training if all sequences have one length, which it is initialized
     # to, or if a dimension of the code holds the length.
-    is_length_known = batches.of_one_length or network.specification.length_dim > 0
+    is_length_known = batches.has_one_length or network.specification.length_dim > 0
     length_weight = 0.0 if is_length_known else _LENGTH_WEIGHT
     return Engine(
         network,

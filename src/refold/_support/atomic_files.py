@@ -92,7 +92,7 @@ def _remove_abandoned_files(target: Path) -> None:
 
 
 @contextmanager
-def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
+def lock_checkpoint(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
     """Lock a checkpoint for one training run, or raise a ParameterError if another run uses it."""
     if checkpoint is None:  # the run writes no checkpoint
         yield
@@ -101,12 +101,12 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
         f"Another training run is using the checkpoint {str(checkpoint)!r}. Wait until it ends, "
         "or choose another file."
     )
-    with sole_use(checkpoint, message):
+    with lock_path(checkpoint, message):
         yield
 
 
 @contextmanager
-def sole_use(path: str | os.PathLike[str], message: str | None) -> Iterator[None]:
+def lock_path(path: str | os.PathLike[str], message: str | None) -> Iterator[None]:
     """Lock a file or folder for one process.
 
     If another process has the lock, raise a ParameterError with this message; without a message,

@@ -75,7 +75,7 @@ class LatentObjective:
             variance = float((decoder.scale[indices] ** 2).mean())
             for column in number_columns:
                 # a squared error has the slope 2, and the likelihood half of it over the variance
-                weight[column.index] = 1 / column.type.loss_slope / max(variance, 1e-12)
+                weight[column.index] = 1 / column.type.gradient_factor / max(variance, 1e-12)
         shape = self._layout.padded_steps[-1], targets.shape[1]
         self._targets, self._weight = np.zeros((2, *shape), np.float32)
         self._targets[self._layout.rows] = np.where(observed, targets, np.float32(0))
@@ -94,7 +94,7 @@ class LatentObjective:
         gradient = self._decoder.gradient(self._trace, d_logits)
         if self._length is not None:
             predicted, d_predicted = self._length.with_gradient(codes)
-            cost, slope = cost_of_length(predicted - self._lengths)
+            cost, slope = length_error_cost(predicted - self._lengths)
             loss = loss + cost * self._cost_per_step
             gradient += (slope * self._cost_per_step)[:, None] * d_predicted
         difference = codes - self._encoder_codes
@@ -110,7 +110,7 @@ class LatentObjective:
         return packed.segment_sum(by_patch, patches).sum(axis=1)
 
 
-def cost_of_length(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the cost of errors of predicted lengths, in steps, and its derivative."""
     # An error of n steps costs about as much as n steps. The first term grows like a square and
     # then linearly. The second term rises from 0 to a constant around an error of half a step,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import refold.search
-from refold._support.arrays import evenly_spaced
-from refold._support.rules import check, or_none, whole
+from refold._support.arrays import linspace_indices
+from refold._support.rules import check, integer_rule, or_none
 from refold.explore._maps import BackgroundTask
 from refold.model import Model
 from refold.sequences import Sequences
@@ -136,12 +136,12 @@ def cluster_field(
 ) -> ColorField:
     """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
     max_clusters = min(len(codes), MAX_CLUSTERED_CODES)
-    check("num_clusters", num_clusters, or_none(whole(0, max_clusters)))
+    check("num_clusters", num_clusters, or_none(integer_rule(0, max_clusters)))
     method = "hdbscan" if num_clusters == 0 else "k-means"
 
     def values() -> np.ndarray:
         """Find clusters in a sample, set the categories of the field, and label all codes."""
-        rows = evenly_spaced(len(codes), MAX_CLUSTERED_CODES)
+        rows = linspace_indices(len(codes), MAX_CLUSTERED_CODES)
         clusters = refold.search.cluster(
             model,
             sequences[rows],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from refold import SequenceAutoencoder
-from refold._support.paths import atomic_writer, sole_training
+from refold._support.atomic_files import atomic_writer, lock_checkpoint
 from refold.datasets import ramps
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, write
@@ -108,8 +108,8 @@ def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
     path = tmp_path / "model.checkpoint"
     code = (
         "import sys, time\n"
-        "from refold._support.paths import sole_training\n"
-        "with sole_training(sys.argv[1]):\n"
+        "from refold._support.atomic_files import lock_checkpoint\n"
+        "with lock_checkpoint(sys.argv[1]):\n"
         "    print('in', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -119,6 +119,6 @@ def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
             SequenceAutoencoder().fit([[1.0, 2.0], [2.0, 1.0]], checkpoint=path)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with sole_training(path):
+    with lock_checkpoint(path):
         pass
     assert list(tmp_path.iterdir()) == []

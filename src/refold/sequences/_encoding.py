@@ -1,8 +1,8 @@
-"""From raw columns to `Parts`, the result of all conversions to `Sequences`.
+"""From raw columns to `SequenceArrays`, the result of all conversions to `Sequences`.
 
-`encode_parts` infers types and categories and makes `Parts`. Conversions
-return `Parts`, so they need not import `Sequences`.
-`Rows` and `Places` name rows and steps in messages.
+`encode_columns` infers types and categories and makes `SequenceArrays`. Conversions
+return `SequenceArrays`, so they need not import `Sequences`.
+`RowNamer` and `StepLocator` name rows and steps in messages.
 The checks refuse values, ids and offsets that `Sequences` cannot have.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from refold._support.rules import check_one_each
+from refold._support.rules import check_counts_match
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
 from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_first
@@ -28,8 +28,8 @@ ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-class Parts(NamedTuple):
-    """Converted data, ready for `Sequences.trusted`."""
+class SequenceArrays(NamedTuple):
+    """Converted data, ready for `Sequences.from_checked`."""
 
     values: np.ndarray  # (num_steps, F)
     offsets: np.ndarray  # (n + 1,)
@@ -42,28 +42,28 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowNamer:
     """Names rows of a table in messages."""
 
     noun: str = "row"  # or "line", "entry"
-    number: Callable[[int], object] = int  # from the index of a row to its number in the file
+    number_of: Callable[[int], object] = int  # from the index of a row to its number in the file
 
     def __call__(self, row: int) -> str:
         """Return ``row 3`` for the index of a row."""
-        return f"{self.noun} {self.number(row)}".strip()
+        return f"{self.noun} {self.number_of(row)}".strip()
 
 
-# Rows of a table that comes from no file.
-PLAIN_ROWS = Rows()
+# RowNamer of a table that comes from no file.
+DEFAULT_ROW_NAMER = RowNamer()
 
 
 @dataclass(frozen=True)
-class Places:
+class StepLocator:
     """Names steps of sequences in messages, by sequence or by the row of a file."""
 
     offsets: np.ndarray  # (n + 1,)
     ids: np.ndarray | None = None  # (n,); None if they are the indices
-    name_row: Rows | None = None  # if the data come from a file
+    name_row: RowNamer | None = None  # if the data come from a file
     row_of_step: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
     def __call__(self, row: int, column: str | None = None) -> str:
@@ -80,11 +80,11 @@ class Places:
             location = f"{self.name_row(index)}, {step}"
         else:
             file_row = self.name_row(self.row_of_step.item(row))
-            location = f"{file_row} (id {plain(self.ids[index])!r})"
+            location = f"{file_row} (id {to_scalar(self.ids[index])!r})"
         return location if column is None else f"{location}, column {column!r}"
 
 
-def sentence_start(location: str) -> str:
+def capitalize_first(location: str) -> str:
     """Return a location with a capital letter, for the start of a message; ids keep their case."""
     return location[:1].upper() + location[1:]
 
@@ -93,10 +93,10 @@ def name_sequence(index: int, id_: Any = None) -> str:
     """Return ``sequence 3``, with the id if it differs from the index."""
     if id_ is None or id_ == index:
         return f"sequence {index}"
-    return f"sequence {index} (id {plain(id_)!r})"
+    return f"sequence {index} (id {to_scalar(id_)!r})"
 
 
-def plain(value: object) -> Any:
+def to_scalar(value: object) -> Any:
     """Return a NumPy scalar as a Python scalar, so that messages show ``3``, not ``int64(3)``."""
     return value.item() if isinstance(value, np.generic) else value
 
@@ -118,22 +118,22 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
         resolved = [column_types.get(name) for name in names]
     else:
         resolved = list(column_types)
-        check_one_each(len(resolved), argument("column_types"), len(names), "columns")
+        check_counts_match(len(resolved), argument("column_types"), len(names), "columns")
     for type_ in resolved:
         if type_ is not None:
             check_column_type(type_)
     return resolved
 
 
-def encode_parts(
+def encode_columns(
     names: Sequence[str],
     raw_columns: Sequence[np.ndarray],  # each (num_steps,)
     types: Sequence[str | None],  # None where the type is inferred
-    locate: Places,
+    locate: StepLocator,
     *,
     lists: bool,  # whether a sequence of one column was a list or (length,), not (length, 1)
     stored: Schema | None = None,  # whose categories are used if they cover the data
-) -> Parts:
+) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
     columns = () if stored is None else stored.columns
     categories = {column.name: column.categories for column in columns if column.categories}
@@ -153,10 +153,12 @@ def encode_parts(
     schema = Schema(tuple(column for _, column in encoded), layout)
     check_values(values, schema, locate)
     offsets, ids = locate.offsets, locate.ids
-    return Parts(values, offsets, np.arange(len(offsets) - 1) if ids is None else ids, schema)
+    return SequenceArrays(
+        values, offsets, np.arange(len(offsets) - 1) if ids is None else ids, schema
+    )
 
 
-def text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
+def numeric_text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
     """Return a warning for each column without requested type whose categories are all numbers."""
     return [
         f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
@@ -267,7 +269,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     if ids is None:
         return np.arange(num_sequences)
     original, ids = ids, np.asarray(ids).reshape(-1)
-    check_one_each(len(ids), argument("ids"), num_sequences, "sequences")
+    check_counts_match(len(ids), argument("ids"), num_sequences, "sequences")
     if ids.dtype.kind in "iu" and ids.max(initial=0) < 1 << 63:
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "U":
@@ -319,7 +321,7 @@ def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
     return offsets
 
 
-def check_values(values: np.ndarray, schema: Schema, locate: Places) -> None:
+def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
     """Refuse values (num_steps, F) that are infinite, or that are no index of a category."""
     infinite = np.isinf(values)
     if infinite.any():
@@ -349,7 +351,7 @@ def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
 def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
     """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
     if not is_finite.all():
-        location = Places(offsets)(int(np.argmin(is_finite.all(axis=1))))
+        location = StepLocator(offsets)(int(np.argmin(is_finite.all(axis=1))))
         raise DataError(
             f"Decoding overflows float32 at {location}. The code, or the sequence that was "
             "encoded, is too far from the training data."

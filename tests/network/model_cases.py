@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.model import Model
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification, weights_of
+from refold.network.specification import Specification, list_weights
 from refold.sequences import Scaler, Sequences, as_sequences
 
 LENGTHS = (0, 1, 5, 9, 4, 0, 2, 9, 3, 1)
@@ -39,7 +39,7 @@ def fitted(data, *, scale="features", seed=1, missing=(), **changes):
     specification = Specification(**sizes | changes)
     weights = {
         name: np.asarray(rng.normal(0, 0.3, shape), np.float32)
-        for name, shape, _ in weights_of(specification)
+        for name, shape, _ in list_weights(specification)
     }
     network = PackedNetwork(specification, weights)
     return Model(network, schema, scaler, Scaler.fit(sequences, "features"))
@@ -78,7 +78,7 @@ def counts():
     return Sequences.from_list(rows, column_types=["count", "numeric"])
 
 
-KINDS = {
+MODEL_CASES = {
     "numeric": (NUMBERS, {}),
     "length dimension": (NUMBERS, {"depth": 2, "length_dim": 1, "by_length": True}),
     "variational, not scaled": (

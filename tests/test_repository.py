@@ -158,7 +158,7 @@ def test_public_names_are_in_the_reference():
 def test_the_page_of_the_design_has_the_imports_that_are_enforced():
     page = (ROOT / "docs/explanation/design.md").read_text(encoding="utf-8")
     names = runpy.run_path(str(ROOT / "scripts/design_rooms.py"))
-    assert page == names["page_of_today"](), "Run python scripts/design_rooms.py."
+    assert page == names["updated_page"](), "Run python scripts/design_rooms.py."
     undescribed = re.findall(r"^\| `([\w.]+)` \|  \|", page, re.MULTILINE)
     assert undescribed == []
 

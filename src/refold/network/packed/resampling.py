@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.packed.heads import Draw, encode_lengths
+from refold.network.packed.heads import Sampling, encode_lengths
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
@@ -46,7 +46,7 @@ class CurveNetwork(PackedNetwork):
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
-        curves = curves_of(scaled, self.specification.grid)
+        curves = resample_columns(scaled, self.specification.grid)
         options: Any = {"latent_steps": latent_steps, "verbose": verbose}
         width = self.specification.curve_dim
         codes = np.empty((*curves.shape[:2], width), np.float32)
@@ -60,7 +60,12 @@ class CurveNetwork(PackedNetwork):
         return codes.reshape(len(scaled), self.specification.latent_dim)
 
     def decode(
-        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+        self,
+        codes: np.ndarray,
+        offsets: np.ndarray,
+        *,
+        draw: Sampling | None = None,
+        verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
         del draw  # numeric columns are not sampled
@@ -77,7 +82,7 @@ class CurveNetwork(PackedNetwork):
             curves[rows] = decoded.reshape(-1, columns, grid)
         outputs = np.empty((offsets[-1], columns), np.float32)
         for rows, step_rows in _group_by_length(offsets, columns):
-            outputs[step_rows] = resampled(curves[rows], step_rows.shape[1]).transpose(0, 2, 1)
+            outputs[step_rows] = resample(curves[rows], step_rows.shape[1]).transpose(0, 2, 1)
         return outputs
 
     def _split_by_network(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
@@ -88,15 +93,15 @@ class CurveNetwork(PackedNetwork):
                 yield network, np.flatnonzero(mask)
 
 
-def curves_of(scaled: Sequences, grid: int) -> np.ndarray:
+def resample_columns(scaled: Sequences, grid: int) -> np.ndarray:
     """Resample the columns of sequences to curves (n_sequences, columns, grid)."""
     curves = np.zeros((len(scaled), scaled.values.shape[1], grid), np.float32)
     for rows, values in _group_values_by_length(scaled):
-        curves[rows] = resampled(values, grid)
+        curves[rows] = resample(values, grid)
     return curves
 
 
-def without_gaps(sequences: Sequences) -> Sequences:
+def interpolate_gaps(sequences: Sequences) -> Sequences:
     """Replace missing values of sequences by straight lines between their neighbors."""
     # before scaling by sequence, so that the mean is that of the curve
     if not np.isnan(sequences.values).any():
@@ -108,7 +113,7 @@ def without_gaps(sequences: Sequences) -> Sequences:
     return sequences.with_values(values)
 
 
-def shares_held(sequences: Sequences, dims: int) -> np.ndarray:
+def explained_variance_shares(sequences: Sequences, dims: int) -> np.ndarray:
     """Return the share of the variance of each sequence in its first ``dims`` cosines."""
     # (n_sequences,): the mean over the columns. Codes of ``dims`` dimensions have at least this
     # share.
@@ -123,7 +128,7 @@ def shares_held(sequences: Sequences, dims: int) -> np.ndarray:
     return shares
 
 
-def resampled(values: np.ndarray, steps: int) -> np.ndarray:
+def resample(values: np.ndarray, steps: int) -> np.ndarray:
     """Resample the last axis to a number of steps."""
     # Resampling to more steps and back returns the values.
     num_steps = values.shape[-1]
@@ -179,7 +184,7 @@ def _norms(steps: int) -> np.ndarray:
 def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of sequences of the same length, and their values (n, columns, steps)."""
     # without missing values
-    values = without_gaps(sequences).values
+    values = interpolate_gaps(sequences).values
     for rows, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
         yield rows, values[step_rows].transpose(0, 2, 1)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import check_array
-from refold._support.paths import atomic_writer, local_path, sole_use
-from refold._support.rules import check_one_each, check_whole
+from refold._support.atomic_files import atomic_writer, local_path, lock_path
+from refold._support.rules import check_counts_match, check_integer
 from refold.errors import FileFormatError, MissingFileError, ParameterError, spelled
 
 # Version of the file format. An index of another version is refused.
@@ -77,7 +77,7 @@ class IndexFile:
             f"Another process is writing to the index {self.name!r}. Wait until it ends, or choose "
             "another file."
         )
-        with sole_use(self.path, message):
+        with lock_path(self.path, message):
             yield
 
     def check_can_create(self) -> None:
@@ -204,10 +204,10 @@ def nearest(
     # partitions, 178 MB of disk and 2 s to import.
     vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
     queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
-    check_one_each(
+    check_counts_match(
         queries.shape[1], "dimensions of queries", vectors.shape[1], "dimensions of vectors"
     )
-    k = min(check_whole("k", k, 0), len(vectors))
+    k = min(check_integer("k", k, 0), len(vectors))
     if not k:
         return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
     norms = squared_norms(vectors) if norms is None else norms

@@ -1,6 +1,6 @@
 """Batches of sequences, and their scaled values as the rows that an encoder reads.
 
-`blocks` yields batches one after another, and `run_batches` computes several at once.
+`iterate_batches` yields batches one after another, and `run_batches` computes several at once.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import concatenated_ranges, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import packed
 from refold.network.specification import Specification
 from refold.sequences import Sequences, unpadded_input_and_target
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     rows: Any  # slice or (n_rows,): rows of their steps in the set
 
 
-def blocks(specification: Specification, offsets: np.ndarray) -> Iterator[Batch]:
+def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[Batch]:
     """Yield batches of all sequences, each with about the same number of steps."""
     for indices in split_into_batches(specification, offsets):
         yield make_batch(indices, offsets)
@@ -68,7 +68,7 @@ def make_batch(indices: np.ndarray, offsets: np.ndarray) -> Batch:
         return Batch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
     return Batch(
-        indices, offsets_from_lengths(lengths), positions_of(offsets[:-1][indices], lengths)
+        indices, offsets_from_lengths(lengths), concatenated_ranges(offsets[:-1][indices], lengths)
     )
 
 
@@ -126,11 +126,11 @@ def input_and_target(
     return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
 
 
-def encoded_blocks(
+def iterate_encoded_batches(
     specification: Specification, scaled: Sequences
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yield the batches of sequences with their one-hot encoded columns (n_rows, width)."""
-    for batch in blocks(specification, scaled.offsets):
+    for batch in iterate_batches(specification, scaled.offsets):
         x, _ = input_and_target(specification, scaled.values, batch)
         yield batch, one_hot(x, specification.num_categories)
 

@@ -22,10 +22,10 @@ _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
 _SKLEARN_WRAPPER = "sklearn.utils._set_output"
 # All warnings of sequences that are longer than those in training contain these words. Filters of
 # warnings match them.
-LONGER = "longer than the longest in training"
+LONGER_WARNING = "longer than the longest in training"
 # A function that spells the arguments in a line of `log`: ``str`` spells them as in Python, and a
 # command sets a function that spells them as its options.
-spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
+argument_spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
 def warn(message: str | None) -> None:
@@ -46,7 +46,7 @@ def log(line: str) -> None:
     # not at the top, because it takes time to import rich
     from rich.console import Console
 
-    text = spelling.get()(Message(line))
+    text = argument_spelling.get()(Message(line))
     # neither line breaks nor colors are added, and brackets are not read as markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
@@ -94,7 +94,7 @@ _ROW_HTML = (
 )
 
 
-def number_text(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
+def format_number(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
     """Return a number as text: integers in full, others with some significant digits."""
     if value is None or math.isnan(value):
         return "–"
@@ -116,33 +116,33 @@ def number_text(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
     return f"{rounded:f}".rstrip("0").rstrip(".")
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """Return a count and its noun, in the plural if necessary: ``1 step``, ``2 steps``."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def short_number(value: float | None) -> str:
+def format_short(value: float | None) -> str:
     """Return a number with three significant digits, such as an error, a p-value or a distance."""
-    return number_text(value, 3)
+    return format_number(value, 3)
 
 
-def number_texts(*values: float | None, digits: int = _DEFAULT_DIGITS) -> list[str]:
+def format_distinct_numbers(*values: float | None, digits: int = _DEFAULT_DIGITS) -> list[str]:
     """Return numbers as text, with more digits if different numbers would look the same."""
-    texts = [number_text(value, digits) for value in values]
+    texts = [format_number(value, digits) for value in values]
     # 17 digits tell all floats apart
     if digits < 17 and len({*texts}) < len({*values}):
-        return number_texts(*values, digits=digits + 1)
+        return format_distinct_numbers(*values, digits=digits + 1)
     return texts
 
 
-def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
+def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
     """Return an HTML table of names and values; a row whose value is empty is left out."""
     body = "".join(_ROW_HTML.format(escape(name), escape(value)) for name, value in rows if value)
     caption = f'<caption style="text-align: left">{escape(title)}</caption>'
     return f'<table style="color: inherit">{caption}<tbody>{body}</tbody></table>'
 
 
-def columns_in_words(schema: Any) -> str:
+def describe_columns(schema: Any) -> str:
     """Return a schema in words: ``2 numeric, 1 binary: x, y, on``."""
     types = [column.type for column in schema.columns]
     # a dictionary has each type once, in the order of the columns
