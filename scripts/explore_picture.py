@@ -21,7 +21,7 @@ from refold.explore import Atlas, exploring
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 READY = "html[data-ready=true]"
-FRAMES, COLORS, MILLISECONDS = 40, 64, 90
+FRAMES, COLORS, MILLISECONDS = 16, 32, 220
 
 
 def main() -> None:

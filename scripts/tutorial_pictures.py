@@ -1,19 +1,20 @@
-"""Draw the pictures of tutorials and how-to pages: ``python scripts/tutorial_pictures.py [PAGE ...]``.
+"""Draw the pictures of tutorials and how-to pages: ``python scripts/tutorial_pictures.py``.
 
 The script runs the Python blocks of each page in a temporary folder, and copies the pictures that
-they save, if the page shows them. Without arguments, it does so for all pages of ``PAGES``. Pictures
-have a white background, so that they are readable on white and on dark pages.
+they save, if the page shows them. Arguments are pages, such as ``how-to/size.md``; by default all
+of ``PAGES``. Pictures have a white background, so that they are readable on white and on dark
+pages. Then run ``scripts/small_pictures.py``, which makes the files smaller.
 """
 
 import contextlib
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,7 +35,6 @@ PAGES = (
 )
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LOOK = {"savefig.dpi": 130, "figure.facecolor": "white", "savefig.facecolor": "white"}
-COLORS = 128
 
 
 def main(pages: list[str]) -> None:
@@ -44,7 +44,7 @@ def main(pages: list[str]) -> None:
 
 
 def draw(page: Path) -> None:
-    """Run the blocks of a page, and copy the pictures that it shows, with few colors."""
+    """Run the blocks of a page, and copy the pictures that it shows."""
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": page.stem}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), mpl.rc_context(LOOK):
@@ -52,9 +52,7 @@ def draw(page: Path) -> None:
             exec(compile(code, page.name, "exec"), names)  # noqa: S102
         for picture in sorted(Path.cwd().glob("*.png")):
             if f"images/{picture.name}" in text:
-                few = Image.open(picture).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-                few.save(IMAGES / picture.name, optimize=True)
-                print(picture.name, (IMAGES / picture.name).stat().st_size)
+                shutil.copy(picture, IMAGES)
 
 
 if __name__ == "__main__":
