@@ -21,7 +21,7 @@ from refold.explore import Atlas, exploring
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 READY = "html[data-ready=true]"
-FRAMES, COLORS, MILLISECONDS = 16, 32, 220
+FRAMES, COLORS, MILLISECONDS, SHOWN = 16, 32, 220, (832, 416)
 
 
 def main() -> None:
@@ -72,7 +72,8 @@ def _drag(page: Any) -> list[Image.Image]:
         page.mouse.move(*place)
         page.wait_for_timeout(120)
         shot = page.screenshot()
-        frames.append(Image.open(io.BytesIO(shot)).convert("RGB"))
+        frame = Image.open(io.BytesIO(shot)).convert("RGB")
+        frames.append(frame.resize(SHOWN, Image.Resampling.LANCZOS))
     return frames
 
 

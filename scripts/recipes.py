@@ -168,8 +168,8 @@ def anomalies(rng: np.random.Generator) -> str:
     return (
         f"800 beats, 30 % of them to calibrate: a fit took {seconds} s, and {processor} s of "
         "processor time. "
-        f"With `alpha=0.01`, `detect` marks {100 * found:.1f} % of 500 beats whose last bump is cut off, and "
-        f"{100 * false:.1f} % of 500 normal ones."
+        f"With `alpha=0.01`, `detect` marks {100 * found:.1f} % of 500 beats whose last bump is "
+        f"cut off, and {100 * false:.1f} % of 500 normal ones."
     )
 
 
