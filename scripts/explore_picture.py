@@ -21,7 +21,7 @@ from refold.explore import Atlas, exploring
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 READY = "html[data-ready=true]"
-FRAMES, COLORS, MILLISECONDS, SHOWN = 16, 32, 220, (832, 416)
+FRAMES, COLORS, MILLISECONDS = 20, 24, 180
 
 
 def main() -> None:
@@ -72,13 +72,12 @@ def _drag(page: Any) -> list[Image.Image]:
         page.mouse.move(*place)
         page.wait_for_timeout(120)
         shot = page.screenshot()
-        frame = Image.open(io.BytesIO(shot)).convert("RGB")
-        frames.append(frame.resize(SHOWN, Image.Resampling.LANCZOS))
+        frames.append(Image.open(io.BytesIO(shot)).convert("RGB"))
     return frames
 
 
 def _write(frames: list[Image.Image]) -> None:
-    palette = frames[0].quantize(COLORS)
+    palette = frames[0].quantize(COLORS, method=Image.Quantize.MAXCOVERAGE)
     few = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in frames]
     few[0].save(
         IMAGES / "explore.gif",
