@@ -1,25 +1,27 @@
-"""Measure the recipes of docs/how-to/recipes.md: ``python -m scripts.recipes``.
+"""Measure the recipes of docs/how-to/recipes.md: ``python -m scripts.recipes [NAME ...]``.
 
 Each recipe fits one model with default settings to synthetic data of a stated size, and measures
 its error on data that the fit has not seen, next to PCA with as many dimensions. The script writes
-``benchmarks/results/recipes.md`` with the date, the machine and the versions. It needs no network.
-Times include the compilation, and other programs on the machine make them longer.
+``benchmarks/results/recipes.md`` with the date, the machine and the versions, and stores results in
+``recipes.json``. With names of recipes, it measures these and keeps the other results. It needs no
+network. Times include the compilation, and other programs on the machine make them longer.
 """
 
-import tempfile
+import json
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarks._results import table, write_page
+from benchmarks._results import FOLDER, table, write_page
 
 import refold
 from refold.evaluation import PCABaseline, fidelity
-from refold.sequences import Sequences, write
+from refold.sequences import Sequences
 
+RESULTS = FOLDER / "recipes.json"
 DAY = 24
 PAGES = ("start", "search", "item", "cart", "pay")
 
@@ -139,24 +141,6 @@ def gaps(rng: np.random.Generator) -> tuple[str, ...]:
     return "categories with gaps", size, "16", *found
 
 
-def few(rng: np.random.Generator) -> tuple[str, ...]:
-    """Measure few curves."""
-    data = heartbeats(260, rng)
-    found = measured(refold.SequenceAutoencoder(random_state=0), data[:60], data[60:])
-    return "few series", "60 beats of 60 to 120 steps, 1 column", "16", *found
-
-
-def mapped(rng: np.random.Generator) -> tuple[str, ...]:
-    """Measure a folder of Parquet files that is mapped from the disk."""
-    data = Sequences.from_list(heartbeats(6000, rng))
-    with tempfile.TemporaryDirectory() as folder:
-        write(data[:5000], Path(folder) / "beats.parquet")
-        read = refold.sequences.read(folder, memory_bytes=100_000)
-        found = measured(refold.SequenceAutoencoder(random_state=0), read, data[5000:])
-    size = "5,000 beats in Parquet, mapped from the disk"
-    return "larger than memory", size, "16", *found
-
-
 def anomalies(rng: np.random.Generator) -> str:
     """Measure the share of broken beats that are found, and of false alarms."""
     train, normal, broken = heartbeats(800, rng), heartbeats(500, rng), heartbeats(500, rng)
@@ -188,27 +172,34 @@ def without_a_fit(rng: np.random.Generator) -> str:
     )
 
 
-def main() -> None:
-    """Measure all recipes, and write the page."""
-    rows: list[tuple[str, ...]] = []
-    recipes: list[Callable[[np.random.Generator], tuple[str, ...]]]
-    recipes = [long_table, one_series, curves, gaps, few, mapped]
-    for recipe in recipes:
-        rows.append(recipe(np.random.default_rng(0)))
-        print(*rows[-1], sep="; ", flush=True)  # noqa: T201
-    header = "data", "training data", "latent dimensions"
-    header += "seconds of a fit", "seconds of processor time", "Refold", "PCA"
+RECIPES: dict[str, Callable[[np.random.Generator], Any]] = {
+    "long_table": long_table,
+    "one_series": one_series,
+    "curves": curves,
+    "gaps": gaps,
+    "anomalies": anomalies,
+    "without_a_fit": without_a_fit,
+}
+
+
+def main(names: list[str]) -> None:
+    """Measure recipes, store the results, and write the page."""
+    results = json.loads(RESULTS.read_text("utf-8")) if names and RESULTS.exists() else {}
+    for name in names or RECIPES:
+        results[name] = RECIPES[name](np.random.default_rng(0))
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    header = ("data", "training data", "latent dimensions", "seconds of a fit")
+    header += ("seconds of processor time", "Refold", "PCA")
     about = (
         "Errors are those of data that the fit has not seen. PCA is told the lengths, and Refold "
         "decodes them. Each row is one fit with default settings and one seed. Other programs ran "
         "on the machine, so a fit takes less time on a machine of its own. Two cores share the "
         "processor time."
     )
-    parts = [about, table(header, rows)]
-    parts += ["## Anomalies", anomalies(np.random.default_rng(0))]
-    parts += ["## Without a fit", without_a_fit(np.random.default_rng(0))]
-    write_page("recipes", "Recipes", parts)
+    found = [results[name] for name in RECIPES if name in results]
+    parts = [about, table(header, [one for one in found if not isinstance(one, str)])]
+    write_page("recipes", "Recipes", parts + [one for one in found if isinstance(one, str)])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
