@@ -51,7 +51,7 @@ _MAX_MAPS = 1 << 22
 # loss may stay on a plateau for long before it falls.
 _MIN_STEPS, _MIN_EPOCHS, _MIN_PATIENCE = 4000, 30, 50
 # Cap on the values that a model writes at each step: a step of training takes time and memory in
-# proportion (docs/how-to/sequences.md).
+# proportion (docs/reference/data.md).
 _MAX_OUTPUTS = 50_000
 
 
