@@ -23,11 +23,11 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 # Selector of a page that has loaded its data.
 READY_SELECTOR = "html[data-ready=true]"
 # Frames of the animation: one turn around the middle of the map.
-NUM_FRAMES = 40
+NUM_FRAMES = 20
 # Colors of the animation. Fewer colors make a smaller file.
-NUM_COLORS = 64
+NUM_COLORS = 24
 # Time for which a frame is shown.
-FRAME_MILLISECONDS = 90
+FRAME_MILLISECONDS = 180
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def _record_drag(page: Any) -> list[Image.Image]:
 
 def _write_animation(frames: list[Image.Image]) -> None:
     """Write the frames as an animation, all with the colors of the first frame."""
-    palette = frames[0].quantize(NUM_COLORS)
+    palette = frames[0].quantize(NUM_COLORS, method=Image.Quantize.MAXCOVERAGE)
     palette_frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     palette_frames[0].save(
         IMAGES / "explore.gif",

@@ -18,9 +18,9 @@ which events are added, read at its own number of steps and in its own way:
 - missing runs: up to a third of the steps, bridged as the model does, in a tenth.
 
 The model reads each series as a curve of 128 points (`refold.network.packed.resampling`).  Its
-linear path starts with the principal components of the curves among the first 64 cosines, so that 64
-numbers hold a series of at most 64 steps.  They are orthonormal: the distance of two codes is about
-that of their curves.  The LSTMs learn what these cosines leave out, from the longer series.  It is
+linear path starts with the principal components of the curves among the first 64 cosines, so that
+64 numbers hold a series of at most 64 steps.  They are orthonormal: the distance of two codes is
+about that of their curves.  The LSTMs learn what these cosines leave out, from the longer series.  It is
 little: 45 epochs lower the loss by 1.5 %, because most of it is noise.  Components of all cosines
 had 1.1 times the error with 64 numbers on real series, most of it on short ones.
 """

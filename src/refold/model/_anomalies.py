@@ -5,8 +5,8 @@ distance of its code and ROCKET features to those of training sequences. Each co
 by its mean over training sequences.
 
 `measure_sequences` returns errors and distances of sequences. `with_reference_statistics` adds
-the statistics of training sequences to a model, and `build_calibration` returns the scores of normal sequences.
-`Detection` and `Drift` are the results of `Model.detect` and `Model.drift`.
+the statistics of training sequences to a model, and `build_calibration` returns the scores of
+normal sequences. `Detection` and `Drift` are the results of `Model.detect` and `Model.drift`.
 
 Codes are made without latent optimization, which would make anomalies look more normal. Steps
 without any value are interpolated, because the encoder reads them as a jump to the mean.

@@ -661,7 +661,8 @@ def _flatten_list_columns(
             i = int(wrong[0])
             raise DataError(
                 f"{capitalize_first(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, "
-                f"but {column_lengths[i]} in {name!r}. The lists of a row must have the same length."
+                f"but {column_lengths[i]} in {name!r}. The lists of a row must have the same "
+                "length."
             )
     return lengths, [entries for _, entries in flattened]
 
@@ -678,8 +679,8 @@ def _flatten_nested_column(
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         raise DataError(
             f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
-            f"column {name!r}, but others have {width}. All steps need the same, at least one; fill "
-            "missing ones with null."
+            f"column {name!r}, but others have {width}. All steps need the same, at least one; "
+            "fill missing ones with null."
         )
     index = np.arange(len(entries)).reshape(-1, width)
     return lengths, [entries.take(pa.array(feature)) for feature in index.T]

@@ -66,7 +66,7 @@ _MIN_EPOCHS = 30
 # Minimum patience in epochs, for the same reason.
 _MIN_PATIENCE = 50
 # Cap on the outputs of a model at each step. The time and the memory of training are proportional
-# to their number (docs/how-to/sequences.md).
+# to their number (docs/reference/data.md).
 _MAX_OUTPUTS = 50_000
 
 
