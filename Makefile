@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
+CPP := src/refold/kernels/cpp
 # A variable, because $(call) would read its comma as the end of an argument.
 PACKAGE := .[plots,serve]
 # uv needs half of the time. pip is tried if uv cannot reach the package index.
@@ -44,6 +45,11 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/clang-format --dry-run --Werror $(CPP)/*.cpp $(CPP)/*.h
+	$(BIN)/clang-tidy --quiet $(CPP)/dispatch.cpp $(CPP)/interface.cpp $(CPP)/lstm.cpp -- \
+		-std=c++17 -DREFOLD_VARIANT=baseline
+	$(BIN)/oxlint src/refold
+	$(BIN)/oxfmt --check 'src/refold/**/*.js'
 
 # The documentation site in site/. It is built from the sources, without installing Refold.
 docs: $(VENV)/.docs

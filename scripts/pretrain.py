@@ -20,9 +20,9 @@ which events are added, read at its own number of steps and in its own way:
 The model reads each series as a curve of 128 points (`refold.network.packed.resampling`).  Its
 linear path starts with the principal components of the curves among the first 64 cosines, so that
 64 numbers hold a series of at most 64 steps.  They are orthonormal: the distance of two codes is
-about that of their curves.  The LSTMs learn what these cosines leave out, from the longer series.  It is
-little: 45 epochs lower the loss by 1.5 %, because most of it is noise.  Components of all cosines
-had 1.1 times the error with 64 numbers on real series, most of it on short ones.
+about that of their curves.  The LSTMs learn what these cosines leave out, from the longer series.
+It is little: 45 epochs lower the loss by 1.5 %, because most of it is noise.  Components of all
+cosines had 1.1 times the error with 64 numbers on real series, most of it on short ones.
 """
 
 import argparse
@@ -235,7 +235,7 @@ def train_model(curves: np.ndarray, train_rows: np.ndarray, epochs: int, seed: i
     )
     # a short fit makes a model of the right shapes, whose weights are then replaced
     ae.fit(curves[: 2 * NUM_REFERENCE_CODES, :, None])
-    ae._set_model(set_linear_path(ae.model_, curves))
+    ae._set_model(set_linear_path(ae.model_, curves))  # noqa: SLF001
     ae.set_params(warm_start=True, max_epochs=epochs, verbose=1)
     return ae.fit(curves[train_rows, :, None]).model_
 

@@ -13,14 +13,9 @@ from refold.kernels._library import LstmTrace, LstmWeights, call_library, lstm_a
 _FLOAT = np.dtype(np.float32)
 
 
-def _as_float32(array: np.ndarray) -> np.ndarray:
-    """Return an array as contiguous float32."""
-    return np.ascontiguousarray(array, _FLOAT)
-
-
-def _as_int64(offsets: np.ndarray) -> np.ndarray:
-    """Return offsets as contiguous int64."""
-    return np.ascontiguousarray(offsets, np.int64)
+# The library reads contiguous arrays of these types only.
+_as_float32 = partial(np.ascontiguousarray, dtype=np.float32)
+_as_int64 = partial(np.ascontiguousarray, dtype=np.int64)
 
 
 def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:

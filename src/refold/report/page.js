@@ -3,7 +3,9 @@
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const config = {
-    displaylogo: false, responsive: true, displayModeBar: "hover",
+    displaylogo: false,
+    responsive: true,
+    displayModeBar: "hover",
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // no button sends data to a server
   };
   const phoneQuery = window.matchMedia("(max-width: 50rem)");
@@ -14,18 +16,28 @@
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
     const axis = {
-      gridcolor: color("--grid"), linecolor: color("--line"), zerolinecolor: color("--line"),
-      tickcolor: color("--line"), automargin: true, title: { standoff: 8 },
+      gridcolor: color("--grid"),
+      linecolor: color("--line"),
+      zerolinecolor: color("--line"),
+      tickcolor: color("--line"),
+      automargin: true,
+      title: { standoff: 8 },
       exponentformat: "none", // 0.00015 rather than 150μ
     };
     const transparent = "rgba(0,0,0,0)";
     return {
       layout: {
         font: { family: color("--sans"), size: 12.5, color: color("--ink") },
-        paper_bgcolor: transparent, plot_bgcolor: transparent, xaxis: axis, yaxis: axis,
+        paper_bgcolor: transparent,
+        plot_bgcolor: transparent,
+        xaxis: axis,
+        yaxis: axis,
         hoverlabel: {
-          bgcolor: color("--card"), bordercolor: color("--line"),
-          font: { family: color("--sans"), size: 13, color: color("--ink") }, align: "left", namelength: 60,
+          bgcolor: color("--card"),
+          bordercolor: color("--line"),
+          font: { family: color("--sans"), size: 13, color: color("--ink") },
+          align: "left",
+          namelength: 60,
         },
         legend: { bgcolor: transparent, font: { size: 12 } },
         modebar: { bgcolor: transparent, color: color("--soft"), activecolor: color("--accent") },
@@ -55,7 +67,9 @@
       }
       card.querySelectorAll(".view").forEach((view) => {
         view.hidden = view.dataset.view !== button.dataset.view;
-        view.querySelectorAll(".plot").forEach((div) => { if (!view.hidden) Plotly.Plots.resize(div); });
+        view.querySelectorAll(".plot").forEach((div) => {
+          if (!view.hidden) Plotly.Plots.resize(div);
+        });
       });
     });
   }

@@ -36,7 +36,8 @@ export class SequenceAdder {
   }
 
   acceptDrops() {
-    const hasContent = (event) => [...(event.dataTransfer?.types ?? [])].some((type) => ["Files", "text/plain"].includes(type));
+    const hasContent = (event) =>
+      [...(event.dataTransfer?.types ?? [])].some((type) => ["Files", "text/plain"].includes(type));
     const drop = $("drop");
     addEventListener("dragover", (event) => {
       if (!hasContent(event)) return;
@@ -89,7 +90,8 @@ export class SequenceAdder {
 
   // Places the added sequences on another map.
   async relocate() {
-    if (this.addedSequences.length) this.addedSequences = await this.state.source.place(...this.lastContent, this.state.layout);
+    if (this.addedSequences.length)
+      this.addedSequences = await this.state.source.place(...this.lastContent, this.state.layout);
   }
 
   // Shows a button for each added sequence.
@@ -114,6 +116,9 @@ function exampleText(info) {
   if (info.layout === "words") return '[["some", "words"], ["others"]]';
   if (info.layout === "tokens") return '[["a", "b"], ["b"]]';
   if (info.layout === "series") return "[[0.1, 0.5, 0.3], [0.2, 0.4]]";
-  const row = `[${info.columns.map((column) => (column.tokens ? '"a"' : "0.1")).slice(0, 12).join(", ")}]`;
+  const row = `[${info.columns
+    .map((column) => (column.tokens ? '"a"' : "0.1"))
+    .slice(0, 12)
+    .join(", ")}]`;
   return `[[${row}, ${row}]]`;
 }

@@ -2,8 +2,18 @@
 
 // Colors of categories, most distinct first.
 const CATEGORY_COLORS = [
-  "#4269d0", "#e67e14", "#d6403f", "#2a9d8f", "#8a63c9", "#c2a100",
-  "#e05c9c", "#4f9d3a", "#8c5a3c", "#3fa7d6", "#7a7f87", "#a5b820",
+  "#4269d0",
+  "#e67e14",
+  "#d6403f",
+  "#2a9d8f",
+  "#8a63c9",
+  "#c2a100",
+  "#e05c9c",
+  "#4f9d3a",
+  "#8c5a3c",
+  "#3fa7d6",
+  "#7a7f87",
+  "#a5b820",
 ];
 // Colors of a scale from low to high numbers.
 const SCALE_COLORS = ["#3b2a8c", "#3a5fc0", "#1f93a8", "#3fb57c", "#a8cf3e", "#f6dd3b"];
@@ -30,7 +40,9 @@ function hslToHex(hue, saturation, lightness) {
     const k = (n + hue / 30) % 12;
     const a = saturation * Math.min(lightness, 1 - lightness);
     const value = lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1));
-    return Math.round(255 * value).toString(16).padStart(2, "0");
+    return Math.round(255 * value)
+      .toString(16)
+      .padStart(2, "0");
   };
   return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
@@ -77,7 +89,9 @@ export function pointColors(field, values, count, defaultColor, hidden) {
   const bytes = new Uint8Array(colors.buffer);
   if (!field || !values) return colors.fill(packColor(defaultColor)) && bytes;
   if (field.type === "category") {
-    const categoryColors = field.categories.map((_, i) => packColor(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255));
+    const categoryColors = field.categories.map((_, i) =>
+      packColor(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255),
+    );
     const missing = packColor(MISSING_COLOR);
     for (let i = 0; i < count; i++) colors[i] = categoryColors[values[i]] ?? missing;
     return bytes;

@@ -46,7 +46,10 @@ export class Finder {
         await this.show(first.row);
         return;
       }
-      const firstIds = matches.slice(0, 3).map((match) => match.id).join(", ");
+      const firstIds = matches
+        .slice(0, 3)
+        .map((match) => match.id)
+        .join(", ");
       const ellipsis = matches.length > 3 ? ", …" : "";
       this.showReason(first ? `Several ids begin with ${text}: ${firstIds}${ellipsis}` : `No id begins with ${text}.`);
     } catch (error) {

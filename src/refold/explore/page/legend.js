@@ -17,7 +17,8 @@ export function drawLegend(box, field, values, hidden, onChange, select) {
   if (!field) return;
   const title = makeElement("summary", "legend-title", field.name);
   if (field.about) title.title = field.about;
-  const body = field.type === "category" ? [categoryList(field, values, hidden, onChange)] : rangeInputs(field, values, onChange);
+  const body =
+    field.type === "category" ? [categoryList(field, values, hidden, onChange)] : rangeInputs(field, values, onChange);
   const details = makeElement("details");
   // on a phone, the legend would cover the map
   details.open = box.parentElement.clientWidth >= 480;

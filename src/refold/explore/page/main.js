@@ -22,9 +22,22 @@ const CLICK_PIXELS = 14;
 // The state that the modules share. `kind` is what the panel shows: "row", "at" (a place), "code"
 // or "added".
 const state = {
-  source: null, info: null, map: null, mode: "decode", field: null, values: null, hidden: new Set(),
-  kind: "", row: -1, at: null, code: null, ends: [null, null], lasso: null,
-  layout: "pca", centers: null, placeMark,
+  source: null,
+  info: null,
+  map: null,
+  mode: "decode",
+  field: null,
+  values: null,
+  hidden: new Set(),
+  kind: "",
+  row: -1,
+  at: null,
+  code: null,
+  ends: [null, null],
+  lasso: null,
+  layout: "pca",
+  centers: null,
+  placeMark,
 };
 
 export function showError(error) {
@@ -134,7 +147,10 @@ async function onLayout() {
 
 function fillColors() {
   const { field, info } = state;
-  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((candidate) => new Option(candidate.name, candidate.name)));
+  $("color").replaceChildren(
+    new Option("nothing", ""),
+    ...info.fields.map((candidate) => new Option(candidate.name, candidate.name)),
+  );
   $("color").value = field?.name ?? "";
 }
 
@@ -178,10 +194,17 @@ function onKey(event) {
   const step = (event.shiftKey ? 40 : 8) / state.map.unit;
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const keys = {
-    "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: fit,
-    "[": () => panel.step(-1), "]": () => panel.step(1),
-    a: () => panel.setEnd(0), b: () => panel.setEnd(1),
-    d: () => setMode("decode"), p: () => setMode("pan"), l: () => setMode("lasso"),
+    "+": () => zoom(1.4),
+    "=": () => zoom(1.4),
+    "-": () => zoom(1 / 1.4),
+    0: fit,
+    "[": () => panel.step(-1),
+    "]": () => panel.step(1),
+    a: () => panel.setEnd(0),
+    b: () => panel.setEnd(1),
+    d: () => setMode("decode"),
+    p: () => setMode("pan"),
+    l: () => setMode("lasso"),
     u: () => !$("maps").hidden && layouts.choose(layouts.chosen === "pca" ? "umap" : "pca"),
     v: () => setLook(state.map.look === "points" ? "density" : "points"),
     "/": () => finder.focus(),
@@ -242,8 +265,10 @@ const percent = (share) => `${Math.round(100 * share)} %`;
 function describeAxes() {
   const { explained } = state.info;
   const densityNote = state.map.look === "density" ? " · stronger color: more sequences" : "";
-  const axes = state.layout === "umap" ? "UMAP: near is similar, far says little"
-    : `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
+  const axes =
+    state.layout === "umap"
+      ? "UMAP: near is similar, far says little"
+      : `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
   $("axes").textContent = axes + densityNote;
 }
 
@@ -265,14 +290,18 @@ function addListeners() {
     mode: () => state.mode,
     probe: (x, y) => panel.probe(state.map.toPlace(x, y)),
     moved: () => writeAddress(state),
-    click, hover, lasso,
+    click,
+    hover,
+    lasso,
   });
   $("color").addEventListener("change", () => colorBy($("color").value));
   $("zoom-in").addEventListener("click", () => zoom(1.4));
   $("zoom-out").addEventListener("click", () => zoom(1 / 1.4));
   $("fit").addEventListener("click", fit);
   $("help-button").addEventListener("click", () => $("help").showModal());
-  $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
+  $("error")
+    .querySelector("button")
+    .addEventListener("click", () => ($("error").hidden = true));
   addEventListener("keydown", onKey);
   watchAddress(() => restore().catch(showError));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -286,7 +315,8 @@ let panel, selection, adding, layouts, modes, looks, clusters, finder;
 
 async function start(SequenceAdder) {
   const marks = (context, map) =>
-    state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.addedSequences ?? [] });
+    state.info &&
+    drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.addedSequences ?? [] });
   state.map = new PointMap($("points"), $("overlay"), marks);
   state.map.moved = placeMark;
   const { info, places } = await state.source.start();

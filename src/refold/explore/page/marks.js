@@ -30,7 +30,12 @@ export function drawPlace(context, map, state) {
   ring(context, [x, y], 10, 2.5, accent, cssColor("--paper"));
   if (state.kind === "row") return;
   context.beginPath();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ]) {
     context.moveTo(x + 5 * dx, y + 5 * dy);
     context.lineTo(x + 15 * dx, y + 15 * dy);
   }
@@ -59,7 +64,11 @@ export function drawMarks(context, map, { state, neighbors, added }) {
     const [x, y] = map.toPixels(...sequence.at);
     context.beginPath();
     context.moveTo(x, y - 8);
-    [[8, 0], [0, 8], [-8, 0]].forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
+    [
+      [8, 0],
+      [0, 8],
+      [-8, 0],
+    ].forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
     context.closePath();
     context.fillStyle = accent;
     context.fill();
@@ -106,7 +115,8 @@ function drawNames(context, map, state, ink, paper) {
     const [x, y] = map.toPixels(...center);
     const name = field.categories[i];
     const halfWidth = context.measureText(name).width / 2 + 7;
-    if (occupied.some((label) => Math.abs(label.x - x) < label.halfWidth + halfWidth && Math.abs(label.y - y) < 20)) return;
+    if (occupied.some((label) => Math.abs(label.x - x) < label.halfWidth + halfWidth && Math.abs(label.y - y) < 20))
+      return;
     occupied.push({ x, y, halfWidth });
     context.beginPath();
     context.roundRect(x - halfWidth, y - 10, 2 * halfWidth, 20, 10);

@@ -113,7 +113,10 @@ export class Panel {
   showDecoded(sequence, request) {
     const { state } = this;
     if (request.body.on !== state.layout) return; // the user has changed the map meanwhile
-    this.show(sequence, request.kind === "at" ? "A place on the map" : request.from === "travel" ? "Between A and B" : "A code");
+    this.show(
+      sequence,
+      request.kind === "at" ? "A place on the map" : request.from === "travel" ? "Between A and B" : "A code",
+    );
     if (request.kind === "code") state.at = sequence.at;
     const steps = `${sequence.length} ${sequence.length === 1 ? "step" : "steps"}`;
     $("facts").textContent = `${steps} · nearest: ${sequence.id}`;
@@ -156,8 +159,10 @@ export class Panel {
     if (sequence.p_value !== undefined) {
       // with n normal sequences, the smallest p-value is 1 / (n + 1)
       const minNormal = Math.ceil(1 / alpha - 1e-9) - 1;
-      const verdict = num_normal < minNormal ? `which ${num_normal} normal sequences cannot decide at alpha ${percent(alpha)} (at least ${minNormal} can)`
-        : `${isAnomalous ? "anomalous" : "not anomalous"} at alpha ${percent(alpha)}`;
+      const verdict =
+        num_normal < minNormal
+          ? `which ${num_normal} normal sequences cannot decide at alpha ${percent(alpha)} (at least ${minNormal} can)`
+          : `${isAnomalous ? "anomalous" : "not anomalous"} at alpha ${percent(alpha)}`;
       sentences.push(
         `p = ${percent(sequence.p_value)}, ${verdict}. ` +
           "p is the share of normal sequences with such a score or a higher one, not adjusted for multiple tests.",
@@ -165,12 +170,16 @@ export class Panel {
     }
     const [error, distance] = sequence.anomaly ?? [0, 0];
     if (distance > error && isAnomalous) {
-      sentences.push(`Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`);
+      sentences.push(
+        `Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`,
+      );
     } else if (error && isAnomalous) {
       sentences.push(`Its error is ${shortNumber(error)} times that of training sequences.`);
     }
-    const reasonText = ({ step, column, share }) => `step ${step + 1}${this.state.info.columns.length > 1 ? ` of ${column}` : ""} (${percent(share)})`;
-    if (sequence.reasons?.length) sentences.push(`Largest parts of the error: ${sequence.reasons.map(reasonText).join(", ")}.`);
+    const reasonText = ({ step, column, share }) =>
+      `step ${step + 1}${this.state.info.columns.length > 1 ? ` of ${column}` : ""} (${percent(share)})`;
+    if (sequence.reasons?.length)
+      sentences.push(`Largest parts of the error: ${sequence.reasons.map(reasonText).join(", ")}.`);
     if (sequence.own_length !== undefined && sequence.own_length !== sequence.length) {
       sentences.push(`Decoded alone, the code gives ${sequence.own_length} steps.`);
     }
@@ -238,8 +247,13 @@ export class Panel {
   }
 
   save() {
-    const name = $("name").textContent.replaceAll(/[^\w.-]+/g, "-").toLowerCase();
-    this.picture.toBlob().then((blob) => download(blob, `${name}.png`)).catch(this.showError);
+    const name = $("name")
+      .textContent.replaceAll(/[^\w.-]+/g, "-")
+      .toLowerCase();
+    this.picture
+      .toBlob()
+      .then((blob) => download(blob, `${name}.png`))
+      .catch(this.showError);
   }
 
   // Makes the current code the end A (0) or B (1) of the path.
@@ -259,7 +273,7 @@ export class Panel {
     const requests = rows.map(async (row, i) => {
       if (row === null || state.ends[i]?.row === row) return;
       const { code, id } = await state.source.sequence(row);
-      const at = [...state.map.places.slice(2 * row, 2 * row + 2)];
+      const at = Array.from(state.map.places.slice(2 * row, 2 * row + 2));
       state.ends[i] = { code, at, label: `${id}`, row };
     });
     try {
@@ -284,7 +298,10 @@ export class Panel {
     const [a, b] = this.state.ends;
     if (!a || !b) return;
     this.share = share;
-    this.showCode(a.code.map((value, i) => value + (b.code[i] - value) * share), "travel");
+    this.showCode(
+      a.code.map((value, i) => value + (b.code[i] - value) * share),
+      "travel",
+    );
   }
 
   // Plays the path from A to B, and back; or pauses.
@@ -330,7 +347,11 @@ export class Panel {
       const input = document.createElement("input");
       const range = Math.max(high[i] - low[i], 1e-6);
       Object.assign(input, {
-        type: "range", min: low[i] - 0.25 * range, max: high[i] + 0.25 * range, step: range / 500, value: mean[i],
+        type: "range",
+        min: low[i] - 0.25 * range,
+        max: high[i] + 0.25 * range,
+        step: range / 500,
+        value: mean[i],
       });
       const name = document.createElement("span");
       name.textContent = i + 1;

@@ -135,7 +135,8 @@ export class Picture {
     measure.font = FONT;
     const widthOf = (text) => measure.measureText(text).width;
     const left = Math.max(MARGIN.left, ...ticks.flat().map((text) => widthOf(text) + 9));
-    const namesBeside = panelHeight < MIN_HEIGHT_FOR_TICKS && panels.every((i) => widthOf(this.info.columns[i].name) <= left - 5);
+    const namesBeside =
+      panelHeight < MIN_HEIGHT_FOR_TICKS && panels.every((i) => widthOf(this.info.columns[i].name) <= left - 5);
     const namesAbove = namesBeside ? 0 : MARGIN.top;
     const height = panels.length * (panelHeight + gap + namesAbove) + errorsHeight + 18;
     this.canvas.hidden = false;
@@ -148,7 +149,16 @@ export class Picture {
     let top = 0;
     this.rows = panels.map((i, k) => {
       top += namesAbove;
-      this.drawPanel(context, sequence, i, { top, panelHeight, left, right, toX, range: ranges[k], ticks: ticks[k], namesBeside });
+      this.drawPanel(context, sequence, i, {
+        top,
+        panelHeight,
+        left,
+        right,
+        toX,
+        range: ranges[k],
+        ticks: ticks[k],
+        namesBeside,
+      });
       top += panelHeight + gap;
       return { end: top, name: this.info.columns[i].name };
     });
@@ -234,7 +244,11 @@ export class Picture {
       column.className = "tokens";
       if (this.info.columns.length > 1) column.append(makeHeading(this.info.columns[i].name));
       const [original, back] = [sequence.values?.[i], sequence.back[i]];
-      if (original) column.append(tokenLine("Sequence", original, back, this.isJoined), tokenLine("Decoded", back, original, this.isJoined));
+      if (original)
+        column.append(
+          tokenLine("Sequence", original, back, this.isJoined),
+          tokenLine("Decoded", back, original, this.isJoined),
+        );
       else column.append(tokenLine("Decoded", back, null, this.isJoined));
       rows.push(column);
     }
@@ -296,13 +310,19 @@ export function thumbnail(values, info) {
   if (first < 0) {
     const text = document.createElement("span");
     text.className = "thumb-text";
-    text.textContent = values[0].slice(0, 60).map((token) => token ?? "∅").join(info.layout === "characters" ? "" : " ");
+    text.textContent = values[0]
+      .slice(0, 60)
+      .map((token) => token ?? "∅")
+      .join(info.layout === "characters" ? "" : " ");
     return text;
   }
   colors = colors ?? palette();
   const canvas = document.createElement("canvas");
   const context = prepareCanvas(canvas, 120, 40);
-  const drawn = info.columns.map((_, i) => i).filter((i) => !info.columns[i].tokens).slice(0, 3);
+  const drawn = info.columns
+    .map((_, i) => i)
+    .filter((i) => !info.columns[i].tokens)
+    .slice(0, 3);
   context.lineWidth = 1.3;
   // the first column is above the others
   for (const i of drawn.reverse()) {

@@ -91,7 +91,10 @@ export class CellRenderer {
   constructor(gl) {
     this.gl = gl;
     this.program = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX_SHADER], [gl.FRAGMENT_SHADER, FRAGMENT_SHADER]]) {
+    for (const [type, source] of [
+      [gl.VERTEX_SHADER, VERTEX_SHADER],
+      [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
+    ]) {
       const shader = gl.createShader(type);
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
@@ -125,13 +128,16 @@ export class CellRenderer {
         const weight = sums[from + 3];
         const relative = Math.log1p(weight / singlePoint) / maxLog;
         if (relative < 0.002) continue;
-        const opacity = Math.min(0.96, MIN_OPACITY * Math.min(1, weight / singlePoint) + (1 - MIN_OPACITY) * relative ** 1.5);
+        const opacity = Math.min(
+          0.96,
+          MIN_OPACITY * Math.min(1, weight / singlePoint) + (1 - MIN_OPACITY) * relative ** 1.5,
+        );
         const to = 4 * (row * columns + column);
         for (let k = 0; k < 3; k++) image[to + k] = (sums[from + k] / weight) * opacity;
         image[to + 3] = 255 * opacity;
       }
     }
-    this.draw(image, columns, rows, columns * cell / map.width, rows * cell / map.height, this.gl.LINEAR);
+    this.draw(image, columns, rows, (columns * cell) / map.width, (rows * cell) / map.height, this.gl.LINEAR);
   }
 
   // Draws the points, each as a pixel or as a disc.

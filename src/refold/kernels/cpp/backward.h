@@ -68,9 +68,9 @@ class BackwardPass {
       }
       if (by_input_.at_once()) by_input_.run_step(gate_gradients, ld_gates, step, first, running);
       const int64_t full_panels = running == 1 ? weights.whole_panels() : 0;
-      multiply_row<kPanel>({gate_gradients, ld_gates, packed_, kPanel * kWidth, weights.depth(),
-                            zero, 0, dh, ld_dh},
-                           kPanel * kWidth * weights.depth(), full_panels);
+      multiply_row<kPanel>(
+          {gate_gradients, ld_gates, packed_, kPanel * kWidth, weights.depth(), zero, 0, dh, ld_dh},
+          kPanel * kWidth * weights.depth(), full_panels);
       for (int64_t panel = full_panels; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const int vectors = weights.vectors(panel);
@@ -78,9 +78,15 @@ class BackwardPass {
         for (int64_t r = 0; r < running; r += part) {
           const int64_t rows = std::min(part, running - r);
           prefetch_reads(step - 1, first + r, rows, panel, weights.panels());
-          const Product product{gate_gradients + r * ld_gates, ld_gates,
-                                weights.panel(packed_, panel), vectors * kWidth, weights.depth(),
-                                zero, 0, to + r * ld_dh, ld_dh};
+          const Product product{gate_gradients + r * ld_gates,
+                                ld_gates,
+                                weights.panel(packed_, panel),
+                                vectors * kWidth,
+                                weights.depth(),
+                                zero,
+                                0,
+                                to + r * ld_dh,
+                                ld_dh};
           multiply_panel(vectors, product, rows);
         }
       }
@@ -103,7 +109,8 @@ class BackwardPass {
   // Prefetches one of `parts` parts of what a step reads, while a product is computed.
   void prefetch_reads(int64_t step, int64_t rank, int64_t rows, int64_t part, int64_t parts) const {
     if (step < 0) return;
-    const int64_t ld = order_.layout().gate_row, from = ld * part / parts, to = ld * (part + 1) / parts;
+    const int64_t ld = order_.layout().gate_row, from = ld * part / parts,
+                  to = ld * (part + 1) / parts;
     for (int64_t r = rank; r < rank + rows; ++r) {
       const float* gates = call_.activated + plan_.row(step, r) * ld;
       for (int64_t column = from / 16 * 16; column < to; column += 16)
@@ -134,8 +141,8 @@ class BackwardPass {
     if (block.present == block.width) return;
     for (; rows > 0; --rows, d_sums += ld)
       for (int gate = 0; gate < 4; ++gate)
-        std::fill(d_sums + gate * block.width + block.present,
-                  d_sums + (gate + 1) * block.width, 0.0f);
+        std::fill(d_sums + gate * block.width + block.present, d_sums + (gate + 1) * block.width,
+                  0.0f);
   }
 
   void clear_d_x(int64_t rank) const {

@@ -14,8 +14,8 @@ namespace refold {
 class Buffer {
  public:
   explicit Buffer(int64_t count)
-      : floats_(static_cast<float*>(::operator new(
-            static_cast<size_t>(count > 0 ? count : 1) * sizeof(float), kLine))) {}
+      : floats_(static_cast<float*>(
+            ::operator new(static_cast<size_t>(count > 0 ? count : 1) * sizeof(float), kLine))) {}
   operator float*() const { return floats_.get(); }
 
  private:

@@ -24,8 +24,14 @@ inline void activate(Floats<W> x, Floats<W> y, Floats<W>& x_out, Floats<W>& y_ou
                            (B == Activation::kTanh || B == Activation::kSigmoid);
   if constexpr (kDivide) {
     Quotient<W> p, q;
-    if constexpr (A == Activation::kTanh) p = tanh_quotient<W>(x); else p = sigmoid_quotient<W>(x);
-    if constexpr (B == Activation::kTanh) q = tanh_quotient<W>(y); else q = sigmoid_quotient<W>(y);
+    if constexpr (A == Activation::kTanh)
+      p = tanh_quotient<W>(x);
+    else
+      p = sigmoid_quotient<W>(x);
+    if constexpr (B == Activation::kTanh)
+      q = tanh_quotient<W>(y);
+    else
+      q = sigmoid_quotient<W>(y);
     divide<W>(p, q, x_out, y_out);
   } else {
     x_out = activate<A, W>(x);
@@ -83,16 +89,18 @@ inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, f
   });
 }
 
-// Computes the gradients of the pre-activations from the gates, and changes dc from the gradient of c
-// to that of c_before.
-// The row stride is ld_gates for gates and d_sums, ld_dh for dh, and ld for the others.
+// Computes the gradients of the pre-activations from the gates, and changes dc from the gradient of
+// c to that of c_before. The row stride is ld_gates for gates and d_sums, ld_dh for dh, and ld for
+// the others.
 template <Activation A, Activation R, int W>
 inline void cell_backward(int64_t rows, const float* gates, float* d_sums, int64_t ld_gates,
                           const float* c_before, const float* c, float* dc, int64_t ld,
                           const float* dh, int64_t ld_dh) {
   for_register_rows<W>(rows, [&](int64_t r, auto together) {
     constexpr int N = decltype(together)::value, V = N * W;
-    const auto gate = [&](int i) { return load_rows<W, N>(gates + r * ld_gates + i * W, ld_gates); };
+    const auto gate = [&](int i) {
+      return load_rows<W, N>(gates + r * ld_gates + i * W, ld_gates);
+    };
     const auto write = [&](int i, Floats<V> v) {
       store_rows<W, N>(d_sums + r * ld_gates + i * W, ld_gates, v);
     };

@@ -11,10 +11,16 @@
 
 namespace refold {
 
-namespace baseline { extern const Variant kVariant; }
+namespace baseline {
+extern const Variant kVariant;
+}
 #if defined(__x86_64__)
-namespace avx2 { extern const Variant kVariant; }
-namespace avx512 { extern const Variant kVariant; }
+namespace avx2 {
+extern const Variant kVariant;
+}
+namespace avx512 {
+extern const Variant kVariant;
+}
 #endif
 
 namespace {
@@ -46,8 +52,7 @@ const NamedVariant* find_variant(const char* name) {
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("fma")},
-      {{"avx2", &avx2::kVariant},
-       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+      {{"avx2", &avx2::kVariant}, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
       {{"x86-64", &baseline::kVariant}, true},
   };
 #elif defined(__aarch64__)

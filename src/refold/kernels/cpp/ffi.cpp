@@ -1,9 +1,10 @@
 // The C symbols that JAX calls.
+#include "xla/ffi/api/ffi.h"
+
 #include <exception>
 #include <string>
 
 #include "lstm.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
 
@@ -21,7 +22,8 @@ float* data_or_null(Floats buffer) {
 
 // Sets the arguments that both passes have, and checks their shapes.
 ffi::Error fill_call(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h, Floats c,
-                Flags mask, int32_t activation, int32_t recurrent_activation, bool go_backwards) {
+                     Flags mask, int32_t activation, int32_t recurrent_activation,
+                     bool go_backwards) {
   const auto input = x.dimensions(), state = h.dimensions();
   if (input.size() != 3 || state.size() != 2)
     return ffi::Error::InvalidArgument("x must be (B, T, F) and h must be (B, H)");
@@ -52,9 +54,8 @@ template <typename Work>
 ffi::Error run_with_pool(ffi::ThreadPool& threads, const Work& work) {
   const NamedVariant* named = chosen_variant();
   if (!named) return ffi::Error::Internal("no variant of the LSTM runs on this machine");
-  const Pool pool{threads.num_threads(), [&](std::function<void()> task) {
-                    threads.Schedule(std::move(task));
-                  }};
+  const Pool pool{threads.num_threads(),
+                  [&](std::function<void()> task) { threads.Schedule(std::move(task)); }};
   try {
     work(*named->variant, pool);
   } catch (const std::exception& error) {
@@ -78,9 +79,8 @@ ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recu
   call.repeat = return_sequences;
   call.gates = data_or_null(*gates);
   call.cells = data_or_null(*cells);
-  return run_with_pool(threads, [&](const Variant& variant, const Pool& pool) {
-    variant.forward(call, pool);
-  });
+  return run_with_pool(
+      threads, [&](const Variant& variant, const Pool& pool) { variant.forward(call, pool); });
 }
 
 ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recurrent, Floats h,
@@ -105,9 +105,8 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
   call.d_bias = d_bias->typed_data();
   call.d_h0 = d_h0->typed_data();
   call.d_c0 = d_c0->typed_data();
-  return run_with_pool(threads, [&](const Variant& variant, const Pool& pool) {
-    variant.backward(call, pool);
-  });
+  return run_with_pool(
+      threads, [&](const Variant& variant, const Pool& pool) { variant.backward(call, pool); });
 }
 
 }  // namespace

@@ -68,10 +68,11 @@ class ForwardPass {
       // a single row needs several blocks at once, which must have kWidth units; see multiply_row
       const int64_t full_blocks = running == 1 ? units / kWidth : 0;
       for (int64_t block = 0; has_starts && block < full_blocks; ++block)
-        write_starts<kWidth>(order_.blocks()[block], step, first, 1, starts + 4 * block * kWidth, 0);
+        write_starts<kWidth>(order_.blocks()[block], step, first, 1, starts + 4 * block * kWidth,
+                             0);
       if (full_blocks)
-        multiply_row<4>({inputs, ld_in, weights(0, kWidth, features - num_inputs),
-                         4 * kWidth, depth, start, 0, gates, ld_gates},
+        multiply_row<4>({inputs, ld_in, weights(0, kWidth, features - num_inputs), 4 * kWidth,
+                         depth, start, 0, gates, ld_gates},
                         4 * kWidth * order_.depth(), full_blocks);
       for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
@@ -91,7 +92,10 @@ class ForwardPass {
                 from = starts;
               }
               multiply_gates<W>({inputs + r * ld_in, ld_in, block_weights, 4 * W, depth, from,
-                                 has_input_sums ? ld_gates : has_starts ? 4 * W : 0, to, ld_gates},
+                                 has_input_sums ? ld_gates
+                                 : has_starts   ? 4 * W
+                                                : 0,
+                                 to, ld_gates},
                                 rows);
             }
           }
@@ -101,7 +105,8 @@ class ForwardPass {
       if (call_.cells) copy(call_.cells + row * ld, c, running * ld);
       if (call_.outputs)
         for (int64_t r = 0; r < running; ++r)
-          copy(call_.outputs + plan_.output_row(step, first + r) * call_.ld_outputs, h + r * ld, units);
+          copy(call_.outputs + plan_.output_row(step, first + r) * call_.ld_outputs, h + r * ld,
+               units);
     }
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
@@ -193,10 +198,10 @@ class ForwardPass {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           const bool started = k || call_.sequence_sums;
-          multiply_gates<W>({x, kInputSumDepth, weights(block.first, W, k), 4 * W, num_features,
-                             started ? sums + column : bias_ + column, started ? ld : 0,
-                             sums + column, ld},
-                            rows);
+          multiply_gates<W>(
+              {x, kInputSumDepth, weights(block.first, W, k), 4 * W, num_features,
+               started ? sums + column : bias_ + column, started ? ld : 0, sums + column, ld},
+              rows);
         });
       k += num_features;
     } while (k < depth);

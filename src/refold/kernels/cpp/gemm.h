@@ -56,8 +56,8 @@ void multiply_block(const Product& p) {
 }
 
 // Maximum number of rows of a block.  Its sums, one row of b and a factor must fit into the
-// registers.  On AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates, and
-// 12 by 2 backward.
+// registers.  On AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates,
+// and 12 by 2 backward.
 template <int Vectors>
 constexpr int max_rows() {
   return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);
@@ -93,8 +93,8 @@ void multiply(Product p, int64_t rows) {
 }
 
 // multiply for one row and `Groups` groups of columns.  The results of the groups are adjacent, and
-// their parts of b begin `next` floats apart.  Each addition waits for the one before it in the same
-// sum.  One group has too few sums to fill that time, so several groups are computed at once.
+// their parts of b begin `next` floats apart.  Each addition waits for the one before it in the
+// same sum.  One group has too few sums to fill that time, so several groups are computed at once.
 template <int Vectors, int Groups>
 void multiply_row(const Product& p, int64_t next) {
   Floats<kWidth> sum[Groups][Vectors];
@@ -124,10 +124,17 @@ void multiply_row(Product p, int64_t next, int64_t groups) {
   constexpr int kGroups = 8 / Vectors;
   for (; groups > 0; groups -= kGroups) {
     switch (std::min<int64_t>(groups, kGroups)) {
-      case 1: return multiply_row<Vectors, 1>(p, next);
-      case 2: multiply_row<Vectors, 2>(p, next); break;
-      case 3: multiply_row<Vectors, 3>(p, next); break;
-      case 4: multiply_row<Vectors, 4>(p, next); break;
+      case 1:
+        return multiply_row<Vectors, 1>(p, next);
+      case 2:
+        multiply_row<Vectors, 2>(p, next);
+        break;
+      case 3:
+        multiply_row<Vectors, 3>(p, next);
+        break;
+      case 4:
+        multiply_row<Vectors, 4>(p, next);
+        break;
     }
     p.b += kGroups * next;
     p.start += kGroups * Vectors * kWidth;
@@ -141,8 +148,10 @@ constexpr int kPanel = 2;
 
 // multiply for a panel of one vector or of kPanel vectors.
 inline void multiply_panel(int vectors, const Product& p, int64_t rows) {
-  if (vectors == kPanel) multiply<kPanel, kWidth, false>(p, rows);
-  else multiply<1, kWidth, false>(p, rows);
+  if (vectors == kPanel)
+    multiply<kPanel, kWidth, false>(p, rows);
+  else
+    multiply<1, kWidth, false>(p, rows);
 }
 
 }  // namespace REFOLD_VARIANT

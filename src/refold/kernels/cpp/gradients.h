@@ -18,9 +18,7 @@ class InputGradient {
       : call_(call), plan_(plan), order_(order), packed_(packed + order.recurrent().size()) {}
 
   // Whether to multiply the rows of a step at once, while they are in the cache.
-  bool at_once() const {
-    return features() > 0 && (!call_.gates || gradient_at_once(call_.shape));
-  }
+  bool at_once() const { return features() > 0 && (!call_.gates || gradient_at_once(call_.shape)); }
 
   // Multiplies the rows of one step, for the ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
@@ -85,8 +83,9 @@ class InputGradient {
     const Transposed& weights = order_.kernel();
     for (int64_t panel = 0; panel < weights.panels(); ++panel) {
       const int64_t columns = weights.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
-      const Product product{d_sums, ld, weights.panel(packed_, panel), columns,
-                            weights.depth(), zero, 0, tile, columns};
+      const Product product{
+          d_sums, ld,     weights.panel(packed_, panel), columns, weights.depth(), zero, 0,
+          tile,   columns};
       multiply_panel(weights.vectors(panel), product, rows);
       const int64_t present = std::min(columns, order_.features() - column);
       for (int64_t row = 0; row < rows; ++row)
@@ -114,8 +113,8 @@ class WeightGradient {
     const int64_t rows = call.shape.features + call.shape.units + 1;
     const int64_t down = (rows + kTile - 1) / kTile, blocks = static_cast<int64_t>(blocks_.size());
     const int64_t size = (rows + down - 1) / down * 4 * layout_.units;
-    const int64_t across = std::min(
-        std::max((pool.threads + down - 1) / down, (size + kSums - 1) / kSums), blocks);
+    const int64_t across =
+        std::min(std::max((pool.threads + down - 1) / down, (size + kSums - 1) / kSums), blocks);
     for (int64_t i = 0; i < down; ++i)
       for (int64_t k = 0; k < across; ++k)
         tiles_.push_back({rows * i / down, rows * (i + 1) / down, blocks * k / across,
@@ -140,12 +139,25 @@ class WeightGradient {
         const Block& block = blocks_[index];
         const int64_t column = 4 * block.first;
         float* to = sums + count * (column - begin);
-        const Product product{rows, ld, call_.gates + row * layout_.gate_row + column,
-                              layout_.gate_row, depth, to, 4 * block.width, to, 4 * block.width};
+        const Product product{rows,
+                              ld,
+                              call_.gates + row * layout_.gate_row + column,
+                              layout_.gate_row,
+                              depth,
+                              to,
+                              4 * block.width,
+                              to,
+                              4 * block.width};
         switch (4 * block.width / kWidth) {
-          case 4: multiply<4, kWidth, true>(product, count); break;
-          case 2: multiply<2, kWidth, true>(product, count); break;
-          case 1: multiply<1, kWidth, true>(product, count); break;
+          case 4:
+            multiply<4, kWidth, true>(product, count);
+            break;
+          case 2:
+            multiply<2, kWidth, true>(product, count);
+            break;
+          case 1:
+            multiply<1, kWidth, true>(product, count);
+            break;
         }
       }
     }
@@ -173,8 +185,7 @@ class WeightGradient {
     if (tile.first < end_x) copy(to, x + tile.first, end_x - tile.first);
     const int64_t begin_h = std::max(tile.first, features);
     const int64_t end_h = std::min(tile.last, features + units);
-    if (begin_h < end_h)
-      copy(to + begin_h - tile.first, h + begin_h - features, end_h - begin_h);
+    if (begin_h < end_h) copy(to + begin_h - tile.first, h + begin_h - features, end_h - begin_h);
     if (tile.last > features + units) to[features + units - tile.first] = 1.0f;
   }
 

@@ -27,7 +27,7 @@ int run_with_threads(int64_t threads, const Work& work) {
 
 // Sets the arguments that both passes have.
 void fill_call(refold::Call& call, int64_t sequences, int64_t features, int64_t units,
-          const int64_t* offsets, bool go_backwards) {
+               const int64_t* offsets, bool go_backwards) {
   call.shape = {sequences, 0, features, units};
   call.activation = refold::Activation::kTanh;
   call.recurrent_activation = refold::Activation::kSigmoid;
@@ -127,12 +127,12 @@ REFOLD_EXPORT int refold_lstm_forward(int64_t sequences, int64_t features, int64
 // for zeros): of the first features of its input (`d_x`, or null), of `sequence_sums`
 // (`d_sequence_sums`, or null) and of its initial state.
 REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int64_t units,
-                                       const int64_t* offsets, const float* packed,
-                                       const float* c0, int go_backwards, const float* gates,
-                                       const float* cells, const float* d_outputs,
-                                       int64_t ld_outputs, const float* d_h, const float* d_c,
-                                       float* d_x, int64_t ld_x, float* d_sequence_sums,
-                                       float* d_h0, float* d_c0, int64_t threads) {
+                                       const int64_t* offsets, const float* packed, const float* c0,
+                                       int go_backwards, const float* gates, const float* cells,
+                                       const float* d_outputs, int64_t ld_outputs, const float* d_h,
+                                       const float* d_c, float* d_x, int64_t ld_x,
+                                       float* d_sequence_sums, float* d_h0, float* d_c0,
+                                       int64_t threads) {
   return run_with_threads(threads, [&](const refold::Pool& pool) {
     refold::Backward call;
     fill_call(call, sequences, features, units, offsets, go_backwards);
@@ -173,9 +173,9 @@ REFOLD_EXPORT int refold_product(int64_t rows, int64_t depth, int64_t width, con
 }
 
 REFOLD_EXPORT int refold_linear_encode(int64_t sequences, int64_t channels, int64_t width,
-                                        int64_t max_steps, const int64_t* offsets, const float* x,
-                                        const float* w, const float* start, int64_t ld_start,
-                                        float* y, int64_t threads) {
+                                       int64_t max_steps, const int64_t* offsets, const float* x,
+                                       const float* w, const float* start, int64_t ld_start,
+                                       float* y, int64_t threads) {
   return run_with_threads(threads, [&](const refold::Pool& pool) {
     functions().linear_encode(
         {sequences, channels, width, max_steps, offsets, x, w, start, ld_start, y}, pool);
@@ -183,9 +183,9 @@ REFOLD_EXPORT int refold_linear_encode(int64_t sequences, int64_t channels, int6
 }
 
 REFOLD_EXPORT int refold_linear_decode(int64_t sequences, int64_t depth, int64_t width,
-                                      int64_t max_steps, const int64_t* offsets, const float* x,
-                                      const float* w, const float* start, float* y,
-                                      int64_t threads) {
+                                       int64_t max_steps, const int64_t* offsets, const float* x,
+                                       const float* w, const float* start, float* y,
+                                       int64_t threads) {
   return run_with_threads(threads, [&](const refold::Pool& pool) {
     functions().linear_decode({sequences, depth, width, max_steps, offsets, x, w, start, y}, pool);
   });
@@ -208,8 +208,8 @@ REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
                                              float* positive, float* highest, int64_t threads) {
   return run_with_threads(threads, [&](const refold::Pool& pool) {
     functions().pooled_convolutions({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps,
-                                  dilation, stride, steepness, positive, highest},
-                                 pool);
+                                     dilation, stride, steepness, positive, highest},
+                                    pool);
   });
 }
 
@@ -220,7 +220,7 @@ REFOLD_EXPORT int refold_pooled_runs(int64_t sequences, int64_t kernels, const i
                                      float* longest, int64_t threads) {
   return run_with_threads(threads, [&](const refold::Pool& pool) {
     functions().pooled_runs({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps, dilation,
-                          margin, share, mean_position, longest},
-                         pool);
+                             margin, share, mean_position, longest},
+                            pool);
   });
 }

@@ -16,10 +16,12 @@ namespace {
 template <typename Work>
 void for_activation(Activation activation, const Work& work) {
   switch (activation) {
-    case Activation::kTanh: return work(std::integral_constant<Activation, Activation::kTanh>());
+    case Activation::kTanh:
+      return work(std::integral_constant<Activation, Activation::kTanh>());
     case Activation::kSigmoid:
       return work(std::integral_constant<Activation, Activation::kSigmoid>());
-    case Activation::kRelu: return work(std::integral_constant<Activation, Activation::kRelu>());
+    case Activation::kRelu:
+      return work(std::integral_constant<Activation, Activation::kRelu>());
     case Activation::kLinear:
       return work(std::integral_constant<Activation, Activation::kLinear>());
   }
@@ -44,7 +46,7 @@ void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool
 // The pool, or one thread if the call has little work.
 Pool pool_for_work(const Pool& pool, const Call& call, const Plan& plan) {
   return pool_for_work(pool, static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
-                          (call.shape.features + call.shape.units));
+                                 (call.shape.features + call.shape.units));
 }
 
 void forward(const Forward& call, const Pool& all) {
@@ -53,8 +55,7 @@ void forward(const Forward& call, const Pool& all) {
   const int64_t rows = call.rows();
   prefer_large_pages(call.gates, rows * layout.gate_row);
   prefer_large_pages(call.cells, rows * layout.units);
-  if (call.ld_outputs == call.shape.units)
-    prefer_large_pages(call.outputs, rows * call.ld_outputs);
+  if (call.ld_outputs == call.shape.units) prefer_large_pages(call.outputs, rows * call.ld_outputs);
   const Pool pool = pool_for_work(all, call, plan);
   run_groups(ForwardPass(call, plan, pool), call, plan, pool);
 }
@@ -73,8 +74,10 @@ void backward(const Backward& call, const Pool& all) {
   const WeightGradient by_weights(call, plan, pool);
   const int64_t tiles = by_weights.items();
   parallel(pool, tiles + by_input.items(), [&](int64_t item) {
-    if (item < tiles) by_weights.run(item);
-    else by_input.run(item - tiles);
+    if (item < tiles)
+      by_weights.run(item);
+    else
+      by_input.run(item - tiles);
   });
 }
 
@@ -107,10 +110,10 @@ void map_tanh(const float* x, float* y, int64_t count) {
 
 }  // namespace
 
-extern const Variant kVariant{forward,     backward,       pack_forward,        pack_backward,
-                              product,     linear_encode, linear_decode,        segment_sum,
-                              segment_max, pooled_convolutions, pooled_runs,         map_exp,
-                              map_sigmoid, map_tanh};
+extern const Variant kVariant{
+    forward,       backward,      pack_forward, pack_backward, product,
+    linear_encode, linear_decode, segment_sum,  segment_max,   pooled_convolutions,
+    pooled_runs,   map_exp,       map_sigmoid,  map_tanh};
 
 }  // namespace REFOLD_VARIANT
 }  // namespace refold

@@ -49,14 +49,14 @@ struct Call {
   Activation activation, recurrent_activation;
   bool go_backwards;
   const int64_t* offsets = nullptr;  // (B + 1), or null where steps are padded
-  int64_t ld_x;            // stride of the rows of the input and of its gradient
-  int64_t ld_outputs;      // stride of the rows of the outputs and of their gradients
-  const float* x;          // (B, T, F)
-  const float* kernel;     // (F, 4H)
-  const float* recurrent;  // (H, 4H)
-  const float* h0;         // (B, H)
-  const float* c0;         // (B, H)
-  const uint8_t* mask = nullptr;  // (B, T), or null where every step is real
+  int64_t ld_x;                      // stride of the rows of the input and of its gradient
+  int64_t ld_outputs;                // stride of the rows of the outputs and of their gradients
+  const float* x;                    // (B, T, F)
+  const float* kernel;               // (F, 4H)
+  const float* recurrent;            // (H, 4H)
+  const float* h0;                   // (B, H)
+  const float* c0;                   // (B, H)
+  const uint8_t* mask = nullptr;     // (B, T), or null where every step is real
   // The weights as pack_forward or pack_backward returns them, aligned to a cache line; `kernel`,
   // `recurrent` and `bias` are then not read.  Null if the call packs them itself.
   const float* packed = nullptr;
@@ -72,10 +72,10 @@ struct Forward : Call {
   // the place of the bias.  Both are null without such inputs.
   const float* sequence_sums = nullptr;
   const float* step_sums = nullptr;
-  float* outputs;     // (B, T, H) in the order of computation; null if not needed
-  bool repeat;        // whether to repeat the output before a masked step at that step
-  float* h;           // (B, H)
-  float* c;           // (B, H)
+  float* outputs;  // (B, T, H) in the order of computation; null if not needed
+  bool repeat;     // whether to repeat the output before a masked step at that step
+  float* h;        // (B, H)
+  float* c;        // (B, H)
   // ranked rows, further residuals for the backward call; both null if not needed
   float* gates;  // (B * T, gate_row)
   float* cells;  // (B * T, units)
@@ -88,22 +88,22 @@ inline bool gradient_at_once(const Shape& shape) {
 }
 
 struct Backward : Call {
-  const float* outputs;     // of the forward call
-  const float* cells;       // of the forward call
-  const float* activated;   // gates of the forward call
+  const float* outputs;    // of the forward call
+  const float* cells;      // of the forward call
+  const float* activated;  // gates of the forward call
   // Gradients of the pre-activations; may alias `activated`.  Null if the gradients of the weights
   // are not needed, and that of the input is not or is computed at each step.
   float* gates;
-  const float* d_outputs;   // (B, T, H), or null
-  const float* d_h;         // (B, H), or null for zeros
-  const float* d_c;         // (B, H), or null for zeros
-  float* d_x;               // (B, T, F), or null if not needed
+  const float* d_outputs;            // (B, T, H), or null
+  const float* d_h;                  // (B, H), or null for zeros
+  const float* d_c;                  // (B, H), or null for zeros
+  float* d_x;                        // (B, T, F), or null if not needed
   float* d_sequence_sums = nullptr;  // (B, 4H), or null if not needed
-  float* d_kernel;          // (F, 4H); null if no gradient of a weight is needed
-  float* d_recurrent;       // (H, 4H)
-  float* d_bias;            // (4H)
-  float* d_h0;              // (B, H)
-  float* d_c0;              // (B, H)
+  float* d_kernel;                   // (F, 4H); null if no gradient of a weight is needed
+  float* d_recurrent;                // (H, 4H)
+  float* d_bias;                     // (4H)
+  float* d_h0;                       // (B, H)
+  float* d_c0;                       // (B, H)
 };
 
 // The weights of an LSTM.  The backward pass reads only those of the features whose gradient it

@@ -37,7 +37,8 @@ inline std::vector<Block> unit_blocks(const Layout& layout, int64_t units) {
 template <typename Work>
 inline void for_width(int width, const Work& work) {
   switch (width) {
-    case 4: return work(std::integral_constant<int, 4>());
+    case 4:
+      return work(std::integral_constant<int, 4>());
     case 8:
       if constexpr (kWidth >= 8) return work(std::integral_constant<int, 8>());
       break;
@@ -68,20 +69,20 @@ inline Pool pool_for_packing(const Pool& pool, int64_t weights) {
 class ForwardOrder {
  public:
   explicit ForwardOrder(const Shape& shape)
-      : shape_(shape),
-        layout_(shape),
-        blocks_(unit_blocks(layout_, shape.units)) {}
+      : shape_(shape), layout_(shape), blocks_(unit_blocks(layout_, shape.units)) {}
 
   void pack(const Weights& weights, const Pool& pool, float* to) const {
     const int64_t size = (shape_.features + shape_.units) * 4 * shape_.units;
-    parallel(pool_for_packing(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
-      const Block& block = blocks_[index];
-      const int64_t features = shape_.features, units = shape_.units;
-      float* packed_block = to + 4 * block.first * depth();
-      pack_rows(weights.kernel, features, units, block, packed_block);
-      pack_rows(weights.recurrent, units, units, block, packed_block + 4 * block.width * features);
-      pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
-    });
+    parallel(pool_for_packing(pool, size), static_cast<int64_t>(blocks_.size()),
+             [&](int64_t index) {
+               const Block& block = blocks_[index];
+               const int64_t features = shape_.features, units = shape_.units;
+               float* packed_block = to + 4 * block.first * depth();
+               pack_rows(weights.kernel, features, units, block, packed_block);
+               pack_rows(weights.recurrent, units, units, block,
+                         packed_block + 4 * block.width * features);
+               pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
+             });
   }
 
   const std::vector<Block>& blocks() const { return blocks_; }
@@ -137,8 +138,8 @@ class Transposed {
 };
 
 // Order of the weights in the backward pass: the transposed recurrent weights, then those of the
-// features whose gradient is computed.  With few features each gradient is a dot product, so that no
-// part of a vector register is wasted.
+// features whose gradient is computed.  With few features each gradient is a dot product, so that
+// no part of a vector register is wasted.
 class BackwardOrder {
  public:
   BackwardOrder(int64_t features, int64_t units)

@@ -80,9 +80,9 @@ struct Runs {
   int64_t num_taps, dilation;
   float margin;
   // (sequences, kernels), relative to the length; 0 for an empty sequence
-  float* share;    // number of steps above the margin, and half of those from -margin to margin
+  float* share;  // number of steps above the margin, and half of those from -margin to margin
   float* mean_position;  // mean index of the steps above the margin; 0 if there is none
-  float* longest;  // length of their longest run
+  float* longest;        // length of their longest run
 };
 
 }  // namespace refold

@@ -33,12 +33,12 @@ class Plan {
     }
   }
 
-  int64_t longest() const { return longest_; }           // real steps of the longest sequence
-  int64_t rows() const { return offset_[longest_]; }      // all ranked rows
+  int64_t longest() const { return longest_; }        // real steps of the longest sequence
+  int64_t rows() const { return offset_[longest_]; }  // all ranked rows
   int64_t length(int64_t rank) const { return length_[rank]; }
   int64_t sequence(int64_t rank) const { return sequence_[rank]; }
   int64_t row(int64_t step, int64_t rank) const { return offset_[step] + rank; }
-  int64_t running(int64_t step) const {                   // ranks that have this step
+  int64_t running(int64_t step) const {  // ranks that have this step
     return step < longest_ ? offset_[step + 1] - offset_[step] : 0;
   }
   // Index of the step in the order of computation, counting masked steps.
@@ -54,8 +54,8 @@ class Plan {
   int64_t output_row(int64_t step, int64_t rank) const {
     return packed() ? input_row(step, rank) : sequence_[rank] * steps_ + position(step, rank);
   }
-  // First and last (exclusive) row of the outputs that equal h after the step: its own, and those of
-  // the masked steps up to the next real one.  Step -1 is the initial state.
+  // First and last (exclusive) row of the outputs that equal h after the step: its own, and those
+  // of the masked steps up to the next real one.  Step -1 is the initial state.
   std::pair<int64_t, int64_t> output_rows(int64_t step, int64_t rank) const {
     if (packed()) {
       if (step < 0) return {0, 0};

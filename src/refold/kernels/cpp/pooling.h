@@ -24,7 +24,7 @@ inline void store_partial(float* to, Floats<kWidth> v, int64_t count) {
 
 // The larger of two numbers, or NaN if one of them is NaN.
 inline Floats<kWidth> larger(Floats<kWidth> a, Floats<kWidth> b) {
-  return (b > a) | (b != b) ? b : a;
+  return ((b > a) | (b != b)) ? b : a;
 }
 
 // Calls work(sequence, first column, number of columns) for each vector of each sequence's result.
@@ -55,8 +55,8 @@ inline void segment_sum(const Segments& call) {
 
 inline void segment_max(const Segments& call) { combine_segments(call, larger); }
 
-// Convolves one sequence with one vector of kernels.  Calls work(step, convolution), and returns the
-// number of steps of the sequence.
+// Convolves one sequence with one vector of kernels.  Calls work(step, convolution), and returns
+// the number of steps of the sequence.
 template <typename Call, typename Work>
 inline int64_t convolve(const Call& call, int64_t sequence, int64_t column, int64_t count,
                         int64_t stride, const Work& work) {
@@ -80,7 +80,8 @@ inline int64_t convolve(const Call& call, int64_t sequence, int64_t column, int6
 inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_t column,
                               int64_t count) {
   const int64_t length = call.offsets[sequence + 1] - call.offsets[sequence];
-  Floats<kWidth> highest = fill<kWidth>(length > 0 ? -std::numeric_limits<float>::infinity() : 0.0f);
+  Floats<kWidth> highest =
+      fill<kWidth>(length > 0 ? -std::numeric_limits<float>::infinity() : 0.0f);
   double sums[kWidth] = {};
   convolve(call, sequence, column, count, call.stride, [&](int64_t, Floats<kWidth> total) {
     highest = larger(highest, total);

@@ -104,8 +104,8 @@ inline std::vector<int64_t> ranked(const std::vector<int64_t>& values) {
 }
 
 // Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads
-// kProductDepth values of each sequence at a time.  If a sequence ends before that, zeros follow, so
-// that its sum does not depend on the other sequences.
+// kProductDepth values of each sequence at a time.  If a sequence ends before that, zeros follow,
+// so that its sum does not depend on the other sequences.
 inline void linear_encode(const LinearEncode& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), ld = panels * kPanelWidth;
   if (!panels || !call.sequences) return;
@@ -151,8 +151,8 @@ inline void linear_encode(const LinearEncode& call, const Pool& all) {
   });
 }
 
-// Sequences are ranked and computed in groups, as in linear_encode.  A panel has some outputs of some
-// steps.  It multiplies all sequences of a group that have these steps.
+// Sequences are ranked and computed in groups, as in linear_encode.  A panel has some outputs of
+// some steps.  It multiplies all sequences of a group that have these steps.
 inline void linear_decode(const LinearDecode& call, const Pool& all) {
   const int64_t max_values = call.max_steps * call.width;
   std::vector<int64_t> values(call.sequences);
@@ -181,10 +181,10 @@ inline void linear_decode(const LinearDecode& call, const Pool& all) {
       while (values[members[running - 1]] <= columns.first) --running;
       copy_columns(weights, columns.width(), call.w, max_values, call.depth, columns);
       copy_columns(start, 0, call.start, 0, 1, columns);
-      multiply_panel(columns.vectors,
-                     {x, call.depth, weights, columns.width(), call.depth, start, 0, tile,
-                      columns.width()},
-                     running);
+      multiply_panel(
+          columns.vectors,
+          {x, call.depth, weights, columns.width(), call.depth, start, 0, tile, columns.width()},
+          running);
       for (int64_t i = 0; i < running; ++i)
         copy(call.y + call.offsets[members[i]] * call.width + columns.first,
              tile + i * columns.width(),

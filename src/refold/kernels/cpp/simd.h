@@ -117,7 +117,8 @@ template <int W>
 inline Floats<W> clamp(Floats<W> x, float low, float high) {
 #if defined(__AVX512F__)
   if constexpr (W == 16)
-    return (Floats<W>)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)x));
+    return (Floats<W>)_mm512_min_ps(_mm512_set1_ps(high),
+                                    _mm512_max_ps(_mm512_set1_ps(low), (__m512)x));
 #endif
   x = x < low ? fill<W>(low) : x;
   return x > high ? fill<W>(high) : x;

@@ -31,7 +31,7 @@ int refold_lstm_backward(int64_t, int64_t, int64_t, const int64_t*, const float*
 int refold_product(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
                    const float*, int64_t, float*, int64_t, int64_t);
 int refold_linear_encode(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
-                          const float*, const float*, int64_t, float*, int64_t);
+                         const float*, const float*, int64_t, float*, int64_t);
 }
 
 namespace {
@@ -92,19 +92,27 @@ class Threads {
 
 double activate(Activation activation, double x) {
   switch (activation) {
-    case Activation::kTanh: return std::tanh(x);
-    case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
-    case Activation::kRelu: return x > 0 ? x : 0;
-    default: return x;
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::kRelu:
+      return x > 0 ? x : 0;
+    default:
+      return x;
   }
 }
 
 double slope(Activation activation, double y) {
   switch (activation) {
-    case Activation::kTanh: return 1 - y * y;
-    case Activation::kSigmoid: return y * (1 - y);
-    case Activation::kRelu: return y > 0 ? 1 : 0;
-    default: return 1;
+    case Activation::kTanh:
+      return 1 - y * y;
+    case Activation::kSigmoid:
+      return y * (1 - y);
+    case Activation::kRelu:
+      return y > 0 ? 1 : 0;
+    default:
+      return 1;
   }
 }
 
@@ -334,11 +342,25 @@ std::string text(const refold::Shape& shape) {
 
 void check_numbers(const std::string& name, const refold::Variant& variant) {
   const refold::Shape shapes[] = {
-      {1, 1, 1, 1},  {2, 3, 4, 2},   {3, 7, 1, 5},   {5, 4, 3, 8},    {13, 6, 5, 9},  {7, 9, 2, 16},
-      {33, 5, 6, 20}, {17, 8, 12, 31}, {4, 3, 128, 33}, {6, 4, 129, 12}, {3, 5, 300, 40}, {2, 40, 2, 64},
-      {1, 9, 12, 100}, {3, 6, 5, 76},  // rows of a single sequence, in several blocks
-      {5, 3, 8, 160},  // weights enough to be packed by several threads
-      {0, 4, 2, 3},  {3, 0, 2, 3},
+      {1, 1, 1, 1},
+      {2, 3, 4, 2},
+      {3, 7, 1, 5},
+      {5, 4, 3, 8},
+      {13, 6, 5, 9},
+      {7, 9, 2, 16},
+      {33, 5, 6, 20},
+      {17, 8, 12, 31},
+      {4, 3, 128, 33},
+      {6, 4, 129, 12},
+      {3, 5, 300, 40},
+      {2, 40, 2, 64},
+      {1, 9, 12, 100},
+      // rows of a single sequence, in several blocks
+      {3, 6, 5, 76},
+      // weights enough to be packed by several threads
+      {5, 3, 8, 160},
+      {0, 4, 2, 3},
+      {3, 0, 2, 3},
   };
   unsigned seed = 0;
   for (const auto& shape : shapes)
@@ -504,11 +526,13 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
   variant.pack_forward(weights, for_forward);
   variant.pack_backward(weights, for_backward);
   const auto sums = problem.kernel.begin() + F * 4 * H;
-  const Floats sequence_sums(sums, sums + B * 4 * H), step_sums(sums + B * 4 * H, problem.kernel.end());
+  const Floats sequence_sums(sums, sums + B * 4 * H),
+      step_sums(sums + B * 4 * H, problem.kernel.end());
   Threads threads(3);
   std::vector<Floats> first;
   for (const refold::Pool& pool : {refold::Pool{}, threads.pool(3)}) {
-    Floats outputs(rows * H), h(B * H), c(B * H), d_sequence_sums(B * 4 * H), d_h(B * H), d_c(B * H);
+    Floats outputs(rows * H), h(B * H), c(B * H), d_sequence_sums(B * 4 * H), d_h(B * H),
+        d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units);
     const auto fill = [&](refold::Call& call) {
       problem.fill(call);
@@ -571,8 +595,8 @@ void check_shared_inputs(const std::string& name, const refold::Variant& variant
     compare(d_c, expected.d_c0.data());
     const std::vector<Floats> found{outputs, h, c, d_sequence_sums, d_h, d_c};
     if (first.empty()) first = found;
-    check(error < 2e-5 && found == first,
-          name + " shared inputs " + text(shape) + ": error " + std::to_string(error * 1e6) + "e-6");
+    check(error < 2e-5 && found == first, name + " shared inputs " + text(shape) + ": error " +
+                                              std::to_string(error * 1e6) + "e-6");
   }
 }
 
@@ -600,7 +624,8 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
   for (const int64_t ld_start : {int64_t{0}, W}) {
     Floats y(rows * W);
     const Floats& from = ld_start ? starts : start;
-    variant.product({rows, F, W, x.data(), F, w.data(), W, from.data(), ld_start, y.data(), W}, pool);
+    variant.product({rows, F, W, x.data(), F, w.data(), W, from.data(), ld_start, y.data(), W},
+                    pool);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t j = 0; j < W; ++j) {
         double sum = from[row * ld_start + j];
@@ -610,8 +635,8 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
   }
   Floats steps(rows * W);
   variant.linear_decode({B, F, W, max_steps, offsets, codes.data(), step_sums.data(),
-                        step_start.data(), steps.data()},
-                       pool);
+                         step_start.data(), steps.data()},
+                        pool);
   for (int64_t b = 0; b < B; ++b)
     for (int64_t t = 0; t < lengths.length(b); ++t)
       for (int64_t j = 0; j < W; ++j) {
@@ -679,9 +704,9 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
 
 void check_packed(const std::string& name, const refold::Variant& variant) {
   const refold::Shape shapes[] = {
-      {1, 1, 1, 1},   {5, 4, 3, 8},     {13, 6, 5, 9},   {33, 5, 6, 20}, {4, 3, 128, 33},
-      {6, 4, 129, 12}, {200, 3, 2, 17}, {0, 4, 2, 3},    {3, 0, 2, 3},   {1, 9, 12, 100},
-      {3, 6, 5, 76},
+      {1, 1, 1, 1},    {5, 4, 3, 8},    {13, 6, 5, 9},   {33, 5, 6, 20},
+      {4, 3, 128, 33}, {6, 4, 129, 12}, {200, 3, 2, 17}, {0, 4, 2, 3},
+      {3, 0, 2, 3},    {1, 9, 12, 100}, {3, 6, 5, 76},
   };
   unsigned seed = 0;
   for (const auto& shape : shapes)
@@ -709,7 +734,8 @@ void check_interface() {
   const int64_t rows = lengths.rows(), *offsets = lengths.offsets.data();
   const refold::Layout layout({1, 1, F, H});
   const refold::Buffer packed(layout.forward_weights), transposed(layout.backward_weights);
-  const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H), h0 = draw(random, B * H);
+  const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H),
+               h0 = draw(random, B * H);
   const Floats recurrent = draw(random, H * 4 * H), bias = draw(random, 4 * H);
   const Floats d_outputs = draw(random, rows * H);
   const Floats sequence_sums = draw(random, B * 4 * H), step_sums = draw(random, 20 * 4 * H);
@@ -730,7 +756,7 @@ void check_interface() {
         refold_product(rows, F, H, x.data(), F, kernel.data(), 4 * H, nullptr, 0, y.data(), H,
                        threads) +
         refold_linear_encode(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
-                              sums.data(), threads);
+                             sums.data(), threads);
     const std::vector<Floats> all{outputs, h, c, d_x, d_sequence_sums, d_h, d_c, y, sums};
     if (first.empty()) first = all;
     check(!failed && all == first, "C functions with " + std::to_string(threads) + " threads");

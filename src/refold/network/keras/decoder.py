@@ -264,9 +264,9 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
     codes = np.asarray(codes, "float32")
     if keras.backend.backend() != "jax":
         return np.asarray(ops.convert_to_numpy(_decode_steps(decoder, codes, num_steps)))
-    run: Any = getattr(decoder, "_refold_autoregressive", None)
+    run: Any = getattr(decoder, "refold_autoregressive", None)
     if run is None:
-        run = decoder._refold_autoregressive = _compile_decoding(decoder)
+        run = decoder.refold_autoregressive = _compile_decoding(decoder)
     return np.asarray(run([v.value for v in decoder.variables], codes, num_steps))
 
 

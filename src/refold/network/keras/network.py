@@ -217,11 +217,11 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     batch = inputs[0] if len(inputs) == 1 else list(inputs)
     if keras.backend.backend() != "jax":
         return np.asarray(model.predict_on_batch(batch))
-    run = getattr(model, "_refold_compiled", None)
+    run = getattr(model, "refold_compiled", None)
     if run is None:
         import jax
 
-        run = model._refold_compiled = jax.jit(
+        run = model.refold_compiled = jax.jit(
             lambda trainable, non_trainable, batch: model.stateless_call(
                 trainable, non_trainable, batch, training=False
             )[0]

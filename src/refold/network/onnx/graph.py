@@ -39,7 +39,7 @@ class Graph:
     def __call__(self, op_type: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
         # inputs are values, NumPy arrays and scalars, lists of integers (int64 vectors), or None
-        values = [self._to_value(value) for value in inputs]
+        values = [self.to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=outputs, domain=domain
@@ -96,12 +96,12 @@ class Graph:
             name=name,
         )
 
-    def _to_value(self, constant: Any) -> Any:
+    def to_value(self, constant: Any) -> Any:
         """Return a number, list or array as a constant; values of the graph and None stay."""
         if constant is None or isinstance(constant, self._ir.Value):
             return constant
         if self._outer is not None:
-            return self._outer._to_value(constant)
+            return self._outer.to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
         # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
         key = array.dtype.str, array.shape, repr(array.tolist())
@@ -134,7 +134,7 @@ def add_dense(graph: Graph, name: str, x: Value) -> Any:
     return graph("Gemm", x, graph.weight(f"{name}/kernel"), graph.weight(f"{name}/bias"))
 
 
-class LstmWeights(NamedTuple):
+class GateWeights(NamedTuple):
     """Weights of an LSTM in one direction, with the gates in Keras's order."""
 
     name: str
@@ -143,15 +143,15 @@ class LstmWeights(NamedTuple):
     bias: np.ndarray
 
 
-def lstm_weights(graph: Graph, name: str) -> LstmWeights:
+def lstm_weights(graph: Graph, name: str) -> GateWeights:
     """Return the weights of an LSTM layer of the default model."""
     arrays = ("kernel", "recurrent_kernel", "bias")
-    return LstmWeights(name, *(graph.weights[f"{name}/lstm_cell/{array}"] for array in arrays))
+    return GateWeights(name, *(graph.weights[f"{name}/lstm_cell/{array}"] for array in arrays))
 
 
 def add_lstm(
     graph: Graph,
-    directions: list[LstmWeights],
+    directions: list[GateWeights],
     x: Value,
     lengths: Value = None,
     states: list[Any] | None = None,
@@ -180,7 +180,7 @@ def add_lstm(
 
 
 def add_lstm_step(
-    graph: Graph, layer: LstmWeights, sums: Value, h: Value, c: Value
+    graph: Graph, layer: GateWeights, sums: Value, h: Value, c: Value
 ) -> tuple[Any, Any]:
     """Add one step of an LSTM with the states h and c (n, units); return the new h and c."""
     # ``sums`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias

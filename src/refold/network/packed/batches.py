@@ -1,6 +1,7 @@
 """Batches of sequences, and their scaled values as the rows that an encoder reads.
 
-`iterate_batches` yields batches one after another, and `run_batches` computes several at once.
+`iterate_batches` yields batches one after another, and `concurrent_batches` computes several at
+once.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ _MIN_BATCHES_FOR_BAR = 20
 _MAX_CONCURRENT_BATCHES = 4
 
 
-class Batch(NamedTuple):
+class RowBatch(NamedTuple):
     """Sequences that are computed together, as positions in a larger set of sequences."""
 
     indices: np.ndarray  # (n_sequences,): which sequences of the set
@@ -35,7 +36,7 @@ class Batch(NamedTuple):
     rows: Any  # slice or (n_rows,): rows of their steps in the set
 
 
-def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[Batch]:
+def iterate_batches(specification: Specification, offsets: np.ndarray) -> Iterator[RowBatch]:
     """Yield batches of all sequences, each with about the same number of steps."""
     for indices in split_into_batches(specification, offsets):
         yield make_batch(indices, offsets)
@@ -62,25 +63,26 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     return split
 
 
-def make_batch(indices: np.ndarray, offsets: np.ndarray) -> Batch:
+def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
     """Return the batch of the sequences with these indices in a set with these offsets."""
     if len(indices) == len(offsets) - 1:  # all sequences, which are then in their order
-        return Batch(indices, offsets, slice(None))
+        return RowBatch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
-    return Batch(
+    return RowBatch(
         indices, offsets_from_lengths(lengths), concatenated_ranges(offsets[:-1][indices], lengths)
     )
 
 
-def run_batches(
+@contextlib.contextmanager
+def concurrent_batches(
     compute: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
     description: str = "",
     *,
     verbose: int = 0,
-) -> None:
-    """Call ``compute`` with the indices (n_sequences,) of each batch of sequences."""
+) -> Iterator[Iterable[None]]:
+    """Yield an iterator that calls ``compute`` with the indices (n_sequences,) of each batch."""
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits, while the threads of one operation wait for each other. If fewer batches than
     # cores are left at the end, each of them gets several cores.
@@ -111,12 +113,11 @@ def run_batches(
 
             bar = stack.enter_context(progress_bar())
             results = bar.track(results, total=len(split), description=description)
-        for _ in results:  # map is lazy
-            pass
+        yield results
 
 
 def input_and_target(
-    specification: Specification, values: np.ndarray, batch: Batch
+    specification: Specification, values: np.ndarray, batch: RowBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
     # They are the rows of what `refold.sequences.pad` returns, without padding. An unknown category
@@ -128,7 +129,7 @@ def input_and_target(
 
 def iterate_encoded_batches(
     specification: Specification, scaled: Sequences
-) -> Iterator[tuple[Batch, np.ndarray]]:
+) -> Iterator[tuple[RowBatch, np.ndarray]]:
     """Yield the batches of sequences with their one-hot encoded columns (n_rows, width)."""
     for batch in iterate_batches(specification, scaled.offsets):
         x, _ = input_and_target(specification, scaled.values, batch)

@@ -138,8 +138,10 @@ class PackedDecoder:
             trace.cell_states.append(c)
             trace.lstm_traces.append(lstm_trace)
         kernel, start = self._dense_weights
-        linear = self._linear_path(codes, layout)
-        if linear is not None:
+        if layout.biases is not None:
+            linear = packed.linear_decode(
+                codes, layout.padded_steps, self._linear_weights[0], layout.biases
+            )
             start = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
@@ -195,7 +197,11 @@ class PackedDecoder:
         for projection, layer in self._stack:
             h_and_c = packed.product(codes[order], *projection)
             states.append((h_and_c[:, : layer.units], packed.tanh(h_and_c[:, layer.units :])))
-        linear = self._linear_path(codes, layout)
+        linear = None
+        if layout.biases is not None:
+            linear = packed.linear_decode(
+                codes, layout.padded_steps, self._linear_weights[0], layout.biases
+            )
         code_sums = packed.product(codes[order], *self._code_weights)
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
@@ -217,14 +223,6 @@ class PackedDecoder:
             decoded[rows] = outputs
             previous = self.head.values(outputs)
         return decoded
-
-    def _linear_path(self, codes: np.ndarray, layout: DecoderLayout) -> np.ndarray | None:
-        """Return the linear path plus all biases (n_padded_steps, outputs); None without one."""
-        if self._linear_weights is None or layout.biases is None:
-            return None
-        return packed.linear_decode(
-            codes, layout.padded_steps, self._linear_weights[0], layout.biases
-        )
 
     @functools.cached_property
     def _cached_terms(self) -> tuple[np.ndarray, np.ndarray | None]:

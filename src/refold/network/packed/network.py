@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 import numpy as np
 
 from refold.kernels import log_slow_fallback, why_not
-from refold.network.packed.batches import input_and_target, iterate_batches, make_batch, run_batches
+from refold.network.packed.batches import (
+    concurrent_batches,
+    input_and_target,
+    iterate_batches,
+    make_batch,
+)
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
@@ -153,7 +158,11 @@ class PackedNetwork:
                 encoded = minimize_rows(objective, encoded, latent_steps)
             codes[indices] = encoded
 
-        run_batches(encode_batch, self.specification, scaled.offsets, "encode", verbose=verbose)
+        with concurrent_batches(
+            encode_batch, self.specification, scaled.offsets, "encode", verbose=verbose
+        ) as batches:
+            for _ in batches:
+                pass
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
@@ -191,7 +200,11 @@ class PackedNetwork:
                     decoded = self.head.sample(decoded, noise, draw.temperature)
             outputs[batch.rows] = decoded
 
-        run_batches(decode_batch, self.specification, offsets, "decode", verbose=verbose)
+        with concurrent_batches(
+            decode_batch, self.specification, offsets, "decode", verbose=verbose
+        ) as batches:
+            for _ in batches:
+                pass
         return outputs
 
     def reconstruction_error(
@@ -236,7 +249,9 @@ class PackedNetwork:
             batch = make_batch(indices, offsets)
             outputs[batch.rows], _ = decoder(codes[indices], decoder.layout(batch.offsets))
 
-        run_batches(forecast_batch, self.specification, offsets)
+        with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
+            for _ in batches:
+                pass
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

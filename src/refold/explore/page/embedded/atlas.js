@@ -37,7 +37,8 @@ export class Atlas {
     this.blocks.lengths.forEach((length, i) => (this.offsets[i + 1] = this.offsets[i] + length));
     this.similar = new WeightedCodes(about.projection, this.blocks.codes);
     this.maps = { pca: new PcaMap(about.projection, this.blocks["places/pca"], this.blocks.codes) };
-    if (this.blocks["places/umap"]) this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.similar);
+    if (this.blocks["places/umap"])
+      this.maps.umap = new NeighborMap(this.blocks["places/umap"], this.blocks.codes, this.similar);
     return { info: this.info, places: this.maps.pca.places };
   }
 
@@ -135,11 +136,15 @@ export class Atlas {
     const { columns } = this.info;
     const errors = Float64Array.from(entries, (error) => (Number.isNaN(error) ? 0 : error));
     const total = errors.reduce((a, b) => a + b, 0);
-    const order = Array.from(errors.keys()).sort((a, b) => errors[b] - errors[a]).slice(0, MAX_REASONS);
-    return order.filter((k) => errors[k] > 0).map((k) => {
-      const step = Math.floor(k / columns.length);
-      return { step, column: columns[k % columns.length].name, share: errors[k] / total };
-    });
+    const order = Array.from(errors.keys())
+      .sort((a, b) => errors[b] - errors[a])
+      .slice(0, MAX_REASONS);
+    return order
+      .filter((k) => errors[k] > 0)
+      .map((k) => {
+        const step = Math.floor(k / columns.length);
+        return { step, column: columns[k % columns.length].name, share: errors[k] / total };
+      });
   }
 
   async unfold({ at, code, row, on = "pca" }) {

@@ -31,7 +31,8 @@ export class Decoder {
     const kernel = weights["decoder_1/lstm_cell/kernel"];
     const numPrevious = this.readsPrevious ? this.head.outputs + 1 : 0;
     const numPositions = kernel.length / (4 * units) - latentDim - numPrevious;
-    const weightRows = (begin, end = Infinity) => orderByUnit(kernel.subarray(4 * units * begin, 4 * units * end), units);
+    const weightRows = (begin, end = Infinity) =>
+      orderByUnit(kernel.subarray(4 * units * begin, 4 * units * end), units);
     this.codeWeights = weightRows(0, latentDim);
     this.positionWeights = weightRows(latentDim, latentDim + numPositions);
     this.previousWeights = weightRows(latentDim + numPositions);

@@ -16,7 +16,11 @@ export class Lengths {
   }
 
   storedLength(code) {
-    const { length_index: index, length_scale: [center, scale], max_log_length: maxLog } = this.specification;
+    const {
+      length_index: index,
+      length_scale: [center, scale],
+      max_log_length: maxLog,
+    } = this.specification;
     return Math.expm1(Math.min(maxLog, Math.max(0, center + scale * code[index])));
   }
 

@@ -67,7 +67,9 @@ export class NeighborMap {
   }
 
   codeAt(place) {
-    return Float32Array.from(weightedMean(this.codes, this.similar.width, nearest(this.places, 2, place, this.numNeighbors + 1)));
+    return Float32Array.from(
+      weightedMean(this.codes, this.similar.width, nearest(this.places, 2, place, this.numNeighbors + 1)),
+    );
   }
 
   placeOf(code) {

@@ -10,7 +10,8 @@ export function addProduct(sums, offset, vector, matrix, width, numColumns = wid
     if (a === 0 && b === 0 && c === 0 && d === 0) continue;
     const [first, second, third, fourth] = [i * width, (i + 1) * width, (i + 2) * width, (i + 3) * width];
     for (let k = 0; k < numColumns; k++) {
-      sums[offset + k] += a * matrix[first + k] + b * matrix[second + k] + c * matrix[third + k] + d * matrix[fourth + k];
+      sums[offset + k] +=
+        a * matrix[first + k] + b * matrix[second + k] + c * matrix[third + k] + d * matrix[fourth + k];
     }
   }
   for (let i = end; i < vector.length; i++) {

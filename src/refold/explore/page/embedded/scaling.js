@@ -17,7 +17,7 @@ export class Scaler {
     if (!this.isBySequence) return [mean, scale];
     const [means, scales] = [mean.map(() => 0), scale.map(() => 1)];
     // means of the numeric columns, then logarithms of their standard deviations
-    const ownStatistics = statisticsMean.map((mean, i) => statistics[i] * statisticsScale[i] + mean);
+    const ownStatistics = statisticsMean.map((center, i) => statistics[i] * statisticsScale[i] + center);
     this.numeric.forEach((column, i) => {
       if (this.centered[column]) means[column] = ownStatistics[i];
       scales[column] = Math.exp(ownStatistics[this.numeric.length + i]);

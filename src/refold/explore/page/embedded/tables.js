@@ -12,11 +12,17 @@ function csv(header, rows) {
 export const TABLES = {
   table: (atlas, rows) => {
     const names = atlas.info.fields.map((field) => field.name);
-    return csv(["id", ...names], rows.map((row) => [atlas.ids[row], ...Object.values(atlas.fieldsOf(row))]));
+    return csv(
+      ["id", ...names],
+      rows.map((row) => [atlas.ids[row], ...Object.values(atlas.fieldsOf(row))]),
+    );
   },
   codes: (atlas, rows) => {
     const header = Array.from({ length: atlas.width }, (_, i) => `code${i}`);
-    return csv(["id", ...header], rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]));
+    return csv(
+      ["id", ...header],
+      rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]),
+    );
   },
   sequences: (atlas, rows) => JSON.stringify(rows.map((row) => toLayout(atlas, row))),
 };
@@ -36,7 +42,7 @@ function toLayout(atlas, row) {
   });
   const values = atlas.valuesOf(row);
   const steps = Array.from({ length: values.length / columns.length }, (_, step) =>
-    columns.map((_, i) => convert[i](values[step * columns.length + i])),
+    convert.map((toText, i) => toText(values[step * columns.length + i])),
   );
   const { layout } = atlas.info;
   if (layout === "array") return steps;
