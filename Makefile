@@ -45,6 +45,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/pyright --project pyright-strict.json
 	$(BIN)/clang-format --dry-run --Werror $(CPP)/*.cpp $(CPP)/*.h
 	$(BIN)/clang-tidy --quiet $(CPP)/dispatch.cpp $(CPP)/interface.cpp $(CPP)/lstm.cpp -- \
 		-std=c++17 -DREFOLD_VARIANT=baseline

@@ -1094,15 +1094,9 @@ def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callab
     return adapt_and_call
 
 
-_METHODS_OF_DATA = ("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct")
-_METHODS_OF_DATA += (
-    "score",
-    "errors",
-    "anomaly_scores",
-    "calibrate",
-    "detect",
-    "drift",
-    "held_back",
+_METHODS_OF_DATA = (
+    *("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct", "score"),
+    *("errors", "anomaly_scores", "calibrate", "detect", "drift", "held_back"),
 )
 _METHODS_OF_CODES = ("decode", "features", "code_drift")
 for _name in _METHODS_OF_DATA:
@@ -1181,8 +1175,8 @@ def adapt_to_data(model: ModelLike, X: SequencesLike) -> tuple[Model, SequencesL
     model = model_of(model)
     if not model.any_columns:
         return model, X
-    X = open_sequences(X, as_series=model.window is not None)
-    return model.adapt(X), X
+    sequences = open_sequences(X, as_series=model.window is not None)
+    return model.adapt(sequences), sequences
 
 
 def model_of(model: ModelLike) -> Model:

@@ -357,7 +357,7 @@ COLUMN_TYPES: dict[str, ColumnType] = {
 
 
 class ColumnOutputs(NamedTuple):
-    """Locator a decoder writes one column."""
+    """Where a decoder writes one column."""
 
     index: int  # of the column
     type: ColumnType

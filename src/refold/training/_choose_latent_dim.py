@@ -45,7 +45,7 @@ def choose_latent_dim(
         start = time.perf_counter()
         latent_dim = find_latent_dim(windows, arguments, fit, seed=saved.seed)
         choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
-    latent_dim, budget = choice["latent_dim"], arguments.time_budget
+    latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
     if budget is not None:  # the choice counts as well
         budget = max(_MIN_TIME_SHARE * budget, budget - choice["seconds"])
     rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)

@@ -270,7 +270,7 @@ def _make_relative_loss(network: Network, training: CutSequences) -> Any:
 
     def loss(future: Any, outputs: Any) -> Any:
         error, observed = errors(future, outputs)
-        total = ops.sum(error / initial, axis=(1, 2))
+        total: Any = ops.sum(error / initial, axis=(1, 2))
         return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
 
     return loss
@@ -285,7 +285,8 @@ class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         if time.perf_counter() > self._end or self._interrupt.is_requested:
-            self.model.stop_training = True
+            model: Any = self.model
+            model.stop_training = True
 
 
 # The linear initial decoder

@@ -54,7 +54,7 @@ def to_device(
         blocks = list(blocks)
         capacity = sum(len(block.values) for block in blocks), sum(map(len, blocks))
     max_steps, max_sequences = capacity
-    values = None
+    values: Any = None
     starts, lengths = np.zeros(max_sequences, np.int32), np.zeros(max_sequences, np.int32)
     num_steps = num_sequences = 0
     for block in blocks:

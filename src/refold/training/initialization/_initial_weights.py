@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -260,7 +260,7 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
 
 
 @contextlib.contextmanager
-def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Iterator[None]:
+def temporary_weights(network: Network, weights: list[np.ndarray] | None) -> Generator[None]:
     """Give a network other weights within the context; None changes nothing."""
     if weights is None:
         yield

@@ -117,6 +117,7 @@ def principal_components(
     n, mean = len(series), series.mean(axis=0).ravel()
     observed = observed.reshape(n, -1)
     mixture, held_out_error = None, np.nan
+    surrogates = np.zeros((0, len(mean)))  # with the weight of one sequence
     # a full decomposition of a large covariance would be repeated for each mixture and fold
     is_slow = (
         mean.size > MAX_ONE_THREAD_SIDE
@@ -132,7 +133,8 @@ def principal_components(
         else:
             mixture, held_out_error = like.mixture, like.held_out_error
         weights = [mixture, MixtureWeights(surrogates=1.0)]
-        rows, rows_with_one_surrogate = _variations(series, lengths, weights, seed).rows()
+        rows, with_surrogates = _variations(series, lengths, weights, seed).rows()
+        surrogates = with_surrogates[n:]
     else:
         rows = np.zeros((1, len(mean)))
     singular_values, directions = _decompose(rows, n_components, seed)
@@ -142,10 +144,8 @@ def principal_components(
     directions = directions[:rank]
     codes = (series.reshape(n, -1) - mean) @ directions.T
     std = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), min_std)
-    if mixture is not None:
-        # a direction that no sequence shows would have codes of 0, and new codes would be infinite
-        surrogate_codes = rows_with_one_surrogate[n:] @ directions.T
-        std = np.maximum(std, np.sqrt((surrogate_codes**2).sum(axis=0)))
+    # in a direction that no sequence shows, new codes would be divided by a tiny number
+    std = np.maximum(std, np.sqrt(((surrogates @ directions.T) ** 2).sum(axis=0)))
     loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[:rank], code_std[:rank] = directions, std
     return Components(mean, loadings, code_std, mixture, held_out_error)

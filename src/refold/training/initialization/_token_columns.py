@@ -68,7 +68,7 @@ class Tokens(NamedTuple):
         return np.maximum(self.num_categories, 1)
 
     @property
-    def count(self) -> np.ndarray:
+    def token_counts(self) -> np.ndarray:
         """Number of sequences that have each token at each step (num_steps, width)."""
         return np.asarray(self.values.sum(axis=0)).reshape(self.observed.shape[1], -1)
 
@@ -242,7 +242,7 @@ def _regress(
     # counts as its frequency. Codes are centered over the sequences that have the step.
     (num_steps, width), latent_dim = frequency.shape, codes.shape[1]
     products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
-    count = tokens.count
+    count = tokens.token_counts
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
     negative_lengths = -tokens.lengths[longest_first]
@@ -279,11 +279,11 @@ def _regress(
 # weights, with parallel or autoregressive decoders.
 def store_tokens(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; its arguments are those of `fit_components`."""
-    num_steps, width = tokens.count.shape
+    num_steps, width = tokens.token_counts.shape
     firsts, level = np.cumsum(tokens.widths) - tokens.widths, _token_levels(tokens)
     encoder, slope = np.zeros((2, latent_dim, num_steps, width))
     offset = np.zeros((num_steps, width))
-    power = tokens.count * level**2 / max(len(tokens.lengths), 1)
+    power = tokens.token_counts * level**2 / max(len(tokens.lengths), 1)
     for i in range(min(latent_dim, num_steps * len(firsts))):
         step, column = divmod(i, len(firsts))
         block = step, slice(firsts[column], firsts[column] + tokens.widths[column])
@@ -299,7 +299,7 @@ def store_tokens(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object
 
 def _token_levels(tokens: Tokens) -> np.ndarray:
     """Return the level of each token (width,), an integer; of a binary column, 1 if it is true."""
-    count, level = tokens.count.sum(axis=0), np.ones(int(tokens.widths.sum()))
+    count, level = tokens.token_counts.sum(axis=0), np.ones(int(tokens.widths.sum()))
     for end, num_categories in zip(np.cumsum(tokens.widths), tokens.num_categories, strict=True):
         first = end - max(num_categories, 1)
         # of each category, its index from frequent to rare
@@ -321,7 +321,7 @@ def split_for_factor(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 def token_frequencies(tokens: Tokens) -> np.ndarray:
     """Return the frequency of each token among observed values (num_steps, width)."""
-    count, num_observed = tokens.count, tokens.num_observed
+    count, num_observed = tokens.token_counts, tokens.num_observed
     num_categories = np.where(tokens.num_categories > 0, tokens.num_categories, 2)
     num_choices = np.repeat(num_categories, tokens.widths)
     # half a count for each token of a column, so that no frequency is 0

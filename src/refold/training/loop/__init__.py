@@ -1,1 +1,1 @@
-"""Compiled training loop: epochs, schedule, early stopping, callbacks, snapshots."""
+"""Compiled training loop: epochs, schedule, early stopping, callbacks, checkpoints."""

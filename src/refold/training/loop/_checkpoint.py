@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -111,7 +111,7 @@ class TrainingProgress:
     @classmethod
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         """Return the progress from what `to_saved` returned."""
-        groups = {
+        groups: dict[str, Any] = {
             name: [
                 jnp.asarray(arrays[key], arrays[key].dtype)
                 for key in sorted(arrays)
@@ -120,9 +120,10 @@ class TrainingProgress:
             for name in (*_STATE_FIELDS, "best")
         }
         best = groups.pop("best") or None
-        state = TrainState(**{**groups, "totals": MetricSums(*groups["totals"])})
+        state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
         best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
-        return cls(**{**values, "state": state, "best": best, "best_loss": best_loss})
+        progress: dict[str, Any] = {"state": state, "best": best, "best_loss": best_loss}
+        return cls(**{**values, **progress})
 
 
 # Type of the argument `checkpoint` of a fit.
@@ -155,7 +156,7 @@ def open_checkpoint(
     seed: int,
     resume: bool,
     base_model: Model | None,
-) -> Iterator[SavedTraining]:
+) -> Generator[SavedTraining]:
     """Lock the checkpoint of a training, and read it if the training is resumed."""
     if checkpoint is None:
         yield SavedTraining(arguments, seed, base_model)
@@ -168,7 +169,7 @@ def open_checkpoint(
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
         parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
-        identity = {"parameters": parameters, "data": source.digest(), "seed": seed}
+        identity: dict[str, Any] = {"parameters": parameters, "data": source.digest(), "seed": seed}
         if base_model is not None:
             identity["weights"] = _digest_weights(base_model.network)
 

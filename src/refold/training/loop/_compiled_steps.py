@@ -8,7 +8,7 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -350,7 +350,7 @@ class Engine:
         return ([batch.x, *inputs] if inputs else batch.x), batch
 
     @contextlib.contextmanager
-    def _layers_draw_for_global_batch(self) -> Iterator[None]:
+    def _layers_draw_for_global_batch(self) -> Generator[None]:
         """Within the context, let layers draw random numbers for the batch of all processes."""
         layers = []
         if self._processes is not None:
