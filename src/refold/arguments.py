@@ -227,11 +227,6 @@ class Arguments:
         Argument(FLAG, model_attribute="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
-    init: Annotated[
-        str,
-        Argument(one_of("pca", "series"), may_change=True),
-        _ModelOption(str, "NAME", "pca, or series: also try curves of the pretrained model."),
-    ] = "pca"
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
     # estimator has a method `forecast`
     forecast_steps: Annotated[

@@ -88,10 +88,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         sequences are decoded from all learned dimensions, a quarter from the first half, and so on
         (nested dropout [3]_). `Model.with_dims` takes fewer dimensions of the fitted model. Only
         for the default architecture, and not for variational models.
-    init : {"pca", "series"}, default="pca"
-        Training starts from principal components. With few sequences, variations of them stand in
-        for more, if that lowers the error on held-out sequences. "series" also tries curves of the
-        pretrained model, for 5 to 200 numeric series. The gain is small.
     forecast_steps : int, default=0
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
         predict them from the same code and the last steps. It is trained afterwards, so that codes
@@ -248,7 +244,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         rocket_dim: int | str = "auto",
         length_dim: int | str = "auto",
         nested: bool = False,
-        init: str = "pca",
         forecast_steps: int = 0,
         window: int | None = None,
         step: int | None = None,
@@ -281,7 +276,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.rocket_dim = rocket_dim
         self.length_dim = length_dim
         self.nested = nested
-        self.init = init
         self.forecast_steps = forecast_steps
         self.window = window
         self.step = step

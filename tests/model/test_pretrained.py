@@ -356,24 +356,3 @@ def test_the_script_trains_a_small_model(tmp_path):
     assert small.any_columns
     assert small.score([walk(50)]) > 0.999
     assert small.code_size == 67
-
-
-def test_a_fit_of_few_series_may_start_from_its_curves():
-    walks = np.random.default_rng(0).normal(size=(106, 40, 1)).cumsum(axis=1).cumsum(axis=1)
-    options = {"latent_dim": 6, "max_epochs": 1, "validation_fraction": 0, "random_state": 0}
-    pca, series = (
-        1 - refold.SequenceAutoencoder(**options, init=init).fit(walks[:6]).score(walks[10:])
-        for init in ("pca", "series")
-    )
-    assert series < 0.8 * pca
-
-
-def test_a_start_from_its_curves_reads_columns_lengths_and_gaps():
-    rng = np.random.default_rng(0)
-    series = [rng.standard_normal((length, 2)).cumsum(0) for length in range(5, 25)]
-    series[3][2, 1] = np.nan
-    ae = refold.SequenceAutoencoder(8, init="series", max_epochs=1, random_state=0).fit(series)
-    assert ae.score(series) > 0.5
-    for data, options in ((["ab", "ba"] * 5, {}), (series, {"architecture": "dense"})):
-        with pytest.raises(ParameterError, match=r"init='series' needs a numeric column"):
-            refold.SequenceAutoencoder(4, init="series", **options).fit(data)

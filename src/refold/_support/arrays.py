@@ -61,10 +61,10 @@ def linspace_indices(count: int, max_indices: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, max_indices)).round().astype(int)
 
 
-def gain_lower_bound(gains: np.ndarray, standard_errors: float = 1.5) -> float:
-    """Return a lower bound of the mean of gains (n,): the mean minus some standard errors."""
+def gain_lower_bound(gains: np.ndarray) -> float:
+    """Return a lower bound of the mean of gains (n,): the mean minus 1.5 standard errors."""
     # If it is positive, the gain is unlikely to be chance: about 7 % if gains are normal.
-    return float(gains.mean() - standard_errors * gains.std() / np.sqrt(len(gains)))
+    return float(gains.mean() - 1.5 * gains.std() / np.sqrt(len(gains)))
 
 
 def draw_seed(random_state: SeedLike) -> int:

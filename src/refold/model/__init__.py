@@ -38,7 +38,6 @@ from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._pretrained import PRETRAINED_MODEL_NOTES as PRETRAINED_MODEL_NOTES
 from refold.model._pretrained import find_model_file as find_model_file
-from refold.model._pretrained import typical_curves as typical_curves
 from refold.model._statistics import Fingerprints as Fingerprints
 from refold.model._statistics import History as History
 from refold.model._statistics import ReferenceStatistics as ReferenceStatistics

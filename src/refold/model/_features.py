@@ -70,7 +70,7 @@ class DecodedFeatures:
         self._mean, std = raw.mean(axis=0), raw.std(axis=0)
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
         min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
-        # Divided by its tiny standard deviation, noise would dominate the distances between new codes.
+        # Divided by a tiny standard deviation, noise would dominate the distances of codes.
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:

@@ -91,16 +91,6 @@ def with_columns(
     return refold.Model(**attributes)
 
 
-def typical_curves(lengths: np.ndarray, num_steps: int, rng: "np.random.Generator") -> np.ndarray:
-    """Return curves (n, num_steps) of the pretrained model, zero after their lengths (n,)."""
-    model = refold.load(_MODEL_FILE)
-    codes = rng.choice(model.require_reference().codes, len(lengths))
-    codes[:, -2:] = 0  # the mean 0, and the standard deviation 1
-    curves = np.zeros((len(codes), num_steps))
-    curves[np.arange(num_steps) < lengths[:, None]] = np.concatenate(model.decode(codes, lengths))
-    return curves
-
-
 def num_columns_of(model: "refold.Model", width: int) -> int:
     """Return the number of columns that a code of a width has codes of; refuse other widths."""
     num_columns, remainder = divmod(width, model.code_size)

@@ -118,9 +118,7 @@ def fit(
         # best linear code, which is the first candidate of early stopping. But a base model starts
         # with its own weights.
         resumed = saved.progress is not None
-        initial = InitialWeights(
-            network, split, settings.corruption, init=arguments.init, resumed=resumed
-        )
+        initial = InitialWeights(network, split, settings.corruption, resumed=resumed)
         with Training(
             network,
             batches,

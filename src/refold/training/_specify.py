@@ -146,7 +146,6 @@ def make_specification(
         )
     longest, forecast_steps = int(lengths.max()), int(arguments.forecast_steps)
     check_forecast(forecast_steps, arguments.scale, longest)
-    _check_init(arguments, schema)
     length_dim = _pick_length_dim(arguments, lengths)
     patch = 1
     if arguments.patch != "auto":
@@ -277,17 +276,6 @@ def _check_nested(arguments: Arguments) -> bool:
             "Leave it out."
         )
     return bool(arguments.nested)
-
-
-def _check_init(arguments: Arguments, schema: Schema) -> None:
-    """Refuse curves of the pretrained model for a network that has no use for them."""
-    if arguments.init == "series" and not (
-        schema.numeric.any() and arguments.architecture == "default"
-    ):
-        raise ParameterError(
-            f"{argument(init='series')} needs a numeric column and the default architecture. "
-            "Leave it out."
-        )
 
 
 def _allows_maps_by_length(arguments: Arguments, source: Source, length_dim: int) -> bool:

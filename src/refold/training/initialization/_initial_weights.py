@@ -57,11 +57,9 @@ class InitialWeights:
         split: Split,
         corruption: Corruption,
         *,
-        init: str,
         resumed: bool,  # whether training continues from a checkpoint
     ) -> None:
         self._network, self._split, self.corruption = network, split, corruption
-        self._init = init
         # a resumed training computes the initial weights of earlier phases again, from these
         self._untrained = weights_of(network) if resumed else None
         # by phase, weights that are worth keeping, or None
@@ -91,7 +89,7 @@ class InitialWeights:
         if network.specification.rocket_dim:
             set_rocket_initialization(network, scaled)
         return is_linear and set_linear_initialization(
-            network, scaled, seed=split.seed, corruption=self.corruption, init=self._init
+            network, scaled, seed=split.seed, corruption=self.corruption
         )
 
 
@@ -119,7 +117,6 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    init: str = "pca",  # "series" also tries curves of the pretrained model
 ) -> bool:
     """Set the linear path to principal components; return whether they explain anything."""
     specification, models = network.specification, network.models
@@ -136,7 +133,7 @@ def set_linear_initialization(
     if _initialize_jointly(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(scaled, *sizes, **options)
     elif numeric:
-        options |= {"by_length": encoder_layer.by_length, "init": init}
+        options |= {"by_length": encoder_layer.by_length}
         linear = fit_linear_initialization(scaled, numeric, *sizes, **options)
         num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:

@@ -112,7 +112,6 @@ def fit_linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),  # columns without noise
     by_length: bool = False,  # whether the encoder may depend on the length
-    init: str = "pca",
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
@@ -123,9 +122,7 @@ def fit_linear_initialization(
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
-    components = principal_components(
-        values, lengths, latent_dim, seed=seed, observed=observed, init=init
-    )
+    components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
     codec = fit_linear_codec(values, observed, components, inputs if corruption else None)
     use_components = not corruption and components_decode_better(
         values, lengths, observed, components, seed=seed

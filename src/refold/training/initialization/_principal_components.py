@@ -9,7 +9,6 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
-from refold.model import typical_curves
 from refold.training._time_warps import random_time_shifts, warp_time
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
@@ -23,19 +22,18 @@ from refold.training._time_warps import random_time_shifts, warp_time
 # 0.70 times the NMSE of PCA at 16 dimensions and 0.27 times at 32. Without mixtures, a whole fit
 # had 1.09 times the error.
 #
-# With `init="series"`, curves of the pretrained model are a third source of patterns. They are not
-# mixed in by default, because they help little beside the others: the error of the components was
-# 0.98, 0.97, 0.98 and 1.00 times as large with 5, 10, 30 and 100 series of eight sets, at 8 and 16
-# dimensions. Alone, in place of the other mixtures, it was 1.04 to 1.19 times as large.
+# Curves of the pretrained model were tried as a third source of patterns. If cross-validation chose
+# them by one standard error, the test error of whole fits at 16 dimensions was 1.00, 1.05 and 1.00
+# times as large with 10, 30 and 100 series of 12, 11 and 6 sets, and 1.54 times on one set.
 
 # From this number of sequences on, their covariance is good enough, and no mixture is tried.
 _MAX_MIXED_SEQUENCES = 2000
 # Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
 # each fold.
 _MAX_MIXED_VALUES = 1 << 17
-# Number of surrogates, of warped copies and of curves: more change the covariance little.
+# Number of surrogates and of warped copies: more change the covariance little.
 _NUM_VARIATIONS = 1000
-# Cap on the values of each of these three, which limits memory.
+# Cap on the values of both, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
 # Share of the sequences themselves in a mixture with warped copies.
 _ORIGINAL_SHARE = 0.25
@@ -44,9 +42,6 @@ _MAX_TRUNCATED_SHARE = 0.2
 
 # Number of cross-validation folds.
 _NUM_FOLDS = 5
-# Standard errors by which curves of the pretrained model must lower the error on held-out
-# sequences: fewer than for other mixtures, because the caller asked for them.
-_MIN_STANDARD_ERRORS = 1.0
 
 
 def folds(n: int, seed: int) -> Iterator[np.ndarray]:
@@ -64,7 +59,6 @@ class MixtureWeights(NamedTuple):
 
     surrogates: float
     warp: float = 0.0  # standard deviation of the time warps of copies, in steps
-    curves: float = 0.0  # of the pretrained model
 
 
 _MIXTURES = (
@@ -81,11 +75,6 @@ _MIXTURES = (
     MixtureWeights(15.0, 2.0),
     MixtureWeights(15.0, 4.0),
     MixtureWeights(50.0, 8.0),
-)
-_CURVE_MIXTURES = tuple(
-    MixtureWeights(surrogates, curves=curves)
-    for surrogates in (1e-6, 1.5)
-    for curves in (0.3, 1.0, 3.0, 10.0)
 )
 
 
@@ -110,7 +99,6 @@ def principal_components(
     *,
     seed: int,
     observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
-    init: str = "pca",  # "series" also tries curves of the pretrained model
     like: Components | None = None,  # of a superset of the series, whose mixture is used again
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
@@ -127,9 +115,7 @@ def principal_components(
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if like is None or like.mixture is None:
-            mixture, held_out_error = _choose_mixture(
-                series, lengths, observed, n_components, seed, init=init
-            )
+            mixture, held_out_error = _choose_mixture(series, lengths, observed, n_components, seed)
         else:
             mixture, held_out_error = like.mixture, like.held_out_error
         weights = [mixture, MixtureWeights(surrogates=1.0)]
@@ -158,61 +144,50 @@ def _choose_mixture(
     observed: np.ndarray,
     n_components: int,
     seed: int,
-    *,
-    init: str,
 ) -> tuple[MixtureWeights, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
-    mixtures = _MIXTURES + (_CURVE_MIXTURES if init == "series" else ())
-    errors = np.zeros((len(mixtures), len(series)))
+    errors = np.zeros((len(_MIXTURES), len(series)))
     for is_held_out in folds(len(series), seed):
         train = series[~is_held_out]
         held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
-        variations = _variations(train, lengths[~is_held_out], mixtures, seed)
+        variations = _variations(train, lengths[~is_held_out], _MIXTURES, seed)
         for i, directions in enumerate(_directions(variations, n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * observed[is_held_out]).sum(axis=1)
-    without_curves, with_curves = errors[: len(_MIXTURES)], errors[len(_MIXTURES) :]
-    gains = [0.0, *(gain_lower_bound(errors[0] - error) for error in without_curves[1:])]
+    gains = [0.0, *(gain_lower_bound(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
-    gains = [gain_lower_bound(errors[best] - error, _MIN_STANDARD_ERRORS) for error in with_curves]
-    if max(gains, default=0.0) > 0:
-        best = len(_MIXTURES) + int(np.argmax(gains))
-    return mixtures[best], float(errors[best].mean())
+    return _MIXTURES[best], float(errors[best].mean())
 
 
 class _Variations(NamedTuple):
     """Centred series and their variations. The covariance of each is the Gram matrix of its rows.
 
-    The rows are scaled so that the total variance of the surrogates and of the curves is that of
-    the series.
+    The rows are scaled so that the total variance of the surrogates is that of the series.
     """
 
     mixtures: Sequence[MixtureWeights]
     n: int  # number of series
     originals: dict[float, np.ndarray]  # by warp, the series and their warped copies
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
-    curves: np.ndarray  # (n_curves, num_steps * n_columns), none if no mixture has them
 
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture; their Gram matrix is its covariance."""
-        for weight, warp, curve_weight in self.mixtures:
+        for weight, warp in self.mixtures:
             surrogates = np.sqrt(weight / self.n) * self.surrogates
-            curves = np.sqrt(curve_weight / self.n) * self.curves
-            yield np.concatenate([self.originals[warp], surrogates, curves])
+            yield np.concatenate([self.originals[warp], surrogates])
 
     def covariances(self) -> Iterator[np.ndarray]:
         """Yield the covariance of each mixture, without a new matrix product for each."""
         surrogates = self.surrogates.T @ self.surrogates
-        curves = self.curves.T @ self.curves
         originals = {warp: rows.T @ rows for warp, rows in self.originals.items()}
-        for weight, warp, curve_weight in self.mixtures:
-            yield originals[warp] + weight / self.n * surrogates + curve_weight / self.n * curves
+        for weight, warp in self.mixtures:
+            yield originals[warp] + weight / self.n * surrogates
 
 
 def _variations(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
 ) -> _Variations:
-    """Draw the surrogates, the warped copies and the curves that mixtures need."""
+    """Draw the surrogates and the warped copies that mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
@@ -222,17 +197,13 @@ def _variations(
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
     surrogates = _surrogates(copies - mean, rng).reshape(len(copies), -1)
     surrogates *= np.sqrt(variance / max((surrogates**2).sum(), 1e-30))
-    curves = np.zeros((0, mean.size))
-    if any(mixture.curves for mixture in mixtures):
-        curves = _pretrained_curves(series, lengths, seed).reshape(-1, mean.size)
-        curves *= np.sqrt(variance / max((curves**2).sum(), 1e-30))
     shifts = random_time_shifts(copy_lengths, num_steps, rng)
     originals = {0.0: centred}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
         warped = (warp_time(copies, copy_lengths, warp * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
         originals[warp] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centred, warped])
-    return _Variations(mixtures, n, originals, surrogates, curves)
+    return _Variations(mixtures, n, originals, surrogates)
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -244,20 +215,6 @@ def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # these coefficients of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
-
-
-def _pretrained_curves(series: np.ndarray, lengths: np.ndarray, seed: int) -> np.ndarray:
-    """Return curves of the pretrained model (n_curves, num_steps, n_columns), centred."""
-    rng = np.random.default_rng([seed, 0xC0DE])
-    _, num_steps, num_columns = series.shape
-    num_curves = max(1, min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // (num_steps * num_columns)))
-    drawn = np.repeat(rng.choice(lengths, num_curves), num_columns)
-    curves = typical_curves(drawn, num_steps, rng).reshape(num_curves, num_columns, num_steps)
-    # each column is a curve of its own, with the spread within and between the series of the data
-    within, between = series.std(axis=1).mean(axis=0), series.mean(axis=1).std(axis=0)
-    levels = between * rng.standard_normal((num_curves, 1, num_columns))
-    curves = within * curves.transpose(0, 2, 1) + levels
-    return curves - curves.mean(axis=0)
 
 
 def _directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
