@@ -21,7 +21,7 @@ from refold.sequences._encoding import ColumnTypes
 from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    ArrowColumns,
+    ArrowTable,
     find_step_keys,
     has_lists,
     has_nested_lists,
@@ -89,24 +89,24 @@ def _convert_input(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if isinstance(x, ArrowColumns) or (is_table(x) and not _holds_arrays(x)):
-        arrow = to_arrow_table(x)
-        keys = find_step_keys(arrow, schema)
+    if isinstance(x, ArrowTable) or (is_table(x) and not _holds_arrays(x)):
+        table = to_arrow_table(x)
+        keys = find_step_keys(table, schema)
         if keys is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
-            id_name = id_name if id_name in arrow.columns else None
-            return Sequences.from_arrow(arrow, id_name, names, column_types)
+            id_name = id_name if id_name in table.columns else None
+            return Sequences.from_arrow(table, id_name, names, column_types)
         # the column of time gaps is added, unless the table has it
-        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in arrow.columns
+        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in table.columns
         features = () if schema is None else schema.names[: -1 if add_gaps else None]
-        if schema is not None and {*features} <= {*arrow.columns}:
+        if schema is not None and {*features} <= {*table.columns}:
             names = features  # further columns of the table are left out
         options: dict[str, Any] = {"time_gaps": add_gaps}
         if schema is not None and keys[1] is not None:
-            is_time = pa.types.is_temporal(arrow.columns[keys[1]].type)
+            is_time = pa.types.is_temporal(table.columns[keys[1]].type)
             options["time_format"] = None if is_time else schema.time_format
             options["duplicates"] = schema.duplicates or "error"
-        return Sequences.from_table(arrow, *keys, names, column_types, **options)
+        return Sequences.from_table(table, *keys, names, column_types, **options)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.dtype.kind not in "OUT" or x.ndim != 1:
@@ -139,10 +139,10 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     if not is_frame(x):  # a long table for data that were no table
         time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
-    arrow = to_arrow_table(x)
-    columns, keys = arrow.columns, find_step_keys(arrow, schema)
+    original = to_arrow_table(x)
+    columns, keys = original.columns, find_step_keys(original, schema)
     id_name = id_name if id_name in columns else "id"
-    features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
+    features = [name for name in columns if name not in {id_name, *original.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
     has_text = keys is None and only_feature is not None and is_text(only_feature.type)
     has_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
@@ -154,13 +154,12 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     elif row_is_sequence:
         table = sequences.to_arrow(id_name)
     else:  # each row is a step
-        time = (
-            time if time in columns else time_index_column(arrow.index_columns, columns) or "time"
-        )
+        if time not in columns:
+            time = time_index_column(original.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time)
         if time in columns and not schema.duplicates:
             # the times of `x` as they are, also as text, unless rows of equal times were merged
-            times = resize_column(arrow, id_name, time, sequences.lengths)
+            times = resize_column(table, id_name, time, sequences.lengths)
             table = table.set_column(1, time, times)
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
@@ -174,17 +173,18 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     return _to_library_of(x, table, keep_index=row_is_sequence)
 
 
-def _to_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
-    """Return an Arrow table as a table of the library of `x`; a pandas frame gets an index, too."""
-    library = type(x).__module__.partition(".")[0]
+def _to_library_of(user_table: Any, table: pa.Table, *, keep_index: bool) -> Any:
+    """Return an Arrow table as a table of the user's library, for pandas with the user's index."""
+    library = type(user_table).__module__.partition(".")[0]
     if library != "pandas":
-        return type(x)(table) if library == "polars" else table
+        return type(user_table)(table) if library == "polars" else table
     frame = table.to_pandas()
-    # from the columns that Arrow makes of the index of `x` to the names of the index levels
-    level_of = {f"__index_level_{i}__" if n is None else n: n for i, n in enumerate(x.index.names)}
+    # from the columns that Arrow makes of the user's index to the names of the index levels
+    levels = enumerate(user_table.index.names)
+    level_of = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
     columns = [name for name in level_of if name in frame]
-    if keep_index:  # the rows are those of `x`
-        return frame.drop(columns=columns).set_axis(x.index)
+    if keep_index:  # the rows are those of the user's table
+        return frame.drop(columns=columns).set_axis(user_table.index)
     if not columns:
         return frame
     return frame.set_index(columns).rename_axis([level_of[name] for name in columns])
@@ -252,15 +252,15 @@ def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
 # Missing values
 
 
-def mark_missing(sequences: Sequences, values: Any) -> Sequences:
+def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
-    return sequences.align(replace(sequences.schema, missing=check_missing(values)))
+    return sequences.align(replace(sequences.schema, missing=check_missing(markers)))
 
 
-def check_missing(values: Any) -> tuple[float, ...]:
+def check_missing(markers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
-    check("missing_values", values, _MARKERS_RULE)
-    return tuple(map(float, _to_list(values)))
+    check("missing_values", markers, _MARKERS_RULE)
+    return tuple(map(float, _to_list(markers)))
 
 
 def _to_list(values: Any) -> list[Any]:

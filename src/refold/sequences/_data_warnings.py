@@ -70,9 +70,9 @@ def data_warnings(source: Sequences) -> list[str]:
 missing_values=[-99999]."]
     """
     messages = [
-        _find_single_steps(source),
-        _find_padding(source),
-        *_find_markers_and_outliers(source),
+        _single_step_warning(source),
+        _padding_warning(source),
+        *_suspect_warnings(source),
     ]
     return [Message(message) for message in messages if message is not None]
 
@@ -98,35 +98,34 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
     return keys
 
 
-def _find_single_steps(source: Sequences) -> str | None:
+def _single_step_warning(sequences: Sequences) -> str | None:
     """Return a warning if no sequence has two steps; one sequence of one step may be meant so."""
-    if len(source) < 2 or source.lengths.max() != 1:
+    if len(sequences) < 2 or sequences.lengths.max() != 1:
         return None
     return (
-        f"All {len(source)} sequences have at most one step. If they are the steps of one series "
-        f"x, pass [x], or add {argument(window=100)}. "
-        f"If they are rows of a table, name the column of sequence ids with {argument('id=')}, "
-        f"or pass {argument(layout='wide')} if a row is a whole sequence."
+        f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
+        f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
+        f"the column of sequence ids with {argument('id=')}, or pass {argument(layout='wide')} if a row is a whole sequence."
     )
 
 
-def _find_padding(source: Sequences) -> str | None:
+def _padding_warning(sequences: Sequences) -> str | None:
     """Return a warning if sequences of equal length end or begin with steps of zeros."""
-    lengths = source.lengths
+    lengths = sequences.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
-    block = next(source.blocks())  # the first one is enough, and fast for large files
-    zeros = np.zeros(source.schema.num_columns)
-    for i in source.schema.categorical:  # the index of the category 0; NaN, which equals nothing
-        categories: tuple = source.schema.columns[i].categories
+    block = next(sequences.blocks())  # the first block is enough, and fast for large files
+    zeros = np.zeros(sequences.schema.num_columns)
+    for i in sequences.schema.categorical:  # the index of the category 0; NaN, which equals nothing
+        categories: tuple = sequences.schema.columns[i].categories
         zeros[i] = categories.index(0) if 0 in categories else np.nan
-    padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
-    side = next((side for side in ("post", "pre") if looks_padded(padded, side)), None)
+    is_padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
+    side = next((side for side in ("post", "pre") if looks_padded(is_padded, side)), None)
     if side is None:
         return None
     verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
-    count = int(padded[:, -1 if side == "post" else 0].sum())
-    checked = f"{'the first ' * (len(block) < len(source))}{len(block)}"
+    count = int(is_padded[:, -1 if side == "post" else 0].sum())
+    checked = f"{'the first ' * (len(block) < len(sequences))}{len(block)}"
     return (
         f"{count} of {checked} sequences {verb} with steps of zeros, as padded ones do. If this "
         f"is padding, remove it with Sequences.from_array(x, padding_value=0{padding})."
@@ -136,18 +135,18 @@ def _find_padding(source: Sequences) -> str | None:
 class _Suspect(NamedTuple):
     """A value far from all regular values of its column."""
 
-    column: int
+    column_index: int
     value: float
-    count: int  # occurrences
-    min_regular: float  # least value that is no suspect
+    count: int  # how often it occurs
+    min_regular: float  # minimum of the values that are no suspects
     max_regular: float
 
 
-def _find_markers_and_outliers(source: Sequences) -> list[str]:
-    """Return one warning per suspicious number, with all columns that hold it."""
-    columns = np.flatnonzero(source.schema.numeric).tolist()
+def _suspect_warnings(sequences: Sequences) -> list[str]:
+    """Return one warning per marker or outlier, with all columns that hold it."""
+    columns = np.flatnonzero(sequences.schema.numeric).tolist()
     extremes = [_Extremes() for _ in columns]
-    for block in source.blocks():
+    for block in sequences.blocks():
         for column, column_extremes in zip(columns, extremes, strict=True):
             column_extremes.add(block.values[:, column])
     by_value: dict[float, list[_Suspect]] = {}
@@ -156,36 +155,37 @@ def _find_markers_and_outliers(source: Sequences) -> list[str]:
             by_value.setdefault(suspect.value, []).append(suspect)
     texts = [_format_number(value) for value in sorted(by_value)]
     fix = spelled(f"missing_values=[{', '.join(texts)}]", f"--missing {','.join(texts)}")
-    return [_describe_suspect(source, suspects, fix) for suspects in by_value.values()]
+    return [_describe_suspect(sequences, suspects, fix) for suspects in by_value.values()]
 
 
-def _describe_suspect(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
+def _describe_suspect(sequences: Sequences, suspects: list[_Suspect], fix: str) -> str:
     """Return the warning about a number that is a suspect in these columns."""
     first, count = suspects[0], sum(suspect.count for suspect in suspects)
-    names = [source.schema.names[suspect.column] for suspect in suspects]
+    names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
     times = "once" if count == 1 else f"{count} times, first"
     return (
         f"{_format_number(first.value)} occurs in {listed(names)} {times} at "
-        f"{_locate_suspect(source, first)}, far from all other values ({first.min_regular:.6g} to "
-        f"{first.max_regular:.6g}). It dominates training. Correct it, or if it stands for missing "
-        f"values, pass {fix}."
+        f"{_locate_suspect(sequences, first)}, far from all other values ({first.min_regular:.6g} "
+        f"to {first.max_regular:.6g}). It dominates training. Correct it, or if it stands for "
+        f"missing values, pass {fix}."
     )
 
 
-def _locate_suspect(source: Sequences, suspect: _Suspect) -> str:
+def _locate_suspect(sequences: Sequences, suspect: _Suspect) -> str:
     """Return ``sequence 3, step 5, column 'x0'`` for the first step with a suspect."""
     row = 0
-    for block in source.blocks():
-        rows = np.flatnonzero(block.values[:, suspect.column] == suspect.value)
+    for block in sequences.blocks():
+        rows = np.flatnonzero(block.values[:, suspect.column_index] == suspect.value)
         if len(rows):
             row += int(rows[0])
             break
         row += len(block.values)
-    return StepLocator(source.offsets, source.ids)(row, source.schema.names[suspect.column])
+    column_name = sequences.schema.names[suspect.column_index]
+    return StepLocator(sequences.offsets, sequences.ids)(row, column_name)
 
 
 class _Extremes:
-    """The smallest and largest values of a column that is added in blocks, with their counts."""
+    """The extreme values of a column that is added in blocks, and how often each occurs."""
 
     def __init__(self) -> None:
         self.num_values = 0
@@ -197,7 +197,7 @@ class _Extremes:
         values = values[~np.isnan(values)]
         self.num_values += len(values)
         if len(self.values) == 2 * _NUM_EXTREMES:
-            # values between the two ends can be none of the extremes; this saves sorting them
+            # the values between the two ends are no extremes, and need not be sorted
             low, high = self.values[_NUM_EXTREMES - 1 : _NUM_EXTREMES + 1]
             values = values[(values <= low) | (values >= high)]
         distinct, counts = np.unique(values, return_counts=True)
@@ -208,19 +208,19 @@ class _Extremes:
         self.values, self.counts = merged[ends], counts[ends]
 
 
-def _find_suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
-    """Return the values far from all regular ones, as many at each end as possible."""
+def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
+    """Return as many values as possible that are far from all other values, the regular ones."""
     values, counts = extremes.values, extremes.counts
     # first 3 suspects at each end, then fewer, until all of them are far from the regular values
     num_suspects = range(_MAX_SUSPECTS + 1)
-    for below, above in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
-        regular = slice(below, len(values) - above)
+    for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
+        regular = slice(num_low, len(values) - num_high)
         num_distinct = len(values[regular])
         if not num_distinct:
             continue
         low, high = values[regular][[0, -1]].tolist()
         ends = zip(np.delete(values, regular), np.delete(counts, regular), strict=True)
-        suspects = [_Suspect(column, float(value), int(count), low, high) for value, count in ends]
+        suspects = [_Suspect(column_index, float(x), int(count), low, high) for x, count in ends]
         num_values = extremes.num_values
         num_regular = num_values - sum(suspect.count for suspect in suspects)
         if all(_is_far(suspect, num_regular, num_distinct, num_values) for suspect in suspects):
@@ -238,8 +238,8 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
         return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
-    return enough and is_rare and gap > _MIN_OUTLIER_GAP * width
+    has_enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
+    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * width
 
 
 def _format_number(value: float) -> str:

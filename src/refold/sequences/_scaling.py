@@ -134,9 +134,8 @@ class Scaler:
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
-        arrays = zip(
-            _ARRAY_NAMES, (numeric, mean, scale, minimum, maximum, *statistics), strict=True
-        )
+        fitted = numeric, mean, scale, minimum, maximum, *statistics  # in the order of the names
+        arrays = zip(_ARRAY_NAMES, fitted, strict=True)
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -314,9 +313,8 @@ def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
         return
     row, column = outside[0]
     minimum, maximum, _ = np.broadcast_arrays(minimum, maximum, values[row])
-    location = StepLocator(sequences.offsets, sequences.ids)(
-        int(row), sequences.schema.names[column]
-    )
+    locate = StepLocator(sequences.offsets, sequences.ids)
+    location = locate(int(row), sequences.schema.names[column])
     raise DataError(
         f"Got {values[row, column]:g} at {location}. Expected finite numbers from "
         f"{minimum[column]:.3g} to {maximum[column]:.3g}, which float32 can hold when they are "
