@@ -96,14 +96,14 @@ class Batches:
     def num_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
         return sum(
-            max(-(-len(partition) // partition_size) for partition in partitions)
-            for _, partitions, partition_size in self._iter_buckets(indices)
+            max(-(-len(partition) // partition_width) for partition in partitions)
+            for _, partitions, partition_width in self._iter_buckets(indices)
         )
 
-    def padding(self) -> float:
+    def padding_ratio(self) -> float:
         """Return the ratio of padding to real steps over all sequences."""
-        padded = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
-        return int(padded.sum()) / int(self.lengths.sum()) - 1.0
+        padded_lengths = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
+        return int(padded_lengths.sum()) / int(self.lengths.sum()) - 1.0
 
     def epoch(
         self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
@@ -113,10 +113,10 @@ class Batches:
         # of an epoch, has its own order.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
         runs = []
-        for bucket, partitions, partition_size in self._iter_buckets(indices):
+        for bucket, partitions, partition_width in self._iter_buckets(indices):
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
-            flat = _interleave_partitions(partitions, partition_size)
+            flat = _interleave_partitions(partitions, partition_width)
             stride = bucket.batch_size * self._run_length
             runs += [
                 _make_run(bucket, flat[start : start + stride])
@@ -146,12 +146,12 @@ def _make_run(bucket: Bucket, indices: np.ndarray) -> BatchRun:
     return BatchRun(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(indices) // batch_size))
 
 
-def _interleave_partitions(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
-    """Return indices in batches, flat: each batch has ``partition_size`` of each partition."""
-    counts = [-(-len(partition) // partition_size) for partition in partitions]
-    batches = np.full((max(counts), len(partitions), partition_size), -1, np.int64)
+def _interleave_partitions(partitions: list[np.ndarray], partition_width: int) -> np.ndarray:
+    """Return indices in batches, flat: each batch has ``partition_width`` of each partition."""
+    counts = [-(-len(partition) // partition_width) for partition in partitions]
+    batches = np.full((max(counts), len(partitions), partition_width), -1, np.int64)
     for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
-        columns = np.full((count, partition_size), -1, np.int64)
+        columns = np.full((count, partition_width), -1, np.int64)
         columns.flat[: len(partition)] = partition
         # batches without sequences of this partition are spread over the epoch
         batches[np.arange(count) * max(counts) // max(1, count), p] = columns
@@ -229,9 +229,9 @@ def pad(
     batch = sequences[np.asarray(indices, dtype=np.int64)]
     lengths, schema = batch.lengths, batch.schema
     check("num_steps", num_steps, integer_rule(max(1, int(lengths.max(initial=0)))))
-    is_real = np.arange(num_steps) < lengths[:, None]
-    values = np.full((*is_real.shape, schema.num_columns), np.nan, np.float32)
-    values[is_real] = batch.values
+    is_step = np.arange(num_steps) < lengths[:, None]
+    values = np.full((*is_step.shape, schema.num_columns), np.nan, np.float32)
+    values[is_step] = batch.values
     return input_and_target(values, lengths, schema.unknown, flags=flags)
 
 
@@ -245,10 +245,10 @@ def input_and_target(
     xp: Any = np,  # the array module: `numpy`, or `jax.numpy` in compiled code
 ) -> tuple[Any, Any]:
     """Return the input and target of a batch (B, T, F) as `pad`; padded steps may be anything."""
-    is_real = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
+    is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
     x, y = unpadded_input_and_target(values, unknown_indices, flags=flags, xp=xp)
-    x = xp.where(is_real, x, np.float32(padding_value))
-    return x, xp.where(is_real, y, np.float32(np.nan))
+    x = xp.where(is_step, x, np.float32(padding_value))
+    return x, xp.where(is_step, y, np.float32(np.nan))
 
 
 def unpadded_input_and_target(
@@ -256,12 +256,12 @@ def unpadded_input_and_target(
 ) -> tuple[Any, Any]:
     """Return the input and target of values (..., F) of real steps, NaN where missing."""
     unknown_indices = unknown_indices.astype(np.float32)
-    observed = ~xp.isnan(values)
+    is_observed = ~xp.isnan(values)
     # Networks take NaN in the input as padding. So a missing value becomes a finite number, and
     # flags tell what was observed: a real step is no padding, even if all its values are missing.
     filler = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
-    x = xp.where(observed, values, filler)
+    x = xp.where(is_observed, values, filler)
     if flags:
-        x = xp.concatenate([x, observed.astype(np.float32)], axis=-1)
+        x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
     # an unknown category is no target that a network could learn
     return x, xp.where(values != unknown_indices, values, np.float32(np.nan))

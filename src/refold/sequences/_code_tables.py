@@ -160,7 +160,7 @@ def stored_model_hash(table: Any) -> str | None:
 
 
 def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -> str | None:
-    """Refuse codes whose stored hash is of another model; return a warning if there is no hash."""
+    """Refuse codes of another model; return a warning about ``subject`` if no hash is stored."""
     if stored_hash is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",

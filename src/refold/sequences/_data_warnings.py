@@ -13,7 +13,7 @@ from refold.errors import Message, argument, spelled
 from refold.sequences._conversions import positions
 from refold.sequences._encoding import StepLocator
 from refold.sequences._lists import looks_padded
-from refold.sequences._schema import listed
+from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
 # Minimum number of sequences for a column of ids: among fewer, constant columns are common.
@@ -105,7 +105,8 @@ def _single_step_warning(sequences: Sequences) -> str | None:
     return (
         f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
         f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
-        f"the column of sequence ids with {argument('id=')}, or pass {argument(layout='wide')} if a row is a whole sequence."
+        f"the column of sequence ids with {argument('id=')}, or pass {argument(layout='wide')} if "
+        "a row is a whole sequence."
     )
 
 
@@ -164,7 +165,7 @@ def _describe_suspect(sequences: Sequences, suspects: list[_Suspect], fix: str) 
     names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
     times = "once" if count == 1 else f"{count} times, first"
     return (
-        f"{_format_number(first.value)} occurs in {listed(names)} {times} at "
+        f"{_format_number(first.value)} occurs in {join_names(names)} {times} at "
         f"{_locate_suspect(sequences, first)}, far from all other values ({first.min_regular:.6g} "
         f"to {first.max_regular:.6g}). It dominates training. Correct it, or if it stands for "
         f"missing values, pass {fix}."

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from refold._support.rules import check_counts_match
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
-from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_first
+from refold.sequences._schema import Column, Layout, Schema, check_column_type, join_names
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_where
 
 # Types of all columns, of each column, or of the columns with these names; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
@@ -302,7 +302,7 @@ def check_unique_ids(ids: np.ndarray) -> None:
     if len(repeated):
         first, second = np.flatnonzero(ids == repeated[0])[:2].tolist()
         raise DataError(
-            f"ids must differ. Got {listed(repeated.tolist())} more than once, first for the "
+            f"ids must differ. Got {join_names(repeated.tolist())} more than once, first for the "
             f"sequences {first} and {second}. Give each its own id, as Sequences.with_ids does."
         )
 
@@ -336,7 +336,7 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
         n = len(schema.columns[i].categories)
         is_wrong = (index < 0) | (index > n) | (index != np.floor(index)) & ~np.isnan(index)
         advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
-        refuse_first(is_wrong, index, schema.names[i], locate, advice)
+        refuse_where(is_wrong, index, schema.names[i], locate, advice)
 
 
 def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:

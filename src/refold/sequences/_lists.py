@@ -267,8 +267,8 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
 
 def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
-    is_real = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
-    return is_padded & (is_real if side == "post" else is_real[:, ::-1])
+    is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
+    return is_padded & (is_step if side == "post" else is_step[:, ::-1])
 
 
 def looks_padded(is_padded: np.ndarray, side: str) -> bool:

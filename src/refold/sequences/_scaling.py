@@ -19,7 +19,7 @@ from refold.sequences._encoding import (
     check_decoded,
     check_values,
 )
-from refold.sequences._schema import Schema, listed
+from refold.sequences._schema import Schema, join_names
 from refold.sequences._sequences import Sequences
 
 # Which mean and standard deviation scale the values of a column: those of the training data
@@ -128,7 +128,7 @@ class Scaler:
             is_constant = moments.scale == 0
             if is_constant.any():
                 names = np.array(sequences.schema.names)[numeric][is_constant].tolist()
-                warn(f"Constant in the training data, and scaled by 1: column {listed(names)}.")
+                warn(f"Constant in the training data, and scaled by 1: column {join_names(names)}.")
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
@@ -227,9 +227,9 @@ class Scaler:
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        floor = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
-        raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
-        standardized = (raw - self.statistics_mean_) / self.statistics_scale_
+        min_std = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
+        moments = np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1)
+        standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
         check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
         return standardized.astype(np.float32)
@@ -284,14 +284,14 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
     mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
-    floor = np.ones(mean.shape[1])
+    min_std = np.ones(mean.shape[1])
     for i, stds in enumerate(scale.T):
         positive = stds[stds > 0]  # without constant sequences
         if len(positive):
-            floor[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
+            min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
-    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
-    return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), floor
+    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1))
+    return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), min_std
 
 
 def check_float32_range(sequences: Sequences) -> None:
@@ -345,16 +345,16 @@ class RunningMoments:
         self.least = np.minimum(self.least, minimum)
         self.greatest = np.maximum(self.greatest, maximum)
         # z: values, then values minus the origin, and then minus their own mean; 0 where missing
-        z, observed = _fill_missing_with_0(values)
-        num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
+        z, is_observed = _fill_missing_with_0(values)
+        num_observed = np.array([np.count_nonzero(column) for column in is_observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
-        z[~observed] = 0.0
+        z[~is_observed] = 0.0
         mean = np.where(is_first, 0.0, z.sum(axis=0) / count)
         if mean.any():
             z -= mean
-            z[~observed] = 0.0
+            z[~is_observed] = 0.0
         squares = np.einsum("ij,ij->j", z, z)
         # correct the rounding error of the mean, which leaves a sum of z that is not quite 0
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
@@ -380,12 +380,12 @@ class RunningMoments:
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
-    z, observed = _fill_missing_with_0(values)
-    count = sum_by_sequence(observed.astype(np.float64), sequences)
+    z, is_observed = _fill_missing_with_0(values)
+    count = sum_by_sequence(is_observed.astype(np.float64), sequences)
     count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
     mean = sum_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
-    z[~observed] = 0.0
+    z[~is_observed] = 0.0
     scale = np.sqrt(sum_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
     return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
@@ -402,5 +402,5 @@ def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
 
 def _fill_missing_with_0(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
-    observed = ~np.isnan(values)
-    return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed
+    is_observed = ~np.isnan(values)
+    return np.where(is_observed, values, 0.0).astype(np.float64, copy=False), is_observed

@@ -174,7 +174,7 @@ class Schema:
         if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
             raise SchemaError(
                 f"The layout {self.layout!r} needs one {'categorical ' * needs_tokens}column. "
-                f"Got {column_counts(self)}. Use the layout 'array'."
+                f"Got {describe_column_types(self)}. Use the layout 'array'."
             )
 
     @property
@@ -281,7 +281,7 @@ def has_default_names(schema: Schema) -> bool:
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
 
 
-def column_counts(schema: Schema) -> str:
+def describe_column_types(schema: Schema) -> str:
     """Return how many columns have each type: ``2 numeric, 1 binary``."""
     types = [column.type for column in schema.columns]
     return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
@@ -304,7 +304,7 @@ def check_column_type(name: Any) -> None:
         )
 
 
-def listed(names: Sequence[Any]) -> str:
+def join_names(names: Sequence[Any]) -> str:
     """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
     dots = ", ..." if len(names) > _MAX_NAMES_LISTED else ""
     return ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + dots or "no others"
@@ -335,8 +335,8 @@ def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
-    is_missing = np.isnan(values)
-    indices = np.where(is_missing, len(column.categories) + 1, values).astype(np.int64)
+    is_nan = np.isnan(values)
+    indices = np.where(is_nan, len(column.categories) + 1, values).astype(np.int64)
     return column.decoded_values[indices]
 
 
@@ -402,9 +402,9 @@ def _match_column_order(data_schema: Schema, fitted_schema: Schema) -> list[int]
     by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
     if by_position and data_schema.num_columns == fitted_schema.num_columns:
         return list(range(fitted_schema.num_columns))
-    missing = [name for name in fitted_schema.names if name not in data_schema.names]
+    absent = [name for name in fitted_schema.names if name not in data_schema.names]
     extra = [name for name in data_schema.names if name not in fitted_schema.names]
-    difference = f" (without {listed(missing)}; with {listed(extra)})"
+    difference = f" (without {join_names(absent)}; with {join_names(extra)})"
     raise SchemaError(
         f"The data have {data_schema.num_columns} features{'' if by_position else difference}, but "
         f"the model was fitted on {fitted_schema.num_columns}. Choose the same ones with "
@@ -437,7 +437,7 @@ def _translate_categories(
         total = int(counts[unseen].sum())
         descriptions = [
             f"{total} {'entry' if total == 1 else 'entries'} of column {fitted_column.name!r} "
-            f"({listed([categories[i] for i in unseen])})"
+            f"({join_names([categories[i] for i in unseen])})"
         ]
     return np.array(translation)[indices], descriptions
 

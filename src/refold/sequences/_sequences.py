@@ -39,10 +39,10 @@ from refold.sequences._schema import (
     Layout,
     Schema,
     align_values,
-    column_counts,
     default_names,
+    describe_column_types,
     indices_to_categories,
-    listed,
+    join_names,
     to_layout,
 )
 from refold.sequences._tables import (
@@ -234,8 +234,8 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = unpad_array(x, lengths, padding_value, padding)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+        sequences = unpad_array(x, lengths, padding_value, padding)
+        return cls.from_list(sequences, column_types=column_types, names=names, ids=ids)
 
     @classmethod
     def from_table(
@@ -359,8 +359,8 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = unpad_aeon(X)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+        cases = unpad_aeon(X)
+        return cls.from_list(cases, column_types=column_types, names=names, ids=ids)
 
     @classmethod
     def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> "Sequences":
@@ -421,7 +421,7 @@ class Sequences:
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
-        # Otherwise a pass over the data makes the whole file count as memory of this process.
+        # Otherwise the whole file counts as memory of this process once all blocks were read.
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
@@ -482,7 +482,11 @@ class Sequences:
         if absent is not None:
             ids = self.ids.tolist()
             nearest = get_close_matches(absent, map(str, ids[:_MAX_IDS_COMPARED]))
-            advice = f"The nearest: {listed(nearest)}" if nearest else f"The ids are {listed(ids)}"
+            advice = (
+                f"The nearest: {join_names(nearest)}"
+                if nearest
+                else f"The ids are {join_names(ids)}"
+            )
             if self.ids.dtype.kind != "U":
                 advice = "The ids are integers; sequences[0] is the first sequence"
             raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
@@ -493,7 +497,7 @@ class Sequences:
             return f"Sequences(n=0, columns={self.schema.num_columns})"
         lengths = self.lengths
         length_range = f"lengths={lengths.min()} to {lengths.max()}"
-        return f"Sequences(n={len(self)}, {length_range}, {column_counts(self.schema)})"
+        return f"Sequences(n={len(self)}, {length_range}, {describe_column_types(self.schema)})"
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids

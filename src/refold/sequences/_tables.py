@@ -224,9 +224,9 @@ def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     has_integers = column.has_integer_categories
     unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
     categories = pa.array([*column.categories, unknown], type_)
-    is_missing = np.isnan(values)
-    indices = np.where(is_missing, 0, values).astype(np.int64)
-    return categories.take(pa.array(indices, mask=is_missing))
+    is_null = np.isnan(values)
+    indices = np.where(is_null, 0, values).astype(np.int64)
+    return categories.take(pa.array(indices, mask=is_null))
 
 
 def ids_to_arrow(ids: np.ndarray) -> pa.Array:
@@ -235,31 +235,32 @@ def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
 
 
-def check_id_type(type_: pa.DataType, name: str) -> None:
+def check_id_type(arrow_type: pa.DataType, name: str) -> None:
     """Raise ``SchemaError`` if a column cannot hold ids."""
-    if pa.types.is_nested(type_):
+    if pa.types.is_nested(arrow_type):
         raise SchemaError(
-            f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
+            f"Column {name!r} holds {arrow_type}. Expected ids: integers or text; name the "
             f"column of ids with {argument('id=')}."
         )
 
 
-def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> None:
+def check_id_is_no_feature(feature_names: Iterable[str], id_name: str | None) -> None:
     """Raise ``SchemaError`` if the features that a user names include the ids."""
-    if id_column is not None and id_column in columns:
+    if id_name is not None and id_name in feature_names:
         raise SchemaError(
-            f"Column {id_column!r} has the ids of the sequences, and {argument('columns=')} names "
+            f"Column {id_name!r} has the ids of the sequences, and {argument('columns=')} names "
             f"it as a feature. Leave it out of {argument('columns=')}."
         )
 
 
 def check_has_ids(column: Any, name: str, row_namer: RowNamer) -> None:
     """Raise ``DataError`` if a row has no id."""
-    missing = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
-    if missing.any():
+    has_no_id = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
+    if has_no_id.any():
+        row_name = capitalize_first(row_namer(int(np.argmax(has_no_id))))
         raise DataError(
-            f"{capitalize_first(row_namer(int(np.argmax(missing))))} has no id in column {name!r}. "
-            "Every row needs an id; fill it in or drop the row."
+            f"{row_name} has no id in column {name!r}. Every row needs an id; fill it in or drop "
+            "the row."
         )
 
 
@@ -389,16 +390,16 @@ def arrays_from_table(
     rows_by_id = _RowsById(id_index, ids, row_namer)
     # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
     # because rows with the same time become one step.
-    time_column, times = None, np.zeros(0)
+    time_column, ticks = None, np.zeros(0)
     if time is None:
         _check_contiguous(rows_by_id)
         order = starts = np.arange(len(id_index))
     else:
         time_column = decode_dictionary(table.get(keys[1], "time"))
         time_column = parse_times(time_column, keys[1], row_namer, time_format)
-        times = times_as_numbers(time_column, keys[1], row_namer)
+        ticks = times_as_numbers(time_column, keys[1], row_namer)
         order, starts = _order_by_time(
-            rows_by_id, time_column, times, keys[1], sort=sort, duplicates=duplicates
+            rows_by_id, time_column, ticks, keys[1], sort=sort, duplicates=duplicates
         )
     if columns is None:
         names = [name for name in table.columns if name not in {*keys, *table.index_columns}]
@@ -426,7 +427,7 @@ def arrays_from_table(
     row_of_step = order[starts]
     values, schema = arrays.values, arrays.schema
     if add_time_gaps:
-        gaps = compute_time_gaps(times[row_of_step], arrays.offsets, time_column.type)
+        gaps = compute_time_gaps(ticks[row_of_step], arrays.offsets, time_column.type)
         values = np.concatenate([values, gaps[:, None]], axis=1)
         schema = add_time_gap_column(schema)
     times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
@@ -481,9 +482,9 @@ def table_from_arrays(
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
-def _to_names(columns: Sequence[str]) -> list[str]:
-    """Return the names of columns as a list, also if the argument is one name."""
-    return [columns] if isinstance(columns, str) else [str(name) for name in columns]
+def _to_names(names: Sequence[str]) -> list[str]:
+    """Return one name or several names as a list."""
+    return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
 class _RowsById(NamedTuple):
@@ -514,7 +515,7 @@ def _check_contiguous(rows_by_id: _RowsById) -> None:
 def _order_by_time(
     rows_by_id: _RowsById,
     time_column: Any,  # times as in the table, for messages
-    times: np.ndarray,  # times as numbers, (n_rows,)
+    ticks: np.ndarray,  # the times as numbers, (n_rows,)
     time_name: str,
     *,
     sort: bool,
@@ -522,9 +523,9 @@ def _order_by_time(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
     id_index, row_namer = rows_by_id.id_index, rows_by_id.row_namer
-    order = np.lexsort((times, id_index)) if sort else np.argsort(id_index, kind="stable")
+    order = np.lexsort((ticks, id_index)) if sort else np.argsort(id_index, kind="stable")
     is_same_id = np.diff(id_index[order]) == 0  # as the row before
-    falls = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
+    falls = np.flatnonzero(is_same_id & (ticks[order[:-1]] > ticks[order[1:]]))
     if len(falls):
         first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
@@ -532,7 +533,7 @@ def _order_by_time(
             f"{row_namer(second)}, after {str(time_column[first])!r} in {row_namer(first)}. Sort "
             f"the table with {argument(sort=True)}, or by column {time_name!r}."
         )
-    repeated = np.flatnonzero(is_same_id & (np.diff(times[order]) == 0))
+    repeated = np.flatnonzero(is_same_id & (np.diff(ticks[order]) == 0))
     if len(repeated) and duplicates == "error":
         first, second = order[repeated[0] : repeated[0] + 2].tolist()
         num_ids = len(np.unique(id_index[order[repeated]]))
@@ -542,8 +543,8 @@ def _order_by_time(
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id "
             f"{rows_by_id.id_of(first)!r} has the time {str(time_column[first])!r} in "
-            f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with {fix}, which is 'first', "
-            "'last' or 'mean'."
+            f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
+            f"{fix}, which is 'first', 'last' or 'mean'."
         )
     # `repeated` has the first row of each pair of equal times. "last" drops this row, and the
     # other options drop the second row.

@@ -179,9 +179,9 @@ def window_ids(
     return [id_ if is_all else f"{id_}[{start}:{end}]" for id_, start, end, is_all in bounds]
 
 
-def default_window_step(window: int) -> int:
+def default_window_step(window_length: int) -> int:
     """Return the default number of steps from the start of a window to the start of the next."""
-    return max(1, window // 4)
+    return max(1, window_length // 4)
 
 
 def uncut_windows(sequences: Sequences) -> Windows:

@@ -39,7 +39,7 @@ _MAX_CATEGORIES_FLOAT32 = 1 << 24
 _MAX_INTEGER_CATEGORY = (1 << 53) - 1
 
 
-def refuse_first(
+def refuse_where(
     is_wrong: np.ndarray, values: np.ndarray, column_name: str, locate: Locator, advice: str
 ) -> None:
     """Raise a DataError about the first wrong value of a column (num_steps,), if there is one."""
@@ -199,7 +199,7 @@ class Count(Numeric):
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
             is_wrong = (values < 0) | (values % 1 > 0)
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
-        refuse_first(is_wrong, values, column_name, locate, advice)
+        refuse_where(is_wrong, values, column_name, locate, advice)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
@@ -254,7 +254,7 @@ class Binary(ColumnType):
     def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
-        refuse_first((values < 0) | (values > 1), values, column_name, locate, advice)
+        refuse_where((values < 0) | (values > 1), values, column_name, locate, advice)
 
     def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
@@ -349,9 +349,9 @@ def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> l
     values = raw_values.astype(np.float64)
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
     advice = "A categorical column holds integers or text; make it numeric or correct the entry."
-    refuse_first(is_wrong, values, column_name, locate, advice)
+    refuse_where(is_wrong, values, column_name, locate, advice)
     advice = f"Integers beyond {_MAX_INTEGER_CATEGORY} cannot be told apart; write them as text."
-    refuse_first(np.abs(values) > _MAX_INTEGER_CATEGORY, raw_values, column_name, locate, advice)
+    refuse_where(np.abs(values) > _MAX_INTEGER_CATEGORY, raw_values, column_name, locate, advice)
     return [None if value != value else int(value) for value in values.tolist()]
 
 
