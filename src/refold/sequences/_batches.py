@@ -18,13 +18,13 @@ _MAX_BUCKETS = 8
 # lower ratio needs more buckets.
 _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
-_MIN_BATCHES = 8
+_MIN_BUCKET_BATCHES = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
 _MIN_SAVED_STEPS = 1 << 16
 # Maximum number of candidates for the padded lengths. The search takes the square of it.
-_MAX_CANDIDATES = 128
+_MAX_LENGTH_CANDIDATES = 128
 # Number of consecutive batches of one bucket if there is only one bucket.
 _RUN_LENGTH = 64
 # Number of consecutive batches of one bucket if there are several. Shorter runs mix the buckets.
@@ -45,7 +45,7 @@ class BatchRun(NamedTuple):
     # Indices of sequences, int32 (_RUN_LENGTH, batch_size), padded with -1. All runs have the same
     # number of rows, so that they are compiled once.
     rows: np.ndarray
-    num_batches: int  # the first rows, which have sequences
+    num_batches: int  # the first rows; all later rows are padding
 
     def with_rows(self, indices: np.ndarray) -> "BatchRun":
         """Return the run with other indices of sequences."""
@@ -75,10 +75,10 @@ class Batches:
         self.has_one_length = len(np.unique(lengths)) == 1
         # an empty sequence counts as one step, because a batch has one step at least
         self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        has_parts = partition_offsets is not None
-        self._partition_offsets = partition_offsets if has_parts else [0, len(lengths)]
+        has_partitions = partition_offsets is not None
+        self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES)))
+        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BUCKET_BATCHES)))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_of = np.searchsorted(padded_lengths, lengths)
         steps_per_batch = batch_size * lengths.mean()
@@ -87,10 +87,10 @@ class Batches:
         for i, padded_length in enumerate(padded_lengths):
             inside = lengths[self._bucket_of == i]
             mean_length = float(inside.mean()) if len(inside) else steps_per_batch
-            size = min(max(1, len(inside)), max(1, round(steps_per_batch / mean_length)))
-            # rounded up to a multiple of the number of partitions: -(-a // b) is a / b, rounded up
-            size = -(-size // self._num_partitions) * self._num_partitions
-            buckets.append(Bucket(int(padded_length), size))
+            num_columns = min(max(1, len(inside)), max(1, round(steps_per_batch / mean_length)))
+            # the next multiple of the number of partitions: -(-a // b) is a / b, rounded up
+            num_columns = -(-num_columns // self._num_partitions) * self._num_partitions
+            buckets.append(Bucket(int(padded_length), num_columns))
         self.buckets = tuple(buckets)  # in ascending order of length
 
     def num_batches(self, indices: np.ndarray) -> int:
@@ -131,11 +131,8 @@ class Batches:
         for i, bucket in enumerate(self.buckets):
             inside = self._bucket_of[indices] == i
             masks = [inside & (partition_of == p) for p in range(self._num_partitions)]
-            yield (
-                bucket,
-                [indices[mask] for mask in masks],
-                bucket.batch_size // self._num_partitions,
-            )
+            partition_width = bucket.batch_size // self._num_partitions
+            yield bucket, [indices[mask] for mask in masks], partition_width
 
 
 def _make_run(bucket: Bucket, indices: np.ndarray) -> BatchRun:
@@ -164,7 +161,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     # extends a best division of fewer lengths into k - 1.
     longest = int(lengths.max())
     candidates = np.unique(
-        np.quantile(lengths, np.linspace(0, 1, _MAX_CANDIDATES), method="higher")
+        np.quantile(lengths, np.linspace(0, 1, _MAX_LENGTH_CANDIDATES), method="higher")
     )
     index = np.searchsorted(candidates, lengths)
     counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
@@ -244,7 +241,7 @@ def input_and_target(
     padding_value: float = np.nan,  # the input in padded steps
     xp: Any = np,  # the array module: `numpy`, or `jax.numpy` in compiled code
 ) -> tuple[Any, Any]:
-    """Return the input and target of a batch (B, T, F) as `pad`; padded steps may be anything."""
+    """Return the input and target of values (B, T, F), like `pad`; padding may hold anything."""
     is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
     x, y = unpadded_input_and_target(values, unknown_indices, flags=flags, xp=xp)
     x = xp.where(is_step, x, np.float32(padding_value))

@@ -133,7 +133,7 @@ def is_frame(x: Any) -> bool:
 
 
 def table_like(sequences: Sequences, x: Any) -> Any:
-    """Return sequences as a table of the library, layout and columns of a table `x`."""
+    """Return sequences as a table like `x`: of the same library, layout and columns."""
     schema = sequences.schema
     id_name, time = schema.id_name or "id", schema.time_name or "time"
     if not is_frame(x):  # a long table for data that were no table
@@ -159,7 +159,7 @@ def table_like(sequences: Sequences, x: Any) -> Any:
         table = sequences.to_table(id_name, time)
         if time in columns and not schema.duplicates:
             # the times of `x` as they are, also as text, unless rows of equal times were merged
-            times = resize_column(table, id_name, time, sequences.lengths)
+            times = resize_column(original, id_name, time, sequences.lengths)
             table = table.set_column(1, time, times)
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):

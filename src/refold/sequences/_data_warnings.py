@@ -17,11 +17,11 @@ from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
 # Minimum number of sequences for a column of ids: among fewer, constant columns are common.
-_MIN_SEQUENCES = 10
+_MIN_SEQUENCES_WITH_IDS = 10
 # Minimum number of changes from step to step for a column of times: fewer may all rise by chance.
-_MIN_CHANGES = 20
+_MIN_TIME_CHANGES = 20
 # Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
-_MIN_DISTINCT_IDS = 0.9
+_MIN_DISTINCT_ID_SHARE = 0.9
 
 # A suspect is a number that is far from all regular values of its column. Its gap to the nearest
 # regular value is compared with the range of all regular values. So heavy tails are no suspects,
@@ -31,7 +31,7 @@ _MIN_DISTINCT_IDS = 0.9
 # Number of distinct values that are stored at each end of a column, as candidates for suspects.
 _NUM_EXTREMES = 8
 # Maximum number of suspects at each end of a column; more are no exceptions.
-_MAX_SUSPECTS = 3
+_MAX_SUSPECTS_PER_END = 3
 # Minimum number of regular values next to a missing-value marker. Markers need little evidence.
 _MIN_REGULAR_WITH_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
@@ -48,10 +48,10 @@ _MAX_OUTLIER_SHARE = 0.01
 _REPEATED_DIGITS = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
-# The limits of integer types are markers.
+# Maximum values of integer types, and the magnitude of minimum ones. They are markers, too.
 _INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
-_MIN_SCIENTIFIC = 1e15
+_MIN_EXPONENT_NOTATION = 1e15
 
 
 def data_warnings(source: Sequences) -> list[str]:
@@ -87,10 +87,10 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
         changes = np.diff(values.astype(np.float64))[is_change]
         changes = changes[~np.isnan(changes)]
         # ids are constant within each sequence and differ between sequences
-        if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES:
-            if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_IDS * len(first_rows):
+        if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES_WITH_IDS:
+            if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_ID_SHARE * len(first_rows):
                 keys[column.name] = "id"
-        elif len(changes) < _MIN_CHANGES or sequences.schema.num_columns == 1:
+        elif len(changes) < _MIN_TIME_CHANGES or sequences.schema.num_columns == 1:
             continue
         # times are ascending within each sequence
         elif column.column_type.is_number and (changes > 0).all():
@@ -213,7 +213,7 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
     """Return as many values as possible that are far from all other values, the regular ones."""
     values, counts = extremes.values, extremes.counts
     # first 3 suspects at each end, then fewer, until all of them are far from the regular values
-    num_suspects = range(_MAX_SUSPECTS + 1)
+    num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
     for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)
         num_distinct = len(values[regular])
@@ -245,7 +245,7 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
 
 def _format_number(value: float) -> str:
     """Return a number as text: as an integer, or with the digits of float32 if these suffice."""
-    if abs(value) < _MIN_SCIENTIFIC and float(value).is_integer():
+    if abs(value) < _MIN_EXPONENT_NOTATION and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):
         single = np.float32(value)

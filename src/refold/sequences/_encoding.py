@@ -131,7 +131,7 @@ def encode_columns(
     type_names: Sequence[str | None],  # None where it is inferred
     locate: StepLocator,
     *,
-    from_lists: bool,  # whether each sequence was (length,), not (length, 1), if it has one column
+    from_lists: bool = False,  # whether sequences of one column are (length,), not (length, 1)
     stored_schema: Schema | None = None,  # its categories are used if they cover the data
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""

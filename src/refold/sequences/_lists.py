@@ -33,7 +33,7 @@ from refold.sequences.types import CATEGORICAL
 # Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
 _MIN_PADDED_SHARE = 0.1
 # Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
-_MIN_NUM_PADDED = 2
+_MIN_PADDED_SEQUENCES = 2
 # Maximum share of real steps that look like padding. If there are more, such steps are data.
 _MAX_STRAY_PADDING_SHARE = 0.01
 
@@ -278,7 +278,7 @@ def looks_padded(is_padded: np.ndarray, side: str) -> bool:
     num_padded = (lengths < is_padded.shape[1]).sum()
     num_stray = _find_stray_steps(is_padded, side).sum()
     return bool(
-        num_padded >= max(_MIN_NUM_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
         and lengths.min() < lengths.max()
         and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
     )

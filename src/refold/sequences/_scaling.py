@@ -34,17 +34,17 @@ CLIP_RULE = Rule(
 )
 
 # Names of the arrays of a scaler, in the order in which a model file holds them.
-_ARRAY_NAMES = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAY_NAMES += ("statistics_mean", "statistics_scale", "floor")
+_STATE_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
+_STATE_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
-_MIN_STD_TO_MEDIAN = 1e-4
+_MIN_STD_TO_MEDIAN_STD = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
 MIN_STD_TO_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_ROUNDING_ERROR_SHARE = 10 * np.finfo(np.float64).eps
+_MAX_ROUNDING_ERROR = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -75,7 +75,7 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAY_NAMES}
+        arrays = {name: np.asarray(state[name], np.float64) for name in _STATE_ARRAYS}
         self.numeric_ = arrays["numeric"].astype(bool)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
@@ -135,7 +135,7 @@ class Scaler:
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
         fitted = numeric, mean, scale, minimum, maximum, *statistics  # in the order of the names
-        arrays = zip(_ARRAY_NAMES, fitted, strict=True)
+        arrays = zip(_STATE_ARRAYS, fitted, strict=True)
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -236,7 +236,7 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAY_NAMES}
+        arrays = {name: getattr(self, f"{name}_") for name in _STATE_ARRAYS}
         return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
 
     @classmethod
@@ -288,7 +288,7 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     for i, stds in enumerate(scale.T):
         positive = stds[stds > 0]  # without constant sequences
         if len(positive):
-            min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
+            min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN_STD * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
     statistics.add(np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1))
     return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), min_std
@@ -375,7 +375,7 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -388,7 +388,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     z[~is_observed] = 0.0
     scale = np.sqrt(sum_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
+    return mean, np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, scale)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:

@@ -482,11 +482,8 @@ class Sequences:
         if absent is not None:
             ids = self.ids.tolist()
             nearest = get_close_matches(absent, map(str, ids[:_MAX_IDS_COMPARED]))
-            advice = (
-                f"The nearest: {join_names(nearest)}"
-                if nearest
-                else f"The ids are {join_names(ids)}"
-            )
+            all_ids = f"The ids are {join_names(ids)}"
+            advice = f"The nearest: {join_names(nearest)}" if nearest else all_ids
             if self.ids.dtype.kind != "U":
                 advice = "The ids are integers; sequences[0] is the first sequence"
             raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")

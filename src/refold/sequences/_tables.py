@@ -347,10 +347,11 @@ def resize_column(table: ArrowTable, id: str, name: str, lengths: np.ndarray) ->
     order = np.argsort(id_index, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_index, minlength=len(lengths))
     step = concatenated_ranges(np.zeros_like(lengths), lengths)
-    is_after = step >= np.repeat(old_lengths, lengths)
+    is_filled = step >= np.repeat(old_lengths, lengths)
+    # where each step of the new lengths is in `order`; any index for the filled steps
     position = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
-    position = np.where(is_after, 0, position)
-    return table.columns[name].take(pa.array(order[position], mask=is_after))
+    position = np.where(is_filled, 0, position)
+    return table.columns[name].take(pa.array(order[position], mask=is_filled))
 
 
 def arrays_from_table(
@@ -372,9 +373,10 @@ def arrays_from_table(
     if id is None:  # without a column "id", all rows are one sequence
         zeros = np.zeros(len(next(iter(table.columns.values()), ())), np.int64)
         table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
-    keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
-    id_column = table.ids(keys[0])
-    check_has_ids(id_column, keys[0], row_namer)
+    id_name = "id" if id is None else str(id)
+    time_name = None if time is None else str(time)
+    id_column = table.ids(id_name)
+    check_has_ids(id_column, id_name, row_namer)
     id_index, distinct_ids = factorize(id_column)
     ids = check_ids(distinct_ids, len(distinct_ids))
     # options that need a column of times, and whether the user set them
@@ -391,33 +393,32 @@ def arrays_from_table(
     # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
     # because rows with the same time become one step.
     time_column, ticks = None, np.zeros(0)
-    if time is None:
+    if time_name is None:
         _check_contiguous(rows_by_id)
         order = starts = np.arange(len(id_index))
     else:
-        time_column = decode_dictionary(table.get(keys[1], "time"))
-        time_column = parse_times(time_column, keys[1], row_namer, time_format)
-        ticks = times_as_numbers(time_column, keys[1], row_namer)
+        time_column = decode_dictionary(table.get(time_name, "time"))
+        time_column = parse_times(time_column, time_name, row_namer, time_format)
+        ticks = times_as_numbers(time_column, time_name, row_namer)
         order, starts = _order_by_time(
-            rows_by_id, time_column, ticks, keys[1], sort=sort, duplicates=duplicates
+            rows_by_id, time_column, ticks, time_name, sort=sort, duplicates=duplicates
         )
     if columns is None:
+        keys = [id_name] if time_name is None else [id_name, time_name]
         names = [name for name in table.columns if name not in {*keys, *table.index_columns}]
         check_not_empty(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
         names = _to_names(columns)
-        check_id_is_no_feature(names, keys[0])
+        check_id_is_no_feature(names, id_name)
     offsets = offsets_from_lengths(np.bincount(id_index[order], minlength=len(ids)))
-    # messages tell sequence and step, or for a file its row
+    # messages name the sequence and the step, or for a file the row
     locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
     features = [table.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
     types = declared_types(names, arrow_types, column_types, table.stored_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
-    arrays = encode_columns(
-        names, raw_columns, types, locate, from_lists=False, stored_schema=table.stored_schema
-    )
+    arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(starts) < len(order):

@@ -163,14 +163,14 @@ def times_as_numbers(column: Any, name: str, row_namer: RowNamer) -> np.ndarray:
         raise DataError(f"{problem}: {row_namer(row)} has no time. Fill it in or drop the row.")
     if not len(column):
         return np.zeros(0)
-    numbers = _times_to_ticks(column)
-    if not (pa.types.is_integer(numbers.type) or pa.types.is_floating(numbers.type)):
+    ticks = _times_to_ticks(column)
+    if not (pa.types.is_integer(ticks.type) or pa.types.is_floating(ticks.type)):
         raise DataError(f"{problem}: it holds {column.type} values. Expected numbers or dates.")
-    return numbers.to_numpy()
+    return ticks.to_numpy()
 
 
 def _times_to_ticks(times: Any) -> Any:
-    """Return Arrow times as Arrow numbers: the integers that Arrow stores for dates and times."""
+    """Return Arrow times as Arrow numbers, for dates and times the integers that Arrow stores."""
     if pa.types.is_date32(times.type) or pa.types.is_time32(times.type):
         return times.cast(pa.int32())
     if pa.types.is_temporal(times.type):
@@ -191,7 +191,7 @@ def compute_time_gaps(ticks: np.ndarray, offsets: np.ndarray, time_type: pa.Data
 
 
 def _ticks_per_second(time_type: pa.DataType) -> float:
-    """Return the difference of `_times_to_ticks` that is one second; 1 for a type of numbers."""
+    """Return how many ticks are one second; 1 for times that are numbers."""
     if pa.types.is_date32(time_type):
         return 1 / _SECONDS_PER_DAY
     if pa.types.is_date64(time_type):
@@ -209,22 +209,22 @@ def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
 
 def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
-    # Times of integers have 64 bits. Times are null where the first time or the gap is unknown.
-    type_, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
+    # Integer times get 64 bits. Times are null where the first time or the gap is unknown.
+    time_type, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
     step = np.arange(len(sequence)) - (np.cumsum(lengths) - lengths)[sequence]
     has_gap = ~np.isnan(gaps)[sequence] | (step == 0)
     is_unknown = np.asarray(first_times.is_null())[sequence] | ~has_gap
-    numbers = np.asarray(_times_to_ticks(first_times).fill_null(0))
-    gaps = np.nan_to_num(gaps) * _ticks_per_second(type_)
-    if numbers.dtype.kind != "f":  # float64 would round nanoseconds since 1970
-        numbers, gaps = numbers.astype(np.int64), np.rint(gaps).astype(np.int64)
-    numbers = numbers[sequence] + gaps[sequence] * step
-    if pa.types.is_time(type_):  # a time of day begins again at midnight
-        numbers %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[type_.unit])
-    if pa.types.is_date32(type_) or pa.types.is_time32(type_):
-        numbers = numbers.astype(np.int32)
-    times = pa.array(numbers, mask=is_unknown)
-    return times if pa.types.is_integer(type_) else times.cast(type_)
+    ticks = np.asarray(_times_to_ticks(first_times).fill_null(0))
+    gaps = np.nan_to_num(gaps) * _ticks_per_second(time_type)
+    if ticks.dtype.kind != "f":  # float64 would round nanoseconds since 1970
+        ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
+    ticks = ticks[sequence] + gaps[sequence] * step
+    if pa.types.is_time(time_type):  # a time of day begins again at midnight
+        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[time_type.unit])
+    if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):
+        ticks = ticks.astype(np.int32)
+    times = pa.array(ticks, mask=is_unknown)
+    return times if pa.types.is_integer(time_type) else times.cast(time_type)
 
 
 def add_time_gap_column(schema: Schema) -> Schema:
