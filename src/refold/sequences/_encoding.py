@@ -173,7 +173,7 @@ def _encode_column(
     name: str,
     column_type: str | None,
     locate: Locator,
-    stored_categories: tuple[Any, ...] | None,  # categories
+    stored_categories: tuple[Any, ...] | None,
 ) -> tuple[np.ndarray, Column]:
     """Return raw values (num_steps,) as floats, NaN where missing, and their column."""
     # Raw values may be numbers, booleans, text or a mix of Python objects.
@@ -221,12 +221,12 @@ def _parse_objects(
     if objects and not present:
         return np.full(len(objects), np.nan, np.float32), column_type
     num_texts = sum(isinstance(value, str) for value in present)
-    # without a requested type, text beside numbers is a mistake, of which the error below tells
+    # without a requested type, text beside numbers is a mistake, and the error below is raised
     if may_be_text and num_texts and (column_type is not None or num_texts == len(present)):
         return object_array(None if v is None else str(v) for v in objects), column_type
     if column_type is None and {type(value) for value in present} <= {bool, np.bool_}:
         column_type = BINARY.name
-    # text that holds a number is one only if the user requested numbers
+    # text such as "1.5" becomes a number only if the user requested numbers
     parse = column_type is not None
     numbers = [math.nan if v is None else _parse_number(v, parse_text=parse) for v in objects]
     if None in numbers:

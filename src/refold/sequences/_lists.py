@@ -93,9 +93,7 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
         return object_array(sequence)
     try:
         array = np.asarray(sequence)
-        if (
-            array.dtype.kind in "US"
-        ):  # arrays of text have a width, which may differ between sequences
+        if array.dtype.kind in "US":  # text; its width may differ between sequences
             array = np.asarray(sequence, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
         array = object_array(sequence)

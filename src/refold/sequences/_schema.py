@@ -417,7 +417,7 @@ def _translate_categories(
 ) -> tuple[np.ndarray, list[str]]:
     """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
     indices, categories, fitted = values, data_column.categories, fitted_column.categories
-    if not data_column.column_type.has_categories:  # numbers, which are categories if fitted
+    if not data_column.column_type.has_categories:  # numbers that are categories when fitted
         indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # Both are compared as text: a file with 1, 2 and N5 has text, one with 1 and 2 integers.
