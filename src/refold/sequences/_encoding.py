@@ -66,20 +66,20 @@ class StepLocator:
     row_namer: RowNamer | None = None  # if the data come from a file
     row_of_step: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
-    def __call__(self, row: int, column_name: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a row index of all values.
+    def __call__(self, step_index: int, column_name: str | None = None) -> str:
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps.
 
         For data from a file: ``row 3, step 5``, or ``row 17 (id 'a')`` if each step has a row.
         """
-        index = int(np.searchsorted(self.offsets, row, side="right")) - 1
-        step = f"step {row - self.offsets[index]}"
+        index = int(np.searchsorted(self.offsets, step_index, side="right")) - 1
+        step = f"step {step_index - self.offsets[index]}"
         if self.row_namer is None:
             id_ = None if self.ids is None else self.ids[index]
             location = f"{name_sequence(index, id_)}, {step}"
         elif self.row_of_step is None or self.ids is None:
             location = f"{self.row_namer(index)}, {step}"
         else:
-            file_row = self.row_namer(self.row_of_step.item(row))
+            file_row = self.row_namer(self.row_of_step.item(step_index))
             location = f"{file_row} (id {to_scalar(self.ids[index])!r})"
         return location if column_name is None else f"{location}, column {column_name!r}"
 

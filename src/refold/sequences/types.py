@@ -14,7 +14,7 @@ import numpy as np
 
 from refold.errors import DataError
 
-# Describes an entry for messages, from its row in the values and the name of its column:
+# Describes an entry for messages, from its step among all steps and the name of its column:
 # "sequence 3, step 5, column 'x'".
 Locator = Callable[[int, str | None], str]
 # Function from the outputs of the last layer to what a decoder writes. In this order, that is a
