@@ -120,26 +120,26 @@ def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
     return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
 
 
-def _holds_arrays(x: Any) -> bool:
+def _holds_arrays(column: Any) -> bool:
     """Return whether a column of objects, as in pandas, holds arrays of several features."""
-    if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
+    if hasattr(column, "columns") or str(getattr(column, "dtype", None)) != "object":
         return False
-    return any(getattr(cell, "ndim", 1) > 1 for cell in x)
+    return any(getattr(cell, "ndim", 1) > 1 for cell in column)
 
 
-def is_frame(x: Any) -> bool:
+def is_frame(data: Any) -> bool:
     """Return whether data are a table with columns, not a single column."""
-    return is_table(x) and (hasattr(x, "columns") or hasattr(x, "column_names"))
+    return is_table(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
-def table_like(sequences: Sequences, x: Any) -> Any:
-    """Return sequences as a table like `x`: of the same library, layout and columns."""
+def table_like(sequences: Sequences, user_table: Any) -> Any:
+    """Return sequences as a table like the user's: of the same library, layout and columns."""
     schema = sequences.schema
     id_name, time = schema.id_name or "id", schema.time_name or "time"
-    if not is_frame(x):  # a long table for data that were no table
+    if not is_frame(user_table):  # a long table for data that were no table
         time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
-    original = to_arrow_table(x)
+    original = to_arrow_table(user_table)
     columns, keys = original.columns, find_step_keys(original, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *original.index_columns}]
@@ -158,19 +158,19 @@ def table_like(sequences: Sequences, x: Any) -> Any:
             time = time_index_column(original.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time)
         if time in columns and not schema.duplicates:
-            # the times of `x` as they are, also as text, unless rows of equal times were merged
+            # the user's times, which may be text, unless rows of equal times were merged
             times = resize_column(original, id_name, time, sequences.lengths)
             table = table.set_column(1, time, times)
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
         if name in columns and name not in numeric_names:
-            # the type of the column in `x`, so that 0 and 1 become False and True, if possible
+            # the type of the user's column, so that 0 and 1 become False and True, if possible
             with contextlib.suppress(pa.ArrowException):
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
-    # the columns of `x` in its order, then new ones, such as time gaps
+    # the user's columns in their order, then new ones, such as time gaps
     new_names = [name for name in table.column_names if name not in {id_name, time, *columns}]
     table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
-    return _to_library_of(x, table, keep_index=row_is_sequence)
+    return _to_library_of(user_table, table, keep_index=row_is_sequence)
 
 
 def _to_library_of(user_table: Any, table: pa.Table, *, keep_index: bool) -> Any:
