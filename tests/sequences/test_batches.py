@@ -56,7 +56,7 @@ def test_batches_of_ragged_data_have_similar_numbers_of_steps():
     lengths = draw_lognormal_lengths(20_000)
     batches = Batches(lengths, 64)
     assert 1 < len(batches.buckets) <= 8
-    assert batches.padding() < 0.35
+    assert batches.padding_ratio() < 0.35
     steps = [
         lengths[row].sum()
         for run in batches.epoch(np.arange(len(lengths)), seed=0)

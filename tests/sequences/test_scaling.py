@@ -50,11 +50,11 @@ def test_inverse_transform_undoes_transform_also_after_saving(mode, dtype, error
     assert back.values.dtype == dtype
     np.testing.assert_allclose(back.values, new.values, rtol=0, atol=error)
     empty = np.zeros((0, 3)), np.full((4, 3), NAN), np.full((4, 3), 7.0), [[1.0, NAN, 2.0]]
-    odd = Sequences.from_list(empty, column_types="numeric")
-    statistics = scaler.statistics(odd)
+    unusual = Sequences.from_list(empty, column_types="numeric")
+    statistics = scaler.statistics(unusual)
     assert np.abs(statistics).max(initial=0) < 10
-    back = scaler.inverse_transform(scaler.transform(odd), statistics)
-    np.testing.assert_allclose(back.values, odd.values, rtol=1e-4)
+    back = scaler.inverse_transform(scaler.transform(unusual), statistics)
+    np.testing.assert_allclose(back.values, unusual.values, rtol=1e-4)
 
 
 def test_a_constant_column_is_scaled_by_one_with_one_warning():

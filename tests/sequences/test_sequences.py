@@ -55,7 +55,7 @@ def test_sequences_are_not_converted_again():
         as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
 
 
-def test_impossible_parts():
+def test_arrays_that_do_not_match_are_refused():
     zeros = np.zeros((3, 1))
     with pytest.raises(DataError, match=r"rise from 0 to the number of steps, 3, .* Got \[0, 2\]"):
         Sequences(zeros, [0, 2])
@@ -162,14 +162,14 @@ def test_to_other_forms_and_back(data, is_categorical):
 def test_unknown_and_missing_categories():
     values = np.array([[0.0], [2.0], [NAN]], np.float32)
 
-    def back(labels, layout):
+    def decode(labels, layout):
         schema = Schema((Column("token", "categorical", labels),), layout)
         return Sequences(values, [0, 3], schema=schema)[0]
 
-    assert back(("a", "b"), "tokens") == back(("a", "b"), "words") == ["a", "<unknown>", None]
-    assert back(("a", "b"), "characters") == "a\ufffd\ufffd"
-    assert back((5, 6), "tokens") == [5, None, None]
-    np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [NAN], [NAN]])
+    assert decode(("a", "b"), "tokens") == decode(("a", "b"), "words") == ["a", "<unknown>", None]
+    assert decode(("a", "b"), "characters") == "a\ufffd\ufffd"
+    assert decode((5, 6), "tokens") == [5, None, None]
+    np.testing.assert_array_equal(decode((5, 6), "array"), [[5.0], [NAN], [NAN]])
     schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
     sequences = Sequences(values, [0, 3], schema=schema)
     assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)

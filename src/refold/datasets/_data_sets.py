@@ -213,12 +213,12 @@ def japanese_vowels() -> JapaneseVowels:
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
     splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
     features = table.drop_columns(["split", "label"])
-    train, test = splits == "train", splits == "test"
+    is_train, is_test = splits == "train", splits == "test"
     return JapaneseVowels(
-        as_sequences(features.filter(train)),
-        as_sequences(features.filter(test)),
-        labels[train],
-        labels[test],
+        as_sequences(features.filter(is_train)),
+        as_sequences(features.filter(is_test)),
+        labels[is_train],
+        labels[is_test],
     )
 
 

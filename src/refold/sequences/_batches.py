@@ -18,13 +18,13 @@ _MAX_BUCKETS = 8
 # lower ratio needs more buckets.
 _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
-_MIN_BATCHES = 8
+_MIN_BUCKET_BATCHES = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
 _MIN_SAVED_STEPS = 1 << 16
 # Maximum number of candidates for the padded lengths. The search takes the square of it.
-_MAX_CANDIDATES = 128
+_MAX_LENGTH_CANDIDATES = 128
 # Number of consecutive batches of one bucket if there is only one bucket.
 _RUN_LENGTH = 64
 # Number of consecutive batches of one bucket if there are several. Shorter runs mix the buckets.
@@ -45,11 +45,11 @@ class BatchRun(NamedTuple):
     # Indices of sequences, int32 (_RUN_LENGTH, batch_size), padded with -1. All runs have the same
     # number of rows, so that they are compiled once.
     rows: np.ndarray
-    num_batches: int  # the first rows, which have sequences
+    num_batches: int  # the first rows; all later rows are padding
 
-    def with_rows(self, rows: np.ndarray) -> "BatchRun":
-        """Return the run with other indices."""
-        return self._replace(rows=rows)
+    def with_rows(self, indices: np.ndarray) -> "BatchRun":
+        """Return the run with other indices of sequences."""
+        return self._replace(rows=indices)
 
 
 class Batches:
@@ -70,53 +70,53 @@ class Batches:
         batch_size: int,  # number of sequences of average length per batch
         num_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
-        partition_offsets: np.ndarray
-        | None = None,  # (n_partitions + 1,); by default one partition
+        partition_offsets: np.ndarray | None = None,  # (n_partitions + 1,); None for one
     ) -> None:
         self.has_one_length = len(np.unique(lengths)) == 1
         # an empty sequence counts as one step, because a batch has one step at least
         self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        self._partition_offsets = (
-            [0, len(lengths)] if partition_offsets is None else partition_offsets
-        )
+        has_partitions = partition_offsets is not None
+        self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES)))
+        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BUCKET_BATCHES)))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_of = np.searchsorted(padded_lengths, lengths)
         steps_per_batch = batch_size * lengths.mean()
         self._run_length = _RUN_LENGTH if len(padded_lengths) == 1 else _SHORT_RUN_LENGTH
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
-            num_rows = _choose_batch_size(lengths[self._bucket_of == i], steps_per_batch)
-            # rounded up to a multiple of the number of partitions: -(-a // b) is a / b, rounded up
-            num_rows = -(-num_rows // self._num_partitions) * self._num_partitions
-            buckets.append(Bucket(int(padded_length), num_rows))
-        self.buckets = tuple(buckets)  # from short to long
+            inside = lengths[self._bucket_of == i]
+            mean_length = float(inside.mean()) if len(inside) else steps_per_batch
+            num_columns = min(max(1, len(inside)), max(1, round(steps_per_batch / mean_length)))
+            # the next multiple of the number of partitions: -(-a // b) is a / b, rounded up
+            num_columns = -(-num_columns // self._num_partitions) * self._num_partitions
+            buckets.append(Bucket(int(padded_length), num_columns))
+        self.buckets = tuple(buckets)  # in ascending order of length
 
-    def num_batches(self, rows: np.ndarray) -> int:
-        """Return the number of batches, full or partial, of an epoch over these sequences."""
+    def num_batches(self, indices: np.ndarray) -> int:
+        """Return the number of batches of an epoch over the sequences with these indices."""
         return sum(
-            max(-(-len(partition) // partition_size) for partition in partitions)
-            for _, partitions, partition_size in self._by_bucket(rows)
+            max(-(-len(partition) // partition_width) for partition in partitions)
+            for _, partitions, partition_width in self._iter_buckets(indices)
         )
 
-    def padding(self) -> float:
+    def padding_ratio(self) -> float:
         """Return the ratio of padding to real steps over all sequences."""
-        padded = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
-        return int(padded.sum()) / int(self.lengths.sum()) - 1.0
+        padded_lengths = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
+        return int(padded_lengths.sum()) / int(self.lengths.sum()) - 1.0
 
     def epoch(
-        self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard: int = 0
+        self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
     ) -> Iterator[BatchRun]:
-        """Yield runs of batches of the sequences ``rows``, shuffled within and between buckets."""
+        """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order.
-        rng = None if seed is None else np.random.default_rng([seed, epoch, shard])
+        rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
         runs = []
-        for bucket, partitions, partition_size in self._by_bucket(rows):
+        for bucket, partitions, partition_width in self._iter_buckets(indices):
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
-            flat = _interleave_partitions(partitions, partition_size)
+            flat = _interleave_partitions(partitions, partition_width)
             stride = bucket.batch_size * self._run_length
             runs += [
                 _make_run(bucket, flat[start : start + stride])
@@ -125,39 +125,34 @@ class Batches:
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
 
-    def _by_bucket(self, rows: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
-        """Yield each bucket, its sequences by partition, and the columns of a partition."""
-        partition_of = np.searchsorted(self._partition_offsets, rows, side="right") - 1
+    def _iter_buckets(self, indices: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
+        """Yield each bucket, its indices by partition, and the number of columns of a partition."""
+        partition_of = np.searchsorted(self._partition_offsets, indices, side="right") - 1
         for i, bucket in enumerate(self.buckets):
-            inside = self._bucket_of[rows] == i
-            partitions = [rows[inside & (partition_of == p)] for p in range(self._num_partitions)]
-            yield bucket, partitions, bucket.batch_size // self._num_partitions
+            inside = self._bucket_of[indices] == i
+            masks = [inside & (partition_of == p) for p in range(self._num_partitions)]
+            partition_width = bucket.batch_size // self._num_partitions
+            yield bucket, [indices[mask] for mask in masks], partition_width
 
 
-def _make_run(bucket: Bucket, flat: np.ndarray) -> BatchRun:
-    """Return the run of the batches whose rows are ``flat``, one batch after another."""
+def _make_run(bucket: Bucket, indices: np.ndarray) -> BatchRun:
+    """Return the run of batches that have these indices, one batch after another."""
     batch_size = bucket.batch_size
     rows = np.full(_RUN_LENGTH * batch_size, -1, np.int32)
-    rows[: len(flat)] = flat
-    return BatchRun(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(flat) // batch_size))
+    rows[: len(indices)] = indices
+    return BatchRun(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(indices) // batch_size))
 
 
-def _interleave_partitions(partitions: list[np.ndarray], partition_size: int) -> np.ndarray:
-    """Return the rows of all batches, flat: in each, ``partition_size`` rows of each partition."""
-    counts = [-(-len(partition) // partition_size) for partition in partitions]
-    batches = np.full((max(counts), len(partitions), partition_size), -1, np.int64)
+def _interleave_partitions(partitions: list[np.ndarray], partition_width: int) -> np.ndarray:
+    """Return indices in batches, flat: each batch has ``partition_width`` of each partition."""
+    counts = [-(-len(partition) // partition_width) for partition in partitions]
+    batches = np.full((max(counts), len(partitions), partition_width), -1, np.int64)
     for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
-        columns = np.full((count, partition_size), -1, np.int64)
+        columns = np.full((count, partition_width), -1, np.int64)
         columns.flat[: len(partition)] = partition
         # batches without sequences of this partition are spread over the epoch
         batches[np.arange(count) * max(counts) // max(1, count), p] = columns
     return batches.reshape(-1)
-
-
-def _choose_batch_size(lengths: np.ndarray, steps_per_batch: float) -> int:
-    """Return how many sequences of a bucket make a batch of about so many real steps."""
-    mean = float(lengths.mean()) if len(lengths) else steps_per_batch
-    return max(1, min(max(1, len(lengths)), round(steps_per_batch / mean)))
 
 
 def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
@@ -166,7 +161,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     # extends a best division of fewer lengths into k - 1.
     longest = int(lengths.max())
     candidates = np.unique(
-        np.quantile(lengths, np.linspace(0, 1, _MAX_CANDIDATES), method="higher")
+        np.quantile(lengths, np.linspace(0, 1, _MAX_LENGTH_CANDIDATES), method="higher")
     )
     index = np.searchsorted(candidates, lengths)
     counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
@@ -231,38 +226,39 @@ def pad(
     batch = sequences[np.asarray(indices, dtype=np.int64)]
     lengths, schema = batch.lengths, batch.schema
     check("num_steps", num_steps, integer_rule(max(1, int(lengths.max(initial=0)))))
-    is_real = np.arange(num_steps) < lengths[:, None]
-    values = np.full((*is_real.shape, schema.num_columns), np.nan, np.float32)
-    values[is_real] = batch.values
+    is_step = np.arange(num_steps) < lengths[:, None]
+    values = np.full((*is_step.shape, schema.num_columns), np.nan, np.float32)
+    values[is_step] = batch.values
     return input_and_target(values, lengths, schema.unknown, flags=flags)
 
 
 def input_and_target(
     values: Any,
     lengths: Any,  # (B,)
-    unknown: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
+    unknown_indices: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
     *,
     flags: bool,
-    padding: float = np.nan,  # the input in padded steps
-    numpy: Any = np,  # or ``jax.numpy`` inside compiled code
+    padding_value: float = np.nan,  # the input in padded steps
+    xp: Any = np,  # the array module: `numpy`, or `jax.numpy` in compiled code
 ) -> tuple[Any, Any]:
-    """Return the input and target of a batch (B, T, F) as `pad`; padded steps may be anything."""
-    is_real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
-    x, y = unpadded_input_and_target(values, unknown, flags=flags, numpy=numpy)
-    x = numpy.where(is_real, x, np.float32(padding))
-    return x, numpy.where(is_real, y, np.float32(np.nan))
+    """Return the input and target of values (B, T, F), like `pad`; padding may hold anything."""
+    is_step = (xp.arange(values.shape[1]) < lengths[:, None])[..., None]
+    x, y = unpadded_input_and_target(values, unknown_indices, flags=flags, xp=xp)
+    x = xp.where(is_step, x, np.float32(padding_value))
+    return x, xp.where(is_step, y, np.float32(np.nan))
 
 
 def unpadded_input_and_target(
-    values: Any, unknown: np.ndarray, *, flags: bool, numpy: Any = np
+    values: Any, unknown_indices: np.ndarray, *, flags: bool, xp: Any = np
 ) -> tuple[Any, Any]:
     """Return the input and target of values (..., F) of real steps, NaN where missing."""
-    unknown = unknown.astype(np.float32)
-    observed = ~numpy.isnan(values)
+    unknown_indices = unknown_indices.astype(np.float32)
+    is_observed = ~xp.isnan(values)
     # Networks take NaN in the input as padding. So a missing value becomes a finite number, and
     # flags tell what was observed: a real step is no padding, even if all its values are missing.
-    x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))
+    filler = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
+    x = xp.where(is_observed, values, filler)
     if flags:
-        x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
+        x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
     # an unknown category is no target that a network could learn
-    return x, numpy.where(values != unknown, values, np.float32(np.nan))
+    return x, xp.where(values != unknown_indices, values, np.float32(np.nan))

@@ -14,12 +14,7 @@ from refold._support.messages import warn
 from refold._support.rules import check, check_counts_match, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences._encoding import check_ids
-from refold.sequences._tables import (
-    flatten_lists,
-    has_lists,
-    ids_to_arrow,
-    to_arrow_table,
-)
+from refold.sequences._tables import flatten_lists, has_lists, ids_to_arrow, to_arrow_table
 from refold.sequences._windows import Windows
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
@@ -164,28 +159,28 @@ def stored_model_hash(table: Any) -> str | None:
     return None if stored is None else str(stored)
 
 
-def describe_model_mismatch(stored: str | None, model: Any, source: str) -> str | None:
-    """Refuse codes whose stored hash is of another model; return a warning if there is no hash."""
-    if stored is None:
+def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -> str | None:
+    """Refuse codes of another model; return a warning about ``subject`` if no hash is stored."""
+    if stored_hash is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",
             "Parquet files of `refold encode` have its hash.",
         )
         return (
-            f"{source} does not tell the model of its codes, so they may be those of another "
+            f"{subject} does not tell the model of its codes, so they may be those of another "
             f"model. {fix}"
         )
     fitted = _fitted_model(model)
-    if not fitted.is_hash(stored):
+    if not fitted.is_hash(stored_hash):
         model_hash = fitted.hash
         # The hash of a pretrained model begins with that of its weights; the column names follow.
-        if stored[:12] == model_hash[:12]:
+        if stored_hash[:12] == model_hash[:12]:
             raise DataError(
-                f"{source} holds codes of columns of other names, or in another order. Encode the "
+                f"{subject} holds codes of columns of other names, or in another order. Encode the "
                 "sequences again with this model."
             )
         raise DataError(
-            f"{source} holds codes of another model (hash {stored[:12]}, and this model has "
+            f"{subject} holds codes of another model (hash {stored_hash[:12]}, and this model has "
             f"{model_hash[:12]}). Use the model that encoded them, or encode the sequences "
             "again."
         )

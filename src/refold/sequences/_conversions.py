@@ -21,7 +21,7 @@ from refold.sequences._encoding import ColumnTypes
 from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    ArrowColumns,
+    ArrowTable,
     find_step_keys,
     has_lists,
     has_nested_lists,
@@ -89,24 +89,24 @@ def _convert_input(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if isinstance(x, ArrowColumns) or (is_table(x) and not _holds_arrays(x)):
-        arrow = to_arrow_table(x)
-        keys = find_step_keys(arrow, schema)
+    if isinstance(x, ArrowTable) or (is_table(x) and not _holds_arrays(x)):
+        table = to_arrow_table(x)
+        keys = find_step_keys(table, schema)
         if keys is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
-            id_name = id_name if id_name in arrow.columns else None
-            return Sequences.from_arrow(arrow, id_name, names, column_types)
+            id_name = id_name if id_name in table.columns else None
+            return Sequences.from_arrow(table, id_name, names, column_types)
         # the column of time gaps is added, unless the table has it
-        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in arrow.columns
+        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in table.columns
         features = () if schema is None else schema.names[: -1 if add_gaps else None]
-        if schema is not None and {*features} <= {*arrow.columns}:
+        if schema is not None and {*features} <= {*table.columns}:
             names = features  # further columns of the table are left out
         options: dict[str, Any] = {"time_gaps": add_gaps}
         if schema is not None and keys[1] is not None:
-            is_time = pa.types.is_temporal(arrow.columns[keys[1]].type)
+            is_time = pa.types.is_temporal(table.columns[keys[1]].type)
             options["time_format"] = None if is_time else schema.time_format
             options["duplicates"] = schema.duplicates or "error"
-        return Sequences.from_table(arrow, *keys, names, column_types, **options)
+        return Sequences.from_table(table, *keys, names, column_types, **options)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.dtype.kind not in "OUT" or x.ndim != 1:
@@ -120,29 +120,29 @@ def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
     return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
 
 
-def _holds_arrays(x: Any) -> bool:
+def _holds_arrays(column: Any) -> bool:
     """Return whether a column of objects, as in pandas, holds arrays of several features."""
-    if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
+    if hasattr(column, "columns") or str(getattr(column, "dtype", None)) != "object":
         return False
-    return any(getattr(cell, "ndim", 1) > 1 for cell in x)
+    return any(getattr(cell, "ndim", 1) > 1 for cell in column)
 
 
-def is_frame(x: Any) -> bool:
+def is_frame(data: Any) -> bool:
     """Return whether data are a table with columns, not a single column."""
-    return is_table(x) and (hasattr(x, "columns") or hasattr(x, "column_names"))
+    return is_table(data) and (hasattr(data, "columns") or hasattr(data, "column_names"))
 
 
-def table_like(sequences: Sequences, x: Any) -> Any:
-    """Return sequences as a table of the library, layout and columns of a table `x`."""
+def table_like(sequences: Sequences, user_table: Any) -> Any:
+    """Return sequences as a table like the user's: of the same library, layout and columns."""
     schema = sequences.schema
     id_name, time = schema.id_name or "id", schema.time_name or "time"
-    if not is_frame(x):  # a long table for data that were no table
+    if not is_frame(user_table):  # a long table for data that were no table
         time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
-    arrow = to_arrow_table(x)
-    columns, keys = arrow.columns, find_step_keys(arrow, schema)
+    original = to_arrow_table(user_table)
+    columns, keys = original.columns, find_step_keys(original, schema)
     id_name = id_name if id_name in columns else "id"
-    features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
+    features = [name for name in columns if name not in {id_name, *original.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
     has_text = keys is None and only_feature is not None and is_text(only_feature.type)
     has_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
@@ -154,37 +154,37 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     elif row_is_sequence:
         table = sequences.to_arrow(id_name)
     else:  # each row is a step
-        time = (
-            time if time in columns else time_index_column(arrow.index_columns, columns) or "time"
-        )
+        if time not in columns:
+            time = time_index_column(original.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time)
         if time in columns and not schema.duplicates:
-            # the times of `x` as they are, also as text, unless rows of equal times were merged
-            times = resize_column(arrow, id_name, time, sequences.lengths)
+            # the user's times, which may be text, unless rows of equal times were merged
+            times = resize_column(original, id_name, time, sequences.lengths)
             table = table.set_column(1, time, times)
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
         if name in columns and name not in numeric_names:
-            # the type of the column in `x`, so that 0 and 1 become False and True, if possible
+            # the type of the user's column, so that 0 and 1 become False and True, if possible
             with contextlib.suppress(pa.ArrowException):
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
-    # the columns of `x` in its order, then new ones, such as time gaps
+    # the user's columns in their order, then new ones, such as time gaps
     new_names = [name for name in table.column_names if name not in {id_name, time, *columns}]
     table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
-    return _to_library_of(x, table, keep_index=row_is_sequence)
+    return _to_library_of(user_table, table, keep_index=row_is_sequence)
 
 
-def _to_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
-    """Return an Arrow table as a table of the library of `x`; a pandas frame gets an index, too."""
-    library = type(x).__module__.partition(".")[0]
+def _to_library_of(user_table: Any, table: pa.Table, *, keep_index: bool) -> Any:
+    """Return an Arrow table as a table of the user's library, for pandas with the user's index."""
+    library = type(user_table).__module__.partition(".")[0]
     if library != "pandas":
-        return type(x)(table) if library == "polars" else table
+        return type(user_table)(table) if library == "polars" else table
     frame = table.to_pandas()
-    # from the columns that Arrow makes of the index of `x` to the names of the index levels
-    level_of = {f"__index_level_{i}__" if n is None else n: n for i, n in enumerate(x.index.names)}
+    # from the columns that Arrow makes of the user's index to the names of the index levels
+    levels = enumerate(user_table.index.names)
+    level_of = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
     columns = [name for name in level_of if name in frame]
-    if keep_index:  # the rows are those of `x`
-        return frame.drop(columns=columns).set_axis(x.index)
+    if keep_index:  # the rows are those of the user's table
+        return frame.drop(columns=columns).set_axis(user_table.index)
     if not columns:
         return frame
     return frame.set_index(columns).rename_axis([level_of[name] for name in columns])
@@ -252,15 +252,15 @@ def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
 # Missing values
 
 
-def mark_missing(sequences: Sequences, values: Any) -> Sequences:
+def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
-    return sequences.align(replace(sequences.schema, missing=check_missing(values)))
+    return sequences.align(replace(sequences.schema, missing=check_missing(markers)))
 
 
-def check_missing(values: Any) -> tuple[float, ...]:
+def check_missing(markers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
-    check("missing_values", values, _MARKERS_RULE)
-    return tuple(map(float, _to_list(values)))
+    check("missing_values", markers, _MARKERS_RULE)
+    return tuple(map(float, _to_list(markers)))
 
 
 def _to_list(values: Any) -> list[Any]:

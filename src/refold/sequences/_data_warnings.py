@@ -13,15 +13,15 @@ from refold.errors import Message, argument, spelled
 from refold.sequences._conversions import positions
 from refold.sequences._encoding import StepLocator
 from refold.sequences._lists import looks_padded
-from refold.sequences._schema import listed
+from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
 # Minimum number of sequences for a column of ids: among fewer, constant columns are common.
-_MIN_SEQUENCES = 10
+_MIN_SEQUENCES_WITH_IDS = 10
 # Minimum number of changes from step to step for a column of times: fewer may all rise by chance.
-_MIN_CHANGES = 20
+_MIN_TIME_CHANGES = 20
 # Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
-_MIN_DISTINCT_IDS = 0.9
+_MIN_DISTINCT_ID_SHARE = 0.9
 
 # A suspect is a number that is far from all regular values of its column. Its gap to the nearest
 # regular value is compared with the range of all regular values. So heavy tails are no suspects,
@@ -31,7 +31,7 @@ _MIN_DISTINCT_IDS = 0.9
 # Number of distinct values that are stored at each end of a column, as candidates for suspects.
 _NUM_EXTREMES = 8
 # Maximum number of suspects at each end of a column; more are no exceptions.
-_MAX_SUSPECTS = 3
+_MAX_SUSPECTS_PER_END = 3
 # Minimum number of regular values next to a missing-value marker. Markers need little evidence.
 _MIN_REGULAR_WITH_MARKER = 5
 # Minimum number of regular values next to an outlier, which is a suspect that is no marker.
@@ -48,10 +48,10 @@ _MAX_OUTLIER_SHARE = 0.01
 _REPEATED_DIGITS = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
-# The limits of integer types are markers.
+# Maximum values of integer types, and the magnitude of minimum ones. They are markers, too.
 _INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
-_MIN_SCIENTIFIC = 1e15
+_MIN_EXPONENT_NOTATION = 1e15
 
 
 def data_warnings(source: Sequences) -> list[str]:
@@ -70,9 +70,9 @@ def data_warnings(source: Sequences) -> list[str]:
 missing_values=[-99999]."]
     """
     messages = [
-        _find_single_steps(source),
-        _find_padding(source),
-        *_find_markers_and_outliers(source),
+        _single_step_warning(source),
+        _padding_warning(source),
+        *_suspect_warnings(source),
     ]
     return [Message(message) for message in messages if message is not None]
 
@@ -87,10 +87,10 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
         changes = np.diff(values.astype(np.float64))[is_change]
         changes = changes[~np.isnan(changes)]
         # ids are constant within each sequence and differ between sequences
-        if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES:
-            if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_IDS * len(first_rows):
+        if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES_WITH_IDS:
+            if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_ID_SHARE * len(first_rows):
                 keys[column.name] = "id"
-        elif len(changes) < _MIN_CHANGES or sequences.schema.num_columns == 1:
+        elif len(changes) < _MIN_TIME_CHANGES or sequences.schema.num_columns == 1:
             continue
         # times are ascending within each sequence
         elif column.column_type.is_number and (changes > 0).all():
@@ -98,35 +98,35 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
     return keys
 
 
-def _find_single_steps(source: Sequences) -> str | None:
+def _single_step_warning(sequences: Sequences) -> str | None:
     """Return a warning if no sequence has two steps; one sequence of one step may be meant so."""
-    if len(source) < 2 or source.lengths.max() != 1:
+    if len(sequences) < 2 or sequences.lengths.max() != 1:
         return None
     return (
-        f"All {len(source)} sequences have at most one step. If they are the steps of one series "
-        f"x, pass [x], or add {argument(window=100)}. "
-        f"If they are rows of a table, name the column of sequence ids with {argument('id=')}, "
-        f"or pass {argument(layout='wide')} if a row is a whole sequence."
+        f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
+        f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
+        f"the column of sequence ids with {argument('id=')}, or pass {argument(layout='wide')} if "
+        "a row is a whole sequence."
     )
 
 
-def _find_padding(source: Sequences) -> str | None:
+def _padding_warning(sequences: Sequences) -> str | None:
     """Return a warning if sequences of equal length end or begin with steps of zeros."""
-    lengths = source.lengths
+    lengths = sequences.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
-    block = next(source.blocks())  # the first one is enough, and fast for large files
-    zeros = np.zeros(source.schema.num_columns)
-    for i in source.schema.categorical:  # the index of the category 0; NaN, which equals nothing
-        categories: tuple = source.schema.columns[i].categories
+    block = next(sequences.blocks())  # the first block is enough, and fast for large files
+    zeros = np.zeros(sequences.schema.num_columns)
+    for i in sequences.schema.categorical:  # the index of the category 0; NaN, which equals nothing
+        categories: tuple = sequences.schema.columns[i].categories
         zeros[i] = categories.index(0) if 0 in categories else np.nan
-    padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
-    side = next((side for side in ("post", "pre") if looks_padded(padded, side)), None)
+    is_padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
+    side = next((side for side in ("post", "pre") if looks_padded(is_padded, side)), None)
     if side is None:
         return None
     verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
-    count = int(padded[:, -1 if side == "post" else 0].sum())
-    checked = f"{'the first ' * (len(block) < len(source))}{len(block)}"
+    count = int(is_padded[:, -1 if side == "post" else 0].sum())
+    checked = f"{'the first ' * (len(block) < len(sequences))}{len(block)}"
     return (
         f"{count} of {checked} sequences {verb} with steps of zeros, as padded ones do. If this "
         f"is padding, remove it with Sequences.from_array(x, padding_value=0{padding})."
@@ -136,18 +136,18 @@ def _find_padding(source: Sequences) -> str | None:
 class _Suspect(NamedTuple):
     """A value far from all regular values of its column."""
 
-    column: int
+    column_index: int
     value: float
-    count: int  # occurrences
-    min_regular: float  # least value that is no suspect
+    count: int  # how often it occurs
+    min_regular: float  # minimum of the values that are no suspects
     max_regular: float
 
 
-def _find_markers_and_outliers(source: Sequences) -> list[str]:
-    """Return one warning per suspicious number, with all columns that hold it."""
-    columns = np.flatnonzero(source.schema.numeric).tolist()
+def _suspect_warnings(sequences: Sequences) -> list[str]:
+    """Return one warning per marker or outlier, with all columns that hold it."""
+    columns = np.flatnonzero(sequences.schema.numeric).tolist()
     extremes = [_Extremes() for _ in columns]
-    for block in source.blocks():
+    for block in sequences.blocks():
         for column, column_extremes in zip(columns, extremes, strict=True):
             column_extremes.add(block.values[:, column])
     by_value: dict[float, list[_Suspect]] = {}
@@ -156,36 +156,37 @@ def _find_markers_and_outliers(source: Sequences) -> list[str]:
             by_value.setdefault(suspect.value, []).append(suspect)
     texts = [_format_number(value) for value in sorted(by_value)]
     fix = spelled(f"missing_values=[{', '.join(texts)}]", f"--missing {','.join(texts)}")
-    return [_describe_suspect(source, suspects, fix) for suspects in by_value.values()]
+    return [_describe_suspect(sequences, suspects, fix) for suspects in by_value.values()]
 
 
-def _describe_suspect(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
+def _describe_suspect(sequences: Sequences, suspects: list[_Suspect], fix: str) -> str:
     """Return the warning about a number that is a suspect in these columns."""
     first, count = suspects[0], sum(suspect.count for suspect in suspects)
-    names = [source.schema.names[suspect.column] for suspect in suspects]
+    names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
     times = "once" if count == 1 else f"{count} times, first"
     return (
-        f"{_format_number(first.value)} occurs in {listed(names)} {times} at "
-        f"{_locate_suspect(source, first)}, far from all other values ({first.min_regular:.6g} to "
-        f"{first.max_regular:.6g}). It dominates training. Correct it, or if it stands for missing "
-        f"values, pass {fix}."
+        f"{_format_number(first.value)} occurs in {join_names(names)} {times} at "
+        f"{_locate_suspect(sequences, first)}, far from all other values ({first.min_regular:.6g} "
+        f"to {first.max_regular:.6g}). It dominates training. Correct it, or if it stands for "
+        f"missing values, pass {fix}."
     )
 
 
-def _locate_suspect(source: Sequences, suspect: _Suspect) -> str:
+def _locate_suspect(sequences: Sequences, suspect: _Suspect) -> str:
     """Return ``sequence 3, step 5, column 'x0'`` for the first step with a suspect."""
     row = 0
-    for block in source.blocks():
-        rows = np.flatnonzero(block.values[:, suspect.column] == suspect.value)
+    for block in sequences.blocks():
+        rows = np.flatnonzero(block.values[:, suspect.column_index] == suspect.value)
         if len(rows):
             row += int(rows[0])
             break
         row += len(block.values)
-    return StepLocator(source.offsets, source.ids)(row, source.schema.names[suspect.column])
+    column_name = sequences.schema.names[suspect.column_index]
+    return StepLocator(sequences.offsets, sequences.ids)(row, column_name)
 
 
 class _Extremes:
-    """The smallest and largest values of a column that is added in blocks, with their counts."""
+    """The extreme values of a column that is added in blocks, and how often each occurs."""
 
     def __init__(self) -> None:
         self.num_values = 0
@@ -197,7 +198,7 @@ class _Extremes:
         values = values[~np.isnan(values)]
         self.num_values += len(values)
         if len(self.values) == 2 * _NUM_EXTREMES:
-            # values between the two ends can be none of the extremes; this saves sorting them
+            # the values between the two ends are no extremes, and need not be sorted
             low, high = self.values[_NUM_EXTREMES - 1 : _NUM_EXTREMES + 1]
             values = values[(values <= low) | (values >= high)]
         distinct, counts = np.unique(values, return_counts=True)
@@ -208,19 +209,19 @@ class _Extremes:
         self.values, self.counts = merged[ends], counts[ends]
 
 
-def _find_suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
-    """Return the values far from all regular ones, as many at each end as possible."""
+def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
+    """Return as many values as possible that are far from all other values, the regular ones."""
     values, counts = extremes.values, extremes.counts
     # first 3 suspects at each end, then fewer, until all of them are far from the regular values
-    num_suspects = range(_MAX_SUSPECTS + 1)
-    for below, above in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
-        regular = slice(below, len(values) - above)
+    num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
+    for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
+        regular = slice(num_low, len(values) - num_high)
         num_distinct = len(values[regular])
         if not num_distinct:
             continue
         low, high = values[regular][[0, -1]].tolist()
         ends = zip(np.delete(values, regular), np.delete(counts, regular), strict=True)
-        suspects = [_Suspect(column, float(value), int(count), low, high) for value, count in ends]
+        suspects = [_Suspect(column_index, float(x), int(count), low, high) for x, count in ends]
         num_values = extremes.num_values
         num_regular = num_values - sum(suspect.count for suspect in suspects)
         if all(_is_far(suspect, num_regular, num_distinct, num_values) for suspect in suspects):
@@ -238,13 +239,13 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
         return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
-    return enough and is_rare and gap > _MIN_OUTLIER_GAP * width
+    has_enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
+    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * width
 
 
 def _format_number(value: float) -> str:
     """Return a number as text: as an integer, or with the digits of float32 if these suffice."""
-    if abs(value) < _MIN_SCIENTIFIC and float(value).is_integer():
+    if abs(value) < _MIN_EXPONENT_NOTATION and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):
         single = np.float32(value)

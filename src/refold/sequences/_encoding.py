@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from refold._support.rules import check_counts_match
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
-from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_first
+from refold.sequences._schema import Column, Layout, Schema, check_column_type, join_names
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Locator, refuse_where
 
 # Types of all columns, of each column, or of the columns with these names; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
@@ -63,25 +63,25 @@ class StepLocator:
 
     offsets: np.ndarray  # (n + 1,)
     ids: np.ndarray | None = None  # (n,); None if they are the indices
-    name_row: RowNamer | None = None  # if the data come from a file
+    row_namer: RowNamer | None = None  # if the data come from a file
     row_of_step: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
-    def __call__(self, row: int, column: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a row of values (num_steps, F).
+    def __call__(self, step_index: int, column_name: str | None = None) -> str:
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps.
 
         For data from a file: ``row 3, step 5``, or ``row 17 (id 'a')`` if each step has a row.
         """
-        index = int(np.searchsorted(self.offsets, row, side="right")) - 1
-        step = f"step {row - self.offsets[index]}"
-        if self.name_row is None:
+        index = int(np.searchsorted(self.offsets, step_index, side="right")) - 1
+        step = f"step {step_index - self.offsets[index]}"
+        if self.row_namer is None:
             id_ = None if self.ids is None else self.ids[index]
             location = f"{name_sequence(index, id_)}, {step}"
         elif self.row_of_step is None or self.ids is None:
-            location = f"{self.name_row(index)}, {step}"
+            location = f"{self.row_namer(index)}, {step}"
         else:
-            file_row = self.name_row(self.row_of_step.item(row))
+            file_row = self.row_namer(self.row_of_step.item(step_index))
             location = f"{file_row} (id {to_scalar(self.ids[index])!r})"
-        return location if column is None else f"{location}, column {column!r}"
+        return location if column_name is None else f"{location}, column {column_name!r}"
 
 
 def capitalize_first(location: str) -> str:
@@ -128,27 +128,27 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
 def encode_columns(
     names: Sequence[str],
     raw_columns: Sequence[np.ndarray],  # each (num_steps,)
-    types: Sequence[str | None],  # None where the type is inferred
+    type_names: Sequence[str | None],  # None where it is inferred
     locate: StepLocator,
     *,
-    lists: bool,  # whether a sequence of one column was a list or (length,), not (length, 1)
-    stored: Schema | None = None,  # whose categories are used if they cover the data
+    from_lists: bool = False,  # whether sequences of one column are (length,), not (length, 1)
+    stored_schema: Schema | None = None,  # its categories are used if they cover the data
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
-    columns = () if stored is None else stored.columns
+    columns = () if stored_schema is None else stored_schema.columns
     categories = {column.name: column.categories for column in columns if column.categories}
     encoded = [
         _encode_column(raw, name, type_, locate, categories.get(name))
-        for name, raw, type_ in zip(names, raw_columns, types, strict=True)
+        for name, raw, type_ in zip(names, raw_columns, type_names, strict=True)
     ]
     dtype = np.result_type(np.float32, *(column_values.dtype for column_values, _ in encoded))
     values = np.empty((len(raw_columns[0]), len(raw_columns)), dtype=dtype)
     for i, (column_values, _) in enumerate(encoded):
         values[:, i] = column_values
     layout: Layout = "array"
-    if stored is not None:
-        layout = stored.layout if stored.names == tuple(names) else "array"
-    elif lists and len(names) == 1:
+    if stored_schema is not None:
+        layout = stored_schema.layout if stored_schema.names == tuple(names) else "array"
+    elif from_lists and len(names) == 1:
         layout = "tokens" if encoded[0][1].column_type.has_categories else "series"
     schema = Schema(tuple(column for _, column in encoded), layout)
     check_values(values, schema, locate)
@@ -158,40 +158,41 @@ def encode_columns(
     )
 
 
-def numeric_text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
+def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | None]) -> list[str]:
     """Return a warning for each column without requested type whose categories are all numbers."""
     return [
         f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
         f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
-        for column, type_ in zip(columns, types, strict=True)
+        for column, type_ in zip(columns, type_names, strict=True)
         if type_ is None and column.categories and all(map(_is_numeric_text, column.categories))
     ]
 
 
 def _encode_column(
-    raw: np.ndarray,
+    raw_values: np.ndarray,
     name: str,
     column_type: str | None,
     locate: Locator,
-    stored: tuple[Any, ...] | None,  # categories
+    stored_categories: tuple[Any, ...] | None,
 ) -> tuple[np.ndarray, Column]:
-    """Return a raw column (num_steps,) as floats, NaN where missing, and its description."""
-    # A raw column may hold numbers, booleans, text or a mix of Python objects.
-    if raw.dtype.kind in "OUST":  # objects and three kinds of text
-        raw, column_type = _to_text_or_numbers(raw, name, column_type, locate)
-    if raw.dtype.kind == "O":  # still objects, so it is text
+    """Return raw values (num_steps,) as floats, NaN where missing, and their column."""
+    # Raw values may be numbers, booleans, text or a mix of Python objects.
+    if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
+        raw_values, column_type = _parse_objects(raw_values, name, column_type, locate)
+    if raw_values.dtype.kind == "O":  # still objects, so it is text
         column_type = CATEGORICAL.name
-    elif raw.dtype.kind not in "biuf":
+    elif raw_values.dtype.kind not in "biuf":
         # scikit-learn's estimator checks expect the words "Complex data not supported"
         raise SchemaError(
-            f"Column {name!r} holds {raw.dtype} values. Expected real numbers or text. Pass dates "
-            f"as {argument('time=')}, or as numbers. Complex data not supported: pass it as two "
-            "columns."
+            f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. Pass "
+            f"dates as {argument('time=')}, or as numbers. Complex data not supported: pass it as "
+            "two columns."
         )
     if column_type is None:
         # whole numbers alone are no reason for a count column, which the user has to request
-        column_type = (BINARY if BINARY.looks_binary(raw) else NUMERIC).name
-    values, categories = COLUMN_TYPES[column_type].encode(raw, name, locate, stored)
+        column_type = (BINARY if BINARY.looks_binary(raw_values) else NUMERIC).name
+    type_ = COLUMN_TYPES[column_type]
+    values, categories = type_.encode(raw_values, name, locate, stored_categories)
     return values, Column(name, column_type, categories)
 
 
@@ -207,25 +208,25 @@ def is_missing(value: object) -> bool:
     return isinstance(value, Real | Decimal) and value != value
 
 
-def _to_text_or_numbers(
-    raw: np.ndarray, name: str, column_type: str | None, locate: Locator
+def _parse_objects(
+    raw_values: np.ndarray, name: str, column_type: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
-    """Return a column of objects as objects that are all text, or as numbers; and its type."""
-    objects = raw.tolist()
+    """Return objects (num_steps,) as an array of text or of numbers, and the column type."""
+    objects = raw_values.tolist()
     may_be_text = column_type is None or COLUMN_TYPES[column_type].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
-        return raw.astype(object, copy=False), column_type
+        return raw_values.astype(object, copy=False), column_type
     objects = [None if is_missing(value) else value for value in objects]
     present = [value for value in objects if value is not None]
     if objects and not present:
         return np.full(len(objects), np.nan, np.float32), column_type
     num_texts = sum(isinstance(value, str) for value in present)
-    # without a requested type, text beside numbers is a mistake, of which the error below tells
+    # without a requested type, text beside numbers is a mistake, and the error below is raised
     if may_be_text and num_texts and (column_type is not None or num_texts == len(present)):
         return object_array(None if v is None else str(v) for v in objects), column_type
     if column_type is None and {type(value) for value in present} <= {bool, np.bool_}:
         column_type = BINARY.name
-    # text that holds a number is one only if the user requested numbers
+    # text such as "1.5" becomes a number only if the user requested numbers
     parse = column_type is not None
     numbers = [math.nan if v is None else _parse_number(v, parse_text=parse) for v in objects]
     if None in numbers:
@@ -301,7 +302,7 @@ def check_unique_ids(ids: np.ndarray) -> None:
     if len(repeated):
         first, second = np.flatnonzero(ids == repeated[0])[:2].tolist()
         raise DataError(
-            f"ids must differ. Got {listed(repeated.tolist())} more than once, first for the "
+            f"ids must differ. Got {join_names(repeated.tolist())} more than once, first for the "
             f"sequences {first} and {second}. Give each its own id, as Sequences.with_ids does."
         )
 
@@ -335,7 +336,7 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
         n = len(schema.columns[i].categories)
         is_wrong = (index < 0) | (index > n) | (index != np.floor(index)) & ~np.isnan(index)
         advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
-        refuse_first(is_wrong, index, schema.names[i], locate, advice)
+        refuse_where(is_wrong, index, schema.names[i], locate, advice)
 
 
 def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:

@@ -33,7 +33,7 @@ from refold.sequences.types import CATEGORICAL
 # Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
 _MIN_PADDED_SHARE = 0.1
 # Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
-_MIN_NUM_PADDED = 2
+_MIN_PADDED_SEQUENCES = 2
 # Maximum share of real steps that look like padding. If there are more, such steps are data.
 _MAX_STRAY_PADDING_SHARE = 0.01
 
@@ -45,7 +45,7 @@ def arrays_from_list(
     names: Sequence[str] | None = None,
     ids: ArrayLike | None = None,
     layout: Layout | None = None,
-    rows: RowNamer | None = None,  # names each entry in messages, if the list comes from a file
+    row_namer: RowNamer | None = None,  # if the list comes from a file
 ) -> SequenceArrays:
     """Convert a list; implements `Sequences.from_list`."""
     if isinstance(sequences, str | bytes | Mapping) or not hasattr(sequences, "__iter__"):
@@ -56,23 +56,23 @@ def arrays_from_list(
     items = list(sequences)
     check_not_empty(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
-    arrays = [_to_array(item, i, ids) for i, item in enumerate(items)]
-    frame_names = _check_same_form(items, arrays, ids)
-    # an empty list may be a sequence of any number of features
+    arrays = [_convert_sequence(item, i, ids) for i, item in enumerate(items)]
+    frame_names = _check_same_features(items, arrays, ids)
+    # without empty lists, which fit any number of features
     with_features = [array for array in arrays if array.ndim == 2 or array.size]
     raw = np.concatenate(with_features or [np.zeros(0, np.float32)])
-    locate = StepLocator(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
+    locate = StepLocator(offsets_from_lengths([len(array) for array in arrays]), ids, row_namer)
     has_columns = raw.ndim == 2
     if has_columns:
         check_not_empty(raw.shape[1], "feature", "in the sequences")
         names = names or frame_names or default_names(raw.shape[1])
     elif names is None:
-        names = [_default_name(raw, column_types)]
+        names = [_default_column_name(raw, column_types)]
     names = (names,) if isinstance(names, str) else tuple(names)
     raw_columns = list(raw.T) if has_columns else [raw]
     check_counts_match(len(names), argument("names"), len(raw_columns), "features")
     types = resolve_column_types(column_types, names)
-    encoded = encode_columns(names, raw_columns, types, locate, lists=not has_columns)
+    encoded = encode_columns(names, raw_columns, types, locate, from_lists=not has_columns)
     has_tokens = encoded.schema.layout == "tokens"
     if layout is None and has_tokens and all(isinstance(item, str) for item in items):
         layout = "characters"
@@ -81,25 +81,25 @@ def arrays_from_list(
     return encoded._replace(schema=replace(encoded.schema, layout=layout))
 
 
-def _to_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
+def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
-    if isinstance(item, str):  # each character is a step
-        return object_array(item)
-    item = fill_masked_entries(item)
-    is_array = hasattr(item, "__array__")
-    is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
+    if isinstance(sequence, str):  # each character is a step
+        return object_array(sequence)
+    sequence = fill_masked_entries(sequence)
+    is_array = hasattr(sequence, "__array__")
+    is_list = hasattr(sequence, "__len__") and not isinstance(sequence, bytes | Mapping | set)
     # NumPy would turn numbers beside text into text
-    if is_list and not is_array and any(isinstance(value, str) for value in item):
-        return object_array(item)
+    if is_list and not is_array and any(isinstance(value, str) for value in sequence):
+        return object_array(sequence)
     try:
-        array = np.asarray(item)
-        if array.dtype.kind in "US":  # the arrays of text in a list may have different widths
-            array = np.asarray(item, dtype=object)
+        array = np.asarray(sequence)
+        if array.dtype.kind in "US":  # text; its width may differ between sequences
+            array = np.asarray(sequence, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
-        array = object_array(item)
+        array = object_array(sequence)
     steps = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
-        got = reprlib.repr(item)
+        got = reprlib.repr(sequence)
     elif any(isinstance(step, list | tuple | np.ndarray) for step in steps):
         got = "steps with differing numbers of features"
     elif array.ndim > 2:
@@ -113,23 +113,23 @@ def _to_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     )
 
 
-def _check_same_form(
-    items: list[Any], arrays: list[np.ndarray], ids: np.ndarray
+def _check_same_features(
+    sequences: list[Any], arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
     """Return the column names if the items are tables; raise if their forms or columns differ."""
 
     def form_of(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
-        columns = getattr(items[i], "column_names", getattr(items[i], "columns", None))
+        columns = getattr(sequences[i], "column_names", getattr(sequences[i], "columns", None))
         names = None if columns is None else tuple(map(str, columns))
-        return isinstance(items[i], str), arrays[i].shape[1:], names
+        return isinstance(sequences[i], str), arrays[i].shape[1:], names
 
     def describe(i: int) -> str:
         names = form_of(i)[2]
         columns = f" with the columns {names}" if names else ""
-        shape = f"a {type(items[i]).__name__} of shape {arrays[i].shape}{columns}"
+        shape = f"a {type(sequences[i]).__name__} of shape {arrays[i].shape}{columns}"
         return f"{shape} for {name_sequence(i, ids[i])}"
 
-    # an empty list has any form
+    # without empty lists, which fit any form
     with_form = [i for i, array in enumerate(arrays) if array.shape != (0,)]
     form = form_of(with_form[0]) if with_form else (False, (), None)
     for i in with_form:
@@ -141,14 +141,14 @@ def _check_same_form(
     return form[2]
 
 
-def _default_name(raw: np.ndarray, column_types: ColumnTypes) -> str:
+def _default_column_name(raw_values: np.ndarray, column_types: ColumnTypes) -> str:
     """Return the default name of the only column: "token" for text and categories, else "x0"."""
     if column_types and isinstance(column_types, Mapping):
         return "token" if "token" in column_types else "x0"
     requested = resolve_column_types(column_types or None, ["x0"])[0]
     if requested is not None:
         return "token" if requested == CATEGORICAL.name else "x0"
-    types = {type(value) for value in raw} if raw.dtype == object else set()
+    types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
     return "token" if str in types and types <= {str, type(None)} else "x0"
 
 
@@ -166,17 +166,17 @@ def fill_masked_entries(x: Any) -> Any:
 
 
 def unpad_array(
-    x: Any, lengths: Any = None, padding_value: float | str = np.nan, padding: str = "post"
+    x: Any, lengths: Any = None, padding_value: float | str = np.nan, side: str = "post"
 ) -> list[np.ndarray]:
     """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
-    check("padding", padding, one_of("post", "pre"))
+    check("padding", side, one_of("post", "pre"))
     x = _check_padded_array(x)
     num_steps = x.shape[1]
     if lengths is None:
         is_padded = _find_padded_steps(x, padding_value)
-        lengths = lengths_without_padding(is_padded, padding)
-        if not is_missing(padding_value):  # steps of NaN in all features are hardly data
-            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, padding)
+        lengths = lengths_without_padding(is_padded, side)
+        if not is_missing(padding_value):  # a step that is NaN in all features is hardly data
+            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, side)
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_counts_match(len(lengths), argument("lengths"), len(x), "sequences")
@@ -187,7 +187,7 @@ def unpad_array(
                 f"0 to {num_steps}, the number of steps of the array."
             )
         lengths = lengths.astype(np.int64)
-    starts = num_steps - lengths if padding == "pre" else 0 * lengths
+    starts = num_steps - lengths if side == "pre" else 0 * lengths
     bounds = zip(x, starts, starts + lengths, strict=True)
     return [sequence[start:stop] for sequence, start, stop in bounds]
 
@@ -224,10 +224,10 @@ def _check_padded_array(x: Any) -> np.ndarray:
     return x.astype(object) if x.dtype.kind in "UST" else x  # text
 
 
-def _find_padded_steps(x: np.ndarray, value: float | str) -> np.ndarray:
+def _find_padded_steps(x: np.ndarray, padding_value: float | str) -> np.ndarray:
     """Return the mask (n, T) of steps that have a value, which may be NaN, in all features."""
-    if not is_missing(value):
-        mask = np.asarray(x == value)
+    if not is_missing(padding_value):
+        mask = np.asarray(x == padding_value)
     elif x.dtype == object:
         mask = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
     else:
@@ -236,23 +236,23 @@ def _find_padded_steps(x: np.ndarray, value: float | str) -> np.ndarray:
 
 
 def _warn_of_ambiguous_padding(
-    is_padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
+    is_padded: np.ndarray, lengths: np.ndarray, padding_value: float | str, side: str
 ) -> None:
     """Warn if steps treated as padding, a mask (n, T), may be data."""
     num_steps = is_padded.shape[1]
-    num_stray = int(_find_stray_steps(is_padded, padding).any(axis=1).sum())
+    num_stray = int(_find_stray_steps(is_padded, side).any(axis=1).sum())
     num_trimmed = int((lengths < num_steps).sum())
     doubt = ""
-    # Keras pads in front by default, which leaves steps of this value at the start
-    if num_stray and (num_trimmed or (padding == "post" and is_padded[:, 0].any())):
+    # Keras pads in front by default, and then sequences begin with steps of this value
+    if num_stray and (num_trimmed or (side == "post" and is_padded[:, 0].any())):
         doubt = f"{num_stray} sequences have such steps elsewhere"
     elif num_trimmed and lengths.max() < num_steps:
         doubt = f"no sequence fills the {num_steps} steps of the array"
     if doubt:
-        advice = ", or padding='pre' if the padding is in front" if padding == "post" else ""
+        advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
         warn(
-            f"Steps of {value!r} were treated as padding in {num_trimmed} sequences, but {doubt}, "
-            f"so they may be data. Pass lengths= instead{advice}."
+            f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, but "
+            f"{doubt}, so they may be data. Pass lengths= instead{advice}."
         )
 
 
@@ -265,8 +265,8 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
 
 def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
-    is_real = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
-    return is_padded & (is_real if side == "post" else is_real[:, ::-1])
+    is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
+    return is_padded & (is_step if side == "post" else is_step[:, ::-1])
 
 
 def looks_padded(is_padded: np.ndarray, side: str) -> bool:
@@ -276,7 +276,7 @@ def looks_padded(is_padded: np.ndarray, side: str) -> bool:
     num_padded = (lengths < is_padded.shape[1]).sum()
     num_stray = _find_stray_steps(is_padded, side).sum()
     return bool(
-        num_padded >= max(_MIN_NUM_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
         and lengths.min() < lengths.max()
         and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
     )

@@ -19,7 +19,7 @@ from refold.sequences._encoding import (
     check_decoded,
     check_values,
 )
-from refold.sequences._schema import Schema, listed
+from refold.sequences._schema import Schema, join_names
 from refold.sequences._sequences import Sequences
 
 # Which mean and standard deviation scale the values of a column: those of the training data
@@ -34,17 +34,17 @@ CLIP_RULE = Rule(
 )
 
 # Names of the arrays of a scaler, in the order in which a model file holds them.
-_ARRAY_NAMES = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAY_NAMES += ("statistics_mean", "statistics_scale", "floor")
+_STATE_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
+_STATE_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
-_MIN_STD_TO_MEDIAN = 1e-4
+_MIN_STD_TO_MEDIAN_STD = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
 MIN_STD_TO_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_ROUNDING_ERROR_SHARE = 10 * np.finfo(np.float64).eps
+_MAX_ROUNDING_ERROR = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -75,7 +75,7 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAY_NAMES}
+        arrays = {name: np.asarray(state[name], np.float64) for name in _STATE_ARRAYS}
         self.numeric_ = arrays["numeric"].astype(bool)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
@@ -128,15 +128,14 @@ class Scaler:
             is_constant = moments.scale == 0
             if is_constant.any():
                 names = np.array(sequences.schema.names)[numeric][is_constant].tolist()
-                warn(f"Constant in the training data, and scaled by 1: column {listed(names)}.")
+                warn(f"Constant in the training data, and scaled by 1: column {join_names(names)}.")
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
-        arrays = zip(
-            _ARRAY_NAMES, (numeric, mean, scale, minimum, maximum, *statistics), strict=True
-        )
+        fitted = numeric, mean, scale, minimum, maximum, *statistics  # in the order of the names
+        arrays = zip(_STATE_ARRAYS, fitted, strict=True)
         return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
@@ -228,16 +227,16 @@ class Scaler:
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        floor = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
-        raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
-        standardized = (raw - self.statistics_mean_) / self.statistics_scale_
+        min_std = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
+        moments = np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1)
+        standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
         check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
         return standardized.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAY_NAMES}
+        arrays = {name: getattr(self, f"{name}_") for name in _STATE_ARRAYS}
         return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
 
     @classmethod
@@ -285,14 +284,14 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
     mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
-    floor = np.ones(mean.shape[1])
+    min_std = np.ones(mean.shape[1])
     for i, stds in enumerate(scale.T):
         positive = stds[stds > 0]  # without constant sequences
         if len(positive):
-            floor[i] = max(positive.min(), _MIN_STD_TO_MEDIAN * np.median(positive))
+            min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN_STD * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
-    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
-    return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), floor
+    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1))
+    return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), min_std
 
 
 def check_float32_range(sequences: Sequences) -> None:
@@ -314,9 +313,8 @@ def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
         return
     row, column = outside[0]
     minimum, maximum, _ = np.broadcast_arrays(minimum, maximum, values[row])
-    location = StepLocator(sequences.offsets, sequences.ids)(
-        int(row), sequences.schema.names[column]
-    )
+    locate = StepLocator(sequences.offsets, sequences.ids)
+    location = locate(int(row), sequences.schema.names[column])
     raise DataError(
         f"Got {values[row, column]:g} at {location}. Expected finite numbers from "
         f"{minimum[column]:.3g} to {maximum[column]:.3g}, which float32 can hold when they are "
@@ -347,16 +345,16 @@ class RunningMoments:
         self.least = np.minimum(self.least, minimum)
         self.greatest = np.maximum(self.greatest, maximum)
         # z: values, then values minus the origin, and then minus their own mean; 0 where missing
-        z, observed = _fill_missing_with_0(values)
-        num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
+        z, is_observed = _fill_missing_with_0(values)
+        num_observed = np.array([np.count_nonzero(column) for column in is_observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
-        z[~observed] = 0.0
+        z[~is_observed] = 0.0
         mean = np.where(is_first, 0.0, z.sum(axis=0) / count)
         if mean.any():
             z -= mean
-            z[~observed] = 0.0
+            z[~is_observed] = 0.0
         squares = np.einsum("ij,ij->j", z, z)
         # correct the rounding error of the mean, which leaves a sum of z that is not quite 0
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
@@ -377,20 +375,20 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
-    z, observed = _fill_missing_with_0(values)
-    count = sum_by_sequence(observed.astype(np.float64), sequences)
+    z, is_observed = _fill_missing_with_0(values)
+    count = sum_by_sequence(is_observed.astype(np.float64), sequences)
     count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
     mean = sum_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
-    z[~observed] = 0.0
+    z[~is_observed] = 0.0
     scale = np.sqrt(sum_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(scale <= _ROUNDING_ERROR_SHARE * np.abs(mean), 0.0, scale)
+    return mean, np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, scale)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
@@ -404,5 +402,5 @@ def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
 
 def _fill_missing_with_0(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
-    observed = ~np.isnan(values)
-    return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed
+    is_observed = ~np.isnan(values)
+    return np.where(is_observed, values, 0.0).astype(np.float64, copy=False), is_observed

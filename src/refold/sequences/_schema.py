@@ -174,7 +174,7 @@ class Schema:
         if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
             raise SchemaError(
                 f"The layout {self.layout!r} needs one {'categorical ' * needs_tokens}column. "
-                f"Got {column_counts(self)}. Use the layout 'array'."
+                f"Got {describe_column_types(self)}. Use the layout 'array'."
             )
 
     @property
@@ -281,7 +281,7 @@ def has_default_names(schema: Schema) -> bool:
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
 
 
-def column_counts(schema: Schema) -> str:
+def describe_column_types(schema: Schema) -> str:
     """Return how many columns have each type: ``2 numeric, 1 binary``."""
     types = [column.type for column in schema.columns]
     return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
@@ -304,12 +304,10 @@ def check_column_type(name: Any) -> None:
         )
 
 
-def listed(names: Sequence[Any]) -> str:
+def join_names(names: Sequence[Any]) -> str:
     """Return the first names, categories or ids as text for a message: ``'a', 'b', ...``."""
-    text = ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + (
-        ", ..." if len(names) > _MAX_NAMES_LISTED else ""
-    )
-    return text or "no others"
+    dots = ", ..." if len(names) > _MAX_NAMES_LISTED else ""
+    return ", ".join(map(repr, names[:_MAX_NAMES_LISTED])) + dots or "no others"
 
 
 def merge_columns(columns: Sequence[Column]) -> Column:
@@ -337,8 +335,8 @@ def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
-    is_missing = np.isnan(values)
-    indices = np.where(is_missing, len(column.categories) + 1, values).astype(np.int64)
+    is_nan = np.isnan(values)
+    indices = np.where(is_nan, len(column.categories) + 1, values).astype(np.int64)
     return column.decoded_values[indices]
 
 
@@ -358,23 +356,25 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
             for token in tokens
         )
     if schema.columns[0].has_integer_categories:
-        return [None if token != token else int(token) for token in tokens]  # None for NaN
+        return [None if token != token else int(token) for token in tokens]  # NaN becomes None
     return tokens
 
 
 # Values under another schema
 
 
-def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Locator) -> np.ndarray:
-    """Return values (num_steps, F) under the target schema; implements `Sequences.align`."""
-    # an empty list tells nothing about its columns
-    if not len(values) and has_default_names(source):
-        return np.zeros((0, target.num_columns), dtype=values.dtype)
-    order = _match_column_order(source, target)
-    aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
+def align_values(
+    values: np.ndarray, data_schema: Schema, fitted_schema: Schema, locate: Locator
+) -> np.ndarray:
+    """Return values (num_steps, F) under the fitted schema; implements `Sequences.align`."""
+    # an empty list has no features, so its schema is only a default
+    if not len(values) and has_default_names(data_schema):
+        return np.zeros((0, fitted_schema.num_columns), dtype=values.dtype)
+    order = _match_column_order(data_schema, fitted_schema)
+    aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
     unseen: list[str] = []  # descriptions of unseen categories
-    for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
-        old_values, old_column = values[:, index], source.columns[index]
+    for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
+        old_values, old_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
             aligned[:, i], lines = _translate_categories(old_values, old_column, column, locate)
             unseen += lines
@@ -384,7 +384,7 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Loc
         numbers = indices_to_categories(old_values, old_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
-        if markers := column.column_type.valid_markers(target.missing):
+        if markers := column.column_type.valid_markers(fitted_schema.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers
@@ -394,66 +394,68 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, locate: Loc
     return aligned
 
 
-def _match_column_order(source: Schema, target: Schema) -> list[int]:
-    """Return the index among the source's columns of each target column."""
-    if set(source.names) == set(target.names):
-        return [source.names.index(name) for name in target.names]
+def _match_column_order(data_schema: Schema, fitted_schema: Schema) -> list[int]:
+    """Return the index in the data of each column of the fitted schema."""
+    if set(data_schema.names) == set(fitted_schema.names):
+        return [data_schema.names.index(name) for name in fitted_schema.names]
     # without names, columns are matched by position
-    by_position = has_default_names(source) or has_default_names(target)
-    if by_position and source.num_columns == target.num_columns:
-        return list(range(target.num_columns))
-    missing = [name for name in target.names if name not in source.names]
-    extra = [name for name in source.names if name not in target.names]
-    difference = f" (without {listed(missing)}; with {listed(extra)})"
+    by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
+    if by_position and data_schema.num_columns == fitted_schema.num_columns:
+        return list(range(fitted_schema.num_columns))
+    absent = [name for name in fitted_schema.names if name not in data_schema.names]
+    extra = [name for name in data_schema.names if name not in fitted_schema.names]
+    difference = f" (without {join_names(absent)}; with {join_names(extra)})"
     raise SchemaError(
-        f"The data have {source.num_columns} features{'' if by_position else difference}, but the "
-        f"model was fitted on {target.num_columns}. Choose the same ones with "
+        f"The data have {data_schema.num_columns} features{'' if by_position else difference}, but "
+        f"the model was fitted on {fitted_schema.num_columns}. Choose the same ones with "
         f"{argument('columns=')}."
     )
 
 
 def _translate_categories(
-    values: np.ndarray, source: Column, target: Column, locate: Locator
+    values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
-    """Return indices (num_steps,) of the target's categories, and lines about unseen categories."""
-    index, categories, fitted = values, source.categories, target.categories
-    if not source.column_type.has_categories:  # numbers that are categories in the target
-        index, categories = CATEGORICAL.encode(values, source.name, locate, None)
+    """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
+    indices, categories, fitted = values, data_column.categories, fitted_column.categories
+    if not data_column.column_type.has_categories:  # numbers that are categories when fitted
+        indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
-        # A file with 1, 2 and N5 holds text; one with only 1 and 2 holds integers.
-        categories = _categories_as_text(categories, source, target)
+        # Both are compared as text: a file with 1, 2 and N5 has text, one with 1 and 2 integers.
+        categories = _categories_as_text(categories, data_column, fitted_column)
         fitted = tuple(map(str, fitted))
         if not set(categories) & set(fitted):
-            raise _column_mismatch(source, target)
+            raise _column_mismatch(data_column, fitted_column)
     index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
-    # from each index in the source, and then from unknown and missing, to the index in the target
+    # fitted index of each category of the data, then of an unknown and of a missing one
     translation = [index_of.get(category, unknown) for category in categories]
     translation += [unknown, np.nan]
-    index = np.where(np.isnan(index), len(categories) + 1, index).astype(np.int64)
-    counts = np.bincount(index, minlength=len(translation))
+    indices = np.where(np.isnan(indices), len(categories) + 1, indices).astype(np.int64)
+    counts = np.bincount(indices, minlength=len(translation))
     unseen = [i for i, category in enumerate(categories) if category not in index_of and counts[i]]
     descriptions = []
     if unseen:
         total = int(counts[unseen].sum())
         descriptions = [
-            f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
-            f"({listed([categories[i] for i in unseen])})"
+            f"{total} {'entry' if total == 1 else 'entries'} of column {fitted_column.name!r} "
+            f"({join_names([categories[i] for i in unseen])})"
         ]
-    return np.array(translation)[index], descriptions
+    return np.array(translation)[indices], descriptions
 
 
-def _categories_as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
-    """Return categories as text; booleans in the spelling of the target."""
-    if source.column_type is not BINARY:
+def _categories_as_text(
+    categories: tuple, data_column: Column, fitted_column: Column
+) -> tuple[str, ...]:
+    """Return categories as text; booleans in the spelling of the fitted column."""
+    if data_column.column_type is not BINARY:
         return tuple(map(str, categories))
-    # the target may have "TRUE" or "False", and Python writes "True"
-    words = {str(word).lower(): str(word) for word in target.categories}
+    # the fitted column may have "TRUE" or "False", and Python writes "True"
+    words = {str(word).lower(): str(word) for word in fitted_column.categories}
     return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 
-def _column_mismatch(source: Column, target: Column) -> SchemaError:
+def _column_mismatch(data_column: Column, fitted_column: Column) -> SchemaError:
     """Return the error about a column with other contents than the fitted one."""
     return SchemaError(
-        f"Column {source.name!r} holds {source.contents}, but the model was fitted on "
-        f"{target.contents}. Convert the column."
+        f"Column {data_column.name!r} holds {data_column.contents}, but the model was fitted on "
+        f"{fitted_column.contents}. Convert the column."
     )

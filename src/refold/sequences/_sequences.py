@@ -39,10 +39,10 @@ from refold.sequences._schema import (
     Layout,
     Schema,
     align_values,
-    column_counts,
     default_names,
+    describe_column_types,
     indices_to_categories,
-    listed,
+    join_names,
     to_layout,
 )
 from refold.sequences._tables import (
@@ -234,8 +234,8 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = unpad_array(x, lengths, padding_value, padding)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+        sequences = unpad_array(x, lengths, padding_value, padding)
+        return cls.from_list(sequences, column_types=column_types, names=names, ids=ids)
 
     @classmethod
     def from_table(
@@ -261,7 +261,7 @@ class Sequences:
             Name of the column of sequence ids; by default ``"id"`` if there is such a column, else
             all rows are one sequence. Sequences are ordered by their first row.
         time : str, optional
-            Name of the column of times: numbers or dates, strictly ascending within an id. RowNamer
+            Name of the column of times: numbers or dates, strictly ascending within an id. Rows
             of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
             without times, the rows of an id must be contiguous.
             Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
@@ -289,16 +289,16 @@ class Sequences:
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
         """
-        arrow = to_arrow_table(table)
-        time = time_index_column(arrow.index_columns, arrow.columns) if time is None else str(time)
+        table = to_arrow_table(table)
+        time = time_index_column(table.index_columns, table.columns) if time is None else str(time)
         arrays = arrays_from_table(
-            arrow,
+            table,
             id,
             time,
             columns,
             column_types,
             sort=sort,
-            with_gaps=time_gaps,
+            add_time_gaps=time_gaps,
             duplicates=duplicates,
             time_format=time_format,
         )
@@ -359,8 +359,8 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        rows = unpad_aeon(X)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+        cases = unpad_aeon(X)
+        return cls.from_list(cases, column_types=column_types, names=names, ids=ids)
 
     @classmethod
     def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> "Sequences":
@@ -421,7 +421,7 @@ class Sequences:
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
-        # Otherwise a pass over the data makes the whole file count as memory of this process.
+        # Otherwise the whole file counts as memory of this process once all blocks were read.
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
@@ -482,7 +482,8 @@ class Sequences:
         if absent is not None:
             ids = self.ids.tolist()
             nearest = get_close_matches(absent, map(str, ids[:_MAX_IDS_COMPARED]))
-            advice = f"The nearest: {listed(nearest)}" if nearest else f"The ids are {listed(ids)}"
+            all_ids = f"The ids are {join_names(ids)}"
+            advice = f"The nearest: {join_names(nearest)}" if nearest else all_ids
             if self.ids.dtype.kind != "U":
                 advice = "The ids are integers; sequences[0] is the first sequence"
             raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
@@ -493,7 +494,7 @@ class Sequences:
             return f"Sequences(n=0, columns={self.schema.num_columns})"
         lengths = self.lengths
         length_range = f"lengths={lengths.min()} to {lengths.max()}"
-        return f"Sequences(n={len(self)}, {length_range}, {column_counts(self.schema)})"
+        return f"Sequences(n={len(self)}, {length_range}, {describe_column_types(self.schema)})"
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids
@@ -531,9 +532,8 @@ class Sequences:
         """
         lengths = self.lengths
         num_steps = max(1, int(lengths.max(initial=0)))
-        padded = np.full(
-            (len(self), num_steps, self.schema.num_columns), value, dtype=self.values.dtype
-        )
+        shape = len(self), num_steps, self.schema.num_columns
+        padded = np.full(shape, value, dtype=self.dtype)
         padded[np.arange(num_steps) < lengths[:, None]] = self.values
         return padded
 
@@ -624,10 +624,8 @@ class Sequences:
         if self.times is None:
             return None
         type_ = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
-        chunks = [pa.array([], type_)]
-        arrays = self.offsets[:-1], self.offsets[1:], starts, stops
-        bounds = zip(*(array.tolist() for array in arrays), strict=True)
-        for first, end, start, stop in bounds:
+        chunks, bounds = [pa.array([], type_)], pairwise(self.offsets.tolist())
+        for (first, end), start, stop in zip(bounds, starts.tolist(), stops.tolist(), strict=True):
             times = self.times[first:end]
             later = future_times(times, max(0, stop - len(times)))
             chunks += [times[start:stop].cast(type_)]
@@ -639,14 +637,13 @@ class Sequences:
         return SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
 
     def pieces(self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
-        """Return one piece of each of the sequences ``indices``; all arguments are arrays (n,)."""
+        """Return pieces by their sequence index, first step and length, each array (n_pieces,)."""
         first_rows, offsets = self.offsets[:-1][indices] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
         times = None if self.times is None else [self.times[:0]]
         for i in range(0, len(indices), _SEQUENCES_PER_COPY):
-            rows = concatenated_ranges(
-                first_rows[i : i + _SEQUENCES_PER_COPY], lengths[i : i + _SEQUENCES_PER_COPY]
-            )
+            copied = slice(i, i + _SEQUENCES_PER_COPY)
+            rows = concatenated_ranges(first_rows[copied], lengths[copied])
             values[offsets[i] : offsets[i] + len(rows)] = self.values[rows]
             if self.times is not None and times is not None:
                 times.append(self.times.take(pa.array(rows)))

@@ -53,7 +53,7 @@ DUPLICATES_RULE = one_of("error", "first", "last", "mean")
 _INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
 
 
-class ArrowColumns(NamedTuple):
+class ArrowTable(NamedTuple):
     """A table as Arrow columns, with what its metadata tell."""
 
     columns: dict[str, Any]  # Arrow columns by name
@@ -61,11 +61,11 @@ class ArrowColumns(NamedTuple):
     stored_schema: Schema | None = None  # the schema that Refold stored in the metadata
     is_series: bool = False  # whether the rows are the steps of one sequence, if there are no ids
 
-    def get(self, name: str, parameter: str) -> Any:
+    def get(self, name: str, parameter_name: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
         if name not in self.columns:
             raise SchemaError(
-                f"The table has no column {name!r}, which {argument(f'{parameter}=')} names. "
+                f"The table has no column {name!r}, which {argument(f'{parameter_name}=')} names. "
                 f"Its columns are {', '.join(map(repr, self.columns))}."
             )
         return self.columns[name]
@@ -77,9 +77,9 @@ class ArrowColumns(NamedTuple):
         return column
 
 
-def time_index_column(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+def time_index_column(index_names: Iterable[str], columns: Mapping[str, Any]) -> str | None:
     """Return the name of the pandas index that holds times, if its column is in the table."""
-    names = (name for name in index if name in columns)
+    names = (name for name in index_names if name in columns)
     return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
 
 
@@ -88,12 +88,12 @@ def is_table(obj: Any) -> bool:
     return hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__")
 
 
-def to_arrow_table(table: Any) -> ArrowColumns:
-    """Return a table of any library as Arrow columns; a column without a table is ``x0``."""
-    if isinstance(table, ArrowColumns):
+def to_arrow_table(table: Any) -> ArrowTable:
+    """Return a table of any library as Arrow columns; a single column gets the name ``x0``."""
+    if isinstance(table, ArrowTable):
         return table
     if isinstance(table, Mapping):
-        return ArrowColumns(_read_columns(table, list(table)))
+        return ArrowTable(_read_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -102,7 +102,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     # a pandas frame with a column of the name "dtype" has this attribute, too
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
-        return ArrowColumns({"x0": _read_column(table, "x0")})
+        return ArrowTable({"x0": _read_column(table, "x0")})
     # record batches of Arrow have `columns`, too, which are not names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
@@ -110,20 +110,18 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
         # a pandas column holds objects of several types; the error of _read_column names it
-        return ArrowColumns(_read_columns(table, list(table.columns)))
+        return ArrowTable(_read_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = {name: pa_table[i] for i, name in enumerate(pa_table.column_names)}
-    return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
+    return ArrowTable(columns, pandas_index_columns(metadata), stored_schema(metadata))
 
 
 def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise if they differ in the number of rows."""
     columns = {str(name): _read_column(table[name], name) for name in names}
     for name, column in columns.items():
-        rows = f"rows of column {names[0]!r}"
-        check_counts_match(
-            len(column), f"rows of column {name!r}", len(columns[str(names[0])]), rows
-        )
+        expected, first = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
+        check_counts_match(len(column), f"rows of column {name!r}", expected, first)
     return columns
 
 
@@ -177,11 +175,12 @@ def declared_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
-    stored: Schema | None = None,
+    stored_schema: Schema | None = None,
 ) -> list[str | None]:
     """Return column types as requested, else as stored, else by the Arrow type, else None."""
     types = resolve_column_types(column_types, names)
-    stored_types = {} if stored is None else {column.name: column.type for column in stored.columns}
+    stored_columns = () if stored_schema is None else stored_schema.columns
+    stored_types = {column.name: column.type for column in stored_columns}
     for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
         types[i] = types[i] or stored_types.get(name)
         if types[i] is None and pa.types.is_dictionary(arrow_type):
@@ -225,9 +224,9 @@ def column_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     has_integers = column.has_integer_categories
     unknown, type_ = (None, pa.int64()) if has_integers else (UNKNOWN, pa.string())
     categories = pa.array([*column.categories, unknown], type_)
-    is_missing = np.isnan(values)
-    indices = np.where(is_missing, 0, values).astype(np.int64)
-    return categories.take(pa.array(indices, mask=is_missing))
+    is_null = np.isnan(values)
+    indices = np.where(is_null, 0, values).astype(np.int64)
+    return categories.take(pa.array(indices, mask=is_null))
 
 
 def ids_to_arrow(ids: np.ndarray) -> pa.Array:
@@ -236,31 +235,32 @@ def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
 
 
-def check_id_type(type_: pa.DataType, name: str) -> None:
+def check_id_type(arrow_type: pa.DataType, name: str) -> None:
     """Raise ``SchemaError`` if a column cannot hold ids."""
-    if pa.types.is_nested(type_):
+    if pa.types.is_nested(arrow_type):
         raise SchemaError(
-            f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
+            f"Column {name!r} holds {arrow_type}. Expected ids: integers or text; name the "
             f"column of ids with {argument('id=')}."
         )
 
 
-def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> None:
+def check_id_is_no_feature(feature_names: Iterable[str], id_name: str | None) -> None:
     """Raise ``SchemaError`` if the features that a user names include the ids."""
-    if id_column is not None and id_column in columns:
+    if id_name is not None and id_name in feature_names:
         raise SchemaError(
-            f"Column {id_column!r} has the ids of the sequences, and {argument('columns=')} names "
+            f"Column {id_name!r} has the ids of the sequences, and {argument('columns=')} names "
             f"it as a feature. Leave it out of {argument('columns=')}."
         )
 
 
-def check_has_ids(column: Any, name: str, rows: RowNamer) -> None:
+def check_has_ids(column: Any, name: str, row_namer: RowNamer) -> None:
     """Raise ``DataError`` if a row has no id."""
-    missing = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
-    if missing.any():
+    has_no_id = decode_dictionary(column).is_null(nan_is_null=True).to_numpy()
+    if has_no_id.any():
+        row_name = capitalize_first(row_namer(int(np.argmax(has_no_id))))
         raise DataError(
-            f"{capitalize_first(rows(int(np.argmax(missing))))} has no id in column {name!r}. "
-            "Every row needs an id; fill it in or drop the row."
+            f"{row_name} has no id in column {name!r}. Every row needs an id; fill it in or drop "
+            "the row."
         )
 
 
@@ -320,37 +320,38 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 
 
 def find_step_keys(
-    arrow: ArrowColumns, schema: Schema | None
+    table: ArrowTable, schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
-    columns = arrow.columns
+    columns = table.columns
     # the names that the schema remembers, or else "id" and "time"
     schema_names = (None, None) if schema is None else (schema.id_name, schema.time_name)
     choices = zip(schema_names, ("id", "time"), strict=True)
     id_name, time = (next((name for name in names if name in columns), None) for names in choices)
-    time = time or time_index_column(arrow.index_columns, columns)
-    if (id_name is None and not arrow.is_series) or any(map(has_lists, columns.values())):
+    time = time or time_index_column(table.index_columns, columns)
+    if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
-    features = [name for name in columns if name not in {id_name, *arrow.index_columns}]
+    features = [name for name in columns if name not in {id_name, *table.index_columns}]
     is_one_text = len(features) == 1 and is_text(columns[features[0]].type)
-    if id_name is not None and not arrow.is_series and (schema is None or is_one_text):
+    if id_name is not None and not table.is_series and (schema is None or is_one_text):
         # if no id repeats, a row is a sequence: text, or the steps of a wide table
         ids = decode_dictionary(columns[id_name])
         return (id_name, time) if len(ids.unique()) < len(ids) else None
     return id_name, time
 
 
-def resize_column(arrow: ArrowColumns, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
-    """Return a column of a long table for sequences of other lengths; null after the last step."""
-    ids = arrow.columns.get(id)
-    id_index = np.zeros(len(arrow.columns[name]), int) if ids is None else factorize(ids)[0]
+def resize_column(table: ArrowTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+    """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
+    ids = table.columns.get(id)
+    id_index = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
     order = np.argsort(id_index, kind="stable")  # rows by sequence
     old_lengths = np.bincount(id_index, minlength=len(lengths))
     step = concatenated_ranges(np.zeros_like(lengths), lengths)
-    is_after = step >= np.repeat(old_lengths, lengths)
+    is_filled = step >= np.repeat(old_lengths, lengths)
+    # where each step of the new lengths is in `order`; any index for the filled steps
     position = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
-    position = np.where(is_after, 0, position)
-    return arrow.columns[name].take(pa.array(order[position], mask=is_after))
+    position = np.where(is_filled, 0, position)
+    return table.columns[name].take(pa.array(order[position], mask=is_filled))
 
 
 def arrays_from_table(
@@ -359,85 +360,83 @@ def arrays_from_table(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    rows: RowNamer = DEFAULT_ROW_NAMER,
+    row_namer: RowNamer = DEFAULT_ROW_NAMER,
     *,
     sort: bool = False,
-    with_gaps: bool = False,
+    add_time_gaps: bool = False,
     duplicates: str = "error",
     time_format: str | None = None,
 ) -> SequenceArrays:
     """Convert a long table; implements `Sequences.from_table`."""
     check("duplicates", duplicates, DUPLICATES_RULE)
-    arrow = to_arrow_table(table)
+    table = to_arrow_table(table)
     if id is None:  # without a column "id", all rows are one sequence
-        zeros = np.zeros(len(next(iter(arrow.columns.values()), ())), np.int64)
-        arrow = arrow._replace(columns={"id": pa.chunked_array([zeros])} | arrow.columns)
-    keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
-    id_column = arrow.ids(keys[0])
-    check_has_ids(id_column, keys[0], rows)
+        zeros = np.zeros(len(next(iter(table.columns.values()), ())), np.int64)
+        table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
+    id_name = "id" if id is None else str(id)
+    time_name = None if time is None else str(time)
+    id_column = table.ids(id_name)
+    check_has_ids(id_column, id_name, row_namer)
     id_index, distinct_ids = factorize(id_column)
     ids = check_ids(distinct_ids, len(distinct_ids))
     # options that need a column of times, and whether the user set them
     options = {
         argument(sort=True): sort,
-        argument(time_gaps=True): with_gaps,
+        argument(time_gaps=True): add_time_gaps,
         argument(duplicates=duplicates): duplicates != "error",
         argument("time_format="): time_format is not None,
     }
     for option, is_used in options.items():
         if is_used:
             check_has_times(time, option)
-    by_id = _RowsById(id_index, ids, rows)
-    # order: rows by sequence and step; starts: where each step begins in it, because the rows of a
-    # repeated time become one step
-    time_column, times = None, np.zeros(0)
-    if time is None:
-        _check_contiguous(by_id)
+    rows_by_id = _RowsById(id_index, ids, row_namer)
+    # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
+    # because rows with the same time become one step.
+    time_column, ticks = None, np.zeros(0)
+    if time_name is None:
+        _check_contiguous(rows_by_id)
         order = starts = np.arange(len(id_index))
     else:
-        time_column = decode_dictionary(arrow.get(keys[1], "time"))
-        time_column = parse_times(time_column, keys[1], rows, time_format)
-        times = times_as_numbers(time_column, keys[1], rows)
+        time_column = decode_dictionary(table.get(time_name, "time"))
+        time_column = parse_times(time_column, time_name, row_namer, time_format)
+        ticks = times_as_numbers(time_column, time_name, row_namer)
         order, starts = _order_by_time(
-            by_id, time_column, times, keys[1], sort=sort, duplicates=duplicates
+            rows_by_id, time_column, ticks, time_name, sort=sort, duplicates=duplicates
         )
     if columns is None:
-        names = [name for name in arrow.columns if name not in {*keys, *arrow.index_columns}]
+        keys = [id_name] if time_name is None else [id_name, time_name]
+        names = [name for name in table.columns if name not in {*keys, *table.index_columns}]
         check_not_empty(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
         names = _to_names(columns)
-        check_id_is_no_feature(names, keys[0])
+        check_id_is_no_feature(names, id_name)
     offsets = offsets_from_lengths(np.bincount(id_index[order], minlength=len(ids)))
-    # messages tell sequence and step, or for a file its row
-    locate = StepLocator(offsets, ids, None if rows is DEFAULT_ROW_NAMER else rows, order)
-    features = [arrow.get(name, "columns") for name in names]
+    # messages name the sequence and the step, or for a file the row
+    locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
+    features = [table.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = declared_types(names, arrow_types, column_types, arrow.stored_schema)
+    types = declared_types(names, arrow_types, column_types, table.stored_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
-    arrays = encode_columns(
-        names, raw_columns, types, locate, lists=False, stored=arrow.stored_schema
-    )
+    arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
     if len(starts) < len(order):
-        arrays = _average_duplicates(arrays, starts)
+        arrays = _merge_repeated_times(arrays, starts)
     if time_column is None:
         return arrays
     row_of_step = order[starts]
     values, schema = arrays.values, arrays.schema
-    if with_gaps:
-        gaps = compute_time_gaps(times[row_of_step], arrays.offsets, time_column.type)
-        values, schema = (
-            np.concatenate([values, gaps[:, None]], axis=1),
-            add_time_gap_column(schema),
-        )
+    if add_time_gaps:
+        gaps = compute_time_gaps(ticks[row_of_step], arrays.offsets, time_column.type)
+        values = np.concatenate([values, gaps[:, None]], axis=1)
+        schema = add_time_gap_column(schema)
     times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
     return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times_of_steps)
 
 
-def _average_duplicates(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
-    """Return one step for each run of rows of one time: means of numbers, else first values."""
+def _merge_repeated_times(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
+    """Return one step per time: means of the numbers of its rows, and the first of other values."""
     values = arrays.values[starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
@@ -446,9 +445,7 @@ def _average_duplicates(arrays: SequenceArrays, starts: np.ndarray) -> SequenceA
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return SequenceArrays(
-        values, np.searchsorted(starts, arrays.offsets), arrays.ids, arrays.schema
-    )
+    return arrays._replace(values=values, offsets=np.searchsorted(starts, arrays.offsets))
 
 
 def table_from_arrays(
@@ -456,7 +453,7 @@ def table_from_arrays(
     id: str,  # noqa: A002
     time: str,
     *,
-    markers: bool = False,  # whether an empty sequence has one row, with its id only
+    keep_empty: bool = False,  # whether an empty sequence gets a row that has only its id
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema, times = arrays
@@ -465,7 +462,7 @@ def table_from_arrays(
     check_unique_ids(ids)  # reading would join the rows of equal ids to one sequence
     lengths = np.diff(offsets)
     num_empty = int((lengths == 0).sum())
-    if num_empty and not markers:
+    if num_empty and not keep_empty:
         warn(
             f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
             "Sequences.to_arrow keeps them."
@@ -475,7 +472,7 @@ def table_from_arrays(
     steps = {time: times}
     for i, column in enumerate(schema.columns):
         steps[column.name] = column_to_arrow(values[:, i], column)
-    if num_empty and markers:
+    if num_empty and keep_empty:
         lengths = np.maximum(lengths, 1)
         is_step = np.repeat(np.diff(offsets) > 0, lengths)
         # a null index gives a null row
@@ -486,9 +483,9 @@ def table_from_arrays(
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
-def _to_names(columns: Sequence[str]) -> list[str]:
-    """Return the names of columns as a list, also if the argument is one name."""
-    return [columns] if isinstance(columns, str) else [str(name) for name in columns]
+def _to_names(names: Sequence[str]) -> list[str]:
+    """Return one name or several names as a list."""
+    return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
 class _RowsById(NamedTuple):
@@ -496,48 +493,48 @@ class _RowsById(NamedTuple):
 
     id_index: np.ndarray  # (n_rows,), which of the ids each row has
     ids: np.ndarray  # (n_sequences,)
-    name_row: RowNamer
+    row_namer: RowNamer
 
     def id_of(self, row: int) -> Any:
         """Return the id of a row."""
         return self.ids[self.id_index[row]].item()
 
 
-def _check_contiguous(by_id: _RowsById) -> None:
+def _check_contiguous(rows_by_id: _RowsById) -> None:
     """Raise ``DataError`` if rows of another id are between the rows of an id."""
-    # ids are numbered by their first row, so the index falls only where an id comes again
-    returns = np.flatnonzero(np.diff(by_id.id_index) < 0)
+    # ids are numbered in the order of their first rows, so a smaller number means a repeated id
+    returns = np.flatnonzero(np.diff(rows_by_id.id_index) < 0)
     if len(returns):
         row = int(returns[0]) + 1
         raise DataError(
-            f"The rows of id {by_id.id_of(row)!r} are not together: {by_id.name_row(row)} comes "
-            f"after rows of {by_id.id_of(row - 1)!r}. Sort the table, or name the column "
-            f"that orders the steps with {argument('time=')}."
+            f"The rows of id {rows_by_id.id_of(row)!r} are not together: "
+            f"{rows_by_id.row_namer(row)} comes after rows of {rows_by_id.id_of(row - 1)!r}. Sort "
+            f"the table, or name the column that orders the steps with {argument('time=')}."
         )
 
 
 def _order_by_time(
-    by_id: _RowsById,
+    rows_by_id: _RowsById,
     time_column: Any,  # times as in the table, for messages
-    times: np.ndarray,  # times as numbers, (n_rows,)
-    name: str,
+    ticks: np.ndarray,  # the times as numbers, (n_rows,)
+    time_name: str,
     *,
     sort: bool,
     duplicates: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
-    id_index, name_row = by_id.id_index, by_id.name_row
-    order = np.lexsort((times, id_index)) if sort else np.argsort(id_index, kind="stable")
-    is_same_id = np.diff(id_index[order]) == 0  # as in the row before
-    falls = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
+    id_index, row_namer = rows_by_id.id_index, rows_by_id.row_namer
+    order = np.lexsort((ticks, id_index)) if sort else np.argsort(id_index, kind="stable")
+    is_same_id = np.diff(id_index[order]) == 0  # as the row before
+    falls = np.flatnonzero(is_same_id & (ticks[order[:-1]] > ticks[order[1:]]))
     if len(falls):
         first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
-            f"Id {by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
-            f"{name_row(second)}, after {str(time_column[first])!r} in {name_row(first)}. Sort "
-            f"the table with {argument(sort=True)}, or by column {name!r}."
+            f"Id {rows_by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
+            f"{row_namer(second)}, after {str(time_column[first])!r} in {row_namer(first)}. Sort "
+            f"the table with {argument(sort=True)}, or by column {time_name!r}."
         )
-    repeated = np.flatnonzero(is_same_id & (np.diff(times[order]) == 0))
+    repeated = np.flatnonzero(is_same_id & (np.diff(ticks[order]) == 0))
     if len(repeated) and duplicates == "error":
         first, second = order[repeated[0] : repeated[0] + 2].tolist()
         num_ids = len(np.unique(id_index[order[repeated]]))
@@ -545,13 +542,13 @@ def _order_by_time(
         in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
         fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
-            f"{rows_repeat} a time of the same id, in {in_ids}. First, id {by_id.id_of(first)!r} "
-            f"has the time {str(time_column[first])!r} in {name_row(first)} and in "
-            f"{name_row(second)}. Keep one row for each time with {fix}, which is 'first', "
-            "'last' or 'mean'."
+            f"{rows_repeat} a time of the same id, in {in_ids}. First, id "
+            f"{rows_by_id.id_of(first)!r} has the time {str(time_column[first])!r} in "
+            f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
+            f"{fix}, which is 'first', 'last' or 'mean'."
         )
-    # `repeated` is the first row of each pair of equal times. "last" drops it, and else the second
-    # row is no step.
+    # `repeated` has the first row of each pair of equal times. "last" drops this row, and the
+    # other options drop the second row.
     is_step = np.ones(len(order), bool)
     is_step[repeated + (duplicates != "last")] = False
     if duplicates == "mean":  # the caller averages all rows of a step
@@ -582,20 +579,20 @@ def arrays_from_arrow(
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
-    rows: RowNamer | None = None,  # names rows in messages, if the table comes from a file
+    row_namer: RowNamer | None = None,  # names rows in messages, if the table comes from a file
 ) -> SequenceArrays:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
-    arrow = to_arrow_table(table)
-    if id is None and "id" in arrow.columns and not has_lists(arrow.columns["id"]):
+    table = to_arrow_table(table)
+    if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
-    given_ids = None if id is None else arrow.ids(str(id)).to_pylist()
-    names = _find_list_columns(arrow, id) if columns is None else _to_names(columns)
-    features = [arrow.get(name, "columns") for name in names]
+    given_ids = None if id is None else table.ids(str(id)).to_pylist()
+    names = _find_list_columns(table, id) if columns is None else _to_names(columns)
+    features = [table.get(name, "columns") for name in names]
     check_not_empty(len(features[0]), "row", "in the table")
     ids = check_ids(given_ids, len(features[0]))
 
     def name_row(row: int) -> str:
-        return name_sequence(row, ids[row]) if rows is None else rows(row)
+        return name_sequence(row, ids[row]) if row_namer is None else row_namer(row)
 
     if len(names) == 1 and is_text(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
@@ -606,11 +603,13 @@ def arrays_from_arrow(
         names, stored = default_names(len(entries)), None
     else:
         lengths, entries = _flatten_list_columns(names, features, name_row)
-        stored = arrow.stored_schema
-    locate = StepLocator(offsets_from_lengths(lengths), ids, rows)
+        stored = table.stored_schema
+    locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
     types = declared_types(names, [column.type for column in entries], column_types, stored)
-    return encode_columns(names, raw_columns, types, locate, lists=not has_nested, stored=stored)
+    return encode_columns(
+        names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
+    )
 
 
 def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A002
@@ -628,13 +627,13 @@ def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A00
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
-def _find_list_columns(arrow: ArrowColumns, id: str | None) -> list[str]:  # noqa: A002
+def _find_list_columns(table: ArrowTable, id: str | None) -> list[str]:  # noqa: A002
     """Return the names of list columns, or of the only column besides the ids if it is text."""
-    names = [name for name, column in arrow.columns.items() if has_lists(column)]
+    names = [name for name, column in table.columns.items() if has_lists(column)]
     if names:
         return names
-    names = [name for name in arrow.columns if name not in {id, *arrow.index_columns}]
-    if len(names) != 1 or not is_text(arrow.columns[names[0]].type):
+    names = [name for name in table.columns if name not in {id, *table.index_columns}]
+    if len(names) != 1 or not is_text(table.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
             "tokens. A table with one row per step needs a column 'id' that repeats, or "

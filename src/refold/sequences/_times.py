@@ -23,10 +23,10 @@ from refold.sequences._schema import Column, Schema, check_unique_names
 TIME_GAP_COLUMN = "time_gap"
 # Integers per second of Arrow's times, by their unit of measure.
 _TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-# For dates, which Arrow stores as days.
+# Seconds of a day. Arrow stores dates as numbers of days.
 _SECONDS_PER_DAY = 86_400
 # Patterns of common dates that Arrow does not parse, and what replaces them.
-_DATE_FORMS = (
+_DATE_REPLACEMENTS = (
     (r"^(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"),  # 20240531T120000
     (r"^(\d{4})(\d\d)(\d\d)[T ](\d\d)(\d\d)", r"\1-\2-\3T\4:\5"),  # 20240531T1200
     (r"^(\d{4})[/.](\d\d)[/.](\d\d)", r"\1-\2-\3"),  # 2024/05/31
@@ -36,17 +36,17 @@ _DATE_FORMS = (
     (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),  # 12:00 +02
 )
 # Puts a date in front of a time of day, which Arrow cannot parse alone.
-_CLOCK_FORMS = ((r"^", "1970-01-01T"),)
+_CLOCK_REPLACEMENTS = ((r"^", "1970-01-01T"),)
 # Patterns of an offset from UTC at the end of a time, and the name of its time zone.
-_ZONE_FORMS = (
+_ZONE_REPLACEMENTS = (
     (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
     (r"^.*([+-]\d\d):?(\d\d)$", r"\1:\2"),  # 12:00+0200
 )
 
 
-def check_has_times(time: str | None, option: str = argument(time_gaps=True)) -> None:
+def check_has_times(time_name: str | None, option: str = argument(time_gaps=True)) -> None:
     """Raise ``SchemaError`` if an option needs a column of times and there is none."""
-    if time is None:
+    if time_name is None:
         raise SchemaError(
             f"{option} needs a long table with a column of times. Name it with {argument('time=')}."
         )
@@ -56,7 +56,7 @@ def check_has_times(time: str | None, option: str = argument(time_gaps=True)) ->
 
 
 def parse_times(
-    column: Any, name: str, rows: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
+    column: Any, name: str, row_namer: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
 ) -> Any:
     """Return a column of times; text becomes dates, times or numbers, other types are unchanged."""
     # a file with dates such as 20240531 holds integers
@@ -72,26 +72,27 @@ def parse_times(
     # large_string, because Arrow cannot parse dates in string views
     text = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
     if time_format is not None:
-        return _parse_with_format(text, name, rows, time_format)
+        return _parse_with_format(text, name, row_namer, time_format)
     # the first cell tells what all cells hold
     first = text.drop_null()[:1]
     is_number = _try_cast(first, pa.float64()) is not None
-    with_date = _replace_forms(first, _CLOCK_FORMS)
-    is_clock = not is_number and _try_cast(with_date, pa.timestamp("ns")) is not None
+    clock = _replace_patterns(first, _CLOCK_REPLACEMENTS)
+    is_clock = not is_number and _try_cast(clock, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
     elif is_clock:
-        text = _replace_forms(text, _CLOCK_FORMS)
+        text = _replace_patterns(text, _CLOCK_REPLACEMENTS)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         # Arrow casts text with a zone only to a type with a zone
-        has_zone = _try_cast(_replace_forms(first, _DATE_FORMS), pa.timestamp("ns")) is None
+        date = _replace_patterns(first, _DATE_REPLACEMENTS)
+        has_zone = _try_cast(date, pa.timestamp("ns")) is None
         zone = "UTC" if has_zone else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
     times = _try_cast(text, *types)
     if times is None and not is_number:
-        text = _replace_forms(text, _DATE_FORMS)
+        text = _replace_patterns(text, _DATE_REPLACEMENTS)
         times = _try_cast(text, *types)
     if times is None:
         wrong = (row for row in range(len(text)) if _try_cast(text[row : row + 1], *types) is None)
@@ -99,19 +100,19 @@ def parse_times(
         row = next(wrong, 0)
         raise DataError(
             f"Column {name!r} cannot order the steps: it holds text such as "
-            f"{column[row].as_py()!r}, in {rows(row)}. Expected all numbers or all dates, such as "
-            f"2024-05-31 12:00; name another form with {argument('time_format=')}, as "
+            f"{column[row].as_py()!r}, in {row_namer(row)}. Expected all numbers or all dates, "
+            f"such as 2024-05-31 12:00; name another form with {argument('time_format=')}, as "
             "'%d.%m.%Y %H:%M'."
         )
-    return times.cast(pa.time64(times.type.unit)) if is_clock else _to_zone_of_text(times, text)
+    return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
 
 
-def _parse_with_format(text: Any, name: str, rows: RowNamer, time_format: str) -> Any:
+def _parse_with_format(text: Any, name: str, row_namer: RowNamer, time_format: str) -> Any:
     """Return text as times, parsed with a format of `datetime.datetime.strptime`."""
     options = StrptimeOptions(time_format, "us", error_is_null=True)
     times = call_function("strptime", [text], options)
     if times.null_count == text.null_count:  # Arrow parsed all cells
-        return _to_zone_of_text(times, text)
+        return _restore_time_zone(times, text)
     # Python is slower and parses more formats, such as those with fractions of seconds
     values = []
     for row, cell in enumerate(text.to_pylist()):
@@ -119,33 +120,33 @@ def _parse_with_format(text: Any, name: str, rows: RowNamer, time_format: str) -
             values.append(None if cell is None else datetime.strptime(cell, time_format))
         except ValueError as error:
             raise DataError(
-                f"Column {name!r} cannot order the steps: {rows(row)} holds {cell!r} ({error}). "
-                f"Correct it, or {argument('time_format=')}."
+                f"Column {name!r} cannot order the steps: {row_namer(row)} holds {cell!r} "
+                f"({error}). Correct it, or {argument('time_format=')}."
             ) from error
-    return _to_zone_of_text(pa.chunked_array([pa.array(values)]), text)
+    return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
 
 
 def _try_cast(text: Any, *types: pa.DataType) -> Any:
-    """Return text as the first of these types to which Arrow can cast all of it, or None."""
+    """Return text as the first of these types to which Arrow can cast all cells, or None."""
     for type_ in types:
         with contextlib.suppress(pa.ArrowInvalid):
             return text.cast(type_)
     return None
 
 
-def _replace_forms(text: Any, forms: tuple[tuple[str, str], ...]) -> Any:
-    """Return text with each pattern of the forms replaced, one after another."""
-    for pattern, replacement in forms:
+def _replace_patterns(text: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
+    """Return text with each pattern replaced, one after another."""
+    for pattern, replacement in replacements:
         options = ReplaceSubstringOptions(pattern, replacement)
         text = call_function("replace_substring_regex", [text], options)
     return text
 
 
-def _to_zone_of_text(times: Any, text: Any) -> Any:
-    """Return times with a zone in the zone of their text if all cells have one offset, else UTC."""
+def _restore_time_zone(times: Any, text: Any) -> Any:
+    """Return times in the zone of their text if all cells have the same one; else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _replace_forms(text, _ZONE_FORMS).drop_null().unique().to_pylist()
+    zones = _replace_patterns(text, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
 
@@ -153,23 +154,23 @@ def _to_zone_of_text(times: Any, text: Any) -> Any:
 # Times as numbers
 
 
-def times_as_numbers(column: Any, name: str, rows: RowNamer) -> np.ndarray:
+def times_as_numbers(column: Any, name: str, row_namer: RowNamer) -> np.ndarray:
     """Return times as numbers (n_rows,); raise if a time is missing or is no number or date."""
     problem = f"Column {name!r} cannot order the steps"
     is_missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
     if is_missing.any():
         row = int(np.argmax(is_missing))
-        raise DataError(f"{problem}: {rows(row)} has no time. Fill it in or drop the row.")
+        raise DataError(f"{problem}: {row_namer(row)} has no time. Fill it in or drop the row.")
     if not len(column):
         return np.zeros(0)
-    numbers = _to_numbers(column)
-    if not (pa.types.is_integer(numbers.type) or pa.types.is_floating(numbers.type)):
+    ticks = _times_to_ticks(column)
+    if not (pa.types.is_integer(ticks.type) or pa.types.is_floating(ticks.type)):
         raise DataError(f"{problem}: it holds {column.type} values. Expected numbers or dates.")
-    return numbers.to_numpy()
+    return ticks.to_numpy()
 
 
-def _to_numbers(times: Any) -> Any:
-    """Return Arrow times as Arrow numbers: the integers that Arrow stores for dates and times."""
+def _times_to_ticks(times: Any) -> Any:
+    """Return Arrow times as Arrow numbers, for dates and times the integers that Arrow stores."""
     if pa.types.is_date32(times.type) or pa.types.is_time32(times.type):
         return times.cast(pa.int32())
     if pa.types.is_temporal(times.type):
@@ -177,32 +178,30 @@ def _to_numbers(times: Any) -> Any:
     return times.cast(pa.float64()) if pa.types.is_decimal(times.type) else times
 
 
-def compute_time_gaps(
-    times: np.ndarray, offsets: np.ndarray, arrow_type: pa.DataType
-) -> np.ndarray:
+def compute_time_gaps(ticks: np.ndarray, offsets: np.ndarray, time_type: pa.DataType) -> np.ndarray:
     """Return the time since the previous step (num_steps,), 0 for the first step of a sequence."""
-    gaps = np.zeros(len(times))
-    # differences of small integers overflow their type; unsigned times rise, so theirs do not
-    wide = times if times.dtype.kind == "u" else np.asarray(times, f"{times.dtype.kind}8")
+    gaps = np.zeros(len(ticks))
+    # in 64 bits, because differences of small integers overflow; unsigned ones ascend and do not
+    wide = ticks if ticks.dtype.kind == "u" else np.asarray(ticks, f"{ticks.dtype.kind}8")
     first_steps = offsets[:-1][np.diff(offsets) > 0]
-    later_steps = np.delete(np.arange(len(times)), first_steps)
+    later_steps = np.delete(np.arange(len(ticks)), first_steps)
     gaps[later_steps] = wide[later_steps] - wide[later_steps - 1]
     # seconds for dates and times, else the unit of the column
-    return gaps / _ticks_per_second(arrow_type)
+    return gaps / _ticks_per_second(time_type)
 
 
-def _ticks_per_second(type_: pa.DataType) -> float:
-    """Return the difference of `_to_numbers` that is one second; 1 for a type of numbers."""
-    if pa.types.is_date32(type_):
+def _ticks_per_second(time_type: pa.DataType) -> float:
+    """Return how many ticks are one second; 1 for times that are numbers."""
+    if pa.types.is_date32(time_type):
         return 1 / _SECONDS_PER_DAY
-    if pa.types.is_date64(type_):
+    if pa.types.is_date64(time_type):
         return _TICKS_PER_SECOND["ms"]
-    return _TICKS_PER_SECOND[type_.unit] if pa.types.is_temporal(type_) else 1.0
+    return _TICKS_PER_SECOND[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
 
 
 def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     """Return the median gap of each sequence (n_sequences,), NaN if it has fewer than two steps."""
-    gaps = compute_time_gaps(_to_numbers(times).to_numpy(), offsets, times.type)
+    gaps = compute_time_gaps(_times_to_ticks(times).to_numpy(), offsets, times.type)
     # without the first step of each sequence, which has no previous step
     bounds = zip((offsets[:-1] + 1).tolist(), offsets[1:].tolist(), strict=True)
     return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
@@ -210,22 +209,22 @@ def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
 
 def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
-    # Times of integers have 64 bits. Times are null where the first time or the gap is unknown.
-    type_, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
+    # Integer times get 64 bits. Times are null where the first time or the gap is unknown.
+    time_type, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
     step = np.arange(len(sequence)) - (np.cumsum(lengths) - lengths)[sequence]
     has_gap = ~np.isnan(gaps)[sequence] | (step == 0)
     is_unknown = np.asarray(first_times.is_null())[sequence] | ~has_gap
-    numbers = np.asarray(_to_numbers(first_times).fill_null(0))
-    gaps = np.nan_to_num(gaps) * _ticks_per_second(type_)
-    if numbers.dtype.kind != "f":  # float64 would round nanoseconds since 1970
-        numbers, gaps = numbers.astype(np.int64), np.rint(gaps).astype(np.int64)
-    numbers = numbers[sequence] + gaps[sequence] * step
-    if pa.types.is_time(type_):  # a time of day begins again at midnight
-        numbers %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[type_.unit])
-    if pa.types.is_date32(type_) or pa.types.is_time32(type_):
-        numbers = numbers.astype(np.int32)
-    times = pa.array(numbers, mask=is_unknown)
-    return times if pa.types.is_integer(type_) else times.cast(type_)
+    ticks = np.asarray(_times_to_ticks(first_times).fill_null(0))
+    gaps = np.nan_to_num(gaps) * _ticks_per_second(time_type)
+    if ticks.dtype.kind != "f":  # float64 would round nanoseconds since 1970
+        ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
+    ticks = ticks[sequence] + gaps[sequence] * step
+    if pa.types.is_time(time_type):  # a time of day begins again at midnight
+        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[time_type.unit])
+    if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):
+        ticks = ticks.astype(np.int32)
+    times = pa.array(ticks, mask=is_unknown)
+    return times if pa.types.is_integer(time_type) else times.cast(time_type)
 
 
 def add_time_gap_column(schema: Schema) -> Schema:

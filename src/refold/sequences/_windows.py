@@ -39,7 +39,7 @@ class Windows(NamedTuple):
 
     @property
     def ends(self) -> np.ndarray:
-        """Step of its series after the last one of each window, array of int (n_windows,)."""
+        """Step after the last one of each window, counted in its series; int (n_windows,)."""
         return self.starts + self.sequences.lengths
 
     @property
@@ -50,9 +50,9 @@ class Windows(NamedTuple):
         _, first_rows = np.unique(self._series_rows, return_index=True)
         return self.sequences.times.take(pa.array(first_rows))
 
-    def take(self, rows: np.ndarray) -> Self:
+    def take(self, indices: np.ndarray) -> Self:
         """Return the windows with these indices."""
-        selected = self.sequences[rows], self.series[rows], self.starts[rows]
+        selected = self.sequences[indices], self.series[indices], self.starts[indices]
         return type(self)(*selected, self.lengths, self.ids)
 
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
@@ -121,7 +121,7 @@ class Windows(NamedTuple):
         return (offsets[:-1][self.series] + self.starts)[window] + step
 
     def _average_by_step(self, values: np.ndarray) -> np.ndarray:
-        """Return means (n_steps, F), over windows with the same step, of (n_window_steps, F)."""
+        """Return values (n_window_steps, F) as means (n_steps, F) over the windows with a step."""
         rows, num_steps = self._series_rows, int(self.lengths.sum())
         counts = np.maximum(np.bincount(rows, minlength=num_steps), 1)
         sums = [np.bincount(rows, column, minlength=num_steps) for column in values.T]
@@ -157,12 +157,12 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     return cut_windows(sequences, length, step)
 
 
-def cut_windows(sequences: Sequences, length: int | np.ndarray, step: int) -> Windows:
+def cut_windows(sequences: Sequences, window_length: int | np.ndarray, step: int) -> Windows:
     """Cut sequences into windows of one length, or of a length for each sequence (n,)."""
     lengths = sequences.lengths
-    if (lengths <= length).all():
+    if (lengths <= window_length).all():
         return uncut_windows(sequences)
-    series, starts, window_lengths = window_positions(lengths, length, step)
+    series, starts, window_lengths = window_positions(lengths, window_length, step)
     cut = sequences.pieces(series, starts, window_lengths)
     is_whole = (window_lengths == lengths[series]).tolist()
     ends = (starts + window_lengths).tolist()
@@ -172,16 +172,16 @@ def cut_windows(sequences: Sequences, length: int | np.ndarray, step: int) -> Wi
 
 
 def window_ids(
-    series: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
+    series_ids: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
 ) -> list[Any]:
     """Return the ids of windows, such as a[0:100]; a window that is a whole series has its id."""
-    bounds = zip(series, starts, ends, is_whole, strict=True)
+    bounds = zip(series_ids, starts, ends, is_whole, strict=True)
     return [id_ if is_all else f"{id_}[{start}:{end}]" for id_, start, end, is_all in bounds]
 
 
-def default_window_step(window: int) -> int:
+def default_window_step(window_length: int) -> int:
     """Return the default number of steps from the start of a window to the start of the next."""
-    return max(1, window // 4)
+    return max(1, window_length // 4)
 
 
 def uncut_windows(sequences: Sequences) -> Windows:
@@ -198,19 +198,22 @@ class WindowPositions(NamedTuple):
     lengths: np.ndarray
 
 
-def window_positions(lengths: np.ndarray, length: int | np.ndarray, step: int) -> WindowPositions:
-    """Return where to cut windows of one length, or of a length for each series, out of series."""
-    last_starts = np.maximum(lengths - length, 0).tolist()
+def window_positions(
+    series_lengths: np.ndarray, window_length: int | np.ndarray, step: int
+) -> WindowPositions:
+    """Return where to cut windows of one length, or of a length for each series (n_series,)."""
+    last_starts = np.maximum(series_lengths - window_length, 0).tolist()
     # the last window of a series ends with the series, even if it is not a step after another one
     starts_of = [np.append(np.arange(0, last, step), last) for last in last_starts]
-    series = np.repeat(np.arange(len(lengths)), [len(starts) for starts in starts_of])
+    series = np.repeat(np.arange(len(series_lengths)), [len(starts) for starts in starts_of])
     starts = np.concatenate([*starts_of, np.arange(0)]).astype(np.int64)
-    return WindowPositions(series, starts, np.minimum(lengths, length)[series])
+    return WindowPositions(series, starts, np.minimum(series_lengths, window_length)[series])
 
 
-def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
-    """Return the first ``at`` steps of each sequence, one number or (n,), and all later steps."""
+def split_at(sequences: Sequences, first_lengths: Any) -> tuple[Sequences, Sequences]:
+    """Return the first steps of sequences, int or (n,) of each, and all later steps."""
     lengths = sequences.lengths
-    at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
-    indices, starts = np.arange(len(sequences)), np.zeros_like(at)
-    return sequences.pieces(indices, starts, at), sequences.pieces(indices, at, lengths - at)
+    first_lengths = np.broadcast_to(np.asarray(first_lengths, np.int64), lengths.shape)
+    indices, starts = np.arange(len(sequences)), np.zeros_like(first_lengths)
+    first = sequences.pieces(indices, starts, first_lengths)
+    return first, sequences.pieces(indices, first_lengths, lengths - first_lengths)

@@ -14,7 +14,7 @@ import numpy as np
 
 from refold.errors import DataError
 
-# Describes an entry for messages, from its row in the values and the name of its column:
+# Describes an entry for messages, from its step among all steps and the name of its column:
 # "sequence 3, step 5, column 'x'".
 Locator = Callable[[int, str | None], str]
 # Function from the outputs of the last layer to what a decoder writes. In this order, that is a
@@ -31,23 +31,23 @@ UNKNOWN = "<unknown>"
 MAX_EXPONENT = 20.0
 # Lower bound of probabilities, so that the logarithms in losses are finite.
 _MIN_PROBABILITY = 1e-7
-# Lower bound of an expected count, in standard deviations of the column, for the same reason.
+# Lower bound of a scaled expected count, so that logarithms are finite.
 _MIN_EXPECTED_COUNT = 1e-12
-# Number of categories with which float32 is no longer exact for all indices.
+# From this number of categories on, float32 cannot hold every index exactly.
 _MAX_CATEGORIES_FLOAT32 = 1 << 24
 # Maximum magnitude of an integer that is a category: float64 is exact for all of these.
 _MAX_INTEGER_CATEGORY = (1 << 53) - 1
 
 
-def refuse_first(
-    is_wrong: np.ndarray, values: np.ndarray, name: str, locate: Locator, advice: str
+def refuse_where(
+    is_wrong: np.ndarray, values: np.ndarray, column_name: str, locate: Locator, advice: str
 ) -> None:
     """Raise a DataError about the first wrong value of a column (num_steps,), if there is one."""
     rows = np.flatnonzero(is_wrong)
     if len(rows):
         value = values[rows[0]]
         text = value if values.dtype.kind in "iu" else f"{value:g}"
-        raise DataError(f"Got {text} at {locate(int(rows[0]), name)}. {advice}")
+        raise DataError(f"Got {text} at {locate(int(rows[0]), column_name)}. {advice}")
 
 
 class ColumnType(ABC):
@@ -86,25 +86,29 @@ class ColumnType(ABC):
     # Encoding
 
     def encode(
-        self, raw: np.ndarray, name: str, locate: Locator, stored: tuple[Any, ...] | None
+        self,
+        raw_values: np.ndarray,
+        column_name: str,
+        locate: Locator,
+        stored_categories: tuple[Any, ...] | None,
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Return a raw column (num_steps,) as floats, and its categories, stored if possible."""
-        values = raw.astype(self.dtype(raw.dtype, 0), copy=False)
-        self.check(values, name, locate)
+        """Return raw values (num_steps,) as floats, and the categories: stored ones if they fit."""
+        values = raw_values.astype(self.dtype(raw_values.dtype, 0), copy=False)
+        self.check(values, column_name, locate)
         return values, ()
 
-    def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
-        """Return the dtype in which `encode` returns a raw column of this dtype."""
+    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
+        """Return the dtype in which `encode` returns raw values of this dtype."""
         # float32 is exact for booleans, integers of at most 16 bits, and itself
-        is_small = raw.itemsize <= {"b": 1, "i": 2, "u": 2, "f": 4}.get(raw.kind, 0)
+        is_small = raw_dtype.itemsize <= {"b": 1, "i": 2, "u": 2, "f": 4}.get(raw_dtype.kind, 0)
         return np.dtype(np.float32 if is_small else np.float64)
 
-    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:  # noqa: B027
+    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:  # noqa: B027
         """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
-    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return which missing-value markers apply to a column of this type."""
-        return missing
+        return markers
 
     # What a decoder writes, compared with the truth
 
@@ -113,15 +117,15 @@ class ColumnType(ABC):
         """Return the losses (..., 1) of outputs (..., width); training minimizes their mean."""
 
     @abstractmethod
-    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+    def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return the errors of decoded values, for evaluation: squared, or 1 for a wrong value."""
 
     def is_correct(
-        self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
+        self, target: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
         """Return the mask of decoded values that are right; unknown categories are never right."""
-        right = ~np.isnan(decoded) & (self.error(true, decoded, np) == 0)
-        return right & (true < num_categories) if self.has_categories else right
+        right = ~np.isnan(decoded) & (self.error(target, decoded, np) == 0)
+        return right & (target < num_categories) if self.has_categories else right
 
     def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
@@ -129,8 +133,8 @@ class ColumnType(ABC):
 
     def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
-        # A linear path is fitted to values. With these two numbers it gives outputs before the link
-        # instead. The standard deviation is that of the values that the path gives.
+        # A linear path is fitted to values. These two numbers convert it, so that it gives outputs
+        # before the link. ``std`` is the standard deviation of the values that it gives.
         return mean, np.ones_like(mean)
 
     # Sampling with a temperature
@@ -160,15 +164,15 @@ class Numeric(ColumnType):
         return xp.square(target - output)
 
     def is_correct(
-        self, true: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
+        self, target: np.ndarray, decoded: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
         """Return the mask of values within the tolerance."""
         # a relative tolerance for numbers above a magnitude of 1, else an absolute one
-        return np.abs(decoded - true) <= tolerance * np.maximum(1.0, np.abs(true))
+        return np.abs(decoded - target) <= tolerance * np.maximum(1.0, np.abs(target))
 
-    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+    def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return squared differences."""
-        return xp.square(true - decoded)
+        return xp.square(target - decoded)
 
 
 class Count(Numeric):
@@ -190,12 +194,12 @@ class Count(Numeric):
     loss_is_squared = False
     generality = 1
 
-    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:
+    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is negative or has a fraction."""
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
             is_wrong = (values < 0) | (values % 1 > 0)
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
-        refuse_first(is_wrong, values, name, locate, advice)
+        refuse_where(is_wrong, values, column_name, locate, advice)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
@@ -232,38 +236,39 @@ class Binary(ColumnType):
     name = "binary"
     link = "sigmoid"
 
-    def looks_binary(self, raw: np.ndarray) -> bool:
-        """Return whether a raw column has booleans, or both 0 and 1 and no other numbers."""
-        if raw.dtype.kind == "b":
+    def looks_binary(self, raw_values: np.ndarray) -> bool:
+        """Return whether values are booleans, or both 0 and 1 and no other numbers."""
+        if raw_values.dtype.kind == "b":
             return True
-        is_zero = raw == 0
+        is_zero = raw_values == 0
         if not is_zero.any():  # true of most numeric columns, so the slower checks are not needed
             return False
-        is_one = raw == 1
-        return bool(is_one.any() and (is_zero | is_one | np.isnan(raw)).all())
+        is_one = raw_values == 1
+        return bool(is_one.any() and (is_zero | is_one | np.isnan(raw_values)).all())
 
-    def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
+    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 for integers of any size, because only 0 and 1 are allowed."""
-        return np.dtype(np.float32) if raw.kind in "biu" else super().dtype(raw, num_categories)
+        has_integers = raw_dtype.kind in "biu"
+        return np.dtype(np.float32) if has_integers else super().dtype(raw_dtype, num_categories)
 
-    def check(self, values: np.ndarray, name: str, locate: Locator) -> None:
+    def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
-        refuse_first((values < 0) | (values > 1), values, name, locate, advice)
+        refuse_where((values < 0) | (values > 1), values, column_name, locate, advice)
 
-    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
         # The training data of a binary column hold no such marker, but data of a later call may.
-        return tuple(value for value in missing if not 0 <= value <= 1)
+        return tuple(value for value in markers if not 0 <= value <= 1)
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return binary cross-entropies of probabilities."""
         output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
 
-    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+    def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return 1 where the two values round to different ones, else 0."""
-        return xp.where((true >= 0.5) != (decoded >= 0.5), 1.0, 0.0)
+        return xp.where((target >= 0.5) != (decoded >= 0.5), 1.0, 0.0)
 
     def to_nearest_valid(self, values: np.ndarray) -> np.ndarray:
         """Return 0 or 1, whichever is nearer."""
@@ -288,37 +293,45 @@ class Categorical(ColumnType):
     has_categories = True
 
     def encode(
-        self, raw: np.ndarray, name: str, locate: Locator, stored: tuple[Any, ...] | None
+        self,
+        raw_values: np.ndarray,
+        column_name: str,
+        locate: Locator,
+        stored_categories: tuple[Any, ...] | None,
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Return the indices of text (objects, None where missing) or integers, and categories."""
-        tokens = raw.tolist() if raw.dtype.kind == "O" else _to_integers(raw, name, locate)
-        categories = _sort_categories(set(tokens) - {None}, stored)
+        is_text = raw_values.dtype.kind == "O"
+        tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
+        present: set[Any] = set(tokens) - {None}
+        categories = stored_categories
+        if categories is None or not present <= {*categories, UNKNOWN}:
+            categories = tuple(sorted(present))
         index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
-        # decoded text may hold the word for unknown categories, which is no category then
+        # a decoded sequence may hold this word, which then means an unknown category
         index_of.setdefault(UNKNOWN, len(categories))
         index_of[None] = math.nan
-        dtype = self.dtype(raw.dtype, len(categories))
+        dtype = self.dtype(raw_values.dtype, len(categories))
         indices = (index_of[token] for token in tokens)
         return np.fromiter(indices, dtype=dtype, count=len(tokens)), categories
 
-    def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
+    def dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
         return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
-    def valid_markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return no markers: the values are indices of categories, not numbers of the user."""
         return ()
 
     def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return cross-entropies of probabilities."""
-        # a one-hot mask of the true category, which all three array modules can compute
+        # the one-hot mask of the true category, with a tolerance because indices are floats
         is_true = xp.abs(target - xp.arange(output.shape[-1], dtype=target.dtype)) < 0.5
         probability = xp.sum(xp.where(is_true, output, 0.0), axis=-1, keepdims=True)
         return -xp.log(xp.maximum(probability, _MIN_PROBABILITY))
 
-    def error(self, true: Array, decoded: Array, xp: ArrayModule) -> Any:
+    def error(self, target: Array, decoded: Array, xp: ArrayModule) -> Any:
         """Return 1 where the categories differ, else 0."""
-        return xp.where(true != decoded, 1.0, 0.0)
+        return xp.where(target != decoded, 1.0, 0.0)
 
     def draw_noise(self, rng: "np.random.Generator", shape: tuple[int, int]) -> np.ndarray:
         """Return Gumbel noise."""
@@ -331,29 +344,21 @@ class Categorical(ColumnType):
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
 
 
-def _to_integers(raw: np.ndarray, name: str, locate: Locator) -> list[int | None]:
+def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> list[int | None]:
     """Return numbers as integers, None where missing; raise if a number is not an integer."""
-    values = raw.astype(np.float64)
+    values = raw_values.astype(np.float64)
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
     advice = "A categorical column holds integers or text; make it numeric or correct the entry."
-    refuse_first(is_wrong, values, name, locate, advice)
+    refuse_where(is_wrong, values, column_name, locate, advice)
     advice = f"Integers beyond {_MAX_INTEGER_CATEGORY} cannot be told apart; write them as text."
-    refuse_first(np.abs(values) > _MAX_INTEGER_CATEGORY, raw, name, locate, advice)
+    refuse_where(np.abs(values) > _MAX_INTEGER_CATEGORY, raw_values, column_name, locate, advice)
     return [None if value != value else int(value) for value in values.tolist()]
 
 
-def _sort_categories(present: Iterable[Any], stored: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return the stored categories if they cover the present ones; else the latter, sorted."""
-    if stored is not None and {*present} <= {*stored, UNKNOWN}:
-        return stored
-    return tuple(sorted(present))
-
-
 NUMERIC, BINARY, CATEGORICAL, COUNT = Numeric(), Binary(), Categorical(), Count()
-# To add a type, write its class and name it here.
-COLUMN_TYPES: dict[str, ColumnType] = {
-    type_.name: type_ for type_ in (NUMERIC, BINARY, CATEGORICAL, COUNT)
-}
+# To add a column type, write its class and add it here.
+_ALL_TYPES: tuple[ColumnType, ...] = (NUMERIC, BINARY, CATEGORICAL, COUNT)
+COLUMN_TYPES = {type_.name: type_ for type_ in _ALL_TYPES}
 
 
 class ColumnOutputs(NamedTuple):
@@ -365,16 +370,16 @@ class ColumnOutputs(NamedTuple):
 
 
 def column_outputs(
-    column_types: Iterable[str], num_categories: Sequence[int]
+    type_names: Iterable[str], num_categories: Sequence[int]
 ) -> Iterator[ColumnOutputs]:
-    """Iterate over the outputs of columns, given the names of their types."""
+    """Yield where a decoder writes each column, by its type and its number of categories."""
     start = 0
-    for i, (name, count) in enumerate(zip(column_types, num_categories, strict=True)):
+    for i, (name, count) in enumerate(zip(type_names, num_categories, strict=True)):
         stop = start + COLUMN_TYPES[name].width(count)
         yield ColumnOutputs(i, COLUMN_TYPES[name], slice(start, stop))
         start = stop
 
 
-def number_mask(column_types: Iterable[str]) -> np.ndarray:
+def number_mask(type_names: Iterable[str]) -> np.ndarray:
     """Return the mask of columns that hold quantities, bool array of shape (F,)."""
-    return np.array([COLUMN_TYPES[name].is_number for name in column_types], dtype=bool)
+    return np.array([COLUMN_TYPES[name].is_number for name in type_names], dtype=bool)
