@@ -108,5 +108,5 @@ def _as_one_line(error: BaseException) -> str:
 
 _READ_OPTIONS = frozenset({"column_types", "as_series"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, magic=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, magic=b"\x93NUMPY")
+NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, signature=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, signature=b"\x93NUMPY")

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,9 +31,9 @@ from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
     convert_to_folder,
+    folder_deleted_on_error,
     open_cached,
     open_temporary,
-    temporary_folder,
 )
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
@@ -65,21 +64,22 @@ FORMATS = {
 # Parquet files whose values take more bytes than this, as float32, are not read into memory, but
 # mapped from the disk. 256 MiB fit into the memory of any machine.
 MEMORY_BYTES = 1 << 28
-# A larger Parquet file than this fraction of the limit may unpack to more than the limit: few files
-# unpack to more than sixteen times their size.
+# Few Parquet files unpack to more than this many times their size. So a file whose size is less
+# than `memory_bytes` divided by this number fits into memory.
 _MAX_UNPACKING_RATIO = 16
 
 
-def find_format(source: object, name: str | None = None) -> Format:
-    """Return the format of this name; without a name, the format for the suffix of the file."""
-    if name is not None:
-        format_ = FORMATS.get(name) or format_of_file_name(f"data.{name}")
+def find_format(path_or_stream: object, format_name: str | None = None) -> Format:
+    """Return the format with this name; without a name, the format for the suffix of the path."""
+    format_names = ", ".join(FORMATS)
+    if format_name is not None:
+        format_ = FORMATS.get(format_name) or format_of_file_name(f"data.{format_name}")
         if format_ is None:
-            raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
+            raise ParameterError(f"The format {format_name!r} is unknown. Known: {format_names}.")
         return format_
-    if not isinstance(source, str | os.PathLike):
-        raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
-    path = local_path(source)
+    if not isinstance(path_or_stream, str | os.PathLike):
+        raise ParameterError(f"A stream needs format=, one of: {format_names}.")
+    path = local_path(path_or_stream)
     if (format_ := format_of_file_name(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
@@ -164,7 +164,7 @@ def read(
     -------
     Sequences
         For Parquet and ``.npz``, what `write` was given. Other formats lose what they cannot store.
-        Long tables alone keep times.
+        Only long tables keep times.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def read(
     check("duplicates", duplicates, DUPLICATES_RULE)
     arguments |= {"duplicates": None if duplicates == "error" else duplicates}
     arguments |= {"time_format": time_format}
-    # `as_series` is no error for a format without it: it only says how to read data without ids
+    # formats without `as_series` ignore it: it only says how to read data without ids
     if as_series and "as_series" in format_.read_options:
         arguments["as_series"] = True
     options = {key: value for key, value in arguments.items() if value is not None}
@@ -222,8 +222,8 @@ def read(
             sequences = format_.reader(data, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    options_to_keep = id, time, time_format, wide_columns, arguments["duplicates"]
-    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
+    read_options = id, time, time_format, wide_columns, arguments["duplicates"]
+    return sequences.with_schema(sequences.schema.with_read_options(*read_options))
 
 
 def read_for(
@@ -240,13 +240,13 @@ def read_for(
     Parameters
     ----------
     schema : Schema
-        That of the model. It knows the names of the columns, of the ids and of the times, whether
-        the table was wide, the form of the times, and what became of repeated times. None for a
-        model that takes any columns.
+        The schema of the model. It has the names of the features and of the id and time columns,
+        whether the table was wide, the time format, and how repeated times were treated. None for
+        a model that takes any columns.
     labels : list of str, optional
         Columns that are not features.
     path, as_series, format, **options
-        As in `read`. Options that you give come before those of the training data.
+        As in `read`. These options take precedence over those of the training data.
 
     Examples
     --------
@@ -259,64 +259,65 @@ def read_for(
     [[0.5], [0.7]]
     """
     file_columns = _columns_if_readable(path, format)
-    # `chosen` options are those of the caller, which an error does not change; `remembered` options
-    # are those of the training data, which are dropped if the file does not have their columns
-    chosen: dict[str, Any] = options | {"as_series": as_series, "format": format}
+    # `user_options` always apply. `fit_options`, of the training data, are dropped if the file does
+    # not have their columns.
+    user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
-        not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
         if labels:
+            not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
             candidates = [name for name in file_columns if name not in not_features]
-            chosen.setdefault("columns", candidates or None)
-        return read(path, **chosen)
+            user_options.setdefault("columns", candidates or None)
+        return read(path, **user_options)
     features = list(schema.names)
-    # the last feature is the gap between times: it is computed unless it is a column of the file
+    # the last feature may be the time gap: compute it unless it is a column of the file
     is_gap_missing = schema.time_gaps and file_columns and features[-1] not in file_columns
-    if is_gap_missing or (schema.time_gaps and chosen.get("time_gaps")):
-        chosen["time_gaps"] = True
+    if is_gap_missing or (schema.time_gaps and user_options.get("time_gaps")):
+        user_options["time_gaps"] = True
         features.pop()
     is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
     if schema.layout == "words" and is_text:
-        chosen.setdefault("unit", "words")
-    remembered: dict[str, Any] = {"id": schema.id_name}
-    # New data for a model of wide data may be long or have lists. Then all columns have the names
-    # of the features, or of ids and times. Any other column is a step of a wide table.
+        user_options.setdefault("unit", "words")
+    fit_options: dict[str, Any] = {"id": schema.id_name}
+    # New data for a model of wide data may be a long or list table. Then all columns are features,
+    # ids or times. If there is any other column, the table is wide, and the column is a step.
     long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
     may_be_wide = schema.is_wide and set(file_columns) - long_names
-    is_wide = chosen.get("layout", "wide" if may_be_wide else None) == "wide"
+    is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
         has_steps = set(schema.step_columns) <= set(file_columns)
         steps = [*schema.step_columns] if has_steps else []
-        remembered |= {"layout": "wide", "columns": steps or None}
+        fit_options |= {"layout": "wide", "columns": steps or None}
     else:
-        # the form of times belongs to the time column of the training data
-        time_format = None if "time" in chosen else schema.time_format
-        remembered |= {"time": schema.time_name, "time_format": time_format}
-        remembered |= {"duplicates": schema.duplicates}
-    remembered = {k: v for k, v in remembered.items() if v is not None and k not in chosen}
+        # the saved time format is that of the time column of the training data
+        time_format = None if "time" in user_options else schema.time_format
+        fit_options |= {"time": schema.time_name, "time_format": time_format}
+        fit_options |= {"duplicates": schema.duplicates}
+    fit_options = {k: v for k, v in fit_options.items() if v is not None and k not in user_options}
 
-    # Unless the caller chose columns, they are the features of the model. If these have default
-    # names, any column but the labels can be one.
+    # Unless the caller names columns, read the features of the model. If these have default names,
+    # such as x0, read all columns except for labels.
     is_named = not has_default_names(schema)
     has_features = set(features) <= set(file_columns)
     if not is_wide and file_columns and (is_named or (labels and has_features)):
-        chosen.setdefault("columns", features)
-    elif labels and file_columns and "columns" not in remembered:
-        present = {key: name for key, name in remembered.items() if name in file_columns}
-        names = chosen | present  # of the id and time columns, if they are not "id" and "time"
+        user_options.setdefault("columns", features)
+    elif labels and file_columns and "columns" not in fit_options:
+        present = {key: name for key, name in fit_options.items() if name in file_columns}
+        # the id and time columns, if they are not "id" and "time"
+        names = user_options | present
         not_features = {*labels, *(names.get(key, key) for key in ("id", "time"))}
         candidates = [name for name in file_columns if name not in not_features]
-        chosen.setdefault("columns", step_columns(candidates) if is_wide else candidates)
+        user_options.setdefault("columns", step_columns(candidates) if is_wide else candidates)
 
     try:
-        return read(path, **chosen, **remembered)
+        return read(path, **user_options, **fit_options)
     except (SchemaError, ParameterError):
-        # The file differs from the training data. Remembered options are dropped, group by group,
-        # until the file can be read. The options that matter least come first.
+        # The file differs from the training data. Drop `fit_options`, group by group, until the
+        # file can be read. The options that matter least come first.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
-            if [remembered.pop(key) for key in group if key in remembered]:
+            if [fit_options.pop(key) for key in group if key in fit_options]:
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return read(path, **chosen, **remembered)
+                    return read(path, **user_options, **fit_options)
         raise
 
 
@@ -333,13 +334,12 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
     files = open_parquet_files(path, options)
     is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
     with name_file_in_errors(files.root):
-        if is_small or must_be_in_memory(files.schema, files.layout):
+        if is_small or must_be_in_memory(files.schema, files.options):
             table = pa.concat_tables(table for _, table in files.chunks())
             return sequences_from_table(
                 table, str(files.root), options, RowNamer(number_of=files.describe_row)
             )
-        block_bytes = _block_bytes(memory_bytes)
-        return open_cached(files, options, partial(convert_to_folder, files), block_bytes)
+        return open_cached(files, options, _block_bytes(memory_bytes))
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -546,40 +546,40 @@ def read_batches(
         time_format=time_format,
     )
     tables = _batches_to_tables(batches)
-    # The first tables are collected until it is clear whether all fit into memory. The limit is for
-    # float32, and the tables usually have float64, of twice the size.
-    first_tables, num_bytes, max_bytes = [], 0, 2 * memory_bytes
+    # Tables are collected until it is clear whether all of them fit into memory. `memory_bytes` is
+    # for float32 values, and the tables usually have float64 values, of twice the size.
+    collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
-        first_tables.append(table)
+        collected.append(table)
         num_bytes += table.nbytes
         if num_bytes > max_bytes:
             break
-    if not sum(map(len, first_tables)):
+    if not sum(map(len, collected)):
         raise ParameterError("There is no row in the batches. Give at least one.")
-    schema = first_tables[0].schema
-    # a column without values in the first table has the type of the next table that has values
+    schema = collected[0].schema
+    # a column that is empty in the first table has the type of the next table where it has values
     for i, name in enumerate(schema.names):
-        fields = [table.schema.field(name) for table in first_tables if name in table.column_names]
+        fields = [table.schema.field(name) for table in collected if name in table.column_names]
         schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
-    tables = _cast_tables(itertools.chain(first_tables, tables), schema)
-    layout = find_layout(schema, "The batches", options)
-    if num_bytes <= max_bytes or must_be_in_memory(schema, layout):
+    tables = _cast_tables(itertools.chain(collected, tables), schema)
+    resolved_options = find_layout(schema, "The batches", options)
+    if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:
-        with temporary_folder() as folder:
-            stored = StoredBatches(folder / "batches.arrow", layout, schema)
-            stored.write(tables)
-            convert_to_folder(stored, folder)
-            stored.path.unlink()
+        with folder_deleted_on_error() as folder:
+            stored_batches = StoredBatches(folder / "batches.arrow", resolved_options, schema)
+            stored_batches.write(tables)
+            convert_to_folder(stored_batches, folder)
+            stored_batches.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
-    options_to_keep = id, time, time_format, None, options.duplicates
-    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
+    schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
+    return sequences.with_schema(schema)
 
 
-def is_batch_stream(x: Any) -> bool:
+def is_batch_stream(data: Any) -> bool:
     """Return whether data for a model is for `read_batches`, and not a table or a list."""
-    return callable(x) or isinstance(x, pa.RecordBatchReader)
+    return callable(data) or isinstance(data, pa.RecordBatchReader)
 
 
 def _batches_to_tables(batches: Any) -> Iterator[pa.Table]:

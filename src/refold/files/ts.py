@@ -56,13 +56,15 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     cases = _read_cases(data, file_name)
     arrays = [case.values for case in cases]
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
-    rows = RowNamer("line", lambda i: cases[i].line_number)
-    return Sequences(*arrays_from_list(arrays, column_types=column_types, layout=layout, rows=rows))
+    row_namer = RowNamer("line", lambda i: cases[i].line_number)
+    return Sequences(
+        *arrays_from_list(arrays, column_types=column_types, layout=layout, rows=row_namer)
+    )
 
 
-def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
-    check_label_column(["label"], file_name, label, id_column)
+    check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
     return pa.table({"label": integers_from_text(labels)})
 
@@ -143,14 +145,14 @@ def _read_case(line: str, line_number: int, header: Header, file_name: str) -> C
     return Case(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
 
 
-def _parse_number(cell: str, dimension: str, index: int) -> float:
+def _parse_number(cell: str, location: str, index: int) -> float:
     """Return a value, NaN for "?"; the dimension and the index are for messages."""
     try:
         # Python's float would read 1_0 as 10, and "1?0" is an error
         return np.nan if cell == "?" else float(cell.replace("_", "?"))
     except ValueError:
         raise FileFormatError(
-            f"{dimension}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
+            f"{location}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
             "value."
         ) from None
 
