@@ -279,7 +279,7 @@ def test_files_are_converted_once(cache, path, monkeypatch, capsys):
     line = r"rows\.parquet is larger than memory, so its values are copied to \S+cache\S+\.\n"
     assert re.search(line, capsys.readouterr().err)
     with monkeypatch.context() as patch:
-        patch.setattr(read_write, "convert_to_folder", pytest.fail)
+        patch.setattr(mapped_files, "convert_to_folder", pytest.fail)
         reopened = read(path, memory_bytes=1)
     assert capsys.readouterr().err == ""
     np.testing.assert_array_equal(reopened.values, first.values)

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-# BLAS uses several threads if both sides of a matrix are longer than this. For a smaller matrix,
-# they are slower on busy cores: a decomposition has many steps, and each step waits for all threads.
+# Several threads of BLAS pay off if both sides of a matrix are longer than this. For a smaller
+# matrix, they are slower on busy cores: each of the many steps of a decomposition waits for all
+# threads.
 MAX_ONE_THREAD_SIDE = 600
 # The number of the parameter in `mallopt`, from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
@@ -20,14 +21,13 @@ _MMAP_THRESHOLD_BYTES = 4 * 2**20
 
 @contextlib.contextmanager
 def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
-    """Limit BLAS to one thread within a context, but not for a shape with two long sides."""
+    """Limit BLAS to one thread within a context, unless both sides of a matrix are long."""
     try:
         is_large = min(matrix_shape, default=0) > MAX_ONE_THREAD_SIDE
         controller = None if is_large else _blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
         controller = None
-    limits = {"limits": 1, "user_api": "blas"}
-    with contextlib.nullcontext() if controller is None else controller.limit(**limits):
+    with controller.limit(limits=1, user_api="blas") if controller else contextlib.nullcontext():
         yield
 
 
