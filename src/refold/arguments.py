@@ -35,9 +35,7 @@ class Option(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
     type: type  # the command line converts the text of the option to this type
-    metavar: (
-        str | None
-    )  # the placeholder for the value on the help page, such as N; None for a flag
+    metavar: str | None  # the placeholder of the value on the help page, such as N; None for a flag
     help: str
     panel: str = "Training"  # title of the group of options on the help page
     default: str | None = None  # a text for the help page, if it does not show the default itself
@@ -49,7 +47,7 @@ class Argument(NamedTuple):
     """The declaration of an argument, besides its type and its default."""
 
     rule: Rule
-    # The attribute of a fitted `Model` that has the value. Further training cannot change the value.
+    # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
     # Whether a training run that was interrupted may go on with another value.
     may_change: bool = False

@@ -49,12 +49,12 @@ _BLOCK_BYTES = 1 << 26
 # Names of a first column that holds the index of a table: R and pandas leave the name empty, and
 # pandas names an empty name "Unnamed: 0" when it reads it.
 _INDEX_NAMES = ("", "Unnamed: 0")
-# A quote that does not begin or end a cell, such as that of 5" pipe.
+# A quote that neither begins nor ends a cell, such as the quote in 5" pipe.
 _QUOTE_IN_CELL = re.compile(rb'\w" *\w')
-# A category that is an integer, without leading zeros, and with few enough digits to be exact as a
-# float. pandas writes 1.0 if another entry of the column is missing.
+# A category that is an integer: without leading zeros, and with few enough digits to be exact as a
+# float. It may end in .0, because pandas writes 1.0 if another entry of the column is missing.
 _INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
-# A number with a decimal point, or none.
+# A number with a decimal point, or without a fraction.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 # A number with a decimal comma.
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
@@ -83,15 +83,15 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
     options = find_layout(untyped, file_name, options)
-    is_wide, names, time = options.layout == "wide", options.features, options.time
+    is_wide, features, time = options.layout == "wide", options.features, options.time
     if is_wide:  # all columns are steps of one feature
-        types = [wide_feature_type(options.column_types)] * len(names)
+        types = [wide_feature_type(options.column_types)] * len(features)
     else:
-        types = resolve_column_types(options.column_types, names)
-    features = list(zip(names, types, strict=True))
-    categorical = [column for column, type_ in features if type_ == _CATEGORICAL]
-    as_text = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(as_text=[column for column in as_text if column is not None], columns=header)
+        types = resolve_column_types(options.column_types, features)
+    features_and_types = list(zip(features, types, strict=True))
+    categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
+    text_columns = [*categorical, options.id, time if options.time_format is not None else None]
+    table = file.table(as_text={*header} & {*text_columns}, columns=header)
     # Arrow infers floats for decimal points only; numbers with decimal commas are text
     has_points = any(map(pa.types.is_floating, table.schema.types))
     convert = partial(_convert_column, file=file, has_points=has_points)
@@ -101,11 +101,11 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     if is_wide and categorical:
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.
-        chunks = [chunk for step in names for chunk in cells[step].chunks]
-        joined = convert(pa.chunked_array(chunks), names[0], _CATEGORICAL)
-        cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(names)}
+        chunks = [chunk for step in features for chunk in cells[step].chunks]
+        joined = convert(pa.chunked_array(chunks), features[0], _CATEGORICAL)
+        cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
-        for column, type_ in features:
+        for column, type_ in features_and_types:
             cells[column] = convert(cells[column], column, type_)
     if time is not None:
         time_format = options.time_format
@@ -141,24 +141,25 @@ class CsvFile:
         check_unique_names(self.header)
 
     def line_of_row(self, row: int) -> int | None:
-        """Return the line number of a row below the header, which is row -1."""
+        """Return the number of the last line of a row; row 0 is the first one below the header."""
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def table(
         self, *, as_text: Iterable[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the cells of some columns, by default all, with the types that Arrow infers."""
-        convert = arrow_csv.ConvertOptions(
+        convert_options = arrow_csv.ConvertOptions(
             # 007 and 7 are different ids and categories, but the same number
             column_types=dict.fromkeys(as_text, pa.string()),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             include_columns=None if columns == self.header else columns,
         )
-        parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-        block = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
+        parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
+        read_options = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
+            file = io.BytesIO(self.data)
+            return arrow_csv.read_csv(file, read_options, parse_options, convert_options)
         except pa.ArrowException as error:
             # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
@@ -171,7 +172,7 @@ class CsvFile:
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
 
     def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
-        """Yield the cells and the last line number of each row, from the header on."""
+        """Yield the cells of each row, the header first, and the number of the row's last line."""
         lines = io.TextIOWrapper(io.BytesIO(self.data), "utf-8-sig", newline="")
         reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
         # the default limit of Python's module is too low for long texts
@@ -184,15 +185,15 @@ class CsvFile:
             csv.field_size_limit(previous_limit)
 
     def _find_delimiter(self) -> str:
-        """Return the delimiter that splits the first rows, with the header, into equal counts."""
+        """Return the delimiter that gives the header and the first rows the same number of cells."""
 
-        def rank(delimiter: str) -> tuple[bool, bool, int]:
+        def sort_key(delimiter: str) -> tuple[bool, bool, int]:
             """Return a sort key: several cells, then rows of the same width, then a large width."""
             rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
             widths = [len(cells) for cells, _ in rows] or [0]
             return widths[0] > 1, len(set(widths)) == 1, widths[0]
 
-        return max(_DELIMITERS, key=rank)
+        return max(_DELIMITERS, key=sort_key)
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
@@ -340,7 +341,7 @@ CSV = Format(
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
-    columns=csv_columns,
-    labels=csv_labels,
+    column_reader=csv_columns,
+    label_reader=csv_labels,
 )
 TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(write_csv, delimiter="\t"))

@@ -14,19 +14,19 @@ from refold._support.atomic_files import access_error
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 
-# Arrow's codecs by the second suffix of a text file, as in .csv.gz.
+# The codec of Arrow for each suffix of a compressed text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-# The first bytes of compressed files, by codec. A text may begin with BZh, the signature of bzip2,
-# so its pattern includes the first bytes of the block behind it.
+# The first bytes of compressed files, by codec. The signature of bzip2 is BZh, but a text may begin
+# with these letters. So this pattern includes the bytes that begin the first block.
 _COMPRESSION_SIGNATURES = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
-# A compressed file cannot unpack to more bytes than this, so that a small file cannot fill the
-# memory.
+# The maximum size of a compressed file after it is unpacked. Without a limit, a small file could
+# fill the memory.
 _MAX_UNPACKED_BYTES = 1 << 30
-# Bytes that are unpacked between two checks of that limit.
+# The number of bytes that are unpacked between two checks of this limit.
 _UNPACK_CHUNK_BYTES = 1 << 22
 
 
@@ -44,10 +44,11 @@ class Format:
     layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
-    # columns(data, file_name): the column names
-    columns: Callable[[bytes, str], list[str]] | None = None
-    # labels(data, file_name, label_column, id_column): a table with these columns
-    labels: Callable[[bytes, str, str, str | None], pa.Table] | None = None
+    # column_reader(data, file_name): the column names; None if there are none, and for Parquet,
+    # whose names `parquet_columns` reads without the data
+    column_reader: Callable[[bytes, str], list[str]] | None = None
+    # label_reader(data, file_name, label_column, id_column): a table with these columns
+    label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -79,23 +80,25 @@ def read_content(
 
 def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    magic = format_.signature
-    # Zero bytes tell that a file is not text, although they are UTF-8. Bytes that are not UTF-8 are
-    # left to the decoder, which knows their line.
-    if data.startswith(magic) if magic else b"\0" not in data[:4096]:
+    signature = format_.signature
+    # Text has no zero bytes, although they are valid UTF-8. `decode_utf8` checks all other bytes,
+    # because it can name the line of a wrong byte.
+    if data.startswith(signature) if signature else b"\0" not in data[:4096]:
         return
-    if magic.startswith(data) and magic:  # there are fewer bytes than a signature has
+    if signature and signature.startswith(data):  # the file ends within the signature
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
-    begin = f"it begins with {data[:12]!r}" if magic else "it holds zero bytes, and text does not"
+    problem = (
+        f"it begins with {data[:12]!r}" if signature else "it holds zero bytes, and text does not"
+    )
     article = "an" if format_.name[0] == "n" else "a"
     raise FileFormatError(
-        f"{file_name} is not {article} {format_.name} file: {begin}. Write it again, or name its "
+        f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
         f"format with {argument('format=')}."
     )
 
 
 def _decompress(data: bytes, format_: Format, file_name: str) -> bytes:
-    """Return the bytes of a compressed file, and other bytes unchanged."""
+    """Return decompressed bytes, or the unchanged bytes if they are not compressed."""
     signatures = _COMPRESSION_SIGNATURES.items()
     codec = next((codec for codec, signature in signatures if signature.match(data)), None)
     if codec is None:

@@ -295,14 +295,14 @@ JSONL = Format(
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    columns=partial(json_columns, as_lines=True),
-    labels=partial(json_labels, as_lines=True),
+    column_reader=partial(json_columns, as_lines=True),
+    label_reader=partial(json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
     reader=partial(read_json, as_lines=False),
     read_options=TABLE_OPTIONS | {"unit"},
-    columns=partial(json_columns, as_lines=False),
-    labels=partial(json_labels, as_lines=False),
+    column_reader=partial(json_columns, as_lines=False),
+    label_reader=partial(json_labels, as_lines=False),
 )

@@ -114,7 +114,7 @@ PARQUET = Format(
     layouts=("list", "long"),
     signature=b"PAR1",
     is_table=True,
-    labels=parquet_labels,
+    label_reader=parquet_labels,
 )
 
 

@@ -411,11 +411,11 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
         return parquet_columns(path)
-    if format_.columns is None:
+    if format_.column_reader is None:
         return []
     file_name = str(Path(path))
     with name_file_in_errors(file_name):
-        return format_.columns(read_content(path, format_, file_name), file_name)
+        return format_.column_reader(read_content(path, format_, file_name), file_name)
 
 
 def read_labels(
@@ -461,14 +461,14 @@ def read_labels(
     ['ann', 'bob']
     """
     file_name, format_ = str(Path(path)), find_format(path, format)
-    if format_.labels is None:
+    if format_.label_reader is None:
         raise ParameterError(
             f"{file_name} has no labels, as .{format_.name} files have no columns. Give them in a "
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
     with name_file_in_errors(file_name):
         data = read_content(path, format_, file_name)
-        table = format_.labels(data, file_name, label, id)
+        table = format_.label_reader(data, file_name, label, id)
         pairs = zip(*ids_and_labels(table, label, id), strict=True)
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
