@@ -185,7 +185,7 @@ class CsvFile:
             csv.field_size_limit(previous_limit)
 
     def _find_delimiter(self) -> str:
-        """Return the delimiter that gives the header and the first rows the same number of cells."""
+        """Return the delimiter that gives the first rows, the header included, the same width."""
 
         def sort_key(delimiter: str) -> tuple[bool, bool, int]:
             """Return a sort key: several cells, then rows of the same width, then a large width."""

@@ -72,13 +72,11 @@ def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | N
 def _read_cases(data: bytes, file_name: str) -> list[Case]:
     """Return the cases of a file, which all have the same number of dimensions."""
     text = decode_utf8(data, file_name).split("\n")
-    numbered_lines = enumerate(map(str.strip, text), start=1)
+    numbered = enumerate(map(str.strip, text), start=1)
     # empty lines and comments are skipped
-    data_lines = (
-        (line_number, line) for line_number, line in numbered_lines if line and line[0] not in "#%"
-    )
-    header = _read_header(data_lines, file_name)  # the iterator continues after the line @data
-    cases = [_read_case(line, line_number, header, file_name) for line_number, line in data_lines]
+    lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
+    header = _read_header(lines, file_name)  # `lines` continues after the line @data
+    cases = [_read_case(line, line_number, header, file_name) for line_number, line in lines]
     for case in cases:
         num_dimensions, expected = case.values.shape[1], cases[0].values.shape[1]
         if num_dimensions != expected:
