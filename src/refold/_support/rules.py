@@ -131,12 +131,11 @@ def check_fraction(name: str, value: Any, noun: str) -> float:
     return float(value)
 
 
-def check_input_type(name: str, value: object, expected_type: str, attribute: str) -> None:
+def check_input_type(name: str, value: object, expected: str, attribute: str) -> None:
     """Raise a ParameterError if an argument lacks an attribute that all allowed types have."""
     # `isinstance` would need an import of the types, some of which load large libraries
     if not hasattr(value, attribute):
-        got = type(value).__name__
-        raise ParameterError(f"{argument(name)} must be {expected_type}. Got a {got}.")
+        raise ParameterError(f"{argument(name)} must be {expected}. Got a {type(value).__name__}.")
 
 
 def check_not_empty(count: int, noun: str, purpose: str) -> None:

@@ -187,11 +187,10 @@ def read(
     format_ = PARQUET if is_folder else find_format(path, format)
     # all options that have a value other than their default must apply to the format
     arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    arguments |= {"unit": unit, "layout": layout}
+    arguments |= {"unit": unit, "layout": layout, "time_format": time_format}
     arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES_RULE)
     arguments |= {"duplicates": None if duplicates == "error" else duplicates}
-    arguments |= {"time_format": time_format}
     # formats without `as_series` ignore it: it only says how to read data without ids
     if as_series and "as_series" in format_.read_options:
         arguments["as_series"] = True
