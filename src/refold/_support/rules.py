@@ -1,8 +1,8 @@
 """Checks of arguments. A `Rule` says what an argument can be, in words and as a test.
 
 For example, ``check("units", -1, integer_rule())`` raises "units must be a positive integer. Got
--1." `integer_rule` to `or_none` make rules. `FLAG` and `RANDOM_STATE` are rules. The checks at the
-end are those that many modules need, so that their errors have the same wording everywhere.
+-1." The functions from `integer_rule` to `or_none` make rules. The checks at the end are those that
+many modules need, so that their errors have the same wording everywhere.
 """
 
 import math

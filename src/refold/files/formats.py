@@ -56,7 +56,7 @@ class Format:
         return not self.signature
 
 
-# The bytes of a file. In all functions, `file_name` is what messages call the file.
+# The bytes of a file. In all functions, `file_name` is the name of the file in messages.
 
 
 def read_content(

@@ -91,7 +91,7 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
 
 
 def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
-    """Read one sequence or event per line or entry, or an object that holds a table by columns."""
+    """Read one sequence or event per line or entry, or one object with the columns of a table."""
     entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
         entries = _rows_of_table(entries, file_name, options.get("id") or "id")
@@ -99,10 +99,10 @@ def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) ->
 
 
 def _rows_of_table(entries: Entries, file_name: str, id_key: str) -> Entries:
-    """Return the rows of a table, if the only entry holds its columns; else the unchanged entry."""
+    """Return the rows of a table if the only entry holds its columns, or else the same entry."""
     table = entries.values[0]
-    # The columns of a table are arrays or, as pandas writes them, objects that map rows to cells.
-    # An object whose id is a single value is a sequence.
+    # Columns are arrays or, as pandas writes them, objects with a cell for each row. An object with
+    # a single value as id is a sequence, and not a table.
     if not isinstance(table.get(id_key), list | dict):
         return entries
     rows = [*table[id_key]] if isinstance(table[id_key], dict) else range(len(table[id_key]))
@@ -143,12 +143,12 @@ def json_labels(
 def _to_sequences(
     entries: Entries, file_name: str, *, unit: str = "characters", **table_options: Any
 ) -> Sequences:
-    """Convert entries of any form; all entries have the form of the first that is not empty."""
+    """Convert entries, which must all have the type of the first one that is not an empty list."""
     values, options = entries.values, TableOptions(**table_options)
-    first = next((value for value in values if value != []), [])
-    type_ = _sequence_type(first)
-    _check_types(entries, values, type_, file_name)
-    if isinstance(first, dict):
+    example = next((value for value in values if value != []), [])
+    sequence_type = _sequence_type(example)
+    _check_types(entries, values, sequence_type, file_name)
+    if isinstance(example, dict):
         return _read_objects(entries, file_name, unit, options)
     # lists have no names, so these options do not apply
     for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
@@ -157,20 +157,20 @@ def _to_sequences(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
                 "Leave it out."
             )
-    if isinstance(first, str):
+    if isinstance(example, str):
         return text_sequences(values, unit=unit, column_types=options.column_types)
-    if type_ == list[list[_Cell]]:
-        num_features = len(first[0])
-        for i, steps in enumerate(values):
-            for step, row in enumerate(steps):
+    if sequence_type == list[list[_Cell]]:
+        num_features = len(example[0])
+        for i, rows in enumerate(values):
+            for step, row in enumerate(rows):
                 if len(row) != num_features:
                     raise FileFormatError(
                         f"{file_name}, {entries.row_namer(i)}, step {step} has {len(row)} "
                         f"features. Expected {num_features}, as all steps need the same; write "
                         "null for a missing one."
                     )
-        # as objects, because a row may mix numbers, tokens and booleans
-        values = [np.array(steps, dtype=object) if steps else [] for steps in values]
+        # the dtype is object because a row may mix numbers, tokens and booleans
+        values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
         *arrays_from_list(values, rows=entries.row_namer, column_types=options.column_types)
     )
@@ -228,8 +228,8 @@ def _table_of_entries(
     for key in keys:
         # a column has only lists, only numbers, only booleans or only text, besides null
         cells = [value.get(key) for value in entries.values]
-        first = next((cell for cell in cells if cell is not None), None)
-        _check_types(entries, cells, types.get(type(first), int | float | None), file_name, key)
+        example = next((cell for cell in cells if cell is not None), None)
+        _check_types(entries, cells, types.get(type(example), int | float | None), file_name, key)
         try:
             columns[key] = pa.array(cells)
         except OverflowError:  # an integer of more than 64 bits
@@ -241,7 +241,7 @@ def _table_of_entries(
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
-    """Return one line per sequence; null is a missing entry, or an unknown integer category."""
+    """Return one line per sequence; missing entries and unknown integer categories are null."""
     schema = sequences.schema
     has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
     # A line is an object with an id and named lists if the user asks for it, or if ids or names

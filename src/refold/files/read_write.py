@@ -124,7 +124,7 @@ def read(
     ----------
     path : str, PathLike or binary stream
         A file whose suffix gives the format: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
-        ``.npy``, ``.txt`` or ``.ts``. Of a folder, all ``.parquet`` and ``.pq`` files, also in
+        ``.npy``, ``.txt`` or ``.ts``. Or a folder: all its ``.parquet`` and ``.pq`` files, also in
         subfolders, in the order of their names; names that begin with ``.`` or ``_`` are skipped.
     id : str, optional
         The id column of a table, which tells sequences apart; by default ``"id"`` if it exists.
@@ -143,21 +143,21 @@ def read(
         Add the column ``"time_gap"`` to a long table: the time since the previous step, 0 for the
         first one. In seconds for dates and times, else in the unit of the time column.
     duplicates : {"error", "first", "last", "mean"}, default="error"
-        What becomes of the rows of an id that have the same time, as in `Sequences.from_table`.
+        What to do with rows that have the same id and time, as in `Sequences.from_table`.
     time_format : str, optional
-        Form of times as text, such as ``"%d.%m.%Y %H:%M"``; by default that of ISO 8601.
+        Format of times that are text, such as ``"%d.%m.%Y %H:%M"``; by default ISO 8601.
     layout : {"long", "wide"}, optional
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
         at the end of a row are not steps.
     as_series : bool, default=False
         Read a table without ids, or a NumPy array of one or two axes, as one sequence: its rows are
-        the steps. Other data, such as lines of text, are read as always.
+        the steps. The argument does not change how other data, such as lines of text, are read.
     format : str, optional
         The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
     memory_bytes : int, default=256 MiB
-        Largest size of all values of Parquet files, as float32, that is read into memory. Larger
-        data are converted once, part by part, and mapped from the disk. A long table of them must
+        The maximum size of all values of Parquet files, as float32, to read into memory. Larger
+        data are converted once, in chunks, and mapped from the disk. A long table of this size must
         be sorted by id.
 
     Returns
@@ -342,7 +342,7 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
 
 
 def _block_bytes(memory_bytes: int) -> int:
-    """Return the bytes of a block of mapped sequences, in the proportion of the two defaults."""
+    """Return the size of a block of mapped sequences: the same share of memory as by default."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
@@ -395,7 +395,7 @@ def write(
     arguments = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
     options = {key: value for key, value in arguments.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
-    # all bytes are made before the file is opened, so that an error changes no file
+    # all bytes are computed before the file is opened, so that an error changes no file
     data = compress_by_suffix(path, format_.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
@@ -405,7 +405,7 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the column names of a file, or of the first in a folder; none if it is no table."""
+    """Return the column names of a file, or of the first file in a folder; none without a table."""
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
@@ -483,7 +483,7 @@ def read_labels(
             f"{file_name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             ". Give every sequence a label."
         )
-    # labels have the types of ids, integers of 64 bits or text, so their check converts them
+    # labels are integers of 64 bits or text, as ids are, so `check_ids` converts labels, too
     return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 

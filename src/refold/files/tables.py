@@ -4,7 +4,7 @@ A table has one of three layouts. Long: one row per step, with an id and an opti
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
 `find_layout` tells which one it is, and `sequences_from_table` converts any table.
 
-In all functions, `file_name` is what messages call the file.
+In all functions, `file_name` is the name of the file in messages, and column parameters are names.
 """
 
 import contextlib
@@ -50,7 +50,8 @@ from refold.sequences._times import check_has_times
 
 # The options that only apply to long tables, whose rows have times.
 LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
-# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number.
+# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, group 2 the
+# number.
 _NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
@@ -188,7 +189,7 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except RefoldError as error:
-        # errors about the file itself name it already
+        # errors about the file itself have its name already
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
         # the marked text, so that the command line can still spell arguments as its options
@@ -282,13 +283,13 @@ def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptio
 def step_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns whose names end in a number, in order; all columns if there are none."""
     numbered = [match for match in map(_NUMBERED_NAME.fullmatch, columns) if match]
-    # a single name of its prefix that ends in a number, such as zone2, is not a step
+    # the text before the number must recur: zone2, if it is the only zone, is not a step
     prefix_counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if prefix_counts[match[1]] > 1]
     for before, after in pairwise(steps):
         if before[1] == after[1]:
             in_order = float(before[2]) < float(after[2])
-        else:  # dates such as 2020-01-31 and 2020-02-01 are one series
+        else:  # dates such as 2020-01-31 and 2020-02-01 differ before the last number
             in_order = not any(map(str.isalpha, before[1] + after[1]))
         if not in_order:
             raise SchemaError(
@@ -307,8 +308,7 @@ def wide_feature_type(column_types: ColumnTypes) -> str | None:
 
 def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
     """Convert a table with one row per sequence and one column per step."""
-    id_column, column_types = options.id, options.column_types
-    ids = None
+    id_column, ids = options.id, None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
         check_has_ids(table[id_column], id_column, row_namer)
@@ -321,7 +321,8 @@ def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer
     # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
     lengths = lengths_without_padding(is_empty)
     rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    return Sequences(*arrays_from_list(rows, column_types=column_types, ids=ids, rows=row_namer))
+    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, rows=row_namer)
+    return Sequences(*arrays)
 
 
 # Labels: one per sequence, in a column of a table with one row per step or per sequence
@@ -345,7 +346,7 @@ def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) ->
     if id_column not in table.column_names:
         return list(range(len(table))), table[label_column].to_pylist()
     check_id_type(table[id_column].type, id_column)
-    # with one row per step, an id and its label repeat, so keep each pair once
+    # a table with one row per step repeats the pair of an id and its label; keep each pair once
     columns = [id_column, label_column]
     table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
     ids = check_ids(table[id_column].to_pylist(), len(table))
