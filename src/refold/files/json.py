@@ -24,7 +24,7 @@ from refold.files.tables import (
     check_label_column,
     sequences_from_table,
 )
-from refold.files.text import text_sequences
+from refold.files.text import sequences_from_lines
 from refold.sequences._encoding import RowNamer
 from refold.sequences._lists import arrays_from_list
 from refold.sequences._schema import Column, has_default_names, indices_to_categories
@@ -158,7 +158,7 @@ def _to_sequences(
                 "Leave it out."
             )
     if isinstance(example, str):
-        return text_sequences(values, unit=unit, column_types=options.column_types)
+        return sequences_from_lines(values, unit=unit, column_types=options.column_types)
     if sequence_type == list[list[_Cell]]:
         num_features = len(example[0])
         for i, rows in enumerate(values):
@@ -214,8 +214,8 @@ def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOpt
         # if an id repeats, each text is one step of a long table
         is_unique = ids is None or len({*map(str, ids)}) == len(ids)
         if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
-            column = {"name": features[0], "column_types": options.column_types}
-            return text_sequences(texts.to_pylist(), unit=unit, ids=ids, **column)
+            column = {"feature_name": features[0], "column_types": options.column_types}
+            return sequences_from_lines(texts.to_pylist(), unit=unit, ids=ids, **column)
     return sequences_from_table(table, file_name, options, entries.row_namer)
 
 

@@ -292,6 +292,7 @@ def write_folder(
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
                     time_type = _common_time_type(time_type, block.times.type, block.ids[0])
+                    # the cast is not "safe", because times may lose digits in a coarser unit
                     time_file.write(_time_bytes(block.times.cast(time_type, safe=False)))
                 lengths.append(block.lengths)
                 ids.append(block.ids)

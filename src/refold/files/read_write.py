@@ -577,7 +577,7 @@ def read_batches(
 
 
 def is_batch_stream(data: Any) -> bool:
-    """Return whether data for a model is for `read_batches`, and not a table or a list."""
+    """Return whether data are batches of rows, which `read_batches` takes, and not one table."""
     return callable(data) or isinstance(data, pa.RecordBatchReader)
 
 

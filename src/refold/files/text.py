@@ -16,20 +16,20 @@ def read_text(data: bytes, file_name: str, *, unit: str = "characters") -> Seque
     lines = decode_utf8(data, file_name).split("\n")
     if lines[-1] == "":
         lines.pop()
-    return text_sequences([line.removesuffix("\r") for line in lines], unit=unit)
+    return sequences_from_lines([line.removesuffix("\r") for line in lines], unit=unit)
 
 
-def text_sequences(
+def sequences_from_lines(
     lines: list[str],
     *,
     unit: str,
     ids: list[Any] | None = None,
-    name: str = "token",
+    feature_name: str = "token",
     column_types: ColumnTypes = None,
 ) -> Sequences:
     """Convert lines to sequences of characters or words, with one feature that has this name."""
     types = CATEGORICAL.name if column_types is None else column_types
-    options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [name]}
+    options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [feature_name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
