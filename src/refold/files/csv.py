@@ -91,10 +91,10 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(as_text={*header} & {*text_columns}, columns=header)
+    table = file.table(text_columns={*header} & {*text_columns}, columns=header)
     # Arrow infers floats for decimal points only; numbers with decimal commas are text
-    has_points = any(map(pa.types.is_floating, table.schema.types))
-    convert = partial(_convert_column, file=file, has_points=has_points)
+    has_floats = any(map(pa.types.is_floating, table.schema.types))
+    convert = partial(_convert_column, file=file, has_floats=has_floats)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
@@ -109,7 +109,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
             cells[column] = convert(cells[column], column, type_)
     if time is not None:
         time_format = options.time_format
-        cells[time] = _convert_times(cells[time], time, time_format, file, has_points=has_points)
+        cells[time] = _convert_times(cells[time], time, time_format, file, has_floats=has_floats)
     return sequences_from_table(
         pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
     )
@@ -122,7 +122,7 @@ def csv_columns(data: bytes, file_name: str) -> list[str]:
 
 def csv_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
     """Return all columns of the file, with ids as text."""
-    table = CsvFile(data, file_name).table(as_text=[id_column or "id"])
+    table = CsvFile(data, file_name).table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
     return table
 
@@ -145,12 +145,12 @@ class CsvFile:
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def table(
-        self, *, as_text: Iterable[str] = (), columns: Sequence[str] | None = None
+        self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the cells of some columns, by default all, with the types that Arrow infers."""
         convert_options = arrow_csv.ConvertOptions(
             # 007 and 7 are different ids and categories, but the same number
-            column_types=dict.fromkeys(as_text, pa.string()),
+            column_types=dict.fromkeys(text_columns, pa.string()),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             include_columns=None if columns == self.header else columns,
@@ -236,7 +236,7 @@ def _convert_column(
     requested_type: str | None,
     file: CsvFile,
     *,
-    has_points: bool,  # whether numbers in any column of the file have decimal points
+    has_floats: bool,  # whether any column of the file has numbers with decimal points
 ) -> pa.ChunkedArray:
     """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
@@ -252,7 +252,7 @@ def _convert_column(
     # quoted words such as "NA" are categories if the column holds nothing else
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _with_decimal_points(numbers, column, file, has_points=has_points)
+    numbers = _with_decimal_points(numbers, column, file, has_floats=has_floats)
     is_number = matches(numbers, _NUMBER)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
@@ -271,23 +271,23 @@ def _convert_column(
 
 
 def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, *, has_points: bool
+    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
     """Return times; for text, with decimal points and with null for words that mean missing."""
     # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
     if getattr(cells.type, "tz", None) is not None:
-        cells = file.table(as_text=[column], columns=[column])[column]
+        cells = file.table(text_columns=[column], columns=[column])[column]
     if not pa.types.is_string(cells.type):
         return cells
     cells = _without_missing_words(cells)
     # a comma may belong to the format of the times
     if time_format is not None:
         return cells
-    return _with_decimal_points(cells, column, file, has_points=has_points)
+    return _with_decimal_points(cells, column, file, has_floats=has_floats)
 
 
 def _with_decimal_points(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_points: bool
+    cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
@@ -308,7 +308,7 @@ def _with_decimal_points(
     # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
     # numbers with decimal points.
     is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
-    if is_ambiguous and (has_points or file.delimiter != ";"):
+    if is_ambiguous and (has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."

@@ -159,11 +159,11 @@ def _convert_chunk(
     large_table: LargeTable,
     chunk: TableChunk,
     options: TableOptions,
-    metadata: dict[bytes, bytes] | None = None,
+    table_metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
     row_namer = _chunk_row_namer(large_table, chunk[0])
-    table = chunk[1].replace_schema_metadata(metadata)
+    table = chunk[1].replace_schema_metadata(table_metadata)
     if not options.is_list_layout:
         return from_long_table(table, options, row_namer)
     if options.id is not None:
