@@ -174,9 +174,7 @@ def tables(draw):
         cells = draw(st.lists(CELL_STRATEGIES[cell_type] | st.none(), **rows))
         if "time" in table:
             is_marker = table["time"].is_null().to_pylist()
-            cells = [
-                None if is_empty else cell for is_empty, cell in zip(is_marker, cells, strict=True)
-            ]
+            cells = [None if empty else cell for empty, cell in zip(is_marker, cells, strict=True)]
         table[f"x{i}"] = pa.array(cells, cell_type)
         if draw(st.integers(0, 3)) == 0:
             table[f"x{i}"] = table[f"x{i}"].dictionary_encode()
