@@ -72,9 +72,8 @@ __all__ = [
 ]
 
 
-# Layers and models run on any backend of Keras. Training needs JAX, and for models this small a
-# training step is several times as fast on JAX. Keras's own file `keras.json` may name another
-# backend. It is overruled, because Keras writes that file itself, so it is no choice of the user.
+# Layers and models run on any backend of Keras, but training needs JAX. The file `keras.json` may
+# name another backend. The file is ignored, because Keras writes it without asking the user.
 if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 

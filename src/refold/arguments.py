@@ -34,22 +34,22 @@ __all__ = ["ARGUMENTS", "OPTIONS", "Argument", "Arguments", "Corruption", "Optio
 class Option(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
-    type: type  # to which the command line converts the text of the option
-    metavar: str | None  # what stands for a value on the help page, such as N; None for a flag
+    type: type  # the command line converts the text of the option to this type
+    metavar: str | None  # the placeholder of the value on the help page, such as N; None for a flag
     help: str
     panel: str = "Training"  # title of the group of options on the help page
-    default: str | None = None  # text that the help page shows instead of the default
+    default: str | None = None  # a text for the help page, if it does not show the default itself
     has_negative: bool = False  # whether there is an option --no-NAME, too
-    convert: Callable[[Any], Any] = lambda value: value  # converts the option to the argument
+    convert: Callable[[Any], Any] = lambda value: value  # from the option's value to the argument's
 
 
 class Argument(NamedTuple):
     """The declaration of an argument, besides its type and its default."""
 
     rule: Rule
-    # The attribute of a fitted `Model` with the value. Further training of it cannot change it.
+    # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
-    # Whether an interrupted training may be resumed with another value.
+    # Whether a training run that was interrupted may go on with another value.
     may_change: bool = False
 
 
@@ -66,65 +66,65 @@ class Corruption(NamedTuple):
         return self.noise > 0 or self.steps > 0
 
     @classmethod
-    def of(cls, value: Any) -> "Corruption":
+    def of(cls, denoise: Any) -> "Corruption":
         """Parse the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
-        check("denoise", value, _DENOISE_RULE)
-        return cls(**_parse_denoise(value))
+        check("denoise", denoise, _DENOISE_RULE)
+        return cls(**_parse_denoise(denoise))
 
 
-def _parse_denoise(value: Any) -> dict[str, float]:
+def _parse_denoise(denoise: Any) -> dict[str, float]:
     """Return the fields of `Corruption` that `denoise` sets, or raise a ValueError."""
     fields: dict[str, float] = {}
-    for item in value.split(",") if isinstance(value, str) else [value]:
-        name, number_or_text = "noise", item
-        if isinstance(item, str) and item.strip().startswith("steps:"):
-            name, number_or_text = "steps", item.strip().removeprefix("steps:")
+    for entry in denoise.split(",") if isinstance(denoise, str) else [denoise]:
+        name, number_or_text = "noise", entry
+        if isinstance(entry, str) and entry.strip().startswith("steps:"):
+            name, number_or_text = "steps", entry.strip().removeprefix("steps:")
         amount = float(number_or_text)
         upper_limit = 1.0 if name == "steps" else float("inf")
         if name in fields or not 0 <= amount < upper_limit:
-            raise ValueError(item)
+            raise ValueError(entry)
         fields[name] = amount
     return fields
 
 
-# What the arguments below can be
+# Rules of the arguments below
 
 
-def _is_denoise(value: object) -> bool:
+def _is_valid_denoise(denoise: object) -> bool:
     """Return whether a value of `denoise` can be parsed."""
-    if isinstance(value, bool) or not isinstance(value, Real | str):
+    if isinstance(denoise, bool) or not isinstance(denoise, Real | str):
         return False
     try:
-        _parse_denoise(value)
+        _parse_denoise(denoise)
     except ValueError:
         return False
     return True
 
 
-def _is_variance_fraction(value: object) -> bool:
+def _is_variance_fraction(latent_dim: object) -> bool:
     """Return whether `latent_dim` is a fraction of the variance, and not a number of dimensions."""
-    return number_rule(above=0, below=1).allows(value)
+    return number_rule(above=0, below=1).allows(latent_dim)
 
 
-def _is_optimizer(value: object) -> bool:
+def _is_valid_optimizer(optimizer: object) -> bool:
     """Return whether a value is an optimizer of Keras, or the name of one."""
-    import keras  # not at the top, because it takes seconds, and the default needs no check
+    import keras  # not at the top, because it takes seconds, and the default is None
 
-    if isinstance(value, str):
+    if isinstance(optimizer, str):
         try:
-            keras.optimizers.get(value)
+            keras.optimizers.get(optimizer)
         except ValueError:
             return False
         return True
-    return isinstance(value, keras.optimizers.Optimizer)
+    return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
-def _are_missing_values(value: Any) -> bool:
+def _is_valid_missing(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_missing  # not at the top, because it loads PyArrow
 
     try:
-        check_missing(value)
+        check_missing(missing_values)
     except ParameterError:
         return False
     return True
@@ -133,14 +133,14 @@ def _are_missing_values(value: Any) -> bool:
 _DENOISE_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
-    _is_denoise,
+    _is_valid_denoise,
 )
 _LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
     lambda value: integer_rule().allows(value) or _is_variance_fraction(value),
 )
 _OPTIMIZER_RULE = Rule(
-    "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer
+    "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_valid_optimizer
 )
 _ARCHITECTURE_NAMES = one_of("default", "repeat", "reshape", "dense")
 _ARCHITECTURE_RULE = Rule(
@@ -260,7 +260,7 @@ class Arguments:
         Any,
         Argument(
             or_none(
-                Rule("a finite number or a list of them, such as [-99999],", _are_missing_values)
+                Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
             ),
             model_attribute="schema.missing",
         ),
@@ -376,7 +376,7 @@ class Arguments:
 
     @property
     def chooses_latent_dim(self) -> bool:
-        """Whether `latent_dim` is a fraction of the variance; training then chooses its number."""
+        """Whether `latent_dim` is a fraction of the variance, so training chooses the number."""
         return _is_variance_fraction(self.latent_dim)
 
     @property
@@ -388,7 +388,7 @@ class Arguments:
         """Raise a ParameterError for an argument that breaks its rule."""
         for name, declared in ARGUMENTS.items():
             check(name, getattr(self, name), declared.rule)
-        # `step` has a second rule, which depends on `window`
+        # a second rule of `step`: it needs a window, and cannot be larger than the window
         if self.step is None:
             return
         if self.window is None:
@@ -411,7 +411,7 @@ def _to_python_number(value: Any) -> Any:
 
 
 def _to_json_value(value: Any) -> Any:
-    """Return a number, a text, None or a list of them for a value, or "custom"."""
+    """Return a value as a number, a text, None or a list of these, or "custom" for other types."""
     value = _to_python_number(value)
     if hasattr(value, "tolist"):  # an array of NumPy
         value = value.tolist()
@@ -420,7 +420,7 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# The metadata of each annotation: an `Argument`, and an `Option` if there is one.
+# For each argument, the metadata of its annotation: an `Argument`, and an `Option` if there is one.
 _DECLARATIONS = {
     name: hint.__metadata__ for name, hint in get_type_hints(Arguments, include_extras=True).items()
 }

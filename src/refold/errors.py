@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-# The mark before an argument. The marks are control characters, which text of users does not have.
+# The mark before an argument. All marks are control characters, which texts of users do not have.
 _START_MARK = "\x02"
 # The mark between the spelling in Python and the spelling on the command line, if both are given.
 _SEPARATOR_MARK = "\x1f"
@@ -43,7 +43,7 @@ _MARKED_ARGUMENT = re.compile(
 
 
 class Message(str):
-    """The text of an error with arguments spelled as in Python; `marked` is the text with marks."""
+    """The text of an error with arguments spelled as in Python; `marked` also has the marks."""
 
     __slots__ = ("marked",)
 
@@ -54,33 +54,33 @@ class Message(str):
         message.marked = marked
         return message
 
-    # `pickle` calls it. The default would lose the marks.
+    # `pickle` calls this method. The method of `str` would lose the marks.
     def __reduce__(self) -> tuple[Any, ...]:
         return Message, (self.marked,)
 
     @property
     def argument(self) -> str | None:
-        """Name of the first argument in the text; None if there is none."""
+        """Name of the first argument in the text, or None."""
         names = (match[1].partition("=")[0] for match in _MARKED_ARGUMENT.finditer(self.marked))
-        # `spelled` may mark more than a name, such as a whole call
+        # the text in the marks may not begin with a name: `spelled` may mark a call
         return next((name for name in names if name.isidentifier()), None)
 
-    def spelled_with(self, to_option: Callable[[str], str]) -> str:
-        """Return the text for the command line; `to_option` makes ``--units 8`` of ``units=8``."""
-        return _MARKED_ARGUMENT.sub(lambda match: match[2] or to_option(match[1]), self.marked)
+    def spelled_with(self, option_of: Callable[[str], str]) -> str:
+        """Return the text for the command line; `option_of` makes ``--units 8`` of ``units=8``."""
+        return _MARKED_ARGUMENT.sub(lambda match: match[2] or option_of(match[1]), self.marked)
 
 
 def argument(name: str = "", /, **value: Any) -> str:
     """Return a marked argument for a message: ``argument("alpha")`` or ``argument(alpha=0.1)``."""
-    # with a value, the dictionary has one entry, whose key is the name
+    # called with a keyword, `value` has one entry: the name and the value of the argument
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
     return f"{_START_MARK}{name}{_END_MARK}"
 
 
-def spelled(python: str, command_line: str) -> str:
+def spelled(python_text: str, command_line_text: str) -> str:
     """Return marked text for a message: one wording for Python, another for the command line."""
-    return f"{_START_MARK}{python}{_SEPARATOR_MARK}{command_line}{_END_MARK}"
+    return f"{_START_MARK}{python_text}{_SEPARATOR_MARK}{command_line_text}{_END_MARK}"
 
 
 class RefoldError(Exception):
@@ -99,7 +99,7 @@ class RefoldError(Exception):
 
     @property
     def message(self) -> Message:
-        """The text, from which the command line can make one with its own options."""
+        """The text of the error; `Message.spelled_with` gives the text for the command line."""
         return Message(self.args[0])
 
     @property

@@ -18,8 +18,8 @@ def write_table(path, group_rows=None, **columns):
     return path
 
 
-def folder_with(tmp_path, **columns):
-    """Return a folder whose second file has these columns."""
+def folder_of_files(tmp_path, **columns):
+    """Return a folder of two files: one is valid, and the second one has these columns."""
     write_table(tmp_path / "data" / "a.parquet", **VALID_COLUMNS)
     write_table(tmp_path / "data" / "b.parquet", **columns)
     return tmp_path / "data"
@@ -45,7 +45,7 @@ def test_a_folder_without_parquet_files(tmp_path):
     ],
 )
 def test_one_bad_file(tmp_path, content, match):
-    folder = folder_with(tmp_path, **VALID_COLUMNS)
+    folder = folder_of_files(tmp_path, **VALID_COLUMNS)
     (folder / "b.parquet").write_bytes(content)
     assert_refused(folder, FileFormatError, match)
     assert_refused(folder / "b.parquet", FileFormatError, match)
@@ -64,12 +64,12 @@ SECOND_FILE = {"id": ["c"], "time": [0], "x": [0.0]}
 )
 def test_one_file_of_another_schema(tmp_path, changes, match):
     columns = {name: cells for name, cells in (SECOND_FILE | changes).items() if cells is not None}
-    folder = folder_with(tmp_path, **columns)
+    folder = folder_of_files(tmp_path, **columns)
     assert_refused(folder, SchemaError, r"b.parquet has other columns or types than .*" + match)
 
 
 def test_unused_columns_may_differ_and_numbers_are_of_the_wider_type(tmp_path):
-    folder = folder_with(tmp_path, y=["?"], x=[4], time=[0], id=["c"])
+    folder = folder_of_files(tmp_path, y=["?"], x=[4], time=[0], id=["c"])
     for sequences in (read_as_mapped(folder, columns="x"), read(folder, columns="x")):
         assert sequences.lengths.tolist() == [2, 1, 1]
         assert sequences.values[:, 0].tolist() == [1.0, 2.0, 3.0, 4.0]
@@ -96,7 +96,8 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
     ],
 )
 def test_errors_name_the_file_of_a_row(tmp_path, second_columns, match):
-    assert_refused(folder_with(tmp_path, **{"x": [1.0, 1.0]} | second_columns), DataError, match)
+    folder = folder_of_files(tmp_path, **{"x": [1.0, 1.0]} | second_columns)
+    assert_refused(folder, DataError, match)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_errors_name_the_file_of_a_row(tmp_path, second_columns, match):
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has 'id', 'x'"),
         ({"id": [1], "x": [1.0]}, {"columns": ["id"]}, "'id' has the ids of the sequences, and"),
         ({"id": pa.array([], "i8"), "x": pa.array([], "f8")}, {}, "has columns .id, x., but no r"),
-        ({"id": [1], "x": [[1.0]]}, {"sort": True}, "one row per sequence.* Leave sort="),
+        ({"id": [1], "x": [[1.0]]}, {"sort": True}, "one row per sequence.* sort= does not apply"),
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|has one row per seq|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, None], "x": [[1], [2]]}, {}, "(Row|Sequence) 1 has no id"),

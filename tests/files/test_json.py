@@ -78,7 +78,7 @@ def test_arrays_lines_and_tables_by_columns_give_the_same_sequences():
         read_text('{"id": [1, 1], "x": [2.5]}', "json")
 
 
-def test_an_array_of_sequences_and_a_lone_sequence():
+def test_an_array_of_sequences_and_a_single_sequence():
     assert read_text('["abba", ""]', "json").lengths.tolist() == [4, 0]
     assert read_text('"abba"', "json").lengths.tolist() == [4]
     objects = '[{"x": [1, 2], "y": [3, 4]}, {"x": [], "y": []}]'
@@ -109,7 +109,7 @@ CELL_MESSAGE = r"Expected `bool \| int \| float \| str \| null`, got"
         ("[[1, 2]]\n[[1, 2, 3]]\n", {}, "line 2, step 0 has 3 features. Expected 2, as all"),
         ("[[1, [2]]]\n", {}, rf"line 1: {CELL_MESSAGE} `array` - at `\$\[0\]\[1\]`"),
         ("[1]\n", {"id": "user"}, "holds no objects with names, which id= needs. Leave it out"),
-        ('{"x": [1]}\n', {"time": "t"}, "one row per sequence, .* Leave time= out"),
+        ('{"x": [1]}\n', {"time": "t"}, "one row per sequence, .* time= does not apply"),
         ('{"x": [1, "a"]}\n', {}, "'x' mixes numbers and text in its lists"),
         ('{"x": [{"a": 1}]}\n', {}, f"line 1, 'x': {CELL_MESSAGE} `object`"),
         ('{"t": ["to"]}\n{"t": "be"}\n', {}, "line 2, 't': Expected `array`, got `str`"),
@@ -119,7 +119,7 @@ CELL_MESSAGE = r"Expected `bool \| int \| float \| str \| null`, got"
     ],
     ids=range(16),
 )
-def test_errors_of_lines_have_their_place(text, options, message):
+def test_errors_name_the_line(text, options, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
         read_text(text, **options)
 
@@ -133,6 +133,6 @@ def test_errors_of_lines_have_their_place(text, options, message):
         ("5", r"line 1: Expected `str \| object \| array`, got `int`"),
     ],
 )
-def test_errors_of_arrays_have_their_place(text, message):
+def test_errors_name_the_entry_of_an_array(text, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
         read_text(text, "json")

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files import mapped as mapped_files
-from refold.files import read_write
 from refold.sequences import Sequences, read, write
 from sequences.equal import assert_equal
 from small_data import read_as_mapped
@@ -27,7 +26,7 @@ rng = np.random.default_rng(0)
 MIXED_LENGTHS = [3, 0, 1, 7, 2, 0, 0, 12, 5, 1]
 
 
-def write_parts(table, folder, num_files, group_rows):
+def write_files(table, folder, num_files, group_rows):
     """Write a table as several files, which may divide sequences."""
     folder.mkdir()
     bounds = np.linspace(0, len(table), num_files + 1).astype(int)
@@ -46,11 +45,11 @@ def assert_same(actual, expected):
     assert actual.ids.dtype.kind == expected.ids.dtype.kind
     blocks = list(actual.blocks())
     assert {block.dtype for block in blocks} == {actual.dtype}
-    for parts in (blocks, [actual]):
-        assert all(part.schema == expected.schema for part in parts)
+    for pieces in (blocks, [actual]):
+        assert all(piece.schema == expected.schema for piece in pieces)
         for name in ("lengths", "ids"):
-            together = np.concatenate([getattr(part, name) for part in parts])
-            np.testing.assert_array_equal(together, getattr(expected, name))
+            joined = np.concatenate([getattr(piece, name) for piece in pieces])
+            np.testing.assert_array_equal(joined, getattr(expected, name))
     values = np.concatenate([block.values for block in blocks]).astype(expected.dtype)
     np.testing.assert_array_equal(values, expected.values)
     assert_equal(actual[[-1, 0, 0]], expected[[-1, 0, 0]])
@@ -59,7 +58,7 @@ def assert_same(actual, expected):
 def read_and_compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **options):
     """Read a table as larger than memory and in memory, and return the former if both agree."""
     pq.write_table(table, tmp_path / "whole.parquet")
-    folder = write_parts(table, tmp_path / "parts", num_files, group_rows)
+    folder = write_files(table, tmp_path / "files", num_files, group_rows)
     with warnings.catch_warnings(record=True) as expected_warnings:
         warnings.simplefilter("always")
         expected = read(tmp_path / "whole.parquet", **options)
@@ -125,11 +124,11 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
 
 
 def test_categories_of_several_files_are_merged(tmp_path):
-    (tmp_path / "parts").mkdir()
+    (tmp_path / "files").mkdir()
     parts = [["ab", "a"], ["cb", ""]]
     for i, part in enumerate(parts):
-        write(Sequences.from_list(part), tmp_path / "parts" / f"{i}.parquet")
-    actual = read_as_mapped(tmp_path / "parts")
+        write(Sequences.from_list(part), tmp_path / "files" / f"{i}.parquet")
+    actual = read_as_mapped(tmp_path / "files")
     assert actual.schema.columns[0].categories == ("a", "b", "c")
     assert actual.to_list() == ["ab", "a", "cb", ""]
 
@@ -175,7 +174,7 @@ def tables(draw):
         cells = draw(st.lists(CELL_STRATEGIES[cell_type] | st.none(), **rows))
         if "time" in table:
             is_marker = table["time"].is_null().to_pylist()
-            cells = [None if none else cell for none, cell in zip(is_marker, cells, strict=True)]
+            cells = [None if empty else cell for empty, cell in zip(is_marker, cells, strict=True)]
         table[f"x{i}"] = pa.array(cells, cell_type)
         if draw(st.integers(0, 3)) == 0:
             table[f"x{i}"] = table[f"x{i}"].dictionary_encode()
@@ -200,9 +199,9 @@ def test_any_long_table_is_read_or_refused_as_in_memory(
         try:
             read(folder / "whole.parquet", column_types=column_types)
         except RefoldError as error:
-            parts = write_parts(table, folder / "parts", num_files, group_rows)
+            files = write_files(table, folder / "files", num_files, group_rows)
             with pytest.raises(type(error), match=str(folder)):
-                read_as_mapped(parts, column_types=column_types)
+                read_as_mapped(files, column_types=column_types)
             return
         # mapped data needs the rows of an id together: ids change less often than there are ids
         ids = table["id"].to_pylist()
@@ -279,7 +278,7 @@ def test_files_are_converted_once(cache, path, monkeypatch, capsys):
     line = r"rows\.parquet is larger than memory, so its values are copied to \S+cache\S+\.\n"
     assert re.search(line, capsys.readouterr().err)
     with monkeypatch.context() as patch:
-        patch.setattr(read_write, "convert_to_folder", pytest.fail)
+        patch.setattr(mapped_files, "convert_to_folder", pytest.fail)
         reopened = read(path, memory_bytes=1)
     assert capsys.readouterr().err == ""
     np.testing.assert_array_equal(reopened.values, first.values)

@@ -15,14 +15,14 @@ from typing import BinaryIO
 
 from refold.errors import FileAccessError, MissingFileError, ParameterError, RefoldError
 
-# A temporary file that did not change for this long was left by a process that was killed. No
-# process takes a day to write a file.
+# No process takes this long, a day, to write a file. So if a temporary file did not change for this
+# long, its process was killed, and the file can be removed.
 _MAX_TEMPORARY_SECONDS = 24 * 3600.0
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
     """Return a `Path`, or raise ``FileAccessError`` for an address such as s3://bucket/file."""
-    # `Path` would drop a slash of the address, and errors would name a file that nobody asked for.
+    # `Path` would drop a slash of the address, and an error would name s3:/bucket/file.
     if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
         raise FileAccessError(f"{path} is an address. Name a file of this machine.")
     return Path(path)
@@ -31,10 +31,9 @@ def local_path(path: str | os.PathLike[str]) -> Path:
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
     """Return a ``FileAccessError`` that explains an error of the operating system."""
     path = Path(path)
-    folder = path.parent
-    if writing and not folder.exists():
+    if writing and not path.parent.exists():
         return MissingFileError(
-            f"{path} cannot be written: there is no folder {folder}. Create it."
+            f"{path} cannot be written: there is no folder {path.parent}. Create it."
         )
     if path.is_dir():
         return FileAccessError(f"{path} is a folder. Expected a file.")
@@ -51,12 +50,12 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file to write completely or not at all: after an error, the old file is unchanged."""
     path = local_path(path)
-    # The bytes go to a temporary file in the same folder, which then takes the place of the file. A
-    # link stays a link, because the file that it points to is replaced.
+    # The bytes go to a temporary file in the same folder, which then replaces the target. If the
+    # path is a link, the target is the file that it points to, so the link stays a link.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # A device or a pipe cannot be replaced, so it is written directly. `open` raises an error for a
-    # folder. `path` is examined, because a pipe in /dev/fd has no real path.
+    # A device or a pipe cannot be replaced, so it is written directly. (For a folder, `open` raises
+    # an error.) This needs `path` and not the target, because a pipe in /dev/fd has no real path.
     is_special = path.exists() and not path.is_file()
     try:
         if is_special:
@@ -92,52 +91,52 @@ def _remove_abandoned_files(target: Path) -> None:
 
 
 @contextmanager
-def lock_checkpoint(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
+def lock_checkpoint(checkpoint_path: str | os.PathLike[str] | None) -> Iterator[None]:
     """Lock a checkpoint for one training run, or raise a ParameterError if another run uses it."""
-    if checkpoint is None:  # the run writes no checkpoint
+    if checkpoint_path is None:  # the run writes no checkpoint
         yield
         return
     message = (
-        f"Another training run is using the checkpoint {str(checkpoint)!r}. Wait until it ends, "
-        "or choose another file."
+        f"Another training run is using the checkpoint {str(checkpoint_path)!r}. Wait until it "
+        "ends, or choose another file."
     )
-    with lock_path(checkpoint, message):
+    with lock_path(checkpoint_path, message):
         yield
 
 
 @contextmanager
-def lock_path(path: str | os.PathLike[str], message: str | None) -> Iterator[None]:
+def lock_path(path: str | os.PathLike[str], locked_message: str | None) -> Iterator[None]:
     """Lock a file or folder for one process.
 
-    If another process has the lock, raise a ParameterError with this message; without a message,
-    wait until the other process releases the lock.
+    If another process has the lock, raise a ParameterError with the message; if it is None, wait
+    until the other process releases the lock.
     """
     # not at the top, because most programs lock nothing
     from filelock import FileLock, Timeout
 
     # The lock is on a hidden file next to the locked one. If the process dies, the operating system
     # releases the lock.
-    target, lock = Path(os.path.realpath(path)), None
+    target, file_lock = Path(os.path.realpath(path)), None
     lock_file = target.with_name(f".{target.name}.lock")
-    while lock is None and target.parent.is_dir():  # FileLock would create the folder
-        lock = FileLock(lock_file, timeout=-1 if message is None else 0)
+    while file_lock is None and target.parent.is_dir():  # FileLock would create the folder
+        file_lock = FileLock(lock_file, timeout=-1 if locked_message is None else 0)
         try:
-            lock.acquire()
+            file_lock.acquire()
         except Timeout as error:
-            raise ParameterError(str(message)) from error
-        # Without locks, or without write access, the file system cannot help: go on unlocked.
+            raise ParameterError(str(locked_message)) from error
+        # the file system has no locks, or the folder is read-only: go on without a lock
         except (OSError, NotImplementedError):
-            lock = None
+            file_lock = None
             break
-        # The previous owner deleted the file after this process opened it. A lock on a deleted file
-        # keeps no other process out, so try again with a new file.
+        # The previous owner may have deleted the lock file after this process opened it. A lock on
+        # a deleted file keeps no other process out, so try again with a new file.
         if not lock_file.exists():
-            lock.release()
-            lock = None
+            file_lock.release()
+            file_lock = None
     try:
         yield
     finally:
-        if lock is not None:
+        if file_lock is not None:
             with contextlib.suppress(OSError):  # Windows cannot delete an open file
                 lock_file.unlink()
-            lock.release()
+            file_lock.release()

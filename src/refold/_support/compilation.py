@@ -13,25 +13,25 @@ import jax
 import keras
 import platformdirs
 
-# The versions of JAX whose cache is broken: the first one, and the first one after them. On a CPU,
-# every read from their cache prints a page of errors and may fail (jax-ml/jax#38445).
+# In these versions of JAX, from the first one to before the second one, the cache is broken. On a
+# CPU, every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE_VERSIONS = (0, 8, 2), (0, 10, 2)
-# Disables YNNPACK, to which recent versions of XLA delegate sums: it is fast on large arrays, but
-# slower than XLA's own loops on small ones. Its sums took a quarter of a training step with small
-# batches.
+# This option disables YNNPACK, a library that recent versions of XLA use for sums. YNNPACK is
+# slower on small arrays than XLA's own loops: with small batches, its sums took a quarter of the
+# time of a training step.
 _NO_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
-# From this number of steps per batch on, YNNPACK stays enabled, because it is faster. The
-# break-even lies between 1000 and 6000 steps.
+# For batches with at least this number of steps, YNNPACK stays enabled, because it is faster. Both
+# ways take the same time somewhere between 1000 and 6000 steps.
 _MIN_YNNPACK_STEPS = 4096
 # Size limit of the cache, above which JAX deletes the files that were not used for longest.
 _MAX_CACHE_BYTES = 200_000_000
 
 
 def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
-    """Compile a function of a batch for small and for large batches.
+    """Compile a function of a batch in two versions, for small and for large batches.
 
     The result takes the number of steps of a batch, and returns the version for this size. The
-    argument ``num_steps`` of the function is static: each value of it is compiled anew.
+    argument ``num_steps`` of the function is static: each of its values is compiled anew.
     """
     for_small = jax.jit(
         function, compiler_options=_small_batch_options(), static_argnames="num_steps"
@@ -45,17 +45,17 @@ def _small_batch_options() -> dict[str, str]:
     """Return options for small batches that this XLA supports and the user does not set."""
     if jax.default_backend() != "cpu":
         return {}
-    supported = {}
+    supported_options = {}
     for name, value in _NO_YNNPACK.items():
         # the environment variable of XLA takes precedence
         if name in os.environ.get("XLA_FLAGS", ""):
             continue
-        # XLA raises an error for options that it does not know; a trivial function tells
+        # XLA raises an error for options that it does not know, so try to compile with the option
         probe = jax.jit(lambda x: x, compiler_options={name: value})
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             probe.lower(0.0).compile()
-            supported[name] = value
-    return supported
+            supported_options[name] = value
+    return supported_options
 
 
 @functools.cache
@@ -80,12 +80,13 @@ def enable_compilation_cache() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _MAX_CACHE_BYTES)
-    # by default, JAX keeps no function that compiles in less than a second, as most functions here
+    # By default, JAX does not cache functions that compile in less than a second. Most functions
+    # of Refold do.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _cpu_fingerprint() -> str:
-    """Return a hash of the type of the CPU and its instructions, for which code is compiled."""
+    """Return a hash of the type and the instruction set of the CPU, which compiled code needs."""
     # several machines with different CPUs may share a home folder
     properties = [platform.machine(), platform.processor(), str(os.cpu_count())]
     with contextlib.suppress(OSError):  # only Linux has this file

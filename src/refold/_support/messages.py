@@ -18,13 +18,13 @@ from refold.errors import Message
 
 # The folder of Refold's own code.
 _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
-# The module of scikit-learn that wraps ``transform``, and is called by the user's line.
+# The module of scikit-learn that wraps ``transform``: the user's line calls the wrapper.
 _SKLEARN_WRAPPER = "sklearn.utils._set_output"
-# All warnings of sequences that are longer than those in training contain these words. Filters of
-# warnings match them.
+# All warnings about sequences that are longer than those in training contain these words, so that
+# filters of warnings can match them.
 LONGER_WARNING = "longer than the longest in training"
-# A function that spells the arguments in a line of `log`: ``str`` spells them as in Python, and a
-# command sets a function that spells them as its options.
+# The function that makes text of the message of `log`. ``str`` spells arguments as in Python. The
+# command line sets a function that spells arguments as options.
 argument_spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
@@ -47,17 +47,17 @@ def log(line: str) -> None:
     from rich.console import Console
 
     text = argument_spelling.get()(Message(line))
-    # neither line breaks nor colors are added, and brackets are not read as markup
+    # these options add no line breaks and no colors, and brackets are not markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
-def describe_epochs(best_epoch: int | None, epochs: int) -> str:
-    """Return in words which epoch gave the model: 0 is the initialization, None the last epoch."""
+def describe_epochs(best_epoch: int | None, num_epochs: int) -> str:
+    """Return which epoch the model is from, in words: 0 is the initialization, None the last."""
     if best_epoch is None:
-        return f"{epochs}, the last one kept"
+        return f"{num_epochs}, the last one kept"
     if best_epoch == 0:
-        return f"initialization kept; no epoch of {epochs} was better"
-    return f"epoch {best_epoch} of {epochs} kept"
+        return f"initialization kept; no epoch of {num_epochs} was better"
+    return f"epoch {best_epoch} of {num_epochs} kept"
 
 
 def write_all(stream: Any, data: bytes | memoryview) -> None:
@@ -67,7 +67,7 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
         # an unbuffered stream may accept only some of the bytes, and returns their number
         count = stream.write(remaining)
         if count is None and not isinstance(stream, io.RawIOBase):
-            return  # a stream of another library, which wrote all bytes and returns no number
+            return  # streams of some libraries write all bytes and return no number
         if not count:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         remaining = memoryview(remaining)[count:]
@@ -78,13 +78,14 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
 
 # Significant digits of a number that is not whole: enough to compare results, and short to read.
 _DEFAULT_DIGITS = 5
-# A number of this power of ten or more is written without an exponent: 0.00001.
+# The smallest power of ten that is written without an exponent: 0.00001.
 _MIN_POWER = -5
-# A number of this power of ten or less is written without an exponent: 100000000000000.
+# The largest power of ten that is written without an exponent: 100000000000000.
 _MAX_POWER = 14
-# Enough digits that a rounded number is exact. Halves are rounded away from 0, as in JavaScript.
+# Rounding with more digits than any number needs. Halves are rounded away from 0, as in JavaScript.
 _EXACT_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
-# A schema may have hundreds of columns. A line has space for the names of about this many.
+# How many columns `describe_columns` names: a line has space for about this many names, and a
+# schema may have hundreds of columns.
 _MAX_COLUMN_NAMES = 5
 # A row of an HTML table: the name, then the value. It inherits the colors of the page, so that it
 # is readable in light and in dark notebooks.
@@ -94,24 +95,24 @@ _ROW_HTML = (
 )
 
 
-def format_number(value: float | None, digits: int = _DEFAULT_DIGITS) -> str:
+def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str:
     """Return a number as text: integers in full, others with some significant digits."""
     if value is None or math.isnan(value):
         return "–"
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # The power of ten of the first digit. It is that of the shortest text, as in JavaScript: the
-    # float of 1e-7 is slightly less than 1e-7, so its exact value has the power -8.
+    # The power of ten of the first digit. As in JavaScript, it is taken from the shortest text: the
+    # exact value of the float 1e-7 is slightly less than 1e-7, and has the power -8.
     power = Decimal(repr(value)).adjusted() if value else 0
     if not _MIN_POWER <= power <= _MAX_POWER:
-        rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+        rounded = Context(prec=num_digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
         # 1.5000e-07 becomes 1.5e-07, and 2.0000e+20 becomes 2e+20
-        return re.sub(r"\.?0+e", "e", f"{rounded:.{digits - 1}e}")
+        return re.sub(r"\.?0+e", "e", f"{rounded:.{num_digits - 1}e}")
     if value.is_integer():
         return str(int(value))
     # a number that is not whole has one decimal at least: 123456.7
-    last_digit = Decimal(1).scaleb(-max(1, digits - 1 - power))
+    last_digit = Decimal(1).scaleb(-max(1, num_digits - 1 - power))
     rounded = Decimal(value).quantize(last_digit, context=_EXACT_CONTEXT)
     return f"{rounded:f}".rstrip("0").rstrip(".")
 
@@ -126,12 +127,12 @@ def format_short(value: float | None) -> str:
     return format_number(value, 3)
 
 
-def format_distinct_numbers(*values: float | None, digits: int = _DEFAULT_DIGITS) -> list[str]:
+def format_distinct_numbers(*values: float | None, num_digits: int = _DEFAULT_DIGITS) -> list[str]:
     """Return numbers as text, with more digits if different numbers would look the same."""
-    texts = [format_number(value, digits) for value in values]
-    # 17 digits tell all floats apart
-    if digits < 17 and len({*texts}) < len({*values}):
-        return format_distinct_numbers(*values, digits=digits + 1)
+    texts = [format_number(value, num_digits) for value in values]
+    # with 17 digits, different floats always look different
+    if num_digits < 17 and len({*texts}) < len({*values}):
+        return format_distinct_numbers(*values, num_digits=num_digits + 1)
     return texts
 
 
@@ -145,7 +146,7 @@ def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
 def describe_columns(schema: Any) -> str:
     """Return a schema in words: ``2 numeric, 1 binary: x, y, on``."""
     types = [column.type for column in schema.columns]
-    # a dictionary has each type once, in the order of the columns
+    # `dict.fromkeys` gives each type once, in the order of the columns
     counts = ", ".join(f"{types.count(type_)} {type_}" for type_ in dict.fromkeys(types))
     names = ", ".join(schema.names[:_MAX_COLUMN_NAMES])
     return f"{counts}: {names}" + (", ..." if len(types) > _MAX_COLUMN_NAMES else "")

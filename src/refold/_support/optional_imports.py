@@ -7,12 +7,12 @@ from types import ModuleType
 
 from refold.errors import MissingExtraError
 
-# A full installation has these packages, as pyproject.toml lists them. A small installation, which
-# applies models and cannot train them, may be without them.
+# The packages that only training needs, among the dependencies in pyproject.toml. A small
+# installation, which applies models and cannot train them, may lack them.
 TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
 
 
-# Commands that train call it before they start, so that the error comes before any work is done.
+# Commands that train call this first, so that the error comes before any work is done.
 def check_training_packages(purpose: str) -> None:
     """Raise a ``MissingExtraError``, such as "Training needs Keras", if a package is missing."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):
@@ -31,7 +31,7 @@ def import_optional(package: str, *, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        # the package is there, but one that it imports is missing: the extra would not help
+        # the package is installed, but imports another one that is missing: the extra cannot help
         if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
             raise
         raise MissingExtraError(
@@ -51,7 +51,7 @@ def is_installed(package: str) -> bool:
 class HiddenPackageFinder:
     """A finder for `sys.meta_path` that makes a package look as if it were not installed.
 
-    A command uses it for a slow package that another library would import if it were installed.
+    Some libraries import a slow package if it is installed. A command hides it to save the time.
     """
 
     def __init__(self, package: str) -> None:

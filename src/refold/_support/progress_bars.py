@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-# Time between two updates of a bar in a notebook: smooth to the eye, and few messages to the page.
+# Time between two updates of a bar in a notebook. Shorter times look smoother, but send more
+# messages to the page.
 _UPDATE_SECONDS = 0.1
-# Width of a bar in a notebook, which has no terminal whose width could be asked for.
+# Width of a bar in a notebook. Without a terminal, rich cannot find out the width of the page.
 _WIDTH_CHARACTERS = 100
 
 
@@ -22,7 +23,7 @@ def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progr
     return Progress(*columns, console=console, disable=disable, auto_refresh=not disable)
 
 
-# rich's own bars need ipywidgets in a notebook, and are not saved in the notebook's file
+# In a notebook, rich's own bars need ipywidgets, and the file of the notebook does not keep them.
 class _NotebookBar(Progress):
     """A progress bar that IPython displays and updates in place."""
 
@@ -50,7 +51,7 @@ class _NotebookBar(Progress):
         super().update(*args, **kwargs)
         self.refresh()
 
-    # IPython calls it for what to display
+    # IPython calls this method to display the bar
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         recorder = Console(
             record=True,

@@ -1,8 +1,8 @@
 """Checks of arguments. A `Rule` says what an argument can be, in words and as a test.
 
-For example, ``check("units", -1, whole())`` raises "units must be a positive integer. Got -1." The
-functions below `check` make rules. The checks at the end cover what recurs, so that an error has
-the same wording everywhere.
+For example, ``check("units", -1, integer_rule())`` raises "units must be a positive integer. Got
+-1." The functions from `integer_rule` to `or_none` make rules. The checks at the end are those that
+many modules need, so that their errors have the same wording everywhere.
 """
 
 import math
@@ -26,10 +26,10 @@ def check(name: str, value: object, rule: Rule) -> None:
         raise ParameterError(f"{argument(name)} must be {rule.expected}. Got {value!r}.")
 
 
-def check_exactly_one(choices: str, *values: Any) -> None:
-    """Raise a ParameterError unless exactly one value is not None; `choices` names them."""
+def check_exactly_one(choices_in_words: str, *values: Any) -> None:
+    """Raise a ParameterError unless exactly one value is not None; the words name the choices."""
     if sum(value is not None for value in values) != 1:
-        raise ParameterError(f"Give {choices}, and only one of them.")
+        raise ParameterError(f"Give {choices_in_words}, and only one of them.")
 
 
 def integer_rule(minimum: int = 1, maximum: int | None = None) -> Rule:
@@ -50,20 +50,20 @@ def number_rule(
     above: float | None = None,
     minimum: float | None = None,
     below: float | None = None,
-    what: str = "number",
+    noun: str = "number",
 ) -> Rule:
     """Return a rule that allows finite numbers within limits, but neither True nor False."""
     limits = [] if minimum is None else [f"of at least {minimum:g}"]
     limits += [] if above is None else [f"above {above:g}"]
     limits += [] if below is None else [f"below {below:g}"]
-    expected = f"a {what} {' and '.join(limits)}".rstrip()
+    expected = f"a {noun} {' and '.join(limits)}".rstrip()
     if above == 0 and below is None:
-        expected = f"a positive {what}"
+        expected = f"a positive {noun}"
 
     def is_allowed(value: object) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        x: Any = value  # not as a float, because an integer may be too large for it
+        x: Any = value  # not converted to a float, because an integer may be too large for a float
         return (
             -math.inf < x < math.inf
             and (minimum is None or x >= minimum)
@@ -78,7 +78,7 @@ def one_of(*choices: str | None) -> Rule:
     """Return a rule that allows these texts, and None if it is one of the choices."""
     names = [repr(choice) for choice in choices]
     expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
-    # only text is compared, because the comparison with an array would be an array
+    # `in` compares with each choice, and the comparison with an array would be an array
     return Rule(
         expected, lambda value: (value is None or isinstance(value, str)) and value in choices
     )
@@ -105,8 +105,8 @@ def _is_random_state(value: object) -> bool:
     """Return whether a value is a seed of NumPy or a random generator."""
     if isinstance(value, Integral):
         return 0 <= int(value) < 2**32
-    # `randint` is of RandomState, and `bit_generator` of Generator. A comparison of types would
-    # import numpy.random, which takes time.
+    # RandomState has `randint`, and Generator has `bit_generator`. `isinstance` would need an
+    # import of numpy.random, which takes time.
     return value is None or hasattr(value, "randint") or hasattr(value, "bit_generator")
 
 
@@ -116,7 +116,7 @@ RANDOM_STATE = Rule(
 )
 
 
-# Checks that recur
+# Checks that many modules need
 
 
 def check_integer(name: str, value: Any, minimum: int = 1) -> int:
@@ -125,17 +125,17 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
-def check_fraction(name: str, value: Any, what: str) -> float:
+def check_fraction(name: str, value: Any, noun: str) -> float:
     """Return an argument as a float, or raise a ParameterError unless it is between 0 and 1."""
-    check(name, value, number_rule(above=0, below=1, what=what))
+    check(name, value, number_rule(above=0, below=1, noun=noun))
     return float(value)
 
 
-def check_input_type(name: str, value: object, what: str, attribute: str) -> None:
+def check_input_type(name: str, value: object, expected: str, attribute: str) -> None:
     """Raise a ParameterError if an argument lacks an attribute that all allowed types have."""
-    # an attribute tells without an import of the types, some of which load large libraries
+    # `isinstance` would need an import of the types, some of which load large libraries
     if not hasattr(value, attribute):
-        raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
+        raise ParameterError(f"{argument(name)} must be {expected}. Got a {type(value).__name__}.")
 
 
 def check_not_empty(count: int, noun: str, purpose: str) -> None:
@@ -144,7 +144,7 @@ def check_not_empty(count: int, noun: str, purpose: str) -> None:
         raise DataError(f"There is no {noun} {purpose}. Give at least one.")
 
 
-def check_counts_match(count: int, noun: str, expected: int, of: str) -> None:
+def check_counts_match(count: int, noun: str, num_items: int, item_noun: str) -> None:
     """Raise a DataError if two counts differ, such as "Got 3 labels for 4 codes"."""
-    if count != expected:
-        raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")
+    if count != num_items:
+        raise DataError(f"Got {count} {noun} for {num_items} {item_noun}. Give one for each.")

@@ -9,7 +9,7 @@ from refold.errors import ParameterError
 
 # The number of nearest vectors that UMAP places close to each vector; 15 is UMAP's default.
 _NUM_NEIGHBORS = 15
-# Fewer vectors than this have too few neighbors to lay out.
+# The smallest number of vectors that UMAP can place: fewer vectors have too few neighbors.
 MIN_UMAP = 5
 
 
@@ -23,7 +23,7 @@ def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
         umap = import_optional("umap", extra="umap", purpose="UMAP")
         reducer = umap.UMAP(
             n_neighbors=min(_NUM_NEIGHBORS, len(vectors) - 1),  # a vector is not its own neighbor
-            # the spectral start decomposes a graph of neighbors, which a few vectors do not have
+            # the spectral start needs a graph of neighbors, which a few vectors do not have
             init="random" if len(vectors) <= _NUM_NEIGHBORS else "spectral",
             random_state=seed,
         )

@@ -40,8 +40,8 @@ from refold.sequences.types import CATEGORICAL
 _CATEGORICAL = CATEGORICAL.name
 # Characters that may separate cells. If two of them fit equally well, the earlier one is chosen.
 _DELIMITERS = (",", ";", "\t", "|")
-# The first rows tell the delimiter. More rows would take time, and fewer could have equally many
-# cells by chance.
+# The number of first rows that tell the delimiter. More rows would take time, and fewer rows could
+# have equally many cells by chance with a wrong delimiter.
 _NUM_SAMPLED_ROWS = 20
 # Bytes that Arrow parses at a time. A block must hold a whole row, and a row of a wide table may be
 # long.
@@ -49,12 +49,12 @@ _BLOCK_BYTES = 1 << 26
 # Names of a first column that holds the index of a table: R and pandas leave the name empty, and
 # pandas names an empty name "Unnamed: 0" when it reads it.
 _INDEX_NAMES = ("", "Unnamed: 0")
-# A quote that does not begin or end a cell, such as that of 5" pipe.
+# A quote that neither begins nor ends a cell, such as the quote in 5" pipe.
 _QUOTE_IN_CELL = re.compile(rb'\w" *\w')
-# A category that is an integer, without leading zeros, and with few enough digits to be exact as a
-# float. pandas writes 1.0 if another entry of the column is missing.
+# A category that is an integer: without leading zeros, and with few enough digits to be exact as a
+# float. It may end in .0, because pandas writes 1.0 if another entry of the column is missing.
 _INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
-# A number with a decimal point, or none.
+# A number with a decimal point, or without a fraction.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 # A number with a decimal comma.
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
@@ -80,33 +80,36 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
     options, file = TableOptions(**table_options), CsvFile(data, file_name)
     header = _header_without_index(file, options)
-    # the columns have no types before the layout is known, because the layout decides some of them
+    # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
     options = find_layout(untyped, file_name, options)
-    is_wide, names, time = options.layout == "wide", options.features, options.time
+    is_wide, features, time = options.layout == "wide", options.features, options.time
     if is_wide:  # all columns are steps of one feature
-        types = [wide_feature_type(options.column_types)] * len(names)
+        types = [wide_feature_type(options.column_types)] * len(features)
     else:
-        types = resolve_column_types(options.column_types, names)
-    features = list(zip(names, types, strict=True))
-    categorical = [column for column, type_ in features if type_ == _CATEGORICAL]
-    as_text = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(as_text=[column for column in as_text if column is not None], columns=header)
-    convert = partial(_convert_column, file=file, schema=table.schema)
+        types = resolve_column_types(options.column_types, features)
+    features_and_types = list(zip(features, types, strict=True))
+    categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
+    text_columns = [*categorical, options.id, time if options.time_format is not None else None]
+    table = file.table(text_columns={*header} & {*text_columns}, columns=header)
+    # Arrow infers floats for decimal points only; numbers with decimal commas are text
+    has_floats = any(map(pa.types.is_floating, table.schema.types))
+    convert = partial(_convert_column, file=file, has_floats=has_floats)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
     if is_wide and categorical:
-        # The steps share their categories, which all are text or all are integers. So the columns
-        # are converted as one column, and then cut again.
-        chunks = [chunk for step in names for chunk in cells[step].chunks]
-        joined = convert(pa.chunked_array(chunks), names[0], _CATEGORICAL)
-        cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(names)}
+        # All steps share their categories, which are all text or all integers. So the columns are
+        # joined, converted as one column, and then cut again.
+        chunks = [chunk for step in features for chunk in cells[step].chunks]
+        joined = convert(pa.chunked_array(chunks), features[0], _CATEGORICAL)
+        cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
-        for column, type_ in features:
+        for column, type_ in features_and_types:
             cells[column] = convert(cells[column], column, type_)
     if time is not None:
-        cells[time] = _convert_times(cells[time], time, options.time_format, file, table.schema)
+        time_format = options.time_format
+        cells[time] = _convert_times(cells[time], time, time_format, file, has_floats=has_floats)
     return sequences_from_table(
         pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
     )
@@ -117,10 +120,10 @@ def csv_columns(data: bytes, file_name: str) -> list[str]:
     return [column for column in CsvFile(data, file_name).header if column]
 
 
-def csv_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+def csv_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
     """Return all columns of the file, with ids as text."""
-    table = CsvFile(data, file_name).table(as_text=[id_column or "id"])
-    check_label_column(table.column_names, file_name, label, id_column)
+    table = CsvFile(data, file_name).table(text_columns=[id_column or "id"])
+    check_label_column(table.column_names, file_name, label_column, id_column)
     return table
 
 
@@ -138,26 +141,27 @@ class CsvFile:
         check_unique_names(self.header)
 
     def line_of_row(self, row: int) -> int | None:
-        """Return the line number of a row below the header, which is row -1."""
+        """Return the number of the last line of a row; row 0 is the first one below the header."""
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
     def table(
-        self, *, as_text: Iterable[str] = (), columns: Sequence[str] | None = None
+        self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the cells of some columns, by default all, with the types that Arrow infers."""
-        convert = arrow_csv.ConvertOptions(
+        convert_options = arrow_csv.ConvertOptions(
             # 007 and 7 are different ids and categories, but the same number
-            column_types=dict.fromkeys(as_text, pa.string()),
+            column_types=dict.fromkeys(text_columns, pa.string()),
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             include_columns=None if columns == self.header else columns,
         )
-        parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-        block = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
+        parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
+        read_options = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
+            file = io.BytesIO(self.data)
+            return arrow_csv.read_csv(file, read_options, parse_options, convert_options)
         except pa.ArrowException as error:
-            # Arrow's message has no line number, so the usual cause is looked for
+            # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
                 if len(cells) != len(self.header):
                     raise FileFormatError(
@@ -168,7 +172,7 @@ class CsvFile:
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
 
     def _parse_rows(self, delimiter: str, *extra_lines: str) -> Iterator[tuple[list[str], int]]:
-        """Yield the cells and the last line number of each row, from the header on."""
+        """Yield the cells of each row, the header first, and the number of the row's last line."""
         lines = io.TextIOWrapper(io.BytesIO(self.data), "utf-8-sig", newline="")
         reader = csv.reader(chain(lines, extra_lines), delimiter=delimiter)
         # the default limit of Python's module is too low for long texts
@@ -181,15 +185,15 @@ class CsvFile:
             csv.field_size_limit(previous_limit)
 
     def _find_delimiter(self) -> str:
-        """Return the delimiter that splits the header and the first rows into as many cells."""
+        """Return the delimiter that gives the first rows, the header included, the same width."""
 
-        def rank(delimiter: str) -> tuple[bool, bool, int]:
-            """Compare whether there are several cells, whether rows are alike, and their width."""
+        def sort_key(delimiter: str) -> tuple[bool, bool, int]:
+            """Return a sort key: several cells, then rows of the same width, then a large width."""
             rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
             widths = [len(cells) for cells, _ in rows] or [0]
             return widths[0] > 1, len(set(widths)) == 1, widths[0]
 
-        return max(_DELIMITERS, key=rank)
+        return max(_DELIMITERS, key=sort_key)
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
@@ -197,22 +201,22 @@ class CsvFile:
         num_quotes = self.data.count(b'"')
         if not num_quotes or (num_quotes % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
             return
-        # A line of two empty cells is added, which is only the delimiter. It becomes a row of its
-        # own unless it continues an open cell.
-        last_row, ends = [""], [0]
-        for cells, end in self._parse_rows(self.delimiter, self.delimiter):
+        # At the end, a line is added that is only the delimiter. It becomes a row of two empty
+        # cells, unless a cell is open: then the line continues this cell.
+        last_row, last_lines = [""], [0]  # the last line of each row
+        for cells, line_number in self._parse_rows(self.delimiter, self.delimiter):
             last_row = cells
-            ends.append(end)
+            last_lines.append(line_number)
         if last_row != ["", ""]:
-            # the last row is the open cell, so it begins in the line after the row before
+            # the last row has the open cell, and begins in the line after the row before
             raise FileFormatError(
-                f"{self.name}, line {ends[-2] + 1}: the quote that begins a cell is never closed. "
-                "Close it, or remove it."
+                f"{self.name}, line {last_lines[-2] + 1}: the quote that begins a cell is never "
+                "closed. Close it, or remove it."
             )
 
 
 def _header_without_index(file: CsvFile, options: TableOptions) -> list[str]:
-    """Return the column names, without an index that pandas wrote, of which a warning tells."""
+    """Return the column names without an index that pandas wrote; a warning names the index."""
     first, *later = file.header
     used = {options.id, options.time, *options.features}
     if not later or first not in _INDEX_NAMES or first in used:
@@ -231,9 +235,10 @@ def _convert_column(
     column: str,
     requested_type: str | None,
     file: CsvFile,
-    schema: pa.Schema,  # the types that Arrow inferred for all columns
+    *,
+    has_floats: bool,  # whether any column of the file has numbers with decimal points
 ) -> pa.ChunkedArray:
-    """Return a feature as numbers or as categories, as requested or as its entries look."""
+    """Return a feature as numbers or categories: as requested, else as most of its cells look."""
     if pa.types.is_null(cells.type):  # all cells are empty
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
@@ -244,18 +249,20 @@ def _convert_column(
         return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
     numbers = _without_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
-    if requested_type is None and is_missing.all():  # quoted words such as "NA" are categories
+    # quoted words such as "NA" are categories if the column holds nothing else
+    if requested_type is None and is_missing.all():
         return cells
-    numbers = _with_decimal_points(numbers, column, file, schema)
+    numbers = _with_decimal_points(numbers, column, file, has_floats=has_floats)
     is_number = matches(numbers, _NUMBER)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
-    count = int(is_number.sum())
-    # Half of the entries or more are words, so they are categories. Else the words are mistakes.
-    if requested_type is None and 2 * count <= len(cells) - int(is_missing.sum()):
+    num_numbers = int(is_number.sum())
+    # If at least half of the entries are words, the column is categorical. Otherwise the words are
+    # mistakes, and the first one causes the error.
+    if requested_type is None and 2 * num_numbers <= len(cells) - int(is_missing.sum()):
         return cells
     row = int(np.argmin(is_number | is_missing))
-    counts = f", but {count} of the {len(cells)} entries are" if requested_type is None else ""
+    counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
         f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r} is "
         f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
@@ -264,27 +271,27 @@ def _convert_column(
 
 
 def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, schema: pa.Schema
+    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
-    """Return times; if they are text, with decimal points, and with nulls where missing."""
-    # Arrow converts times with a time zone to UTC, and forgets the zone. Their text still has it.
+    """Return times; for text, with decimal points and with null for words that mean missing."""
+    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
     if getattr(cells.type, "tz", None) is not None:
-        cells = file.table(as_text=[column], columns=[column])[column]
+        cells = file.table(text_columns=[column], columns=[column])[column]
     if not pa.types.is_string(cells.type):
         return cells
     cells = _without_missing_words(cells)
-    # with a format of the times, a comma is part of it
+    # a comma may belong to the format of the times
     if time_format is not None:
         return cells
-    return _with_decimal_points(cells, column, file, schema)
+    return _with_decimal_points(cells, column, file, has_floats=has_floats)
 
 
 def _with_decimal_points(
-    cells: pa.ChunkedArray, column: str, file: CsvFile, schema: pa.Schema
+    cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
-    if file.delimiter != ",":  # else, a comma within a cell is not decimal
+    if file.delimiter != ",":  # commas between cells are not decimal
         has_comma = matches(cells, _DECIMAL_COMMA)
     if not has_comma.any():
         return cells
@@ -297,11 +304,11 @@ def _with_decimal_points(
             f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
             f"{file.line_of_row(point_row)} has a decimal point. Use one of them for all numbers."
         )
-    # All commas may separate thousands. Excel writes semicolons where the comma is decimal, so
-    # semicolons settle it, unless Arrow read numbers with decimal points in other columns.
+    # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
+    # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
+    # numbers with decimal points.
     is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
-    file_has_points = any(map(pa.types.is_floating, schema.types))
-    if is_ambiguous and (file_has_points or file.delimiter != ";"):
+    if is_ambiguous and (has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
@@ -334,7 +341,7 @@ CSV = Format(
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
-    columns=csv_columns,
-    labels=csv_labels,
+    column_reader=csv_columns,
+    label_reader=csv_labels,
 )
 TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(write_csv, delimiter="\t"))

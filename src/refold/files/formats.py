@@ -14,19 +14,19 @@ from refold._support.atomic_files import access_error
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 
-# Arrow's codecs by the second suffix of a text file, as in .csv.gz.
+# The codec of Arrow for each suffix of a compressed text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-# The first bytes of compressed files, by codec. A text may begin with BZh, the signature of bzip2,
-# so its pattern includes the first bytes of the block behind it.
+# The first bytes of compressed files, by codec. The signature of bzip2 is BZh, but a text may begin
+# with these letters. So this pattern includes the bytes that begin the first block.
 _COMPRESSION_SIGNATURES = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
-# A compressed file cannot unpack to more bytes than this, so that a small file cannot fill the
-# memory.
+# The maximum size of a compressed file after it is unpacked. Without a limit, a small file could
+# fill the memory.
 _MAX_UNPACKED_BYTES = 1 << 30
-# Bytes that are unpacked between two checks of that limit.
+# The number of bytes that are unpacked between two checks of this limit.
 _UNPACK_CHUNK_BYTES = 1 << 22
 
 
@@ -42,60 +42,63 @@ class Format:
     writer: Callable[..., bytes] | None = None
     write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" apply
     layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
-    magic: bytes = b""  # the first bytes of every file; empty for text
+    signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
-    # columns(data, file_name): the column names
-    columns: Callable[[bytes, str], list[str]] | None = None
-    # labels(data, file_name, label_column, id_column): a table with these columns
-    labels: Callable[[bytes, str, str, str | None], pa.Table] | None = None
+    # column_reader(data, file_name): the column names; None if there are none, and for Parquet,
+    # whose names `parquet_columns` reads without the data
+    column_reader: Callable[[bytes, str], list[str]] | None = None
+    # label_reader(data, file_name, label_column, id_column): a table with these columns
+    label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
 
     @property
     def is_text(self) -> bool:
         """Whether files are text, which may be compressed."""
-        return not self.magic
+        return not self.signature
 
 
-# The bytes of a file. In all functions, `file_name` is what messages call the file.
+# The bytes of a file. In all functions, `file_name` is the name of the file in messages.
 
 
 def read_content(
-    source: str | os.PathLike[str] | BinaryIO, expected: Format, file_name: str
+    path_or_stream: str | os.PathLike[str] | BinaryIO, format_: Format, file_name: str
 ) -> bytes:
     """Return the bytes of a file or a binary stream; compressed text is decompressed."""
-    if isinstance(source, str | os.PathLike):
+    if isinstance(path_or_stream, str | os.PathLike):
         try:
-            data = Path(source).read_bytes()
+            data = Path(path_or_stream).read_bytes()
         except OSError as error:
-            raise access_error(source, error, writing=False) from error
+            raise access_error(path_or_stream, error, writing=False) from error
     else:
-        data = source.read()
-    if expected.is_text:
-        data = _decompress(data, expected, file_name)
+        data = path_or_stream.read()
+    if format_.is_text:
+        data = _decompress(data, format_, file_name)
     if not data:
         raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
-    check_content(data, expected, file_name)
+    check_first_bytes(data, format_, file_name)
     return data
 
 
-def check_content(data: bytes, expected: Format, file_name: str) -> None:
+def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    magic = expected.magic
-    # Zero bytes tell that a file is not text, although they are UTF-8. Bytes that are not UTF-8 are
-    # left to the decoder, which knows their line.
-    if data.startswith(magic) if magic else b"\0" not in data[:4096]:
+    signature = format_.signature
+    # Text has no zero bytes, although they are valid UTF-8. `decode_utf8` checks all other bytes,
+    # because it can name the line of a wrong byte.
+    if data.startswith(signature) if signature else b"\0" not in data[:4096]:
         return
-    if magic.startswith(data) and magic:  # there are fewer bytes than a signature has
+    if signature and signature.startswith(data):  # the file ends within the signature
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
-    begin = f"it begins with {data[:12]!r}" if magic else "it holds zero bytes, and text does not"
-    article = "an" if expected.name[0] == "n" else "a"
+    problem = (
+        f"it begins with {data[:12]!r}" if signature else "it holds zero bytes, and text does not"
+    )
+    article = "an" if format_.name[0] == "n" else "a"
     raise FileFormatError(
-        f"{file_name} is not {article} {expected.name} file: {begin}. Write it again, or name its "
+        f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
         f"format with {argument('format=')}."
     )
 
 
-def _decompress(data: bytes, expected: Format, file_name: str) -> bytes:
-    """Return the bytes of a compressed file, and other bytes unchanged."""
+def _decompress(data: bytes, format_: Format, file_name: str) -> bytes:
+    """Return decompressed bytes, or the unchanged bytes if they are not compressed."""
     signatures = _COMPRESSION_SIGNATURES.items()
     codec = next((codec for codec, signature in signatures if signature.match(data)), None)
     if codec is None:
@@ -113,7 +116,7 @@ def _decompress(data: bytes, expected: Format, file_name: str) -> bytes:
     except OSError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(
-            f"{file_name} is not a {expected.name} file that can be read. It seems to be a {codec} "
+            f"{file_name} is not a {format_.name} file that can be read. It seems to be a {codec} "
             f"file, cut short or damaged ({reason})."
         ) from error
     return content.getvalue()
@@ -130,14 +133,14 @@ def compress_by_suffix(path: object, data: bytes) -> bytes:
     return buffer.getvalue().to_pybytes()
 
 
-def decode_utf8(data: bytes, file_name: str, first_line: int = 1) -> str:
+def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
     """Return UTF-8 text without a byte-order mark; an error names the line of a wrong byte."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + first_line
+        line_number = data.count(b"\n", 0, error.start) + first_line_number
         raise FileFormatError(
-            f"{file_name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
+            f"{file_name}, line {line_number}: byte 0x{data[error.start]:02x} is not UTF-8. "
             "Save the file as UTF-8."
         ) from error
 

@@ -24,7 +24,7 @@ from refold.files.tables import (
     check_label_column,
     sequences_from_table,
 )
-from refold.files.text import text_sequences
+from refold.files.text import sequences_from_lines
 from refold.sequences._encoding import RowNamer
 from refold.sequences._lists import arrays_from_list
 from refold.sequences._schema import Column, has_default_names, indices_to_categories
@@ -40,7 +40,7 @@ class Entries(NamedTuple):
     """The JSON values of a file, one per sequence or event."""
 
     values: list[Any]
-    rows: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
+    row_namer: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
 
 
 def parse_jsonl(data: bytes, file_name: str) -> Entries:
@@ -70,7 +70,7 @@ def parse_json(data: bytes, file_name: str) -> Entries:
 
 
 def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
-    """Return the JSON value of a file or of one line; an error names the line."""
+    """Return the JSON value of a file, or of one line if it has a number; errors name the line."""
     import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
     try:
@@ -81,7 +81,8 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
             with contextlib.suppress(ValueError, RecursionError):
                 return json.loads(data)
         decode_utf8(data, file_name, line_number or 1)  # a wrong byte has an error of its own
-        # the error of a whole file names a byte, whose line is counted; without one, it is the last
+        # The error of a whole file names the byte, which tells the line. An error without a byte
+        # is about the end of the file.
         offset = re.search(r"\(byte (\d+)\)", str(error))
         end = int(offset[1]) if offset else len(data.rstrip())
         line = line_number or 1 + data.count(b"\n", 0, end)
@@ -90,18 +91,18 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
 
 
 def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
-    """Read one sequence or event per line or entry, or an object that holds a table by columns."""
+    """Read one sequence or event per line or entry, or one object with the columns of a table."""
     entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _table_by_rows(entries, file_name, options.get("id") or "id")
+        entries = _rows_of_table(entries, file_name, options.get("id") or "id")
     return _to_sequences(entries, file_name, **options)
 
 
-def _table_by_rows(entries: Entries, file_name: str, id_key: str) -> Entries:
-    """Return the rows of a table, for an object with its columns; other objects are unchanged."""
+def _rows_of_table(entries: Entries, file_name: str, id_key: str) -> Entries:
+    """Return the rows of a table if the only entry holds its columns, or else the same entry."""
     table = entries.values[0]
-    # The columns of a table are arrays or, as pandas writes them, objects that map rows to cells.
-    # An object with a single id is a sequence.
+    # Columns are arrays or, as pandas writes them, objects with a cell for each row. An object with
+    # a single value as id is a sequence, and not a table.
     if not isinstance(table.get(id_key), list | dict):
         return entries
     rows = [*table[id_key]] if isinstance(table[id_key], dict) else range(len(table[id_key]))
@@ -127,56 +128,56 @@ def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
 
 
 def json_labels(
-    data: bytes, file_name: str, label: str, id_column: str | None, *, as_lines: bool
+    data: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
     entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     _check_types(entries, entries.values, dict[str, Any], file_name)
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
-    check_label_column(keys, file_name, label, id_column)
+    check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
-    used_keys = [key for key in keys if key in {label, id_column}]
-    return _to_table(entries, file_name, used_keys, as_text={label, id_column})
+    used_keys = [key for key in keys if key in {label_column, id_column}]
+    return _table_of_entries(entries, file_name, used_keys, text_keys={label_column, id_column})
 
 
 def _to_sequences(
     entries: Entries, file_name: str, *, unit: str = "characters", **table_options: Any
 ) -> Sequences:
-    """Convert entries of any form; all entries have the form of the first that is not empty."""
+    """Convert entries, which must all have the type of the first one that is not an empty list."""
     values, options = entries.values, TableOptions(**table_options)
-    first = next((value for value in values if value != []), [])
-    type_ = _sequence_type(first)
-    _check_types(entries, values, type_, file_name)
-    if isinstance(first, dict):
-        return _from_objects(entries, file_name, unit, options)
-    # without names, there are no columns that the options could name
+    example = next((value for value in values if value != []), [])
+    sequence_type = _sequence_type(example)
+    _check_types(entries, values, sequence_type, file_name)
+    if isinstance(example, dict):
+        return _read_objects(entries, file_name, unit, options)
+    # lists have no names, so these options do not apply
     for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
                 "Leave it out."
             )
-    if isinstance(first, str):
-        return text_sequences(values, unit=unit, column_types=options.column_types)
-    if type_ == list[list[_Cell]]:
-        num_features = len(first[0])
-        for i, steps in enumerate(values):
-            for step, row in enumerate(steps):
+    if isinstance(example, str):
+        return sequences_from_lines(values, unit=unit, column_types=options.column_types)
+    if sequence_type == list[list[_Cell]]:
+        num_features = len(example[0])
+        for i, rows in enumerate(values):
+            for step, row in enumerate(rows):
                 if len(row) != num_features:
                     raise FileFormatError(
-                        f"{file_name}, {entries.rows(i)}, step {step} has {len(row)} features. "
-                        f"Expected {num_features}, as all steps need the same; write null for a "
-                        "missing one."
+                        f"{file_name}, {entries.row_namer(i)}, step {step} has {len(row)} "
+                        f"features. Expected {num_features}, as all steps need the same; write "
+                        "null for a missing one."
                     )
-        # as objects, because a row may mix numbers, tokens and booleans
-        values = [np.array(steps, dtype=object) if steps else [] for steps in values]
+        # the dtype is object because a row may mix numbers, tokens and booleans
+        values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
-        *arrays_from_list(values, rows=entries.rows, column_types=options.column_types)
+        *arrays_from_list(values, rows=entries.row_namer, column_types=options.column_types)
     )
 
 
 def _sequence_type(example: Any) -> Any:
-    """Return the type of all sequences, from an example; if it is invalid, all allowed types."""
+    """Return the type that all sequences must have, from one of them; if invalid, all types."""
     if isinstance(example, list):
         return list[list[_Cell]] if example and isinstance(example[0], list) else list[_Cell]
     return {str: str, dict: dict[str, Any]}.get(type(example), list | str | dict)
@@ -185,51 +186,54 @@ def _sequence_type(example: Any) -> Any:
 def _check_types(
     entries: Entries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
-    """Raise ``FileFormatError`` if the value of an entry, or of its key, has another type."""
+    """Raise ``FileFormatError`` if a value, one per entry, does not have this type."""
     import msgspec
 
     for row, value in enumerate(values):
         try:
             msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
-            location = f"{file_name}, {entries.rows(row)}" + ("" if key is None else f", {key!r}")
-            raise FileFormatError(f"{location}: {error}. All need the same form.") from error
+            row_and_key = entries.row_namer(row) + ("" if key is None else f", {key!r}")
+            message = f"{file_name}, {row_and_key}: {error}. All need the same form."
+            raise FileFormatError(message) from error
 
 
-def _from_objects(entries: Entries, file_name: str, unit: str, options: TableOptions) -> Sequences:
+def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOptions) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
         # if the file has none of the columns, an error lists the keys that it has
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}] or keys
-    table = _to_table(entries, file_name, keys, as_text={id_key})
+    table = _table_of_entries(entries, file_name, keys, text_keys={id_key})
     features = [key for key in keys if key != id_key]
-    # one text per object is a sequence of characters or words
+    # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
         texts = table[features[0]]
         ids = table[id_key].to_pylist() if id_key in keys else None
-        # if an id repeats, its texts are the steps of a long table
+        # if an id repeats, each text is one step of a long table
         is_unique = ids is None or len({*map(str, ids)}) == len(ids)
         if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
-            column = {"name": features[0], "column_types": options.column_types}
-            return text_sequences(texts.to_pylist(), unit=unit, ids=ids, **column)
-    return sequences_from_table(table, file_name, options, entries.rows)
+            column = {"feature_name": features[0], "column_types": options.column_types}
+            return sequences_from_lines(texts.to_pylist(), unit=unit, ids=ids, **column)
+    return sequences_from_table(table, file_name, options, entries.row_namer)
 
 
-def _to_table(entries: Entries, file_name: str, keys: Sequence[str], as_text: set[str]) -> pa.Table:
-    """Return a table of some keys of objects; integers of more than 64 bits are text or floats."""
+def _table_of_entries(
+    entries: Entries, file_name: str, keys: Sequence[str], text_keys: set[str]
+) -> pa.Table:
+    """Return a table of some keys of objects; in `text_keys`, integers beyond 64 bits are text."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
     columns = {}
     for key in keys:
         # a column has only lists, only numbers, only booleans or only text, besides null
         cells = [value.get(key) for value in entries.values]
-        first = next((cell for cell in cells if cell is not None), None)
-        _check_types(entries, cells, types.get(type(first), int | float | None), file_name, key)
+        example = next((cell for cell in cells if cell is not None), None)
+        _check_types(entries, cells, types.get(type(example), int | float | None), file_name, key)
         try:
             columns[key] = pa.array(cells)
         except OverflowError:  # an integer of more than 64 bits
-            convert = str if key in as_text else float
+            convert = str if key in text_keys else float
             columns[key] = pa.array([None if cell is None else convert(cell) for cell in cells])
         except pa.ArrowException as error:
             raise DataError(f"{file_name}: {key!r} mixes numbers and text in its lists.") from error
@@ -237,7 +241,7 @@ def _to_table(entries: Entries, file_name: str, keys: Sequence[str], as_text: se
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
-    """Return one line per sequence; null is a missing entry, or an unknown integer category."""
+    """Return one line per sequence; missing entries and unknown integer categories are null."""
     schema = sequences.schema
     has_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
     # A line is an object with an id and named lists if the user asks for it, or if ids or names
@@ -245,7 +249,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     as_objects = layout == "list" or has_ids or id != "id" or not has_default_names(schema)
     if as_objects and id in schema.names:
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
-    columns = [_to_cells(sequences.values[:, i], column) for i, column in enumerate(schema.columns)]
+    columns = list(map(_json_cells, sequences.values.T, schema.columns))
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     # a string cannot hold a missing entry, so if there is one, all lines are lists
     as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
@@ -264,7 +268,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     return "".join(line + "\n" for line in lines).encode()
 
 
-def _to_cells(values: np.ndarray, column: Column) -> list[Any]:
+def _json_cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the values (n,) of a column as JSON values (n,), None where missing."""
     if column.column_type.has_categories:
         cells = indices_to_categories(values, column).tolist()
@@ -273,7 +277,7 @@ def _to_cells(values: np.ndarray, column: Column) -> list[Any]:
         as_integers = True
     else:
         if values.dtype == np.float32:
-            # through the shortest text: 0.1, and not 0.10000000149011612
+            # via the shortest text of each float32: 0.1, and not 0.10000000149011612
             values = values.astype(str).astype(np.float64)
         cells, present = values.tolist(), values[~np.isnan(values)]
         as_integers = len(present) and (present == np.round(present)).all()
@@ -291,14 +295,14 @@ JSONL = Format(
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    columns=partial(json_columns, as_lines=True),
-    labels=partial(json_labels, as_lines=True),
+    column_reader=partial(json_columns, as_lines=True),
+    label_reader=partial(json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
     reader=partial(read_json, as_lines=False),
     read_options=TABLE_OPTIONS | {"unit"},
-    columns=partial(json_columns, as_lines=False),
-    labels=partial(json_labels, as_lines=False),
+    column_reader=partial(json_columns, as_lines=False),
+    label_reader=partial(json_labels, as_lines=False),
 )

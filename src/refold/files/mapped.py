@@ -1,8 +1,8 @@
 """Data larger than memory: converted chunk by chunk into a folder, and mapped from its files.
 
-`convert_to_folder` reads a source and writes a folder; `open_folder` returns sequences whose values
-stay in the files until they are used. The folder is an entry of the cache (`open_cached`), or
-temporary (`open_temporary`).
+`convert_to_folder` reads a table in chunks and writes its sequences into a folder. `open_folder`
+returns sequences whose values stay in the files of the folder until they are used. The folder is an
+entry of the cache (`open_cached`), or temporary (`open_temporary`).
 
 A folder holds the values as the bytes of an array in `values`, and `offsets.npy`, `ids.npy` and
 `schema.json`. With times, it holds their bytes in `times` and their type in `times.schema`.
@@ -69,12 +69,12 @@ _MAX_UNUSED_SECONDS = 14 * 24 * 3600.0
 class StoredBatches:
     """Batches of rows, stored in a file because they come once, and conversion takes two passes.
 
-    The file has Arrow's stream format. It holds all types, and unlike Arrow's file format, it can
-    have another dictionary of categories for each batch.
+    The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
+    dictionary of categories for each batch.
     """
 
     path: Path
-    layout: TableOptions  # with the roles of the columns
+    options: TableOptions  # as `find_layout` returns them
     schema: pa.Schema  # of all batches
     describe_row: Callable[[int], str] = str  # the location of a row for messages: its number
 
@@ -91,55 +91,58 @@ class StoredBatches:
         first_row = 0
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield first_row, pa.Table.from_batches([batch]).select(self.layout.used_columns)
+                yield first_row, pa.Table.from_batches([batch]).select(self.options.used_columns)
                 first_row += len(batch)
 
 
-# What `convert_to_folder` reads. Both classes have a layout, a schema, chunks of rows and names of
-# rows.
-Source = ParquetFiles | StoredBatches
+# A table that is read in chunks: both classes have `options`, `schema`, `chunks`, `describe_row`.
+LargeTable = ParquetFiles | StoredBatches
 
 
-def convert_to_folder(source: Source, folder: Path) -> None:
-    """Write the sequences of a source into a folder, chunk by chunk."""
+def convert_to_folder(large_table: LargeTable, folder: Path) -> None:
+    """Write the sequences of a table into a folder, chunk by chunk."""
     # Types and categories depend on all values, so a first pass infers them, and a second pass
-    # writes the values. The first pass ends when they are certain: after the first chunk if all
-    # columns are numeric. A single pass would need more code: a new category changes the numbers of
-    # the others, which would have to be replaced in the files.
-    schema, warning_texts, dtype = _infer_schema(source)
-    columns = schema.columns[: len(source.layout.features)]  # without the gaps between times
-    layout = replace(source.layout, column_types={column.name: column.type for column in columns})
-    write_folder(folder, _convert_blocks(source, layout, schema), schema, dtype, warning_texts)
+    # writes the values. The first pass ends when types and categories are certain: after the first
+    # chunk if all columns are numeric. A single pass would need more code: a new category changes
+    # the category numbers that are already in the files.
+    schema, warning_texts, dtype = _infer_schema(large_table)
+    options = large_table.options
+    # only the columns of the table: the schema may end in a column of time gaps
+    types = {column.name: column.type for column in schema.columns[: len(options.features)]}
+    blocks = _convert_blocks(large_table, replace(options, column_types=types), schema)
+    write_folder(folder, blocks, schema, dtype, warning_texts)
 
 
-def _convert_blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
-    """Yield the sequences of all chunks with a schema, and check at the end that no id repeats."""
-    ids, first_rows, count = [], [], 0
-    for chunk in _chunks_of_whole_sequences(source):
-        block = _convert_chunk(source, chunk, layout, schema_metadata(schema))
-        if layout.id is None:
-            block = block.with_ids(np.arange(count, count + len(block)))
-        ids.append(block.ids)
-        first_rows.append(chunk[0])
-        count += len(block)
+def _convert_blocks(
+    large_table: LargeTable, options: TableOptions, schema: Schema
+) -> Iterator[Sequences]:
+    """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
+    block_ids, first_row_names, num_sequences = [], [], 0
+    for chunk in _chunks_of_whole_sequences(large_table):
+        block = _convert_chunk(large_table, chunk, options, schema_metadata(schema))
+        if options.id is None:
+            block = block.with_ids(np.arange(num_sequences, num_sequences + len(block)))
+        block_ids.append(block.ids)
+        first_row_names.append(large_table.describe_row(chunk[0]))
+        num_sequences += len(block)
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
     # with one row per sequence, ids may repeat
-    if not layout.has_lists:
-        _check_ids_contiguous(ids, [source.describe_row(row) for row in first_rows], layout)
+    if not options.is_list_layout:
+        _check_ids_contiguous(block_ids, first_row_names, options)
 
 
-def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
-    """Yield all rows in chunks that divide no sequence, so each is converted like a table."""
-    if source.layout.has_lists:  # a row is a whole sequence
-        yield from source.chunks()
+def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
+    """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
+    if large_table.options.is_list_layout:  # a row is a whole sequence
+        yield from large_table.chunks()
         return
-    id_column = str(source.layout.id)
-    # Tables with the rows of the last sequence so far, which may go on in the next chunk; the
-    # number of their first row; and the id of the sequence.
+    id_column = str(large_table.options.id)
+    # The last sequence so far, which may go on in the next chunk: tables with its rows, the number
+    # of its first row, and its id.
     pending, pending_row, last_id = [], 0, None
-    for first_row, table in source.chunks():
-        check_has_ids(table[id_column], id_column, _rows_from(source, first_row))
+    for first_row, table in large_table.chunks():
+        check_has_ids(table[id_column], id_column, _chunk_row_namer(large_table, first_row))
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
         if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
@@ -153,77 +156,79 @@ def _chunks_of_whole_sequences(source: Source) -> Iterator[TableChunk]:
 
 
 def _convert_chunk(
-    source: Source,
+    large_table: LargeTable,
     chunk: TableChunk,
-    layout: TableOptions,
-    metadata: dict[bytes, bytes] | None = None,
+    options: TableOptions,
+    table_metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
-    """Convert a chunk of whole sequences; metadata may hold the schema to use."""
-    first_row, table = chunk
-    rows, table = _rows_from(source, first_row), table.replace_schema_metadata(metadata)
-    if not layout.has_lists:
-        return from_long_table(table, layout, rows)
-    if layout.id is not None:
-        check_has_ids(table[layout.id], layout.id, rows)
-    parts = arrays_from_arrow(table, layout.id, layout.columns, layout.column_types, rows)
-    return Sequences.from_checked(*parts)
+    """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
+    row_namer = _chunk_row_namer(large_table, chunk[0])
+    table = chunk[1].replace_schema_metadata(table_metadata)
+    if not options.is_list_layout:
+        return from_long_table(table, options, row_namer)
+    if options.id is not None:
+        check_has_ids(table[options.id], options.id, row_namer)
+    arrays = arrays_from_arrow(table, options.id, options.columns, options.column_types, row_namer)
+    return Sequences.from_checked(*arrays)
 
 
-def _rows_from(source: Source, first_row: int) -> RowNamer:
-    """Return the names of rows for messages, for a chunk that begins at this row of the source."""
-    return RowNamer(number_of=lambda row: source.describe_row(first_row + row))
+def _chunk_row_namer(large_table: LargeTable, first_row: int) -> RowNamer:
+    """Return the names of the rows of a chunk, which begins at this row of the table."""
+    return RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
 
 
-def _infer_schema(source: Source) -> tuple[Schema, list[str], np.dtype]:
+def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
-    # A short sequence is made of the distinct values of each column, and encoded like any other. It
-    # has the types and the categories of all sequences.
-    layout, names = source.layout, source.layout.features
-    arrow_types = [_value_type(source.schema.field(name)) for name in names]
-    # the dtypes of NumPy that the columns have before their values are encoded
-    dtypes = [
+    # The types and categories depend on the distinct values only. So the distinct values of each
+    # column become a short sequence, and encoding this sequence gives the schema of all data.
+    options, features = large_table.options, large_table.options.features
+    arrow_types = [_innermost_type(large_table.schema.field(name)) for name in features]
+    # the dtypes of the columns as arrays of NumPy, before their values are encoded
+    raw_dtypes = [
         to_raw_column(pa.chunked_array([], type_), name).dtype
-        for type_, name in zip(arrow_types, names, strict=True)
+        for type_, name in zip(arrow_types, features, strict=True)
     ]
-    stored = stored_schema(source.schema.metadata)
-    types = declared_types(names, arrow_types, layout.column_types, stored)
-    distinct_values, has_steps = _collect_distinct_values(source, types, dtypes)
-    # if all values are missing, one step of NaN stands for them
-    length = max([*map(len, distinct_values), int(has_steps)])
+    stored = stored_schema(large_table.schema.metadata)
+    types = declared_types(features, arrow_types, options.column_types, stored)
+    distinct_values, has_steps = _collect_distinct_values(large_table, types, raw_dtypes)
+    # if all values are missing, the sequence has one step, which is NaN
+    num_steps = max([*map(len, distinct_values), int(has_steps)])
     columns = []
-    for values, dtype in zip(distinct_values, dtypes, strict=True):
+    for values, dtype in zip(distinct_values, raw_dtypes, strict=True):
         # all columns need the same length, so the last value repeats
         filler = [*values][-1:] or [None]
-        padded = [*values, *filler * (length - len(values))]
-        if not values and dtype.kind != "O":  # the values are NaN, which integers cannot hold
+        padded = [*values, *filler * (num_steps - len(values))]
+        if not values and dtype.kind != "O":  # all values are NaN
+            # integers cannot hold NaN: the smallest float type that holds them can
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
-    places = StepLocator(np.array([0, length]))
-    parts = encode_columns(names, columns, types, places, lists=layout.has_lists, stored=stored)
-    # tables with lists have no warnings about text
-    warning_texts = [] if layout.has_lists else numeric_text_warnings(parts.schema.columns, types)
-    if layout.time_gaps:
-        return add_time_gap_column(parts.schema), warning_texts, np.dtype(np.float64)
-    return parts.schema, warning_texts, parts.values.dtype
+    locate, lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
+    arrays = encode_columns(features, columns, types, locate, lists=lists, stored=stored)
+    # as in memory, text that holds numbers causes no warning if it is in lists
+    warning_texts = [] if lists else numeric_text_warnings(arrays.schema.columns, types)
+    if options.time_gaps:
+        # the gaps are float64, and one array holds them with all other columns
+        return add_time_gap_column(arrays.schema), warning_texts, np.dtype(np.float64)
+    return arrays.schema, warning_texts, arrays.values.dtype
 
 
 def _collect_distinct_values(
-    source: Source, types: list[str | None], dtypes: list[np.dtype]
+    large_table: LargeTable, types: list[str | None], raw_dtypes: list[np.dtype]
 ) -> tuple[list[dict[Any, None]], bool]:
-    """Return the categories of each column, or up to three numbers, and whether there are steps."""
-    names = source.layout.features
-    # text without a type is converted as categories, even if it holds numbers: `_infer_schema`
-    # then warns once, and not for each chunk
+    """Return categories, or up to three numbers, of each column, and whether there are steps."""
+    features = large_table.options.features
+    # Text without a type is converted as categories, even if it holds numbers. Otherwise each chunk
+    # would warn about it; `_infer_schema` warns once.
     types = [
         type_ or (CATEGORICAL.name if dtype.kind == "O" else None)
-        for type_, dtype in zip(types, dtypes, strict=True)
+        for type_, dtype in zip(types, raw_dtypes, strict=True)
     ]
-    layout = replace(source.layout, column_types=dict(zip(names, types, strict=True)))
+    options = replace(large_table.options, column_types=dict(zip(features, types, strict=True)))
     # the keys of dictionaries, which keep the order of the file
-    distinct_values: list[dict[Any, None]] = [{} for _ in names]
+    distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
-    for chunk in _chunks_of_whole_sequences(source):
-        sequences = _convert_chunk(source, chunk, layout)
+    for chunk in _chunks_of_whole_sequences(large_table):
+        sequences = _convert_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
         is_certain = True  # whether later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
@@ -235,37 +240,37 @@ def _collect_distinct_values(
             if len(values) < 3:  # three different numbers tell that a column is not binary
                 numbers = sequences.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-            # With a type, a column needs a value, because without values its dtype is another one.
-            # Without a type, it is binary until a number comes that is neither 0 nor 1.
+            # A column with a type needs one value, because a column of NaN has another dtype. A
+            # column without a type is binary until it has a number other than 0 and 1.
             is_certain &= bool(values if type_ else {*values} - {0.0, 1.0})
         if is_certain:
             break
     return distinct_values, has_steps
 
 
-def _value_type(field: pa.Field) -> pa.DataType:
-    """Return the type of single values in a column, which may hold lists of lists."""
+def _innermost_type(field: pa.Field) -> pa.DataType:
+    """Return the type of the values of a column; for lists, or lists of lists, of their entries."""
     while has_lists(field):
         field = field.type.value_field
     return field.type
 
 
 def _check_ids_contiguous(
-    ids: list[np.ndarray], first_rows: list[str], layout: TableOptions
+    block_ids: list[np.ndarray], first_row_names: list[str], options: TableOptions
 ) -> None:
     """Raise ``DataError`` if an id is in two blocks; each block has its ids and its first row."""
-    all_ids = np.concatenate(ids)
+    all_ids = np.concatenate(block_ids)
     order = np.argsort(all_ids, kind="stable")
     is_repeated = all_ids[order][1:] == all_ids[order][:-1]
     repeated = order[1:][is_repeated]  # positions of ids that came before
     if len(repeated):
-        ends = np.cumsum([len(block_ids) for block_ids in ids])
-        row = first_rows[int(np.searchsorted(ends, repeated.min(), side="right"))]
-        then_by_time = "" if layout.time is None else f", then by {layout.time!r}"
+        block_ends = np.cumsum([len(ids) for ids in block_ids])
+        row = first_row_names[int(np.searchsorted(block_ends, repeated.min(), side="right"))]
+        then_by_time = "" if options.time is None else f", then by {options.time!r}"
         raise DataError(
             f"The rows of id {to_scalar(all_ids[repeated.min()])!r} are not together: row {row} or "
             "a later one comes after rows of another id. Sort data that are larger than memory by "
-            f"column {layout.id!r}{then_by_time}."
+            f"column {options.id!r}{then_by_time}."
         )
 
 
@@ -287,6 +292,7 @@ def write_folder(
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
                     time_type = _common_time_type(time_type, block.times.type, block.ids[0])
+                    # the cast is not "safe", because times may lose digits in a coarser unit
                     time_file.write(_time_bytes(block.times.cast(time_type, safe=False)))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
@@ -300,33 +306,33 @@ def write_folder(
 
 
 def _common_time_type(
-    earlier_type: pa.DataType | None, type_: pa.DataType, sequence_id: Any
+    earlier_type: pa.DataType | None, block_type: pa.DataType, first_id: Any
 ) -> pa.DataType:
-    """Return the type of the times of earlier blocks and of one more, which begins with this id."""
-    if earlier_type is None or earlier_type == type_:
-        return type_
-    zone, earlier_zone = getattr(type_, "tz", None), getattr(earlier_type, "tz", None)
-    if earlier_type.id != type_.id or (zone is None) != (earlier_zone is None):
+    """Return a type for the times of earlier blocks and of a block that begins with `first_id`."""
+    if earlier_type is None or earlier_type == block_type:
+        return block_type
+    zone, earlier_zone = getattr(block_type, "tz", None), getattr(earlier_type, "tz", None)
+    if earlier_type.id != block_type.id or (zone is None) != (earlier_zone is None):
         raise DataError(
-            f"The times of id {to_scalar(sequence_id)!r} are {type_}, but those before it are "
+            f"The times of id {to_scalar(first_id)!r} are {block_type}, but those before it are "
             f"{earlier_type}. Expected all numbers, all dates without a time zone, or all dates "
             "with one."
         )
-    # times as text may have a different zone in each block; the bytes of all are those of UTC
+    # Times as text may have a different zone in each block. Arrow stores all of them as UTC.
     if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
         return pa.timestamp(earlier_type.unit, "UTC")
     return earlier_type
 
 
 def _time_bytes(times: pa.Array) -> pa.Buffer:
-    """Return the bytes of the values, without those before a slice of a larger array."""
+    """Return the bytes of the times; an array may be a slice of a larger buffer."""
     value_bytes = times.type.bit_width // 8
     return times.buffers()[1].slice(times.offset * value_bytes, len(times) * value_bytes)
 
 
 @contextmanager
 def _explain_write_errors(folder: Path) -> Iterator[None]:
-    """Turn errors of the operating system into one that says how to choose another folder."""
+    """Turn an error of the operating system into one that says how to choose another folder."""
     try:
         yield
     except OSError as error:
@@ -354,13 +360,13 @@ def open_folder(folder: Path, block_bytes: int) -> Sequences:
         times = pa.Array.from_buffers(time_field.type, len(values), [None, buffer])
     for message in metadata["warnings"]:
         warn(message)
-    parts = SequenceArrays(values, offsets, ids, schema, times)
-    return Sequences.from_checked(*parts, is_mapped=True, block_bytes=block_bytes)
+    arrays = SequenceArrays(values, offsets, ids, schema, times)
+    return Sequences.from_checked(*arrays, is_mapped=True, block_bytes=block_bytes)
 
 
 @contextmanager
-def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Yield a new folder, which is deleted after an error."""
+def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder, which is deleted after an error and stays otherwise."""
     with _explain_write_errors(parent or Path(tempfile.gettempdir())):
         folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
     try:
@@ -379,40 +385,38 @@ def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     return sequences
 
 
-def map_blocks(sequences: Sequences, function: Callable[[Sequences], Sequences]) -> Sequences:
+def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequences]) -> Sequences:
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
-    # an empty block tells the schema of the result
-    schema = function(sequences.block(0, 0)).schema
-    with temporary_folder(_cache_folder()) as folder:
-        write_folder(folder, map(function, sequences.blocks()), schema, sequences.dtype)
+    # the result for an empty block has the schema of all results
+    schema = convert_block(sequences.block(0, 0)).schema
+    with folder_deleted_on_error(_cache_folder()) as folder:
+        write_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
         return open_temporary(folder, sequences.block_bytes)
 
 
 # The cache
 
 
-def open_cached(
-    files: ParquetFiles, options: TableOptions, write: Callable[[Path], None], block_bytes: int
-) -> Sequences:
-    """Open the sequences of files in the cache; if they are not there, `write` fills the entry."""
+def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) -> Sequences:
+    """Open the sequences of files in the cache; convert the files if they are not there."""
     folder = _cache_folder()
     # the name of an entry is a hash of the files, of their sizes and dates, and of the options
-    states = [(str(path.absolute()), path.stat()) for path in files.paths]
-    versions = [(path, state.st_size, state.st_mtime_ns) for path, state in states]
-    key = json.dumps([_CACHE_VERSION, versions, *astuple(options)], default=str)
+    file_states = [(str(path.absolute()), path.stat()) for path in files.paths]
+    file_versions = [(path, state.st_size, state.st_mtime_ns) for path, state in file_states]
+    key = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
         with lock_path(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _free_disk_space(folder, files)
                 log(f"{files.root} is larger than memory, so its values are copied to {entry}.")
-                with temporary_folder(folder) as new_entry:
-                    write(new_entry)
+                with folder_deleted_on_error(folder) as new_entry:
+                    convert_to_folder(files, new_entry)
                     # the entry gets its name when it is complete; without a lock on this file
                     # system, another process may have been faster
                     with contextlib.suppress(OSError):
                         new_entry.rename(entry)
-    os.utime(entry)  # the date of a folder is when it was last used
+    os.utime(entry)  # `_free_disk_space` takes the date of a folder as its last use
     return open_folder(entry, block_bytes)
 
 
@@ -433,14 +437,15 @@ def _free_disk_space(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and more if the disk is too full."""
     oldest_date = time.time() - _MAX_UNUSED_SECONDS
     needed_bytes = 4 * files.num_values  # float32
-    if files.layout.time is not None:
-        needed_bytes += 8 * files.num_values // len(files.layout.features)  # times of 64 bits
+    if files.options.time is not None:
+        needed_bytes += 8 * files.num_values // len(files.options.features)  # times of 64 bits
     dates = {}
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it
             dates[path] = path.stat().st_mtime
     for path in sorted(dates, key=dates.__getitem__):  # the oldest first
-        is_entry = not path.name.startswith(".")  # else, a lock, or an entry that is being written
+        # a name with a dot is a lock, or an entry that is being written
+        is_entry = not path.name.startswith(".")
         is_disk_full = shutil.disk_usage(folder).free < needed_bytes
         if dates[path] < oldest_date or (is_entry and is_disk_full):
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""NumPy files: ``.npz`` keeps all of the sequences, ``.npy`` one array padded with NaN.
+"""NumPy files: ``.npz`` holds everything but times, ``.npy`` one array that is padded with NaN.
 
 A pickle is never loaded, because it can run any code.
 """
@@ -44,7 +44,7 @@ def read_npz(
         except (ValueError, TypeError, IndexError) as error:
             reason = _as_one_line(error)
             raise FileFormatError(f"{file_name} does not hold sequences: {reason}") from error
-    # one axis is a single series; otherwise such an array is "lengths"
+    # an array with one axis holds the lengths, or with `as_series`, a single series
     num_axes = {1, 2, 3} if as_series and len(arrays) == 1 else {2, 3}
     data_keys = [key for key, array in arrays.items() if np.ndim(array) in num_axes]
     if len(data_keys) != 1 or set(arrays) - {data_keys[0], "lengths"}:
@@ -57,7 +57,7 @@ def read_npz(
     array, lengths = arrays[data_keys[0]], arrays.get("lengths")
     if as_series and array.ndim < 3 and lengths is None:
         return Sequences.from_list([array], column_types=column_types)
-    # without lengths, the end of a sequence is where only NaN follows
+    # without lengths, a sequence ends where only NaN follows
     return Sequences.from_array(array, lengths, column_types=column_types)
 
 
@@ -66,10 +66,10 @@ def write_npy(sequences: Sequences) -> bytes:
     check_numbers_only(sequences, "an .npy")
     nonempty = sequences[sequences.lengths > 0]
     last_steps = nonempty.values[nonempty.offsets[1:] - 1]
-    looks_padded = np.isnan(last_steps).all(axis=1)
-    if looks_padded.any():
+    is_ambiguous = np.isnan(last_steps).all(axis=1)
+    if is_ambiguous.any():
         raise DataError(
-            f"The sequence with id {nonempty.ids[looks_padded][0]!s} ends in a step with "
+            f"The sequence with id {nonempty.ids[is_ambiguous][0]!s} ends in a step with "
             "everything missing, which an .npy file cannot tell from padding. Write .npz or "
             ".parquet."
         )
@@ -102,11 +102,11 @@ def _load_arrays(data: bytes, file_name: str) -> dict[str, np.ndarray]:
 
 
 def _as_one_line(error: BaseException) -> str:
-    """Return the message of NumPy's error without line breaks, and not too long."""
+    """Return the first 200 characters of the message of an error, without line breaks."""
     return " ".join(str(error).split())[:200]
 
 
 _READ_OPTIONS = frozenset({"column_types", "as_series"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, magic=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, magic=b"\x93NUMPY")
+NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, signature=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, signature=b"\x93NUMPY")

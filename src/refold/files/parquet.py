@@ -1,8 +1,8 @@
 """Parquet files: a single file in memory, and files that form one table and are read in chunks.
 
-`read_parquet` and `write_parquet` take or return the bytes of a file. `open_parquet_files` opens a
-file or a folder of files as one table, which may be larger than memory. `ParquetFiles.chunks`
-yields it in small chunks of rows.
+`read_parquet` takes the bytes of a file, and `write_parquet` returns them. `open_parquet_files`
+opens a file or a folder of files as one table, which may be larger than memory.
+`ParquetFiles.chunks` yields the rows of this table in small chunks.
 """
 
 import bisect
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from refold._support.atomic_files import access_error, local_path
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
-from refold.files.formats import Format, check_content
+from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
@@ -63,22 +63,25 @@ def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
     with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         table = file.read()
-        # raises an error if the metadata are damaged, which is an error of this file here
+        # if the metadata are damaged, this raises an error here, where it becomes one of the file
         pandas_index_columns(table.schema.metadata or {})
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
-def parquet_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+def parquet_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None
+) -> pa.Table:
     """Return the label column, and the id column if there is one."""
     with _name_damaged_file(file_name):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         names = file.schema_arrow.names
-        check_label_column(names, file_name, label, id_column)
-        return file.read([column for column in names if column in (label, id_column or "id")])
+        check_label_column(names, file_name, label_column, id_column)
+        label_and_id = {label_column, id_column or "id"}
+        return file.read([column for column in names if column in label_and_id])
 
 
 def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the column names; if some columns are lists, only theirs, as `read` ignores others."""
+    """Return the column names; if there are list columns, only theirs, which alone `read` uses."""
     path = local_path(path)
     path = _parquet_files_in(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
@@ -109,9 +112,9 @@ PARQUET = Format(
     writer=write_parquet,
     write_options=frozenset({"id", "time", "layout"}),
     layouts=("list", "long"),
-    magic=b"PAR1",
+    signature=b"PAR1",
     is_table=True,
-    labels=parquet_labels,
+    label_reader=parquet_labels,
 )
 
 
@@ -124,10 +127,10 @@ class ParquetFiles(NamedTuple):
     root: Path  # the single file, or the folder of the files
     paths: list[Path]
     first_rows: list[int]  # the number of each file's first row in the table
-    layout: TableOptions  # with the roles of the columns
+    options: TableOptions  # as `find_layout` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     num_values: int  # an upper limit of the number of feature values
-    row_bytes: int  # memory of a row: the mean of the row group with the largest rows
+    row_bytes: int  # memory per row, on average in the row group where it is largest
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -143,14 +146,14 @@ class ParquetFiles(NamedTuple):
             with _name_damaged_file(path):
                 batches = _open_parquet(path).iter_batches(
                     batch_size=max(1, CHUNK_BYTES // self.row_bytes),
-                    columns=self.layout.used_columns,
+                    columns=self.options.used_columns,
                 )
                 for batch in batches:
-                    table = pa.Table.from_batches([batch]).select(self.layout.used_columns)
+                    table = pa.Table.from_batches([batch]).select(self.options.used_columns)
                     yield first_row, table.cast(self.schema)
                     first_row += len(batch)
-                    # Arrow keeps the memory of a batch while a name refers to it, and afterwards
-                    # in a pool for later batches. Both are freed before the next batch is read.
+                    # Free the memory before the next batch is read. Otherwise the two names keep
+                    # this batch, and Arrow's pool keeps freed memory for later batches.
                     del batch, table
                     pool.release_unused()
 
@@ -159,69 +162,71 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
     """Open a file, or all files of a folder; only their footers are read."""
     root = local_path(path)
     paths = _parquet_files_in(root) if root.is_dir() else [root]
-    # the last entry of `first_rows` is the number of rows so far
-    schemas, layouts, first_rows, num_values, row_bytes = [], [], [0], 0, 1
+    # while files are added, the last entry of `first_rows` is the number of rows so far
+    schemas, file_options, first_rows, num_values, row_bytes = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
-                check_content(file.read(4096), PARQUET, str(file_path))
+                check_first_bytes(file.read(4096), PARQUET, str(file_path))
             footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
-            layouts.append(find_layout(schemas[-1], str(file_path), options))
+            file_options.append(find_layout(schemas[-1], str(file_path), options))
         first_rows.append(first_rows[-1] + footer.metadata.num_rows)
         for i in range(footer.metadata.num_row_groups):
             row_group = footer.metadata.row_group(i)
-            num_group_values = _num_values(row_group, layouts[0].features)
+            num_group_values = _num_values(row_group, file_options[0].features)
             num_values += num_group_values
             # eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
             row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
-        schema = _merge_schemas(paths, schemas, layouts)
-    return ParquetFiles(root, paths, first_rows, layouts[0], schema, num_values, row_bytes)
+        schema = _merge_schemas(paths, schemas, file_options)
+    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, row_bytes)
 
 
 def _merge_schemas(
-    paths: list[Path], schemas: list[pa.Schema], layouts: list[TableOptions]
+    paths: list[Path], schemas: list[pa.Schema], file_options: list[TableOptions]
 ) -> pa.Schema:
     """Return types of the used columns that hold the values of all files.
 
     If Refold wrote files, their schemas of sequences are merged, and stored in the metadata.
     """
-    used, shared = layouts[0].used_columns, pa.schema([])
-    for path, schema, layout in zip(paths, schemas, layouts, strict=True):
+    used_columns, merged = file_options[0].used_columns, pa.schema([])
+    for path, schema, options in zip(paths, schemas, file_options, strict=True):
         try:
-            if {*layout.used_columns} != {*used}:
-                raise pa.ArrowInvalid(f"{', '.join(layout.used_columns)} beside {', '.join(used)}")
-            file_schema = pa.schema([schema.field(name) for name in used])
-            # "permissive", because writers choose between two types of text by the size of a file,
-            # and a column without values has the type null
-            shared = pa.unify_schemas([shared, file_schema], promote_options="permissive")
+            if {*options.used_columns} != {*used_columns}:
+                raise pa.ArrowInvalid(
+                    f"{', '.join(options.used_columns)} beside {', '.join(used_columns)}"
+                )
+            file_schema = pa.schema([schema.field(name) for name in used_columns])
+            # "permissive" unites different types: writers choose one of two types of text by the
+            # size of a file, and a column without values has the type null
+            merged = pa.unify_schemas([merged, file_schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise SchemaError(
                 f"{path} has other columns or types than {paths[0]}: {error}. All files of a "
                 "folder need the same. Write it again, move it elsewhere, or choose the columns "
                 f"with {argument('columns=')}."
             ) from error
-    stored = [schema for file in schemas if (schema := stored_schema(file.metadata))]
-    if not stored:
-        return shared
-    features = layouts[0].features
-    types = resolve_column_types(layouts[0].column_types, features)
+    refold_schemas = [schema for file in schemas if (schema := stored_schema(file.metadata))]
+    if not refold_schemas:
+        return merged
+    features = file_options[0].features
+    types = resolve_column_types(file_options[0].column_types, features)
     requested_types = dict(zip(features, types, strict=True))
     columns: dict[str, list[Column]] = {}  # the columns of all files, by name
-    for schema in stored:
+    for schema in refold_schemas:
         for column in schema.columns:
-            # a requested type replaces the stored one, and with it the stored categories
+            # another requested type replaces the stored type and its categories
             type_ = requested_types.get(column.name) or column.type
             column = column if type_ == column.type else Column(column.name, type_)
             columns.setdefault(column.name, []).append(column)
     union = tuple(map(merge_columns, columns.values()))
-    is_one_layout = len({schema.layout for schema in stored}) == 1
-    schema = Schema(union, stored[0].layout if is_one_layout else "array")
-    return shared.with_metadata(schema_metadata(schema))
+    is_one_layout = len({schema.layout for schema in refold_schemas}) == 1
+    schema = Schema(union, refold_schemas[0].layout if is_one_layout else "array")
+    return merged.with_metadata(schema_metadata(schema))
 
 
 def _parquet_files_in(root: Path) -> list[Path]:
@@ -242,7 +247,7 @@ def _parquet_files_in(root: Path) -> list[Path]:
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a file that is read bit by bit; by default, Arrow reads whole column chunks ahead."""
+    """Open a file to read it in small batches; by default, Arrow reads whole column chunks."""
     return pq.ParquetFile(
         path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )
@@ -251,7 +256,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 def _num_values(row_group: Any, features: Sequence[str]) -> int:
     """Return the number of values of some columns in the metadata of a row group."""
     # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
-    # the end, "x" is not taken for "x1".
+    # the end, the prefix "x." does not match the column "x1".
     prefixes = tuple(f"{name}." for name in features)
     columns = [row_group.column(i) for i in range(row_group.num_columns)]
     columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]

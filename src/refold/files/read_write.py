@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,9 +31,9 @@ from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
     convert_to_folder,
+    folder_deleted_on_error,
     open_cached,
     open_temporary,
-    temporary_folder,
 )
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
@@ -65,21 +64,22 @@ FORMATS = {
 # Parquet files whose values take more bytes than this, as float32, are not read into memory, but
 # mapped from the disk. 256 MiB fit into the memory of any machine.
 MEMORY_BYTES = 1 << 28
-# A larger Parquet file than this fraction of the limit may unpack to more than the limit: few files
-# unpack to more than sixteen times their size.
+# Few Parquet files unpack to more than this many times their size. So a file whose size is less
+# than `memory_bytes` divided by this number fits into memory.
 _MAX_UNPACKING_RATIO = 16
 
 
-def find_format(source: object, name: str | None = None) -> Format:
-    """Return the format of this name; without a name, the format for the suffix of the file."""
-    if name is not None:
-        format_ = FORMATS.get(name) or format_of_file_name(f"data.{name}")
+def find_format(path_or_stream: object, format_name: str | None = None) -> Format:
+    """Return the format with this name; without a name, the format for the suffix of the path."""
+    format_names = ", ".join(FORMATS)
+    if format_name is not None:
+        format_ = FORMATS.get(format_name) or format_of_file_name(f"data.{format_name}")
         if format_ is None:
-            raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
+            raise ParameterError(f"The format {format_name!r} is unknown. Known: {format_names}.")
         return format_
-    if not isinstance(source, str | os.PathLike):
-        raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
-    path = local_path(source)
+    if not isinstance(path_or_stream, str | os.PathLike):
+        raise ParameterError(f"A stream needs format=, one of: {format_names}.")
+    path = local_path(path_or_stream)
     if (format_ := format_of_file_name(path.name)) is not None:
         return format_
     suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
@@ -124,7 +124,7 @@ def read(
     ----------
     path : str, PathLike or binary stream
         A file whose suffix gives the format: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
-        ``.npy``, ``.txt`` or ``.ts``. Of a folder, all ``.parquet`` and ``.pq`` files, also in
+        ``.npy``, ``.txt`` or ``.ts``. Or a folder: all its ``.parquet`` and ``.pq`` files, also in
         subfolders, in the order of their names; names that begin with ``.`` or ``_`` are skipped.
     id : str, optional
         The id column of a table, which tells sequences apart; by default ``"id"`` if it exists.
@@ -143,28 +143,28 @@ def read(
         Add the column ``"time_gap"`` to a long table: the time since the previous step, 0 for the
         first one. In seconds for dates and times, else in the unit of the time column.
     duplicates : {"error", "first", "last", "mean"}, default="error"
-        What becomes of the rows of an id that have the same time, as in `Sequences.from_table`.
+        What to do with rows that have the same id and time, as in `Sequences.from_table`.
     time_format : str, optional
-        Form of times as text, such as ``"%d.%m.%Y %H:%M"``; by default that of ISO 8601.
+        Format of times that are text, such as ``"%d.%m.%Y %H:%M"``; by default ISO 8601.
     layout : {"long", "wide"}, optional
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
         at the end of a row are not steps.
     as_series : bool, default=False
         Read a table without ids, or a NumPy array of one or two axes, as one sequence: its rows are
-        the steps. Other data, such as lines of text, are read as always.
+        the steps. The argument does not change how other data, such as lines of text, are read.
     format : str, optional
         The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
     memory_bytes : int, default=256 MiB
-        Largest size of all values of Parquet files, as float32, that is read into memory. Larger
-        data are converted once, part by part, and mapped from the disk. A long table of them must
+        The maximum size of all values of Parquet files, as float32, to read into memory. Larger
+        data are converted once, in chunks, and mapped from the disk. A long table of this size must
         be sorted by id.
 
     Returns
     -------
     Sequences
         For Parquet and ``.npz``, what `write` was given. Other formats lose what they cannot store.
-        Long tables alone keep times.
+        Only long tables keep times.
 
     Raises
     ------
@@ -187,12 +187,11 @@ def read(
     format_ = PARQUET if is_folder else find_format(path, format)
     # all options that have a value other than their default must apply to the format
     arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    arguments |= {"unit": unit, "layout": layout}
+    arguments |= {"unit": unit, "layout": layout, "time_format": time_format}
     arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES_RULE)
     arguments |= {"duplicates": None if duplicates == "error" else duplicates}
-    arguments |= {"time_format": time_format}
-    # `as_series` is no error for a format without it: it only says how to read data without ids
+    # formats without `as_series` ignore it: it only says how to read data without ids
     if as_series and "as_series" in format_.read_options:
         arguments["as_series"] = True
     options = {key: value for key, value in arguments.items() if value is not None}
@@ -222,8 +221,8 @@ def read(
             sequences = format_.reader(data, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    options_to_keep = id, time, time_format, wide_columns, arguments["duplicates"]
-    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
+    read_options = id, time, time_format, wide_columns, arguments["duplicates"]
+    return sequences.with_schema(sequences.schema.with_read_options(*read_options))
 
 
 def read_for(
@@ -240,13 +239,13 @@ def read_for(
     Parameters
     ----------
     schema : Schema
-        That of the model. It knows the names of the columns, of the ids and of the times, whether
-        the table was wide, the form of the times, and what became of repeated times. None for a
-        model that takes any columns.
+        The schema of the model. It has the names of the features and of the id and time columns,
+        whether the table was wide, the time format, and how repeated times were treated. None for
+        a model that takes any columns.
     labels : list of str, optional
         Columns that are not features.
     path, as_series, format, **options
-        As in `read`. Options that you give come before those of the training data.
+        As in `read`. These options take precedence over those of the training data.
 
     Examples
     --------
@@ -259,64 +258,65 @@ def read_for(
     [[0.5], [0.7]]
     """
     file_columns = _columns_if_readable(path, format)
-    # `chosen` options are those of the caller, which an error does not change; `remembered` options
-    # are those of the training data, which are dropped if the file does not have their columns
-    chosen: dict[str, Any] = options | {"as_series": as_series, "format": format}
+    # `user_options` always apply. `fit_options`, of the training data, are dropped if the file does
+    # not have their columns.
+    user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
-        not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
         if labels:
+            not_features = {*labels, options.get("id", "id"), options.get("time", "time")}
             candidates = [name for name in file_columns if name not in not_features]
-            chosen.setdefault("columns", candidates or None)
-        return read(path, **chosen)
+            user_options.setdefault("columns", candidates or None)
+        return read(path, **user_options)
     features = list(schema.names)
-    # the last feature is the gap between times: it is computed unless it is a column of the file
+    # the last feature may be the time gap: compute it unless it is a column of the file
     is_gap_missing = schema.time_gaps and file_columns and features[-1] not in file_columns
-    if is_gap_missing or (schema.time_gaps and chosen.get("time_gaps")):
-        chosen["time_gaps"] = True
+    if is_gap_missing or (schema.time_gaps and user_options.get("time_gaps")):
+        user_options["time_gaps"] = True
         features.pop()
     is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
     if schema.layout == "words" and is_text:
-        chosen.setdefault("unit", "words")
-    remembered: dict[str, Any] = {"id": schema.id_name}
-    # New data for a model of wide data may be long or have lists. Then all columns have the names
-    # of the features, or of ids and times. Any other column is a step of a wide table.
+        user_options.setdefault("unit", "words")
+    fit_options: dict[str, Any] = {"id": schema.id_name}
+    # New data for a model of wide data may be a long or list table. Then all columns are features,
+    # ids or times. If there is any other column, the table is wide, and the column is a step.
     long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
     may_be_wide = schema.is_wide and set(file_columns) - long_names
-    is_wide = chosen.get("layout", "wide" if may_be_wide else None) == "wide"
+    is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
         has_steps = set(schema.step_columns) <= set(file_columns)
         steps = [*schema.step_columns] if has_steps else []
-        remembered |= {"layout": "wide", "columns": steps or None}
+        fit_options |= {"layout": "wide", "columns": steps or None}
     else:
-        # the form of times belongs to the time column of the training data
-        time_format = None if "time" in chosen else schema.time_format
-        remembered |= {"time": schema.time_name, "time_format": time_format}
-        remembered |= {"duplicates": schema.duplicates}
-    remembered = {k: v for k, v in remembered.items() if v is not None and k not in chosen}
+        # the saved time format is that of the time column of the training data
+        time_format = None if "time" in user_options else schema.time_format
+        fit_options |= {"time": schema.time_name, "time_format": time_format}
+        fit_options |= {"duplicates": schema.duplicates}
+    fit_options = {k: v for k, v in fit_options.items() if v is not None and k not in user_options}
 
-    # Unless the caller chose columns, they are the features of the model. If these have default
-    # names, any column but the labels can be one.
+    # Unless the caller names columns, read the features of the model. If these have default names,
+    # such as x0, read all columns except for labels.
     is_named = not has_default_names(schema)
     has_features = set(features) <= set(file_columns)
     if not is_wide and file_columns and (is_named or (labels and has_features)):
-        chosen.setdefault("columns", features)
-    elif labels and file_columns and "columns" not in remembered:
-        present = {key: name for key, name in remembered.items() if name in file_columns}
-        names = chosen | present  # of the id and time columns, if they are not "id" and "time"
+        user_options.setdefault("columns", features)
+    elif labels and file_columns and "columns" not in fit_options:
+        present = {key: name for key, name in fit_options.items() if name in file_columns}
+        # the id and time columns, if they are not "id" and "time"
+        names = user_options | present
         not_features = {*labels, *(names.get(key, key) for key in ("id", "time"))}
         candidates = [name for name in file_columns if name not in not_features]
-        chosen.setdefault("columns", step_columns(candidates) if is_wide else candidates)
+        user_options.setdefault("columns", step_columns(candidates) if is_wide else candidates)
 
     try:
-        return read(path, **chosen, **remembered)
+        return read(path, **user_options, **fit_options)
     except (SchemaError, ParameterError):
-        # The file differs from the training data. Remembered options are dropped, group by group,
-        # until the file can be read. The options that matter least come first.
+        # The file differs from the training data. Drop `fit_options`, group by group, until the
+        # file can be read. The options that matter least come first.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
-            if [remembered.pop(key) for key in group if key in remembered]:
+            if [fit_options.pop(key) for key in group if key in fit_options]:
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return read(path, **chosen, **remembered)
+                    return read(path, **user_options, **fit_options)
         raise
 
 
@@ -333,17 +333,16 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
     files = open_parquet_files(path, options)
     is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
     with name_file_in_errors(files.root):
-        if is_small or must_be_in_memory(files.schema, files.layout):
+        if is_small or must_be_in_memory(files.schema, files.options):
             table = pa.concat_tables(table for _, table in files.chunks())
             return sequences_from_table(
                 table, str(files.root), options, RowNamer(number_of=files.describe_row)
             )
-        block_bytes = _block_bytes(memory_bytes)
-        return open_cached(files, options, partial(convert_to_folder, files), block_bytes)
+        return open_cached(files, options, _block_bytes(memory_bytes))
 
 
 def _block_bytes(memory_bytes: int) -> int:
-    """Return the bytes of a block of mapped sequences, in the proportion of the two defaults."""
+    """Return the size of a block of mapped sequences: the same share of memory as by default."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
@@ -396,7 +395,7 @@ def write(
     arguments = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
     options = {key: value for key, value in arguments.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
-    # all bytes are made before the file is opened, so that an error changes no file
+    # all bytes are computed before the file is opened, so that an error changes no file
     data = compress_by_suffix(path, format_.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
@@ -406,16 +405,16 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the column names of a file, or of the first in a folder; none if it is no table."""
+    """Return the column names of a file, or of the first file in a folder; none without a table."""
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
         return parquet_columns(path)
-    if format_.columns is None:
+    if format_.column_reader is None:
         return []
     file_name = str(Path(path))
     with name_file_in_errors(file_name):
-        return format_.columns(read_content(path, format_, file_name), file_name)
+        return format_.column_reader(read_content(path, format_, file_name), file_name)
 
 
 def read_labels(
@@ -461,14 +460,14 @@ def read_labels(
     ['ann', 'bob']
     """
     file_name, format_ = str(Path(path)), find_format(path, format)
-    if format_.labels is None:
+    if format_.label_reader is None:
         raise ParameterError(
             f"{file_name} has no labels, as .{format_.name} files have no columns. Give them in a "
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
     with name_file_in_errors(file_name):
         data = read_content(path, format_, file_name)
-        table = format_.labels(data, file_name, label, id)
+        table = format_.label_reader(data, file_name, label, id)
         pairs = zip(*ids_and_labels(table, label, id), strict=True)
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
@@ -484,7 +483,7 @@ def read_labels(
             f"{file_name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             ". Give every sequence a label."
         )
-    # labels have the types of ids, integers of 64 bits or text, so their check converts them
+    # labels are integers of 64 bits or text, as ids are, so `check_ids` converts labels, too
     return check_ids([labels[str(sequence_id)] for sequence_id in ids], len(ids))
 
 
@@ -546,40 +545,40 @@ def read_batches(
         time_format=time_format,
     )
     tables = _batches_to_tables(batches)
-    # The first tables are collected until it is clear whether all fit into memory. The limit is for
-    # float32, and the tables usually have float64, of twice the size.
-    first_tables, num_bytes, max_bytes = [], 0, 2 * memory_bytes
+    # Tables are collected until it is clear whether all of them fit into memory. `memory_bytes` is
+    # for float32 values, and the tables usually have float64 values, of twice the size.
+    collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
-        first_tables.append(table)
+        collected.append(table)
         num_bytes += table.nbytes
         if num_bytes > max_bytes:
             break
-    if not sum(map(len, first_tables)):
+    if not sum(map(len, collected)):
         raise ParameterError("There is no row in the batches. Give at least one.")
-    schema = first_tables[0].schema
-    # a column without values in the first table has the type of the next table that has values
+    schema = collected[0].schema
+    # a column that is empty in the first table has the type of the next table where it has values
     for i, name in enumerate(schema.names):
-        fields = [table.schema.field(name) for table in first_tables if name in table.column_names]
+        fields = [table.schema.field(name) for table in collected if name in table.column_names]
         schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
-    tables = _cast_tables(itertools.chain(first_tables, tables), schema)
-    layout = find_layout(schema, "The batches", options)
-    if num_bytes <= max_bytes or must_be_in_memory(schema, layout):
+    tables = _cast_tables(itertools.chain(collected, tables), schema)
+    resolved_options = find_layout(schema, "The batches", options)
+    if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:
-        with temporary_folder() as folder:
-            stored = StoredBatches(folder / "batches.arrow", layout, schema)
-            stored.write(tables)
-            convert_to_folder(stored, folder)
-            stored.path.unlink()
+        with folder_deleted_on_error() as folder:
+            stored_batches = StoredBatches(folder / "batches.arrow", resolved_options, schema)
+            stored_batches.write(tables)
+            convert_to_folder(stored_batches, folder)
+            stored_batches.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
-    options_to_keep = id, time, time_format, None, options.duplicates
-    return sequences.with_schema(sequences.schema.with_read_options(*options_to_keep))
+    schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
+    return sequences.with_schema(schema)
 
 
-def is_batch_stream(x: Any) -> bool:
-    """Return whether data for a model is for `read_batches`, and not a table or a list."""
-    return callable(x) or isinstance(x, pa.RecordBatchReader)
+def is_batch_stream(data: Any) -> bool:
+    """Return whether data are batches of rows, which `read_batches` takes, and not one table."""
+    return callable(data) or isinstance(data, pa.RecordBatchReader)
 
 
 def _batches_to_tables(batches: Any) -> Iterator[pa.Table]:

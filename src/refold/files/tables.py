@@ -4,14 +4,14 @@ A table has one of three layouts. Long: one row per step, with an id and an opti
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
 `find_layout` tells which one it is, and `sequences_from_table` converts any table.
 
-In all functions, `file_name` is what messages call the file.
+In all functions, `file_name` is the name of the file in messages, and column parameters are names.
 """
 
 import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,24 +48,10 @@ from refold.sequences._tables import (
 )
 from refold.sequences._times import check_has_times
 
-# The options of `refold.sequences.read` that apply to every table.
-TABLE_OPTIONS = frozenset(
-    {
-        "id",
-        "time",
-        "columns",
-        "column_types",
-        "sort",
-        "layout",
-        "time_gaps",
-        "duplicates",
-        "time_format",
-        "as_series",
-    }
-)
 # The options that only apply to long tables, whose rows have times.
 LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
-# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number.
+# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, group 2 the
+# number.
 _NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
@@ -73,8 +59,8 @@ _NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    They are what the user asks for, or what `find_layout` returns: there, the names of all columns
-    that are used, and the layout, are filled in.
+    They are what the user asks for. `find_layout` returns them with the layout and the names of all
+    used columns filled in.
     """
 
     id: str | None = None
@@ -86,10 +72,10 @@ class TableOptions:
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
-    as_series: bool = False
+    as_series: bool = False  # without an id column, all rows are one sequence
 
     @property
-    def has_lists(self) -> bool:
+    def is_list_layout(self) -> bool:
         """Whether a row is a sequence, with one list per feature."""
         return self.layout == "list"
 
@@ -105,91 +91,96 @@ class TableOptions:
         return list(dict.fromkeys([*id_and_time, *self.features]))  # each name once
 
 
+# The names of these options.
+TABLE_OPTIONS = frozenset(field.name for field in fields(TableOptions))
+
+
 def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
-    names, columns = schema.names, options.columns
-    _check_columns_exist(columns or (), names, file_name)
-    index = pandas_index_columns(
-        schema.metadata or {}
-    )  # columns that hold the index of a pandas table
+    columns, requested = schema.names, options.columns
+    _check_columns_exist(requested or (), columns, file_name)
+    index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
-        data_names = [column for column in names if column not in index]
-        return _find_wide_columns(data_names, file_name, options)
-    fields = {column: schema.field(names.index(column)) for column in names}
-    list_columns = [column for column in columns or names if has_lists(fields[column])]
+        data_names = [column for column in columns if column not in index_columns]
+        return _find_wide_steps(data_names, file_name, options)
+    field_of = dict(zip(columns, schema, strict=True))
+    list_columns = [column for column in requested or columns if has_lists(field_of[column])]
+    id_column, time = _find_column(options.id, "id", columns, file_name), None
     if list_columns:
-        id_column, time = _find_column(options.id, "id", names, file_name), None
         for option in (*LONG_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
-                    f"{file_name} has one row per sequence, with one list per feature, and no "
-                    f"place for times. Leave {argument(f'{option}=')} out, and name the features "
-                    f"with {argument('columns=')}."
+                    f"{file_name} has one row per sequence, with one list per feature, so "
+                    f"{argument(f'{option}=')} does not apply. Leave it out, or name features that "
+                    f"are no lists with {argument('columns=')}."
                 )
     else:
-        id_column = _find_column(options.id, "id", names, file_name)
         if id_column is None and not options.as_series:
             raise SchemaError(
                 f"{file_name} has no column 'id' that tells its sequences apart. Name one with "
-                f"{argument('id=')}; its columns are {listed(names)}. If a row is a whole "
+                f"{argument('id=')}; its columns are {listed(columns)}. If a row is a whole "
                 f"sequence, pass {argument(layout='wide')}; if the file is one series, fit or "
                 f"adapt with {argument(window=100)}."
             )
-        time = _find_column(options.time, "time", names, file_name) or time_index_column(
-            index, fields
-        )
+        time = _find_column(options.time, "time", columns, file_name)
+        time = time or time_index_column(index_columns, field_of)
     for option in LONG_OPTIONS[1:]:  # all but "time" itself need a time column
         if getattr(options, option):
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
-        check_id_type(fields[id_column].type, id_column)
-    not_features = {id_column, time, *index}
-    features = list_columns or [column for column in names if column not in not_features]
-    if columns is not None:
-        features = list(columns)
+        check_id_type(field_of[id_column].type, id_column)
+    not_features = {id_column, time, *index_columns}
+    features = list_columns or [column for column in columns if column not in not_features]
+    if requested is not None:
+        features = list(requested)
     if not features:
-        raise SchemaError(f"{file_name} has no feature columns besides {listed(names)}.")
+        raise SchemaError(f"{file_name} has no feature columns besides {listed(columns)}.")
     check_id_is_no_feature(features, id_column)
     layout = "list" if list_columns else "long"
     return replace(options, id=id_column, time=time, columns=features, layout=layout)
 
 
 def _find_column(
-    requested: str | None, default: str, names: Sequence[str], file_name: str
+    requested_column: str | None, default_column: str, columns: Sequence[str], file_name: str
 ) -> str | None:
-    """Return the column that the user names, else the default, such as "id", if it exists."""
-    if requested is None:
-        return default if default in names else None
-    _check_columns_exist([requested], names, file_name)
-    return requested
+    """Return the column that the user requests, else the default column, such as "id", or None."""
+    if requested_column is None:
+        return default_column if default_column in columns else None
+    _check_columns_exist([requested_column], columns, file_name)
+    return requested_column
 
 
-def _check_columns_exist(columns: Sequence[str], names: Sequence[str], file_name: str) -> None:
-    """Raise ``SchemaError`` if a column is not among the names of a table."""
-    existing = set(names)  # a wide table may have thousands
-    if missing := [column for column in columns if column not in existing]:
-        raise SchemaError(f"{file_name} has no column {missing[0]!r}. It has {listed(names)}.")
+def _check_columns_exist(
+    requested_columns: Sequence[str], columns: Sequence[str], file_name: str
+) -> None:
+    """Raise ``SchemaError`` if a table does not have a requested column."""
+    existing = set(columns)  # a wide table may have thousands
+    if missing := [column for column in requested_columns if column not in existing]:
+        raise SchemaError(f"{file_name} has no column {missing[0]!r}. It has {listed(columns)}.")
 
 
 def sequences_from_table(
-    table: pa.Table, file_name: str, options: TableOptions, rows: RowNamer = DEFAULT_ROW_NAMER
+    table: pa.Table, file_name: str, options: TableOptions, row_namer: RowNamer = DEFAULT_ROW_NAMER
 ) -> Sequences:
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
     options = find_layout(table.schema, file_name, options)
     if options.layout == "wide":
-        return _from_wide_table(table, options, rows)
-    if options.has_lists:
+        return _from_wide_table(table, options, row_namer)
+    if options.is_list_layout:
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
-    return from_long_table(table, options, rows)
+    return from_long_table(table, options, row_namer)
 
 
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether a table must be in memory as a whole; its layout is filled in."""
+    """Return whether a table cannot be converted in chunks; `find_layout` returns the options."""
     features = options.features
-    holds_nested_lists = len(features) == 1 and has_nested_lists(schema.field(features[0]))
+    # a column of lists of lists holds several features; chunks need one feature per column
+    has_nested_column = len(features) == 1 and has_nested_lists(schema.field(features[0]))
+    # without an id, all rows are one sequence, and a chunk never divides a sequence
     is_series = options.layout == "long" and options.id is None
-    return options.sort or options.layout == "wide" or holds_nested_lists or is_series
+    # sorting needs all rows, and `refold.files.mapped` has no conversion of wide tables
+    return options.sort or options.layout == "wide" or has_nested_column or is_series
 
 
 @contextlib.contextmanager
@@ -198,24 +189,25 @@ def name_file_in_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except RefoldError as error:
-        # errors about the file itself name it already
+        # errors about the file itself have its name already
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
+        # the marked text, so that the command line can still spell arguments as its options
         raise type(error)(f"{path}: {error.message.marked}") from error
 
 
-def check_has_rows(count: int, names: Sequence[str], file_name: str) -> None:
+def check_has_rows(num_rows: int, columns: Sequence[str], file_name: str) -> None:
     """Raise ``FileFormatError`` if a table has columns, but no rows."""
-    if not count:
-        raise FileFormatError(f"{file_name} has columns ({', '.join(names)}), but no rows.")
+    if not num_rows:
+        raise FileFormatError(f"{file_name} has columns ({', '.join(columns)}), but no rows.")
 
 
-# Long tables: one row per step. An empty sequence has no steps, so its id would be lost. In the
-# files that Refold writes, it has one row, a marker, with an id and nothing else.
+# Long tables: one row per step. An empty sequence has no steps, so its id would be lost. Therefore
+# Refold writes a marker for it: one row that has the id, and whose other cells are empty.
 
 
-def from_long_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> Sequences:
-    """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
+def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
+    """Convert a long table as `Sequences.from_table` does; a marker becomes an empty sequence."""
     if options.id is None:  # all rows are one series, and no column is called "id"
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
         options = replace(options, id="id")
@@ -223,47 +215,46 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> S
     id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        is_marker = np.bincount(id_numbers)[id_numbers] == 1  # the id of a marker has no other row
+        is_marker = np.bincount(id_numbers)[id_numbers] == 1  # no other row has the id of a marker
         is_marker &= table[id_column].is_valid().to_numpy()
         for column in (time, *features):
             is_marker &= table[column].is_null().to_numpy()
     if is_marker.any():
-        step_rows, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
-        # messages still count the rows of the file
-        rows = replace(
-            rows, number_of=lambda row, number=rows.number_of: number(step_rows.item(row))
-        )
-    parts = arrays_from_table(
+        table = table.filter(~is_marker)
+        # messages still count the rows of the file, markers included
+        file_rows, number_in_file = np.flatnonzero(~is_marker), row_namer.number_of
+        row_namer = replace(row_namer, number_of=lambda i: number_in_file(file_rows.item(i)))
+    arrays = arrays_from_table(
         table,
         id_column,
         time,
         features,
         options.column_types,
-        rows,
+        row_namer,
         sort=options.sort,
         with_gaps=options.time_gaps,
         duplicates=options.duplicates or "error",
         time_format=options.time_format,
     )
     if not is_marker.any():
-        return Sequences(*parts)
+        return Sequences(*arrays)
     # insert the empty sequences where their markers are: `ids` are in the order of the file
     lengths = np.zeros(len(ids), np.int64)
-    lengths[np.unique(id_numbers[~is_marker])] = np.diff(parts.offsets)
-    return Sequences(*parts._replace(offsets=offsets_from_lengths(lengths), ids=ids))
+    lengths[np.unique(id_numbers[~is_marker])] = np.diff(arrays.offsets)
+    return Sequences(*arrays._replace(offsets=offsets_from_lengths(lengths), ids=ids))
 
 
-def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
+def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.Table:
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
     values, times = sequences.values, sequences.times
-    parts = SequenceArrays(values, sequences.offsets, sequences.ids, sequences.schema, times)
-    return table_from_arrays(parts, id, time, markers=True)
+    arrays = SequenceArrays(values, sequences.offsets, sequences.ids, sequences.schema, times)
+    return table_from_arrays(arrays, id_column, time_column, markers=True)
 
 
 # Wide tables: one row per sequence and one column per step
 
 
-def _find_wide_columns(names: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
+def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
     for option in LONG_OPTIONS:
         if getattr(options, option):
@@ -271,14 +262,14 @@ def _find_wide_columns(names: Sequence[str], file_name: str, options: TableOptio
                 f"{file_name} is read as a wide table, which has no times. Leave "
                 f"{argument(f'{option}=')} out."
             )
-    id_column = _find_column(options.id, "id", names, file_name)
+    id_column = _find_column(options.id, "id", columns, file_name)
     if options.columns is not None:
         check_id_is_no_feature(options.columns, id_column)
         return replace(options, id=id_column)
-    candidates = [column for column in names if column != id_column]
+    candidates = [column for column in columns if column != id_column]
     steps = step_columns(candidates)
     if not steps:
-        raise SchemaError(f"{file_name} has no step columns besides {listed(names)}.")
+        raise SchemaError(f"{file_name} has no step columns besides {listed(columns)}.")
     step_names = set(steps)  # there may be thousands
     if unused := [column for column in candidates if column not in step_names]:
         warn(
@@ -289,39 +280,38 @@ def _find_wide_columns(names: Sequence[str], file_name: str, options: TableOptio
     return replace(options, id=id_column, columns=steps)
 
 
-def step_columns(names: Sequence[str]) -> list[str]:
-    """Return the step columns: those whose names end in a number, or all if none do."""
-    numbered = [match for match in map(_NUMBERED_NAME.fullmatch, names) if match]
-    # a lone name that ends in a number, such as zone2, is not a step
-    counts = Counter(match[1] for match in numbered)
-    steps = [match for match in numbered if counts[match[1]] > 1]
+def step_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns whose names end in a number, in order; all columns if there are none."""
+    numbered = [match for match in map(_NUMBERED_NAME.fullmatch, columns) if match]
+    # the text before the number must recur: zone2, if it is the only zone, is not a step
+    prefix_counts = Counter(match[1] for match in numbered)
+    steps = [match for match in numbered if prefix_counts[match[1]] > 1]
     for before, after in pairwise(steps):
         if before[1] == after[1]:
             in_order = float(before[2]) < float(after[2])
-        else:  # dates such as 2020-01-31 and 2020-02-01 are one series
+        else:  # dates such as 2020-01-31 and 2020-02-01 differ before the last number
             in_order = not any(map(str.isalpha, before[1] + after[1]))
         if not in_order:
             raise SchemaError(
                 f"The column {after[0]!r} comes after {before[0]!r}, so the steps are not one "
                 f"series in order. Name the steps of one feature with {argument('columns=')}."
             )
-    return [match[0] for match in steps] or list(names)
+    return [match[0] for match in steps] or list(columns)
 
 
 def wide_feature_type(column_types: ColumnTypes) -> str | None:
-    """Return the type of the feature of a wide table, which is the same for all steps."""
-    # the feature has no name in the file, so any name in the types stands for it
-    names = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
-    return resolve_column_types(column_types, names)[0]
+    """Return the type of the one feature of a wide table, or None if it is to be inferred."""
+    # the file does not name the feature, so `column_types` may have any name for it
+    feature = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
+    return resolve_column_types(column_types, feature)[0]
 
 
-def _from_wide_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> Sequences:
+def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
     """Convert a table with one row per sequence and one column per step."""
-    id_column, column_types = options.id, options.column_types
-    ids = None
+    id_column, ids = options.id, None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
-        check_has_ids(table[id_column], id_column, rows)
+        check_has_ids(table[id_column], id_column, row_namer)
         ids = table[id_column].to_pylist()
     cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
     if cells.dtype == object:  # text
@@ -330,32 +320,34 @@ def _from_wide_table(table: pa.Table, options: TableOptions, rows: RowNamer) -> 
         is_empty = np.isnan(cells)
     # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
     lengths = lengths_without_padding(is_empty)
-    items = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    return Sequences(*arrays_from_list(items, column_types=column_types, ids=ids, rows=rows))
+    rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
+    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, rows=row_namer)
+    return Sequences(*arrays)
 
 
 # Labels: one per sequence, in a column of a table with one row per step or per sequence
 
 
 def check_label_column(
-    names: Sequence[str], file_name: str, label: str, id_column: str | None
+    columns: Sequence[str], file_name: str, label_column: str, id_column: str | None
 ) -> None:
     """Raise ``SchemaError`` if there is no label column or id column, or both are the same."""
-    if label == (id_column or "id"):
-        raise SchemaError(f"The label column {label!r} is the id column. Choose another one.")
-    _check_columns_exist([label] if id_column is None else [label, id_column], names, file_name)
+    if label_column == (id_column or "id"):
+        raise SchemaError(f"The label column {label_column!r} is the id column. Choose another.")
+    used_columns = [label_column] if id_column is None else [label_column, id_column]
+    _check_columns_exist(used_columns, columns, file_name)
 
 
-def ids_and_labels(table: pa.Table, label: str, id_column: str | None) -> tuple[list, list]:
+def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) -> tuple[list, list]:
     """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
     id_column = id_column or "id"
-    if pa.types.is_nested(table[label].type):
-        raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
+    if pa.types.is_nested(table[label_column].type):
+        raise SchemaError(f"Column {label_column!r} holds lists. Expected one label per sequence.")
     if id_column not in table.column_names:
-        return list(range(len(table))), table[label].to_pylist()
+        return list(range(len(table))), table[label_column].to_pylist()
     check_id_type(table[id_column].type, id_column)
-    # with one row per step, an id and its label repeat, so keep each pair once
-    table = table.select([id_column, label]).group_by([id_column, label], use_threads=False)
-    table = table.aggregate([])
+    # a table with one row per step repeats the pair of an id and its label; keep each pair once
+    columns = [id_column, label_column]
+    table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
     ids = check_ids(table[id_column].to_pylist(), len(table))
-    return ids.tolist(), table[label].to_pylist()
+    return ids.tolist(), table[label_column].to_pylist()

@@ -16,20 +16,20 @@ def read_text(data: bytes, file_name: str, *, unit: str = "characters") -> Seque
     lines = decode_utf8(data, file_name).split("\n")
     if lines[-1] == "":
         lines.pop()
-    return text_sequences([line.removesuffix("\r") for line in lines], unit=unit)
+    return sequences_from_lines([line.removesuffix("\r") for line in lines], unit=unit)
 
 
-def text_sequences(
+def sequences_from_lines(
     lines: list[str],
     *,
     unit: str,
     ids: list[Any] | None = None,
-    name: str = "token",
+    feature_name: str = "token",
     column_types: ColumnTypes = None,
 ) -> Sequences:
-    """Convert lines to sequences of characters or words, with one feature of this name."""
+    """Convert lines to sequences of characters or words, with one feature that has this name."""
     types = CATEGORICAL.name if column_types is None else column_types
-    options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [name]}
+    options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [feature_name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
@@ -45,13 +45,13 @@ def write_text(sequences: Sequences) -> bytes:
         )
     column = sequences.schema.columns[0]
     for token in map(str, column.categories):
-        # the tokens that a reader would split it into
-        read_tokens = [token] if layout == "characters" else token.split()
-        if read_tokens != [token] or not token or "\n" in token or "\r" in token:
+        # a reader splits words at spaces and sequences at line ends
+        tokens_of_reader = [token] if layout == "characters" else token.split()
+        if tokens_of_reader != [token] or not token or "\n" in token or "\r" in token:
             raise DataError(
                 f"The token {token!r} would be ambiguous in a .txt file. Write .jsonl or .parquet."
             )
-    # a missing value is NaN, and an unknown one has the number behind the last category
+    # a missing value is NaN, and an unknown category has the number after the last category
     has_no_token = ~(sequences.values[:, 0] < len(column.categories))
     if has_no_token.any():
         location = StepLocator(sequences.offsets)(int(np.argmax(has_no_token)))

@@ -46,7 +46,7 @@ _TIME_AND_VALUE = re.compile(r"\([^()]+,([^(),]*)\)")
 class Case(NamedTuple):
     """A sequence, which is one line of data."""
 
-    line_number: int
+    line_number: int  # in the file
     values: np.ndarray  # (num_steps, num_dimensions)
     label: str | None  # None if the file has no labels, or for "?"
 
@@ -56,24 +56,26 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     cases = _read_cases(data, file_name)
     arrays = [case.values for case in cases]
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
-    rows = RowNamer("line", lambda i: cases[i].line_number)
-    return Sequences(*arrays_from_list(arrays, column_types=column_types, layout=layout, rows=rows))
+    row_namer = RowNamer("line", lambda i: cases[i].line_number)
+    return Sequences(
+        *arrays_from_list(arrays, column_types=column_types, layout=layout, rows=row_namer)
+    )
 
 
-def ts_labels(data: bytes, file_name: str, label: str, id_column: str | None) -> pa.Table:
+def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
-    check_label_column(["label"], file_name, label, id_column)
+    check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
     return pa.table({"label": integers_from_text(labels)})
 
 
 def _read_cases(data: bytes, file_name: str) -> list[Case]:
-    """Return the cases of a file."""
+    """Return the cases of a file, which all have the same number of dimensions."""
     text = decode_utf8(data, file_name).split("\n")
     numbered = enumerate(map(str.strip, text), start=1)
     # empty lines and comments are skipped
     lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
-    header = _read_header(lines, file_name)  # leaves the iterator behind the line @data
+    header = _read_header(lines, file_name)  # `lines` continues after the line @data
     cases = [_read_case(line, line_number, header, file_name) for line_number, line in lines]
     for case in cases:
         num_dimensions, expected = case.values.shape[1], cases[0].values.shape[1]
@@ -86,7 +88,7 @@ def _read_cases(data: bytes, file_name: str) -> list[Case]:
 
 
 def _read_header(lines: Iterator[tuple[int, str]], file_name: str) -> Header:
-    """Read numbered lines up to ``@data``, and return their tags and words."""
+    """Read lines, with their numbers, up to ``@data``; return the tags with their words."""
     header: Header = {}
     for line_number, line in lines:
         tag, *words = line.split()
@@ -113,7 +115,7 @@ def _has_true_tag(header: Header, tag: str) -> bool:
 
 
 def _read_case(line: str, line_number: int, header: Header, file_name: str) -> Case:
-    """Return the case of a line, without times."""
+    """Parse a line of data; times, if there are any, are left out."""
     location, label = f"{file_name}, line {line_number}", None
     if _has_true_tag(header, "@timestamps"):
         line = _TIME_AND_VALUE.sub(r"\1", line)
@@ -143,14 +145,14 @@ def _read_case(line: str, line_number: int, header: Header, file_name: str) -> C
     return Case(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
 
 
-def _parse_number(cell: str, dimension: str, index: int) -> float:
+def _parse_number(cell: str, location: str, index: int) -> float:
     """Return a value, NaN for "?"; the dimension and the index are for messages."""
     try:
-        # Python's float would read 1_0 as 10, and "1?0" is an error
+        # Python's float would read 1_0 as 10. With "?" in its place, it raises an error.
         return np.nan if cell == "?" else float(cell.replace("_", "?"))
     except ValueError:
         raise FileFormatError(
-            f"{dimension}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
+            f"{location}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
             "value."
         ) from None
 
@@ -159,7 +161,7 @@ def write_ts(sequences: Sequences) -> bytes:
     """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
     check_numbers_only(sequences, "a .ts")
-    # programs that read .ts files reject an empty case
+    # other programs that read .ts files reject an empty case
     if not len(lengths) or not lengths.all():
         empty_ids = sequences.ids[lengths == 0]
         got = f"that with id {empty_ids[0]!s} is empty" if len(empty_ids) else "there is none"
@@ -185,4 +187,4 @@ def write_ts(sequences: Sequences) -> bytes:
     return "".join(f"{line}\n" for line in [*header, *cases]).encode()
 
 
-TS = Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, labels=ts_labels)
+TS = Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=ts_labels)
