@@ -37,7 +37,7 @@ _DECODER_WEIGHT_PATTERN = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|len
 # enough to join them. This one matches `import { a, b } from "./file.js";` at the start of a line.
 _IMPORT_PATTERN = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 # Matches `export` before a class, a function or a constant at the start of a line.
-_EXPORT_PATTERN = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
+_EXPORT_PATTERN = re.compile(r"^export (?=(?:async )?(?:class|function|const) ([\w$]+))", re.MULTILINE)
 
 
 def export_page(
