@@ -131,7 +131,7 @@ def cluster_field(
     model: Model,
     sequences: Sequences,
     codes: np.ndarray,
-    vectors: np.ndarray,
+    weighted_codes: np.ndarray,
     num_clusters: int | None,
 ) -> ColorField:
     """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
@@ -169,7 +169,7 @@ def cluster_field(
             field.note += " k-means always finds some."
         all_labels = np.full(len(codes), -1)
         all_labels[rows] = labels
-        clustered = np.ascontiguousarray(vectors[rows])
+        clustered = np.ascontiguousarray(weighted_codes[rows])
         norms = refold.search.squared_norms(clustered)
 
         def cluster_of_block(block: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ def cluster_field(
             outside = np.flatnonzero(block_labels < 0)
             if len(outside):
                 # squared distances on the map, without the term that is the same for all columns
-                scores = norms - 2.0 * (vectors[block[outside]] @ clustered.T)
+                scores = norms - 2.0 * (weighted_codes[block[outside]] @ clustered.T)
                 block_labels[outside] = labels[scores.argmin(axis=1)]
             return block_labels
 

@@ -143,17 +143,15 @@ def section(
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model, sequences = adapt_to_data(model, sequences)
     windows = _as_windows(sequences, model)
-    source, train = (
-        windows.sequences,
-        None if train is None else _as_windows(train, model).sequences,
-    )
+    source = windows.sequences
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
     check_not_empty(int(source.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
-    train = None if train is None else _sample_training_data(model, train, seed)
+    if train is not None:
+        train = _sample_training_data(model, _as_windows(train, model).sequences, seed)
     rows = _sample_indices(source.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
@@ -274,9 +272,8 @@ def _reconstruct_by_pca(
     folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # of unknown categories; encoding has warned of them
+        # of unknown categories, of which encoding has warned
+        warnings.simplefilter("ignore", UserWarning)
         if train is not None:
             max_steps, num_train = int(train.lengths.max()), len(train)
             components = min(num_components, num_train, model.schema.output_width * max_steps)
@@ -309,10 +306,10 @@ def _reconstruct_by_pca(
 
 
 def _measure_scores(
-    model: Model, sequences: Sequences, methods: dict[str, Sequences]
+    model: Model, sequences: Sequences, reconstructions: dict[str, Sequences]
 ) -> tuple[Score, ...]:
     """Return the scores that apply to the types of the columns, the main score first."""
-    measures = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
+    measures = [fidelity(sequences, back, model.error_scaler) for back in reconstructions.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
     if not model.schema.numeric.any():
         quantities = ("exact", "accuracy")

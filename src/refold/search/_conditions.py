@@ -85,35 +85,35 @@ class _Column(NamedTuple):
     values: Any  # array of Arrow (n_rows,)
 
     @classmethod
-    def prepare(cls, name: str, values: pa.ChunkedArray) -> "_Column":
+    def prepare(cls, name: str, column_values: pa.ChunkedArray) -> "_Column":
         """Convert values to a type that Arrow compares with literals."""
-        description = f"the column {name!r} of the type {values.type}"
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        elif pa.types.is_decimal(values.type):
-            values = values.cast(pa.float64())
-        elif pa.types.is_floating(values.type):  # NaN is a missing value
-            missing = pa.nulls(1, values.type)[0]
-            values = _compute.if_else(_compute.is_nan(values), missing, values)
-        elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
-            values = values.cast(pa.timestamp("us"), safe=False)
-        return cls(description, values)
+        description = f"the column {name!r} of the type {column_values.type}"
+        if pa.types.is_dictionary(column_values.type):
+            column_values = column_values.cast(column_values.type.value_type)
+        elif pa.types.is_decimal(column_values.type):
+            column_values = column_values.cast(pa.float64())
+        elif pa.types.is_floating(column_values.type):  # NaN is a missing value
+            missing = pa.nulls(1, column_values.type)[0]
+            column_values = _compute.if_else(_compute.is_nan(column_values), missing, column_values)
+        elif pa.types.is_timestamp(column_values.type):  # in UTC, as literals are
+            column_values = column_values.cast(pa.timestamp("us"), safe=False)
+        return cls(description, column_values)
 
-    def compare(self, operator: str, value: Any) -> Truth:
+    def compare(self, operator: str, literal: Any) -> Truth:
         """Compare all values with one value, or raise an error if the types do not fit."""
         values, data_type = self.values, self.values.type
-        if value is not None and isinstance(value, bool) != pa.types.is_boolean(data_type):
+        if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
             raise TypeError  # a boolean is compared only with booleans
         # The literal gets the type of the column, with two exceptions: a fraction is compared with
         # integers as floats, and an integer may be too large for a small integer type.
-        if pa.types.is_floating(data_type) and isinstance(value, int):
-            value = float(value)
-        elif pa.types.is_integer(data_type) and isinstance(value, float):
+        if pa.types.is_floating(data_type) and isinstance(literal, int):
+            literal = float(literal)
+        elif pa.types.is_integer(data_type) and isinstance(literal, float):
             values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
         elif pa.types.is_integer(data_type):
             data_type = pa.int64()
         # Arrow can compare a date with a time, so such a literal keeps its own type
-        scalar = pa.scalar(value, None if isinstance(value, date) else data_type)
+        scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
         return _OPERATORS[operator](values, scalar)
 
 
@@ -162,24 +162,24 @@ class _Parser:
         self._position += 1
         return self._tokens[self._position - 1]
 
-    def _accept(self, word: str) -> bool:
+    def _accept(self, keyword: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
         token = self._token
-        accepted = token.category in ("word", "symbol") and token.text.upper() == word
+        accepted = token.category in ("word", "symbol") and token.text.upper() == keyword
         self._position += accepted
         return accepted
 
-    def _expect(self, word: str, expected: str | None = None) -> None:
+    def _expect(self, keyword: str, description: str | None = None) -> None:
         """Skip the next token, or raise an error if it is not this keyword or symbol."""
-        if not self._accept(word):
-            self._fail_expecting(expected or word)
+        if not self._accept(keyword):
+            self._fail_expecting(description or keyword)
 
-    def _fail_expecting(self, expected: str) -> NoReturn:
+    def _fail_expecting(self, description: str) -> NoReturn:
         """Raise an error that says what is expected instead of the next token."""
         token = self._token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
-        self._fail(token, f"Expected {expected}. Got {token.display_text}.")
+        self._fail(token, f"Expected {description}. Got {token.display_text}.")
 
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         """Raise an error that says where a token is."""
@@ -302,14 +302,14 @@ class _Parser:
             self._fail_expecting("a number, text in single quotes or another literal")
         return self._time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
 
-    def _time_literal(self, parse_time: Callable[[str], date], expected: str) -> date:
+    def _time_literal(self, parse_time: Callable[[str], date], description: str) -> date:
         """Return the date or the time in the next token, which is text."""
         if self._token.category != "text":
-            self._fail_expecting(expected)
+            self._fail_expecting(description)
         try:
             value = parse_time(_unquote(self._token.text))
         except (ValueError, OverflowError):
-            self._fail_expecting(expected)
+            self._fail_expecting(description)
         self._take()
         return value
 
@@ -326,8 +326,8 @@ def _parse_number(text: str) -> int | float:
 
 def _parse_utc_time(text: str) -> datetime:
     """Return a time in UTC, without a zone; a text without a zone is in UTC."""
-    moment = datetime.fromisoformat(text)
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+    time = datetime.fromisoformat(text)
+    return (time.astimezone(UTC) if time.tzinfo else time).replace(tzinfo=None)
 
 
 def _unquote(text: str) -> str:
