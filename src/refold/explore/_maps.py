@@ -206,7 +206,7 @@ class BackgroundTask:
         return self._result is not None
 
     def result(self, max_seconds: float | None = 0.0) -> Any:
-        """Return the result, or None if it is not ready after ``max_seconds``; None has no limit."""
+        """Return the result, or None if it is not ready after ``max_seconds``; None is no limit."""
         with self._lock:
             if self._result is None and self._thread is None:
                 self._thread = threading.Thread(target=self._compute_result, daemon=True)

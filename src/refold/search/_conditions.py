@@ -68,14 +68,14 @@ def matching_rows(
 class _Token(NamedTuple):
     """A number, text, word or symbol of a condition, or its end."""
 
-    category: str  # a group of `_TOKEN_PATTERN`, or "end"
+    group: str  # a group of `_TOKEN_PATTERN`, or "end"
     text: str
     position: int  # of its first character in the condition
 
     @property
     def display_text(self) -> str:
         """Return the token as error messages show it."""
-        return "the end" if self.category == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
+        return "the end" if self.group == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
 
 
 class _Column(NamedTuple):
@@ -144,28 +144,28 @@ class _Parser:
         self._tokens.append(_Token("end", "", len(condition)))
 
     def parse(self) -> Truth:
-        """Return the truth of the condition for each row."""
-        truth = self._or()
-        if self._token.category != "end":
+        """Return whether the condition is true for each row (n_rows,)."""
+        truth = self._parse_or()
+        if self._next_token.group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
 
     # tokens
 
     @property
-    def _token(self) -> _Token:
+    def _next_token(self) -> _Token:
         """The next token."""
         return self._tokens[self._position]
 
-    def _take(self) -> _Token:
+    def _take_token(self) -> _Token:
         """Return the next token, and go on to the one after it."""
         self._position += 1
         return self._tokens[self._position - 1]
 
     def _accept(self, keyword: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
-        token = self._token
-        accepted = token.category in ("word", "symbol") and token.text.upper() == keyword
+        token = self._next_token
+        accepted = token.group in ("word", "symbol") and token.text.upper() == keyword
         self._position += accepted
         return accepted
 
@@ -176,7 +176,7 @@ class _Parser:
 
     def _fail_expecting(self, description: str) -> NoReturn:
         """Raise an error that says what is expected instead of the next token."""
-        token = self._token
+        token = self._next_token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
         self._fail(token, f"Expected {description}. Got {token.display_text}.")
@@ -189,40 +189,40 @@ class _Parser:
 
     # conditions
 
-    def _or(self) -> Truth:
+    def _parse_or(self) -> Truth:
         """Parse and evaluate the rule ``condition``."""
-        truth = self._and()
+        truth = self._parse_and()
         while self._accept("OR"):
-            truth = _compute.or_kleene(truth, self._and())
+            truth = _compute.or_kleene(truth, self._parse_and())
         return truth
 
-    def _and(self) -> Truth:
+    def _parse_and(self) -> Truth:
         """Parse and evaluate the rule ``and``."""
-        truth = self._not()
+        truth = self._parse_not()
         while self._accept("AND"):
-            truth = _compute.and_kleene(truth, self._not())
+            truth = _compute.and_kleene(truth, self._parse_not())
         return truth
 
-    def _not(self) -> Truth:
+    def _parse_not(self) -> Truth:
         """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
-            return _compute.invert(self._not())
+            return _compute.invert(self._parse_not())
         if self._accept("("):
-            truth = self._or()
+            truth = self._parse_or()
             self._expect(")", "AND, OR or )")
             return truth
-        return self._comparison()
+        return self._parse_comparison()
 
-    def _comparison(self) -> Truth:
+    def _parse_comparison(self) -> Truth:
         """Parse and evaluate the rule ``comparison``."""
-        column = self._column()
+        column = self._parse_column()
         if self._accept("IS"):
             is_negated = self._accept("NOT")
             self._expect("NULL")
             is_valid = _compute.is_valid(column.values)
             return is_valid if is_negated else _compute.invert(is_valid)
-        if self._token.text in _OPERATORS:
-            return self._compare_with_literal(column, self._take().text)
+        if self._next_token.text in _OPERATORS:
+            return self._compare_with_literal(column, self._take_token().text)
         is_negated = self._accept("NOT")
         if self._accept("IN"):
             self._expect("(")
@@ -235,11 +235,11 @@ class _Parser:
             self._expect("AND")
             truth = _compute.and_kleene(truth, self._compare_with_literal(column, "<="))
         elif self._accept("LIKE"):
-            token = self._token
-            if token.category != "text":
+            token = self._next_token
+            if token.group != "text":
                 self._fail_expecting("a pattern in single quotes")
             with self._comparison_errors(column, token):
-                truth = _compute.match_like(column.values, _unquote(self._take().text))
+                truth = _compute.match_like(column.values, _unquote(self._take_token().text))
         elif pa.types.is_boolean(column.values.type) and not is_negated:
             truth = column.values
         else:
@@ -248,8 +248,8 @@ class _Parser:
 
     def _compare_with_literal(self, column: _Column, operator: str) -> Truth:
         """Compare a column with the next literal."""
-        token = self._token
-        value = self._literal()
+        token = self._next_token
+        value = self._parse_literal()
         with self._comparison_errors(column, token):
             return column.compare(operator, value)
 
@@ -268,13 +268,13 @@ class _Parser:
 
     # columns and literals
 
-    def _column(self) -> _Column:
+    def _parse_column(self) -> _Column:
         """Parse the name of a column, and return the column."""
-        token = self._token
-        is_word = token.category == "word" and token.text.upper() not in _KEYWORDS
-        if token.category != "quoted" and not is_word:
+        token = self._next_token
+        is_word = token.group == "word" and token.text.upper() not in _KEYWORDS
+        if token.group != "quoted" and not is_word:
             self._fail_expecting("a column")
-        name = _unquote(token.text) if token.category == "quoted" else token.text
+        name = _unquote(token.text) if token.group == "quoted" else token.text
         names = self._table.column_names
         if name not in names:
             self._fail(
@@ -283,34 +283,34 @@ class _Parser:
                 f"The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
-        self._take()
+        self._take_token()
         return _Column.prepare(name, self._table[name])
 
-    def _literal(self) -> Any:
+    def _parse_literal(self) -> Any:
         """Return the value of the next literal."""
-        token, word = self._token, self._token.text.upper()
-        if token.category == "number":
-            return _parse_number(self._take().text)
-        if token.category == "text":
-            return _unquote(self._take().text)
-        if token.category == "word" and word in _CONSTANTS:
-            self._take()
+        token, word = self._next_token, self._next_token.text.upper()
+        if token.group == "number":
+            return _parse_number(self._take_token().text)
+        if token.group == "text":
+            return _unquote(self._take_token().text)
+        if token.group == "word" and word in _CONSTANTS:
+            self._take_token()
             return _CONSTANTS[word]
         if self._accept("DATE"):
-            return self._time_literal(date.fromisoformat, "a date such as '2024-05-01'")
+            return self._parse_time_literal(date.fromisoformat, "a date such as '2024-05-01'")
         if not self._accept("TIMESTAMP"):
             self._fail_expecting("a number, text in single quotes or another literal")
-        return self._time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
+        return self._parse_time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
 
-    def _time_literal(self, parse_time: Callable[[str], date], description: str) -> date:
+    def _parse_time_literal(self, parse_time: Callable[[str], date], description: str) -> date:
         """Return the date or the time in the next token, which is text."""
-        if self._token.category != "text":
+        if self._next_token.group != "text":
             self._fail_expecting(description)
         try:
-            value = parse_time(_unquote(self._token.text))
+            value = parse_time(_unquote(self._next_token.text))
         except (ValueError, OverflowError):
             self._fail_expecting(description)
-        self._take()
+        self._take_token()
         return value
 
 

@@ -69,8 +69,8 @@ class FeatureInput(NamedTuple):
     offsets: np.ndarray  # (n_sequences + 1,)
     # what scaling each sequence removes, (n_sequences, n_statistics); NaN where missing
     statistics: np.ndarray
-    # (n_sequences, n_columns): columns with too few observations, whose values are placeholders
-    missing: np.ndarray
+    # (n_sequences, n_columns): whether a column has too few values, so that placeholders replace it
+    is_missing: np.ndarray
 
 
 class SearchFeatures:
@@ -161,7 +161,7 @@ class SearchFeatures:
         raw = np.concatenate(self.feature_groups(sequences), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
         standard = np.clip(standard, -_MAX_FEATURE, _MAX_FEATURE)
-        incomplete = np.flatnonzero(sequences.missing.any(axis=1))
+        incomplete = np.flatnonzero(sequences.is_missing.any(axis=1))
         if len(incomplete):
             # with a constant, sequences that lack the same column would be near each other
             weights = self.arrays["weights"]
@@ -288,7 +288,7 @@ def _sample_beginnings(sample: FeatureInput) -> tuple[np.ndarray, np.ndarray, np
     rows = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
     lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
     values = sample.values[concatenated_ranges(sample.offsets[rows], lengths)]
-    return values, offsets_from_lengths(lengths), sample.missing[rows]
+    return values, offsets_from_lengths(lengths), sample.is_missing[rows]
 
 
 def _convolve(

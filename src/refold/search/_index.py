@@ -93,9 +93,9 @@ class Hits:
 class Index:
     """Codes of sequences in a file, with ids and metadata, to search in.
 
-    Call `Index.create` or `Index.open`. The file is an Arrow IPC file, with one writer at a time and
-    any number of readers. A call that fails writes no row. A search holds the rows in memory and
-    computes every distance. The rows are read again if the file has changed.
+    Call `Index.create` or `Index.open`. The file is an Arrow IPC file, with one writer at a time
+    and any number of readers. A call that fails writes no row. A search holds the rows in memory
+    and computes every distance. The rows are read again if the file has changed.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
@@ -217,12 +217,14 @@ class Index:
         # A model that accepts any columns adapts to those of the sequences, so its hash is compared
         # again. For other models, `open` has compared it.
         is_same = not self.model.any_columns or row_source.model.is_hash(self._header.model_hash)
-        if row_source.model.code_size != width or not is_same:
-            raise SchemaError(
-                f"The index has codes of {width} numbers, and these sequences have "
-                f"{row_source.model.code_size}, or columns of other names or in another order. Choose "
-                "the columns of the index, in their order."
-            )
+        code_size = row_source.model.code_size
+        if code_size != width or not is_same:
+            reason = "The sequences of the index have columns of other names, or in another order"
+            if code_size != width:
+                reason = (
+                    f"The index has codes of {width} numbers, and these sequences have {code_size}"
+                )
+            raise SchemaError(f"{reason}. Choose the columns of the index, in their order.")
         return row_source
 
     def __len__(self) -> int:
@@ -269,7 +271,7 @@ class Index:
                 )
             # all rows are encoded before any is written, so a run that is killed changes nothing
             added = make_rows(row_source, row_ids, self._features, metadata_table)
-            unchanged = rows.stored.filter(_compute.invert(is_replaced))
+            unchanged = rows.file_table.filter(_compute.invert(is_replaced))
             self._file.write(pa.concat_tables([unchanged, added]), self._header)
 
     def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
@@ -290,7 +292,7 @@ class Index:
                 stays[matching_rows(where, rows.table, spelled("where", "--remove-where"))] = False
             elif ids is not None:
                 stays = _compute.invert(_compute.is_in(rows.ids, cast_ids(ids, rows.ids.type)))
-            remaining = rows.stored.filter(stays)
+            remaining = rows.file_table.filter(stays)
             self._file.write(remaining, self._header)
             return len(rows.ids) - len(remaining)
 

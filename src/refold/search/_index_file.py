@@ -36,7 +36,7 @@ class IndexHeader(NamedTuple):
 class IndexRows(NamedTuple):
     """All rows of an index, in memory."""
 
-    stored: pa.Table  # all columns of the file
+    file_table: pa.Table  # all columns of the file
     table: pa.Table  # ids and metadata
     ids: pa.Array  # (n_rows,)
     codes: np.ndarray  # (n_rows, width of the code)
