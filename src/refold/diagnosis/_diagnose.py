@@ -168,14 +168,14 @@ def diagnose(
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
-        source = open_training_data(X, arguments).sequences
-        check_not_empty(len(source), "sequence", "to check")
+        sequences = open_training_data(X, arguments).sequences
+        check_not_empty(len(sequences), "sequence", "to check")
         # below 1, the argument is a share of the variance, and the number is not chosen yet
         latent_dim = max(1, int(estimator.latent_dim))
-        findings = data_findings(source, latent_dim=latent_dim, scale=estimator.scale)
-        if not short_fit or len(source) < _MIN_SEQUENCES:
+        findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
+        if not short_fit or len(sequences) < _MIN_SEQUENCES:
             return Diagnosis(findings)
-        return _diagnose_short_fit(source, estimator, findings)
+        return _diagnose_short_fit(sequences, estimator, findings)
 
 
 def _diagnose_short_fit(

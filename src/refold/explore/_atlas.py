@@ -162,25 +162,23 @@ class Atlas:
     def _compute_errors(self) -> np.ndarray:
         """Return the error of each reconstruction (n_sequences,)."""
 
-        def errors(rows: np.ndarray) -> np.ndarray:
-            """Return the errors of some rows."""
+        def errors_of_rows(rows: np.ndarray) -> np.ndarray:
             sequences = self.sequences[rows]
             reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
             squared_errors = self._squared_errors(sequences, reconstructed)
             return mean_errors_by_sequence(squared_errors, sequences)
 
-        return compute_in_blocks(len(self.codes), errors)
+        return compute_in_blocks(len(self.codes), errors_of_rows)
 
     def _compute_p_values(self) -> np.ndarray:
         """Return the p-value of each sequence (n_sequences,), and set the `score_components`."""
 
-        def p_values(rows: np.ndarray) -> np.ndarray:
-            """Return the p-values of some rows."""
+        def p_values_of_rows(rows: np.ndarray) -> np.ndarray:
             aligned = self.model.align(self.sequences[rows])
             _, self.score_components[rows], values = self.model.measure_anomalies(aligned)
             return values
 
-        return compute_in_blocks(len(self.codes), p_values)
+        return compute_in_blocks(len(self.codes), p_values_of_rows)
 
     def _squared_errors(self, sequences: Sequences, reconstructed: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations; 1 for a wrong category."""
@@ -292,20 +290,20 @@ class Atlas:
     ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
         reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
-        entries = self._squared_errors(sequences, reconstructed)
+        value_errors = self._squared_errors(sequences, reconstructed)
         own_lengths = self.model.predict_lengths(codes)
         places = self._require_map(on).project(codes)
-        observed = ~np.isnan(entries)
+        observed = ~np.isnan(value_errors)
         # means over the observed values of each step, and of each sequence
-        step_errors = np.where(observed, entries, 0.0).sum(axis=1)
+        step_errors = np.where(observed, value_errors, 0.0).sum(axis=1)
         step_errors /= np.maximum(observed.sum(axis=1), 1)
-        sequence_errors = mean_errors_by_sequence(entries, sequences)
+        sequence_errors = mean_errors_by_sequence(value_errors, sequences)
         answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
             answers.append(
                 {
-                    "reasons": self._largest_errors(entries[begin:end]),
+                    "reasons": self._largest_errors(value_errors[begin:end]),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -420,9 +418,11 @@ def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> lis
         values = sequences.values[:max_steps, i]
         if column.column_type.has_categories:
             # the index after the last category is an unknown one, and the next is a missing value
-            index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
+            category_ids = np.where(np.isnan(values), len(column.categories) + 1, values).astype(
+                int
+            )
             texts = [*map(str, column.categories), "<unknown>", None]
-            columns.append([texts[category] for category in index.tolist()])
+            columns.append([texts[category] for category in category_ids.tolist()])
         else:
             # JSON has no NaN, which is the only value that differs from itself
             columns.append([None if value != value else value for value in values.tolist()])

@@ -236,11 +236,11 @@ def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, floa
     """Write names beside points, without overlap; names without room are left out."""
     scale = compute_layout(ax)
     line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
-    look: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
+    options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labeled_points]
     occupied = [Bbox.from_bounds(x, y, 0, 0).padded(4 * scale) for x, y in centers]
     for name, point in labeled_points:
-        text = ax.annotate(name, point, (0, 0), textcoords="offset points", **look)
+        text = ax.annotate(name, point, (0, 0), textcoords="offset points", **options)
         text.set_in_layout(False)  # otherwise the text would change the layout it is measured in
         box = text.get_window_extent()
         width, height = box.width / scale, box.height / scale
@@ -273,12 +273,12 @@ def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None
 
 def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str, Any]) -> None:
     """Set the titles of axes, and add a legend beside the first title, or below a long title."""
-    look: dict[str, Any] = {"fontsize": "small", "loc": "left"}
-    texts = [ax.set_title(title, **look) for ax, title in zip(axes, titles, strict=True)]
-    options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    options["ncols"] = len(handles)
+    title_options: dict[str, Any] = {"fontsize": "small", "loc": "left"}
+    texts = [ax.set_title(title, **title_options) for ax, title in zip(axes, titles, strict=True)]
+    legend_options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    legend_options["ncols"] = len(handles)
     old_legend = axes[0].get_legend()
-    above = axes[0].legend([*handles.values()], [*handles], **LEGEND_OPTIONS | options)
+    above = axes[0].legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
         axes[0].add_artist(old_legend)
     scale = compute_layout(axes[0])
@@ -291,7 +291,7 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
         and texts[0].get_window_extent().x1 + NAME_GAP * scale > above.get_window_extent().x0
     ):
         pad = above.get_window_extent().height / scale + NAME_GAP
-        axes[0].set_title(texts[0].get_text(), pad=pad, **look)
+        axes[0].set_title(texts[0].get_text(), pad=pad, **title_options)
 
 
 def shorten(name: str, max_characters: int = 32) -> str:

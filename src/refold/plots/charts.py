@@ -235,8 +235,8 @@ def _error_marks(
         texts = ["never observed" if np.isnan(value) else format_short(value) for value in values]
         hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, hover_notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
-        look: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
-        marks.append(Marks(mark_type, positions + shift, values, method, color, **look))
+        options: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
+        marks.append(Marks(mark_type, positions + shift, values, method, color, **options))
     return marks
 
 
@@ -416,25 +416,26 @@ def reconstruction_lines(
     main, *linear = reconstructions
     marks = []
     for column in columns:
-        look: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
-        look["hidden"] = column not in visible_columns
-        before = _line(original, column, "original", style="original", **look)
-        after = _line(reconstructions[main], column, main, style="reconstruction", **look)
+        options: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
+        options["hidden"] = column not in visible_columns
+        before = _column_line(original, column, "original", style="original", **options)
+        after = _column_line(reconstructions[main], column, main, style="reconstruction", **options)
         marks += [before, replace(after, name=names[column])]
     for method in linear:
         for column in sorted(visible_columns):
             # the legend has one entry for all columns
             name = method if column == min(visible_columns) else ""
             color = column_colors[column] if len(visible_columns) > 1 else MUTED
-            look = {"name": name, "color": color, "legend_group": method, "hidden": True}
-            marks.append(_line(reconstructions[method], column, method, style="thin dots", **look))
+            options = {"name": name, "color": color, "legend_group": method, "hidden": True}
+            options["style"] = "thin dots"
+            marks.append(_column_line(reconstructions[method], column, method, **options))
     return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid=None)
 
 
-def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
+def _column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
     values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
-    return Marks("lines", np.arange(len(values)), values, value_label=label, **look)
+    return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
 
 
 def sort_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
@@ -509,10 +510,10 @@ def category_strips(
     ids = observed_ids[observed_ids >= 0].astype(int)
     groups = _most_frequent(ids, names, [color for color in PALETTE if color != WRONG], order)
     rare = [i for i in range(len(names)) if i not in {i for i, _, _ in groups}]
-    looks = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
+    drawn = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
     # missing values are in no run
     filled = [np.nan_to_num(values, nan=LACKING_STEP).astype(int) for _, values in rows]
-    marks = [_category_runs(filled, members, names, name, color) for members, name, color in looks]
+    marks = [_category_runs(filled, members, names, name, color) for members, name, color in drawn]
     if len(wrong_masks):
         line = _category_runs([np.zeros(0), *wrong_masks], [True], ["", "wrong"], "wrong", WRONG)
         marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # below the runs

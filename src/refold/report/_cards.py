@@ -456,8 +456,8 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     views = []
     for method, button, vectors in planes:
         points, names = code_plane(vectors, method, seed=report_data.seed)
-        look = {"label_name": name, "label_order": report_data.label_order, "hover_texts": texts}
-        chart = charts.code_points(points, names, colors, **look)
+        options = {"label_name": name, "label_order": report_data.label_order, "hover_texts": texts}
+        chart = charts.code_points(points, names, colors, **options)
         views.append(draw(chart, 520, button))
     return [Card("Map of the codes", caption, views, switch=True)]
 

@@ -262,15 +262,17 @@ def check_metadata(
         ) from error
     names = table.column_names
     if index_schema is not None:
-        stored = pa.schema([field for field in index_schema if field.name not in RESERVED_COLUMNS])
+        metadata_schema = pa.schema(
+            [field for field in index_schema if field.name not in RESERVED_COLUMNS]
+        )
         try:
-            if set(names) != set(stored.names):
+            if set(names) != set(metadata_schema.names):
                 raise pa.ArrowInvalid("the names differ")
-            table = table.select(stored.names).cast(stored)
+            table = table.select(metadata_schema.names).cast(metadata_schema)
         except pa.ArrowException as error:
             reason = str(error).splitlines()[0][:80]
             raise DataError(
-                f"The index has the metadata {_format_columns(stored)}. Got "
+                f"The index has the metadata {_format_columns(metadata_schema)}. Got "
                 f"{_format_columns(table.schema)} ({reason}). Pass the same columns, with "
                 "values of these types."
             ) from error
