@@ -39,7 +39,7 @@ def test_only_places_away_from_the_data_are_far(atlas):
 
 
 def test_errors_are_those_of_the_reconstruction(atlas, data):
-    values = atlas.field("error").result(wait=20)
+    values = atlas.field("error").result(max_seconds=20)
     answer = atlas.show(4)
     assert answer["error"] == pytest.approx(float(values[4]), rel=1e-5)
     wrong = np.array([a != b for a, b in zip(answer["values"][1], answer["back"][1], strict=True)])
@@ -52,7 +52,7 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
 
 
 def test_p_values_are_those_of_detect(atlas, data):
-    values = atlas.field("anomaly p-value").result(wait=20)
+    values = atlas.field("anomaly p-value").result(max_seconds=20)
     with pytest.warns(UserWarning, match="that the model was trained on"):
         detection = atlas.model.detect(data, alpha=0.5)
     np.testing.assert_allclose(values, detection.p_values, rtol=1e-6)
@@ -114,7 +114,7 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
     assert np.ptp(differences, axis=0).max() < 1e-3
     failing = BackgroundTask("The map", lambda: compute_umap_places(np.zeros((9, 0), np.float32)))
     with pytest.raises(ParameterError, match="The map could not be computed"):
-        failing.result(wait=60)
+        failing.result(max_seconds=60)
     assert "The map could not be computed" in caplog.text
 
 
@@ -133,7 +133,7 @@ def test_fields_of_metadata(atlas, data):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_color_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
-    values, vectors = field.result(wait=30), atlas.similar.vectors
+    values, vectors = field.result(max_seconds=30), atlas.similar.vectors
     assert field.categories == ["0", "1", "2"]
     assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
     assert "refold cluster uses all sequences, so its clusters may differ" in field.note
@@ -151,7 +151,7 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 0 to 48"):
         atlas.cluster(49)
     small_atlas = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], num_clusters=0)
-    assert small_atlas.field("cluster").result(wait=30).tolist() == [0] * 6
+    assert small_atlas.field("cluster").result(max_seconds=30).tolist() == [0] * 6
     assert small_atlas.field("cluster").categories == ["noise"]
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})
     with pytest.raises(ParameterError, match="is a column of labels"):

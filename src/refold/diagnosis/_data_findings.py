@@ -153,71 +153,67 @@ def data_findings(
     >>> [finding.name for finding in data_findings(waves + waves[:7])]
     ['duplicates']
     """
-    source = X if isinstance(X, Sequences) else as_sequences(X)
-    if not len(source) or not source.lengths.any():
+    sequences = X if isinstance(X, Sequences) else as_sequences(X)
+    if not len(sequences) or not sequences.lengths.any():
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
-    warning_messages = data_warnings(source)
-    sample = draw_sample(source)
+    warning_messages = data_warnings(sequences)
+    sample = draw_sample(sequences)
     findings = [Finding("suspicious-values", message) for message in warning_messages]
-    findings += _find_too_few_sequences(source, latent_dim)
+    findings += _find_too_few_sequences(sequences, latent_dim)
     findings += _find_repeated_ends(sample, " ".join(warning_messages))
     findings += _find_duplicates(sample)
-    findings += _find_overlapping_windows(source.ids[:_MAX_IDS])
+    findings += _find_overlapping_windows(sequences.ids[:_MAX_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
     findings += _check_columns(sample, " ".join(warning_messages))
     return sort_by_importance(findings)
 
 
-def draw_sample(source: Sequences, max_values: int = MAX_CHECKED_VALUES) -> Sequences:
+def draw_sample(sequences: Sequences, max_values: int = MAX_CHECKED_VALUES) -> Sequences:
     """Return all sequences, or a random sample with about ``max_values`` values."""
-    num_values = int(source.lengths.sum()) * source.schema.num_columns
-    rows = np.arange(len(source))
+    num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
+    rows = np.arange(len(sequences))
     if num_values > max_values:
-        count = max(1, int(len(source) * max_values / num_values))
+        count = max(1, int(len(sequences) * max_values / num_values))
         rows = np.sort(np.random.default_rng(_SAMPLE_SEED).choice(rows, count, replace=False))
-    return source[rows]
+    return sequences[rows]
 
 
-def _find_too_few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
+def _find_too_few_sequences(sequences: Sequences, latent_dim: int) -> Iterator[Finding]:
     """Find too few sequences for the number of latent dimensions."""
-    if len(source) >= _MIN_SEQUENCES_PER_DIMENSION * latent_dim:
+    if len(sequences) >= _MIN_SEQUENCES_PER_DIMENSION * latent_dim:
         return
-    are_long = np.median(source.lengths) > 2 * _SUGGESTED_WINDOW
+    are_long = np.median(sequences.lengths) > 2 * _SUGGESTED_WINDOW
     fewer_dimensions = argument(
-        latent_dim=max(1, len(source) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
+        latent_dim=max(1, len(sequences) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
     )
     windows = argument(window=_SUGGESTED_WINDOW)
-    noun = "windows" if _WINDOW_ID_PATTERN.fullmatch(str(source.ids[0])) else "sequences"
+    noun = "windows" if _WINDOW_ID_PATTERN.fullmatch(str(sequences.ids[0])) else "sequences"
     advice = f"Cut them into windows, {windows}, or use" if are_long else "Collect more, or use"
     yield Finding(
         "few-sequences",
-        f"{len(source)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
+        f"{len(sequences)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
         f"dimensions, such as {fewer_dimensions}.",
     )
 
 
-def _find_repeated_ends(sample: Sequences, warning_messages: str) -> Iterator[Finding]:
+def _find_repeated_ends(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Find sequences of equal length with ends that repeat one step, as padding leaves them."""
     lengths = sample.lengths
-    if (
-        lengths.min() != lengths.max()
-        or lengths[0] <= _MIN_RUN_STEPS
-        or "padded" in warning_messages
-    ):
+    if lengths.min() != lengths.max() or lengths[0] <= _MIN_RUN_STEPS or "padded" in warning_text:
         return
     values = sample.values.reshape(len(sample), int(lengths[0]), -1)
     # whether a step equals the last one, (n_sequences, n_steps)
     is_equal = (values == values[:, -1:]) | (np.isnan(values) & np.isnan(values[:, -1:]))
     is_repeated = is_equal.all(axis=2)
     runs = np.argmin(is_repeated[:, ::-1], axis=1)  # 0 if all steps are equal
-    padded = runs >= _MIN_RUN_STEPS
+    is_padded = runs >= _MIN_RUN_STEPS
     # padding of a fixed length may be a property of the data
-    if padded.mean() < _MIN_REPEATED_SHARE or len(np.unique(runs[padded])) < 2:
+    if is_padded.mean() < _MIN_REPEATED_SHARE or len(np.unique(runs[is_padded])) < 2:
         return
     yield Finding(
         "repeated-end",
-        f"All sequences have {lengths[0]} steps, and {padded.sum()} of {len(sample)} end with "
+        f"All sequences have {lengths[0]} steps, and {is_padded.sum()} of {len(sample)} end with "
         f"{_MIN_RUN_STEPS} or more equal steps, as padded ones do. If this is padding, give the "
         "true lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
     )
@@ -294,8 +290,8 @@ class _ColumnSummary(NamedTuple):
     is_static: bool  # whether the column is constant within each sequence
 
 
-def _check_columns(sample: Sequences, value_warnings: str) -> Iterator[Finding]:
-    """Yield the findings about columns; ``value_warnings`` has the warnings about their values."""
+def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
+    """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
     summaries, keys = _summarize_columns(sample), find_key_columns(sample)
     constant = [
         s.name for s in summaries if len(s.observed) and s.observed.min() == s.observed.max()
@@ -320,7 +316,7 @@ def _check_columns(sample: Sequences, value_warnings: str) -> Iterator[Finding]:
             if len(summaries) > 1:
                 yield from _find_time_columns(column, is_time=key == "time")
             # one message about the values of a column is enough
-            if repr(column.name) not in value_warnings:
+            if repr(column.name) not in warning_text:
                 yield from _find_heavy_tails(column)
 
 
@@ -355,10 +351,10 @@ def _per_sequence_finding(name: str, *, is_id: bool) -> Finding:
     )
 
 
-def _find_rare_categories(column: _ColumnSummary) -> Iterator[Finding]:
+def _find_rare_categories(summary: _ColumnSummary) -> Iterator[Finding]:
     """Find a categorical column with too many or too rare categories."""
-    name, count = column.name, len(column.column.categories)
-    mean_occurrences = len(column.observed) / len(np.unique(column.observed))
+    name, count = summary.name, len(summary.column.categories)
+    mean_occurrences = len(summary.observed) / len(np.unique(summary.observed))
     if count >= _MIN_CHANGES and mean_occurrences < 2:
         yield Finding(
             "id-like",
@@ -377,9 +373,9 @@ def _find_rare_categories(column: _ColumnSummary) -> Iterator[Finding]:
         )
 
 
-def _find_time_columns(column: _ColumnSummary, *, is_time: bool) -> Iterator[Finding]:
+def _find_time_columns(summary: _ColumnSummary, *, is_time: bool) -> Iterator[Finding]:
     """Find a numeric column that ascends, or that has the name of a time but does not ascend."""
-    changes, name = column.changes, column.name
+    changes, name = summary.changes, summary.name
     if len(changes) < _MIN_CHANGES:
         return
     ascending_share = float((changes > 0).mean())
@@ -400,9 +396,9 @@ def _find_time_columns(column: _ColumnSummary, *, is_time: bool) -> Iterator[Fin
         )
 
 
-def _find_heavy_tails(column: _ColumnSummary) -> Iterator[Finding]:
+def _find_heavy_tails(summary: _ColumnSummary) -> Iterator[Finding]:
     """Find a column whose variance comes from a small share of its values."""
-    observed = column.observed
+    observed = summary.observed
     if len(observed) < _MIN_TAIL_VALUES:
         return
     squares = np.sort(np.square(observed - observed.mean()))
@@ -413,7 +409,7 @@ def _find_heavy_tails(column: _ColumnSummary) -> Iterator[Finding]:
     transform = "np.log1p(x)" if observed.min() >= 0 else "np.arcsinh(x)"
     yield Finding(
         "heavy-tails",
-        f"{_TAIL_VALUE_SHARE:.0%} of the values of column {column.name!r} hold {share:.0%} of its "
+        f"{_TAIL_VALUE_SHARE:.0%} of the values of column {summary.name!r} hold {share:.0%} of its "
         "variance, so the loss is mostly about them. Correct them if they are errors, or "
         f"transform the column, for example with {transform}.",
     )

@@ -168,25 +168,25 @@ def diagnose(
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
-        source = open_training_data(X, arguments).sequences
-        check_not_empty(len(source), "sequence", "to check")
+        sequences = open_training_data(X, arguments).sequences
+        check_not_empty(len(sequences), "sequence", "to check")
         # below 1, the argument is a share of the variance, and the number is not chosen yet
         latent_dim = max(1, int(estimator.latent_dim))
-        findings = data_findings(source, latent_dim=latent_dim, scale=estimator.scale)
-        if not short_fit or len(source) < _MIN_SEQUENCES:
+        findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
+        if not short_fit or len(sequences) < _MIN_SEQUENCES:
             return Diagnosis(findings)
-        return _diagnose_short_fit(source, estimator, findings)
+        return _diagnose_short_fit(sequences, estimator, findings)
 
 
 def _diagnose_short_fit(
-    source: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
+    sequences: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
 ) -> Diagnosis:
     """Fit a model to a sample of the sequences, and add the findings about the fit."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
-    num_values = int(source.lengths.sum()) * source.schema.num_columns
+    num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
     # the number of values in an average sample with the largest number of sequences
-    max_values = min(_MAX_VALUES, int(num_values * _MAX_SEQUENCES / len(source)))
-    sample = draw_sample(source, max_values)
+    max_values = min(_MAX_VALUES, int(num_values * _MAX_SEQUENCES / len(sequences)))
+    sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
     train = sample[np.sort(order[num_held_out:])]

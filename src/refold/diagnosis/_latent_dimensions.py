@@ -90,7 +90,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     """
     model, codes = model_of(model), _check_codes(codes)
     num_codes, width = codes.shape
-    deviation = codes.std(axis=0)
+    stds = codes.std(axis=0)
     values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
     num_sampled = min(
         num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_DECODED_VALUES // values_per_code))
@@ -98,7 +98,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)
     sample = codes[np.sort(sampled_rows)]
     # changes (2 * width, width): each dimension up, then each dimension down
-    changes = np.concatenate([np.diag(deviation), -np.diag(deviation)])
+    changes = np.concatenate([np.diag(stds), -np.diag(stds)])
     changed = (sample[None] + changes[:, None]).reshape(-1, width)
     decoded = _decode_codes(model, np.concatenate([sample, changed]))
     before = Sequences.from_list(decoded[:num_sampled], schema=model.schema)
@@ -110,7 +110,7 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     if model.scaler.num_statistics:
         columns = [column.name for column in model.schema.columns if column.column_type.is_number]
         names += [f"{statistic} of {name}" for statistic in ("level", "spread") for name in columns]
-    return LatentDimensions(tuple(names), deviation, (effect[:width] + effect[width:]) / 2)
+    return LatentDimensions(tuple(names), stds, (effect[:width] + effect[width:]) / 2)
 
 
 def sweep(
@@ -151,9 +151,9 @@ def sweep(
     """
     model, codes = model_of(model), _check_codes(codes)
     check("dimension", dimension, integer_rule(0, codes.shape[1] - 1))
-    mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
+    mean, std = codes.mean(axis=0), codes[:, dimension].std()
     swept = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
-    swept[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
+    swept[:, dimension] = mean[dimension] + np.asarray(deviations) * std
     return Sequences.from_list(_decode_codes(model, swept), schema=model.schema)
 
 

@@ -150,14 +150,11 @@ class Atlas:
         description = "mean squared error of the reconstruction, in standard deviations"
         fields.append(ColorField("error", self._compute_errors, log=True, description=description))
         if self.model.calibration is not None:
-            description = (
+            about = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
-            fields.append(
-                ColorField(
-                    "anomaly p-value", self._compute_p_values, log=True, description=description
-                )
-            )
+            values = self._compute_p_values
+            fields.append(ColorField("anomaly p-value", values, log=True, description=about))
         if "cluster" not in metadata:
             fields.append(self._make_cluster_field(num_clusters))
         return fields
@@ -165,41 +162,38 @@ class Atlas:
     def _compute_errors(self) -> np.ndarray:
         """Return the error of each reconstruction (n_sequences,)."""
 
-        def errors(rows: np.ndarray) -> np.ndarray:
-            """Return the errors of some rows."""
+        def errors_of_rows(rows: np.ndarray) -> np.ndarray:
             sequences = self.sequences[rows]
             reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
-            return mean_errors_by_sequence(
-                self._squared_errors(sequences, reconstructed), sequences
-            )
+            squared_errors = self._squared_errors(sequences, reconstructed)
+            return mean_errors_by_sequence(squared_errors, sequences)
 
-        return compute_in_blocks(len(self.codes), errors)
+        return compute_in_blocks(len(self.codes), errors_of_rows)
 
     def _compute_p_values(self) -> np.ndarray:
         """Return the p-value of each sequence (n_sequences,), and set the `score_components`."""
 
-        def p_values(rows: np.ndarray) -> np.ndarray:
-            """Return the p-values of some rows."""
+        def p_values_of_rows(rows: np.ndarray) -> np.ndarray:
             aligned = self.model.align(self.sequences[rows])
             _, self.score_components[rows], values = self.model.measure_anomalies(aligned)
             return values
 
-        return compute_in_blocks(len(self.codes), p_values)
+        return compute_in_blocks(len(self.codes), p_values_of_rows)
 
     def _squared_errors(self, sequences: Sequences, reconstructed: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations; 1 for a wrong category."""
         return compute_value_errors(sequences, reconstructed, self.model.error_scaler)
 
-    def _decoded_difference(self, codes: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    def _decoded_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
         """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
-        before, after = (self.model.predict_lengths(c).astype(float) for c in (codes, changed))
+        pair = codes, changed_codes
+        before, after = (self.model.predict_lengths(c).astype(float) for c in pair)
         lengths = np.clip(before.astype(int), 1, self._max_steps)
-        first, second = (self.model.decode_to_sequences(c, lengths) for c in (codes, changed))
+        first, second = (self.model.decode_to_sequences(c, lengths) for c in pair)
         length_std = max(1.0, float(self.sequences.lengths.std()))
         length_difference = (_LENGTH_WEIGHT * (after - before) / length_std) ** 2
-        return (
-            mean_errors_by_sequence(self._squared_errors(first, second), first) + length_difference
-        )
+        value_difference = mean_errors_by_sequence(self._squared_errors(first, second), first)
+        return value_difference + length_difference
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
@@ -237,10 +231,10 @@ class Atlas:
             "num_normal": self.model.num_calibrated,
         }
 
-    def map(self, name: str, wait: float | None = 0.0) -> PcaMap | NeighborMap | None:
-        """Return a map, or None if it is not ready after ``wait`` seconds; None waits for it."""
+    def map(self, name: str, max_seconds: float | None = 0.0) -> PcaMap | NeighborMap | None:
+        """Return a map, or None if it is not ready after ``max_seconds``; None has no limit."""
         check("map", name, one_of(*MAPS))
-        return self.projection if name == "pca" else self._umap.result(wait)
+        return self.projection if name == "pca" else self._umap.result(max_seconds)
 
     def _make_umap_map(self) -> NeighborMap:
         """Compute the UMAP map, which takes seconds to minutes."""
@@ -283,12 +277,12 @@ class Atlas:
                 f"{num_sequences - 1}."
             )
 
-    def find(self, text: str) -> list[dict[str, Any]]:
-        """Return rows whose ids begin with a text; an id that is equal to the text comes first."""
-        start = text.lower()
+    def find(self, prefix: str) -> list[dict[str, Any]]:
+        """Return the sequences whose ids begin with a prefix; an id that is equal comes first."""
+        start = prefix.lower()
         ids = enumerate(map(str, self.sequences.ids.tolist()))
         matches = [(row, id_text) for row, id_text in ids if id_text.lower().startswith(start)]
-        matches.sort(key=lambda match: (match[1] != text, len(match[1])))
+        matches.sort(key=lambda match: (match[1] != prefix, len(match[1])))
         return [{"row": row, "id": id_text} for row, id_text in matches[:_MAX_SUGGESTED_IDS]]
 
     def compare(
@@ -296,20 +290,20 @@ class Atlas:
     ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
         reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
-        entries = self._squared_errors(sequences, reconstructed)
+        value_errors = self._squared_errors(sequences, reconstructed)
         own_lengths = self.model.predict_lengths(codes)
         places = self._require_map(on).project(codes)
-        observed = ~np.isnan(entries)
+        observed = ~np.isnan(value_errors)
         # means over the observed values of each step, and of each sequence
-        step_errors = np.where(observed, entries, 0.0).sum(axis=1)
+        step_errors = np.where(observed, value_errors, 0.0).sum(axis=1)
         step_errors /= np.maximum(observed.sum(axis=1), 1)
-        sequence_errors = mean_errors_by_sequence(entries, sequences)
+        sequence_errors = mean_errors_by_sequence(value_errors, sequences)
         answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
             answers.append(
                 {
-                    "reasons": self._largest_errors(entries[begin:end]),
+                    "reasons": self._largest_errors(value_errors[begin:end]),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -424,20 +418,22 @@ def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> lis
         values = sequences.values[:max_steps, i]
         if column.column_type.has_categories:
             # the index after the last category is an unknown one, and the next is a missing value
-            index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
+            category_ids = np.where(np.isnan(values), len(column.categories) + 1, values).astype(
+                int
+            )
             texts = [*map(str, column.categories), "<unknown>", None]
-            columns.append([texts[category] for category in index.tolist()])
+            columns.append([texts[category] for category in category_ids.tolist()])
         else:
             # JSON has no NaN, which is the only value that differs from itself
             columns.append([None if value != value else value for value in values.tolist()])
     return columns
 
 
-def _typical_range(sequences: Sequences, column: int) -> list[float] | None:
+def _typical_range(sequences: Sequences, column_index: int) -> list[float] | None:
     """Return the range of the axis of a numeric column, without outliers; None for categories."""
-    if sequences.schema.columns[column].column_type.has_categories:
+    if sequences.schema.columns[column_index].column_type.has_categories:
         return None
-    values = sequences.values[:, column]
+    values = sequences.values[:, column_index]
     sample = values[:: max(1, len(values) // 200_000)]  # enough for quantiles
     sample = sample[~np.isnan(sample)]
     if not len(sample):
@@ -446,12 +442,12 @@ def _typical_range(sequences: Sequences, column: int) -> list[float] | None:
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_finite_numbers(value: ArrayLike | None, width: int, name: str) -> np.ndarray:
+def _check_finite_numbers(value: ArrayLike | None, count: int, name: str) -> np.ndarray:
     """Return a place or a code from a request as an array (width,)."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    if array.shape != (width,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
-        raise ParameterError(f"{name!r} must be a list of {width} finite numbers.")
+    if array.shape != (count,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
+        raise ParameterError(f"{name!r} must be a list of {count} finite numbers.")
     return array

@@ -103,13 +103,13 @@ def metadata_field(name: str, values: ArrayLike) -> ColorField | None:
         # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
         numbers = array.astype(str if is_single else float).astype(float)
-    distinct, index = np.unique(numbers, return_inverse=True)
+    distinct, distinct_ids = np.unique(numbers, return_inverse=True)
     if len(distinct) - np.isnan(distinct).any() > _MAX_NUMERIC_CATEGORIES:
         return ColorField(name, numbers)
     if texts is None:
         # `repr` is the shortest text that is read as exactly this number
         names = [repr(value).removesuffix(".0") for value in distinct.tolist()]
-        texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in index.tolist()]
+        texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_ids.tolist()]
     return _text_field(name, texts)
 
 
@@ -123,15 +123,15 @@ def _text_field(name: str, texts: list[str]) -> ColorField:
             return 1 + (text == _MISSING_LABEL), 0.0, text
 
     categories = sorted({*texts}, key=sort_key)
-    index = {text: i for i, text in enumerate(categories)}
-    return ColorField(name, np.array([index[text] for text in texts]), categories=categories)
+    category_ids = {text: i for i, text in enumerate(categories)}
+    return ColorField(name, np.array([category_ids[text] for text in texts]), categories=categories)
 
 
 def cluster_field(
     model: Model,
     sequences: Sequences,
     codes: np.ndarray,
-    vectors: np.ndarray,
+    weighted_codes: np.ndarray,
     num_clusters: int | None,
 ) -> ColorField:
     """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
@@ -169,7 +169,7 @@ def cluster_field(
             field.note += " k-means always finds some."
         all_labels = np.full(len(codes), -1)
         all_labels[rows] = labels
-        clustered = np.ascontiguousarray(vectors[rows])
+        clustered = np.ascontiguousarray(weighted_codes[rows])
         norms = refold.search.squared_norms(clustered)
 
         def cluster_of_block(block: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ def cluster_field(
             outside = np.flatnonzero(block_labels < 0)
             if len(outside):
                 # squared distances on the map, without the term that is the same for all columns
-                scores = norms - 2.0 * (vectors[block[outside]] @ clustered.T)
+                scores = norms - 2.0 * (weighted_codes[block[outside]] @ clustered.T)
                 block_labels[outside] = labels[scores.argmin(axis=1)]
             return block_labels
 

@@ -37,7 +37,7 @@ _DECODER_WEIGHT_PATTERN = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|len
 # enough to join them. This one matches `import { a, b } from "./file.js";` at the start of a line.
 _IMPORT_PATTERN = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 # Matches `export` before a class, a function or a constant at the start of a line.
-_EXPORT_PATTERN = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
+_EXPORT_PATTERN = re.compile(r"(?m)^export (?=(?:async )?(?:class|function|const) ([\w$]+))")
 
 
 def export_page(
@@ -89,10 +89,10 @@ def export_page(
     """
     check_exportable(atlas.model)
     num_bytes = 0
-    with atomic_writer(path) as file:
+    with atomic_writer(path) as stream:
         blocks = make_data_blocks(atlas, name, umap=umap)
         for text in render_page(PAGE_FOLDER / "embedded" / "exported.js", blocks):
-            num_bytes += file.write(text.encode())
+            num_bytes += stream.write(text.encode())
     return num_bytes
 
 
@@ -138,13 +138,13 @@ def make_data_blocks(
             dtype = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)
-    maps: dict[str, Any] = {key: atlas.map(key, wait=None) for key in MAPS[: 1 + umap]}
+    maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in MAPS[: 1 + umap]}
     for key, code_map in maps.items():
         yield _compress_array(f"places/{key}", code_map.vectors)
     fields = []
     for field in atlas.fields:
         try:
-            values = field.result(wait=None)
+            values = field.result(max_seconds=None)
         except ParameterError as error:
             warn(f"The page has no {field.name!r}. {error}")
         else:
@@ -172,10 +172,7 @@ def _describe_page(
     model, sequences = atlas.model, atlas.sequences
     specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
-    if any(
-        isinstance(sequence_id, int) and abs(sequence_id) >= _MAX_SAFE_INTEGER
-        for sequence_id in ids
-    ):
+    if any(isinstance(value, int) and abs(value) >= _MAX_SAFE_INTEGER for value in ids):
         ids = [*map(str, ids)]
     # the page also needs values that the specification derives
     specification_fields = asdict(specification) | {
@@ -291,10 +288,10 @@ def render_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterab
     yield end + after
 
 
-def make_data_element(name: str, data_type: str, content: bytes) -> str:
+def make_data_element(name: str, data_type: str, compressed: bytes) -> str:
     """Return a script element that holds data, which the browser does not run."""
     opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{data_type}">'
-    return f"{opening}{base64.b64encode(content).decode()}</script>\n"
+    return f"{opening}{base64.b64encode(compressed).decode()}</script>\n"
 
 
 def _hash_for_policy(text: str) -> str:

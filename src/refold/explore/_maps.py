@@ -52,7 +52,7 @@ _MAX_UMAP_SEQUENCES = 50_000
 def measure_effects(
     codes: np.ndarray,
     lengths: np.ndarray,
-    change: Callable[[np.ndarray, np.ndarray], np.ndarray],  # of decoded codes, squared
+    decoded_difference: Callable[[np.ndarray, np.ndarray], np.ndarray],  # of decoded codes, squared
 ) -> np.ndarray:
     """Return how much a unit of each dimension changes decoded sequences (code_size,)."""
     code_size = codes.shape[1]
@@ -62,7 +62,7 @@ def measure_effects(
     # each code once for each dimension, which is changed by its standard deviation
     base = np.repeat(sample, code_size, axis=0)
     varied = base + np.tile(np.diag(std), (len(sample), 1))
-    squared_changes = change(base.astype(np.float32), varied.astype(np.float32))
+    squared_changes = decoded_difference(base.astype(np.float32), varied.astype(np.float32))
     effect = np.sqrt(squared_changes.reshape(len(sample), code_size).mean(axis=0))
     return np.maximum(effect, _MIN_RELATIVE_EFFECT * max(effect.max(), 1e-9)) / std
 
@@ -128,11 +128,9 @@ class PcaMap(VectorSet):
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the code at a place, with the other components of a row, or else their mean."""
         code = self._code_on_plane(place)
-        return (
-            code
-            if row is None
-            else code + self._codes[row] - self._code_on_plane(self.vectors[row])
-        )
+        if row is not None:
+            code = code + self._codes[row] - self._code_on_plane(self.vectors[row])
+        return code
 
     def _code_on_plane(self, place: np.ndarray) -> np.ndarray:
         """Return the code of a place whose other components are at their mean (code_size,)."""
@@ -146,9 +144,8 @@ class NeighborMap(VectorSet):
     def __init__(self, places: np.ndarray, codes: np.ndarray, similar: "WeightedCodes") -> None:
         super().__init__(places, _MIN_MAP_FAR_DISTANCE)
         self._codes, self._similar = codes, similar
-        self._num_neighbors = max(
-            _MIN_MAP_NEIGHBORS, min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
-        )
+        max_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
+        self._num_neighbors = max(_MIN_MAP_NEIGHBORS, max_neighbors)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place (code_size,); near codes have more weight."""
@@ -195,10 +192,10 @@ def _inverse_weights(distances: np.ndarray) -> np.ndarray:
 class BackgroundTask:
     """A result that a thread computes once, after the first request for it."""
 
-    def __init__(self, name: str, compute: Any) -> None:
+    def __init__(self, name: str, task: Any) -> None:
         """Take the name for messages, and a function without arguments, or the result itself."""
-        self._name, self._compute = name, compute
-        self._result: Any = None if callable(compute) else compute
+        self._name, self._compute = name, task
+        self._result: Any = None if callable(task) else task
         self._failure = ""  # why the result could not be computed
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -208,14 +205,14 @@ class BackgroundTask:
         """Whether there is a result."""
         return self._result is not None
 
-    def result(self, wait: float | None = 0.0) -> Any:
-        """Return the result, or None if it is not ready after ``wait`` seconds; None waits."""
+    def result(self, max_seconds: float | None = 0.0) -> Any:
+        """Return the result, or None if it is not ready after ``max_seconds``; None is no limit."""
         with self._lock:
             if self._result is None and self._thread is None:
                 self._thread = threading.Thread(target=self._compute_result, daemon=True)
                 self._thread.start()
         if self._result is None and self._thread is not None:
-            self._thread.join(wait)
+            self._thread.join(max_seconds)
         if self._failure:
             raise ParameterError(self._failure)
         return self._result

@@ -118,7 +118,7 @@ def error_by_feature(
         num_errors = len(check_array("errors", values, ("n_features",)))
         check_counts_match(num_errors, f"errors of {method}", len(names), "features")
     chart = charts.feature_error_bars(errors, names, column_type)
-    return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
+    return draw(chart, ax, inches=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
 def error_by_position(
@@ -297,7 +297,7 @@ def code_map(
     chart = charts.code_points(
         points, names, labels, label_name=label_name or "", label_order=order
     )
-    ax = draw(chart, ax, size=(6.0, 4.6))
+    ax = draw(chart, ax, inches=(6.0, 4.6))
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
     for i in annotations:
         ax.plot(*points[i], "o", color=MUTED, **circle)
@@ -340,7 +340,7 @@ def latent_dimensions(
     chart = charts.latent_effect_bars(
         found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
-    return draw(chart, ax, size=(7.0, 3.0))
+    return draw(chart, ax, inches=(7.0, 3.0))
 
 
 def sweep(
@@ -371,7 +371,7 @@ def sweep(
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
     column = _most_changed_column(decoded)
-    return draw(charts.sweep_lines(decoded, column, deviations), ax, size=(6.0, 3.0))
+    return draw(charts.sweep_lines(decoded, column, deviations), ax, inches=(6.0, 3.0))
 
 
 def _most_changed_column(decoded: Sequences) -> int:
@@ -475,14 +475,14 @@ def _draw_pair(
     ax: Axes,
     pair: Sequence[tuple[str, Sequences]],
     columns: Sequence[int],
-    original: Sequences,  # all originals, whose categories decide the colors
-    groups: Sequence[Sequence[int]],
+    all_originals: Sequences,  # all originals, whose categories decide the colors
+    column_groups: Sequence[Sequence[int]],
 ) -> dict[str, Any]:
     """Draw columns of a sequence and of its reconstruction; return legend handles by name."""
     (name, before), (after_name, after) = pair
-    schema, column = original.schema, original.schema.columns[columns[0]]
+    schema, column = all_originals.schema, all_originals.schema.columns[columns[0]]
     if column.column_type.is_number:
-        colors = charts.column_colors(groups)
+        colors = charts.column_colors(column_groups)
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
         draw(chart, ax, legend=False).set_xlabel("")
         return _name_lines(ax, schema, columns, colors)
@@ -490,13 +490,12 @@ def _draw_pair(
     if charts.is_drawn_as_strip(column, schema):
         x, back = (sequence.values[:, columns[0]] for sequence in (before, after))
         back, wrong = charts.pad_and_mark_wrong(x, back)
-        rows, observed = [(name, x), (after_name, back)], original.values[:, columns[0]]
+        rows, observed = [(name, x), (after_name, back)], all_originals.values[:, columns[0]]
         legend = _draw_runs(ax, rows, column, observed, [wrong])
     else:
-        longest = int(max(original.lengths.max(), len(after.values)))
-        draw_shades(
-            ax, charts.shade_rows(before, columns), charts.shade_rows(after, columns), longest
-        )
+        longest = int(max(all_originals.lengths.max(), len(after.values)))
+        shades, decoded_shades = (charts.shade_rows(x, columns) for x in (before, after))
+        draw_shades(ax, shades, decoded_shades, longest)
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
@@ -505,25 +504,26 @@ def _draw_pair(
 
 
 def _name_lines(
-    ax: Axes, schema: Schema, columns: Sequence[int], colors: Mapping[int, str]
+    ax: Axes, schema: Schema, columns: Sequence[int], column_colors: Mapping[int, str]
 ) -> dict[str, Any]:
     """Write the name of a single line at the axis; of several lines, return the legend."""
-    if schema.num_columns > 1 and len(columns) == 1:
+    if len(columns) > 1:
+        return {schema.names[i]: Line2D([], [], color=column_colors[i]) for i in columns}
+    if schema.num_columns > 1:
         ax.set_ylabel(wrap_title(shorten(schema.names[columns[0]]), ax), fontsize="x-small")
-        return {}
-    return {schema.names[i]: Line2D([], [], color=colors[i]) for i in columns if len(columns) > 1}
+    return {}
 
 
 def _draw_runs(
     ax: Axes,
     rows: Sequence[tuple[str, np.ndarray]],
     column: Column,
-    observed: np.ndarray,
-    wrong: Sequence[np.ndarray] = (),
+    observed_ids: np.ndarray,
+    wrong_masks: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
     names = column.categories or charts.BINARY_NAMES
-    chart = charts.category_strips(rows, names, wrong, observed=observed)
+    chart = charts.category_strips(rows, names, wrong_masks, observed_ids=observed_ids)
     draw(chart, ax, legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
@@ -532,9 +532,11 @@ def _draw_runs(
     return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
-def _column_note(groups: Sequence[Sequence[int]], schema: Schema, separator: str = "") -> str:
+def _column_note(
+    column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
+) -> str:
     """Return how many columns are drawn, such as "4 of 9 columns"; empty if all are drawn."""
-    num_drawn = sum(map(len, groups))
+    num_drawn = sum(map(len, column_groups))
     if num_drawn == schema.num_columns:
         return ""
     return f"{separator}{num_drawn} of {schema.num_columns} columns"
@@ -594,9 +596,8 @@ def anomalies(
             add_legend_beside(panel, legend)
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
-    title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded" + _column_note(
-        groups, schema, "  ·  "
-    )
+    title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
+    title += _column_note(groups, schema, "  ·  ")
     return _finish_series(panels, title, (0, len(p_values)))
 
 
@@ -682,14 +683,13 @@ def forecast(
 
 def _make_series_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
     """Return one panel for each group of columns, on new axes if there are none."""
-    return split_axes(
-        new_axes(ax, size=(9.0, 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels)), num_panels
-    )
+    height = 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels
+    return split_axes(new_axes(ax, inches=(9.0, height)), num_panels)
 
 
-def _finish_series(axes: Sequence[Axes], title: str, steps: tuple[int, int]) -> Axes:
+def _finish_series(axes: Sequence[Axes], title: str, step_range: tuple[int, int]) -> Axes:
     """Set the title, the range of steps and the ticks of panels; return the first panel."""
-    first, end = steps
+    first, end = step_range
     axes[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
     axes[-1].set_xlabel("step")
     axes[0].set_title(title, fontsize="small", loc="left")

@@ -57,16 +57,20 @@ def new_figure(size_inches: tuple[float, float]) -> Figure:
     return Figure(figsize=size_inches, layout="constrained")
 
 
-def new_axes(ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8)) -> Axes:
+def new_axes(ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8)) -> Axes:
     """Return ``ax``, or the axes of a new figure if it is None."""
-    return new_figure(size).add_subplot() if ax is None else ax
+    return new_figure(inches).add_subplot() if ax is None else ax
 
 
 def draw(
-    chart: Chart, ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8), legend: bool = True
+    chart: Chart,
+    ax: Axes | None,
+    *,
+    inches: tuple[float, float] = (6.0, 3.8),
+    legend: bool = True,
 ) -> Axes:
     """Draw a chart on axes, or on a new figure, and return the axes."""
-    ax = new_axes(ax, size=size)
+    ax = new_axes(ax, inches=inches)
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
     _set_axes(ax, chart)
@@ -138,10 +142,10 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         bar.set_label(wrap_title(chart.legend_title, ax))
 
 
-def draw_shades(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int) -> None:
+def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_steps: int) -> None:
     """Draw two arrays of shades (n_rows, n_steps), and frame the wrong values of the second one."""
-    below = len(before) + 1  # first row of the second array, after a gap of one row
-    for strips, color, first in ((before, ACCENT, 0), (after, CONTRAST, below)):
+    below = len(shades) + 1  # first row of the second array, after a gap of one row
+    for strips, color, first in ((shades, ACCENT, 0), (decoded_shades, CONTRAST, below)):
         top, bottom = first - 0.5, first + len(strips) - 0.5
         if not strips.shape[1]:
             ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
@@ -156,13 +160,13 @@ def draw_shades(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int)
             aspect="auto",
             extent=(-0.5, strips.shape[1] - 0.5, bottom, top),
         )
-    for column, row in np.argwhere(mark_wrong_values(before.T, after.T)):
+    for column, row in np.argwhere(mark_wrong_values(shades.T, decoded_shades.T)):
         # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
         y = below + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
-    ax.set_ylim(below + len(after) - 0.4, -0.6)
+    ax.set_ylim(below + len(decoded_shades) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
     tidy(ax)
@@ -228,15 +232,15 @@ def _thin_out_ticks(ax: Axes, chart: Chart) -> None:
             axis.set_ticks(axis.get_ticklocs()[::stride], texts)
 
 
-def place_labels(ax: Axes, labels: Sequence[tuple[str, tuple[float, float]]]) -> None:
+def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write names beside points, without overlap; names without room are left out."""
     scale = compute_layout(ax)
     line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
-    look: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
-    centers = [ax.transData.transform(point) for _, point in labels]
+    options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
+    centers = [ax.transData.transform(point) for _, point in labeled_points]
     occupied = [Bbox.from_bounds(x, y, 0, 0).padded(4 * scale) for x, y in centers]
-    for name, point in labels:
-        text = ax.annotate(name, point, (0, 0), textcoords="offset points", **look)
+    for name, point in labeled_points:
+        text = ax.annotate(name, point, (0, 0), textcoords="offset points", **options)
         text.set_in_layout(False)  # otherwise the text would change the layout it is measured in
         box = text.get_window_extent()
         width, height = box.width / scale, box.height / scale
@@ -257,24 +261,24 @@ def place_labels(ax: Axes, labels: Sequence[tuple[str, tuple[float, float]]]) ->
             text.remove()
 
 
-def add_legend_beside(target: Axes | Figure, legend: Mapping[str, Any]) -> None:
+def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None:
     """Put a legend of names and handles to the right of axes, or of a figure with a layout."""
     options: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(target, Axes):
         options = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-        options["ncols"] = -(-len(legend) // MAX_NAMES_PER_COLUMN)  # rounded up
-    names = [shorten(name) for name in legend]
-    target.legend([*legend.values()], names, **LEGEND_OPTIONS | options)
+        options["ncols"] = -(-len(handles) // MAX_NAMES_PER_COLUMN)  # rounded up
+    names = [shorten(name) for name in handles]
+    target.legend([*handles.values()], names, **LEGEND_OPTIONS | options)
 
 
-def add_titles(axes: Sequence[Axes], titles: Sequence[str], legend: Mapping[str, Any]) -> None:
+def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str, Any]) -> None:
     """Set the titles of axes, and add a legend beside the first title, or below a long title."""
-    look: dict[str, Any] = {"fontsize": "small", "loc": "left"}
-    texts = [ax.set_title(title, **look) for ax, title in zip(axes, titles, strict=True)]
-    options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    options["ncols"] = len(legend)
+    title_options: dict[str, Any] = {"fontsize": "small", "loc": "left"}
+    texts = [ax.set_title(title, **title_options) for ax, title in zip(axes, titles, strict=True)]
+    legend_options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    legend_options["ncols"] = len(handles)
     old_legend = axes[0].get_legend()
-    above = axes[0].legend([*legend.values()], [*legend], **LEGEND_OPTIONS | options)
+    above = axes[0].legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
         axes[0].add_artist(old_legend)
     scale = compute_layout(axes[0])
@@ -282,14 +286,17 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], legend: Mapping[str,
         # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
         text.set_text(title if share >= 1 else shorten(title, int(share * len(title))))
-    if legend and texts[0].get_window_extent().x1 + NAME_GAP * scale > above.get_window_extent().x0:
+    if (
+        handles
+        and texts[0].get_window_extent().x1 + NAME_GAP * scale > above.get_window_extent().x0
+    ):
         pad = above.get_window_extent().height / scale + NAME_GAP
-        axes[0].set_title(texts[0].get_text(), pad=pad, **look)
+        axes[0].set_title(texts[0].get_text(), pad=pad, **title_options)
 
 
-def shorten(name: str, length: int = 32) -> str:
+def shorten(name: str, max_characters: int = 32) -> str:
     """Return a name, cut to a length in characters, with an ellipsis at the end."""
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+    return name if len(name) <= max_characters else f"{name[: max_characters - 1]}…"
 
 
 def wrap_title(title: str, ax: Axes) -> str:

@@ -156,14 +156,14 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
             f"history must have the losses under 'loss'. Got the keys {sorted(history)}."
         )
     epochs = np.asarray(history.get("epoch", np.arange(1, num_epochs + 1)))
-    refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
+    is_refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
     marks = []
-    for curve, phase, name, color, style in (
-        (losses, ~refit, "training", MUTED, ""),
-        (losses, refit, "refit on all data", VIOLET, "dot"),
-        (validation, ~refit, "validation", ACCENT, ""),
+    for curve, is_drawn, name, color, style in (
+        (losses, ~is_refit, "training", MUTED, ""),
+        (losses, is_refit, "refit on all data", VIOLET, "dot"),
+        (validation, ~is_refit, "validation", ACCENT, ""),
     ):
-        rows = np.flatnonzero(phase[: len(curve)])
+        rows = np.flatnonzero(is_drawn[: len(curve)])
         if np.isfinite(curve[rows]).any():
             marks.append(Marks("lines", epochs[rows], curve[rows], name, color, style))
     if initial_loss is not None:
@@ -178,67 +178,65 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         marks.append(Marks("points", [best_epoch], [value], name, CONTRAST, "ring"))
     drawn = np.concatenate([losses, validation, _to_floats([initial_loss])])
     log = _should_be_log(drawn[np.isfinite(drawn)], 3)
-    return Chart(
-        marks, Axis("epoch", integer_ticks=True, starts_at_zero=True), Axis("loss", log=log)
-    )
+    x = Axis("epoch", integer_ticks=True, starts_at_zero=True)
+    return Chart(marks, x, Axis("loss", log=log))
 
 
 # Errors
 
 
-def feature_error_bars(errors: Mapping[str, Any], names: Sequence[str], column_type: str) -> Chart:
+def feature_error_bars(
+    errors_by_method: Mapping[str, Any], feature_names: Sequence[str], column_type: str
+) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
-    marks = _error_marks("bars", errors, np.arange(len(names)), names)
-    x, y = (
-        Axis(ERROR_UNITS[column_type], starts_at_zero=True),
-        Axis(ticks=[str(name) for name in names]),
-    )
+    marks = _error_marks("bars", errors_by_method, np.arange(len(feature_names)), feature_names)
+    x = Axis(ERROR_UNITS[column_type], starts_at_zero=True)
+    y = Axis(ticks=[str(name) for name in feature_names])
     return Chart(marks, x, y, horizontal=True, grid="x")
 
 
-def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
+def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Return bars of the error of sequences of similar length."""
-    lengths = next(iter(groups.values()))
+    lengths = next(iter(errors_by_method.values()))
     notes = [
         f"{steps} steps, {num:,} sequences"
         for steps, num in zip(lengths.names, lengths.num_sequences, strict=True)
     ]
-    errors = {method: getattr(group, column_type) for method, group in groups.items()}
+    errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
     marks = _error_marks("bars", errors, np.arange(len(notes)), notes)
     x = Axis("steps in the sequence", ticks=lengths.names)
     return Chart(marks, x, Axis(ERROR_UNITS[column_type], starts_at_zero=True))
 
 
-def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
+def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Return lines of the error along the sequence."""
-    steps = next(iter(groups.values()))
+    steps = next(iter(errors_by_method.values()))
     notes = [
         f"{'step' if low == high else 'steps'} {_range_text(low, high)}, {num:,} sequences"
         for low, high, num in zip(steps.first, steps.last, steps.num_sequences, strict=True)
     ]
-    errors = {method: getattr(group, column_type) for method, group in groups.items()}
+    errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
     marks = _error_marks("lines", errors, (steps.first + steps.last) / 2, notes)
-    return Chart(
-        marks, Axis("step", integer_ticks=True), Axis(ERROR_UNITS[column_type], starts_at_zero=True)
-    )
+    y = Axis(ERROR_UNITS[column_type], starts_at_zero=True)
+    return Chart(marks, Axis("step", integer_ticks=True), y)
 
 
 def _error_marks(
     mark_type: Literal["bars", "lines"],
-    errors: Mapping[str, Any],
+    errors_by_method: Mapping[str, Any],
     positions: np.ndarray,
-    notes: Sequence[str],
+    hover_notes: Sequence[str],
 ) -> list[Marks]:
     """Return the marks of each method, with bars side by side, and notes in their hover text."""
-    width = 0.8 / len(errors)
+    width = 0.8 / len(errors_by_method)
     marks = []
-    for i, (method, values) in enumerate(errors.items()):
-        shift = (i - (len(errors) - 1) / 2) * width if mark_type == "bars" else 0
+    for i, (method, values) in enumerate(errors_by_method.items()):
+        shift = (i - (len(errors_by_method) - 1) / 2) * width if mark_type == "bars" else 0
         texts = ["never observed" if np.isnan(value) else format_short(value) for value in values]
-        hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, notes, strict=True)]
+        hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, hover_notes, strict=True)]
         color = METHOD_COLORS[i % len(METHOD_COLORS)]
-        look: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
-        marks.append(Marks(mark_type, positions + shift, values, method, color, **look))
+        options: dict[str, Any] = {"thickness": 0.92 * width, "hover_texts": hover}
+        marks.append(Marks(mark_type, positions + shift, values, method, color, **options))
     return marks
 
 
@@ -263,11 +261,11 @@ def latent_effect_bars(
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
-    inactive: np.ndarray | None = None,
+    inactive_mask: np.ndarray | None = None,
 ) -> Chart:
     """Return bars of the effect of each latent dimension, largest first, in colors by type."""
     order = dimensions.order[:MAX_DIMENSION_BARS]
-    is_inactive = np.zeros(len(order), bool) if inactive is None else inactive[order]
+    is_inactive = np.zeros(len(order), bool) if inactive_mask is None else inactive_mask[order]
     # a code has learned dimensions, then the length, then ROCKET features
     first_rocket = latent_dim - rocket_dim
     is_rocket = (order < latent_dim) & (order >= first_rocket)
@@ -319,10 +317,8 @@ def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) ->
         line = Marks("lines", np.arange(len(values)), values, name, color)
         label = f"{name} standard deviations"
         marks.append(replace(line, value_label=label, legend_group=name))
-    title = decoded.schema.names[column]
-    return Chart(
-        marks, Axis("step", integer_ticks=True), Axis(title), grid=None, legend_title="std. dev."
-    )
+    x, y = Axis("step", integer_ticks=True), Axis(decoded.schema.names[column])
+    return Chart(marks, x, y, grid=None, legend_title="std. dev.")
 
 
 def code_points(
@@ -351,34 +347,33 @@ def code_points(
             )
             for name, rows, color in groups
         ]
-    return Chart(
-        marks, Axis(axis_names[0]), Axis(axis_names[1]), grid=None, legend_title=label_name
-    )
+    x, y = map(Axis, axis_names)
+    return Chart(marks, x, y, grid=None, legend_title=label_name)
 
 
 def _label_groups(
-    labels: np.ndarray, order: Sequence[str]
+    labels: np.ndarray, label_order: Sequence[str]
 ) -> list[tuple[str, np.ndarray, str]] | None:
     """Return name, rows and color of each label, the rare ones as one group; None for numbers."""
-    distinct, index = np.unique([str(label) for label in labels], return_inverse=True)
-    if len(distinct) > MAX_COLORED_GROUPS and _are_numbers(labels):
+    label_names, label_ids = np.unique([str(label) for label in labels], return_inverse=True)
+    if len(label_names) > MAX_COLORED_GROUPS and _are_numbers(labels):
         return None
-    frequent = _most_frequent(index, list(map(str, distinct)), PALETTE, order)
-    groups = [(name, np.flatnonzero(index == i), color) for i, name, color in frequent]
-    if len(frequent) < len(distinct):
-        rare = np.flatnonzero(~np.isin(index, [i for i, _, _ in frequent]))
-        groups.append((f"{len(distinct) - len(frequent)} others", rare, MUTED))
+    frequent = _most_frequent(label_ids, list(map(str, label_names)), PALETTE, label_order)
+    groups = [(name, np.flatnonzero(label_ids == i), color) for i, name, color in frequent]
+    if len(frequent) < len(label_names):
+        rare = np.flatnonzero(~np.isin(label_ids, [i for i, _, _ in frequent]))
+        groups.append((f"{len(label_names) - len(frequent)} others", rare, MUTED))
     return groups
 
 
 def _most_frequent(
-    index: np.ndarray, names: Sequence[str], colors: Sequence[str], order: Sequence[str]
+    name_ids: np.ndarray, names: Sequence[str], colors: Sequence[str], name_order: Sequence[str]
 ) -> list[tuple[int, str, str]]:
-    """Return index, name and color of the most frequent names, sorted by ``order`` and name."""
-    present, counts = np.unique(index, return_counts=True)
+    """Return id, name and color of the most frequent names, sorted by ``name_order`` and name."""
+    present, counts = np.unique(name_ids, return_counts=True)
     # if there are too many names, one color is left for all others
     num = len(colors) if len(present) <= len(colors) else len(colors) - 1
-    ranks = {name: rank for rank, name in enumerate(order)}
+    ranks = {name: rank for rank, name in enumerate(name_order)}
     keys = {i: (ranks.get(names[i], len(ranks)), _sort_key(names[i])) for i in map(int, present)}
     # of equally frequent names, the first ones are chosen
     by_count = sorted(zip(-counts, keys, strict=True), key=lambda c: (c[0], keys[c[1]]))
@@ -409,37 +404,38 @@ def _sort_key(name: str) -> tuple[Any, ...]:
 
 def reconstruction_lines(
     original: Sequences,
-    reconstructed: Mapping[str, Sequences],
+    reconstructions: Mapping[str, Sequences],
     columns: Sequence[int],
-    visible: Sequence[int],
-    colors: Mapping[int, str],
+    visible_columns: Sequence[int],
+    column_colors: Mapping[int, str],
 ) -> Chart:
     """Return lines of columns of a sequence and its reconstructions; all but some are hidden."""
     # Only the columns in `visible` are shown at first. The reconstruction by PCA, after that by
     # Refold, is hidden.
     names = original.schema.names
-    main, *linear = reconstructed
+    main, *linear = reconstructions
     marks = []
     for column in columns:
-        look: dict[str, Any] = {"color": colors[column], "legend_group": str(column)}
-        look["hidden"] = column not in visible
-        before = _line(original, column, "original", style="original", **look)
-        after = _line(reconstructed[main], column, main, style="reconstruction", **look)
+        options: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
+        options["hidden"] = column not in visible_columns
+        before = _column_line(original, column, "original", style="original", **options)
+        after = _column_line(reconstructions[main], column, main, style="reconstruction", **options)
         marks += [before, replace(after, name=names[column])]
     for method in linear:
-        for column in sorted(visible):
+        for column in sorted(visible_columns):
             # the legend has one entry for all columns
-            name = method if column == min(visible) else ""
-            color = colors[column] if len(visible) > 1 else MUTED
-            look = {"name": name, "color": color, "legend_group": method, "hidden": True}
-            marks.append(_line(reconstructed[method], column, method, style="thin dots", **look))
+            name = method if column == min(visible_columns) else ""
+            color = column_colors[column] if len(visible_columns) > 1 else MUTED
+            options = {"name": name, "color": color, "legend_group": method, "hidden": True}
+            options["style"] = "thin dots"
+            marks.append(_column_line(reconstructions[method], column, method, **options))
     return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid=None)
 
 
-def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
+def _column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
     values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
-    return Marks("lines", np.arange(len(values)), values, value_label=label, **look)
+    return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
 
 
 def sort_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
@@ -458,17 +454,17 @@ def column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
 
 
-def group_by_range(schema: Schema, low: np.ndarray, high: np.ndarray) -> list[list[int]]:
+def group_by_range(schema: Schema, minima: np.ndarray, maxima: np.ndarray) -> list[list[int]]:
     """Return at most four groups of numeric columns that fit on one axis, by their ranges (d,)."""
     # Each column of a group fills a good share of the axis. Columns that need a fifth axis are left
     # out, and so are constant columns, unless all are constant.
     groups: list[list[int]] = []
     numeric = np.flatnonzero(schema.numeric).tolist()
-    for column in (column for column in numeric if high[column] > low[column]):
+    for column in (column for column in numeric if maxima[column] > minima[column]):
         for group in groups:
             members = [*group, column]
-            axis_range = high[members].max() - low[members].min()
-            if (high[members] - low[members]).min() >= MIN_AXIS_SHARE * axis_range:
+            axis_range = maxima[members].max() - minima[members].min()
+            if (maxima[members] - minima[members]).min() >= MIN_AXIS_SHARE * axis_range:
                 group.append(column)
                 break
         else:  # the column fits on no axis
@@ -502,49 +498,49 @@ def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
 def category_strips(
     rows: Sequence[tuple[str, np.ndarray]],
     categories: Sequence[Any],
-    wrong: Sequence[np.ndarray] = (),
+    wrong_masks: Sequence[np.ndarray] = (),
     *,
-    observed: np.ndarray,
+    observed_ids: np.ndarray,
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
     # `wrong` has a mask for each row but the first, which is the original. `observed` are the
     # categories of all data, so the most frequent ones have the same colors on all charts.
     names = [*map(str, categories), "unknown"]
     order = () if names[:-1] == sorted(names[:-1]) else names  # that of a Categorical
-    index = observed[observed >= 0].astype(int)
-    groups = _most_frequent(index, names, [color for color in PALETTE if color != WRONG], order)
+    ids = observed_ids[observed_ids >= 0].astype(int)
+    groups = _most_frequent(ids, names, [color for color in PALETTE if color != WRONG], order)
     rare = [i for i in range(len(names)) if i not in {i for i, _, _ in groups}]
-    looks = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
+    drawn = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
     # missing values are in no run
     filled = [np.nan_to_num(values, nan=LACKING_STEP).astype(int) for _, values in rows]
-    marks = [_category_runs(filled, members, names, name, color) for members, name, color in looks]
-    if len(wrong):
-        line = _category_runs([np.zeros(0), *wrong], [True], ["", "wrong"], "wrong", WRONG)
+    marks = [_category_runs(filled, members, names, name, color) for members, name, color in drawn]
+    if len(wrong_masks):
+        line = _category_runs([np.zeros(0), *wrong_masks], [True], ["", "wrong"], "wrong", WRONG)
         marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # below the runs
     y = Axis(ticks=[name for name, _ in rows])
     return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid=None)
 
 
 def _category_runs(
-    rows: Sequence[np.ndarray],
-    members: Sequence[int],
-    names: Sequence[str],
-    name: str,
+    ids_by_row: Sequence[np.ndarray],
+    drawn_ids: Sequence[int],
+    category_names: Sequence[str],
+    legend_name: str,
     color: str,
 ) -> Marks:
-    """Return the runs in all rows of the categories ``members``, as marks of one color."""
+    """Return the runs in all rows of the categories ``drawn_ids``, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(rows):
+    for row, values in enumerate(ids_by_row):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
-            if values[first] in members:
+            if values[first] in drawn_ids:
                 ends.append((first - 0.5, end - 0.5))
                 row_indices.append(row)
                 steps = f"{'step' if end == first + 1 else 'steps'} {_range_text(first, end - 1)}"
-                texts.append(f"{names[int(values[first])]}\n{steps}")
+                texts.append(f"{category_names[int(values[first])]}\n{steps}")
     ends, y = np.reshape(ends, (-1, 2)), np.array(row_indices, dtype=float)
-    return Marks("runs", ends, y, name, color, hover_texts=texts, legend_group=name)
+    return Marks("runs", ends, y, legend_name, color, hover_texts=texts, legend_group=legend_name)
 
 
 def pad_and_mark_wrong(
@@ -552,9 +548,8 @@ def pad_and_mark_wrong(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a reconstructed column, with -1 for steps that it lacks, and a mask of wrong steps."""
     lacking = np.full(max(0, len(original) - len(reconstructed)), LACKING_STEP)
-    return np.append(reconstructed, lacking), np.append(
-        mark_wrong_values(original, reconstructed), lacking < 0
-    )
+    is_wrong = np.append(mark_wrong_values(original, reconstructed), lacking < 0)
+    return np.append(reconstructed, lacking), is_wrong
 
 
 def token_texts(values: np.ndarray, column: Column) -> list[str]:
@@ -597,9 +592,9 @@ def shade_rows(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
 # Text and numbers
 
 
-def count_text(num: int, noun: str = "step") -> str:
+def count_text(count: int, noun: str = "step") -> str:
     """Return a number with its noun, such as "1 step" or "3 steps"."""
-    return f"{num} {noun}{'' if num == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def signed_text(value: float) -> str:
@@ -620,9 +615,9 @@ def _ramp_color(share: float) -> str:
     return "#" + "".join(f"{round(np.interp(share, positions, values)):02x}" for values in channels)
 
 
-def _should_be_log(values: np.ndarray, ratio: float) -> bool:
+def _should_be_log(values: np.ndarray, min_ratio: float) -> bool:
     """Return whether an axis should be logarithmic: values are positive and have a wide range."""
-    return bool(values.size and values.min() > 0 and values.max() > ratio * values.min())
+    return bool(values.size and values.min() > 0 and values.max() > min_ratio * values.min())
 
 
 def _to_floats(values: Iterable[float | None]) -> np.ndarray:

@@ -152,10 +152,10 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
     return [Card("Architecture", caption, [Table(["part", "layer", "output", "parameters"], rows)])]
 
 
-def _layer_rows(model_name: str, model: Any) -> list[list[str]]:
+def _layer_rows(model_name: str, keras_model: Any) -> list[list[str]]:
     """Return a table row for a Keras model, and one for each of its layers."""
-    rows = [[model_name, "all layers", "", f"{model.count_params():,}"]]
-    for layer in model.layers:
+    rows = [[model_name, "all layers", "", f"{keras_model.count_params():,}"]]
+    for layer in keras_model.layers:
         try:
             dimensions = layer.output.shape[1:]
         except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
@@ -219,9 +219,7 @@ def draw_errors(report_data: ReportData) -> list[Card]:
         for group, members in columns.items():
             worst = np.argsort(-np.nan_to_num(by_feature["Refold"][members]), kind="stable")
             drawn = np.sort(members[worst[:MAX_FEATURE_BARS]])
-            values = {
-                method: feature_errors[drawn] for method, feature_errors in by_feature.items()
-            }
+            values = {method: errors[drawn] for method, errors in by_feature.items()}
             chart = charts.feature_error_bars(values, [schema.names[i] for i in drawn], group)
             views.append(draw(chart, 110 + 26 * max(2, len(drawn)), group))
         cards.append(Card("Error by feature", caption, views, switch=True))
@@ -258,7 +256,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         groups = _group_numeric_columns(report_data)
         colors, panels = charts.column_colors([sorted(group) for group in groups]), []
         for row, title, subtitle in examples:
-            pair = _pair(report_data, row)
+            pair = _original_and_reconstructions(report_data, row)
             for group in groups:
                 visible = group[:MAX_VISIBLE_LINES]
                 chart = charts.reconstruction_lines(*pair, sorted(group), visible, colors)
@@ -267,7 +265,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
                 panels.append(replace(chart, title=title, subtitle=panel_subtitle))
                 title = subtitle = ""  # the title is above the first panel only
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
-        views.append(draw(panels, height, columns=len(examples), by_column=True))
+        views.append(draw(panels, height, num_columns=len(examples), fills_columns=True))
         caption += (
             " The original is the wide, pale line, the reconstruction the thin one. Click on a "
             "name to hide or show it."
@@ -278,16 +276,18 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         if num_numeric > num_included:
             caption += f" {num_included} of {num_numeric} numeric columns are included."
         if max(map(len, groups)) > MAX_VISIBLE_LINES:
-            caption += (
-                f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are shown"
-            )
-            caption += " on each axis." if len(groups) > 1 else "."
+            where = " on each axis" if len(groups) > 1 else ""
+            caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
+            caption += f" shown{where}."
     tokens = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
     strips = [i for i in tokens if charts.is_drawn_as_strip(schema.columns[i], schema)]
     views += [_draw_strips(report_data, examples, column) for column in strips]
     if texts := [i for i in tokens if i not in strips]:
         text_groups = [
-            TextGroup(f"{title} · {subtitle}", make_token_rows(*_pair(report_data, row), texts))
+            TextGroup(
+                f"{title} · {subtitle}",
+                make_token_rows(*_original_and_reconstructions(report_data, row), texts),
+            )
             for row, title, subtitle in examples
         ]
         views.append(Text(text_groups))
@@ -315,22 +315,22 @@ def _group_numeric_columns(report_data: ReportData) -> list[list[int]]:
 
 
 def _draw_strips(
-    report_data: ReportData, examples: Sequence[tuple[int, str, str]], index: int
+    report_data: ReportData, examples: Sequence[tuple[int, str, str]], column_index: int
 ) -> Plot:
     """Draw one categorical column of the examples and of their reconstructions."""
-    column = report_data.model.schema.columns[index]
+    column = report_data.model.schema.columns[column_index]
     panels = []
     for row, title, subtitle in examples:
-        original, reconstructions = _pair(report_data, row)
-        rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, index])], []
+        original, reconstructions = _original_and_reconstructions(report_data, row)
+        rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, column_index])], []
         for method, reconstructed in reconstructions.items():
             values = column.column_type.to_nearest_valid(
-                reconstructed.values[:MAX_STRIP_STEPS, index]
+                reconstructed.values[:MAX_STRIP_STEPS, column_index]
             )
             values, is_wrong = charts.pad_and_mark_wrong(rows[0][1], values)
             rows.append((method, values))
             wrong.append(is_wrong)
-        chart = _make_strip_chart(report_data, index, rows, wrong)
+        chart = _make_strip_chart(report_data, column_index, rows, wrong)
         note = f" (first {MAX_STRIP_STEPS} steps)" * (len(original.values) > MAX_STRIP_STEPS)
         panels.append(replace(chart, title=title, subtitle=f"{column.name}{note} · {subtitle}"))
     return draw(panels, 80 + 165 * len(panels), panel_height=165)
@@ -338,14 +338,14 @@ def _draw_strips(
 
 def _make_strip_chart(
     report_data: ReportData,
-    index: int,
-    rows: Sequence[tuple[str, np.ndarray]],
-    wrong: Sequence[np.ndarray] = (),
+    column_index: int,
+    named_rows: Sequence[tuple[str, np.ndarray]],
+    wrong_masks: Sequence[np.ndarray] = (),
 ) -> Chart:
     """Return strips of one column, in the colors that its categories have on the whole page."""
-    categories = report_data.model.schema.columns[index].categories
-    observed = report_data.sequences.values[:, index]
-    return charts.category_strips(rows, categories, wrong, observed=observed)
+    categories = report_data.model.schema.columns[column_index].categories
+    observed = report_data.sequences.values[:, column_index]
+    return charts.category_strips(named_rows, categories, wrong_masks, observed_ids=observed)
 
 
 def _choose_examples(report_data: ReportData) -> list[tuple[int, str, str]]:
@@ -374,12 +374,12 @@ def _choose_examples(report_data: ReportData) -> list[tuple[int, str, str]]:
     return list(examples.values())
 
 
-def _pair(report_data: ReportData, row: int) -> tuple[Sequences, dict[str, Sequences]]:
+def _original_and_reconstructions(
+    report_data: ReportData, row: int
+) -> tuple[Sequences, dict[str, Sequences]]:
     """Return one sequence, and its reconstruction by each method."""
-    reconstructions = {
-        method: reconstructed[[row]] for method, reconstructed in report_data.methods.items()
-    }
-    return report_data.sequences[[row]], reconstructions
+    methods = report_data.methods.items()
+    return report_data.sequences[[row]], {name: decoded[[row]] for name, decoded in methods}
 
 
 def make_token_rows(
@@ -401,15 +401,16 @@ def make_token_rows(
 
 
 def _make_tokens(
-    values: np.ndarray, schema: Schema, column: int, wrong: np.ndarray | None = None
+    values: np.ndarray, schema: Schema, column_index: int, is_wrong: np.ndarray | None = None
 ) -> list[Token]:
     """Return one column of a sequence as tokens, with a dot for each missing value."""
-    texts = charts.token_texts(values[:MAX_TEXT_STEPS], schema.columns[column])
+    column = schema.columns[column_index]
+    texts = charts.token_texts(values[:MAX_TEXT_STEPS], column)
     # characters are written without gaps between them
-    gap = "" if all(len(str(name)) == 1 for name in schema.columns[column].categories) else " "
+    gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
     for step, text in enumerate(texts):
-        tokens.append((text, bool(wrong is not None and wrong[step])))
+        tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))
     if len(values) > MAX_TEXT_STEPS:
@@ -455,8 +456,8 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
     views = []
     for method, button, vectors in planes:
         points, names = code_plane(vectors, method, seed=report_data.seed)
-        look = {"label_name": name, "label_order": report_data.label_order, "hover_texts": texts}
-        chart = charts.code_points(points, names, colors, **look)
+        options = {"label_name": name, "label_order": report_data.label_order, "hover_texts": texts}
+        chart = charts.code_points(points, names, colors, **options)
         views.append(draw(chart, 520, button))
     return [Card("Map of the codes", caption, views, switch=True)]
 
@@ -476,12 +477,13 @@ def _choose_colors(report_data: ReportData, rows: np.ndarray) -> tuple[np.ndarra
     return values[rows], "error", "the errors"
 
 
-def _hover_text(report_data: ReportData, i: int) -> str:
+def _hover_text(report_data: ReportData, row: int) -> str:
     """Return lines with the id, length, label and error of a sequence."""
-    numeric, categorical = report_data.errors.numeric[i], report_data.errors.categorical[i]
-    lines = [str(report_data.sequences.ids[i]), count_text(int(report_data.sequences.lengths[i]))]
+    sequences, errors = report_data.sequences, report_data.errors
+    numeric, categorical = errors.numeric[row], errors.categorical[row]
+    lines = [str(sequences.ids[row]), count_text(int(sequences.lengths[row]))]
     if report_data.labels is not None:
-        lines.append(f"{report_data.label_name}: {report_data.labels[i]}")
+        lines.append(f"{report_data.label_name}: {report_data.labels[row]}")
     if np.isfinite(numeric):
         lines.append(f"error {format_short(float(numeric))}")
     if np.isfinite(categorical):
@@ -532,7 +534,7 @@ def _effect_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
         latent_dim=specification.latent_dim,
         rocket_dim=specification.rocket_dim,
         length_dim=specification.length_dim,
-        inactive=inactive,
+        inactive_mask=inactive,
     )
     return Card("Latent dimensions", caption, [draw(chart, 300)])
 
@@ -561,21 +563,16 @@ def _sweep_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             rows = {i: _split_sweep(decoded[i], column) for i in swept if columns[i] == column}
             name = schema.names[column] if schema.num_columns > 1 else ""
             if charts.is_drawn_as_strip(schema.columns[column], schema):
-                panels = [
-                    replace(
-                        _make_strip_chart(report_data, column, rows[i]),
-                        title=titles[i],
-                        subtitle=name,
-                    )
-                    for i in rows
-                ]
+                strips = {i: _make_strip_chart(report_data, column, rows[i]) for i in rows}
+                panels = [replace(strips[i], title=titles[i], subtitle=name) for i in rows]
                 views.append(_draw_panels(panels))
                 continue
-            texts = {
-                i: [(text, _make_tokens(x, schema, column)) for text, x in rows[i]] for i in rows
-            }
             name = f" → {name}" if name else ""
-            views.append(Text([TextGroup(titles[i] + name, texts[i]) for i in texts]))
+            text_groups = []
+            for i in rows:
+                tokens = [(text, _make_tokens(x, schema, column)) for text, x in rows[i]]
+                text_groups.append(TextGroup(titles[i] + name, tokens))
+            views.append(Text(text_groups))
     else:
         caption += " Blue is low, yellow is high."
         if schema.numeric.sum() > 1:
@@ -607,7 +604,7 @@ def _draw_sweep_lines(
 
 def _draw_panels(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
-    return draw(panels, 110 + 245 * -(-len(panels) // 3), columns=min(3, len(panels)))
+    return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 
 
 def _split_sweep(decoded: Sequences, column: int) -> list[tuple[str, np.ndarray]]:

@@ -227,9 +227,8 @@ def write_page(
         plots_json = plots_json.replace(character, f"\\u{ord(character):04x}")
     plotly = ""
     if plots:
-        plotly = import_optional(
-            "plotly.offline", extra="plots", purpose="The report"
-        ).get_plotlyjs()
+        offline = import_optional("plotly.offline", extra="plots", purpose="The report")
+        plotly = offline.get_plotlyjs()
     template = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         title=title,
@@ -291,8 +290,8 @@ def draw(
     height: int,
     name: str = "",
     *,
-    columns: int = 1,
-    by_column: bool = False,  # True: panels fill one column after the other, instead of rows
+    num_columns: int = 1,
+    fills_columns: bool = False,  # True: panels fill one column after the other, instead of rows
     panel_height: int = NARROW_PANEL_PIXELS,  # in pixels, on a phone, which has a single column
     **layout: Any,
 ) -> Plot:
@@ -317,36 +316,36 @@ def draw(
             traces.append(_make_trace(marks, chart, point_size) | options)
     # names of the pairs of axes, padded to fill the grid
     ids = [f"x{i or ''}y{i or ''}" for i in (0, *range(2, len(panels) + 1))]
-    num_rows = -(-len(panels) // columns)  # rounded up
-    ids += [""] * (num_rows * columns - len(ids))
-    grid = [ids[i : i + columns] for i in range(0, len(ids), columns)]
-    if by_column:
+    num_rows = -(-len(panels) // num_columns)  # rounded up
+    ids += [""] * (num_rows * num_columns - len(ids))
+    grid = [ids[i : i + num_columns] for i in range(0, len(ids), num_columns)]
+    if fills_columns:
         grid = [ids[i::num_rows] for i in range(num_rows)]
     narrow_height = height if len(panels) == 1 else 120 + panel_height * len(panels)
     return Plot(
         traces,
-        _make_layout(panels, grid, height) | layout,
+        _make_layout(panels, grid, height, is_narrow=False) | layout,
         name,
         _make_layout(panels, [[id_] for id_ in ids if id_], narrow_height, is_narrow=True) | layout,
     )
 
 
 def _make_layout(
-    panels: Sequence[Chart], grid: Sequence[Sequence[str]], height: int, *, is_narrow: bool = False
+    panels: Sequence[Chart], axis_pairs: Sequence[Sequence[str]], height: int, *, is_narrow: bool
 ) -> dict[str, Any]:
     """Return the axes, titles and legend of panels, given the grid of their pairs of axes."""
     first = panels[0]
     layout: dict[str, Any] = {}
     # in each column of the grid, only the lowest panel has a title of its x axis
-    lowest = {[id_ for id_ in column if id_][-1] for column in zip(*grid, strict=True)}
+    lowest = {[id_ for id_ in column if id_][-1] for column in zip(*axis_pairs, strict=True)}
     max_length = NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
     max_ticks = MAX_NARROW_TICKS if is_narrow else None
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""
         x_grid = chart.grid != "y" and not first.title  # only panels have titles
         has_title = f"x{suffix}y{suffix}" in lowest
-        x = _make_axis(chart.x, max_length, max_ticks, has_title=has_title, grid=x_grid)
-        y = _make_axis(chart.y, max_length, grid=chart.grid != "x")
+        x = _make_axis(chart.x, max_length, max_ticks, has_title=has_title, has_grid=x_grid)
+        y = _make_axis(chart.y, max_length, None, has_grid=chart.grid != "x")
         for axis in (x, y) if is_narrow else ():
             lines = textwrap.wrap(
                 axis["title"]["text"], NARROW_TITLE_CHARACTERS, break_long_words=False
@@ -362,10 +361,9 @@ def _make_layout(
     bar |= {"title": {"text": escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)}}
     if first.title:
         top, legend = 56 if first.subtitle else 40, below
-        layout["grid"] = {"subplots": grid, "pattern": "independent", "ygap": PANEL_GAP_SHARE}
-        layout["annotations"] = _title_annotations(
-            panels, NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
-        )
+        layout["grid"] = {"subplots": axis_pairs, "pattern": "independent", "ygap": PANEL_GAP_SHARE}
+        max_subtitle = NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
+        layout["annotations"] = _title_annotations(panels, max_subtitle)
     elif is_narrow:
         legend = below
         bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
@@ -386,17 +384,11 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     stride = -(-len(marks.x) // MAX_LINE_POINTS) if marks.mark_type == "lines" else 1  # rounded up
     x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[:: stride or 1])
     y = to_json_numbers(marks.y[:: stride or 1])
-    trace: dict[str, Any] = {
-        "type": "scatter",
-        "x": x,
-        "y": y,
-        "name": escape_text(marks.name, MAX_LEGEND_CHARACTERS),
-    }
+    name = escape_text(marks.name, MAX_LEGEND_CHARACTERS)
+    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": name}
     if marks.hover_texts:
-        trace |= {
-            "hoverinfo": "text",
-            "hovertext": [_format_hover_text(text) for text in marks.hover_texts],
-        }
+        texts = [_format_hover_text(text) for text in marks.hover_texts]
+        trace |= {"hoverinfo": "text", "hovertext": texts}
     if marks.value_label:
         label = escape_text(marks.value_label, MAX_HOVER_CHARACTERS)
         template = f"{label}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
@@ -409,17 +401,9 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
         return trace | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
     if marks.mark_type == "runs":
         begin, end = marks.x.T
-        trace |= {
-            "type": "bar",
-            "base": to_json_numbers(begin),
-            "x": to_json_numbers(end - begin),
-            "y": y,
-        }
-        return trace | {
-            "orientation": "h",
-            "width": marks.thickness,
-            "marker": {"color": marks.color},
-        }
+        trace |= {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
+        trace |= {"base": to_json_numbers(begin), "x": to_json_numbers(end - begin)}
+        return trace | {"orientation": "h"}
     if marks.mark_type == "lines":
         style = LINE_STYLES[marks.style]
         trace |= style | {"line": {"color": marks.color} | style["line"]}
@@ -435,47 +419,53 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
 
 
 def _make_axis(
-    axis: Axis, max_length: int, max_ticks: int | None = None, *, grid: bool, has_title: bool = True
+    axis: Axis,
+    max_characters: int,
+    max_ticks: int | None,
+    *,
+    has_grid: bool,
+    has_title: bool = True,
 ) -> dict[str, Any]:
     """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
     layout: dict[str, Any] = {"title": {"text": escape_text(axis.title) if has_title else ""}}
-    layout |= {"showgrid": grid, "zeroline": axis.starts_at_zero}
+    layout |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
     if axis.ticks:
         stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))
         positions = [*range(0, len(axis.ticks), stride)]
-        names = [escape_text(name, max_length) for name in axis.ticks[::stride]]
+        names = [escape_text(name, max_characters) for name in axis.ticks[::stride]]
         layout |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
     if axis.starts_at_zero:
         layout["rangemode"] = "tozero"
     return layout
 
 
-def _adapt_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart, *, is_panel: bool) -> None:
+def _adapt_axes(
+    x_axis: dict[str, Any], y_axis: dict[str, Any], chart: Chart, *, is_panel: bool
+) -> None:
     """Set the direction, the scale and the ticks of two axes, which depend on the chart."""
     if chart.horizontal:
-        y["autorange"] = "reversed"  # the first row is at the top
+        y_axis["autorange"] = "reversed"  # the first row is at the top
     if chart.y.log:
-        y |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
+        y_axis |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
     x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
     span = np.ptp(x_values) if len(x_values) else 0
     # panels are about a third as wide as the page
     if chart.x.integer_ticks and span <= (MAX_INTEGER_TICKS / 3 if is_panel else MAX_INTEGER_TICKS):
-        x["dtick"] = 1
+        x_axis["dtick"] = 1
     if is_panel:
-        y["nticks"] = 5
+        y_axis["nticks"] = 5
 
 
-def _title_annotations(charts: Sequence[Chart], max_length: int) -> list[dict[str, Any]]:
+def _title_annotations(charts: Sequence[Chart], max_characters: int) -> list[dict[str, Any]]:
     """Return the titles of panels as annotations."""
     titles = []
     for i, chart in enumerate(charts):
         suffix = str(i + 1) if i else ""
         lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
-        lines += [escape_text(chart.subtitle, max_length)] if chart.subtitle else []
+        lines += [escape_text(chart.subtitle, max_characters)] if chart.subtitle else []
         text = "<br>".join(lines)
-        titles.append(
-            {"text": text, "hovertext": escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)}
-        )
+        hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
+        titles.append({"text": text, "hovertext": hover_text})
         titles[-1] |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
         titles[-1] |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
         titles[-1] |= {"showarrow": False, "font": {"size": 12.5}}
@@ -494,11 +484,11 @@ def to_json_numbers(values: ArrayLike) -> list[Any]:
     ]
 
 
-def escape_text(text: object, max_length: int = MAX_TICK_CHARACTERS) -> str:
+def escape_text(text: object, max_characters: int = MAX_TICK_CHARACTERS) -> str:
     """Return text without line breaks, shortened, and escaped for Plotly."""
     text = " ".join(str(text).split())
-    if len(text) > max_length:
-        text = f"{text[: max_length - 1]}…"
+    if len(text) > max_characters:
+        text = f"{text[: max_characters - 1]}…"
     return html.escape(text, quote=False).replace("%{", "%&#123;")  # not a variable of a template
 
 

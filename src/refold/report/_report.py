@@ -143,38 +143,40 @@ def section(
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model, sequences = adapt_to_data(model, sequences)
     windows = _as_windows(sequences, model)
-    source, train = (
-        windows.sequences,
-        None if train is None else _as_windows(train, model).sequences,
-    )
+    all_sequences = windows.sequences
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
-    check_not_empty(int(source.lengths.sum()), "sequence with a step", "to report on")
+    check_not_empty(int(all_sequences.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
-    train = None if train is None else _sample_training_data(model, train, seed)
-    rows = _sample_indices(source.lengths, model.schema.output_width, max_sequences, seed)
+    if train is not None:
+        train = _sample_training_data(model, _as_windows(train, model).sequences, seed)
+    rows = _sample_indices(all_sequences.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
-        sample = source[rows].align(model.schema)
+        sample = all_sequences[rows].align(model.schema)
         with warnings.catch_warnings():
             # `reconstruct` gives the same warning
             warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
-        back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
+        reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
         status.update("report: PCA")
         pca_back, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
-        methods = {"Refold": back} if pca_back is None else {"Refold": back, "PCA": pca_back}
+        methods = (
+            {"Refold": reconstructed}
+            if pca_back is None
+            else {"Refold": reconstructed, "PCA": pca_back}
+        )
         report_data = ReportData(
             model=model,
             sequences=sample,
-            lengths=np.asarray(source.lengths),
+            lengths=np.asarray(all_sequences.lengths),
             codes=codes,
             methods=methods,
-            errors=errors_by_sequence(sample, back, model.error_scaler),
+            errors=errors_by_sequence(sample, reconstructed, model.error_scaler),
             scores=_measure_scores(model, sample, methods),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
@@ -274,13 +276,12 @@ def _reconstruct_by_pca(
     folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # of unknown categories; encoding has warned of them
+        # of unknown categories, of which encoding has warned
+        warnings.simplefilter("ignore", UserWarning)
         if train is not None:
             max_steps, num_train = int(train.lengths.max()), len(train)
             components = min(num_components, num_train, model.schema.output_width * max_steps)
-            back = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
+            reconstructed = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
             note = (
                 f"is fitted on {num_train:,} sequences of the training data of the model. It is "
                 "given the true lengths; Refold decodes them from the code."
@@ -289,7 +290,7 @@ def _reconstruct_by_pca(
             # the largest fold is left out, so the number of training sequences is the smallest
             max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
             components = min(num_components, num_train, model.schema.output_width * max_steps)
-            back = cross_validated_pca(
+            reconstructed = cross_validated_pca(
                 sequences, num_components, scaler, folds=folds, seed=seed, fit_on=fit_on
             )
             note = (
@@ -305,14 +306,14 @@ def _reconstruct_by_pca(
                 )
     if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
-    return back, components, f"PCA {note}"
+    return reconstructed, components, f"PCA {note}"
 
 
 def _measure_scores(
-    model: Model, sequences: Sequences, methods: dict[str, Sequences]
+    model: Model, sequences: Sequences, reconstructions: dict[str, Sequences]
 ) -> tuple[Score, ...]:
     """Return the scores that apply to the types of the columns, the main score first."""
-    measures = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
+    measures = [fidelity(sequences, back, model.error_scaler) for back in reconstructions.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
     if not model.schema.numeric.any():
         quantities = ("exact", "accuracy")

@@ -65,12 +65,10 @@
       for (const option of card.querySelectorAll(".switch button")) {
         option.setAttribute("aria-pressed", String(option === button));
       }
-      card.querySelectorAll(".view").forEach((view) => {
+      for (const view of card.querySelectorAll(".view")) {
         view.hidden = view.dataset.view !== button.dataset.view;
-        view.querySelectorAll(".plot").forEach((div) => {
-          if (!view.hidden) Plotly.Plots.resize(div);
-        });
-      });
+        if (!view.hidden) view.querySelectorAll(".plot").forEach((div) => Plotly.Plots.resize(div));
+      }
     });
   }
 })();

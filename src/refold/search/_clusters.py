@@ -154,7 +154,7 @@ def cluster(
     X : Sequences, list of arrays, array, table or path, optional
         Sequences to encode.
     codes : array of shape (n_sequences, width of the code), optional
-        Codes of the sequences, or without them, as for `Index.create`.
+        Codes of the sequences, or codes instead of sequences, as for `Index.create`.
     ids : sequence of int or str, optional
         Ids; by default those of the sequences, or numbers from 0.
     method : {"k-means", "hdbscan"}, default="k-means"
@@ -247,16 +247,16 @@ def _read_rows(
         # with another distance, the vectors are computed from the codes below
         if len(codes) and distance in (None, index.distance):
             return ids, codes, rows.vectors
-    source = RowSource(model, X, codes, ids, verbose=verbose)
-    check_not_empty(len(source), "sequence", "to cluster")
-    features = None if distance == "code" else source.fit_features()
-    return source.ids, *source.encode(features)
+    row_source = RowSource(model, X, codes, ids, verbose=verbose)
+    check_not_empty(len(row_source), "sequence", "to cluster")
+    features = None if distance == "code" else row_source.fit_features()
+    return row_source.ids, *row_source.encode(features)
 
 
 def _kmeans_labels(
     vectors: np.ndarray, num_clusters: int | None, random_state: SeedLike
 ) -> np.ndarray:
-    """Return the k-means cluster of each vector (n,), with a number of clusters of its own."""
+    """Return the k-means cluster (n,) of each vector; None chooses the number of clusters."""
     # imported here, because Refold can be installed without scikit-learn
     from sklearn.cluster import KMeans
     from sklearn.metrics import davies_bouldin_score
@@ -284,12 +284,8 @@ def _hdbscan_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
     min_size = default if min_size is None else check_integer("min_size", min_size, minimum=2)
     if len(vectors) <= min_size:  # HDBSCAN would raise an error
         return np.full(len(vectors), NOISE_LABEL)
-    options: dict[str, Any] = {
-        "min_cluster_size": min_size,
-        "min_samples": _HDBSCAN_MIN_SAMPLES,
-        "copy": True,
-    }
-    return HDBSCAN(**options).fit_predict(vectors)
+    options: dict[str, Any] = {"min_samples": _HDBSCAN_MIN_SAMPLES, "copy": True}
+    return HDBSCAN(min_size, **options).fit_predict(vectors)
 
 
 def _relabel_by_size(labels: np.ndarray) -> np.ndarray:

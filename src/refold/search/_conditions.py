@@ -68,14 +68,14 @@ def matching_rows(
 class _Token(NamedTuple):
     """A number, text, word or symbol of a condition, or its end."""
 
-    category: str  # a group of `_TOKEN_PATTERN`, or "end"
+    group: str  # a group of `_TOKEN_PATTERN`, or "end"
     text: str
     position: int  # of its first character in the condition
 
     @property
     def display_text(self) -> str:
         """Return the token as error messages show it."""
-        return "the end" if self.category == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
+        return "the end" if self.group == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
 
 
 class _Column(NamedTuple):
@@ -85,35 +85,35 @@ class _Column(NamedTuple):
     values: Any  # array of Arrow (n_rows,)
 
     @classmethod
-    def prepare(cls, name: str, values: pa.ChunkedArray) -> "_Column":
+    def prepare(cls, name: str, column_values: pa.ChunkedArray) -> "_Column":
         """Convert values to a type that Arrow compares with literals."""
-        description = f"the column {name!r} of the type {values.type}"
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        elif pa.types.is_decimal(values.type):
-            values = values.cast(pa.float64())
-        elif pa.types.is_floating(values.type):  # NaN is a missing value
-            missing = pa.nulls(1, values.type)[0]
-            values = _compute.if_else(_compute.is_nan(values), missing, values)
-        elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
-            values = values.cast(pa.timestamp("us"), safe=False)
-        return cls(description, values)
+        description = f"the column {name!r} of the type {column_values.type}"
+        if pa.types.is_dictionary(column_values.type):
+            column_values = column_values.cast(column_values.type.value_type)
+        elif pa.types.is_decimal(column_values.type):
+            column_values = column_values.cast(pa.float64())
+        elif pa.types.is_floating(column_values.type):  # NaN is a missing value
+            missing = pa.nulls(1, column_values.type)[0]
+            column_values = _compute.if_else(_compute.is_nan(column_values), missing, column_values)
+        elif pa.types.is_timestamp(column_values.type):  # in UTC, as literals are
+            column_values = column_values.cast(pa.timestamp("us"), safe=False)
+        return cls(description, column_values)
 
-    def compare(self, operator: str, value: Any) -> Truth:
+    def compare(self, operator: str, literal: Any) -> Truth:
         """Compare all values with one value, or raise an error if the types do not fit."""
         values, data_type = self.values, self.values.type
-        if value is not None and isinstance(value, bool) != pa.types.is_boolean(data_type):
+        if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
             raise TypeError  # a boolean is compared only with booleans
         # The literal gets the type of the column, with two exceptions: a fraction is compared with
         # integers as floats, and an integer may be too large for a small integer type.
-        if pa.types.is_floating(data_type) and isinstance(value, int):
-            value = float(value)
-        elif pa.types.is_integer(data_type) and isinstance(value, float):
+        if pa.types.is_floating(data_type) and isinstance(literal, int):
+            literal = float(literal)
+        elif pa.types.is_integer(data_type) and isinstance(literal, float):
             values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
         elif pa.types.is_integer(data_type):
             data_type = pa.int64()
         # Arrow can compare a date with a time, so such a literal keeps its own type
-        scalar = pa.scalar(value, None if isinstance(value, date) else data_type)
+        scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
         return _OPERATORS[operator](values, scalar)
 
 
@@ -144,42 +144,42 @@ class _Parser:
         self._tokens.append(_Token("end", "", len(condition)))
 
     def parse(self) -> Truth:
-        """Return the truth of the condition for each row."""
-        truth = self._or()
-        if self._token.category != "end":
+        """Return whether the condition is true for each row (n_rows,)."""
+        truth = self._parse_or()
+        if self._next_token.group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
 
     # tokens
 
     @property
-    def _token(self) -> _Token:
+    def _next_token(self) -> _Token:
         """The next token."""
         return self._tokens[self._position]
 
-    def _take(self) -> _Token:
+    def _take_token(self) -> _Token:
         """Return the next token, and go on to the one after it."""
         self._position += 1
         return self._tokens[self._position - 1]
 
-    def _accept(self, word: str) -> bool:
+    def _accept(self, keyword: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
-        token = self._token
-        accepted = token.category in ("word", "symbol") and token.text.upper() == word
+        token = self._next_token
+        accepted = token.group in ("word", "symbol") and token.text.upper() == keyword
         self._position += accepted
         return accepted
 
-    def _expect(self, word: str, expected: str | None = None) -> None:
+    def _expect(self, keyword: str, description: str | None = None) -> None:
         """Skip the next token, or raise an error if it is not this keyword or symbol."""
-        if not self._accept(word):
-            self._fail_expecting(expected or word)
+        if not self._accept(keyword):
+            self._fail_expecting(description or keyword)
 
-    def _fail_expecting(self, expected: str) -> NoReturn:
+    def _fail_expecting(self, description: str) -> NoReturn:
         """Raise an error that says what is expected instead of the next token."""
-        token = self._token
+        token = self._next_token
         if token.text in ("'", '"'):
             self._fail(token, f"The quote {token.text} is not closed.")
-        self._fail(token, f"Expected {expected}. Got {token.display_text}.")
+        self._fail(token, f"Expected {description}. Got {token.display_text}.")
 
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         """Raise an error that says where a token is."""
@@ -189,40 +189,40 @@ class _Parser:
 
     # conditions
 
-    def _or(self) -> Truth:
+    def _parse_or(self) -> Truth:
         """Parse and evaluate the rule ``condition``."""
-        truth = self._and()
+        truth = self._parse_and()
         while self._accept("OR"):
-            truth = _compute.or_kleene(truth, self._and())
+            truth = _compute.or_kleene(truth, self._parse_and())
         return truth
 
-    def _and(self) -> Truth:
+    def _parse_and(self) -> Truth:
         """Parse and evaluate the rule ``and``."""
-        truth = self._not()
+        truth = self._parse_not()
         while self._accept("AND"):
-            truth = _compute.and_kleene(truth, self._not())
+            truth = _compute.and_kleene(truth, self._parse_not())
         return truth
 
-    def _not(self) -> Truth:
+    def _parse_not(self) -> Truth:
         """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
-            return _compute.invert(self._not())
+            return _compute.invert(self._parse_not())
         if self._accept("("):
-            truth = self._or()
+            truth = self._parse_or()
             self._expect(")", "AND, OR or )")
             return truth
-        return self._comparison()
+        return self._parse_comparison()
 
-    def _comparison(self) -> Truth:
+    def _parse_comparison(self) -> Truth:
         """Parse and evaluate the rule ``comparison``."""
-        column = self._column()
+        column = self._parse_column()
         if self._accept("IS"):
             is_negated = self._accept("NOT")
             self._expect("NULL")
             is_valid = _compute.is_valid(column.values)
             return is_valid if is_negated else _compute.invert(is_valid)
-        if self._token.text in _OPERATORS:
-            return self._compare_with_literal(column, self._take().text)
+        if self._next_token.text in _OPERATORS:
+            return self._compare_with_literal(column, self._take_token().text)
         is_negated = self._accept("NOT")
         if self._accept("IN"):
             self._expect("(")
@@ -235,11 +235,11 @@ class _Parser:
             self._expect("AND")
             truth = _compute.and_kleene(truth, self._compare_with_literal(column, "<="))
         elif self._accept("LIKE"):
-            token = self._token
-            if token.category != "text":
+            token = self._next_token
+            if token.group != "text":
                 self._fail_expecting("a pattern in single quotes")
             with self._comparison_errors(column, token):
-                truth = _compute.match_like(column.values, _unquote(self._take().text))
+                truth = _compute.match_like(column.values, _unquote(self._take_token().text))
         elif pa.types.is_boolean(column.values.type) and not is_negated:
             truth = column.values
         else:
@@ -248,8 +248,8 @@ class _Parser:
 
     def _compare_with_literal(self, column: _Column, operator: str) -> Truth:
         """Compare a column with the next literal."""
-        token = self._token
-        value = self._literal()
+        token = self._next_token
+        value = self._parse_literal()
         with self._comparison_errors(column, token):
             return column.compare(operator, value)
 
@@ -268,13 +268,13 @@ class _Parser:
 
     # columns and literals
 
-    def _column(self) -> _Column:
+    def _parse_column(self) -> _Column:
         """Parse the name of a column, and return the column."""
-        token = self._token
-        is_word = token.category == "word" and token.text.upper() not in _KEYWORDS
-        if token.category != "quoted" and not is_word:
+        token = self._next_token
+        is_word = token.group == "word" and token.text.upper() not in _KEYWORDS
+        if token.group != "quoted" and not is_word:
             self._fail_expecting("a column")
-        name = _unquote(token.text) if token.category == "quoted" else token.text
+        name = _unquote(token.text) if token.group == "quoted" else token.text
         names = self._table.column_names
         if name not in names:
             self._fail(
@@ -283,34 +283,34 @@ class _Parser:
                 f"The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
-        self._take()
+        self._take_token()
         return _Column.prepare(name, self._table[name])
 
-    def _literal(self) -> Any:
+    def _parse_literal(self) -> Any:
         """Return the value of the next literal."""
-        token, word = self._token, self._token.text.upper()
-        if token.category == "number":
-            return _parse_number(self._take().text)
-        if token.category == "text":
-            return _unquote(self._take().text)
-        if token.category == "word" and word in _CONSTANTS:
-            self._take()
+        token, word = self._next_token, self._next_token.text.upper()
+        if token.group == "number":
+            return _parse_number(self._take_token().text)
+        if token.group == "text":
+            return _unquote(self._take_token().text)
+        if token.group == "word" and word in _CONSTANTS:
+            self._take_token()
             return _CONSTANTS[word]
         if self._accept("DATE"):
-            return self._time_literal(date.fromisoformat, "a date such as '2024-05-01'")
+            return self._parse_time_literal(date.fromisoformat, "a date such as '2024-05-01'")
         if not self._accept("TIMESTAMP"):
             self._fail_expecting("a number, text in single quotes or another literal")
-        return self._time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
+        return self._parse_time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
 
-    def _time_literal(self, parse_time: Callable[[str], date], expected: str) -> date:
+    def _parse_time_literal(self, parse_time: Callable[[str], date], description: str) -> date:
         """Return the date or the time in the next token, which is text."""
-        if self._token.category != "text":
-            self._fail_expecting(expected)
+        if self._next_token.group != "text":
+            self._fail_expecting(description)
         try:
-            value = parse_time(_unquote(self._token.text))
+            value = parse_time(_unquote(self._next_token.text))
         except (ValueError, OverflowError):
-            self._fail_expecting(expected)
-        self._take()
+            self._fail_expecting(description)
+        self._take_token()
         return value
 
 
@@ -326,8 +326,8 @@ def _parse_number(text: str) -> int | float:
 
 def _parse_utc_time(text: str) -> datetime:
     """Return a time in UTC, without a zone; a text without a zone is in UTC."""
-    moment = datetime.fromisoformat(text)
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+    time = datetime.fromisoformat(text)
+    return (time.astimezone(UTC) if time.tzinfo else time).replace(tzinfo=None)
 
 
 def _unquote(text: str) -> str:

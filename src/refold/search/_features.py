@@ -69,8 +69,8 @@ class FeatureInput(NamedTuple):
     offsets: np.ndarray  # (n_sequences + 1,)
     # what scaling each sequence removes, (n_sequences, n_statistics); NaN where missing
     statistics: np.ndarray
-    # (n_sequences, n_columns): columns with too few observations, whose values are placeholders
-    missing: np.ndarray
+    # (n_sequences, n_columns): whether a column has too few values, so that placeholders replace it
+    is_missing: np.ndarray
 
 
 class SearchFeatures:
@@ -100,28 +100,32 @@ class SearchFeatures:
 
     @classmethod
     def fit(
-        cls, sample: FeatureInput, channels_per_column: Sequence[int], width: int, num_steps: int
+        cls,
+        sample: FeatureInput,
+        channel_counts: Sequence[int],
+        num_axes: int,
+        max_steps: int,
     ) -> "SearchFeatures":
-        """Fit vectors of ``width`` dimensions to sequences of up to ``num_steps`` steps."""
+        """Fit ``num_axes`` principal components to sequences of up to ``max_steps`` steps."""
         # the kernel with the largest dilation covers all steps
-        max_dilation = max(1, (num_steps - 1) // (len(_KERNEL_TAPS) - 1))
+        max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
         dilations = np.unique(np.geomspace(1, max_dilation, num_dilations).round())
-        max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channels_per_column))
-        num_segments = min(num_steps, _MAX_SEGMENTS, max_per_channel)
+        max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channel_counts))
+        num_segments = min(max_steps, _MAX_SEGMENTS, max_per_channel)
         num_bands = min(_MAX_BANDS, max_per_channel)
         channels, taps, bias = _draw_convolutions(
-            sample, channels_per_column, dilations.astype(int).tolist()
+            sample, channel_counts, dilations.astype(int).tolist()
         )
         arrays = {
-            "of_column": np.repeat(np.arange(len(channels_per_column)), channels_per_column),
+            "of_column": np.repeat(np.arange(len(channel_counts)), channel_counts),
             "channels": channels,
             "taps": taps,
             "bias": bias,
             "dilations": dilations,
             # steps after `num_steps` are in no average
-            "stretches": np.linspace(0, num_steps, num_segments + 1).round(),
-            "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, num_bands + 1).round()),
+            "stretches": np.linspace(0, max_steps, num_segments + 1).round(),
+            "bands": np.unique(np.geomspace(1, max_steps // 2 + 1, num_bands + 1).round()),
         }
         feature_groups = cls(arrays).feature_groups(sample)
         raw = np.concatenate(feature_groups, axis=1).astype(float)
@@ -142,7 +146,7 @@ class SearchFeatures:
         standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
         donors = linspace_indices(len(standard), _MAX_DONORS)
         standard = _impute(standard, standard[donors])
-        axes = weights[:, None] * _principal_axes(standard, width)
+        axes = weights[:, None] * _principal_axes(standard, num_axes)
         fitted = {"center": center, "factor": factor, "axes": axes}
         fitted |= {"weights": weights, "donors": standard[donors]}
         return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
@@ -157,7 +161,7 @@ class SearchFeatures:
         raw = np.concatenate(self.feature_groups(sequences), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
         standard = np.clip(standard, -_MAX_FEATURE, _MAX_FEATURE)
-        incomplete = np.flatnonzero(sequences.missing.any(axis=1))
+        incomplete = np.flatnonzero(sequences.is_missing.any(axis=1))
         if len(incomplete):
             # with a constant, sequences that lack the same column would be near each other
             weights = self.arrays["weights"]
@@ -169,7 +173,7 @@ class SearchFeatures:
 
     def feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
         """Return shares with statistics, positions, runs, amplitudes, averages: (n, ...) each."""
-        values, offsets, statistics, missing = sequences
+        values, offsets, statistics, is_missing = sequences
         channels, taps, bias = self._convolutions
         # the input of each kernel, (n_steps, n_kernels)
         inputs = packed.product(values, channels)
@@ -190,8 +194,8 @@ class SearchFeatures:
             np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)
         )
         amplitudes, averages = self._amplitudes(values, offsets), self._averages(values, offsets)
-        if missing.any():  # features that read a missing column are NaN
-            is_missing_channel = missing[:, self._column_of_channel]
+        if is_missing.any():  # features that read a missing column are NaN
+            is_missing_channel = is_missing[:, self._column_of_channel]
             reads_missing = is_missing_channel.astype(np.float32) @ (channels != 0) > 0
             for features in (shares, positions, runs):
                 features[reads_missing] = np.nan
@@ -240,21 +244,19 @@ def _kernels_by_dilation(dilations: Sequence[int]) -> list[slice]:
 
 
 def _draw_convolutions(
-    sample: FeatureInput, channels_per_column: Sequence[int], dilations: Sequence[int]
+    sample: FeatureInput, channel_counts: Sequence[int], dilations: Sequence[int]
 ) -> RandomConvolutions:
     """Draw kernels, and draw their thresholds from their convolutions with a sample."""
     rng = np.random.RandomState(0)
-    num_columns = len(channels_per_column)
-    of_column = np.repeat(np.arange(num_columns), channels_per_column)
+    num_columns = len(channel_counts)
+    column_of_channel = np.repeat(np.arange(num_columns), channel_counts)
     # each kernel reads a category as a random number, and a numeric column as it is
-    categorical = np.repeat(np.array(channels_per_column) > 1, channels_per_column)
-    channels = np.ones((len(of_column), _NUM_KERNELS), np.float32)
-    channels[categorical] = rng.standard_normal((int(categorical.sum()), _NUM_KERNELS))
-    taps, bias = (
-        np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32),
-        np.empty(_NUM_KERNELS, np.float32),
-    )
-    values, offsets, missing = _sample_beginnings(sample)
+    is_categorical = np.repeat(np.array(channel_counts) > 1, channel_counts)
+    channels = np.ones((len(column_of_channel), _NUM_KERNELS), np.float32)
+    channels[is_categorical] = rng.standard_normal((int(is_categorical.sum()), _NUM_KERNELS))
+    taps = np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32)
+    bias = np.empty(_NUM_KERNELS, np.float32)
+    values, offsets, is_missing = _sample_beginnings(sample)
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
     for dilation, kernels in zip(dilations, _kernels_by_dilation(dilations), strict=True):
         kernel_indices = range(kernels.start, kernels.stop)
@@ -263,7 +265,7 @@ def _draw_convolutions(
             # the logarithm of the number is uniform, so most kernels read few columns
             num_read = int((max_columns + 1) ** rng.uniform())
             read_columns = rng.choice(num_columns, num_read, replace=False)
-            channels[~np.isin(of_column, read_columns), kernel] = 0
+            channels[~np.isin(column_of_channel, read_columns), kernel] = 0
         inputs = values @ channels[:, kernels]
         convolved = _convolve(inputs, offsets, _KERNEL_TAPS[:, shapes], int(dilation))
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
@@ -271,7 +273,7 @@ def _draw_convolutions(
         taps[:, kernels] = scale * _KERNEL_TAPS[:, shapes]
         for k, kernel in enumerate(kernel_indices):
             # the threshold is a quantile of one sequence, in which few columns are missing
-            num_missing = missing[:, of_column[channels[:, kernel] != 0]].sum(axis=1)
+            num_missing = is_missing[:, column_of_channel[channels[:, kernel] != 0]].sum(axis=1)
             complete = np.flatnonzero(num_missing == num_missing.min())
             row = complete[rng.randint(len(offsets) - 1) % len(complete)]
             row_values = convolved[offsets[row] : offsets[row + 1], k]
@@ -286,21 +288,21 @@ def _sample_beginnings(sample: FeatureInput) -> tuple[np.ndarray, np.ndarray, np
     rows = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
     lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
     values = sample.values[concatenated_ranges(sample.offsets[rows], lengths)]
-    return values, offsets_from_lengths(lengths), sample.missing[rows]
+    return values, offsets_from_lengths(lengths), sample.is_missing[rows]
 
 
-def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int) -> np.ndarray:
+def _convolve(
+    inputs: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int
+) -> np.ndarray:
     """Convolve each column of x (n_steps, n) with its taps (9, n), padded with zeros."""
     lengths = lengths_from_offsets(offsets)
-    steps, ends = (
-        concatenated_ranges(np.zeros(len(lengths), int), lengths),
-        np.repeat(lengths, lengths),
-    )
-    convolved = np.zeros_like(x)
+    steps = concatenated_ranges(np.zeros(len(lengths), int), lengths)
+    ends = np.repeat(lengths, lengths)
+    convolved = np.zeros_like(inputs)
     for tap, weights in enumerate(taps):
         shift = (tap - len(taps) // 2) * dilation
-        inside = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
-        convolved[inside] += x[inside + shift] * weights
+        valid_steps = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
+        convolved[valid_steps] += inputs[valid_steps + shift] * weights
     return convolved
 
 
@@ -310,65 +312,67 @@ def _impute(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
     # It is 0 if no donor has it. Means without a random part would be alike in rows that lack the
     # same columns, so a search would find these rows instead of similar sequences.
-    is_missing, is_known = np.isnan(x), ~np.isnan(donors)
+    is_missing, is_observed = np.isnan(x), ~np.isnan(donors)
     if not is_missing.any():
         return x
     is_present, filled = ~is_missing, np.nan_to_num(x)
     donor_values = np.nan_to_num(donors).astype(np.float32)
     # mean squared difference of the shared features, (n_rows, n_donors)
-    num_shared = packed.product(is_present, is_known.T)
-    squares = packed.product(is_present, (donor_values**2).T) + packed.product(
-        filled**2, is_known.T
-    )
+    num_shared = packed.product(is_present, is_observed.T)
+    squares = packed.product(is_present, (donor_values**2).T)
+    squares = squares + packed.product(filled**2, is_observed.T)
     distances = (squares - 2 * packed.product(filled, donor_values.T)) / np.maximum(1, num_shared)
     # A draw is a pseudorandom function of its row, so it does not depend on other rows. The cosine
     # of a random angle has variance 1/2, hence the factor.
     directions = np.random.RandomState(0).standard_normal((x.shape[1], _NEAREST_DONORS))
     draws = np.sqrt(2) * np.cos(_RADIANS_PER_STD * packed.product(filled, directions))
     for rows in _groups_of_equal_rows(is_missing):  # rows that lack the same features
-        features = np.flatnonzero(is_missing[rows[0]])
+        missing_features = np.flatnonzero(is_missing[rows[0]])
         for positions in _groups_of_equal_rows(
-            is_known[:, features].T
+            is_observed[:, missing_features].T
         ):  # features that the same donors have
-            imputed = features[positions]
-            able = np.flatnonzero(is_known[:, imputed[0]] & (num_shared[rows[0]] > 0))
-            near = np.argsort(distances[np.ix_(rows, able)], axis=1, kind="stable")[
+            imputed = missing_features[positions]
+            donor_rows = np.flatnonzero(is_observed[:, imputed[0]] & (num_shared[rows[0]] > 0))
+            nearest = np.argsort(distances[np.ix_(rows, donor_rows)], axis=1, kind="stable")[
                 :, :_NEAREST_DONORS
             ]
-            count = max(1, near.shape[1])
+            count = max(1, nearest.shape[1])
             # An imputed value is a weighted sum of donors. The weights are 1/count, for their mean,
             # plus draws of mean 0, which add a random sum of the stds from this mean.
-            noise = draws[rows, : near.shape[1]]
+            noise = draws[rows, : nearest.shape[1]]
             noise -= noise.sum(axis=1, keepdims=True) / count
-            weights = np.zeros((len(rows), len(able)))
-            np.put_along_axis(weights, near, 1 / count + noise / np.sqrt(max(1, count - 1)), axis=1)
-            values = packed.product(weights, donor_values[np.ix_(able, imputed)])
+            weights = np.zeros((len(rows), len(donor_rows)))
+            np.put_along_axis(
+                weights, nearest, 1 / count + noise / np.sqrt(max(1, count - 1)), axis=1
+            )
+            values = packed.product(weights, donor_values[np.ix_(donor_rows, imputed)])
             filled[np.ix_(rows, imputed)] = values
     return filled
 
 
-def _groups_of_equal_rows(rows: np.ndarray) -> list[np.ndarray]:
+def _groups_of_equal_rows(masks: np.ndarray) -> list[np.ndarray]:
     """Return the indices of each group of equal boolean rows; rows without a True are left out."""
     indices: dict[bytes, list[int]] = {}
-    for i in np.flatnonzero(rows.any(axis=1)).tolist():
-        indices.setdefault(np.packbits(rows[i]).tobytes(), []).append(i)
+    for i in np.flatnonzero(masks.any(axis=1)).tolist():
+        indices.setdefault(np.packbits(masks[i]).tobytes(), []).append(i)
     return [np.array(group) for group in indices.values()]
 
 
-def _principal_axes(x: np.ndarray, width: int) -> np.ndarray:
+def _principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
     """Return scaled principal axes (n_features, width) of centered rows (n, n_features)."""
-    num_rows = len(x)
+    num_rows = len(rows)
     # the smaller of the two matrices has the same nonzero eigenvalues
-    is_wide = num_rows < x.shape[1]
-    eigenvalues, vectors = np.linalg.eigh(x @ x.T if is_wide else x.T @ x)
-    eigenvalues, vectors = eigenvalues[::-1][:width], vectors[:, ::-1][:, :width]  # largest first
+    is_wide = num_rows < rows.shape[1]
+    eigenvalues, vectors = np.linalg.eigh(rows @ rows.T if is_wide else rows.T @ rows)
+    # the largest first
+    eigenvalues, vectors = eigenvalues[::-1][:num_axes], vectors[:, ::-1][:, :num_axes]
     is_nonzero = eigenvalues > 1e-9 * max(eigenvalues[0], 1e-12)  # smaller ones are rounding errors
     eigenvalues, vectors = eigenvalues[is_nonzero], vectors[:, is_nonzero]
     if is_wide:
-        vectors = x.T @ vectors / np.sqrt(eigenvalues)
+        vectors = rows.T @ vectors / np.sqrt(eigenvalues)
     # the largest entry of each axis is positive, because the sign of an eigenvector is arbitrary
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    axes = np.zeros((x.shape[1], width))  # zeros after the last nonzero axis
+    axes = np.zeros((rows.shape[1], num_axes))  # zeros after the last nonzero axis
     # Many features that vary together make a component large. It is scaled down, because it is not
     # that much more important.
     stds = np.sqrt(eigenvalues / num_rows)

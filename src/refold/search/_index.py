@@ -39,7 +39,7 @@ class Hits:
     Attributes
     ----------
     queries : array of shape (n_queries,)
-        Ids of the queries: those of the sequences or rows searched for; numbers for codes.
+        Ids of the sequences or rows that were searched for; for codes, numbers from 0.
     table : pyarrow.Table
         One row per hit: ``query``, ``rank`` from 1, ``distance``, ``id`` and the metadata.
     codes : array of float32 of shape (n_hits, width of the code)
@@ -73,7 +73,7 @@ class Hits:
         return len(self.queries)
 
     def ids(self, query: int = 0) -> list[Any]:
-        """Return the ids of the hits of one query, numbered from 0, the nearest first."""
+        """Return the ids of the hits of a query (0 is the first query), the nearest hit first."""
         return self.column("id", query)
 
     def distances(self, query: int = 0) -> list[float]:
@@ -93,9 +93,9 @@ class Hits:
 class Index:
     """Codes of sequences in a file, with ids and metadata, to search in.
 
-    Call `Index.create` or `Index.open`. The file is an Arrow IPC file. It holds all rows of a call
-    or none of them, and has one writer at a time and any number of readers. A search holds the rows
-    in memory and computes every distance. It reads them again if the file has changed.
+    Call `Index.create` or `Index.open`. The file is an Arrow IPC file, with one writer at a time
+    and any number of readers. A call that fails writes no row. A search holds the rows in memory
+    and computes every distance. The rows are read again if the file has changed.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
@@ -126,12 +126,12 @@ class Index:
     """
 
     def __init__(
-        self, model: Model, file: IndexFile, header: IndexHeader, verbose: int = 0
+        self, model: Model, index_file: IndexFile, header: IndexHeader, verbose: int = 0
     ) -> None:
-        self.path = file.name
+        self.path = index_file.name
         self.model, self.verbose = model, verbose
         self.distance = header.distance
-        self._file, self._header = file, header
+        self._file, self._header = index_file, header
         self._features = None if header.features is None else SearchFeatures(header.features)
 
     @classmethod
@@ -173,17 +173,17 @@ class Index:
             1 shows progress bars on standard error, also in later calls of the index.
         """
         check("distance", distance, DISTANCE_RULE)
-        model, file = model_of(model), IndexFile(path)
-        with file.write_lock():
-            file.check_can_create()
-            source = RowSource(model, X, codes, ids, verbose=verbose)
-            table = check_metadata(metadata, len(source))
-            row_ids = check_new_ids(source.ids)
-            features = source.fit_features() if distance == "features" else None
+        model, index_file = model_of(model), IndexFile(path)
+        with index_file.write_lock():
+            index_file.check_can_create()
+            row_source = RowSource(model, X, codes, ids, verbose=verbose)
+            metadata_table = check_metadata(metadata, len(row_source))
+            row_ids = check_new_ids(row_source.ids)
+            features = row_source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
-            header = IndexHeader(source.model.hash, distance, arrays)
-            file.write(make_rows(source, row_ids, features, table), header)
-        return cls(model, file, header, verbose)
+            header = IndexHeader(row_source.model.hash, distance, arrays)
+            index_file.write(make_rows(row_source, row_ids, features, metadata_table), header)
+        return cls(model, index_file, header, verbose)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], model: ModelLike, *, verbose: int = 0) -> "Index":
@@ -198,32 +198,34 @@ class Index:
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error.
         """
-        model, file = model_of(model), IndexFile(path)
-        header = file.header()
+        model, index_file = model_of(model), IndexFile(path)
+        header = index_file.header()
         if not model.is_hash(header.model_hash):
             raise ParameterError(
-                f"The index {file.name!r} holds codes of another model (hash "
+                f"The index {index_file.name!r} holds codes of another model (hash "
                 f"{header.model_hash[:12]}, and this model has {model.hash[:12]}). Open it with "
                 "the model that it was created with, or create another index."
             )
-        return cls(model, file, header, verbose)
+        return cls(model, index_file, header, verbose)
 
     def _make_source(
         self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
     ) -> RowSource:
         """Return sequences or codes as rows, or raise an error if their columns do not fit."""
-        source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
+        row_source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
         width = self.rows.codes.shape[1]
         # A model that accepts any columns adapts to those of the sequences, so its hash is compared
-        # again. For other models, `open` has done it.
-        is_same = not self.model.any_columns or source.model.is_hash(self._header.model_hash)
-        if source.model.code_size != width or not is_same:
-            raise SchemaError(
-                f"The index has codes of {width} numbers, and these sequences have "
-                f"{source.model.code_size}, or columns of other names or in another order. Choose "
-                "the columns of the index, in their order."
-            )
-        return source
+        # again. For other models, `open` has compared it.
+        is_same = not self.model.any_columns or row_source.model.is_hash(self._header.model_hash)
+        code_size = row_source.model.code_size
+        if code_size != width or not is_same:
+            reason = "The sequences of the index have columns of other names, or in another order"
+            if code_size != width:
+                reason = (
+                    f"The index has codes of {width} numbers, and these sequences have {code_size}"
+                )
+            raise SchemaError(f"{reason}. Choose the columns of the index, in their order.")
+        return row_source
 
     def __len__(self) -> int:
         return len(self.rows.ids)
@@ -254,11 +256,11 @@ class Index:
         replace : bool, default=False
             Replace rows. By default, an id that is in the index already is an error.
         """
-        source = self._make_source(X, codes, ids)
+        row_source = self._make_source(X, codes, ids)
         with self._file.write_lock():
             rows = self.rows
-            table = check_metadata(metadata, len(source), rows.table.schema)
-            row_ids = check_new_ids(source.ids, rows.ids.type)
+            metadata_table = check_metadata(metadata, len(row_source), rows.table.schema)
+            row_ids = check_new_ids(row_source.ids, rows.ids.type)
             is_replaced = _compute.is_in(rows.ids, row_ids)
             present = rows.ids.filter(is_replaced)
             if len(present) and not replace:
@@ -268,8 +270,8 @@ class Index:
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
             # all rows are encoded before any is written, so a run that is killed changes nothing
-            added = make_rows(source, row_ids, self._features, table)
-            unchanged = rows.stored.filter(_compute.invert(is_replaced))
+            added = make_rows(row_source, row_ids, self._features, metadata_table)
+            unchanged = rows.file_table.filter(_compute.invert(is_replaced))
             self._file.write(pa.concat_tables([unchanged, added]), self._header)
 
     def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
@@ -290,7 +292,7 @@ class Index:
                 stays[matching_rows(where, rows.table, spelled("where", "--remove-where"))] = False
             elif ids is not None:
                 stays = _compute.invert(_compute.is_in(rows.ids, cast_ids(ids, rows.ids.type)))
-            remaining = rows.stored.filter(stays)
+            remaining = rows.file_table.filter(stays)
             self._file.write(remaining, self._header)
             return len(rows.ids) - len(remaining)
 
@@ -311,7 +313,7 @@ class Index:
         X : Sequences, list of arrays, array, table or path, optional
             Sequences.
         codes : array of shape (n_queries, width of the code), optional
-            Codes of the sequences, or without them, as for `create`.
+            Codes of the sequences, or codes instead of sequences, as for `create`.
         ids : sequence of int or str, optional
             Ids of rows instead of sequences. A row is not a hit of itself.
         names : sequence of int or str, optional
@@ -331,12 +333,12 @@ class Index:
         query_rows = None if ids is None else self._find_rows(rows, ids)
         if query_rows is None:
             source = self._make_source(X, codes, names)
-            queries, (query_codes, vectors) = source.ids, source.encode(self._features)
+            queries, (query_codes, query_vectors) = source.ids, source.encode(self._features)
         else:
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
-            query_codes, vectors = rows.codes[query_rows], rows.vectors[query_rows]
+            query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
         # k + 1, because the nearest row of a row is usually itself, which is not a hit
-        results = nearest(rows.vectors[matching], vectors, k + 1, rows.norms[matching])
+        results = nearest(rows.vectors[matching], query_vectors, k + 1, rows.norms[matching])
         candidates = np.arange(len(rows.ids))[matching]
         shape = len(results), min(k + 1, len(candidates))
         positions = np.array([result.rows for result in results], int).reshape(shape)
@@ -357,18 +359,18 @@ class Index:
         offsets = offsets_from_lengths(is_hit.sum(axis=1))
         return Hits(queries, pa.table(columns), rows.codes[hits], query_codes, offsets)
 
-    def _find_rows(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
+    def _find_rows(self, index_rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the indices (n_ids,) of the rows with these ids."""
-        queried = cast_ids(ids, rows.ids.type)
-        # Arrow hashes its second argument: first the ids of the call, then the ids of the rows that
-        # have them, and never all ids of the index
-        candidates = np.flatnonzero(_compute.is_in(rows.ids, queried))
-        positions = _compute.index_in(queried, rows.ids.take(pa.array(candidates)))
+        queried = cast_ids(ids, index_rows.ids.type)
+        # Arrow builds a hash table of the second argument. Here it is never all ids of the index,
+        # but the queried ids, and then the ids of the rows that were found by them.
+        candidates = np.flatnonzero(_compute.is_in(index_rows.ids, queried))
+        positions = _compute.index_in(queried, index_rows.ids.take(pa.array(candidates)))
         if positions.null_count:
             missing = queried.filter(positions.is_null())[0].as_py()
             raise ParameterError(
                 f"There is no row with the id {missing!r} in the index {self.path!r}. Its first "
-                f"ids are {rows.ids[:3].to_pylist()}."
+                f"ids are {index_rows.ids[:3].to_pylist()}."
             )
         return candidates[positions.to_numpy()]
 
@@ -398,8 +400,8 @@ def draw(
     # imported here, because a search needs no matplotlib
     from refold import plots
 
-    model = model_of(model).with_columns_of(hits.codes)
     check_input_type("hits", hits, "Hits, the result of Index.search", "query_codes")
+    model = model_of(model).with_columns_of(hits.codes)
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")

@@ -36,7 +36,7 @@ class IndexHeader(NamedTuple):
 class IndexRows(NamedTuple):
     """All rows of an index, in memory."""
 
-    stored: pa.Table  # all columns of the file
+    file_table: pa.Table  # all columns of the file
     table: pa.Table  # ids and metadata
     ids: pa.Array  # (n_rows,)
     codes: np.ndarray  # (n_rows, width of the code)
@@ -44,15 +44,15 @@ class IndexRows(NamedTuple):
     norms: np.ndarray  # (n_rows,), squared norms of the vectors
 
     @classmethod
-    def from_table(cls, stored: pa.Table) -> "IndexRows":
+    def from_table(cls, file_table: pa.Table) -> "IndexRows":
         """Split the table of a file into ids and metadata, codes, and vectors."""
         arrays = {}
-        for name in {"code", "vector"} & set(stored.column_names):
-            entries = stored[name].combine_chunks().flatten().to_numpy()
-            arrays[name] = entries.reshape(-1, stored.schema.field(name).type.list_size)
-        ids, vectors = stored["id"].combine_chunks(), arrays.get("vector", arrays["code"])
-        table = stored.drop_columns([*arrays]).replace_schema_metadata()
-        return cls(stored, table, ids, arrays["code"], vectors, squared_norms(vectors))
+        for name in {"code", "vector"} & set(file_table.column_names):
+            entries = file_table[name].combine_chunks().flatten().to_numpy()
+            arrays[name] = entries.reshape(-1, file_table.schema.field(name).type.list_size)
+        ids, vectors = file_table["id"].combine_chunks(), arrays.get("vector", arrays["code"])
+        table = file_table.drop_columns([*arrays]).replace_schema_metadata()
+        return cls(file_table, table, ids, arrays["code"], vectors, squared_norms(vectors))
 
 
 class IndexFile:
@@ -96,7 +96,7 @@ class IndexFile:
                 )
             )
 
-    def write(self, rows: pa.Table, header: IndexHeader) -> None:
+    def write(self, table: pa.Table, header: IndexHeader) -> None:
         """Write all rows to a new file, which replaces the old one when it is complete."""
         features = io.BytesIO()
         arrays: dict[str, Any] = header.features or {}
@@ -108,9 +108,9 @@ class IndexFile:
             "features": features.getvalue(),
         }
         # one chunk, because readers would have to copy several chunks together
-        rows = rows.replace_schema_metadata(metadata).combine_chunks()
-        with atomic_writer(self.path) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
-            writer.write_table(rows)
+        table = table.replace_schema_metadata(metadata).combine_chunks()
+        with atomic_writer(self.path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
+            writer.write_table(table)
 
     def header(self) -> IndexHeader:
         """Read the properties of the index from the schema of its file."""
@@ -232,7 +232,7 @@ def squared_norms(vectors: np.ndarray) -> np.ndarray:
 
 
 def _nearest_by_scores(
-    vectors: np.ndarray, query: np.ndarray, scores: np.ndarray, margin: float, k: int
+    vectors: np.ndarray, query: np.ndarray, scores: np.ndarray, max_rounding_error: float, k: int
 ) -> Nearest:
     """Return the k nearest rows of one query, given scores (n_rows,) with rounding errors."""
     # Rows are split into at least k groups. The k-th smallest minimum of a group is at least as
@@ -240,7 +240,7 @@ def _nearest_by_scores(
     # rows with scores up to this limit.
     group_rows = max(1, min(_MAX_GROUP_ROWS, len(scores) // k))
     minima = np.minimum.reduceat(scores, np.arange(0, len(scores), group_rows))
-    limit = np.partition(minima, k - 1)[k - 1] + margin
+    limit = np.partition(minima, k - 1)[k - 1] + max_rounding_error
     rows = np.flatnonzero(~(scores > limit))  # also rows whose score is NaN
     distances = np.linalg.norm(vectors[rows] - query, axis=1)
     order = np.argsort(distances, kind="stable")[:k]

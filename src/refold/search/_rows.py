@@ -43,7 +43,7 @@ _MIN_SAMPLES_PER_DIMENSION = 2
 # Largest number of steps of the sequences that features are fitted to, so long sequences fit in
 # memory.
 _MAX_SAMPLE_STEPS = 2_000_000
-# Share of the steps at which a column must have a value. Otherwise, the whole column counts as
+# If a column of a sequence has values at a smaller share of its steps, the whole column counts as
 # missing in this sequence.
 _MIN_OBSERVED_SHARE = 0.5
 
@@ -107,13 +107,11 @@ class RowSource:
     def _draw_sample(self, min_rows: int) -> tuple[Sequences, np.ndarray]:
         """Return a sample of the rows, scaled, and the statistics that scaling removes."""
         if self._codes is not None and self._sequences is None:
-            return _decode_codes(
-                self.model, self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
-            )
+            rows = linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)
+            return _decode_codes(self.model, self._codes[rows])
         mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
-        num_rows = max(
-            min_rows, min(_MAX_SAMPLE_SEQUENCES, int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps)))
-        )
+        max_rows = int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))
+        num_rows = max(min_rows, min(_MAX_SAMPLE_SEQUENCES, max_rows))
         sample = self._sequences[linspace_indices(len(self), num_rows)]
         # sequences in memory have the columns of the model already
         aligned = self.model.align(sample) if self._sequences.is_mapped else sample
@@ -151,11 +149,12 @@ class RowSource:
     ) -> np.ndarray:
         """Return the features (n, width) of sequences; without them, of the decoded codes."""
         model = self.model
-        pair = (
-            _decode_codes(model, codes) if sequences is None else _scale_sequences(model, sequences)
-        )
+        if sequences is None:
+            scaled, statistics = _decode_codes(model, codes)
+        else:
+            scaled, statistics = _scale_sequences(model, sequences)
         vectors = np.empty((len(codes), features.width), np.float32)
-        for rows, feature_input in _feature_inputs(model, *pair):
+        for rows, feature_input in _feature_inputs(model, scaled, statistics):
             vectors[rows] = features(feature_input)
         return vectors
 
@@ -176,37 +175,44 @@ def _feature_inputs(
 ) -> Iterator[tuple[np.ndarray, FeatureInput]]:
     """Yield blocks of sequences of similar length: their indices, and the input of features."""
     specification = model.specification
-    scaled, missing = _fill_gaps(scaled, specification)
+    scaled, is_missing = _fill_gaps(scaled, specification)
     statistics = np.asarray(statistics, np.float32)
     if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
-        numeric = missing[:, model.scaler.numeric_]
-        statistics = np.where(np.tile(numeric, 2), np.float32(np.nan), statistics)
+        is_missing_number = is_missing[:, model.scaler.numeric_]
+        statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
     if specification.observed_flags:  # after all columns, each has a flag, missing in the same rows
-        missing = np.tile(missing, 2)
+        is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
         rows = block.indices
-        yield rows, FeatureInput(values, block.offsets, statistics[rows], missing[rows])
+        yield rows, FeatureInput(values, block.offsets, statistics[rows], is_missing[rows])
 
 
 def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
     """Fill gaps with the nearest observed step; also return which columns are missing (n, d)."""
-    offsets, lengths, absent = scaled.offsets, scaled.lengths, np.isnan(scaled.values)
-    if not absent.any():
-        return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
-    counts = packed.segment_sum((~absent).astype(np.float32), offsets)
-    missing = counts < _MIN_OBSERVED_SHARE * lengths[:, None]
+    offsets, lengths, is_gap = (
+        scaled.offsets,
+        scaled.lengths,
+        np.isnan(scaled.values),
+    )
+    if not is_gap.any():
+        return scaled, np.zeros((len(scaled), is_gap.shape[1]), bool)
+    counts = packed.segment_sum((~is_gap).astype(np.float32), offsets)
+    is_missing = counts < _MIN_OBSERVED_SHARE * lengths[:, None]
     sequence_of = np.repeat(np.arange(len(scaled)), lengths)
     # a missing numeric column becomes 0, and a categorical one the category after the last
-    values = np.where(missing[sequence_of], specification.num_categories, scaled.values)
-    for x in values.T:
-        gaps, observed = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
+    values = np.where(is_missing[sequence_of], specification.num_categories, scaled.values)
+    for column in values.T:
+        gaps, observed = (
+            np.flatnonzero(np.isnan(column)),
+            np.flatnonzero(~np.isnan(column)),
+        )
         # range of positions in `observed` that belong to the sequence of each gap
         first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
         position = np.searchsorted(observed, gaps)  # of the first observed step after the gap
         previous, following = np.maximum(position - 1, first), np.minimum(position, end - 1)
         is_previous_nearer = np.abs(gaps - observed[previous]) <= np.abs(observed[following] - gaps)
-        x[gaps] = x[observed[np.where(is_previous_nearer, previous, following)]]
-    return scaled.with_values(values.astype(scaled.values.dtype)), missing
+        column[gaps] = column[observed[np.where(is_previous_nearer, previous, following)]]
+    return scaled.with_values(values.astype(scaled.values.dtype)), is_missing
 
 
 # Ids and metadata
@@ -245,9 +251,9 @@ def cast_ids(ids: ArrayLike, expected_type: pa.DataType) -> pa.Array:
 
 
 def check_metadata(
-    metadata: Metadata | None, num_rows: int, schema: pa.Schema | None = None
+    metadata: Metadata | None, num_rows: int, index_schema: pa.Schema | None = None
 ) -> pa.Table:
-    """Return metadata as a table, with the columns and types of ``schema`` if there is one."""
+    """Return metadata as a table, with the columns and types of the index if it has a schema."""
     try:
         table = pa.table(metadata if metadata is not None else {})
     except (TypeError, ValueError, pa.ArrowException) as error:
@@ -255,16 +261,18 @@ def check_metadata(
             f"metadata must be a mapping of names to columns, or a table. {str(error)[:120]}"
         ) from error
     names = table.column_names
-    if schema is not None:
-        stored = pa.schema([field for field in schema if field.name not in RESERVED_COLUMNS])
+    if index_schema is not None:
+        metadata_schema = pa.schema(
+            [field for field in index_schema if field.name not in RESERVED_COLUMNS]
+        )
         try:
-            if set(names) != set(stored.names):
+            if set(names) != set(metadata_schema.names):
                 raise pa.ArrowInvalid("the names differ")
-            table = table.select(stored.names).cast(stored)
+            table = table.select(metadata_schema.names).cast(metadata_schema)
         except pa.ArrowException as error:
             reason = str(error).splitlines()[0][:80]
             raise DataError(
-                f"The index has the metadata {_format_columns(stored)}. Got "
+                f"The index has the metadata {_format_columns(metadata_schema)}. Got "
                 f"{_format_columns(table.schema)} ({reason}). Pass the same columns, with "
                 "values of these types."
             ) from error
@@ -282,10 +290,10 @@ def _format_columns(schema: pa.Schema) -> str:
 
 
 def make_rows(
-    source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
+    row_source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
-    codes, vectors = source.encode(features)
+    codes, vectors = row_source.encode(features)
     columns = {"id": ids} | {name: metadata[name] for name in metadata.column_names}
     columns["code"] = vectors_to_arrow(codes)
     if features is not None:  # otherwise the vectors are the codes

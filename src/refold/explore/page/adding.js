@@ -1,32 +1,33 @@
 // Adds sequences that the user pastes, chooses or drops: encodes them and places them on the map.
 
+import { $, makeButton, showText } from "./dom.js";
 import { shortNumber } from "./numbers.js";
-
-const $ = (id) => document.getElementById(id);
 
 export class SequenceAdder {
   constructor(state, panel, showError) {
-    this.state = state;
-    this.panel = panel;
-    this.showError = showError;
-    this.addedSequences = [];
+    Object.assign(this, { state, panel, showError, addedSequences: [] });
     const dialog = $("paste-dialog");
     $("paste-text").placeholder = exampleText(state.info);
-    $("add").addEventListener("click", () => {
+    $("add").onclick = () => {
       $("paste-error").hidden = true;
       dialog.showModal();
       $("paste-text").focus();
-    });
-    $("paste-go").addEventListener("click", () => this.paste());
-    $("paste-file").addEventListener("change", async () => {
+    };
+    // the dialog stays open after an error, which it shows
+    const addFromDialog = async (content, name) => {
+      const showPasteError = (error) => showText($("paste-error"), error.message);
+      if (await this.addContent(content, name, showPasteError)) dialog.close();
+    };
+    $("paste-go").onclick = () => addFromDialog($("paste-text").value, "");
+    $("paste-file").onchange = async () => {
       const [file] = $("paste-file").files;
-      if (file && (await this.addContent(file, file.name, (error) => this.showPasteError(error)))) dialog.close();
+      if (file) await addFromDialog(file, file.name);
       $("paste-file").value = "";
-    });
-    $("clear-pasted").addEventListener("click", () => {
+    };
+    $("clear-pasted").onclick = () => {
       this.addedSequences = [];
       this.showList();
-    });
+    };
     this.acceptDrops();
     addEventListener("paste", (event) => {
       const isTyping = ["INPUT", "TEXTAREA"].includes(event.target.tagName) || dialog.open;
@@ -57,24 +58,11 @@ export class SequenceAdder {
     });
   }
 
-  showPasteError(error) {
-    $("paste-error").textContent = error.message;
-    $("paste-error").hidden = false;
-  }
-
-  async paste() {
-    const wasRead = await this.addContent($("paste-text").value, "", (error) => this.showPasteError(error));
-    if (wasRead) $("paste-dialog").close();
-  }
-
   // Adds the sequences of a text or a file; returns whether that worked.
   async addContent(content, name, onError) {
-    const busy = $("busy");
-    busy.textContent = "Encoding…";
-    busy.hidden = false;
-    const showProgress = (share) => (busy.textContent = `Encoding: ${Math.round(100 * share)} %`);
+    showText($("busy"), "Encoding…");
     try {
-      this.addedSequences = await this.state.source.place(content, name, this.state.layout, showProgress);
+      this.addedSequences = await this.state.source.place(content, name, this.state.layout);
       this.lastContent = [content, name];
       this.showList();
       this.panel.showAdded(this.addedSequences[0]);
@@ -84,7 +72,7 @@ export class SequenceAdder {
       onError(error);
       return false;
     } finally {
-      busy.hidden = true;
+      $("busy").hidden = true;
     }
   }
 
@@ -99,11 +87,8 @@ export class SequenceAdder {
     $("pasted").hidden = !this.addedSequences.length;
     $("pasted-list").replaceChildren(
       ...this.addedSequences.map((sequence) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = `${sequence.id} · ${sequence.length} steps · error ${shortNumber(sequence.error)}`;
-        button.addEventListener("click", () => this.panel.showAdded(sequence));
-        return button;
+        const textContent = `${sequence.id} · ${sequence.length} steps · error ${shortNumber(sequence.error)}`;
+        return makeButton(() => this.panel.showAdded(sequence), { textContent });
       }),
     );
     this.state.map.redraw();
@@ -116,9 +101,7 @@ function exampleText(info) {
   if (info.layout === "words") return '[["some", "words"], ["others"]]';
   if (info.layout === "tokens") return '[["a", "b"], ["b"]]';
   if (info.layout === "series") return "[[0.1, 0.5, 0.3], [0.2, 0.4]]";
-  const row = `[${info.columns
-    .map((column) => (column.tokens ? '"a"' : "0.1"))
-    .slice(0, 12)
-    .join(", ")}]`;
+  const values = info.columns.slice(0, 12).map((column) => (column.tokens ? '"a"' : "0.1"));
+  const row = `[${values.join(", ")}]`;
   return `[[${row}, ${row}]]`;
 }

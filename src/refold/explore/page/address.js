@@ -1,30 +1,30 @@
 // The state of the page in its address, after the #: the view, the colors and the sequence.
 
-const numbers = (text) => text.split(",").map(Number);
-const isList = (list, size) => list.length === size && list.every(Number.isFinite);
+const parseNumbers = (text) => text.split(",").map(Number);
+const areNumbers = (list, length) => list.length === length && list.every(Number.isFinite);
 
 // Returns what an address says, without values that are not valid.
 export function readAddress(info) {
   const params = new URLSearchParams(location.hash.slice(1));
   const address = {};
-  const view = numbers(params.get("view") ?? "");
-  if (isList(view, 3) && view[2] > 0) address.view = { x: view[0], y: view[1], zoom: view[2] };
+  const view = parseNumbers(params.get("view") ?? "");
+  if (areNumbers(view, 3) && view[2] > 0) address.view = { x: view[0], y: view[1], zoom: view[2] };
   if (params.get("map") === "umap" && info.maps?.includes("umap")) address.map = "umap";
   if (params.get("look") === "density") address.look = "density";
   if (params.has("color")) address.color = params.get("color");
   const clusters = Number(params.get("clusters") ?? NaN);
   if (Number.isInteger(clusters)) address.clusters = clusters;
-  if (params.has("hide")) address.hidden = numbers(params.get("hide")).filter(Number.isInteger);
-  const shares = numbers(params.get("range") ?? "");
-  if (isList(shares, 2)) address.shares = shares.map((share) => Math.max(0, Math.min(100, share)));
+  if (params.has("hide")) address.hidden = parseNumbers(params.get("hide")).filter(Number.isInteger);
+  const shares = parseNumbers(params.get("range") ?? "");
+  if (areNumbers(shares, 2)) address.shares = shares.map((share) => Math.max(0, Math.min(100, share)));
   const ends = ["a", "b"].map((end) => Number(params.get(end) || NaN));
   address.ends = ends.map((row) => (Number.isInteger(row) && row >= 0 && row < info.count ? row : null));
   const row = Number(params.get("row") ?? NaN);
   if (Number.isInteger(row) && row >= 0 && row < info.count) address.row = row;
-  const place = numbers(params.get("at") ?? "");
-  if (isList(place, 2)) address.at = place;
-  const code = numbers(params.get("code") ?? "");
-  if (isList(code, info.dimensions.mean.length)) address.code = code;
+  const place = parseNumbers(params.get("at") ?? "");
+  if (areNumbers(place, 2)) address.at = place;
+  const code = parseNumbers(params.get("code") ?? "");
+  if (areNumbers(code, info.dimensions.mean.length)) address.code = code;
   return address;
 }
 
@@ -43,8 +43,7 @@ export function writeAddress(state) {
     if (x || y || zoom !== 1) params.set("view", [x, y, zoom].map(toText).join(","));
     if (state.layout !== "pca") params.set("map", state.layout);
     if (state.map.look !== "points") params.set("look", state.map.look);
-    if (state.field) params.set("color", state.field.name);
-    else params.set("color", "");
+    params.set("color", state.field?.name ?? "");
     if (state.field?.clusters?.number != null) params.set("clusters", state.field.clusters.number);
     if (state.hidden.size) params.set("hide", [...state.hidden].join(","));
     const { shares } = state.field ?? {};

@@ -1,5 +1,7 @@
 // Requests to a source of data, their errors, and downloads.
 
+import { makeElement } from "./dom.js";
+
 // An error whose message is written for the user.
 export class UserError extends Error {}
 
@@ -7,11 +9,7 @@ export class UserError extends Error {}
 export class LatestRequest {
   // respond(body) returns a promise of an answer
   constructor(respond, onAnswer, onError) {
-    this.respond = respond;
-    this.onAnswer = onAnswer;
-    this.onError = onError;
-    this.waiting = null;
-    this.busy = false;
+    Object.assign(this, { respond, onAnswer, onError, waiting: null, isBusy: false });
   }
 
   // Browsers report moves of a pointer once per frame, so there is at most one request per frame.
@@ -26,25 +24,22 @@ export class LatestRequest {
 
   async send() {
     const content = this.waiting;
-    if (content === null || this.busy) return;
+    if (content === null || this.isBusy) return;
     this.waiting = null;
-    this.busy = true;
+    this.isBusy = true;
     try {
       const answer = await this.respond(content.body);
-      // an answer that is not needed any more is dropped
-      if (!content.current || content.current()) this.onAnswer(answer, content);
+      if (!content.isNeeded || content.isNeeded()) this.onAnswer(answer, content);
     } catch (error) {
       this.onError(error);
     }
-    this.busy = false;
+    this.isBusy = false;
     this.send();
   }
 }
 
-export function download(content, name, type) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
-  link.download = name;
+export function download(blob, fileName) {
+  const link = makeElement("a", { href: URL.createObjectURL(blob), download: fileName });
   link.click();
   // the browser needs the address until the download has begun
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);

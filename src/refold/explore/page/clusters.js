@@ -1,8 +1,7 @@
 // The choice of the clusters that color the map: k-means, with a number of clusters, or HDBSCAN.
 
 import { RadioGroup } from "./choices.js";
-
-const $ = (id) => document.getElementById(id);
+import { $ } from "./dom.js";
 
 export class ClusterChoice {
   // replace(field) replaces the field with the same name, and shows it
@@ -15,9 +14,8 @@ export class ClusterChoice {
   // Shows the choice if the map is colored by clusters, and the source can find others.
   show() {
     const { field, source } = this.state;
-    const hidden = !field?.clusters || !source.cluster;
-    $("clusters").hidden = hidden;
-    if (hidden) return;
+    $("clusters").hidden = !field?.clusters || !source.cluster;
+    if ($("clusters").hidden) return;
     const { number, most: maxClusters } = field.clusters; // number: 0 is HDBSCAN, null is not chosen yet
     const input = $("cluster-number");
     this.choices.mark(number === 0 ? "hdbscan" : "kmeans");

@@ -1,20 +1,8 @@
 // Colors of points: of categories, and of numbers on a color scale.
 
 // Colors of categories, most distinct first.
-const CATEGORY_COLORS = [
-  "#4269d0",
-  "#e67e14",
-  "#d6403f",
-  "#2a9d8f",
-  "#8a63c9",
-  "#c2a100",
-  "#e05c9c",
-  "#4f9d3a",
-  "#8c5a3c",
-  "#3fa7d6",
-  "#7a7f87",
-  "#a5b820",
-];
+const CATEGORY_COLORS =
+  "#4269d0 #e67e14 #d6403f #2a9d8f #8a63c9 #c2a100 #e05c9c #4f9d3a #8c5a3c #3fa7d6 #7a7f87 #a5b820".split(" ");
 // Colors of a scale from low to high numbers.
 const SCALE_COLORS = ["#3b2a8c", "#3a5fc0", "#1f93a8", "#3fb57c", "#a8cf3e", "#f6dd3b"];
 // Gray of the category of noise.
@@ -22,7 +10,8 @@ const NOISE_COLOR = "#969696";
 // Gray of points without a value.
 const MISSING_COLOR = [150, 150, 150];
 
-function rgb(hex) {
+// Returns red, green and blue, from 0 to 255, of a color such as "#4269d0".
+export function rgb(hex) {
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 }
 
@@ -40,9 +29,7 @@ function hslToHex(hue, saturation, lightness) {
     const k = (n + hue / 30) % 12;
     const a = saturation * Math.min(lightness, 1 - lightness);
     const value = lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1));
-    return Math.round(255 * value)
-      .toString(16)
-      .padStart(2, "0");
+    return `0${Math.round(255 * value).toString(16)}`.slice(-2);
   };
   return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
@@ -61,8 +48,7 @@ export function scaleGradient() {
   return `linear-gradient(to right, ${SCALE_COLORS.join(", ")})`;
 }
 
-// The range of values that the color scale covers, without extreme values, which would leave few
-// colors for the rest.
+// Returns the range of the color scale, without extreme values, which would leave few colors for others.
 export function colorRange(values, log) {
   const step = Math.max(1, Math.floor(values.length / 20000)); // a sample is enough
   const sample = [];
@@ -87,12 +73,11 @@ function packColor([red, green, blue], opacity = 255) {
 export function pointColors(field, values, count, defaultColor, hidden) {
   const colors = new Uint32Array(count);
   const bytes = new Uint8Array(colors.buffer);
+  const missing = packColor(MISSING_COLOR);
   if (!field || !values) return colors.fill(packColor(defaultColor)) && bytes;
   if (field.type === "category") {
-    const categoryColors = field.categories.map((_, i) =>
-      packColor(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255),
-    );
-    const missing = packColor(MISSING_COLOR);
+    const packCategory = (_, i) => packColor(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255);
+    const categoryColors = field.categories.map(packCategory);
     for (let i = 0; i < count; i++) colors[i] = categoryColors[values[i]] ?? missing;
     return bytes;
   }
@@ -100,7 +85,6 @@ export function pointColors(field, values, count, defaultColor, hidden) {
   const [start, end] = field.log ? [Math.log(low), Math.log(high)] : [low, high];
   const [smallest, largest] = field.visibleRange ?? [-Infinity, Infinity];
   const table = SCALE_TABLE.map((color) => packColor(color));
-  const missing = packColor(MISSING_COLOR);
   for (let i = 0; i < count; i++) {
     const value = field.log ? Math.log(Math.max(values[i], 1e-30)) : values[i];
     const share = Math.max(0, Math.min(1, (value - start) / (end - start)));

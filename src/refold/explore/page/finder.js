@@ -1,8 +1,7 @@
 // The search field, which suggests ids. Enter shows the sequence with the id.
 
 import { LatestRequest } from "./api.js";
-
-const $ = (id) => document.getElementById(id);
+import { $, showText } from "./dom.js";
 
 export class Finder {
   // show(row) shows a sequence in the panel
@@ -46,12 +45,9 @@ export class Finder {
         await this.show(first.row);
         return;
       }
-      const firstIds = matches
-        .slice(0, 3)
-        .map((match) => match.id)
-        .join(", ");
-      const ellipsis = matches.length > 3 ? ", …" : "";
-      this.showReason(first ? `Several ids begin with ${text}: ${firstIds}${ellipsis}` : `No id begins with ${text}.`);
+      const ids = matches.map((match) => match.id);
+      const firstIds = ids.length > 3 ? [...ids.slice(0, 3), "…"] : ids;
+      this.showReason(first ? `Several ids begin with ${text}: ${firstIds.join(", ")}` : `No id begins with ${text}.`);
     } catch (error) {
       this.showError(error);
     }
@@ -60,8 +56,7 @@ export class Finder {
   // Shows why no sequence is found; "" removes the reason.
   showReason(reason) {
     this.input.setAttribute("aria-invalid", String(Boolean(reason)));
-    $("note").textContent = reason;
-    $("note").hidden = !reason;
+    showText($("note"), reason);
   }
 
   // Moves the map to a point that is outside of the view.

@@ -1,5 +1,4 @@
-// An index of points in the plane, by the cells of a grid: finds the nearest point, and the points
-// in a polygon.
+// An index of points in the plane: finds the nearest point, and the points in a polygon.
 
 // More cells would take much memory.
 const MAX_CELLS_PER_SIDE = 512;
@@ -8,14 +7,7 @@ export class Grid {
   constructor(places) {
     this.places = places;
     const count = places.length / 2;
-    let [left, low, right, high] = [Infinity, Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < count; i++) {
-      left = Math.min(left, places[2 * i]);
-      right = Math.max(right, places[2 * i]);
-      low = Math.min(low, places[2 * i + 1]);
-      high = Math.max(high, places[2 * i + 1]);
-    }
-    this.bounds = { left, right, low, high };
+    const { left, low, right, high } = (this.bounds = boundsOf(places));
     this.cellsPerSide = Math.max(1, Math.min(MAX_CELLS_PER_SIDE, Math.ceil(Math.sqrt(count / 4))));
     // about four points in a cell, if they are spread evenly
     this.cellSize = Math.max(right - left, high - low, 1e-9) / this.cellsPerSide;
@@ -43,47 +35,49 @@ export class Grid {
 
   // Returns the nearest visible point within a radius, or -1.
   nearest(x, y, radius, isVisible) {
-    const { places, cellsPerSide } = this;
+    const { places } = this;
     let best = -1;
     let minSquared = radius * radius; // squared distance of the best point
-    for (let r = this.row(y - radius); r <= this.row(y + radius); r++) {
-      for (let c = this.column(x - radius); c <= this.column(x + radius); c++) {
-        for (let m = this.cellStarts[c + cellsPerSide * r]; m < this.cellStarts[c + cellsPerSide * r + 1]; m++) {
-          const i = this.members[m];
-          const distance = (places[2 * i] - x) ** 2 + (places[2 * i + 1] - y) ** 2;
-          if (distance <= minSquared && isVisible(i)) {
-            minSquared = distance;
-            best = i;
-          }
-        }
-      }
-    }
+    const area = { left: x - radius, low: y - radius, right: x + radius, high: y + radius };
+    this.visitCells(area, (i) => {
+      const squared = (places[2 * i] - x) ** 2 + (places[2 * i + 1] - y) ** 2;
+      if (squared > minSquared || !isVisible(i)) return;
+      minSquared = squared;
+      best = i;
+    });
     return best;
   }
 
   // Returns the visible points in a polygon, an array of coordinates x, y, x, y, ...
   findInPolygon(polygon, isVisible) {
-    let [left, low, right, high] = [Infinity, Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < polygon.length; i += 2) {
-      left = Math.min(left, polygon[i]);
-      right = Math.max(right, polygon[i]);
-      low = Math.min(low, polygon[i + 1]);
-      high = Math.max(high, polygon[i + 1]);
-    }
     const rows = [];
-    for (let r = this.row(low); r <= this.row(high); r++) {
-      for (let c = this.column(left); c <= this.column(right); c++) {
-        const index = c + this.cellsPerSide * r;
-        for (let m = this.cellStarts[index]; m < this.cellStarts[index + 1]; m++) {
-          const i = this.members[m];
-          if (isVisible(i) && isInPolygon(polygon, this.places[2 * i], this.places[2 * i + 1])) {
-            rows.push(i);
-          }
-        }
-      }
-    }
+    this.visitCells(boundsOf(polygon), (i) => {
+      if (isVisible(i) && isInPolygon(polygon, this.places[2 * i], this.places[2 * i + 1])) rows.push(i);
+    });
     return rows.sort((a, b) => a - b);
   }
+
+  // Calls visit(i) for each point in the cells that an area touches.
+  visitCells({ left, low, right, high }, visit) {
+    for (let r = this.row(low); r <= this.row(high); r++) {
+      for (let c = this.column(left); c <= this.column(right); c++) {
+        const cell = c + this.cellsPerSide * r;
+        for (let m = this.cellStarts[cell]; m < this.cellStarts[cell + 1]; m++) visit(this.members[m]);
+      }
+    }
+  }
+}
+
+// Returns the smallest rectangle with all points of an array of coordinates x, y, x, y, ...
+function boundsOf(coordinates) {
+  let [left, low, right, high] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < coordinates.length; i += 2) {
+    left = Math.min(left, coordinates[i]);
+    right = Math.max(right, coordinates[i]);
+    low = Math.min(low, coordinates[i + 1]);
+    high = Math.max(high, coordinates[i + 1]);
+  }
+  return { left, low, right, high };
 }
 
 // Whether a ray from the point crosses the edges of the polygon an odd number of times.

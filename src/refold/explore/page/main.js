@@ -2,25 +2,24 @@
 
 import { UserError } from "./api.js";
 import { watchAddress, readAddress, writeAddress } from "./address.js";
-import { pointColors, colorRange } from "./colors.js";
+import { pointColors, colorRange, rgb } from "./colors.js";
 import { RadioGroup } from "./choices.js";
 import { ClusterChoice } from "./clusters.js";
+import { $, cssColor, showText } from "./dom.js";
 import { Finder } from "./finder.js";
 import { MapSwitch } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
-import { clusterCenters, cssColor, drawMarks } from "./marks.js";
+import { clusterCenters, drawMarks } from "./marks.js";
 import { Panel } from "./panel.js";
 import { fieldText } from "./numbers.js";
 import { resetColors } from "./plot.js";
 import { Pointer } from "./pointer.js";
 import { Selection } from "./selection.js";
 
-const $ = (id) => document.getElementById(id);
 // A click this near to a point, in pixels, shows its sequence. Any other click decodes a place.
 const CLICK_PIXELS = 14;
-// The state that the modules share. `kind` is what the panel shows: "row", "at" (a place), "code"
-// or "added".
+// The state that the modules share. `kind` is what the panel shows: "row", "at", "code" or "added".
 const state = {
   source: null,
   info: null,
@@ -40,15 +39,15 @@ const state = {
   placeMark,
 };
 
-export function showError(error) {
-  if (!(error instanceof UserError)) console.error(error);
-  $("error").querySelector("p").textContent =
-    error instanceof UserError ? error.message : "The page failed. Reload it; the console says why.";
+function showError(error) {
+  const isForUser = error instanceof UserError;
+  if (!isForUser) console.error(error);
+  const message = isForUser ? error.message : "The page failed. Reload it; the console says why.";
+  $("error").querySelector("p").textContent = message;
   $("error").hidden = false;
 }
 
-// Moves the mark of the current place. It is an SVG element, so that a drag need not draw the map
-// again.
+// Moves the mark of the current place, an SVG element, so that a drag need not draw the map again.
 function placeMark() {
   const mark = $("mark");
   mark.classList.toggle("away", !state.at || Boolean(state.map.share));
@@ -59,8 +58,7 @@ function placeMark() {
 }
 
 function updateColors() {
-  const defaultColor = [1, 3, 5].map((i) => parseInt(cssColor("--point").slice(i, i + 2), 16));
-  const colors = pointColors(state.field, state.values, state.info.count, defaultColor, state.hidden);
+  const colors = pointColors(state.field, state.values, state.info.count, rgb(cssColor("--point")), state.hidden);
   selection.dim(colors);
   state.map.setColors(colors);
   writeAddress(state);
@@ -81,12 +79,8 @@ async function colorBy(name, hidden = [], shares = null) {
   state.values = state.centers = null;
   $("color").value = $("color").title = field?.name ?? "";
   if (field) {
-    const busy = $("busy");
     const isCurrent = () => state.field === field;
-    const showProgress = () => {
-      busy.textContent = `Computing ${field.name}…`;
-      busy.hidden = false;
-    };
+    const showProgress = () => showText($("busy"), `Computing ${field.name}…`);
     try {
       const values = await state.source.field(field.name, showProgress, isCurrent);
       if (!isCurrent()) return;
@@ -105,7 +99,7 @@ async function colorBy(name, hidden = [], shares = null) {
       clusters.show();
       showError(error);
     }
-    busy.hidden = true;
+    $("busy").hidden = true;
   }
   drawLegend($("legend"), state.field, state.values, state.hidden, updateColors, selectVisible);
   updateColors();
@@ -145,18 +139,15 @@ async function onLayout() {
   writeAddress(state);
 }
 
-function fillColors() {
-  const { field, info } = state;
-  $("color").replaceChildren(
-    new Option("nothing", ""),
-    ...info.fields.map((candidate) => new Option(candidate.name, candidate.name)),
-  );
-  $("color").value = field?.name ?? "";
+function fillColorOptions() {
+  const options = state.info.fields.map((field) => new Option(field.name, field.name));
+  $("color").replaceChildren(new Option("nothing", ""), ...options);
 }
 
-function hover(place) {
+// Names the sequence near a position of the pointer, in pixels; null is outside of the map.
+function hover(position) {
   const tip = $("tip");
-  const row = place && state.info ? state.map.nearest(...place, 10) : -1;
+  const row = position && state.info ? state.map.nearest(...position, 10) : -1;
   tip.hidden = row < 0;
   $("overlay").classList.toggle("over", row >= 0);
   if (row < 0) return;
@@ -164,9 +155,10 @@ function hover(place) {
   const id = state.info.ids ? `id ${state.info.ids[row]}` : `sequence ${row}`;
   tip.textContent = state.values ? `${id} · ${state.field.name} ${fieldText(state.field, value)}` : id;
   // left of the pointer if there is no room on the right
-  const fits = place[0] + 16 + tip.offsetWidth <= state.map.width;
-  const left = fits ? place[0] + 16 : Math.max(4, place[0] - 16 - tip.offsetWidth);
-  tip.style.transform = `translate(${left}px, ${place[1] + 12}px)`;
+  const [x, y] = position;
+  const fits = x + 16 + tip.offsetWidth <= state.map.width;
+  const left = fits ? x + 16 : Math.max(4, x - 16 - tip.offsetWidth);
+  tip.style.transform = `translate(${left}px, ${y + 12}px)`;
 }
 
 // Shows the sequence near a pixel, or decodes the place there.
@@ -221,9 +213,7 @@ function onKey(event) {
     panel.play();
   } else if (keys[event.key]) {
     keys[event.key]();
-  } else {
-    return;
-  }
+  } else return;
   event.preventDefault();
 }
 
@@ -265,10 +255,8 @@ const percent = (share) => `${Math.round(100 * share)} %`;
 function describeAxes() {
   const { explained } = state.info;
   const densityNote = state.map.look === "density" ? " · stronger color: more sequences" : "";
-  const axes =
-    state.layout === "umap"
-      ? "UMAP: near is similar, far says little"
-      : `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
+  const pcaAxes = `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
+  const axes = state.layout === "umap" ? "UMAP: near is similar, far says little" : pcaAxes;
   $("axes").textContent = axes + densityNote;
 }
 
@@ -281,8 +269,7 @@ function describeMap({ explained, count, noun, model }) {
     `by how much it changes the decoded sequence. The map shows ${percent(explained[0] + explained[1])} ` +
     "of the variance; a place decodes with all other components at their mean. " +
     "UMAP keeps similar sequences together; a place between points decodes to a mean of their codes.";
-  $("about-page").textContent = state.source.about ?? "";
-  $("about-page").hidden = !state.source.about;
+  showText($("about-page"), state.source.about ?? "");
 }
 
 function addListeners() {
@@ -294,14 +281,12 @@ function addListeners() {
     hover,
     lasso,
   });
-  $("color").addEventListener("change", () => colorBy($("color").value));
-  $("zoom-in").addEventListener("click", () => zoom(1.4));
-  $("zoom-out").addEventListener("click", () => zoom(1 / 1.4));
-  $("fit").addEventListener("click", fit);
-  $("help-button").addEventListener("click", () => $("help").showModal());
-  $("error")
-    .querySelector("button")
-    .addEventListener("click", () => ($("error").hidden = true));
+  $("color").onchange = () => colorBy($("color").value);
+  $("zoom-in").onclick = () => zoom(1.4);
+  $("zoom-out").onclick = () => zoom(1 / 1.4);
+  $("fit").onclick = fit;
+  $("help-button").onclick = () => $("help").showModal();
+  $("error").querySelector("button").onclick = () => ($("error").hidden = true);
   addEventListener("keydown", onKey);
   watchAddress(() => restore().catch(showError));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -321,7 +306,7 @@ async function start(SequenceAdder) {
   state.map.moved = placeMark;
   const { info, places } = await state.source.start();
   state.info = info;
-  fillColors();
+  fillColorOptions();
   describeMap(info);
   state.map.setPoints(places);
   panel = new Panel(state, showError);
@@ -339,8 +324,7 @@ async function start(SequenceAdder) {
   document.documentElement.dataset.ready = "true";
 }
 
-// Starts the page with a source of data: a server, or the page itself. The second argument is the
-// class for the button that adds sequences.
+// Starts the page with a source of data, a server or the page itself, and the class of the Add button.
 export async function begin(source, SequenceAdder) {
   state.source = source;
   try {

@@ -1,8 +1,9 @@
 // The map: points, drawn with WebGL 2, and marks on a second canvas above the points.
 
 import { UserError } from "./api.js";
+import { toPng } from "./dom.js";
 import { Grid } from "./grid.js";
-import { CellRenderer } from "./splat.js";
+import { CellRenderer, linkProgram } from "./splat.js";
 
 // `next` has the places on the map that the points move to, and `share` is the share of the way.
 const VERTEX_SHADER = `#version 300 es
@@ -33,8 +34,7 @@ void main() {
   if (alpha <= 0.0) discard;
   result = vec4(shade.rgb * alpha, alpha);
 }`;
-// Half of the smaller side of the canvas, in units of the map at zoom 1. Most places are between -1
-// and 1.
+// Half of the smaller side of the canvas at zoom 1. Most coordinates of places are from -1 to 1.
 const HALF_WIDTH = 1.2;
 // Duration of the movement from one map to another.
 const MORPH_MILLISECONDS = 700;
@@ -74,20 +74,7 @@ export class PointMap {
       );
     }
     this.gl = gl;
-    const program = gl.createProgram();
-    for (const [type, source] of [
-      [gl.VERTEX_SHADER, VERTEX_SHADER],
-      [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
-    ]) {
-      const shader = gl.createShader(type);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.bindAttribLocation(program, 0, "place");
-    gl.bindAttribLocation(program, 1, "color");
-    gl.bindAttribLocation(program, 2, "next");
-    gl.linkProgram(program);
+    const program = linkProgram(gl, VERTEX_SHADER, FRAGMENT_SHADER, ["place", "color", "next"]);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
       throw new UserError("The graphics driver refused the map. Update it, or use another browser.");
     }
@@ -113,13 +100,13 @@ export class PointMap {
     this.upload();
   }
 
-  // Moves the points to other places, then calls done().
+  // Moves the points to other places, then calls onDone().
   morph(places, onDone) {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    const finish = () => {
       this.setPoints(places);
       onDone();
-      return;
-    }
+    };
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return finish();
     this.target = places;
     this.fillBuffer(2, places);
     const startTime = performance.now();
@@ -132,11 +119,9 @@ export class PointMap {
         return;
       }
       this.share = 0;
-      if (this.target !== places) return; // the points are on the way to a third map
-      this.setPoints(places);
-      onDone();
+      if (this.target === places) finish(); // otherwise, the points are on the way to a third map
     };
-    requestAnimationFrame(frame);
+    return requestAnimationFrame(frame);
   }
 
   // Whether WebGL draws each point, from buffers on the graphics card.
@@ -149,14 +134,15 @@ export class PointMap {
     this.upload();
   }
 
-  // Copies places to the buffer of an attribute: 0 is `place`, 2 is `next`.
-  fillBuffer(index, places) {
+  // Copies an array to the buffer of an attribute: 0 is `place`, 1 is `color`, 2 is `next`.
+  fillBuffer(index, array) {
     const { gl } = this;
     if (!this.drawsByPoint) return;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[index]);
-    gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW);
+    gl.bufferData(gl.ARRAY_BUFFER, array, index === 1 ? gl.DYNAMIC_DRAW : gl.STATIC_DRAW);
     gl.enableVertexAttribArray(index);
-    gl.vertexAttribPointer(index, 2, gl.FLOAT, false, 0, 0);
+    if (index === 1) gl.vertexAttribPointer(index, 4, gl.UNSIGNED_BYTE, true, 0, 0);
+    else gl.vertexAttribPointer(index, 2, gl.FLOAT, false, 0, 0);
   }
 
   upload() {
@@ -167,14 +153,8 @@ export class PointMap {
 
   // colors: for each point, bytes of red, green, blue and opacity; 0 hides a point.
   setColors(colors) {
-    const { gl } = this;
     this.colors = colors;
-    if (this.drawsByPoint) {
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
-      gl.bufferData(gl.ARRAY_BUFFER, colors, gl.DYNAMIC_DRAW);
-      gl.enableVertexAttribArray(1);
-      gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
-    }
+    this.fillBuffer(1, colors);
     this.refresh();
   }
 
@@ -231,10 +211,10 @@ export class PointMap {
   }
 
   // Returns the nearest visible point within a number of pixels, or -1.
-  nearest(px, py, pixels) {
+  nearest(px, py, maxPixels) {
     if (!this.grid) return -1;
     const [x, y] = this.toPlace(px, py);
-    return this.grid.nearest(x, y, pixels / this.unit, this.isShown);
+    return this.grid.nearest(x, y, maxPixels / this.unit, this.isShown);
   }
 
   // Diameter of a point in pixels: small if there are many points, and larger with zoom.
@@ -244,8 +224,7 @@ export class PointMap {
     return Math.min(16, base * Math.max(1, this.view.zoom ** 0.35));
   }
 
-  // Draws the marks in the next frame. The points are drawn only if they have changed, because a
-  // million points are slow.
+  // Draws the marks in the next frame, and the points only if they have changed: a million are slow.
   redraw() {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
@@ -275,8 +254,7 @@ export class PointMap {
     gl.clear(gl.COLOR_BUFFER_BIT);
     if (!this.count) return;
     const size = this.pointSize;
-    // points are transparent, so that dense places are darker; the more they overlap, the more
-    // transparent
+    // points are transparent, so that dense places are darker: the more transparent, the more they overlap
     const overlap = (this.count * size * size) / (this.width * this.height * view.zoom ** 2);
     const opacity = Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + overlap)));
     if (this.look === "density") this.splat.density(this, this.share);
@@ -302,18 +280,11 @@ export class PointMap {
   }
 
   // Returns a picture of both canvases on a background.
-  async toBlob(background, drawMore) {
+  toPng(background, drawMore) {
     this.draw(); // the browser clears a WebGL canvas after each frame
-    const canvas = document.createElement("canvas");
-    canvas.width = this.canvas.width;
-    canvas.height = this.canvas.height;
-    const context = canvas.getContext("2d");
-    context.fillStyle = background;
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(this.canvas, 0, 0);
-    context.drawImage(this.overlay, 0, 0);
-    context.scale(this.ratio, this.ratio);
-    drawMore(context);
-    return new Promise((onDone) => canvas.toBlob(onDone, "image/png"));
+    return toPng([this.canvas, this.overlay], background, (context) => {
+      context.scale(this.ratio, this.ratio);
+      drawMore(context);
+    });
   }
 }

@@ -1,25 +1,29 @@
-// Marks above the points: the ends of a path, neighbors, added sequences, names of clusters and the
-// lasso.
+// Marks above the points: ends of a path, neighbors, added sequences, names of clusters, the lasso.
 
 import { categoryColor } from "./colors.js";
+import { cssColor } from "./dom.js";
 
 // The center of a category is the median of this many members, because sorting more is slow.
 const MAX_SAMPLED_MEMBERS = 3000;
 
-export function cssColor(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// Draws the current path as a line.
+function stroke(context, color, width) {
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.stroke();
+}
+
+function fill(context, color) {
+  context.fillStyle = color;
+  context.fill();
 }
 
 // Draws a ring with a rim in the color of the paper, which makes it visible on any color.
-function ring(context, [x, y], radius, width, stroke, paper) {
+function drawRing(context, [x, y], radius, width, color, paper) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.lineWidth = width + 2;
-  context.strokeStyle = paper;
-  context.stroke();
-  context.lineWidth = width;
-  context.strokeStyle = stroke;
-  context.stroke();
+  stroke(context, paper, width + 2);
+  stroke(context, color, width);
 }
 
 // Draws the current place on a saved picture. On the page, it is an SVG element.
@@ -27,20 +31,16 @@ export function drawPlace(context, map, state) {
   if (!state.at) return;
   const accent = cssColor("--accent");
   const [x, y] = map.toPixels(...state.at);
-  ring(context, [x, y], 10, 2.5, accent, cssColor("--paper"));
+  drawRing(context, [x, y], 10, 2.5, accent, cssColor("--paper"));
   if (state.kind === "row") return;
   context.beginPath();
-  for (const [dx, dy] of [
-    [1, 0],
-    [-1, 0],
-    [0, 1],
-    [0, -1],
-  ]) {
-    context.moveTo(x + 5 * dx, y + 5 * dy);
-    context.lineTo(x + 15 * dx, y + 15 * dy);
+  for (const sign of [-1, 1]) {
+    context.moveTo(x + 5 * sign, y);
+    context.lineTo(x + 15 * sign, y);
+    context.moveTo(x, y + 5 * sign);
+    context.lineTo(x, y + 15 * sign);
   }
-  context.lineWidth = 2;
-  context.stroke();
+  stroke(context, accent, 2);
 }
 
 export function drawMarks(context, map, { state, neighbors, added }) {
@@ -50,40 +50,32 @@ export function drawMarks(context, map, { state, neighbors, added }) {
     context.beginPath();
     context.moveTo(...map.toPixels(...a.at));
     context.lineTo(...map.toPixels(...b.at));
-    context.lineWidth = 2;
     context.setLineDash([6, 5]);
-    context.strokeStyle = ink;
-    context.stroke();
+    stroke(context, ink, 2);
     context.setLineDash([]);
   }
   for (const row of neighbors) {
     const position = map.toPixels(map.places[2 * row], map.places[2 * row + 1]);
-    ring(context, position, map.pointSize / 2 + 3, 1.2, ink, paper);
+    drawRing(context, position, map.pointSize / 2 + 3, 1.2, ink, paper);
   }
   for (const sequence of added) {
     const [x, y] = map.toPixels(...sequence.at);
     context.beginPath();
     context.moveTo(x, y - 8);
-    [
-      [8, 0],
-      [0, 8],
-      [-8, 0],
-    ].forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
+    context.lineTo(x + 8, y);
+    context.lineTo(x, y + 8);
+    context.lineTo(x - 8, y);
     context.closePath();
-    context.fillStyle = accent;
-    context.fill();
-    context.lineWidth = 2;
-    context.strokeStyle = paper;
-    context.stroke();
+    fill(context, accent);
+    stroke(context, paper, 2);
   }
   context.textAlign = "center";
   context.textBaseline = "middle";
   state.ends.forEach((end, i) => {
     if (!end) return;
     const [x, y] = map.toPixels(...end.at);
-    ring(context, [x, y], 9, 1.5, ink, paper);
-    context.fillStyle = paper;
-    context.fill();
+    drawRing(context, [x, y], 9, 1.5, ink, paper);
+    fill(context, paper);
     context.fillStyle = ink;
     context.font = "bold 11px system-ui, sans-serif";
     context.fillText("AB"[i], x, y + 0.5);
@@ -95,11 +87,8 @@ export function drawMarks(context, map, { state, neighbors, added }) {
       context.lineTo(...map.toPixels(state.lasso[i], state.lasso[i + 1]));
     }
     context.closePath();
-    context.fillStyle = `${accent}22`;
-    context.fill();
-    context.lineWidth = 1.5;
-    context.strokeStyle = accent;
-    context.stroke();
+    fill(context, `${accent}22`);
+    stroke(context, accent, 1.5);
   }
 }
 
@@ -115,16 +104,13 @@ function drawNames(context, map, state, ink, paper) {
     const [x, y] = map.toPixels(...center);
     const name = field.categories[i];
     const halfWidth = context.measureText(name).width / 2 + 7;
-    if (occupied.some((label) => Math.abs(label.x - x) < label.halfWidth + halfWidth && Math.abs(label.y - y) < 20))
-      return;
+    const overlaps = (label) => Math.abs(label.x - x) < label.halfWidth + halfWidth && Math.abs(label.y - y) < 20;
+    if (occupied.some(overlaps)) return;
     occupied.push({ x, y, halfWidth });
     context.beginPath();
     context.roundRect(x - halfWidth, y - 10, 2 * halfWidth, 20, 10);
-    context.fillStyle = paper;
-    context.fill();
-    context.lineWidth = 2;
-    context.strokeStyle = categoryColor(i, field);
-    context.stroke();
+    fill(context, paper);
+    stroke(context, categoryColor(i, field), 2);
     context.fillStyle = ink;
     context.fillText(name, x, y + 0.5);
   });

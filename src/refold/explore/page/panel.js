@@ -2,10 +2,10 @@
 
 import { download, LatestRequest } from "./api.js";
 import { writeAddress } from "./address.js";
+import { $, makeButton, makeElement, showText } from "./dom.js";
 import { fieldText, shortNumber } from "./numbers.js";
 import { Picture, thumbnail } from "./plot.js";
 
-const $ = (id) => document.getElementById(id);
 // Sliders that are shown before a click on "Show all".
 const INITIAL_SLIDERS = 12;
 // Duration of the path from A to B.
@@ -13,8 +13,7 @@ const PLAY_SECONDS = 4;
 
 export class Panel {
   constructor(state, showError) {
-    this.state = state;
-    this.showError = showError;
+    Object.assign(this, { state, showError });
     this.picture = new Picture($("picture"), state.info);
     const unfold = (body) => state.source.unfold(body);
     this.request = new LatestRequest(unfold, (sequence, request) => this.showDecoded(sequence, request), showError);
@@ -25,23 +24,23 @@ export class Panel {
     this.share = 0; // share of the path from A to B
     this.playing = 0; // id of the requested animation frame while the path plays
     this.makeSliders(INITIAL_SLIDERS);
-    $("previous").addEventListener("click", () => this.step(-1));
-    $("next").addEventListener("click", () => this.step(1));
-    $("keep").addEventListener("change", () => this.state.kind !== "row" && this.state.at && this.probe(this.state.at));
-    $("save-picture").addEventListener("click", () => this.save());
-    $("play").addEventListener("click", () => this.play());
-    $("share").addEventListener("input", () => {
+    $("previous").onclick = () => this.step(-1);
+    $("next").onclick = () => this.step(1);
+    $("keep").onchange = () => state.kind !== "row" && state.at && this.probe(state.at);
+    $("save-picture").onclick = () => this.save();
+    $("play").onclick = () => this.play();
+    $("share").oninput = () => {
       this.stop();
       this.showBetween(Number($("share").value));
-    });
-    $("forget-ends").addEventListener("click", () => {
+    };
+    $("forget-ends").onclick = () => {
       this.stop();
-      this.state.ends = [null, null];
+      state.ends = [null, null];
       this.showEnds();
-      writeAddress(this.state);
-    });
+      writeAddress(state);
+    };
     for (const button of document.querySelectorAll("[data-end]")) {
-      button.addEventListener("click", () => this.setEnd(Number(button.dataset.end)));
+      button.onclick = () => this.setEnd(Number(button.dataset.end));
     }
   }
 
@@ -106,26 +105,20 @@ export class Panel {
     body.on = state.layout;
     const version = this.version;
     // during a drag, late answers are shown, too, unless the user has chosen a sequence meanwhile
-    const current = () => state.kind === kind && version <= this.version;
-    this.request.ask({ body, current, from, kind });
+    const isNeeded = () => state.kind === kind && version <= this.version;
+    this.request.ask({ body, isNeeded, from, kind });
   }
 
   showDecoded(sequence, request) {
     const { state } = this;
     if (request.body.on !== state.layout) return; // the user has changed the map meanwhile
-    this.show(
-      sequence,
-      request.kind === "at" ? "A place on the map" : request.from === "travel" ? "Between A and B" : "A code",
-    );
+    const codeTitle = request.from === "travel" ? "Between A and B" : "A code";
+    this.show(sequence, request.kind === "at" ? "A place on the map" : codeTitle);
     if (request.kind === "code") state.at = sequence.at;
     const steps = `${sequence.length} ${sequence.length === 1 ? "step" : "steps"}`;
     $("facts").textContent = `${steps} · nearest: ${sequence.id}`;
     $("reasons").hidden = true;
-    if (this.neighborRows.length) {
-      this.neighborRows = [];
-      $("neighbors-section").hidden = true;
-      state.map.redraw();
-    }
+    if (this.neighborRows.length) this.hideNeighbors();
     $("far").hidden = !sequence.far;
     if (request.from !== "slider") this.setSliders();
     state.placeMark();
@@ -183,8 +176,7 @@ export class Panel {
     if (sequence.own_length !== undefined && sequence.own_length !== sequence.length) {
       sentences.push(`Decoded alone, the code gives ${sequence.own_length} steps.`);
     }
-    $("reasons").textContent = sentences.join(" ");
-    $("reasons").hidden = !sentences.length;
+    showText($("reasons"), sentences.join(" "));
   }
 
   // Shows a sequence that the user has added.
@@ -195,11 +187,9 @@ export class Panel {
     Object.assign(this.state, { untouched: false, kind: "added", at: sequence.at });
     this.show(sequence, `Added: ${sequence.id}`);
     this.describeRow({ ...sequence, fields: {} });
-    this.neighborRows = [];
-    $("neighbors-section").hidden = true;
+    this.hideNeighbors();
     this.setSliders();
     this.state.placeMark();
-    this.state.map.redraw();
   }
 
   // Finds the places on another map of what is shown.
@@ -223,16 +213,18 @@ export class Panel {
     $("neighbors-section").hidden = !neighbors.length;
     $("neighbors").replaceChildren(
       ...neighbors.map((neighbor) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        const name = document.createElement("span");
-        name.textContent = `${neighbor.id}`;
-        button.append(thumbnail(neighbor.values, this.state.info), name);
-        button.title = `Sequence ${neighbor.id}, at a distance of ${shortNumber(neighbor.distance)}`;
-        button.addEventListener("click", () => this.showRow(neighbor.row));
+        const title = `Sequence ${neighbor.id}, at a distance of ${shortNumber(neighbor.distance)}`;
+        const button = makeButton(() => this.showRow(neighbor.row), { title });
+        button.append(thumbnail(neighbor.values, this.state.info), makeElement("span", { textContent: neighbor.id }));
         return button;
       }),
     );
+  }
+
+  hideNeighbors() {
+    this.neighborRows = [];
+    $("neighbors-section").hidden = true;
+    this.state.map.redraw();
   }
 
   // Shows the next visible sequence, or the previous one with direction -1.
@@ -248,12 +240,10 @@ export class Panel {
 
   save() {
     const name = $("name")
-      .textContent.replaceAll(/[^\w.-]+/g, "-")
-      .toLowerCase();
-    this.picture
-      .toBlob()
-      .then((blob) => download(blob, `${name}.png`))
-      .catch(this.showError);
+      .textContent.toLowerCase()
+      .replaceAll(/[^\w.-]+/g, "-");
+    const picture = this.picture.toPng();
+    picture.then((blob) => download(blob, `${name}.png`)).catch(this.showError);
   }
 
   // Makes the current code the end A (0) or B (1) of the path.
@@ -287,9 +277,8 @@ export class Panel {
   showEnds() {
     const [a, b] = this.state.ends;
     $("between").hidden = !(a || b);
-    const ready = Boolean(a && b);
-    $("play").disabled = $("share").disabled = !ready;
-    $("ends").textContent = ready ? `${a.label} to ${b.label}` : `Set ${a ? "B" : "A"}, too`;
+    $("play").disabled = $("share").disabled = !(a && b);
+    $("ends").textContent = a && b ? `${a.label} to ${b.label}` : `Set ${a ? "B" : "A"}, too`;
     this.state.map.redraw();
   }
 
@@ -298,22 +287,18 @@ export class Panel {
     const [a, b] = this.state.ends;
     if (!a || !b) return;
     this.share = share;
-    this.showCode(
-      a.code.map((value, i) => value + (b.code[i] - value) * share),
-      "travel",
-    );
+    const code = a.code.map((value, i) => value + (b.code[i] - value) * share);
+    this.showCode(code, "travel");
   }
 
   // Plays the path from A to B, and back; or pauses.
   play() {
-    if (this.playing) {
+    const [a, b] = this.state.ends;
+    if (this.playing || !a || !b) {
       this.stop();
       return;
     }
-    const [a, b] = this.state.ends;
-    if (!a || !b) return;
-    $("play").textContent = "Pause";
-    $("play").setAttribute("aria-pressed", "true");
+    this.labelPlayButton("Pause", true);
     let [before, isForward] = [performance.now(), true];
     if (this.share >= 1) this.share = 0;
     const frame = (now) => {
@@ -334,8 +319,12 @@ export class Panel {
     if (!this.playing) return;
     cancelAnimationFrame(this.playing);
     this.playing = 0;
-    $("play").textContent = "Play";
-    $("play").setAttribute("aria-pressed", "false");
+    this.labelPlayButton("Play", false);
+  }
+
+  labelPlayButton(label, isPressed) {
+    $("play").textContent = label;
+    $("play").setAttribute("aria-pressed", String(isPressed));
   }
 
   // Makes sliders of the latent dimensions with the largest effects.
@@ -343,29 +332,20 @@ export class Panel {
     const { low, high, mean, effect } = this.state.info.dimensions;
     const order = effect.map((_, i) => i).sort((i, k) => effect[k] - effect[i]);
     this.sliders = order.slice(0, count).map((i) => {
-      const label = document.createElement("label");
-      const input = document.createElement("input");
       const range = Math.max(high[i] - low[i], 1e-6);
-      Object.assign(input, {
-        type: "range",
-        min: low[i] - 0.25 * range,
-        max: high[i] + 0.25 * range,
-        step: range / 500,
-        value: mean[i],
-      });
-      const name = document.createElement("span");
-      name.textContent = i + 1;
-      const output = document.createElement("output");
-      label.append(name, input, output);
+      const [min, max] = [low[i] - 0.25 * range, high[i] + 0.25 * range];
+      const input = makeElement("input", { type: "range", min, max, step: range / 500, value: mean[i] });
+      const [label, output] = [makeElement("label"), makeElement("output")];
+      label.append(makeElement("span", { textContent: i + 1 }), input, output);
       input.setAttribute("aria-label", `Latent dimension ${i + 1}`);
-      input.addEventListener("input", () => {
+      input.oninput = () => {
         this.stop();
         const code = [...(this.state.code ?? mean)];
         code[i] = Number(input.value);
         this.state.code = code;
         output.textContent = shortNumber(code[i]);
         this.showCode(code, "slider");
-      });
+      };
       return { i, input, output, label };
     });
     $("sliders").replaceChildren(...this.sliders.map((slider) => slider.label));

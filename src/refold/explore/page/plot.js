@@ -1,6 +1,6 @@
-// Pictures of sequences: lines of numbers on a canvas, and text of categories, with mistakes
-// marked.
+// Pictures of sequences: lines of numbers on a canvas, and text of categories with marked mistakes.
 
+import { cssColor, makeElement, toPng } from "./dom.js";
 import { SHORT_DIGITS, numberTexts, shortNumber } from "./numbers.js";
 
 // Numeric columns that are drawn, because more would be too small.
@@ -19,10 +19,9 @@ const MARGIN = { left: 44, right: 8, top: 16, gap: 10 };
 const ERROR_HEIGHT = 40;
 const FONT = "11px system-ui, sans-serif";
 
-function palette() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
-  return { text: of("--soft"), line: of("--line"), given: of("--given"), back: of("--accent"), error: of("--error") };
+function readColors() {
+  const [text, line, given, back, error] = ["--soft", "--line", "--given", "--accent", "--error"].map(cssColor);
+  return { text, line, given, back, error };
 }
 
 // The colors of the style sheet, which are read once for light and once for dark mode.
@@ -52,17 +51,14 @@ function drawLine(context, values, toX, toY) {
   context.beginPath();
   let isDrawing = false;
   for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    if (value === null) {
-      isDrawing = false;
-      continue;
+    if (values[i] !== null) {
+      const [x, y] = [toX(i), toY(values[i])];
+      if (isDrawing) context.lineTo(x, y);
+      else context.moveTo(x, y);
+      const isSingle = !isDrawing && (values[i + 1] ?? null) === null;
+      if (isSingle) context.lineTo(x + 0.5, y); // a single value between gaps is a dot
     }
-    const [x, y] = [toX(i), toY(value)];
-    if (isDrawing) context.lineTo(x, y);
-    else context.moveTo(x, y);
-    const isSingle = !isDrawing && (i + 1 >= values.length || values[i + 1] === null);
-    if (isSingle) context.lineTo(x + 0.5, y); // a single value between gaps is a dot
-    isDrawing = true;
+    isDrawing = values[i] !== null;
   }
   context.stroke();
 }
@@ -91,23 +87,16 @@ function fitText(context, text, width) {
 // `errors` by step.
 export class Picture {
   constructor(container, info) {
-    this.container = container;
-    this.info = info;
-    this.canvas = document.createElement("canvas");
+    Object.assign(this, { container, info, current: null, width: 0, tokens: makeElement("div") });
+    this.canvas = makeElement("canvas", { hidden: true });
     this.canvas.setAttribute("role", "img");
     this.canvas.addEventListener("pointermove", ({ offsetY }) => {
       this.canvas.title = this.rows?.find((row) => offsetY < row.end)?.name ?? "";
     });
-    this.tokens = document.createElement("div");
     container.append(this.canvas, this.tokens);
-    this.numeric = [];
-    this.categorical = [];
-    info.columns.forEach((column, i) => {
-      (column.tokens ? this.categorical : this.numeric).push(i);
-    });
-    this.canvas.hidden = true;
-    this.current = null;
-    this.width = 0;
+    const indices = [...info.columns.keys()];
+    this.numeric = indices.filter((i) => !info.columns[i].tokens);
+    this.categorical = indices.filter((i) => info.columns[i].tokens);
     new ResizeObserver(() => {
       const width = container.clientWidth;
       if (this.current && width !== this.width) this.draw(this.current);
@@ -122,7 +111,7 @@ export class Picture {
   }
 
   drawLines(sequence) {
-    colors = colors ?? palette();
+    colors ??= readColors();
     const panels = this.numeric.slice(0, MAX_PANELS);
     const heights = this.width < 400 ? NARROW_PANEL_HEIGHTS : PANEL_HEIGHTS;
     const panelHeight = heights[panels.length > 6 ? 4 : Math.min(panels.length, 4) - 1] ?? 0;
@@ -149,16 +138,8 @@ export class Picture {
     let top = 0;
     this.rows = panels.map((i, k) => {
       top += namesAbove;
-      this.drawPanel(context, sequence, i, {
-        top,
-        panelHeight,
-        left,
-        right,
-        toX,
-        range: ranges[k],
-        ticks: ticks[k],
-        namesBeside,
-      });
+      const [range, texts] = [ranges[k], ticks[k]];
+      this.drawPanel(context, sequence, i, { top, panelHeight, left, right, toX, range, ticks: texts, namesBeside });
       top += panelHeight + gap;
       return { end: top, name: this.info.columns[i].name };
     });
@@ -240,16 +221,12 @@ export class Picture {
   drawTokens(sequence) {
     const rows = [];
     for (const i of this.categorical) {
-      const column = document.createElement("div");
-      column.className = "tokens";
-      if (this.info.columns.length > 1) column.append(makeHeading(this.info.columns[i].name));
+      const column = makeElement("div", { className: "tokens" });
+      const { name } = this.info.columns[i];
+      if (this.info.columns.length > 1) column.append(makeElement("h3", { textContent: name }));
       const [original, back] = [sequence.values?.[i], sequence.back[i]];
-      if (original)
-        column.append(
-          tokenLine("Sequence", original, back, this.isJoined),
-          tokenLine("Decoded", back, original, this.isJoined),
-        );
-      else column.append(tokenLine("Decoded", back, null, this.isJoined));
+      if (original) column.append(tokenLine("Sequence", original, back, this.isJoined));
+      column.append(tokenLine("Decoded", back, original ?? null, this.isJoined));
       rows.push(column);
     }
     this.tokens.replaceChildren(...rows);
@@ -259,48 +236,29 @@ export class Picture {
     return this.info.layout === "characters";
   }
 
-  toBlob() {
-    const canvas = document.createElement("canvas");
-    canvas.width = this.canvas.width;
-    canvas.height = this.canvas.height;
-    const context = canvas.getContext("2d");
-    context.fillStyle = getComputedStyle(document.body).backgroundColor;
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(this.canvas, 0, 0);
-    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  toPng() {
+    return toPng([this.canvas], getComputedStyle(document.body).backgroundColor);
   }
-}
-
-function makeHeading(text) {
-  const title = document.createElement("h3");
-  title.textContent = text;
-  return title;
 }
 
 // Returns a paragraph with tokens, in which those that differ from the reference are marked.
 function tokenLine(label, tokens, reference, isJoined) {
-  const row = document.createElement("p");
-  const name = document.createElement("span");
-  name.className = "label";
-  name.textContent = label;
-  row.append(name);
-  const body = document.createElement("span");
-  body.className = isJoined ? "text" : "text apart";
+  const row = makeElement("p");
+  const body = makeElement("span", { className: isJoined ? "text" : "text apart" });
+  row.append(makeElement("span", { className: "label", textContent: label }), body);
   // neighboring tokens share an element if both are right or both are wrong
   let run = null;
   tokens.slice(0, MAX_TOKENS).forEach((token, i) => {
     const wrong = reference !== null && token !== (reference[i] ?? undefined);
     const text = token === null ? "∅" : token;
     if (!run || !isJoined || run.wrong !== wrong) {
-      const element = document.createElement(wrong ? "mark" : "span");
-      body.append(element);
-      run = { element, wrong };
+      run = { element: makeElement(wrong ? "mark" : "span"), wrong };
+      body.append(run.element);
     }
     run.element.textContent += text;
   });
   if (tokens.length > MAX_TOKENS) body.append(" …");
   if (!tokens.length) body.append("(empty)");
-  row.append(body);
   return row;
 }
 
@@ -308,21 +266,14 @@ function tokenLine(label, tokens, reference, isJoined) {
 export function thumbnail(values, info) {
   const first = info.columns.findIndex((column) => !column.tokens);
   if (first < 0) {
-    const text = document.createElement("span");
-    text.className = "thumb-text";
-    text.textContent = values[0]
-      .slice(0, 60)
-      .map((token) => token ?? "∅")
-      .join(info.layout === "characters" ? "" : " ");
-    return text;
+    const tokens = values[0].slice(0, 60).map((token) => token ?? "∅");
+    const textContent = tokens.join(info.layout === "characters" ? "" : " ");
+    return makeElement("span", { className: "thumb-text", textContent });
   }
-  colors = colors ?? palette();
-  const canvas = document.createElement("canvas");
+  colors ??= readColors();
+  const canvas = makeElement("canvas");
   const context = prepareCanvas(canvas, 120, 40);
-  const drawn = info.columns
-    .map((_, i) => i)
-    .filter((i) => !info.columns[i].tokens)
-    .slice(0, 3);
+  const drawn = [...info.columns.keys()].filter((i) => !info.columns[i].tokens).slice(0, 3);
   context.lineWidth = 1.3;
   // the first column is above the others
   for (const i of drawn.reverse()) {

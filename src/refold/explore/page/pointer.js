@@ -4,19 +4,18 @@
 const MAX_CLICK_PIXELS = 5;
 
 export class Pointer {
-  // actions: mode(), probe(x, y), click(x, y), hover(x, y), lasso(polygon, done), moved()
+  // actions: mode(), probe(x, y), click(x, y), hover(position), lasso(polygon, isDone), moved()
   constructor(map, actions) {
-    this.map = map;
-    this.actions = actions;
+    Object.assign(this, { map, actions });
     this.pointers = new Map(); // positions of the pressed pointers, by id
     this.gesture = null; // what the pressed pointers do
     const canvas = map.overlay;
-    canvas.addEventListener("pointerdown", (event) => this.begin(event));
-    canvas.addEventListener("pointermove", (event) => this.move(event));
-    canvas.addEventListener("pointerup", (event) => this.end(event, true));
-    canvas.addEventListener("pointercancel", (event) => this.end(event, false));
-    canvas.addEventListener("pointerleave", () => actions.hover(null));
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.onpointerdown = (event) => this.begin(event);
+    canvas.onpointermove = (event) => this.move(event);
+    canvas.onpointerup = (event) => this.end(event, true);
+    canvas.onpointercancel = (event) => this.end(event, false);
+    canvas.onpointerleave = () => actions.hover(null);
+    canvas.oncontextmenu = (event) => event.preventDefault();
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -45,17 +44,17 @@ export class Pointer {
   move(event) {
     const position = this.at(event);
     const before = this.pointers.get(event.pointerId);
-    if (!before) {
-      this.actions.hover(position);
-      return;
+    const { gesture } = this;
+    if (!before) this.actions.hover(position);
+    else if (gesture?.mode === "pinch") this.pinch(event.pointerId, position);
+    else {
+      this.pointers.set(event.pointerId, position);
+      if (gesture) this.drag(gesture, before, position);
     }
-    if (this.gesture?.mode === "pinch") {
-      this.pinch(event.pointerId, position);
-      return;
-    }
-    this.pointers.set(event.pointerId, position);
-    const gesture = this.gesture;
-    if (!gesture) return;
+  }
+
+  // Decodes, moves the map or extends the lasso, from one position to the next.
+  drag(gesture, before, position) {
     const isDrag = Math.hypot(position[0] - gesture.start[0], position[1] - gesture.start[1]) > MAX_CLICK_PIXELS;
     if (!gesture.moved && !isDrag) return;
     gesture.moved = true;
@@ -86,16 +85,15 @@ export class Pointer {
     this.actions.moved();
   }
 
-  end(event, finished) {
+  // isReleased is false if the browser cancels the gesture.
+  end(event, isReleased) {
     if (!this.pointers.delete(event.pointerId)) return;
-    const gesture = this.gesture;
-    if (!gesture || gesture.mode === "pinch") {
-      if (!this.pointers.size) this.gesture = null;
-      return;
-    }
-    this.gesture = null;
-    if (gesture.mode === "lasso") this.actions.lasso(gesture.moved && finished ? gesture.path : null, true);
-    if (finished && !gesture.moved && event.button === 0) this.actions.click(...gesture.start);
+    const { gesture } = this;
+    const isPinch = gesture?.mode === "pinch";
+    if (!isPinch || !this.pointers.size) this.gesture = null;
+    if (!gesture || isPinch) return;
+    if (gesture.mode === "lasso") this.actions.lasso(gesture.moved && isReleased ? gesture.path : null, true);
+    if (isReleased && !gesture.moved && event.button === 0) this.actions.click(...gesture.start);
   }
 
   wheel(event) {

@@ -1,24 +1,18 @@
 // The selected sequences: their number, their colors on the map, and their files.
 
 import { download } from "./api.js";
-import { cssColor, drawPlace } from "./marks.js";
+import { $, cssColor } from "./dom.js";
+import { drawPlace } from "./marks.js";
 
-const $ = (id) => document.getElementById(id);
-const CONTENT_TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
 // Opacity of points that are not selected, from 0 to 255.
 const DIMMED_OPACITY = 50;
 
 export class Selection {
   constructor(state, updateColors, showError) {
-    this.state = state;
-    this.updateColors = updateColors;
-    this.showError = showError;
-    this.rows = [];
-    $("clear-selection").addEventListener("click", () => this.set([]));
-    $("save-map").addEventListener("click", () => this.saveMap());
-    for (const button of document.querySelectorAll("[data-table]")) {
-      button.addEventListener("click", () => this.save(button));
-    }
+    Object.assign(this, { state, updateColors, showError, rows: [] });
+    $("clear-selection").onclick = () => this.set([]);
+    $("save-map").onclick = () => this.saveMap();
+    for (const button of document.querySelectorAll("[data-table]")) button.onclick = () => this.save(button);
   }
 
   set(rows) {
@@ -43,8 +37,7 @@ export class Selection {
     button.disabled = true;
     try {
       const body = await this.state.source.table(tableName, this.rows);
-      const suffix = CONTENT_TYPES[tableName] === "text/csv" ? "csv" : "json";
-      download(body, `${this.state.info.model}-${tableName}.${suffix}`);
+      download(body, `${this.state.info.model}-${tableName}.${tableName === "sequences" ? "json" : "csv"}`);
     } catch (error) {
       this.showError(error);
     }
@@ -54,6 +47,6 @@ export class Selection {
   async saveMap() {
     const { info, map } = this.state;
     const drawMore = (context) => drawPlace(context, map, this.state);
-    download(await map.toBlob(cssColor("--paper"), drawMore), `${info.model}-map.png`);
+    download(await map.toPng(cssColor("--paper"), drawMore), `${info.model}-map.png`);
   }
 }

@@ -2,17 +2,6 @@
 
 import { UserError } from "./api.js";
 
-async function checkResponse(response) {
-  if (response.ok) return response;
-  let message = "";
-  try {
-    message = (await response.json()).error.message;
-  } catch {
-    message = `The server answered with status ${response.status}. Its log says why.`;
-  }
-  throw new UserError(message);
-}
-
 async function request(path, options) {
   let response;
   try {
@@ -20,43 +9,47 @@ async function request(path, options) {
   } catch {
     throw new UserError("The server does not answer. Start `refold explore` again, then reload.");
   }
-  return checkResponse(response);
+  if (response.ok) return response;
+  const content = await response.json().catch(() => null);
+  const statusMessage = `The server answered with status ${response.status}. Its log says why.`;
+  throw new UserError(content?.error?.message ?? statusMessage);
+}
+
+// Requests a path again while the server computes (status 202), and calls onProgress() each time.
+// Returns the bytes of the answer, or null if isNeeded() becomes false.
+async function poll(path, milliseconds, onProgress, isNeeded = () => true) {
+  for (;;) {
+    const response = await request(path);
+    if (response.status !== 202) return response.arrayBuffer();
+    if (!isNeeded()) return null;
+    onProgress();
+    await new Promise((onDone) => setTimeout(onDone, milliseconds));
+  }
 }
 
 async function getJson(path) {
   return (await request(path)).json();
 }
 
-async function getFloats(path) {
-  return new Float32Array(await (await request(path)).arrayBuffer());
+function post(path, body, contentType) {
+  return request(path, { method: "POST", headers: { "content-type": contentType }, body });
 }
 
-async function postJson(path, content) {
-  const headers = { "content-type": "application/json" };
-  return request(path, { method: "POST", headers, body: JSON.stringify(content) });
-}
-
-async function postBytes(path, body) {
-  const headers = { "content-type": "application/octet-stream" };
-  return (await request(path, { method: "POST", headers, body })).json();
+function postJson(path, content) {
+  return post(path, JSON.stringify(content), "application/json");
 }
 
 // There are two sources of data with the same methods: this one, and embedded/atlas.js in an
 // exported page. Their errors are UserErrors.
 export class Server {
   async start() {
-    const [info, places] = await Promise.all([getJson("/explore/atlas"), getFloats("/explore/points")]);
-    return { info, places };
+    const [info, response] = await Promise.all([getJson("/explore/atlas"), request("/explore/points")]);
+    return { info, places: new Float32Array(await response.arrayBuffer()) };
   }
 
   // Returns the places on a map. While the server computes them, onProgress() is called.
   async places(name, onProgress) {
-    for (;;) {
-      const response = await request(`/explore/points?map=${name}`);
-      if (response.status !== 202) return new Float32Array(await response.arrayBuffer());
-      onProgress();
-      await new Promise((done) => setTimeout(done, 300));
-    }
+    return new Float32Array(await poll(`/explore/points?map=${name}`, 300, onProgress));
   }
 
   // Returns the descriptions of the fields that the points can be colored by.
@@ -64,16 +57,10 @@ export class Server {
     return getJson("/explore/fields");
   }
 
-  // Returns the values of a field, or null if isNeeded() becomes false while the server computes
-  // them.
+  // Returns the values of a field, or null if isNeeded() becomes false while the server computes them.
   async field(name, onProgress, isNeeded) {
-    for (;;) {
-      const response = await request(`/explore/fields/${encodeURIComponent(name)}`);
-      if (response.status !== 202) return new Float64Array(await response.arrayBuffer());
-      if (!isNeeded()) return null;
-      onProgress();
-      await new Promise((done) => setTimeout(done, 150));
-    }
+    const bytes = await poll(`/explore/fields/${encodeURIComponent(name)}`, 150, onProgress, isNeeded);
+    return bytes && new Float64Array(bytes);
   }
 
   // Returns a sequence of the data, its reconstruction and its neighbors.
@@ -81,8 +68,7 @@ export class Server {
     return getJson(`/explore/sequences/${row}`);
   }
 
-  // Returns sequences whose ids begin with a text, as { row, id }. An id that is equal to the text
-  // comes first.
+  // Returns the sequences whose ids begin with a text, as { row, id }; an id equal to the text is first.
   find(text) {
     return getJson(`/explore/ids?text=${encodeURIComponent(text)}`);
   }
@@ -93,14 +79,14 @@ export class Server {
   }
 
   // Encodes added sequences, and returns them with their codes and places.
-  async place(content, name, mapName) {
-    return (await postBytes(`/explore/place?map=${mapName}&name=${encodeURIComponent(name)}`, content)).sequences;
+  async place(content, fileName, mapName) {
+    const path = `/explore/place?map=${mapName}&name=${encodeURIComponent(fileName)}`;
+    return (await (await post(path, content, "application/octet-stream")).json()).sequences;
   }
 
-  // Finds other clusters, and returns their field. number: of k-means; null is the default, 0 is
-  // HDBSCAN.
-  async cluster(number) {
-    return (await postJson("/explore/clusters", { number })).json();
+  // Finds other clusters, and returns their field. 0 clusters: HDBSCAN; null: the default of k-means.
+  async cluster(numClusters) {
+    return (await postJson("/explore/clusters", { number: numClusters })).json();
   }
 
   // Returns a file about sequences: "table", "codes" or "sequences".

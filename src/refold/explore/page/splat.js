@@ -1,5 +1,5 @@
-// Images that are computed on the processor, from sums of points in the cells of a grid: the
-// density of the points, and points without a graphics card. WebGL only shows the images.
+// Images that the processor computes from sums of points in the cells of a grid: the density of the
+// points, and points without a graphics card. WebGL only shows the images.
 
 // A triangle that covers the view, with the image upside down, because its rows begin at the top.
 const VERTEX_SHADER = `#version 300 es
@@ -22,8 +22,7 @@ const NUM_BOX_FILTERS = 3;
 // Opacity of a cell with a single point in the density, so that it stays visible.
 const MIN_OPACITY = 0.06;
 
-// Returns sums over the points of each cell (rows, columns, 4): red, green and blue times the
-// weight, and the weight.
+// Returns sums over the points of each cell (rows, columns, 4): weighted red, green, blue, and the weight.
 function sumCells(map, { cell, numColumns, numRows, left, top, share }) {
   const sums = new Float32Array(4 * numColumns * numRows);
   const { places, target, colors, view, unit } = map;
@@ -50,19 +49,19 @@ function sumCells(map, { cell, numColumns, numRows, left, top, share }) {
   return sums;
 }
 
-// Writes moving averages of `from` to `to`, along the rows (step 4) or the columns (step 4 *
-// numColumns) of cells.
-function filterBox(from, to, lines, length, lineStep, step, radius) {
+// Writes moving averages of `input` to `output`, along lines of cells. The lines are rows (stride 4)
+// or columns (stride 4 * numColumns).
+function filterBox(input, output, numLines, length, lineStride, stride, radius) {
   const factor = 1 / (2 * radius + 1);
-  for (let line = 0; line < lines; line++) {
+  for (let line = 0; line < numLines; line++) {
     for (let channel = 0; channel < 4; channel++) {
-      const begin = line * lineStep + channel;
+      const begin = line * lineStride + channel;
       let sum = 0;
-      for (let i = 0; i < Math.min(radius, length); i++) sum += from[begin + i * step];
+      for (let i = 0; i < Math.min(radius, length); i++) sum += input[begin + i * stride];
       for (let i = 0; i < length; i++) {
-        if (i + radius < length) sum += from[begin + (i + radius) * step];
-        to[begin + i * step] = sum * factor;
-        if (i >= radius) sum -= from[begin + (i - radius) * step];
+        if (i + radius < length) sum += input[begin + (i + radius) * stride];
+        output[begin + i * stride] = sum * factor;
+        if (i >= radius) sum -= input[begin + (i - radius) * stride];
       }
     }
   }
@@ -77,8 +76,7 @@ function smoothCells(sums, numColumns, numRows, radius) {
   }
 }
 
-// Returns the weight that gets the full color: the 98th percentile of a sample of the cells with
-// points.
+// Returns the weight that gets the full color: the 98th percentile of a sample of the cells with points.
 function fullColorWeight(sums) {
   const weights = [];
   for (let i = 3; i < sums.length; i += 4 * 7) if (sums[i] > 1e-6) weights.push(sums[i]);
@@ -87,20 +85,24 @@ function fullColorWeight(sums) {
   return weights[Math.floor(0.98 * (weights.length - 1))];
 }
 
+// Returns a WebGL program. Each attribute gets its index in the list of names.
+export function linkProgram(gl, vertexShader, fragmentShader, attributeNames = []) {
+  const program = gl.createProgram();
+  [vertexShader, fragmentShader].forEach((source, i) => {
+    const shader = gl.createShader(i ? gl.FRAGMENT_SHADER : gl.VERTEX_SHADER);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  });
+  attributeNames.forEach((name, i) => gl.bindAttribLocation(program, i, name));
+  gl.linkProgram(program);
+  return program;
+}
+
 export class CellRenderer {
   constructor(gl) {
     this.gl = gl;
-    this.program = gl.createProgram();
-    for (const [type, source] of [
-      [gl.VERTEX_SHADER, VERTEX_SHADER],
-      [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
-    ]) {
-      const shader = gl.createShader(type);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(this.program, shader);
-    }
-    gl.linkProgram(this.program);
+    this.program = linkProgram(gl, VERTEX_SHADER, FRAGMENT_SHADER);
     this.texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
     for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
@@ -128,10 +130,8 @@ export class CellRenderer {
         const weight = sums[from + 3];
         const relative = Math.log1p(weight / singlePoint) / maxLog;
         if (relative < 0.002) continue;
-        const opacity = Math.min(
-          0.96,
-          MIN_OPACITY * Math.min(1, weight / singlePoint) + (1 - MIN_OPACITY) * relative ** 1.5,
-        );
+        const minOpacity = MIN_OPACITY * Math.min(1, weight / singlePoint);
+        const opacity = Math.min(0.96, minOpacity + (1 - MIN_OPACITY) * relative ** 1.5);
         const to = 4 * (row * columns + column);
         for (let k = 0; k < 3; k++) image[to + k] = (sums[from + k] / weight) * opacity;
         image[to + 3] = 255 * opacity;
@@ -154,9 +154,7 @@ export class CellRenderer {
       const weight = sums[index + 3];
       if (!weight) continue;
       const shade = 1 - Math.exp(logTransparency * weight);
-      image[index] = (sums[index] / weight) * shade;
-      image[index + 1] = (sums[index + 1] / weight) * shade;
-      image[index + 2] = (sums[index + 2] / weight) * shade;
+      for (let k = 0; k < 3; k++) image[index + k] = (sums[index + k] / weight) * shade;
       image[index + 3] = 255 * shade;
     }
     this.draw(image, numColumns, numRows, 1, 1, this.gl.NEAREST);

@@ -1,6 +1,6 @@
 // Reads the blocks of data that the page holds as text: base64 of compressed bytes.
 
-const TYPES = {
+const ARRAY_TYPES = {
   float32: Float32Array,
   float64: Float64Array,
   int32: Int32Array,
@@ -8,19 +8,20 @@ const TYPES = {
   uint16: Uint16Array,
 };
 
-function fromBase64(text) {
+function decodeBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const bytes = atob(text);
   return Uint8Array.from({ length: bytes.length }, (_, i) => bytes.charCodeAt(i));
 }
 
+// Returns the bytes of a text: base64 of compressed bytes.
 async function inflate(text) {
-  const compressed = new Blob([fromBase64(text)]).stream();
+  const compressed = new Blob([decodeBase64(text)]).stream();
   return new Uint8Array(await new Response(compressed.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
 }
 
-// Restores numbers from planes: first the first bytes of all numbers, then their second bytes, and
-// so on, which compresses better.
+// Restores numbers from planes: the first bytes of all numbers, then their second bytes, and so on. This
+// order compresses better.
 function joinBytePlanes(planes, bytesPerNumber) {
   if (bytesPerNumber === 1) return planes.buffer;
   const count = planes.length / bytesPerNumber;
@@ -37,7 +38,7 @@ export async function decodeBlock(element) {
   const bytes = await inflate(element.textContent);
   element.remove();
   if (type === "json") return JSON.parse(new TextDecoder().decode(bytes));
-  return new TYPES[type](joinBytePlanes(bytes, TYPES[type].BYTES_PER_ELEMENT));
+  return new ARRAY_TYPES[type](joinBytePlanes(bytes, ARRAY_TYPES[type].BYTES_PER_ELEMENT));
 }
 
 // Returns all blocks of the page by name.

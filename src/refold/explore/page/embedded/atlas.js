@@ -16,9 +16,8 @@ const MAX_SUGGESTED_IDS = 12;
 // and largest errors of a sequence that the page names.
 const MAX_REASONS = 3;
 
-// It has the methods of the class Server, except for adding sequences and finding clusters. These
-// need an encoder, which would have to be written again in JavaScript, and whose weights would make
-// up much of the file.
+// It has the methods of the class Server, except for adding sequences and finding clusters. These need an
+// encoder: again in JavaScript, and with weights that would make up much of the file.
 export class Atlas {
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the decoder. " +
@@ -63,8 +62,8 @@ export class Atlas {
       for (let step = 0; step < steps; step++) {
         const number = stored[begin + step];
         // names.length is the index of an unknown category, and the next index is a missing value
-        const value = names ? (number > names.length ? NaN : number) : number * scale[i] + mean[i];
-        values[step * columns.length + i] = value;
+        const category = number > names?.length ? NaN : number;
+        values[step * columns.length + i] = names ? category : number * scale[i] + mean[i];
       }
     });
     return values;
@@ -139,12 +138,12 @@ export class Atlas {
     const order = Array.from(errors.keys())
       .sort((a, b) => errors[b] - errors[a])
       .slice(0, MAX_REASONS);
-    return order
-      .filter((k) => errors[k] > 0)
-      .map((k) => {
-        const step = Math.floor(k / columns.length);
-        return { step, column: columns[k % columns.length].name, share: errors[k] / total };
-      });
+    const toReason = (k) => ({
+      step: Math.floor(k / columns.length),
+      column: columns[k % columns.length].name,
+      share: errors[k] / total,
+    });
+    return order.filter((k) => errors[k] > 0).map(toReason);
   }
 
   async unfold({ at, code, row, on = "pca" }) {

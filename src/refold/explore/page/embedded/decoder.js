@@ -1,5 +1,5 @@
-// The decoder of the default model. It reads the code at each step, and in an autoregressive model,
-// the previous step.
+// The decoder of the default model. It reads the code at each step, and the previous step if the model is
+// autoregressive.
 
 import { Head } from "./head.js";
 import { orderByUnit, Lstm } from "./lstm.js";
@@ -26,8 +26,7 @@ export class Decoder {
       this.layers.push(i === 1 ? new Lstm(units, recurrent) : new Lstm(units, recurrent, kernel));
     }
     this.biases = this.layers.map((_, i) => orderByUnit(weights[`decoder_${i + 1}/lstm_cell/bias`], units));
-    // the rows of the first kernel are for the code, the position and, if it is read, the previous
-    // step
+    // the rows of the first kernel are for the code, the position and the previous step, if it is read
     const kernel = weights["decoder_1/lstm_cell/kernel"];
     const numPrevious = this.readsPrevious ? this.head.outputs + 1 : 0;
     const numPositions = kernel.length / (4 * units) - latentDim - numPrevious;
@@ -55,17 +54,17 @@ export class Decoder {
   // Decodes a code to scaled values (steps, columns).
   decode(code, steps) {
     const { patch, head, layers } = this;
-    const count = Math.ceil(steps / patch); // steps of the layers; each has the outputs of a patch of steps
+    const numPatches = Math.ceil(steps / patch); // a step of the layers has the outputs of a patch of steps
     const width = patch * head.outputs;
     const columns = head.columns.length;
-    const logits = this.initialLogits(code, count);
-    const values = new Float64Array(count * patch * columns);
+    const logits = this.initialLogits(code, numPatches);
+    const values = new Float64Array(numPatches * patch * columns);
     const states = this.initialWeights.map(([kernel, bias]) => initialState(code, kernel, bias));
     const codeSums = Float64Array.from(this.biases[0]);
     addProduct(codeSums, 0, code, this.codeWeights, codeSums.length);
     const sums = new Float64Array(codeSums.length);
-    const positions = this.positionSums(count);
-    for (let step = 0; step < count; step++) {
+    const positions = this.positionSums(numPatches);
+    for (let step = 0; step < numPatches; step++) {
       const begin = step * sums.length;
       for (let k = 0; k < sums.length; k++) sums[k] = codeSums[k] + positions[begin + k];
       if (this.readsPrevious && step) this.addPrevious(sums, values, (step - 1) * columns);
@@ -82,9 +81,9 @@ export class Decoder {
   }
 
   // Returns the bias of the last layer plus the linear path, from the code to each step.
-  initialLogits(code, count) {
+  initialLogits(code, numPatches) {
     const { denseBias, linear, linearBias } = this;
-    const logits = new Float64Array(count * denseBias.length);
+    const logits = new Float64Array(numPatches * denseBias.length);
     for (let begin = 0; begin < logits.length; begin += denseBias.length) logits.set(denseBias, begin);
     if (!linear) return logits;
     // the linear path ends at the longest length in training
@@ -94,24 +93,24 @@ export class Decoder {
     return logits;
   }
 
-  // Adds the previous step to the sums of the first layer: one-hot categories, numbers, and a flag
-  // that it exists.
-  addPrevious(sums, values, at) {
+  // Adds the previous step, whose values begin at an offset, to the sums of the first layer: one-hot
+  // categories, numbers, and a flag that it exists.
+  addPrevious(sums, values, offset) {
     const { previousWeights, head } = this;
     head.columns.forEach(({ oneHot, first }, i) => {
-      const value = values[at + i];
-      if (oneHot) addRow(sums, first + value, 1, previousWeights, sums.length);
-      else addRow(sums, first, value, previousWeights, sums.length);
+      const value = values[offset + i];
+      const [row, factor] = oneHot ? [first + value, 1] : [first, value];
+      addRow(sums, row, factor, previousWeights, sums.length);
     });
     addRow(sums, head.outputs, 1, previousWeights, sums.length);
   }
 
   // Returns the position features of the first patches, multiplied with their weights.
-  positionSums(count) {
+  positionSums(numPatches) {
     const width = this.biases[0].length;
-    if (this.cachedPositionSums.length >= count * width) return this.cachedPositionSums;
-    const sums = new Float64Array(count * width);
-    for (let step = 0; step < count; step++) {
+    if (this.cachedPositionSums.length >= numPatches * width) return this.cachedPositionSums;
+    const sums = new Float64Array(numPatches * width);
+    for (let step = 0; step < numPatches; step++) {
       const waves = [[], []];
       for (let i = 1; i <= this.periods; i++) {
         const angle = toSingle(toSingle(toSingle(2 * Math.PI) * (step + 0.5)) / 2 ** i);

@@ -1,5 +1,4 @@
-// Starts an exported page, which needs no server. In the console of the browser, `atlas` can be
-// called, too.
+// Starts an exported page, which needs no server. The console of the browser has it as `atlas`.
 
 import { begin } from "../main.js";
 import { AddingHint } from "./adding_hint.js";

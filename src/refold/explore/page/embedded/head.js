@@ -14,10 +14,11 @@ export class Head {
     this.outputs = offset;
   }
 
-  // Writes the likeliest values of a step to `values`: means, 0 or 1, and indices of categories.
-  read(logits, at, values, to) {
-    this.columns.forEach(({ likeliest, first: offset, width }, i) => {
-      values[to + i] = likeliest(logits, at + offset, width);
+  // Writes the likeliest values of a step to `values`: means, 0 or 1, and indices of categories. The step
+  // begins at an offset in `logits` and in `values`.
+  read(logits, logitOffset, values, valueOffset) {
+    this.columns.forEach(({ likeliest, first, width }, i) => {
+      values[valueOffset + i] = likeliest(logits, logitOffset + first, width);
     });
   }
 }

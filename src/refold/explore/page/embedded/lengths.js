@@ -1,12 +1,11 @@
-// Lengths of sequences from their codes: either a dimension of the code holds the length, or a
-// small model predicts it.
+// Lengths of sequences from their codes: a dimension of the code holds the length, or a small model
+// predicts it.
 
 import { addProduct, normalCdf, round } from "./products.js";
 
 export class Lengths {
   constructor(specification, weights) {
-    this.specification = specification;
-    this.weights = weights;
+    Object.assign(this, { specification, weights });
   }
 
   // Returns the length of a code, from 0 to maxLength.
@@ -16,11 +15,8 @@ export class Lengths {
   }
 
   storedLength(code) {
-    const {
-      length_index: index,
-      length_scale: [center, scale],
-      max_log_length: maxLog,
-    } = this.specification;
+    const { length_index: index, max_log_length: maxLog } = this.specification;
+    const [center, scale] = this.specification.length_scale;
     return Math.expm1(Math.min(maxLog, Math.max(0, center + scale * code[index])));
   }
 
@@ -28,13 +24,10 @@ export class Lengths {
     const { weights, specification } = this;
     const hidden = Float64Array.from(weights["hidden/bias"]);
     addProduct(hidden, 0, code, weights["hidden/kernel"], hidden.length);
-    // mean and spread of the predicted length, of which only the mean is needed
+    // the mean and the spread of the predicted length; only the mean is used
     const outputs = Float64Array.from(weights["length/dense/bias"]);
+    const gelu = (x) => x * normalCdf(x);
     addProduct(outputs, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
     return specification.length_mean + specification.length_unit * outputs[0];
   }
-}
-
-function gelu(x) {
-  return x * normalCdf(x);
 }

@@ -16,8 +16,5 @@ export const LINKS = {
     likeliest: (logits, begin) => (logits[begin] > 0 ? 1 : 0),
     error: (original, decoded) => Number(original >= 0.5 !== decoded >= 0.5),
   },
-  softmax: {
-    likeliest: indexOfLargest,
-    error: (original, decoded) => Number(original !== decoded),
-  },
+  softmax: { likeliest: indexOfLargest, error: (original, decoded) => Number(original !== decoded) },
 };

@@ -22,20 +22,12 @@ export class Lstm {
     this.units = units;
     this.inputs = kernel.length / (4 * units);
     this.width = this.inputs + units;
-    const rows = new Float32Array(kernel.length + recurrent.length);
-    rows.set(kernel);
-    rows.set(recurrent, kernel.length);
-    const unitWeights = orderByUnit(rows, units);
+    const matrix = [...kernel, ...recurrent]; // (width, 4 * units), gate by gate
     // all weights of a unit lie one after another, so that a step reads them once and in order
-    this.weights = new Float64Array(unitWeights.length);
-    for (let i = 0; i < this.width; i++) {
-      for (let unit = 0; unit < units; unit++) {
-        for (let gate = 0; gate < 4; gate++) {
-          const position = 4 * (unit * this.width + i) + gate;
-          this.weights[position] = unitWeights[4 * (i * units + unit) + gate];
-        }
-      }
-    }
+    this.weights = Float64Array.from(matrix, (_, k) => {
+      const [unit, i, gate] = [Math.floor(k / (4 * this.width)), Math.floor(k / 4) % this.width, k % 4];
+      return matrix[(4 * i + gate) * units + unit];
+    });
     this.row = new Float64Array(this.width); // the input, followed by the state
   }
 

@@ -1,5 +1,4 @@
-// The maps of codes: from codes to places in the plane, and back. _maps.py has the same formulas,
-// with their reasons.
+// The maps of codes: from codes to places in the plane, and back. _maps.py explains the formulas.
 
 import { nearest } from "./nearest.js";
 
@@ -11,9 +10,7 @@ const MAX_MAP_NEIGHBORS = 64;
 // Codes whose dimensions are weighted by their effect on the decoded sequence.
 export class WeightedCodes {
   constructor({ mean, weights }, codes) {
-    this.mean = mean;
-    this.weights = weights;
-    this.width = mean.length;
+    Object.assign(this, { mean, weights, width: mean.length });
     this.vectors = new Float32Array(codes.length);
     for (let begin = 0; begin < codes.length; begin += this.width) {
       this.vectors.set(this.weigh(codes.subarray(begin, begin + this.width)), begin);
@@ -32,9 +29,7 @@ export class WeightedCodes {
 // A map of the first two principal components of weighted codes.
 export class PcaMap {
   constructor(projection, places, codes) {
-    Object.assign(this, projection);
-    this.places = places;
-    this.codes = codes;
+    Object.assign(this, projection, { places, codes });
   }
 
   placeOf(code) {
@@ -67,9 +62,8 @@ export class NeighborMap {
   }
 
   codeAt(place) {
-    return Float32Array.from(
-      weightedMean(this.codes, this.similar.width, nearest(this.places, 2, place, this.numNeighbors + 1)),
-    );
+    const hits = nearest(this.places, 2, place, this.numNeighbors + 1);
+    return Float32Array.from(weightedMean(this.codes, this.similar.width, hits));
   }
 
   placeOf(code) {
@@ -77,8 +71,8 @@ export class NeighborMap {
   }
 }
 
-// Returns the mean of rows with weights that fall with the distance. The last weight is 0, so that
-// the mean does not jump where the set of neighbors changes.
+// Returns the mean of rows (count, width) at the hits, with weights that fall with the distance. The last
+// weight is 0, so that the mean does not jump where the set of neighbors changes.
 function weightedMean(rows, width, hits) {
   const radius = Math.max(hits.at(-1).distance, 1e-12);
   let weights = hits.map(({ distance }) => ((radius - distance) / Math.max(distance, 1e-7 * radius)) ** 2);

@@ -9,9 +9,7 @@ export class Model {
   // description: what the page says about the model; weights: arrays by name.
   constructor(description, weights) {
     const { specification, scaler, columns } = description;
-    this.description = description;
-    this.specification = specification;
-    this.columns = columns;
+    Object.assign(this, { description, specification, columns });
     const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
     const centered = columns.map((column) => column.centered);
     this.scaler = new Scaler(scaler, numeric, centered);
@@ -20,8 +18,7 @@ export class Model {
     this.lengths = new Lengths(specification, weights);
   }
 
-  // Returns the latent vector of a code, and the statistics after it, which exist if each sequence
-  // is scaled by itself.
+  // Returns the latent dimensions of a code, and the statistics of a sequence that is scaled by itself.
   splitCode(code) {
     const { latent_dim: latentDim } = this.specification;
     return [code.subarray(0, latentDim), code.subarray(latentDim)];
@@ -40,8 +37,7 @@ export class Model {
     return values.map((value, k) => (this.columns[k % width].whole ? Math.round(value) : value));
   }
 
-  // Returns the squared error of each value in standard deviations; 1 for a wrong category, NaN if
-  // missing.
+  // Returns the error of each value: squared, in standard deviations; 1 for a wrong category; or NaN.
   entries(original, decoded) {
     const [a, b] = [this.errorScaler.scaled(original), this.errorScaler.scaled(decoded)];
     return a.map((value, k) => {

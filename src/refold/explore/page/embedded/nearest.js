@@ -1,7 +1,6 @@
 // Search for the nearest vectors, by the distances to all vectors.
 
-// Returns the rows of the k vectors (count, width) that are nearest to a query, with their
-// distances.
+// Returns { row, distance } of the k vectors (count, width) that are nearest to a query.
 export function nearest(vectors, width, query, k) {
   const hits = [];
   let worst = Infinity;

@@ -1,13 +1,10 @@
 // Scaling of numeric columns: by the training data, or each sequence by itself.
 
-// scaler: its description in the page; numeric: the numeric columns; centered: for each column,
-// whether its mean is subtracted.
+// scaler: its description in the page; numeric: the numeric columns; centered: whether the mean of each
+// column is subtracted.
 export class Scaler {
   constructor(scaler, numeric, centered) {
-    this.scaler = scaler;
-    this.numeric = numeric;
-    this.centered = centered;
-    this.isBySequence = scaler.mode === "sequence";
+    Object.assign(this, { scaler, numeric, centered, isBySequence: scaler.mode === "sequence" });
   }
 
   // Returns the mean and the standard deviation of each column. If each sequence is scaled by

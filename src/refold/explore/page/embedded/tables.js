@@ -1,6 +1,6 @@
 // Files about selected sequences, as the server writes them.
 
-function csv(header, rows) {
+function toCsv(header, rows) {
   const quoteCell = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -12,17 +12,13 @@ function csv(header, rows) {
 export const TABLES = {
   table: (atlas, rows) => {
     const names = atlas.info.fields.map((field) => field.name);
-    return csv(
-      ["id", ...names],
-      rows.map((row) => [atlas.ids[row], ...Object.values(atlas.fieldsOf(row))]),
-    );
+    const cells = rows.map((row) => [atlas.ids[row], ...Object.values(atlas.fieldsOf(row))]);
+    return toCsv(["id", ...names], cells);
   },
   codes: (atlas, rows) => {
     const header = Array.from({ length: atlas.width }, (_, i) => `code${i}`);
-    return csv(
-      ["id", ...header],
-      rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]),
-    );
+    const cells = rows.map((row) => [atlas.ids[row], ...atlas.codeOf(row)]);
+    return toCsv(["id", ...header], cells);
   },
   sequences: (atlas, rows) => JSON.stringify(rows.map((row) => toLayout(atlas, row))),
 };
