@@ -195,7 +195,7 @@ def ragged_with_refold(num_sequences: int, rounds: int) -> dict[str, Any]:
         "num_steps": int(data.offsets[-1]),
         "longest": int(data.lengths.max()),
         "num_shapes": len(batches.buckets),
-        "padding": batches.padding(),
+        "padding": batches.padding_ratio(),
         "patch": patch,
     }
 

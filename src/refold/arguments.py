@@ -16,7 +16,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from refold._support.rules import (
-    FLAG,
+    BOOLEAN,
     RANDOM_STATE,
     Rule,
     check,
@@ -224,7 +224,7 @@ class Arguments:
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(FLAG, model_attribute="specification.nested"),
+        Argument(BOOLEAN, model_attribute="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
@@ -265,7 +265,7 @@ class Arguments:
             model_attribute="schema.missing",
         ),
     ] = None
-    warm_start: Annotated[bool, Argument(FLAG)] = False
+    warm_start: Annotated[bool, Argument(BOOLEAN)] = False
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
@@ -311,7 +311,7 @@ class Arguments:
     refit: Annotated[
         bool | str,
         Argument(
-            Rule("'auto', True or False", lambda value: FLAG.allows(value) or value == "auto")
+            Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
         ),
         Option(
             bool,
@@ -354,7 +354,7 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(FLAG, model_attribute="specification.variational"),
+        Argument(BOOLEAN, model_attribute="specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),

@@ -98,7 +98,7 @@ def or_none(rule: Rule) -> Rule:
 
 
 # A boolean argument. It can be neither 0 nor 1.
-FLAG = Rule("True or False", lambda value: isinstance(value, bool))
+BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool))
 
 
 def _is_random_state(value: object) -> bool:

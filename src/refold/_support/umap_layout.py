@@ -10,13 +10,13 @@ from refold.errors import ParameterError
 # The number of nearest vectors that UMAP places close to each vector; 15 is UMAP's default.
 _NUM_NEIGHBORS = 15
 # The smallest number of vectors that UMAP can place: fewer vectors have too few neighbors.
-MIN_UMAP = 5
+MIN_UMAP_VECTORS = 5
 
 
 def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Return two coordinates (n, 2) of each vector (n, n_dimensions) by UMAP."""
-    if len(vectors) < MIN_UMAP:
-        raise ParameterError(f"UMAP needs at least {MIN_UMAP} codes. Got {len(vectors)}.")
+    if len(vectors) < MIN_UMAP_VECTORS:
+        raise ParameterError(f"UMAP needs at least {MIN_UMAP_VECTORS} codes. Got {len(vectors)}.")
     with warnings.catch_warnings():
         # UMAP warns that a seed makes it slower, and its compiler Numba warns, too
         warnings.simplefilter("ignore")

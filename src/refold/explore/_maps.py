@@ -18,7 +18,7 @@ import numpy as np
 
 from refold._support.arrays import linspace_indices
 from refold._support.optional_imports import how_to_install, is_installed
-from refold._support.umap_layout import MIN_UMAP, umap_layout
+from refold._support.umap_layout import MIN_UMAP_VECTORS, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError, spelled
 from refold.search import Nearest, nearest, squared_norms
 
@@ -230,9 +230,9 @@ class BackgroundTask:
 
 def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
     """Return places (n, 2) of vectors (n, n_dimensions) by UMAP, from about -1 to 1."""
-    if not MIN_UMAP <= len(vectors) <= _MAX_UMAP_SEQUENCES:
+    if not MIN_UMAP_VECTORS <= len(vectors) <= _MAX_UMAP_SEQUENCES:
         raise ParameterError(
-            f"A UMAP map needs {MIN_UMAP} to {_MAX_UMAP_SEQUENCES:,} sequences. There are "
+            f"A UMAP map needs {MIN_UMAP_VECTORS} to {_MAX_UMAP_SEQUENCES:,} sequences. There are "
             f"{len(vectors):,}. Show some of them{spelled('', ' with --max-sequences')}."
         )
     if not is_installed("umap"):

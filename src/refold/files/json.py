@@ -172,7 +172,7 @@ def _to_sequences(
         # the dtype is object because a row may mix numbers, tokens and booleans
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
     return Sequences(
-        *arrays_from_list(values, rows=entries.row_namer, column_types=options.column_types)
+        *arrays_from_list(values, row_namer=entries.row_namer, column_types=options.column_types)
     )
 
 

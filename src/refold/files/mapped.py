@@ -203,7 +203,9 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
     locate, lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
-    arrays = encode_columns(features, columns, types, locate, lists=lists, stored=stored)
+    arrays = encode_columns(
+        features, columns, types, locate, from_lists=lists, stored_schema=stored
+    )
     # as in memory, text that holds numbers causes no warning if it is in lists
     warning_texts = [] if lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:

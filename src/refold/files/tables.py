@@ -31,7 +31,7 @@ from refold.sequences._encoding import (
     resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list, lengths_without_padding
-from refold.sequences._schema import listed
+from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     arrays_from_table,
@@ -118,7 +118,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
         if id_column is None and not options.as_series:
             raise SchemaError(
                 f"{file_name} has no column 'id' that tells its sequences apart. Name one with "
-                f"{argument('id=')}; its columns are {listed(columns)}. If a row is a whole "
+                f"{argument('id=')}; its columns are {join_names(columns)}. If a row is a whole "
                 f"sequence, pass {argument(layout='wide')}; if the file is one series, fit or "
                 f"adapt with {argument(window=100)}."
             )
@@ -134,7 +134,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
     if requested is not None:
         features = list(requested)
     if not features:
-        raise SchemaError(f"{file_name} has no feature columns besides {listed(columns)}.")
+        raise SchemaError(f"{file_name} has no feature columns besides {join_names(columns)}.")
     check_id_is_no_feature(features, id_column)
     layout = "list" if list_columns else "long"
     return replace(options, id=id_column, time=time, columns=features, layout=layout)
@@ -156,7 +156,9 @@ def _check_columns_exist(
     """Raise ``SchemaError`` if a table does not have a requested column."""
     existing = set(columns)  # a wide table may have thousands
     if missing := [column for column in requested_columns if column not in existing]:
-        raise SchemaError(f"{file_name} has no column {missing[0]!r}. It has {listed(columns)}.")
+        raise SchemaError(
+            f"{file_name} has no column {missing[0]!r}. It has {join_names(columns)}."
+        )
 
 
 def sequences_from_table(
@@ -232,7 +234,7 @@ def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer)
         options.column_types,
         row_namer,
         sort=options.sort,
-        with_gaps=options.time_gaps,
+        add_time_gaps=options.time_gaps,
         duplicates=options.duplicates or "error",
         time_format=options.time_format,
     )
@@ -248,7 +250,7 @@ def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
     values, times = sequences.values, sequences.times
     arrays = SequenceArrays(values, sequences.offsets, sequences.ids, sequences.schema, times)
-    return table_from_arrays(arrays, id_column, time_column, markers=True)
+    return table_from_arrays(arrays, id_column, time_column, keep_empty=True)
 
 
 # Wide tables: one row per sequence and one column per step
@@ -269,13 +271,13 @@ def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptio
     candidates = [column for column in columns if column != id_column]
     steps = step_columns(candidates)
     if not steps:
-        raise SchemaError(f"{file_name} has no step columns besides {listed(columns)}.")
+        raise SchemaError(f"{file_name} has no step columns besides {join_names(columns)}.")
     step_names = set(steps)  # there may be thousands
     if unused := [column for column in candidates if column not in step_names]:
         warn(
             f"{file_name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
-            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} left out. Choose others with "
-            f"{argument('columns=')}."
+            f"{join_names(unused)} {'is' if len(unused) == 1 else 'are'} left out. Choose others "
+            f"with {argument('columns=')}."
         )
     return replace(options, id=id_column, columns=steps)
 
@@ -321,7 +323,7 @@ def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer
     # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
     lengths = lengths_without_padding(is_empty)
     rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, rows=row_namer)
+    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
     return Sequences(*arrays)
 
 

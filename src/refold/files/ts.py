@@ -17,7 +17,7 @@ from refold.files.formats import Format, check_numbers_only, decode_utf8
 from refold.files.tables import check_label_column
 from refold.sequences._encoding import ColumnTypes, RowNamer
 from refold.sequences._lists import arrays_from_list
-from refold.sequences._schema import listed
+from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text
 
@@ -58,7 +58,7 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     layout = "array" if arrays and arrays[0].shape[1] > 1 else "series"
     row_namer = RowNamer("line", lambda i: cases[i].line_number)
     return Sequences(
-        *arrays_from_list(arrays, column_types=column_types, layout=layout, rows=row_namer)
+        *arrays_from_list(arrays, column_types=column_types, layout=layout, row_namer=row_namer)
     )
 
 
@@ -130,7 +130,8 @@ def _read_case(line: str, line_number: int, header: Header, file_name: str) -> C
         labels = header.get("@classlabel", [])[1:]
         if labels and label not in (*labels, "?"):
             raise FileFormatError(
-                f"{location} has the label {label[:40]!r}, but @classLabel lists {listed(labels)}."
+                f"{location} has the label {label[:40]!r}, but @classLabel lists "
+                f"{join_names(labels)}."
             )
     columns: list[list[float]] = []
     for i, text in enumerate(dimensions):

@@ -21,7 +21,7 @@ from refold.sequences._encoding import ColumnTypes
 from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
-    ArrowTable,
+    ArrowColumns,
     find_step_keys,
     has_lists,
     has_nested_lists,
@@ -89,7 +89,7 @@ def _convert_input(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if isinstance(x, ArrowTable) or (is_table(x) and not _holds_arrays(x)):
+    if isinstance(x, ArrowColumns) or (is_table(x) and not _holds_arrays(x)):
         table = to_arrow_table(x)
         keys = find_step_keys(table, schema)
         if keys is None:  # each row is a sequence

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold._support.messages import warn
-from refold._support.rules import FLAG, Rule, check, check_not_empty, one_of
+from refold._support.rules import BOOLEAN, Rule, check, check_not_empty, one_of
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._encoding import (
     MAX_FLOAT32,
@@ -30,7 +30,7 @@ ScalingMode = Literal["features", "sequence"]
 # What the argument of `Scaler.clip` can be.
 CLIP_RULE = Rule(
     "True, False or 'positive'",
-    lambda value: value == "positive" if isinstance(value, str) else FLAG.allows(value),
+    lambda value: value == "positive" if isinstance(value, str) else BOOLEAN.allows(value),
 )
 
 # Names of the arrays of a scaler, in the order in which a model file holds them.

@@ -53,7 +53,7 @@ DUPLICATES_RULE = one_of("error", "first", "last", "mean")
 _INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
 
 
-class ArrowTable(NamedTuple):
+class ArrowColumns(NamedTuple):
     """A table as Arrow columns, with what its metadata tell."""
 
     columns: dict[str, Any]  # Arrow columns by name
@@ -88,12 +88,12 @@ def is_table(obj: Any) -> bool:
     return hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__")
 
 
-def to_arrow_table(table: Any) -> ArrowTable:
+def to_arrow_table(table: Any) -> ArrowColumns:
     """Return a table of any library as Arrow columns; a single column gets the name ``x0``."""
-    if isinstance(table, ArrowTable):
+    if isinstance(table, ArrowColumns):
         return table
     if isinstance(table, Mapping):
-        return ArrowTable(_read_columns(table, list(table)))
+        return ArrowColumns(_read_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -102,7 +102,7 @@ def to_arrow_table(table: Any) -> ArrowTable:
     # a pandas frame with a column of the name "dtype" has this attribute, too
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
-        return ArrowTable({"x0": _read_column(table, "x0")})
+        return ArrowColumns({"x0": _read_column(table, "x0")})
     # record batches of Arrow have `columns`, too, which are not names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
@@ -110,10 +110,10 @@ def to_arrow_table(table: Any) -> ArrowTable:
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
         # a pandas column holds objects of several types; the error of _read_column names it
-        return ArrowTable(_read_columns(table, list(table.columns)))
+        return ArrowColumns(_read_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = {name: pa_table[i] for i, name in enumerate(pa_table.column_names)}
-    return ArrowTable(columns, pandas_index_columns(metadata), stored_schema(metadata))
+    return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
 
 
 def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
@@ -320,7 +320,7 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 
 
 def find_step_keys(
-    table: ArrowTable, schema: Schema | None
+    table: ArrowColumns, schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
     columns = table.columns
@@ -340,7 +340,7 @@ def find_step_keys(
     return id_name, time
 
 
-def resize_column(table: ArrowTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+def resize_column(table: ArrowColumns, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
     ids = table.columns.get(id)
     id_index = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
@@ -627,7 +627,7 @@ def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A00
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
-def _find_list_columns(table: ArrowTable, id: str | None) -> list[str]:  # noqa: A002
+def _find_list_columns(table: ArrowColumns, id: str | None) -> list[str]:  # noqa: A002
     """Return the names of list columns, or of the only column besides the ids if it is text."""
     names = [name for name, column in table.columns.items() if has_lists(column)]
     if names:

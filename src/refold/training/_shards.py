@@ -355,8 +355,8 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
         lengths,
         layout.unknown,
         flags=layout.flags,
-        padding=np.nan if layout.reads_padding else 0.0,
-        numpy=jnp,
+        padding_value=np.nan if layout.reads_padding else 0.0,
+        xp=jnp,
     )
     y = jnp.where(valid[:, None, None], y, jnp.nan)
     return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))

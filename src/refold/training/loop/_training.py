@@ -288,7 +288,7 @@ class Training:
         plans = (
             (shard, plan)
             for index, shard in enumerate(data.shards.epoch(epoch))
-            for plan in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index)
+            for plan in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard_index=index)
         )
         for shard, plan in plans:
             batch = 0
