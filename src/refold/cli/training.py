@@ -41,13 +41,13 @@ def fit(
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
-    arguments: options.FitOptions = options.FitOptions(),
+    estimator_options: options.FitOptions = options.FitOptions(),
     base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL] = None,
     seed: options.OptionalSeed = None,
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
-    on: options.ClusterAddress = None,
+    cluster_address: options.ClusterAddress = None,
     processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -63,7 +63,7 @@ def fit(
     files = CommandFiles(base, data)
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", processes, "--on CLUSTER", on)
+    options.check_required_option("--processes", processes, "--on CLUSTER", cluster_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
     with lock_checkpoint(checkpoint):
@@ -78,27 +78,35 @@ def fit(
     model = refold.SequenceAutoencoder()
     if base is not None:
         model = refold.SequenceAutoencoder.load(base)
-    estimator_arguments = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
+    estimator_arguments = estimator_options.to_arguments() | {
+        "random_state": seed,
+        "verbose": 0 if quiet else 1,
+    }
     if read_options.missing is not None:
         estimator_arguments["missing_values"] = read_options.missing
     # --from continues from the weights of the model, which scikit-learn calls a warm start
     model.set_params(**estimator_arguments, warm_start=base is not None)
 
     start_time, data_text = time.perf_counter(), data
-    if on is not None:
+    if cluster_address is not None:
         check_cluster_options(read_options, {"from": base, "window": model.window})
         check_no_streams("--on", data)
-        settings: Any = read_options.arguments | {"on": on, "processes": processes or 2}
+        settings: Any = read_options.arguments | {
+            "on": cluster_address,
+            "processes": processes or 2,
+        }
         model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
-        as_series = model.window is not None
-        with read_options.open_sequences(base_model, data, files, as_series=as_series) as sequences:
+        has_windows = model.window is not None
+        with read_options.open_sequences(
+            base_model, data, files, is_one_series=has_windows
+        ) as sequences:
             if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
             model.fit(sequences, checkpoint=writer, resume=resume)
             data_text = f"{len(sequences)} series, in windows of {model.window} steps,"
-            if not as_series:
+            if not has_windows:
                 data_text = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - start_time
     model.set_params(warm_start=False)
@@ -131,9 +139,9 @@ def curve(
     data: options.DataFile,
     /,
     *,
-    output: Annotated[options.PictureFile, Parameter(alias="-o")] = None,
-    sizes: options.IntegerList = None,
-    arguments: options.CurveOptions = options.CurveOptions(),
+    output: Annotated[options.PictureFile, Parameter(name="--output", alias="-o")] = None,
+    latent_dims: Annotated[options.IntegerList, Parameter(name="--sizes")] = None,
+    estimator_options: options.CurveOptions = options.CurveOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -146,15 +154,15 @@ def curve(
 
     Args:
         output: Image file for a figure: .png or .svg.
-        sizes: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
+        latent_dims: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files, latent_dims = CommandFiles(data), sorted(set(sizes or _DEFAULT_LATENT_DIMS))
+    files, latent_dims = CommandFiles(data), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     target = files.picture_output(output, "--output")
     with read_options.open_sequences(
-        None, data, files, as_series=arguments.has_window
+        None, data, files, is_one_series=estimator_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.values(),
+            **estimator_options.to_arguments(),
             missing_values=read_options.missing,
             random_state=seed,
             verbose=0 if quiet else 1,
@@ -190,7 +198,7 @@ def doctor(
     data: options.DataFile,
     /,
     *,
-    arguments: options.FitOptions = options.FitOptions(),
+    estimator_options: options.FitOptions = options.FitOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -202,10 +210,12 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data, CommandFiles(data), as_series=arguments.has_window
+        None, data, CommandFiles(data), is_one_series=estimator_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.values(), random_state=seed, missing_values=read_options.missing
+            **estimator_options.to_arguments(),
+            random_state=seed,
+            missing_values=read_options.missing,
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [
