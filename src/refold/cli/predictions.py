@@ -168,18 +168,15 @@ def forecast(
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:
         # these options change a file or an interval that --evaluate does not write
-        conflicting = {
-            "output": None if output == STANDARD_STREAM else output,
-            "picture": picture_file,
-        }
-        conflicting |= {"alpha": alpha, "normal": normal_file, "clip": clip.value}
+        conflicting = {"output": None if output == STANDARD_STREAM else output, "alpha": alpha}
+        conflicting |= {"picture": picture_file, "normal": normal_file, "clip": clip.value}
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture_output(picture_file)
     loaded = read_options.calibrate_model(load_model(model), normal_file, files)
-    sequences = read_options.read(loaded, data, files)
+    series = read_options.read(loaded, data, files)
     if evaluate:
-        errors = loaded.forecast_errors(sequences, steps, season=season)
+        errors = loaded.forecast_errors(series, steps, season=season)
         num_steps = steps or loaded.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
@@ -188,14 +185,12 @@ def forecast(
             print_line(f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}")
         return
     if picture_target is not None:
-        count = len(sequences) if loaded.schema.numeric.any() else 0
+        count = len(series) if loaded.schema.numeric.any() else 0
         check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
-    predicted = loaded.forecast(
-        sequences, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet)
-    )
-    target.write_table(predicted.to_table(id_column_name(sequences.schema, ("step",))))
+    predicted = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
+    target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
     if picture_target is not None:
-        picture_target.write_picture(refold.plots.forecast(sequences, predicted).figure)
+        picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
         count = len(predicted.sequences)
         num_steps = len(predicted.sequences.values) // max(1, count)

@@ -60,9 +60,8 @@ def index(
         count = opened_index.remove(removed_ids, where=remove_where)
         summary = f"Removed {count} of {len(opened_index) + count} rows from"
     else:
-        opened = read_options.open_with_metadata(
-            loaded, data, files, metadata_columns or [], label_file
-        )
+        names = metadata_columns or []
+        opened = read_options.open_with_metadata(loaded, data, files, names, label_file)
         with opened as (sequences, values_by_column):
             loaded = loaded.adapt(sequences)
             windows = loaded.windows(sequences)

@@ -41,13 +41,13 @@ def fit(
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
-    estimator_options: options.FitOptions = options.FitOptions(),
+    fit_options: options.FitOptions = options.FitOptions(),
     base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL] = None,
     seed: options.OptionalSeed = None,
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
-    cluster_address: options.ClusterAddress = None,
+    ray_address: options.ClusterAddress = None,
     processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -63,7 +63,7 @@ def fit(
     files = CommandFiles(base, data)
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", processes, "--on CLUSTER", cluster_address)
+    options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
     with lock_checkpoint(checkpoint):
@@ -78,23 +78,17 @@ def fit(
     model = refold.SequenceAutoencoder()
     if base is not None:
         model = refold.SequenceAutoencoder.load(base)
-    estimator_arguments = estimator_options.to_arguments() | {
-        "random_state": seed,
-        "verbose": 0 if quiet else 1,
-    }
+    fit_arguments = fit_options.to_arguments() | {"random_state": seed, "verbose": int(not quiet)}
     if read_options.missing is not None:
-        estimator_arguments["missing_values"] = read_options.missing
+        fit_arguments["missing_values"] = read_options.missing
     # --from continues from the weights of the model, which scikit-learn calls a warm start
-    model.set_params(**estimator_arguments, warm_start=base is not None)
+    model.set_params(**fit_arguments, warm_start=base is not None)
 
     start_time, data_text = time.perf_counter(), data
-    if cluster_address is not None:
+    if ray_address is not None:
         check_cluster_options(read_options, {"from": base, "window": model.window})
         check_no_streams("--on", data)
-        settings: Any = read_options.arguments | {
-            "on": cluster_address,
-            "processes": processes or 2,
-        }
+        settings: Any = read_options.arguments | {"on": ray_address, "processes": processes or 2}
         model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
@@ -141,7 +135,7 @@ def curve(
     *,
     output: Annotated[options.PictureFile, Parameter(name="--output", alias="-o")] = None,
     latent_dims: Annotated[options.IntegerList, Parameter(name="--sizes")] = None,
-    estimator_options: options.CurveOptions = options.CurveOptions(),
+    fit_options: options.CurveOptions = options.CurveOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -159,10 +153,10 @@ def curve(
     files, latent_dims = CommandFiles(data), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     target = files.picture_output(output, "--output")
     with read_options.open_sequences(
-        None, data, files, is_one_series=estimator_options.has_window
+        None, data, files, is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **estimator_options.to_arguments(),
+            **fit_options.to_arguments(),
             missing_values=read_options.missing,
             random_state=seed,
             verbose=0 if quiet else 1,
@@ -198,7 +192,7 @@ def doctor(
     data: options.DataFile,
     /,
     *,
-    estimator_options: options.FitOptions = options.FitOptions(),
+    fit_options: options.FitOptions = options.FitOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -210,12 +204,10 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data, CommandFiles(data), is_one_series=estimator_options.has_window
+        None, data, CommandFiles(data), is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **estimator_options.to_arguments(),
-            random_state=seed,
-            missing_values=read_options.missing,
+            **fit_options.to_arguments(), random_state=seed, missing_values=read_options.missing
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [
