@@ -90,7 +90,6 @@ EXIT_PIPE_CLOSED = 1
 # options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
 # In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
 def _make_app() -> App:
-    """Return the Cyclopts application with all commands."""
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"

@@ -72,17 +72,14 @@ def _file_argument(**kwargs: Any) -> Parameter:
 
 
 def _option(metavar: str, **kwargs: Any) -> Parameter:
-    """Describe an option with a value."""
     return Parameter(metavar=metavar, **kwargs)
 
 
 def _integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
-    """Describe an option with an integer within limits."""
     return _option("N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
 def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
-    """Describe an option with comma-separated values."""
     return _option(metavar, converter=converter, n_tokens=1, **kwargs)
 
 

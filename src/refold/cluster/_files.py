@@ -144,8 +144,8 @@ def call_with_retries(location_names: str, task: Callable[[], Result]) -> Result
                 attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
                 return FileAccessError(
                     f"{location_names} cannot be read or written{attempts_note}: "
-                    f"{first_line(error)}. Check the name, the connection and the access rights, and run the same again: "
-                    "what is done stays done."
+                    f"{first_line(error)}. Check the name, the connection and the access rights, "
+                    "and run the same again: what is done stays done."
                 )
             time.sleep(wait_seconds)
 
@@ -274,13 +274,13 @@ class SourceFiles(NamedTuple):
 def read_footers(
     paths: list[str],  # paths, URLs and globs of Parquet files, or of folders of Parquet files
     model_schema: Schema,
-    options: TableOptions,  # options of the user
+    table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
 ) -> SourceFiles:
     """Read the footers of all files, and check that the files have the same layout."""
     locations = [file for name in paths for file in find_parquet_files(name)]
     first_schema = _read_footer(locations[0][0])[0]
-    resolved = _resolve_options(model_schema, first_schema, locations[0][0].name, options)
+    resolved = _resolve_options(model_schema, first_schema, locations[0][0].name, table_options)
     describe_file = functools.partial(_describe_file, options=resolved)
     with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
         files = list(threads.map(describe_file, *zip(*locations, strict=True)))
@@ -442,11 +442,11 @@ def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> n
 
 
 def _check_ids_contiguous(
-    source_files: SourceFiles, sequence_starts: pa.Table, file_ends: np.ndarray
+    source_files: SourceFiles, start_table: pa.Table, file_ends: np.ndarray
 ) -> None:
     """Raise ``DataError`` if the rows of an id are not contiguous."""
     # the table has one row per start of a sequence, so it fits in memory
-    spans = sequence_starts.group_by("id").aggregate([("row", "min"), ("row", "max")])
+    spans = start_table.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
@@ -466,10 +466,10 @@ def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
-    """Return the rows whose id differs from the id before; `last_id` precedes the first row."""
-    before = pa.chunked_array([previous_id, *ids.slice(0, len(ids) - 1).chunks])
-    different = call_function("not_equal", [ids, before])
-    return np.flatnonzero(different.fill_null(True).to_numpy())  # noqa: FBT003
+    """Return the rows whose id differs from that before; ``previous_id`` precedes the first row."""
+    previous_ids = pa.chunked_array([previous_id, *ids.slice(0, len(ids) - 1).chunks])
+    is_change = call_function("not_equal", [ids, previous_ids])
+    return np.flatnonzero(is_change.fill_null(True).to_numpy())  # noqa: FBT003
 
 
 class TableSlice(NamedTuple):

@@ -587,7 +587,6 @@ def _check_same_run(folder: Location, manifest: dict[str, Any]) -> None:
 
 
 def _read_bytes(location: Location) -> bytes:
-    """Return the content of a file in a store."""
     with location.system.open_input_stream(location.path) as stream:
         return stream.read()
 

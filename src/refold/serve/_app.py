@@ -111,7 +111,6 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _run_batches(self, _: object) -> AsyncIterator[None]:
-        """Compute batches while the application runs."""
         task = asyncio.create_task(self.batcher.run())
         yield
         task.cancel()
@@ -134,7 +133,7 @@ class Service:
 
         try:
             if scope["path"] not in _PROBE_PATHS:
-                self._check_access(scope)
+                self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
                 await self._find_handler(scope)(scope, receive, send_and_record)
         except ClientDisconnect:
@@ -154,7 +153,6 @@ class Service:
             self.metrics.seconds.labels(*labels).observe(seconds)
 
     def _find_handler(self, scope: Scope) -> Handler:
-        """Return the handler for the path and the method of a request."""
         if scope["path"] not in self._handlers:
             message = "There is nothing at this path. /docs has all operations."
             raise ServiceError(404, "not_found", message)
@@ -165,7 +163,7 @@ class Service:
             raise ServiceError(405, "refused", "This path has another method.", headers)
         return handler
 
-    def _check_access(self, scope: Scope) -> None:
+    def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
         # a web page can make a browser send requests here under the name of its own host
         if "*" not in self._host_names:
@@ -232,7 +230,6 @@ class Service:
         return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
     def _make_openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI description of the operations."""
         request_types = [Problem, *(operation.request_type for operation in OPERATIONS.values())]
         schema_path = "#/components/schemas/"
         _, schemas = msgspec.json.schema_components(
@@ -281,7 +278,6 @@ class Service:
     async def _run_operation(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, operation_name: str
     ) -> None:
-        """Answer a request for an operation on a model."""
         headers, model = headers_of(scope), self.models[model_name]
         operation = OPERATIONS[operation_name]
         scope["refold.labels"] = model_name, operation_name

@@ -79,10 +79,9 @@ def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> 
     types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
     merged_schema = schema | types[0]  # the schema of an optional field is anyOf a type and null
     rules = [_describe_type(schema)]
-    bounds = {
-        word: merged_schema[key] for key, word in _BOUND_WORDS.items() if key in merged_schema
-    }
-    rules += [f"{word} {bound}" for word, bound in bounds.items() if bound < _MAX_SHOWN_BOUND]
+    for key, word in _BOUND_WORDS.items():
+        if merged_schema.get(key, _MAX_SHOWN_BOUND) < _MAX_SHOWN_BOUND:
+            rules.append(f"{word} {merged_schema[key]}")
     if is_required:
         rules.append("required")
     elif schema["default"] is not None:

@@ -556,7 +556,7 @@ def _concatenate_sequences(chunks: list[Sequences]) -> Sequences:
 
 
 def _split_like(array: Any, chunks: list[Any]) -> list[Any]:
-    """Cut rows into chunks with the lengths of the items of a batch."""
+    """Cut an array, or sequences, into chunks as long as ``chunks``."""
     ends = itertools.accumulate(map(len, chunks), initial=0)
     return [array[first:last] for first, last in itertools.pairwise(ends)]
 

@@ -200,11 +200,11 @@ class ServiceError(Exception):
     """An error that is sent to the client. The message must hold no path and no training data."""
 
     def __init__(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+        self, status: int, error_code: str, message: str, headers: dict[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.status = status  # HTTP status
-        self.problem = Problem(code, message)
+        self.problem = Problem(error_code, message)
         self.headers = headers or {}
 
 
