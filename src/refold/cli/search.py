@@ -10,13 +10,7 @@ import refold
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import (
-    TABLE_FORMATS,
-    CommandFiles,
-    data_formats,
-    id_column_name,
-    log,
-)
+from refold.cli._outputs import TABLE_FORMATS, CommandFiles, data_formats, id_column_name, log
 
 # Number of hits under the first query in a picture. With more, the panels would be small.
 _NUM_DRAWN_HITS = 6
@@ -157,8 +151,7 @@ def cluster(
     num_clusters: options.NumClusters = None,
     min_size: Annotated[int | None, Parameter(validator=Number(gte=2), metavar="N")] = None,
     distance: Annotated[
-        str | None,
-        Parameter(metavar="VECTORS", show_default="those of the index, or features"),
+        str | None, Parameter(metavar="VECTORS", show_default="those of the index, or features")
     ] = None,
     picture_file: options.PictureFile = None,
     seed: options.OptionalSeed = None,

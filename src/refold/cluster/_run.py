@@ -343,10 +343,8 @@ def detect(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
-    settings = {
-        "alpha": check_fraction("alpha", alpha, "rate of false alarms"),
-        "latent_steps": None,
-    }
+    alpha = check_fraction("alpha", alpha, "rate of false alarms")
+    settings = {"alpha": alpha, "latent_steps": None}
     common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run_operation("detect", model, source, output, options, settings, **common)
 

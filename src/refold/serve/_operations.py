@@ -118,8 +118,7 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
     sequences: SequenceList[SequenceT]
     alpha: Annotated[Fraction, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
-        bool,
-        Meta(description="Also give the results for each step; a table has these alone."),
+        bool, Meta(description="Also give the results for each step; a table has these alone.")
     ] = False
 
 
@@ -383,12 +382,7 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
     forecasts = await batcher.compute_unbatched(
         _cost_in_steps(sequences),
-        lambda: model.forecast(
-            sequences,
-            steps=fields.steps,
-            alpha=fields.alpha,
-            clip=fields.clip,
-        ),
+        lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
     def content() -> dict[str, Any]:
@@ -602,8 +596,4 @@ def _make_sequence_result(
     decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
-    return OperationResult(
-        lambda: {"sequences": decoded.to_list()},
-        decoded.to_arrow,
-        warnings,
-    )
+    return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)
