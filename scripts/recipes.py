@@ -112,9 +112,9 @@ def measure_long_table(rng: np.random.Generator) -> tuple[str, ...]:
     """Measure a long table of machines."""
     data = simulate_machines(500, rng)
     train, test = data[data["id"] < "m0400"], data[data["id"] >= "m0400"]
-    size = f"400 machines, {len(train):,} rows, 2 numeric columns and 1 categorical one"
+    description = f"400 machines, {len(train):,} rows, 2 numeric columns and 1 categorical one"
     cells = fit_and_measure(refold.SequenceAutoencoder(random_state=0), train, test)
-    return "a long table", size, "16", *cells
+    return "a long table", description, "16", *cells
 
 
 def measure_one_series(rng: np.random.Generator) -> tuple[str, ...]:
@@ -122,8 +122,8 @@ def measure_one_series(rng: np.random.Generator) -> tuple[str, ...]:
     data = simulate_sensors(1000, rng)
     ae = refold.SequenceAutoencoder(window=96, random_state=0)
     cells = fit_and_measure(ae, data[: DAY * 800], data[DAY * 800 :])
-    size = f"1 series, {DAY * 800:,} hours, 2 columns, windows of 96 hours"
-    return "one long series", size, "16", *cells
+    description = f"1 series, {DAY * 800:,} hours, 2 columns, windows of 96 hours"
+    return "one long series", description, "16", *cells
 
 
 def measure_curves(rng: np.random.Generator) -> tuple[str, ...]:
@@ -138,8 +138,10 @@ def measure_gaps(rng: np.random.Generator) -> tuple[str, ...]:
     data = simulate_visits(2000, rng)
     train, test = data[:1600], data[1600:]
     cells = fit_and_measure(refold.SequenceAutoencoder(random_state=0), train, test)
-    size = f"1,600 visits of 3 to 20 steps ({len(train.values):,} rows), 10 % of the values missing"
-    return "categories with gaps", size, "16", *cells
+    description = (
+        f"1,600 visits of 3 to 20 steps ({len(train.values):,} rows), 10 % of the values missing"
+    )
+    return "categories with gaps", description, "16", *cells
 
 
 def measure_anomalies(rng: np.random.Generator) -> str:
@@ -191,7 +193,7 @@ def main(names: list[str]) -> None:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     header = ("data", "training data", "latent dimensions", "seconds of a fit")
     header += ("seconds of processor time", "Refold", "PCA")
-    about = (
+    introduction = (
         "Errors are those of data that the fit has not seen. PCA is told the lengths, and Refold "
         "decodes them. Each row is one fit with default settings and one seed. Other programs ran "
         "on the machine, so a fit takes less time on a machine of its own. Two cores share the "
@@ -200,7 +202,7 @@ def main(names: list[str]) -> None:
     stored = [results[name] for name in RECIPES if name in results]
     notes = [result for result in stored if isinstance(result, str)]
     rows = [result for result in stored if not isinstance(result, str)]
-    write_page("recipes", "Recipes", [about, table(header, rows), *notes])
+    write_page("recipes", "Recipes", [introduction, table(header, rows), *notes])
 
 
 if __name__ == "__main__":

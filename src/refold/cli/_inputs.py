@@ -69,8 +69,8 @@ def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli import _code_files
 
-    with open_input(file_name, format_name, CODE_FORMATS) as file_arguments:
-        return _code_files.read_codes(**file_arguments, id_name=model.schema.id_name, model=model)
+    with open_input(file_name, format_name, CODE_FORMATS) as file_options:
+        return _code_files.read_codes(**file_options, id_name=model.schema.id_name, model=model)
 
 
 def check_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
@@ -131,9 +131,9 @@ class ReadOptions:
         is_one_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
         """Yield the sequences of a file; with a model, only the columns that the model knows."""
-        with self._open_file(file_name, command_files) as file_arguments:
+        with self._open_file(file_name, command_files) as file_options:
             ignored = () if label_column is None else (label_column,)
-            yield self._read_sequences(model, file_arguments, ignored, is_one_series=is_one_series)
+            yield self._read_sequences(model, file_options, ignored, is_one_series=is_one_series)
 
     @contextmanager
     def open_with_metadata(
@@ -147,17 +147,15 @@ class ReadOptions:
         """Yield sequences, and columns by name with one value per sequence, such as labels."""
         if label_columns:
             check_no_streams("--label", file_name, label_file)
-        with self._open_file(file_name, command_files) as file_arguments:
+        with self._open_file(file_name, command_files) as file_options:
             # columns of a label file may have the names of features
             ignored_columns = label_columns if label_file is None else ()
-            sequences = self._read_sequences(model, file_arguments, ignored_columns)
+            sequences = self._read_sequences(model, file_options, ignored_columns)
             id_name = sequences.schema.id_name
             if id_name in ignored_columns:
                 raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
-            label_path = file_arguments if label_file is None else {"path": label_file}
-            labels = {
-                name: self._read_labels(label_path, name, sequences) for name in label_columns
-            }
+            location = file_options if label_file is None else {"path": label_file}
+            labels = {name: self._read_labels(location, name, sequences) for name in label_columns}
             yield sequences, labels
 
     def read(self, model: "refold.Model", file_name: str, command_files: CommandFiles) -> Any:
@@ -183,7 +181,7 @@ class ReadOptions:
     def _read_sequences(
         self,
         model: "refold.Model | None",
-        file_arguments: dict[str, Any],
+        file_options: dict[str, Any],  # path and format
         ignored_columns: Sequence[str],  # labels, which are not features
         *,
         is_one_series: bool = False,
@@ -191,7 +189,7 @@ class ReadOptions:
         """Read a file with these options. Data larger than memory stay on disk, memory-mapped."""
         sequences = refold.sequences.read_for(
             None if model is None or model.any_columns else model.schema,
-            **file_arguments,
+            **file_options,
             **self.arguments,
             labels=ignored_columns,
             as_series=is_one_series or (model is not None and model.window is not None),
@@ -200,11 +198,9 @@ class ReadOptions:
             return_freed_memory()
         return sequences
 
-    def _read_labels(
-        self, file_arguments: dict[str, Any], label_column: str, sequences: Any
-    ) -> Any:
+    def _read_labels(self, file_options: dict[str, Any], label_column: str, sequences: Any) -> Any:
         """Read one label per sequence, matched by the ids of the sequences."""
-        arguments = {**file_arguments, "label": label_column, "sequences": sequences}
+        arguments = {**file_options, "label": label_column, "sequences": sequences}
         if self.id is None and sequences.schema.id_name is not None:
             # if the label file lacks this column of ids, the call below looks for another one
             with contextlib.suppress(SchemaError):

@@ -177,7 +177,7 @@ def curve(
 
 def _print_curve(result: "refold.ErrorCurve") -> None:
     """Print a table with a row for each size, and columns for the measures that the data allow."""
-    columns = {"latent dimensions": [str(size) for size in result.sizes]}
+    columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
     if result.measure == "NMSE":
         columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
         columns["PCA, NMSE"] = [format_short(value) for value in result.pca]

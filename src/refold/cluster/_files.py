@@ -377,6 +377,7 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
 
 def plan_units(source_files: SourceFiles) -> list[Unit]:
     """Divide the files into units, between sequences."""
+    # rows are counted over all files: a file has the rows from rows_before to file_ends
     file_ends = np.cumsum([file.num_rows for file in source_files.files])
     rows_before = [0, *file_ends[:-1].tolist()]
     ranges = [
@@ -394,6 +395,7 @@ def plan_units(source_files: SourceFiles) -> list[Unit]:
     stops = [*starts[1:].tolist(), int(file_ends[-1])]
     units = []
     for start, stop, num_steps in zip(starts.tolist(), stops, steps.tolist(), strict=True):
+        # the file that has the row `start`; empty files are passed over
         row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
         while file_index < len(file_ends) and rows_before[file_index] < stop:
             file, before = source_files.files[file_index], rows_before[file_index]
@@ -409,7 +411,8 @@ def _cut_row_groups(
 ) -> list[tuple[int, int]]:
     """Return ranges of rows of similar length: the first row and the number of steps of each."""
     ranges, start, steps, rows_before = [], 0, 0, 0
-    # small row groups are joined, and large row groups are cut
+    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are cut,
+    # as if each of their rows had the same number of steps.
     for num_rows, num_steps in row_groups:
         num_cuts = max(1, min(MAX_UNITS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
         for i in range(num_cuts):
@@ -425,15 +428,15 @@ def _cut_row_groups(
 
 def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
     """Return the rows, counted over all files, at which the sequences of a long table start."""
-    name = str(source_files.options.id)
+    id_column = str(source_files.options.id)
     sequence_starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
     for file, file_end in zip(source_files.files, file_ends.tolist(), strict=True):
-        for first, table in read_rows(
-            find_location(file.name), [name], _ID_BATCH_ROWS, 0, file.num_rows
+        for first_row, table in read_rows(
+            find_location(file.name), [id_column], _ID_BATCH_ROWS, 0, file.num_rows
         ):
-            column = _ids_to_text(table[name])
+            column = _ids_to_text(table[id_column])
             id_changes = _find_id_changes(column, last_id)
-            sequence_starts.append(file_end - file.num_rows + first + id_changes)
+            sequence_starts.append(file_end - file.num_rows + first_row + id_changes)
             ids.append(column.take(pa.array(id_changes)).combine_chunks())
             last_id = column.slice(len(column) - 1).combine_chunks()
     table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(sequence_starts)})
