@@ -86,8 +86,12 @@ def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> P
 # Types of arguments that have no option name.
 File = Annotated[str, _file_argument()]
 OptionalFile = Annotated[str | None, _file_argument()]
-ModelFile = Annotated[str, _file_argument(help="Model file from `refold fit`.")]
-DataFile = Annotated[str, _file_argument(help="File of sequences, or -.")]
+ModelFile = Annotated[str, _file_argument(name="MODEL", help="Model file from `refold fit`.")]
+DataFile = Annotated[str, _file_argument(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _file_argument(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _file_argument(name="DATA")]
+CodeFile = Annotated[str, _file_argument(name="CODES")]
+IndexFile = Annotated[str, _file_argument(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
 PositiveInt = Annotated[int, _integer_option(1)]

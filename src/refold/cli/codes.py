@@ -24,8 +24,8 @@ from refold.cli._outputs import (
 
 
 def encode(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="CODES")] = "-",
@@ -50,40 +50,40 @@ def encode(
     from refold.cli._code_files import POSITION_COLUMNS, check_dtype, locate_codes, write_codes
 
     if cluster.address is not None:
-        loaded = load_model(model, latent_steps=latent_steps)
+        model = load_model(model_file, latent_steps=latent_steps)
         unsupported = {"features": as_features}
         cluster.run(
-            "encode", loaded, data, output, read_options, unsupported, quiet=quiet, dtype=dtype
+            "encode", model, data_file, output, read_options, unsupported, quiet=quiet, dtype=dtype
         )
         return
-    files = CommandFiles(data)
+    files = CommandFiles(data_file)
     target = files.output(output, CODE_FORMATS)
     check_dtype(dtype, target.format)
-    loaded = load_model(model, latent_steps=latent_steps)
-    with read_options.open_sequences(loaded, data, files) as sequences:
-        loaded = loaded.adapt(sequences)
-        code_size, id_column = loaded.code_size, id_column_name(sequences.schema, POSITION_COLUMNS)
-        windows = loaded.windows(sequences)
+    model = load_model(model_file, latent_steps=latent_steps)
+    with read_options.open_sequences(model, data_file, files) as sequences:
+        model = model.adapt(sequences)
+        code_size, id_column = model.code_size, id_column_name(sequences.schema, POSITION_COLUMNS)
+        windows = model.windows(sequences)
         sequences = windows.sequences
         is_mapped = sequences.is_mapped
-        blocks = loaded.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
+        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
         if is_mapped:  # a progress bar over the blocks, not one for each block
             console, count = Console(stderr=True), len(sequences.block_offsets) - 1
             blocks = track(blocks, "encode", count, console=console, disable=quiet)
         if as_features:
             # the features of a code of zeros tell their number before the first block
-            code_size = loaded.features([[0.0] * code_size]).shape[1]
-            blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        positions = locate_codes(windows, id_column, has_windows=loaded.window is not None)
-        write_codes(target, blocks, id_column, dtype, loaded, positions)
+            code_size = model.features([[0.0] * code_size]).shape[1]
+            blocks = ((model.features(codes), ids) for codes, ids in blocks)
+        positions = locate_codes(windows, id_column, has_windows=model.window is not None)
+        write_codes(target, blocks, id_column, dtype, model, positions)
         if not quiet and target.path is not None:
             noun = "rows of features" if as_features else "codes"
             log(f"Wrote {len(sequences)} {noun} with {code_size} dimensions to {target.name}")
 
 
 def decode(
-    model: options.ModelFile,
-    codes: options.File,
+    model_file: options.ModelFile,
+    code_file: options.CodeFile,
     /,
     *,
     output: options.DataOutput = "-",
@@ -97,21 +97,21 @@ def decode(
     If the file has times, each sequence begins at its start time, with its usual time gap per step.
 
     Args:
-        codes: File of codes, or -.
+        code_file: File of codes, or -.
     """
-    files = CommandFiles(codes)
+    files = CommandFiles(code_file)
     target = files.output(output, data_formats())
-    loaded = load_model(model)
-    code_array, ids, get_times = read_codes(codes, input_format, loaded)
-    loaded = loaded.with_columns_of(code_array)
-    lengths = options.repeat_single_length(lengths, len(code_array))
-    decoded = loaded.decode(code_array, lengths=lengths, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, loaded.schema, ids, get_times=get_times, quiet=quiet)
+    model = load_model(model_file)
+    codes, ids, get_times = read_codes(code_file, input_format, model)
+    model = model.with_columns_of(codes)
+    lengths = options.repeat_single_length(lengths, len(codes))
+    decoded = model.decode(codes, lengths=lengths, clip=clip.value, verbose=int(not quiet))
+    target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
 
 
 def reconstruct(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.DataOutput = "-",
@@ -123,26 +123,26 @@ def reconstruct(
 ) -> None:
     """Encode sequences and decode them again."""
     if cluster.address is not None:
-        loaded = load_model(model, latent_steps=latent_steps)
+        model = load_model(model_file, latent_steps=latent_steps)
         cluster.run(
-            "reconstruct", loaded, data, output, read_options, {}, quiet=quiet, clip=clip.value
+            "reconstruct", model, data_file, output, read_options, {}, quiet=quiet, clip=clip.value
         )
         return
-    files = CommandFiles(data)
+    files = CommandFiles(data_file)
     target = files.output(output, data_formats())
-    loaded = load_model(model, latent_steps=latent_steps)
-    sequences = read_options.read(loaded, data, files)
-    loaded = loaded.adapt(sequences)
-    schema = loaded.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
+    model = load_model(model_file, latent_steps=latent_steps)
+    sequences = read_options.read(model, data_file, files)
+    model = model.adapt(sequences)
+    schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
+    decoded = model.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
     # a reconstruction may be longer than its sequence; its times continue at the usual gap
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
 def probe(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     label_column: Annotated[str, Parameter(name="--label", metavar="NAME")],
@@ -164,20 +164,20 @@ def probe(
         label_column: Column of labels, one value per sequence.
         num_folds: Folds of the cross-validation.
     """
-    files = CommandFiles(data)
-    loaded = load_model(model, latent_steps=latent_steps)
-    opened = read_options.open_with_metadata(loaded, data, files, [label_column], label_file)
+    files = CommandFiles(data_file)
+    model = load_model(model_file, latent_steps=latent_steps)
+    opened = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
     with opened as (opened_sequences, labels):
-        sequences = check_in_memory(opened_sequences, data)
-    loaded = loaded.adapt(sequences)
-    verbose, code_size = int(not quiet), loaded.code_size
-    if loaded.window is not None:  # labels belong to a series, so its windows are pooled
-        vectors = {"Refold, pooled": loaded.pooled(sequences, verbose=verbose)}
+        sequences = check_in_memory(opened_sequences, data_file)
+    model = model.adapt(sequences)
+    verbose, code_size = int(not quiet), model.code_size
+    if model.window is not None:  # labels belong to a series, so its windows are pooled
+        vectors = {"Refold, pooled": model.pooled(sequences, verbose=verbose)}
     else:
-        vectors = {"Refold": loaded.encode(sequences, verbose=verbose)}
-        if loaded.reference is not None:  # an old model file lacks the statistics for features
-            vectors["Refold, features"] = loaded.features(vectors["Refold"])
-    aligned = sequences.align(loaded.schema)
+        vectors = {"Refold": model.encode(sequences, verbose=verbose)}
+        if model.reference is not None:  # an old model file lacks the statistics for features
+            vectors["Refold, features"] = model.features(vectors["Refold"])
+    aligned = sequences.align(model.schema)
     num_inputs = sum(column.width for column in aligned.schema.columns)  # of a step, one-hot
     num_padded_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs
     # PCA has no more dimensions than sequences, nor than inputs of a padded sequence

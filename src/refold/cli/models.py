@@ -27,32 +27,34 @@ from refold.errors import MissingExtraError, ParameterError
 _LISTED_LIBRARIES = ("keras", "jax", "numpy")
 
 
-def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
+def info(
+    model_file: options.OptionalModelFile = None, /, *, as_json: options.AsJson = False
+) -> None:
     """Describe a model: its columns, layers and training; or a file of codes: its model.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
     Args:
-        model: Model file from `refold fit`, or Parquet file from `refold encode`.
+        model_file: Model file from `refold fit`, or Parquet file from `refold encode`.
     """
-    loaded = None
-    if model is None:
+    model = None
+    if model_file is None:
         properties = _installation_properties()
-    elif format_of_file(model) == "parquet":
+    elif format_of_file(model_file) == "parquet":
         # not at the top, because the other commands of this module do not need PyArrow
         from refold.cli._code_files import describe_codes
 
-        properties = describe_codes(local_path(model))
+        properties = describe_codes(local_path(model_file))
     else:
-        loaded = load_model(model)
-        properties = _model_properties(loaded)
+        model = load_model(model_file)
+        properties = _model_properties(model)
     if as_json:
         print_json(properties)
         return
     rows = []
-    if loaded is not None:
-        columns = describe_columns(loaded.schema)
-        rows.append(("columns", "any that are numeric" if loaded.any_columns else columns))
+    if model is not None:
+        columns = describe_columns(model.schema)
+        rows.append(("columns", "any that are numeric" if model.any_columns else columns))
     for name, value in properties.items():
         if value is not None and not isinstance(value, list | dict):
             text = format_number(value) if isinstance(value, float) else str(value)
@@ -127,8 +129,8 @@ def _model_properties(model: "refold.Model") -> dict[str, Any]:
 
 
 def adapt(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
@@ -150,24 +152,24 @@ def adapt(
         max_loss: Cut a series only if its code would lose more than this share of its variance.
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
-    files = CommandFiles(data, normal_file)
+    files = CommandFiles(data_file, normal_file)
     target = files.output(output, MODEL_FORMATS)
-    loaded = load_model(model)
-    if not loaded.any_columns:
+    model = load_model(model_file)
+    if not model.any_columns:
         raise ParameterError(
-            f"{model} has columns of its own. Adapt `series`, which takes any, or `series-16`."
+            f"{model_file} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
-    has_windows = window is not None or max_loss is not None
-    with read_options.open_sequences(loaded, data, files, is_one_series=has_windows) as sequences:
-        loaded = loaded.adapt(sequences, window=window, max_loss=max_loss)
-    loaded = read_options.calibrate_model(loaded, normal_file, files)
-    loaded.save(str(target.path))
+    windowed = window is not None or max_loss is not None
+    with read_options.open_sequences(model, data_file, files, is_one_series=windowed) as sequences:
+        model = model.adapt(sequences, window=window, max_loss=max_loss)
+    model = read_options.calibrate_model(model, normal_file, files)
+    model.save(str(target.path))
     if not quiet:
-        log(f"Wrote {output}: {loaded!r}.")
+        log(f"Wrote {output}: {model!r}.")
 
 
 def export(
-    model: options.ModelFile,
+    model_file: options.ModelFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="FILE")],
@@ -183,9 +185,9 @@ def export(
         category_indices: Take categories as indices, not as text.
     """
     target = CommandFiles().output(output, ONNX_FORMATS)
-    loaded = load_model(model)
+    model = load_model(model_file)
     exported = refold.export.to_onnx(
-        loaded, str(target.path), part, category_indices=category_indices
+        model, str(target.path), part, category_indices=category_indices
     )
     if quiet:
         return
@@ -196,9 +198,9 @@ def export(
             f"In a check on decoded sequences, the {noun} from ONNX Runtime differ from those of "
             f"Refold by at most {exported.largest_difference:.1g} standard deviations."
         )
-    if part == "encoder" and loaded.latent_steps:
+    if part == "encoder" and model.latent_steps:
         log(
-            f"Refold encodes this model with {loaded.latent_steps} steps of latent optimization, "
+            f"Refold encodes this model with {model.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )
 

@@ -26,8 +26,8 @@ _MAX_EXPORTED_SEQUENCES = 100_000
 
 
 def report(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="PAGE")],
@@ -51,7 +51,7 @@ def report(
             DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
-    files = CommandFiles(data, train_file)
+    files = CommandFiles(data_file, train_file)
     target = files.output(output, PAGE_FORMATS, option="--output")
     # not at the top, because they take long to import and most commands do not need them
     from refold.report import check_packages
@@ -59,23 +59,23 @@ def report(
 
     check_packages()
     options.check_required_option("--labels", label_file, "--label NAME", label_column)
-    loaded = load_model(model, latent_steps=latent_steps)
+    model = load_model(model_file, latent_steps=latent_steps)
     label_columns = [] if label_column is None else [label_column]
-    opened = read_options.open_with_metadata(loaded, data, files, label_columns, label_file)
+    opened = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
     opened_train: Any = contextlib.nullcontext()
     if train_file is not None:
         # a label in the file of the data is likely a column of the training data, too
         excluded = label_column if label_file is None else None
-        opened_train = read_options.open_sequences(loaded, train_file, files, label_column=excluded)
+        opened_train = read_options.open_sequences(model, train_file, files, label_column=excluded)
     with opened as (sequences, labels), opened_train as train_sequences:
         result = write_report(
-            loaded,
+            model,
             sequences,
             str(target.path),
             labels=None if label_column is None else labels[label_column],
             label_name=label_column,
             train=train_sequences,
-            title="standard input" if data == STANDARD_STREAM else Path(data).name,
+            title="standard input" if data_file == STANDARD_STREAM else Path(data_file).name,
             max_sequences=max_sequences,
             seed=seed,
             verbose=0 if quiet else 1,  # logs the stages of the page
@@ -96,8 +96,8 @@ def report(
 
 
 def explore(
-    model: options.File,
-    data: options.File,
+    model_file: Annotated[options.File, Parameter(name="MODEL")],
+    data_file: Annotated[options.File, Parameter(name="DATA")],
     /,
     *,
     label_columns: Annotated[list[str] | None, Parameter(name="--label", metavar="NAME")] = None,
@@ -118,8 +118,8 @@ def explore(
     can share: it holds the data and the decoder.
 
     Args:
-        model: Model file from `refold fit`.
-        data: File of sequences.
+        model_file: Model file from `refold fit`.
+        data_file: File of sequences.
         label_columns: Column to color by, one value per sequence. Repeat for more.
         code_file: File of the codes of DATA, from `refold encode`, to save time.
         port: Port of the page; 0 takes a free one.
@@ -127,31 +127,32 @@ def explore(
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         umap: Put a UMAP map into the page of --export, too.
     """
-    files = CommandFiles(data, code_file, label_file)
+    files = CommandFiles(data_file, code_file, label_file)
     target = files.optional_output("--export", page_file, PAGE_FORMATS)
     # not at the top, because it takes long to import and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
-    check_no_streams("refold explore", model, data, code_file, label_file)
-    loaded = load_model(model, latent_steps=latent_steps)
+    check_no_streams("refold explore", model_file, data_file, code_file, label_file)
+    model = load_model(model_file, latent_steps=latent_steps)
     if target is not None:
-        check_exportable(loaded)
+        check_exportable(model)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    opened = read_options.open_with_metadata(loaded, data, files, label_columns or [], label_file)
+    names = label_columns or []
+    opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
     with opened as (opened_sequences, labels):
-        sequences = check_in_memory(opened_sequences, data)
-    loaded = loaded.adapt(sequences)
-    windows, codes = loaded.windows(sequences), None
+        sequences = check_in_memory(opened_sequences, data_file)
+    model = model.adapt(sequences)
+    windows, codes = model.windows(sequences), None
     sequences = windows.sequences
-    noun = "sequences" if loaded.window is None else f"windows of {len(windows.lengths)} series"
+    noun = "sequences" if model.window is None else f"windows of {len(windows.lengths)} series"
     # each window has the label of its series
     labels = {name: column[windows.series] for name, column in labels.items()}
     if code_file is not None:
-        codes, ids, _ = read_codes(code_file, None, loaded)
+        codes, ids, _ = read_codes(code_file, None, model)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
-            problem = f"{code_file} does not hold the codes of {data}: the ids differ."
-            raise ParameterError(f"{problem} Encode {data} again.")
+            problem = f"{code_file} does not hold the codes of {data_file}: the ids differ."
+            raise ParameterError(f"{problem} Encode {data_file} again.")
     if max_sequences is not None and len(sequences) > max_sequences:
         # the same seed every time, so that the page shows the same sequences again
         num_sequences = len(sequences)
@@ -160,12 +161,12 @@ def explore(
         labels = {name: [column[row] for row in rows] for name, column in labels.items()}
         if not quiet:
             log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
-    atlas = Atlas(loaded, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
+    atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
     if target is not None:
-        num_bytes = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
+        num_bytes = export_page(atlas, str(target.path), name=Path(model_file).stem, umap=umap)
         if not quiet:
             log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
         log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
-    explore_atlas(model, atlas, port=port)
+    explore_atlas(model_file, atlas, port=port)

@@ -47,8 +47,8 @@ _MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.TableOutput = "-",
@@ -69,23 +69,23 @@ def detect(
         picture_file: Image file for the most anomalous sequence, its anomalous steps shaded:
             .png or .svg.
     """
-    files = CommandFiles(data, normal_file)
+    files = CommandFiles(data_file, normal_file)
     if cluster.address is not None:
-        loaded = read_options.calibrate_model(load_model(model), normal_file, files)
+        model = read_options.calibrate_model(load_model(model_file), normal_file, files)
         unsupported = {"steps": step_file, "picture": picture_file}
         cluster.run(
-            "detect", loaded, data, output, read_options, unsupported, quiet=quiet, alpha=alpha
+            "detect", model, data_file, output, read_options, unsupported, quiet=quiet, alpha=alpha
         )
         return
     target = files.output(output, TABLE_FORMATS)
     step_target = files.optional_output("--steps", step_file, TABLE_FORMATS)
     picture_target = files.picture_output(picture_file)
 
-    loaded = read_options.calibrate_model(load_model(model), normal_file, files)
-    series = read_options.read(loaded, data, files)
+    model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+    series = read_options.read(model, data_file, files)
     if picture_target is not None:
         check_not_empty(len(series), "sequence", "to draw with --picture")
-    anomalies = loaded.detect(series, alpha=alpha)
+    anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
     id_column = id_column_name(series.schema, _DETECT_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
@@ -102,7 +102,7 @@ def detect(
         picture_target.write_picture(axes.figure)
     if not quiet:
         noun = "sequences" if windows is None else "windows"
-        _log_anomalies(anomalies, noun, loaded.num_calibrated)
+        _log_anomalies(anomalies, noun, model.num_calibrated)
         # the test for drift assumes independent sequences, which overlapping windows are not
         drift = None if windows is not None else anomalies.drift
         if (
@@ -134,8 +134,8 @@ def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
 
 
 def forecast(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.TableOutput = "-",
@@ -163,7 +163,7 @@ def forecast(
         picture_file: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    files = CommandFiles(data, normal_file)
+    files = CommandFiles(data_file, normal_file)
     options.check_required_option("--season", season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:
@@ -173,11 +173,11 @@ def forecast(
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture_output(picture_file)
-    loaded = read_options.calibrate_model(load_model(model), normal_file, files)
-    series = read_options.read(loaded, data, files)
+    model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+    series = read_options.read(model, data_file, files)
     if evaluate:
-        errors = loaded.forecast_errors(series, steps, season=season)
-        num_steps = steps or loaded.specification.forecast_steps
+        errors = model.forecast_errors(series, steps, season=season)
+        num_steps = steps or model.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
             print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
@@ -185,9 +185,9 @@ def forecast(
             print_line(f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}")
         return
     if picture_target is not None:
-        count = len(series) if loaded.schema.numeric.any() else 0
+        count = len(series) if model.schema.numeric.any() else 0
         check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
-    predicted = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
+    predicted = model.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
     target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
@@ -201,7 +201,7 @@ def forecast(
 
 
 def generate(
-    model: options.ModelFile,
+    model_file: options.ModelFile,
     /,
     *,
     output: options.DataOutput = "-",
@@ -227,18 +227,18 @@ def generate(
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
         )
-    loaded, observed = load_model(model), None
+    model, observed = load_model(model_file), None
     if observed_file is not None:
         check_training_packages("refold generate with --compare")
-        observed = loaded.windows(read_options.read(loaded, observed_file, files)).sequences
-    generated = loaded.generate(
+        observed = model.windows(read_options.read(model, observed_file, files)).sequences
+    generated = model.generate(
         num_sequences,
         temperature=temperature,
         lengths=options.repeat_single_length(lengths, num_sequences),
         clip=clip.value,
         random_state=seed,
     )
-    sequences = target.write_sequences(generated, loaded.schema, quiet=quiet)
+    sequences = target.write_sequences(generated, model.schema, quiet=quiet)
     if observed is not None:
         comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
         log(
@@ -249,8 +249,8 @@ def generate(
 
 
 def stream(
-    model: options.ModelFile,
-    data: options.File = STANDARD_STREAM,
+    model_file: options.ModelFile,
+    data_file: Annotated[options.File, Parameter(name="DATA")] = STANDARD_STREAM,
     /,
     *,
     window: options.OptionalPositiveInt = None,
@@ -269,27 +269,27 @@ def stream(
     output is one JSON object per line, which is written at once.
 
     Args:
-        data: File with a line for each step, or -.
+        data_file: File with a line for each step, or -.
         window: Encode only the last N steps. [default: those of the model's window, or all]
         every_n_steps: Write a line only for every N-th step.
         id_column: Column or key of the ids; each id is a stream of its own.
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
-    loaded, streams, num_steps = load_model(model, latent_steps=latent_steps), {}, 0
+    model, streams, num_steps = load_model(model_file, latent_steps=latent_steps), {}, 0
     # the default, JSON lines, has no delimiter
-    delimiter = _DELIMITERS.get(input_format or format_of_file(data) or "jsonl")
-    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data), start=1)
+    delimiter = _DELIMITERS.get(input_format or format_of_file(data_file) or "jsonl")
+    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data_file), start=1)
     if delimiter is not None:
-        texts = (line.decode("utf-8-sig") for line in _read_lines(data))
-        steps = _parse_csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
+        texts = (line.decode("utf-8-sig") for line in _read_lines(data_file))
+        steps = _parse_csv_steps(csv.reader(texts, delimiter=delimiter), model.schema, id_column)
     try:
         for line_number, raw_step in steps:
             if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue
             try:
-                id_value, step = _parse_step(raw_step, loaded.schema, id_column)
+                id_value, step = _parse_step(raw_step, model.schema, id_column)
                 if id_value not in streams:
-                    streams[id_value] = loaded.stream(window, every_n_steps)
+                    streams[id_value] = model.stream(window, every_n_steps)
                 state = streams[id_value].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error

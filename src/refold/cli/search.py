@@ -17,8 +17,8 @@ _NUM_DRAWN_HITS = 6
 
 
 def index(
-    model: options.ModelFile,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="INDEX")],
@@ -36,7 +36,7 @@ def index(
     """Encode sequences into an index for `refold search`, or change an index.
 
     Args:
-        data: File of sequences to add, or -.
+        data_file: File of sequences to add, or -.
         output: File of the index.
         add: Add the rows to an existing index.
         replace: Add the rows to an existing index, and replace those with their ids.
@@ -46,33 +46,34 @@ def index(
             --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    check_exactly_one("DATA to add, or --remove or --remove-where", data, removed_ids, remove_where)
-    files = CommandFiles(data)
-    loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
-    if data is None:
-        opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
+    changes = data_file, removed_ids, remove_where
+    check_exactly_one("DATA to add, or --remove or --remove-where", *changes)
+    files = CommandFiles(data_file)
+    model, verbose = load_model(model_file, latent_steps=latent_steps), int(not quiet)
+    if data_file is None:
+        opened_index = refold.search.Index.open(output, model, verbose=verbose)
         count = opened_index.remove(removed_ids, where=remove_where)
         summary = f"Removed {count} of {len(opened_index) + count} rows from"
     else:
         names = metadata_columns or []
-        opened = read_options.open_with_metadata(loaded, data, files, names, label_file)
+        opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
         with opened as (sequences, values_by_column):
-            loaded = loaded.adapt(sequences)
-            windows = loaded.windows(sequences)
+            model = model.adapt(sequences)
+            windows = model.windows(sequences)
             sequences = windows.sequences
             metadata: dict[str, Any] = {}
-            if loaded.window is not None:
+            if model.window is not None:
                 table = windows.to_table("series")
                 metadata |= zip(table.column_names, table.columns, strict=True)
             for name, values in values_by_column.items():
                 # labels are read as integers or text, but conditions compare numbers
                 metadata[name] = _text_to_numbers(values)[windows.series]
             if add or replace:
-                opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
+                opened_index = refold.search.Index.open(output, model, verbose=verbose)
                 opened_index.add(sequences, metadata=metadata, replace=replace)
             else:
                 settings = {"metadata": metadata, "distance": distance, "verbose": verbose}
-                opened_index = refold.search.Index.create(output, loaded, sequences, **settings)
+                opened_index = refold.search.Index.create(output, model, sequences, **settings)
         summary = f"Wrote {len(sequences)} rows to"
     if not quiet:
         log(f"{summary} {output}. It has {len(opened_index)} rows.")
@@ -87,9 +88,9 @@ def _text_to_numbers(values: Any) -> Any:
 
 
 def search(
-    model: options.ModelFile,
-    index: options.File,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    index_file: options.IndexFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
     row_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
@@ -105,8 +106,8 @@ def search(
     """Find the nearest sequences in an index.
 
     Args:
-        index: File from `refold index`.
-        data: File of sequences to search for, or -.
+        index_file: File from `refold index`.
+        data_file: File of sequences to search for, or -.
         row_ids: Ids of rows of the index to search for, not DATA.
         code_file: File of codes to search for, not DATA.
         k: Hits per query.
@@ -114,33 +115,33 @@ def search(
         output: File for one row per hit, or -.
         picture_file: Image file for the first query under its hits: .png or .svg.
     """
-    check_exactly_one("DATA, --like ids or --codes to search for", data, row_ids, code_file)
-    files = CommandFiles(data, code_file)
+    check_exactly_one("DATA, --like ids or --codes to search for", data_file, row_ids, code_file)
+    files = CommandFiles(data_file, code_file)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture_output(picture_file)
-    loaded = load_model(model, latent_steps=latent_steps)
-    opened_index = refold.search.Index.open(index, loaded, verbose=int(not quiet))
+    model = load_model(model_file, latent_steps=latent_steps)
+    opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
-    if data is not None:
-        sequences = read_options.read(loaded, data, files)
+    if data_file is not None:
+        sequences = read_options.read(model, data_file, files)
         queries = {"X": sequences}
     elif row_ids is not None:
         queries = {"ids": row_ids}
     else:
-        codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, loaded)
+        codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, model)
         queries = {"codes": codes, "names": code_ids}
     hits = opened_index.search(**queries, k=k, where=condition)
     target.write_table(hits.to_table())
     if picture_target is not None:
-        axes = refold.search.draw(loaded, hits, sequences, num=_NUM_DRAWN_HITS)
+        axes = refold.search.draw(model, hits, sequences, num=_NUM_DRAWN_HITS)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
         log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
 
 
 def cluster(
-    model: options.ModelFile,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
     index_file: Annotated[str | None, Parameter(name="--index", metavar="INDEX")] = None,
@@ -162,7 +163,7 @@ def cluster(
     """Find clusters of similar sequences.
 
     Args:
-        data: File of sequences, or -.
+        data_file: File of sequences, or -.
         index_file: Index from `refold index`, instead of DATA.
         output: File for one row per sequence, or -.
         cluster_file: File for one row per cluster: .jsonl, .csv or .parquet.
@@ -172,13 +173,13 @@ def cluster(
         distance: What distances are measured on: features of the sequences, or the code.
         picture_file: Image file for a map of the clusters: .png or .svg.
     """
-    check_exactly_one("DATA or --index", data, index_file)
-    files = CommandFiles(data)
+    check_exactly_one("DATA or --index", data_file, index_file)
+    files = CommandFiles(data_file)
     target = files.output(output, TABLE_FORMATS)
     table_target = files.optional_output("--clusters", cluster_file, TABLE_FORMATS)
     center_target = files.optional_output("--centers", center_file, data_formats())
     picture_target = files.picture_output(picture_file)
-    loaded = load_model(model, latent_steps=latent_steps)
+    model = load_model(model_file, latent_steps=latent_steps)
     settings = {
         "method": method,
         "num_clusters": num_clusters,
@@ -188,14 +189,14 @@ def cluster(
         "verbose": int(not quiet),
     }
     if index_file is not None:
-        opened_index = refold.search.Index.open(index_file, loaded)
-        clustering = refold.search.cluster(loaded, index=opened_index, **settings)
-        loaded = loaded.with_columns_of(clustering.centers)
+        opened_index = refold.search.Index.open(index_file, model)
+        clustering = refold.search.cluster(model, index=opened_index, **settings)
+        model = model.with_columns_of(clustering.centers)
     else:
-        with read_options.open_sequences(loaded, str(data), files) as sequences:
-            loaded = loaded.adapt(sequences)
-            clustering = refold.search.cluster(loaded, sequences, **settings)
-    target.write_table(clustering.rows(id_column_name(loaded.schema, ("cluster", "distance"))))
+        with read_options.open_sequences(model, str(data_file), files) as sequences:
+            model = model.adapt(sequences)
+            clustering = refold.search.cluster(model, sequences, **settings)
+    target.write_table(clustering.rows(id_column_name(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()
         if table_target.format == "csv":  # CSV has no lists, so each code takes several columns
@@ -204,8 +205,8 @@ def cluster(
                 table = table.append_column(f"code{i}", [values])
         table_target.write_table(table)
     if center_target is not None:
-        decoded = loaded.decode(clustering.centers)
-        center_target.write_sequences(decoded, loaded.schema, quiet=quiet)
+        decoded = model.decode(clustering.centers)
+        center_target.write_sequences(decoded, model.schema, quiet=quiet)
     if picture_target is not None:
         names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
         texts = [names[label] if label >= 0 else "noise" for label in clustering.labels]

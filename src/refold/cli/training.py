@@ -37,7 +37,7 @@ _DEFAULT_LATENT_DIMS = (2, 4, 8, 16, 32)
 
 
 def fit(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
@@ -60,7 +60,7 @@ def fit(
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
         processes: Processes that train together, each on a part of the data. [default: 2]
     """
-    files = CommandFiles(base, data)
+    files = CommandFiles(base, data_file)
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
@@ -84,17 +84,17 @@ def fit(
     # --from continues from the weights of the model, which scikit-learn calls a warm start
     model.set_params(**fit_arguments, warm_start=base is not None)
 
-    start_time, data_text = time.perf_counter(), data
+    start_time, data_text = time.perf_counter(), data_file
     if ray_address is not None:
         check_cluster_options(read_options, {"from": base, "window": model.window})
-        check_no_streams("--on", data)
+        check_no_streams("--on", data_file)
         settings: Any = read_options.arguments | {"on": ray_address, "processes": processes or 2}
-        model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
+        model = refold.cluster.fit(model, data_file, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
         has_windows = model.window is not None
         with read_options.open_sequences(
-            base_model, data, files, is_one_series=has_windows
+            base_model, data_file, files, is_one_series=has_windows
         ) as sequences:
             if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
@@ -130,7 +130,7 @@ def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> No
 
 
 def curve(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[options.PictureFile, Parameter(name="--output", alias="-o")] = None,
@@ -150,10 +150,10 @@ def curve(
         output: Image file for a figure: .png or .svg.
         latent_dims: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files, latent_dims = CommandFiles(data), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
+    files, latent_dims = CommandFiles(data_file), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     target = files.picture_output(output, "--output")
     with read_options.open_sequences(
-        None, data, files, is_one_series=fit_options.has_window
+        None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **fit_options.to_arguments(),
@@ -189,7 +189,7 @@ def _print_curve(result: "refold.ErrorCurve") -> None:
 
 
 def doctor(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
     fit_options: options.FitOptions = options.FitOptions(),
@@ -204,7 +204,7 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data, CommandFiles(data), is_one_series=fit_options.has_window
+        None, data_file, CommandFiles(data_file), is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **fit_options.to_arguments(), random_state=seed, missing_values=read_options.missing

@@ -722,7 +722,6 @@ def _compute_table(model: Model, run: Run, sequences: Sequences) -> pa.Table:
 # Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
 def _load_model(output_folder: str, model_hash: str) -> Model:
-    """Load the model of a run from its output folder."""
     return_freed_memory()
     location = find_location(output_folder).child(MODEL_FILE)
     try:
