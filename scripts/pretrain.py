@@ -5,8 +5,8 @@
 It takes about an hour on two cores.  A series is a draw from a Gaussian process on 512 points, to
 which events are added, read at its own number of steps and in its own way:
 
-- kernel: one of `KERNEL_NAMES`, or the sum or the product of two, with the ranges in `draw_kernel`,
-  as shares of the length of the series; 24 series share a kernel;
+- covariance: one of `COVARIANCE_NAMES`, or the sum or the product of two; `draw_covariance` has
+  the ranges, as shares of the length of the series; 24 series share a covariance;
 - trend: linear or bent, in a quarter of the series;
 - season: a sine, a saw tooth or a repeated random shape, with 1 to 40 periods, in a quarter;
 - steps: a new level after each of 1 to 12 change points, in a fifth;
@@ -56,7 +56,7 @@ NUM_REFERENCE_CODES = 1024
 
 # Number of points of a drawn curve, which is also the maximum number of steps of a series.
 NUM_POINTS = 512
-# Number of series with the same kernel, because a Cholesky factor for each takes too long.
+# Number of series with the same covariance, because a Cholesky factor for each takes too long.
 SERIES_PER_COVARIANCE = 24
 # Positions of the points between 0 and 1.
 POSITIONS = np.linspace(0.0, 1.0, NUM_POINTS)

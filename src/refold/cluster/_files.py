@@ -411,8 +411,8 @@ def _cut_row_groups(
 ) -> list[tuple[int, int]]:
     """Return ranges of rows of similar length: the first row and the number of steps of each."""
     ranges, start, steps, rows_before = [], 0, 0, 0
-    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are cut,
-    # as if each of their rows had the same number of steps.
+    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are
+    # cut, as if each of their rows had the same number of steps.
     for num_rows, num_steps in row_groups:
         num_cuts = max(1, min(MAX_UNITS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
         for i in range(num_cuts):

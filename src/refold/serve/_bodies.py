@@ -72,9 +72,9 @@ def read_json(
         # checked now, because an error in a batch would affect other requests
         model.fitted.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
-    if (entries := getattr(fields, "codes", None)) is not None:
-        check_limit("sequences", len(entries), settings)
-        inputs.codes = np.array(entries)
+    if (code_lists := getattr(fields, "codes", None)) is not None:
+        check_limit("sequences", len(code_lists), settings)
+        inputs.codes = np.array(code_lists)
         fields.codes = []
     return inputs
 
