@@ -56,7 +56,7 @@ def simulate_heartbeats(num_beats: int, rng: np.random.Generator) -> list[np.nda
     """Return curves like heartbeats in an ECG, of 60 to 120 steps: five bumps and noise."""
     centers = np.array([0.2, 0.36, 0.4, 0.44, 0.65])
     heights = np.array([0.15, -0.15, 1.0, -0.25, 0.3])
-    widths = np.array([0.025, 0.01, 0.011, 0.01, 0.04])
+    widths = np.array([25, 10, 11, 10, 40]) / 1000
     beats = []
     for _ in range(num_beats):
         positions = np.linspace(0, 1, rng.integers(60, 121))[:, None]

@@ -62,13 +62,11 @@ def _parse_rows(rows: list[str]) -> dict[str, set[str]]:
     return table
 
 
-def _modules_with_rows(
-    graph: ImportGraph, package_name: str, table: dict[str, set[str]]
-) -> set[str]:
+def _modules_with_rows(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> set[str]:
     """Return the modules that need a row, in the package and in folders with dotted rows."""
-    children = set(graph.find_children(package_name))
+    children = set(graph.find_children(package))
     for folder in {room.partition(".")[0] for room in table if "." in room}:
-        children |= set(graph.find_children(f"{package_name}.{folder}"))
+        children |= set(graph.find_children(f"{package}.{folder}"))
     return children
 
 
@@ -92,9 +90,7 @@ def _reason_forbidden(
         if imported_module in allowed_names or imported_module in sys.stdlib_module_names:
             return None
         return f"the row of {room} does not name the package {imported_module}"
-    if imported_room == room:
-        return None
-    if f"{imported_room}.*" in allowed_names:
+    if imported_room == room or f"{imported_room}.*" in allowed_names:
         return None
     if imported_room not in allowed_names:
         return f"the row of {room} does not name {imported_room}"
