@@ -29,10 +29,10 @@ def updated_page() -> str:
     before, _, after_mark = PAGE.read_text(encoding="utf-8").partition(BEGIN_MARK)
     table, _, after = after_mark.partition(END_MARK)
     contents = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|", table, re.MULTILINE))
-    return before + BEGIN_MARK + TABLE_HEADER + "".join(rows(contents)) + END_MARK + after
+    return before + BEGIN_MARK + TABLE_HEADER + "".join(table_rows(contents)) + END_MARK + after
 
 
-def rows(contents: dict[str, str]) -> list[str]:
+def table_rows(contents_by_room: dict[str, str]) -> list[str]:
     """Return a row for each room, the modules of `_support` together."""
     imports = enforced_imports()
     all_rooms = {"refold", *(room.partition(".")[0] for room in imports)}
@@ -41,7 +41,8 @@ def rows(contents: dict[str, str]) -> list[str]:
         is_room = {name: name.partition(".")[0] in all_rooms for name in names}
         imported_rooms = [name for name in names if is_room[name] and name not in COMMON_ROOMS]
         packages = sorted((name for name in names if not is_room[name]), key=str.lower)
-        cells = f"`{room}`", contents.get(room, ""), ", ".join(imported_rooms), ", ".join(packages)
+        contents, imported = contents_by_room.get(room, ""), ", ".join(imported_rooms)
+        cells = f"`{room}`", contents, imported, ", ".join(packages)
         lines.append(f"| {' | '.join(cells)} |\n")
     return lines
 

@@ -5,8 +5,8 @@
 It takes about an hour on two cores.  A series is a draw from a Gaussian process on 512 points, to
 which events are added, read at its own number of steps and in its own way:
 
-- kernel: one of `KERNEL_NAMES`, or the sum or the product of two, with the ranges in `draw_kernel`,
-  as shares of the length of the series; 24 series share a kernel;
+- covariance: one of `COVARIANCE_NAMES`, or the sum or the product of two; `draw_covariance` has
+  the ranges, as shares of the length of the series; 24 series share a covariance;
 - trend: linear or bent, in a quarter of the series;
 - season: a sine, a saw tooth or a repeated random shape, with 1 to 40 periods, in a quarter;
 - steps: a new level after each of 1 to 12 change points, in a fifth;
@@ -56,17 +56,17 @@ NUM_REFERENCE_CODES = 1024
 
 # Number of points of a drawn curve, which is also the maximum number of steps of a series.
 NUM_POINTS = 512
-# Number of series with the same kernel, because a Cholesky factor for each takes too long.
-SERIES_PER_KERNEL = 24
+# Number of series with the same covariance, because a Cholesky factor for each takes too long.
+SERIES_PER_COVARIANCE = 24
 # Positions of the points between 0 and 1.
 POSITIONS = np.linspace(0.0, 1.0, NUM_POINTS)
 POINT_DISTANCES = np.abs(POSITIONS[:, None] - POSITIONS)
-KERNEL_NAMES = ("smooth", "rough", "bent", "periodic", "mixed scales", "random walk")
+COVARIANCE_NAMES = ("smooth", "rough", "bent", "periodic", "mixed scales", "random walk")
 
 
-def draw_kernel(rng: np.random.Generator) -> np.ndarray:
+def draw_covariance(rng: np.random.Generator) -> np.ndarray:
     """Draw a covariance matrix of unit mean variance on the points."""
-    name = rng.choice(KERNEL_NAMES)
+    name = rng.choice(COVARIANCE_NAMES)
     scale = np.exp(rng.uniform(np.log(0.01), np.log(0.5)))
     scaled = POINT_DISTANCES / scale
     if name == "smooth":
@@ -85,13 +85,13 @@ def draw_kernel(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_curves(rng: np.random.Generator, num_series: int) -> np.ndarray:
-    """Draw curves (count, POINTS) from a Gaussian process with a random kernel."""
-    covariance = draw_kernel(rng)
+    """Draw curves (num_series, NUM_POINTS) from a Gaussian process with a random covariance."""
+    covariance = draw_covariance(rng)
     choice = rng.random()
     if choice < 0.35:
-        covariance = covariance + rng.uniform(0.1, 1.0) * draw_kernel(rng)
+        covariance = covariance + rng.uniform(0.1, 1.0) * draw_covariance(rng)
     elif choice < 0.6:
-        covariance = covariance * draw_kernel(rng)
+        covariance = covariance * draw_covariance(rng)
     # the small diagonal makes the matrix positive definite in spite of rounding
     cholesky_factor = np.linalg.cholesky(covariance + 1e-5 * np.eye(NUM_POINTS))
     return (cholesky_factor @ rng.standard_normal((NUM_POINTS, num_series))).T
@@ -178,7 +178,7 @@ def draw_series(num_series: int, seed: int) -> list[np.ndarray]:
     """Draw series of 8 to 512 steps, with missing values."""
     rng, series = np.random.default_rng(seed), []
     while len(series) < num_series:
-        curves = draw_curves(rng, SERIES_PER_KERNEL)
+        curves = draw_curves(rng, SERIES_PER_COVARIANCE)
         series += [simulate_measurement(add_events(x, rng), rng) for x in curves]
     return series[:num_series]
 

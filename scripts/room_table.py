@@ -70,32 +70,30 @@ def _modules_with_rows(graph: ImportGraph, package: str, table: dict[str, set[st
     return children
 
 
-def _room_of(module: str, package: str, table: dict[str, set[str]]) -> str | None:
+def _room_of(module_name: str, package_name: str, table: dict[str, set[str]]) -> str | None:
     """Return the room of a module; for the public names it is the name of the package."""
-    path = module.split(".")
-    if path[0] != package:
+    path = module_name.split(".")
+    if path[0] != package_name:
         return None
     if ".".join(path[1:3]) in table:
         return ".".join(path[1:3])
-    return path[1] if len(path) > 1 else package
+    return path[1] if len(path) > 1 else package_name
 
 
 def _reason_forbidden(
-    imported: str, room: Any, table: dict[str, set[str]], package: str
+    imported_module: str, room: Any, table: dict[str, set[str]], package_name: str
 ) -> str | None:
     """Return why a room may not import a module, or None if it may."""
-    row = table[room]
-    target = _room_of(imported, package, table)
-    if target is None:
-        if imported in row or imported in sys.stdlib_module_names:
+    allowed_names = table[room]
+    imported_room = _room_of(imported_module, package_name, table)
+    if imported_room is None:
+        if imported_module in allowed_names or imported_module in sys.stdlib_module_names:
             return None
-        return f"the row of {room} does not name the package {imported}"
-    if target == room:
+        return f"the row of {room} does not name the package {imported_module}"
+    if imported_room == room or f"{imported_room}.*" in allowed_names:
         return None
-    if f"{target}.*" in row:
-        return None
-    if target not in row:
-        return f"the row of {room} does not name {target}"
-    if any(part.startswith("_") for part in imported.split(".")[2:]):
-        return f"it is private to {target}; import a name that {target} exports"
+    if imported_room not in allowed_names:
+        return f"the row of {room} does not name {imported_room}"
+    if any(part.startswith("_") for part in imported_module.split(".")[2:]):
+        return f"it is private to {imported_room}; import a name that {imported_room} exports"
     return None

@@ -18,8 +18,8 @@ def main() -> None:
         with Image.open(path) as picture:
             if picture.mode == "P":
                 continue
-            few = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-        few.save(path, optimize=True)
+            reduced = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+        reduced.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
             latent_dim=32, max_epochs=options.max_epochs, random_state=seed
         ).fit(data.train)
         for labels in options.labels:
-            accuracies = measure_accuracies(ae, data, labels, epochs=options.epochs, seed=seed)
+            accuracies = measure_accuracies(ae, data, labels, num_epochs=options.epochs, seed=seed)
             for variant, accuracy in accuracies.items():
                 results.setdefault((labels, variant), []).append(accuracy)
     for (labels, variant), accuracies in results.items():
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure_accuracies(
-    ae: refold.SequenceAutoencoder, data: Data, num_labels: int, *, epochs: int, seed: int
+    ae: refold.SequenceAutoencoder, data: Data, num_labels: int, *, num_epochs: int, seed: int
 ) -> dict[str, float]:
     """Train all variants with a number of labels per class, and return their test accuracies."""
     x, y = ae.encoder_inputs(data.train), data.train_labels
@@ -73,13 +73,13 @@ def measure_accuracies(
         validation_rows.extend(rows[:num_validation])
         train_rows.extend(rows[num_validation:])
 
-    def train_best(variant: str, initial: keras.Model) -> keras.Model:
+    def train_best(variant: str, initial_model: keras.Model) -> keras.Model:
         """Train with each learning rate, and return the model with the best validation loss."""
-        lowest, best_model = np.inf, initial
+        lowest, best_model = np.inf, initial_model
         for learning_rate in LEARNING_RATES[variant]:
             keras.utils.set_random_seed(seed)
-            model = keras.models.clone_model(initial)
-            model.set_weights(initial.get_weights())
+            model = keras.models.clone_model(initial_model)
+            model.set_weights(initial_model.get_weights())
             model.compile(
                 keras.optimizers.Adam(learning_rate),
                 "sparse_categorical_crossentropy",
@@ -89,7 +89,7 @@ def measure_accuracies(
                 x[train_rows],
                 y[train_rows],
                 batch_size=16,
-                epochs=epochs,
+                epochs=num_epochs,
                 validation_data=(x[validation_rows], y[validation_rows]),
                 callbacks=[keras.callbacks.EarlyStopping(patience=20, restore_best_weights=True)],
                 verbose=0,

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     print(f"\nSequences whose real steps are reconstructed exactly after {options.epochs} epochs")
     for loss_name, targets in (("real steps only", y), ("padding counted", x)):
-        reshape = fit_reshape(x, targets, epochs=options.epochs)
+        reshape = fit_reshape(x, targets, num_epochs=options.epochs)
         is_exact = (reshape.autoencoder.predict(x, verbose=0) > 0.5) == (x > 0.5)
         share = (is_exact.all(axis=-1) | ~is_real_step).all(axis=1).mean()
         print(f"  reshape, loss with {loss_name}: {share:.0%}")
@@ -44,9 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     masking.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
     print("\nChange of a code by ten more padded steps, in standard deviations")
     long_encoder = lengthen_encoder(reshape, 20)
-    print(f"  reshape: {code_change(long_encoder, reshape.encoder, x, fill_value=0.0):.2g}")
+    print(f"  reshape: {measure_code_change(long_encoder, reshape.encoder, x, fill_value=0.0):.2g}")
     encoder = masking.encoder
-    print(f"  default: {code_change(encoder, encoder, y, fill_value=np.nan):.2g}")
+    print(f"  default: {measure_code_change(encoder, encoder, y, fill_value=np.nan):.2g}")
 
     print(f"\nThe ramps: error on real steps (root mean square) after {options.ramp_epochs} epochs")
     x = ramps().to_padded(0.0)
@@ -61,23 +61,23 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"  repeat, loss with {loss_name}: {np.sqrt(np.mean(error**2)):.4f}")
 
 
-def fit_reshape(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
+def fit_reshape(x: np.ndarray, targets: np.ndarray, *, num_epochs: int) -> Models:
     """Fit the first answer's model with sigmoid outputs, always from the same initialization."""
     keras.utils.set_random_seed(0)
     models = classic.reshape(output_activation="sigmoid")
     models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
-    models.autoencoder.fit(x, targets, batch_size=100, epochs=epochs, verbose=0)
+    models.autoencoder.fit(x, targets, batch_size=100, epochs=num_epochs, verbose=0)
     return models
 
 
-def lengthen_encoder(models: Models, steps: int) -> keras.Model:
+def lengthen_encoder(models: Models, num_steps: int) -> keras.Model:
     """Return the same encoder with the same weights, for inputs with more steps."""
-    encoder = classic.reshape(steps=steps).encoder
+    encoder = classic.reshape(steps=num_steps).encoder
     encoder.set_weights(models.encoder.get_weights())
     return encoder
 
 
-def code_change(
+def measure_code_change(
     long_encoder: keras.Model, encoder: keras.Model, x: np.ndarray, *, fill_value: float
 ) -> float:
     """Return the root mean square change of the codes by padding, in standard deviations."""

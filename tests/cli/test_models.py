@@ -44,6 +44,7 @@ def test_a_model_as_text_and_json(sines, tmp_path, run, monkeypatch):
     properties = json.loads(run("info", path, "--json").out)
     assert properties["model_hash"] == refold.load(path).hash
     assert properties["refold_version"] == captured["refold version"] == version("refold")
+    assert properties["architecture"] == captured["architecture"] == "default"
     assert properties["calibration_sequences"] == 0
     assert (properties["code_size"], properties["epochs"], properties["latent_steps"]) == (4, 1, 10)
     assert (properties["best_validation_loss"], properties["best_epoch"]) == (1e-9, 0)

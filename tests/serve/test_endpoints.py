@@ -243,7 +243,7 @@ def test_a_page_for_readers_with_requests_that_work(url, client, files):
     assert "script-src" not in policy
     assert "<script" not in page.text
     for operation in OPERATIONS.values():
-        for name in operation.request.__struct_fields__:
+        for name in operation.request_type.__struct_fields__:
             assert f"<dt>{name}</dt>" in page.text
     assert "False alarm rate. <small>number, above 0, below 1, default 0.01" in page.text
     with started({"words": files["words"]}) as (words_url, _):

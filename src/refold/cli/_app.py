@@ -31,8 +31,8 @@ from refold.cli.training import curve, doctor, fit
 from refold.errors import ParameterError, RefoldError
 
 _FIRST_EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
-# Headings of the help, each with the commands under it and an example of each command. The headings
-# are also the names of the modules.
+# Headings of the help, each with its commands and an example of each command. The commands under
+# the heading Training are in training.py, and so on.
 _COMMANDS = {
     "Training": {
         fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
@@ -71,7 +71,8 @@ _COMMANDS = {
         demo: "refold demo --output demo",
     },
 }
-# These commands train a network or use scikit-learn. A small installation cannot run them.
+# Commands that train a network or use scikit-learn. An installation without these packages cannot
+# run the commands.
 _NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 INTERRUPTION_MESSAGE = "Stopped by Ctrl-C. Unfinished output was not written."
 
@@ -89,7 +90,6 @@ EXIT_PIPE_CLOSED = 1
 # options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
 # In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
 def _make_app() -> App:
-    """Return the Cyclopts application with all commands."""
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -110,7 +110,7 @@ def _make_app() -> App:
     for heading, commands in _COMMANDS.items():
         group = Group.create_ordered(heading)
         for position, (command, example) in enumerate(commands.items()):
-            # the help is the docstring without its Args; each paragraph is joined to one line
+            # the help is the docstring without the section Args, with each paragraph on one line
             text, *_ = cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
             paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
             app.command(
@@ -147,10 +147,10 @@ def main(arguments: list[str] | None = None) -> int:
         # takes a quarter of the time of a short command.
         sys.meta_path.insert(0, HiddenPackageFinder("pandas"))
         arguments = sys.argv[1:]
-    return run_command(lambda: _run_named_command(arguments))
+    return run_command(lambda: _parse_and_run(arguments))
 
 
-def _run_named_command(arguments: list[str]) -> None:
+def _parse_and_run(arguments: list[str]) -> None:
     """Parse the arguments, and call the command that the first argument names."""
     try:
         command, bound_arguments, _ = _make_app().parse_args(
@@ -176,7 +176,7 @@ def _run_named_command(arguments: list[str]) -> None:
 
 def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
-    # other exceptions are bugs, and a bug report needs the traceback, so they are not caught
+    # Other exceptions are bugs. They are not caught, because a bug report needs the traceback.
     with _one_line_warnings(), _sigterm_as_interrupt() as sigterms:
         try:
             with contextlib.suppress(AttributeError):  # standard output may be closed
@@ -187,37 +187,33 @@ def run_command(command: Callable[[], None]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()  # an error in the flush at exit would be shown as a traceback
         except KeyboardInterrupt as interruption:
-            text = (
-                spell_as_options(interruption.args[0])
-                if interruption.args
-                else INTERRUPTION_MESSAGE
-            )
+            text = spell_as_options((*interruption.args, INTERRUPTION_MESSAGE)[0])
             if sigterms:
                 log(text.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
                 return EXIT_TERMINATED
             log(text, label="Interrupted", color="yellow")
             return EXIT_INTERRUPTED
         except BrokenPipeError:
-            _discard_output()
+            _discard_stdout()
             return EXIT_PIPE_CLOSED
         except (RefoldError, OSError) as error:
             # an OSError without a file name is about standard output, such as a full disk
             if not isinstance(error, RefoldError) and error.filename is None:
-                _discard_output()
-            log(_describe(error), label="Error", color="red")
+                _discard_stdout()
+            log(_describe_error(error), label="Error", color="red")
             return EXIT_USER_ERROR
-    # a command that stopped early after SIGTERM, but raised nothing, has reported what is missing
+    # A command that catches the interruption returns normally. It has said what is incomplete.
     return EXIT_TERMINATED if sigterms else 0
 
 
-def _discard_output() -> None:
+def _discard_stdout() -> None:
     """Redirect standard output to nowhere, so that the flush at exit does not fail again."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         stdout: Any = sys.__stdout__
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
-def _describe(error: RefoldError | OSError) -> str:
+def _describe_error(error: RefoldError | OSError) -> str:
     """Return the message of an error: what went wrong, with which file, and what to do."""
     if isinstance(error, RefoldError):
         return spell_as_options(error.message)
@@ -236,7 +232,7 @@ def _one_line_warnings() -> Iterator[None]:
         text = spell_as_options(
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
-        # blocks of data have different lengths in this warning, but one line is enough for all
+        # each block of data has this warning with other lengths, but one line is enough
         message_key = "longer" if LONGER_WARNING in text else text
         if message_key not in printed_keys:
             log(text, label=label, color="yellow")
@@ -255,26 +251,24 @@ def _one_line_warnings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _sigterm_as_interrupt() -> Iterator[list[int]]:
-    """Treat SIGTERM as Ctrl-C, and yield a list to which each SIGTERM is added."""
-    received: list[int] = []
+    """Treat SIGTERM as Ctrl-C, and yield a list that gets an entry for each SIGTERM."""
+    sigterms: list[int] = []
     is_main_thread = threading.current_thread() is threading.main_thread()
     if not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         # only the main thread can set handlers, and a handler of the caller must stay
-        yield received
+        yield sigterms
         return
 
-    def handle(signal_number: int, frame: Any) -> None:
-        received.append(signal_number)
+    def interrupt(signal_number: int, frame: Any) -> None:
+        sigterms.append(signal_number)
         # in training, this handler lets the current chunk of batches finish
         interrupt_handler = signal.getsignal(signal.SIGINT)
-        if not callable(
-            interrupt_handler
-        ):  # SIGINT is ignored, as for a background job of a script
+        if not callable(interrupt_handler):  # a script ignores SIGINT for its background jobs
             raise KeyboardInterrupt
         interrupt_handler(signal_number, frame)
 
-    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield received
+        yield sigterms
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -68,11 +68,11 @@ _READ_ERRORS = (
 
 def read_codes(
     path: Path,
-    id: str | None = None,  # noqa: A002
+    id_name: str | None = None,
     model: "refold.Model | None" = None,
     format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
-    """Read codes (n_sequences, code_size), ids, and a function from lengths to times or None."""
+    """Read codes (n_sequences, code_size), ids, and a function from lengths to times, or None."""
     name, format_name = str(path), format or format_of_file(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
@@ -80,13 +80,13 @@ def read_codes(
         )
     with _name_file_in_errors(name, format_name):
         table = _read_table(path, format_name)
-        id_column = _id_column(table.column_names, id)
-        codes, ids = codes_from_arrow(_with_window_ids(table, id_column), id_column)
+        id_column = _find_id_column(table.column_names, id_name)
+        codes, ids = codes_from_arrow(_make_window_ids_unique(table, id_column), id_column)
         get_times = None
         if {*_TIME_COLUMNS} <= {*table.column_names}:
             times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
-            gaps = np.asarray(gaps.cast(pa.float64()))
-            get_times = partial(extrapolate_times, parse_times(times, _TIME_COLUMNS[0]), gaps)
+            starts, gaps = parse_times(times, _TIME_COLUMNS[0]), np.asarray(gaps.cast(pa.float64()))
+            get_times = partial(extrapolate_times, starts, gaps)
     if model is not None and (
         warning := describe_model_mismatch(stored_model_hash(table), model, "This file")
     ):
@@ -108,7 +108,7 @@ def describe_codes(path: Path) -> dict[str, Any]:
         return {
             "codes": file.metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
-            "id": _id_column(schema.names, None),
+            "id": _find_id_column(schema.names, None),
             "model_hash": metadata.get(MODEL_HASH_KEY),
             "refold_version": metadata.get(_VERSION_KEY),
             "calibration_sequences": None if num_calibrated is None else int(num_calibrated),
@@ -116,7 +116,7 @@ def describe_codes(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _name_file_in_errors(name: str, format_name: str) -> Iterator[None]:
+def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
     """Turn errors about the content of a file into a FileFormatError that names the file."""
     try:
         yield
@@ -126,7 +126,7 @@ def _name_file_in_errors(name: str, format_name: str) -> Iterator[None]:
         else:
             line = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
             problem = f"It is not a .{format_name} file of codes ({line})."
-        problem = problem if name in problem else f"{name!r}: {problem}"
+        problem = problem if file_name in problem else f"{file_name!r}: {problem}"
         raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
 
 
@@ -155,9 +155,9 @@ def _read_table(path: Path, format_name: str) -> pa.Table:
         return _read_csv(stream)
 
 
-def _is_number_list(code: object) -> bool:
+def _is_number_list(value: object) -> bool:
     """Return whether a value from JSON is a list of numbers."""
-    return isinstance(code, list) and all(isinstance(value, int | float) for value in code)
+    return isinstance(value, list) and all(isinstance(item, int | float) for item in value)
 
 
 def _read_csv(stream: IO[bytes]) -> pa.Table:
@@ -188,24 +188,24 @@ def _is_code_column(name: str) -> bool:
     return name.startswith("code") and name[4:].isdecimal()
 
 
-def _id_column(names: list[str], id_name: str | None) -> str:
-    """Return the name of the column of ids; ``"id"`` if the file has no such column."""
-    other_names = [name for name in names if name not in ("code", *POSITION_COLUMNS)]
-    if id_name in other_names:
-        return str(id_name)
-    # a single column besides the codes has the ids, whatever its name
+def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
+    """Return the name of the column of ids, or ``"id"`` if the file has no such column."""
+    other_names = [name for name in column_names if name not in ("code", *POSITION_COLUMNS)]
+    if expected_name in other_names:
+        return str(expected_name)
+    # without a column `id`, a single other column holds the ids
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
 
 
-def _with_window_ids(table: pa.Table, id_column: str) -> pa.Table:
-    """Return a table of codes in which each window has a unique id, such as a[0:100]."""
+def _make_window_ids_unique(table: pa.Table, id_column: str) -> pa.Table:
+    """Return a table of codes in which the windows of a series have ids such as a[0:100]."""
     if not {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
         return table
     names, starts, ends = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
     counts = Counter(names)
     # a series with a single window keeps its id
     ids = window_ids(names, starts, ends, [counts[name] == 1 for name in names])
-    # integer ids become text if any id is that of a window
+    # if any id is such as 7[0:100], all ids become text, because a column has one type
     ids = pa.array([*map(str, ids)] if max(counts.values(), default=0) > 1 else ids)
     return table.set_column(table.column_names.index(id_column), id_column, ids)
 
@@ -220,7 +220,7 @@ def check_dtype(dtype: str, format_name: str) -> None:
         )
 
 
-def position_table(windows: Windows, id_name: str, *, has_windows: bool) -> pa.Table | None:
+def locate_codes(windows: Windows, id_name: str, *, has_windows: bool) -> pa.Table | None:
     """Return a table with the id, window and times of each code; None if there are only ids."""
     sequences = windows.sequences
     if sequences.times is None:
@@ -233,44 +233,44 @@ def position_table(windows: Windows, id_name: str, *, has_windows: bool) -> pa.T
 
 def write_codes(
     output: Output,
-    blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
-    id: str = "id",  # noqa: A002
+    code_blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
+    id_column: str = "id",
     dtype: str = "float32",
     model: "refold.Model | None" = None,
-    positions: pa.Table | None = None,
+    position_table: pa.Table | None = None,
 ) -> None:
-    """Write blocks of codes and ids; the columns of ``positions``, if any, replace the ids."""
-    # "code" and "code0" are names of the codes
-    id_name = "id" if id == "code" or _is_code_column(id) else id
+    """Write blocks of codes and ids; the columns of ``position_table``, if any, replace the ids."""
+    # an id column cannot have the name of a column of codes
+    id_name = "id" if id_column == "code" or _is_code_column(id_column) else id_column
     metadata = {_VERSION_KEY: refold.__version__}
     if model is not None:
         metadata[_CALIBRATION_KEY] = str(model.num_calibrated)
-    tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in blocks)
+    tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in code_blocks)
     with output.open_stream() as stream:
         if output.format == "npy":
-            # an array needs all codes in memory; the other formats take them block by block
-            np.save(stream, _code_array(pa.concat_tables(tables)))
+            # an array needs all codes in memory, but the other formats are written block by block
+            np.save(stream, _codes_to_array(pa.concat_tables(tables)))
             return
         tables = (_to_format_columns(table, id_name, output.format, metadata) for table in tables)
-        if positions is not None:
-            tables = _add_positions(tables, positions)
-        # only ids have a dictionary, because a dictionary makes the floats of codes larger
+        if position_table is not None:
+            tables = _add_positions(tables, position_table)
+        # a dictionary makes repeated ids smaller, but the floats of codes larger
         parquet_options = {"use_dictionary": [id_name], "compression": "zstd"}
         write_tables(stream, output.format, tables, **parquet_options)
 
 
-def _add_positions(tables: Iterable[pa.Table], positions: pa.Table) -> Iterator[pa.Table]:
-    """Yield the tables with the columns of ``positions`` instead of the first column of ids."""
+def _add_positions(code_tables: Iterable[pa.Table], position_table: pa.Table) -> Iterator[pa.Table]:
+    """Yield the tables of codes with the columns of ``position_table`` instead of the ids."""
     num_written = 0
-    for table in tables:
-        rows = positions.slice(num_written, len(table))
+    for table in code_tables:
+        position_rows = position_table.slice(num_written, len(table))
         num_written += len(table)
-        columns = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns = dict(zip(position_rows.column_names, position_rows.columns, strict=True))
         columns |= {name: table[name] for name in table.column_names[1:]}
         yield pa.table(columns).replace_schema_metadata(table.schema.metadata)
 
 
-def _code_array(table: pa.Table) -> np.ndarray:
+def _codes_to_array(table: pa.Table) -> np.ndarray:
     """Return the codes of a table as an array (n_sequences, code_size)."""
     codes = table["code"].combine_chunks()
     return codes.values.to_numpy(zero_copy_only=False).reshape(len(codes), codes.type.list_size)
@@ -284,7 +284,7 @@ def _to_format_columns(
         # rename_columns drops the metadata, so they are set again
         renamed = table.rename_columns([id_name, "code"])
         return renamed.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
-    codes = _code_array(table)
+    codes = _codes_to_array(table)
     if format_name == "csv":
         columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
     else:  # the shortest decimals that read back as the same float32

@@ -29,11 +29,11 @@ from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 @contextmanager
 def open_input(
-    name: str, format_name: str | None, formats: Iterable[str]
+    file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
-    if name != STANDARD_STREAM:
-        yield {"path": local_path(name), "format": format_name}
+    if file_name != STANDARD_STREAM:
+        yield {"path": local_path(file_name), "format": format_name}
         return
     if format_name is None:
         raise ParameterError(
@@ -42,8 +42,8 @@ def open_input(
     # readers need a file to seek in, so standard input is copied to one
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         path = Path(folder) / "standard input"
-        with path.open("wb") as target:
-            shutil.copyfileobj(standard_input(), target)
+        with path.open("wb") as file:
+            shutil.copyfileobj(standard_input(), file)
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
@@ -58,29 +58,29 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
+def load_model(model_file: str, *, latent_steps: int | None = None) -> "refold.Model":
     """Load a model, with another number of latent steps if ``latent_steps`` is not None."""
-    model = refold.load(name)
+    model = refold.load(model_file)
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
-def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
-    """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times or None."""
+def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, ...]:
+    """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times, or None."""
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli import _code_files
 
-    with open_input(name, format_name, CODE_FORMATS) as file:
-        return _code_files.read_codes(**file, id=model.schema.id_name, model=model)
+    with open_input(file_name, format_name, CODE_FORMATS) as file_options:
+        return _code_files.read_codes(**file_options, id_name=model.schema.id_name, model=model)
 
 
-def check_in_memory(source: "refold.Sequences", name: str) -> Any:
+def check_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
     """Return the sequences, or raise an error if they are larger than memory."""
-    if source.is_mapped:
+    if sequences.is_mapped:
         raise ParameterError(
-            f"{name} is too large for this command, which holds the data in memory "
-            f"({len(source)} sequences). Use fewer sequences."
+            f"{file_name} is too large for this command, which holds the data in memory "
+            f"({len(sequences)} sequences). Use fewer sequences."
         )
-    return source
+    return sequences
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
@@ -124,84 +124,87 @@ class ReadOptions:
     def open_sequences(
         self,
         model: "refold.Model | None",
-        name: str,
-        files: CommandFiles,
+        file_name: str,
+        command_files: CommandFiles,
         *,
-        label_column: str | None = None,  # this column is not read as a feature
-        as_series: bool = False,  # whether data without ids are one long series
+        label_column: str | None = None,  # is not read as a feature
+        is_one_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
         """Yield the sequences of a file; with a model, only the columns that the model knows."""
-        with self._open_file(name, files) as file:
-            labels = () if label_column is None else (label_column,)
-            yield self._read_sequences(model, file, labels, as_series=as_series)
+        with self._open_file(file_name, command_files) as file_options:
+            ignored = () if label_column is None else (label_column,)
+            yield self._read_sequences(model, file_options, ignored, is_one_series=is_one_series)
 
     @contextmanager
     def open_with_metadata(
         self,
         model: "refold.Model",
-        name: str,
-        files: CommandFiles,
-        columns: Sequence[str],
-        labels: str | None,
+        file_name: str,
+        command_files: CommandFiles,
+        label_columns: Sequence[str],
+        label_file: str | None,
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield sequences, and columns by name with one value per sequence, such as labels."""
-        if columns:
-            check_no_streams("--label", name, labels)
-        with self._open_file(name, files) as file:
-            source = self._read_sequences(model, file, columns if labels is None else ())
-            if labels is None and source.schema.id_name in columns:
-                raise SchemaError(
-                    f"The label column {source.schema.id_name!r} is the id column. Choose another "
-                    "one."
-                )
-            file = file if labels is None else {"path": labels}
-            yield source, {column: self._read_labels(file, column, source) for column in columns}
+        if label_columns:
+            check_no_streams("--label", file_name, label_file)
+        with self._open_file(file_name, command_files) as file_options:
+            # columns of a label file may have the names of features
+            ignored_columns = label_columns if label_file is None else ()
+            sequences = self._read_sequences(model, file_options, ignored_columns)
+            id_name = sequences.schema.id_name
+            if id_name in ignored_columns:
+                raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
+            location = file_options if label_file is None else {"path": label_file}
+            labels = {name: self._read_labels(location, name, sequences) for name in label_columns}
+            yield sequences, labels
 
-    def read(self, model: "refold.Model", name: str, files: CommandFiles) -> Any:
+    def read(self, model: "refold.Model", file_name: str, command_files: CommandFiles) -> Any:
         """Return the sequences of a file in memory; larger ones are an error."""
-        with self.open_sequences(model, name, files) as source:
-            return check_in_memory(source, name)
+        with self.open_sequences(model, file_name, command_files) as sequences:
+            return check_in_memory(sequences, file_name)
 
     def calibrate_model(
-        self, model: "refold.Model", normal: str | None, files: CommandFiles
+        self, model: "refold.Model", normal_file: str | None, command_files: CommandFiles
     ) -> "refold.Model":
         """Return the model, calibrated on the file of ``--normal`` if this option is set."""
-        return model if normal is None else model.calibrate(self.read(model, normal, files))
+        if normal_file is None:
+            return model
+        return model.calibrate(self.read(model, normal_file, command_files))
 
-    def _open_file(self, name: str, files: CommandFiles) -> Any:
+    def _open_file(self, file_name: str, command_files: CommandFiles) -> Any:
         """Open one of the inputs of a command as `open_input` does."""
-        formats = refold.sequences.FORMATS
-        # --format describes standard input if another input is standard input
-        is_for_other = STANDARD_STREAM in files.inputs and format_of_file(name) in formats
-        return open_input(name, None if is_for_other else self.input_format, formats)
+        formats, format_name = refold.sequences.FORMATS, self.input_format
+        if STANDARD_STREAM in command_files.inputs and format_of_file(file_name) in formats:
+            format_name = None  # --format is the format of standard input, which is another input
+        return open_input(file_name, format_name, formats)
 
     def _read_sequences(
         self,
         model: "refold.Model | None",
-        file: dict[str, Any],
-        labels: Sequence[str],
+        file_options: dict[str, Any],  # path and format
+        ignored_columns: Sequence[str],  # labels, which are not features
         *,
-        as_series: bool = False,
+        is_one_series: bool = False,
     ) -> Any:
         """Read a file with these options. Data larger than memory stay on disk, memory-mapped."""
         sequences = refold.sequences.read_for(
             None if model is None or model.any_columns else model.schema,
-            **file,
+            **file_options,
             **self.arguments,
-            labels=labels,
-            as_series=as_series or (model is not None and model.window is not None),
+            labels=ignored_columns,
+            as_series=is_one_series or (model is not None and model.window is not None),
         )
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
 
-    def _read_labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
+    def _read_labels(self, file_options: dict[str, Any], label_column: str, sequences: Any) -> Any:
         """Read one label per sequence, matched by the ids of the sequences."""
-        arguments = {**file, "label": label, "sequences": source}
-        if self.id is None and source.schema.id_name is not None:
-            # the label file may have another id column, which read_labels then looks for
+        arguments = {**file_options, "label": label_column, "sequences": sequences}
+        if self.id is None and sequences.schema.id_name is not None:
+            # if the label file lacks this column of ids, the call below looks for another one
             with contextlib.suppress(SchemaError):
-                return refold.sequences.read_labels(**arguments, id=source.schema.id_name)
+                return refold.sequences.read_labels(**arguments, id=sequences.schema.id_name)
         return refold.sequences.read_labels(**arguments, id=self.id)
 
 
@@ -226,48 +229,47 @@ class ClusterOptions:
     """Where to compute, with a folder as the output.
 
     Args:
-        workers: Workers of the cluster, each with one CPU. [default: all CPUs]
+        num_workers: Workers of the cluster, each with one CPU. [default: all CPUs]
     """
 
-    on: options.ClusterAddress = None
-    workers: options.OptionalPositiveInt = None
+    address: options.ClusterAddress = None
+    num_workers: Annotated[options.OptionalPositiveInt, Parameter(name="--workers")] = None
 
     def __post_init__(self) -> None:
-        options.check_required_option("--workers", self.workers, "--on CLUSTER", self.on)
+        options.check_required_option("--workers", self.num_workers, "--on CLUSTER", self.address)
 
     def run(
         self,
         operation: str,  # "encode", "reconstruct" or "detect"
         model: "refold.Model",
-        data: str,
-        output: str,
+        data_file: str,
+        output_folder: str,
         read_options: ReadOptions,
-        unsupported: dict[str, Any],  # options of the command that work on one machine only
+        unsupported_options: dict[str, Any],  # values by name; none of them may be set
         *,
         quiet: bool,
         **settings: Any,
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files; ``settings`` are its arguments."""
-        check_cluster_options(read_options, unsupported)
-        check_no_streams("--on", data, output)
-        settings |= read_options.arguments
-        settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
+        check_cluster_options(read_options, unsupported_options)
+        check_no_streams("--on", data_file, output_folder)
+        settings |= read_options.arguments | {"on": self.address, "num_workers": self.num_workers}
         # Ray prints a line about a worker that died, and standard output is for results
         with contextlib.redirect_stdout(sys.stderr):
-            summary = getattr(refold.cluster, operation)(model, data, output, **settings)
+            run = getattr(refold.cluster, operation)
+            summary = run(model, data_file, output_folder, verbose=int(not quiet), **settings)
         if not quiet:
             log(str(summary))
         if summary.num_failed:
-            first = summary.failures[0]
+            first, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(
-                f"{summary.num_failed} sequences are in no part; "
-                f"{Path(output) / '_failures.jsonl'} lists them. The first is in row {first.row} "
-                f"of {first.file}: {first.reason}"
+                f"{summary.num_failed} sequences are in no part; {failures_file} lists them. The "
+                f"first is in row {first.row} of {first.file}: {first.reason}"
             )
 
 
-def check_cluster_options(read_options: ReadOptions, unsupported: dict[str, Any]) -> None:
+def check_cluster_options(read_options: ReadOptions, unsupported_options: dict[str, Any]) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
     conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
-    conflicting |= unsupported | {"format": read_options.input_format}
+    conflicting |= unsupported_options | {"format": read_options.input_format}
     options.check_conflicts("--on", conflicting)

@@ -59,38 +59,39 @@ def _parse_column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]
     return values[0] if len(values) == 1 else values
 
 
-def _check_not_an_option(_: object, value: str | None) -> None:
+def _check_not_an_option(_: object, file_name: str | None) -> None:
     """Refuse text such as ``--unknown`` where a file is expected; ``-`` is a standard stream."""
-    if value is not None and value.startswith("-") and value != "-":
-        token = Token(keyword=value.partition("=")[0], source="cli")
+    if file_name is not None and file_name.startswith("-") and file_name != "-":
+        token = Token(keyword=file_name.partition("=")[0], source="cli")
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _file_argument(**settings: Any) -> Parameter:
+def _file_argument(**kwargs: Any) -> Parameter:
     """Describe an argument that is a file, which has no option name."""
-    return Parameter(validator=_check_not_an_option, **settings)
+    return Parameter(validator=_check_not_an_option, **kwargs)
 
 
-def _option(metavar: str, **settings: Any) -> Parameter:
-    """Describe an option with a value."""
-    return Parameter(metavar=metavar, **settings)
+def _option(metavar: str, **kwargs: Any) -> Parameter:
+    return Parameter(metavar=metavar, **kwargs)
 
 
-def _integer_option(minimum: int, maximum: int | None = None, **settings: Any) -> Parameter:
-    """Describe an option with an integer within limits."""
-    return _option("N", validator=Number(gte=minimum, lte=maximum), **settings)
+def _integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
+    return _option("N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
-def _list_option(metavar: str, converter: Any = _parse_list, **settings: Any) -> Parameter:
-    """Describe an option with comma-separated values."""
-    return _option(metavar, converter=converter, n_tokens=1, **settings)
+def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
+    return _option(metavar, converter=converter, n_tokens=1, **kwargs)
 
 
 # Types of arguments that have no option name.
 File = Annotated[str, _file_argument()]
 OptionalFile = Annotated[str | None, _file_argument()]
-ModelFile = Annotated[str, _file_argument(help="Model file from `refold fit`.")]
-DataFile = Annotated[str, _file_argument(help="File of sequences, or -.")]
+ModelFile = Annotated[str, _file_argument(name="MODEL", help="Model file from `refold fit`.")]
+DataFile = Annotated[str, _file_argument(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _file_argument(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _file_argument(name="DATA")]
+CodeFile = Annotated[str, _file_argument(name="CODES")]
+IndexFile = Annotated[str, _file_argument(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
 PositiveInt = Annotated[int, _integer_option(1)]
@@ -102,7 +103,7 @@ IntegerList = Annotated[list[int] | None, _list_option("N,N,...")]
 NumberList = Annotated[list[float] | None, _list_option("X,...")]
 ColumnTypes = Annotated[Any, _list_option("TYPES", converter=_parse_column_types)]
 FileOption = Annotated[str | None, _option("FILE")]
-PictureFile = Annotated[str | None, _option("PICTURE")]
+PictureFile = Annotated[str | None, _option("PICTURE", name="--picture")]
 TableOutput = Annotated[str, _option("TABLE", alias="-o")]
 
 # Types of options that have the same meaning, and so the same help, in all commands.
@@ -137,15 +138,18 @@ Lengths = Annotated[
     ),
 ]
 DataOutput = Annotated[str, _option("DATA", help="File for the sequences, or -.", alias="-o")]
-NormalData = Annotated[
+NormalFile = Annotated[
     str | None,
     _option(
         "DATA",
+        name="--normal",
         help="Normal sequences for calibration, not in the training data. "
         "[default: those set aside by `refold fit --calibration-fraction`]",
     ),
 ]
-LabelFile = Annotated[str | None, _option("FILE", help="File with that column. [default: DATA]")]
+_LABEL_HELP = "File with that column. [default: DATA]"
+LabelFile = Annotated[str | None, _option("FILE", help=_LABEL_HELP, name="--labels")]
+LabelColumn = Annotated[str | None, _option("NAME", name="--label")]
 InputFormat = Annotated[
     str | None,
     _option("FORMAT", help="Format of the input, instead of its suffix.", name="--format"),
@@ -155,7 +159,7 @@ _CLUSTER_HELP = (
     "RAY_ADDRESS, or local to start one here."
 )
 ClusterAddress = Annotated[
-    str | None, _option("CLUSTER", help=_CLUSTER_HELP, group=HELP_PANELS["Cluster"])
+    str | None, _option("CLUSTER", help=_CLUSTER_HELP, group=HELP_PANELS["Cluster"], name="--on")
 ]
 
 
@@ -167,16 +171,16 @@ class EstimatorOptions:
         """Whether the data are cut into windows. Then data without ids are one long series."""
         return getattr(self, "window", None) is not None
 
-    def values(self) -> dict[str, Any]:
-        """Return the arguments that the user has set, by name."""
+    def to_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the estimator that the user has set, by name."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         return {name: OPTIONS[name].convert(value) for name, value in values.items()}
 
 
-def _make_option_class(*names: str) -> type[EstimatorOptions]:
+def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
     """Return a class with a field, which is an option, for each argument of the estimator."""
     fields = []
-    for name in names:
+    for name in argument_names:
         # the help shows the default; the field is None to tell whether the user has set the option
         option, default = OPTIONS[name], getattr(Arguments, name)
         if option.default is not None:
@@ -228,11 +232,11 @@ class ClipOptions:
 
 
 def check_required_option(
-    option: str, value: object, required: str, required_value: object
+    option: str, value: object, required_option: str, required_value: object
 ) -> None:
     """Refuse an option that is set without the option that it requires."""
     if is_set(value) and not is_set(required_value):
-        raise ParameterError(f"{option} needs {required.split()[0]}. Add {required}.")
+        raise ParameterError(f"{option} needs {required_option.split()[0]}. Add {required_option}.")
 
 
 def check_conflicts(option: str, conflicting: Mapping[str, object]) -> None:

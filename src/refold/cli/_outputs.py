@@ -47,22 +47,22 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
 
 def spell_as_options(text: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
-    return text.spelled_with(_option_of) if isinstance(text, Message) else str(text)
+    return text.spelled_with(_to_option) if isinstance(text, Message) else str(text)
 
 
-def _option_of(argument: str) -> str:
-    """Return an argument, with or without a value, as an option: n=3 is -n 3."""
+def _to_option(argument: str) -> str:
+    """Return a Python argument as an option: max_steps is --max-steps, and n=3 is -n 3."""
     name, _, value = argument.partition("=")
     option = _OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
-    return option if value in ("", "True") else f"{option} {_format_value(value)}"
+    return option if value in ("", "True") else f"{option} {_format_literal(value)}"
 
 
-def _format_value(text: str) -> str:
+def _format_literal(literal: str) -> str:
     """Return a Python literal as users of the command line write it: [2, 4] is 2,4."""
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(literal)
     except (SyntaxError, ValueError):
-        return text
+        return literal
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, list):
@@ -92,19 +92,19 @@ def print_table(
         table.add_column(heading, justify=justify, no_wrap=no_wrap, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # without markup, because Rich would take the brackets of a column "speed [m/s]" for a style
+    # without markup, because Rich would read the brackets in "speed [m/s]" as a style
     Console(markup=False, emoji=False).print(table)
 
 
 # Formats
 
 
-def format_of_file(name: str) -> str | None:
+def format_of_file(file_name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
-    data_format = refold.sequences.format_of_file_name(name)
+    data_format = refold.sequences.format_of_file_name(file_name)
     if data_format is not None:
         return data_format.name
-    suffix = Path(name).suffix.lower().lstrip(".")
+    suffix = Path(file_name).suffix.lower().lstrip(".")
     return suffix if suffix in _FORMATS_WITHOUT_SEQUENCES else None
 
 
@@ -117,11 +117,11 @@ def data_formats() -> tuple[str, ...]:
 # Files
 
 
-def check_no_streams(command: str, *names: str | None) -> None:
+def check_no_streams(command_or_option: str, *file_names: str | None) -> None:
     """Refuse standard input and output for a command or an option that needs file names."""
-    if STANDARD_STREAM in names:
+    if STANDARD_STREAM in file_names:
         raise ParameterError(
-            f"{command} needs named files. Standard input and output cannot be used."
+            f"{command_or_option} needs named files. Standard input and output cannot be used."
         )
 
 
@@ -140,47 +140,49 @@ class CommandFiles:
             os.path.realpath(name) for name in self.inputs if name != STANDARD_STREAM
         }
 
-    def output(self, name: str, formats: tuple[str, ...], *, option: str | None = None) -> "Output":
+    def output(
+        self, file_name: str, formats: tuple[str, ...], *, option: str | None = None
+    ) -> "Output":
         """Return an output after checks of its format, its folder and collisions with others."""
-        if name == STANDARD_STREAM:
+        if file_name == STANDARD_STREAM:
             # only JSON lines can be written to standard output, and only by -o
             if option is not None or "jsonl" not in formats:
                 raise ParameterError(f"{option or '-o'} cannot be standard output. Name a file.")
             if sys.stdout is None:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
-            return Output(name, "jsonl", None)
+            return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(name), format_of_file(name)
+        path, format_name = local_path(file_name), format_of_file(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
-        # the name of a compressed file ends in another suffix, such as .csv.gz
+        # the last suffix of a compressed file is that of the compression, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes
         if format_name not in formats or is_compressed:
             expected = ", ".join(f".{ending}" for ending in formats)
-            raise ParameterError(f"The output {name!r} must end in {expected}.")
+            raise ParameterError(f"The output {file_name!r} must end in {expected}.")
         _check_folder(path)
         if os.path.realpath(path) in self._used_paths:
             raise ParameterError(
-                f"The output {name!r} would overwrite an input or another output. Name another "
-                "file."
+                f"The output {file_name!r} would overwrite an input or another output. "
+                "Name another file."
             )
         self._used_paths.add(os.path.realpath(path))
-        return Output(name, format_name, path)
+        return Output(file_name, format_name, path)
 
     def optional_output(
-        self, option: str, name: str | None, formats: tuple[str, ...]
+        self, option: str, file_name: str | None, formats: tuple[str, ...]
     ) -> "Output | None":
         """Return the checked output of an option; None if the option is not set."""
-        return None if name is None else self.output(name, formats, option=option)
+        return None if file_name is None else self.output(file_name, formats, option=option)
 
-    def picture_output(self, name: str | None, option: str = "--picture") -> "Output | None":
+    def picture_output(self, file_name: str | None, option: str = "--picture") -> "Output | None":
         """Return the checked image file of an option; None if the option is not set."""
-        if name is not None:
+        if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
-        return self.optional_output(option, name, PICTURE_FORMATS)
+        return self.optional_output(option, file_name, PICTURE_FORMATS)
 
 
 def _check_folder(path: Path) -> None:
-    """Check that a file can be written to the folder of a path, by writing a temporary file."""
+    """Raise ``ParameterError`` if no file can be written at a path."""
     problem = "it is a folder" if path.is_dir() else None
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -226,7 +228,7 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        get_times: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
+        get_times: Callable[[Any], Any] | None = None,  # may return None
         quiet: bool,
     ) -> "refold.Sequences":
         """Write decoded arrays, log the number of sequences, and return them as `Sequences`."""
@@ -235,13 +237,13 @@ class Output:
             sequences.times = get_times(sequences.lengths)
         # the columns of ids and times are named as in the data, unless a feature has that name
         id_column = id_column_name(schema)
-        time = schema.time_column({id_column}, has_times=sequences.times is not None)
+        time_column = schema.time_column({id_column}, has_times=sequences.times is not None)
         target = self.path or sys.stdout.buffer
-        names: dict[str, Any] = {"id": id_column, "time": time}
+        arguments: dict[str, Any] = {"id": id_column, "time": time_column}
         if sequences.times is not None and self.format == "parquet":
             # the default layout, with a list for each sequence, cannot hold the times of steps
-            names["layout"] = "long"
-        refold.sequences.write(sequences, target, format=self.format, **names)
+            arguments["layout"] = "long"
+        refold.sequences.write(sequences, target, format=self.format, **arguments)
         if not quiet and self.path is not None:
             log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.name}")
         return sequences
@@ -273,7 +275,7 @@ def write_tables(
         writer.close()
 
 
-def id_column_name(schema: "refold.sequences.Schema", column_names: Sequence[str] = ()) -> str:
+def id_column_name(schema: "refold.sequences.Schema", taken_names: Sequence[str] = ()) -> str:
     """Return the column name of ids as in the data, or "id" if another column has that name."""
     name = schema.id_name
-    return "id" if name is None or name in {*column_names, *schema.names} else name
+    return "id" if name is None or name in {*taken_names, *schema.names} else name

@@ -24,12 +24,12 @@ from refold.cli._outputs import (
 
 
 def encode(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="CODES")] = "-",
-    features: bool = False,
+    as_features: Annotated[bool, Parameter(name="--features")] = False,
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
     read_options: ReadOptions = ReadOptions(),
@@ -43,46 +43,47 @@ def encode(
 
     Args:
         output: File for the codes, or -.
-        features: Write features of the decoded sequences, for classifiers and search.
+        as_features: Write features of the decoded sequences, for classifiers and search.
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli._code_files import POSITION_COLUMNS, check_dtype, position_table, write_codes
+    from refold.cli._code_files import POSITION_COLUMNS, check_dtype, locate_codes, write_codes
 
-    if cluster.on is not None:
-        loaded = load_model(model, latent_steps=latent_steps)
-        unsupported = {"features": features}
+    if cluster.address is not None:
+        model = load_model(model_file, latent_steps=latent_steps)
+        unsupported = {"features": as_features}
         cluster.run(
-            "encode", loaded, data, output, read_options, unsupported, quiet=quiet, dtype=dtype
+            "encode", model, data_file, output, read_options, unsupported, quiet=quiet, dtype=dtype
         )
         return
-    files = CommandFiles(data)
+    files = CommandFiles(data_file)
     target = files.output(output, CODE_FORMATS)
     check_dtype(dtype, target.format)
-    loaded = load_model(model, latent_steps=latent_steps)
-    with read_options.open_sequences(loaded, data, files) as source:
-        loaded = loaded.adapt(source)
-        code_size, id_column = loaded.code_size, id_column_name(source.schema, POSITION_COLUMNS)
-        windows = loaded.windows(source)
-        source = windows.sequences
-        blocks = loaded.encode_blocks(source, verbose=int(not (quiet or source.is_mapped)))
-        if source.is_mapped:  # one progress bar for all blocks, not one per block
-            console, count = Console(stderr=True), len(source.block_offsets) - 1
+    model = load_model(model_file, latent_steps=latent_steps)
+    with read_options.open_sequences(model, data_file, files) as sequences:
+        model = model.adapt(sequences)
+        code_size, id_column = model.code_size, id_column_name(sequences.schema, POSITION_COLUMNS)
+        windows = model.windows(sequences)
+        sequences = windows.sequences
+        is_mapped = sequences.is_mapped
+        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
+        if is_mapped:  # a progress bar over the blocks, not one for each block
+            console, count = Console(stderr=True), len(sequences.block_offsets) - 1
             blocks = track(blocks, "encode", count, console=console, disable=quiet)
-        if features:
-            # the features of any code tell the width of the output before the first block
-            code_size = loaded.features([[0.0] * code_size]).shape[1]
-            blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        positions = position_table(windows, id_column, has_windows=loaded.window is not None)
-        write_codes(target, blocks, id_column, dtype, loaded, positions)
+        if as_features:
+            # the features of a code of zeros tell their number before the first block
+            code_size = model.features([[0.0] * code_size]).shape[1]
+            blocks = ((model.features(codes), ids) for codes, ids in blocks)
+        positions = locate_codes(windows, id_column, has_windows=model.window is not None)
+        write_codes(target, blocks, id_column, dtype, model, positions)
         if not quiet and target.path is not None:
-            noun = "rows of features" if features else "codes"
-            log(f"Wrote {len(source)} {noun} with {code_size} dimensions to {target.name}")
+            noun = "rows of features" if as_features else "codes"
+            log(f"Wrote {len(sequences)} {noun} with {code_size} dimensions to {target.name}")
 
 
 def decode(
-    model: options.ModelFile,
-    codes: options.File,
+    model_file: options.ModelFile,
+    code_file: options.CodeFile,
     /,
     *,
     output: options.DataOutput = "-",
@@ -93,24 +94,24 @@ def decode(
 ) -> None:
     """Decode codes to sequences, each with its own length.
 
-    If the file has times, those of the steps follow at the usual gap of each sequence.
+    If the file has times, each sequence begins at its start time, with its usual time gap per step.
 
     Args:
-        codes: File of codes, or -.
+        code_file: File of codes, or -.
     """
-    files = CommandFiles(codes)
+    files = CommandFiles(code_file)
     target = files.output(output, data_formats())
-    loaded = load_model(model)
-    values, ids, get_times = read_codes(codes, input_format, loaded)
-    loaded = loaded.with_columns_of(values)
-    lengths = options.repeat_single_length(lengths, len(values))
-    decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, loaded.schema, ids, get_times=get_times, quiet=quiet)
+    model = load_model(model_file)
+    codes, ids, get_times = read_codes(code_file, input_format, model)
+    model = model.with_columns_of(codes)
+    lengths = options.repeat_single_length(lengths, len(codes))
+    decoded = model.decode(codes, lengths=lengths, clip=clip.value, verbose=int(not quiet))
+    target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
 
 
 def reconstruct(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.DataOutput = "-",
@@ -121,31 +122,32 @@ def reconstruct(
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
-    if cluster.on is not None:
-        loaded = load_model(model, latent_steps=latent_steps)
+    if cluster.address is not None:
+        model = load_model(model_file, latent_steps=latent_steps)
         cluster.run(
-            "reconstruct", loaded, data, output, read_options, {}, quiet=quiet, clip=clip.value
+            "reconstruct", model, data_file, output, read_options, {}, quiet=quiet, clip=clip.value
         )
         return
-    files = CommandFiles(data)
+    files = CommandFiles(data_file)
     target = files.output(output, data_formats())
-    loaded = load_model(model, latent_steps=latent_steps)
-    sequences = read_options.read(loaded, data, files)
-    loaded = loaded.adapt(sequences)
-    schema = loaded.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
+    model = load_model(model_file, latent_steps=latent_steps)
+    sequences = read_options.read(model, data_file, files)
+    model = model.adapt(sequences)
+    schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
+    decoded = model.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
+    # a reconstruction may be longer than its sequence; its times continue at the usual gap
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
 def probe(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
-    label: Annotated[str, Parameter(metavar="NAME")],
-    labels: options.LabelFile = None,
-    folds: Annotated[int, Parameter(validator=Number(gte=2), metavar="N")] = 5,
+    label_column: Annotated[str, Parameter(name="--label", metavar="NAME")],
+    label_file: options.LabelFile = None,
+    num_folds: Annotated[int, Parameter(name="--folds", validator=Number(gte=2), metavar="N")] = 5,
     seed: options.Seed = 0,
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
@@ -159,32 +161,33 @@ def probe(
     one vector for each series.
 
     Args:
-        label: Column of labels, one value per sequence.
-        folds: Folds of the cross-validation.
+        label_column: Column of labels, one value per sequence.
+        num_folds: Folds of the cross-validation.
     """
-    files = CommandFiles(data)
-    loaded = load_model(model, latent_steps=latent_steps)
-    with read_options.open_with_metadata(loaded, data, files, [label], labels) as (source, columns):
-        sequences = check_in_memory(source, data)
-    loaded = loaded.adapt(sequences)
-    verbose, code_size = int(not quiet), loaded.code_size
-    if loaded.window is not None:  # labels belong to a series, so its windows are pooled
-        vectors = {"Refold, pooled": loaded.pooled(sequences, verbose=verbose)}
+    files = CommandFiles(data_file)
+    model = load_model(model_file, latent_steps=latent_steps)
+    opened = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
+    with opened as (opened_sequences, labels):
+        sequences = check_in_memory(opened_sequences, data_file)
+    model = model.adapt(sequences)
+    verbose, code_size = int(not quiet), model.code_size
+    if model.window is not None:  # labels belong to a series, so its windows are pooled
+        vectors = {"Refold, pooled": model.pooled(sequences, verbose=verbose)}
     else:
-        vectors = {"Refold": loaded.encode(sequences, verbose=verbose)}
-        if loaded.reference is not None:  # features need statistics that a model file may lack
-            vectors["Refold, features"] = loaded.features(vectors["Refold"])
-    aligned = sequences.align(loaded.schema)
-    num_columns = sum(column.width for column in aligned.schema.columns)
-    num_values = max(1, int(aligned.lengths.max(initial=0))) * num_columns
-    # the baseline is PCA of the padded steps, which has at most as many dimensions as sequences
-    # or as values per sequence
-    pca = refold.evaluation.PCABaseline(min(code_size, len(aligned), num_values)).fit(aligned)
+        vectors = {"Refold": model.encode(sequences, verbose=verbose)}
+        if model.reference is not None:  # an old model file lacks the statistics for features
+            vectors["Refold, features"] = model.features(vectors["Refold"])
+    aligned = sequences.align(model.schema)
+    num_inputs = sum(column.width for column in aligned.schema.columns)  # of a step, one-hot
+    num_padded_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs
+    # PCA has no more dimensions than sequences, nor than inputs of a padded sequence
+    max_pca_dim = min(len(aligned), num_padded_inputs)
+    pca = refold.evaluation.PCABaseline(min(code_size, max_pca_dim)).fit(aligned)
     pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
     vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        name: refold.evaluation.probe(vectors_of_method, columns[label], folds=folds, seed=seed)
-        for name, vectors_of_method in vectors.items()
+        method: refold.evaluation.probe(x, labels[label_column], folds=num_folds, seed=seed)
+        for method, x in vectors.items()
     }
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})

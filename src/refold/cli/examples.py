@@ -41,7 +41,7 @@ def data(
     output: options.DataOutput = "-",
     num_sequences: Annotated[options.OptionalInt, Parameter(name="-n")] = None,
     seed: options.Seed = 0,
-    labels: Annotated[str | None, Parameter(metavar="TABLE")] = None,
+    label_file: Annotated[str | None, Parameter(name="--labels", metavar="TABLE")] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a data set to a file, or list the data sets.
@@ -49,10 +49,10 @@ def data(
     Args:
         name: Name of the data set; without it, list them.
         num_sequences: Number of sequences.
-        labels: File for the labels, one per sequence: the speakers of japanese-vowels.
+        label_file: File for the labels, one per sequence: the speakers of japanese-vowels.
     """
     if name is None:
-        if output != STANDARD_STREAM or (num_sequences, labels) != (None, None):
+        if output != STANDARD_STREAM or (num_sequences, label_file) != (None, None):
             raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
         names = refold.datasets.names()
         print_table(
@@ -61,14 +61,14 @@ def data(
         return
     files = CommandFiles()
     target = files.output(output, data_formats())
-    label_target = files.optional_output("--labels", labels, TABLE_FORMATS)
+    label_target = files.optional_output("--labels", label_file, TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
         import pyarrow as pa
 
-        column, values = refold.datasets.labels_of(name)
+        label_column, label_values = refold.datasets.labels_of(name)
         ids = sequences.ids.tolist()
-        label_target.write_table(pa.table({"id": ids, column: values[: len(ids)]}))
+        label_target.write_table(pa.table({"id": ids, label_column: label_values[: len(ids)]}))
     refold.sequences.write(sequences, target.path or sys.stdout.buffer, format=target.format)
     if not quiet and target.path is not None:
         log(f"Wrote {len(sequences)} sequences to {output}")

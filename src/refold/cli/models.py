@@ -27,33 +27,34 @@ from refold.errors import MissingExtraError, ParameterError
 _LISTED_LIBRARIES = ("keras", "jax", "numpy")
 
 
-def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
+def info(
+    model_file: options.OptionalModelFile = None, /, *, as_json: options.AsJson = False
+) -> None:
     """Describe a model: its columns, layers and training; or a file of codes: its model.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
     Args:
-        model: Model file from `refold fit`, or Parquet file from `refold encode`.
+        model_file: Model file from `refold fit`, or Parquet file from `refold encode`.
     """
-    loaded = None
-    if model is None:
+    model = None
+    if model_file is None:
         properties = _installation_properties()
-    elif format_of_file(model) == "parquet":
+    elif format_of_file(model_file) == "parquet":
         # not at the top, because the other commands of this module do not need PyArrow
         from refold.cli._code_files import describe_codes
 
-        properties = describe_codes(local_path(model))
+        properties = describe_codes(local_path(model_file))
     else:
-        loaded = load_model(model)
-        properties = _model_properties(loaded)
+        model = load_model(model_file)
+        properties = _model_properties(model)
     if as_json:
         print_json(properties)
         return
     rows = []
-    if loaded is not None:
-        columns = describe_columns(loaded.schema)
-        rows.append(("columns", "any that are numeric" if loaded.any_columns else columns))
-        rows.append(("architecture", loaded.specification.architecture))
+    if model is not None:
+        columns = describe_columns(model.schema)
+        rows.append(("columns", "any that are numeric" if model.any_columns else columns))
     for name, value in properties.items():
         if value is not None and not isinstance(value, list | dict):
             text = format_number(value) if isinstance(value, float) else str(value)
@@ -82,14 +83,18 @@ def _installation_properties() -> dict[str, Any]:
 
 def _model_properties(model: "refold.Model") -> dict[str, Any]:
     """Return what `refold info` says about a model; nested values are shown only with --json."""
-    epochs, best = model.history.epochs, model.history.best_epoch_and_loss
-    phases = list(epochs.get("phase", ()))
+    history, best = model.history.epochs, model.history.best_epoch_and_loss
+    # each epoch belongs to a phase: "validated" measures the loss of held-out sequences after each
+    # epoch, and "refit" then trains on all sequences
+    phases = list(history.get("phase", ()))
     # only the default architecture has a choice of cell and decoder
     specification = model.specification
     is_default = specification.architecture == "default"
-    # only pretrained models have a grid
-    pretrained_properties = refold.model.PRETRAINED_MODEL_NOTES if model.specification.grid else {}
-    return pretrained_properties | {
+    # only pretrained models resample each sequence to a grid, which is a fixed number of points
+    pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.grid else {}
+    return {
+        "architecture": specification.architecture,
+        **pretrained_notes,
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
             for column in model.schema.columns
@@ -117,20 +122,21 @@ def _model_properties(model: "refold.Model") -> dict[str, Any]:
         "refit_epochs": phases.count("refit"),
         "best_epoch": model.history.best_epoch,
         "best_validation_loss": None if best is None else best[1],
-        "seconds": epochs["seconds"][-1] if epochs.get("seconds") else None,
+        # the history has the time since the start of the training at the end of each epoch
+        "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": {key: value for key, value in model.arguments.items() if key != "verbose"},
     }
 
 
 def adapt(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     window: options.OptionalPositiveInt = None,
     max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
-    normal: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    normal_file: Annotated[str | None, Parameter(name="--normal", metavar="DATA")] = None,
     read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
 ) -> None:
@@ -144,26 +150,26 @@ def adapt(
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
         max_loss: Cut a series only if its code would lose more than this share of its variance.
-        normal: Normal series, from which `refold detect` and `refold stream` learn.
+        normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
-    files = CommandFiles(data, normal)
+    files = CommandFiles(data_file, normal_file)
     target = files.output(output, MODEL_FORMATS)
-    loaded = load_model(model)
-    if not loaded.any_columns:
+    model = load_model(model_file)
+    if not model.any_columns:
         raise ParameterError(
-            f"{model} has columns of its own. Adapt `series`, which takes any, or `series-16`."
+            f"{model_file} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
-    as_series = window is not None or max_loss is not None
-    with read_options.open_sequences(loaded, data, files, as_series=as_series) as source:
-        loaded = loaded.adapt(source, window=window, max_loss=max_loss)
-    loaded = read_options.calibrate_model(loaded, normal, files)
-    loaded.save(str(target.path))
+    windowed = window is not None or max_loss is not None
+    with read_options.open_sequences(model, data_file, files, is_one_series=windowed) as sequences:
+        model = model.adapt(sequences, window=window, max_loss=max_loss)
+    model = read_options.calibrate_model(model, normal_file, files)
+    model.save(str(target.path))
     if not quiet:
-        log(f"Wrote {output}: {loaded!r}.")
+        log(f"Wrote {output}: {model!r}.")
 
 
 def export(
-    model: options.ModelFile,
+    model_file: options.ModelFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="FILE")],
@@ -179,9 +185,9 @@ def export(
         category_indices: Take categories as indices, not as text.
     """
     target = CommandFiles().output(output, ONNX_FORMATS)
-    loaded = load_model(model)
+    model = load_model(model_file)
     exported = refold.export.to_onnx(
-        loaded, str(target.path), part, category_indices=category_indices
+        model, str(target.path), part, category_indices=category_indices
     )
     if quiet:
         return
@@ -189,12 +195,12 @@ def export(
     log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
     if exported.largest_difference is not None:
         log(
-            f"On sequences that the model decodes, its {noun} differ from those of Refold by at "
-            f"most {exported.largest_difference:.1g} standard deviations in ONNX Runtime."
+            f"In a check on decoded sequences, the {noun} from ONNX Runtime differ from those of "
+            f"Refold by at most {exported.largest_difference:.1g} standard deviations."
         )
-    if part == "encoder" and loaded.latent_steps:
+    if part == "encoder" and model.latent_steps:
         log(
-            f"Refold encodes this model with {loaded.latent_steps} steps of latent optimization, "
+            f"Refold encodes this model with {model.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )
 
@@ -202,7 +208,7 @@ def export(
 def _setting_option(name: str, metavar: str = "N") -> Parameter:
     """Describe the option for a setting of the service; the help shows the default."""
 
-    def default(_: object) -> str:
+    def read_default(_: object) -> str:
         # imported only when the help is printed, because it takes as long as all other imports
         try:
             from refold.serve import ServeSettings
@@ -210,7 +216,7 @@ def _setting_option(name: str, metavar: str = "N") -> Parameter:
             return "shown if the extra `serve` is installed"
         return str(getattr(ServeSettings, name))
 
-    return Parameter(metavar=metavar, show_default=default)
+    return Parameter(metavar=metavar, show_default=read_default)
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Limits"])
@@ -241,7 +247,7 @@ def serve(
     models: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
     /,
     *,
-    index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
+    index_files: Annotated[list[str] | None, Parameter(name="--index", metavar="INDEX")] = None,
     host: Annotated[str | None, _setting_option("host", "ADDRESS")] = None,
     port: Annotated[int | None, _setting_option("port")] = None,
     token_file: options.FileOption = None,
@@ -256,7 +262,7 @@ def serve(
 
     Args:
         models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
-        index: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
+        index_files: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
         host: Address to bind.
         port: Port; 0 takes a free one.
         token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
@@ -274,5 +280,6 @@ def serve(
         allowed_hosts=allowed_host or None,
         **vars(limits),
     )
-    paths = named_paths(models)
-    serve_models(paths, settings, indexes=named_indexes(index or [], paths))
+    model_paths = named_paths(models)
+    index_paths = named_indexes(index_files or [], model_paths)
+    serve_models(model_paths, settings, indexes=index_paths)

@@ -36,7 +36,7 @@ _DETECT_COLUMNS = (
 )
 # `refold.evaluation.compare` needs this number of sequences for the folds of its classifier.
 _MIN_COMPARED_SEQUENCES = 5
-# Drift is logged only for at least this number of sequences. Tests on fewer say little.
+# Drift is logged only for at least this number of sequences. With fewer, its test has little power.
 _MIN_DRIFT_SEQUENCES = 50
 # Drift is logged only up to this p-value, so that chance rarely causes the message.
 _MAX_DRIFT_P_VALUE = 0.001
@@ -47,15 +47,15 @@ _MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.TableOutput = "-",
-    normal: options.NormalData = None,
+    normal_file: options.NormalFile = None,
     alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
-    steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
-    picture: options.PictureFile = None,
+    step_file: Annotated[str | None, Parameter(name="--steps", metavar="TABLE")] = None,
+    picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
     cluster: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
@@ -65,27 +65,27 @@ def detect(
     Args:
         output: File for one row per sequence, or -.
         alpha: False-alarm rate among normal sequences.
-        steps: File for one row per step: .jsonl, .csv or .parquet.
-        picture: Image file for the most anomalous sequence, its anomalous steps shaded:
+        step_file: File for one row per step: .jsonl, .csv or .parquet.
+        picture_file: Image file for the most anomalous sequence, its anomalous steps shaded:
             .png or .svg.
     """
-    files = CommandFiles(data, normal)
-    if cluster.on is not None:
-        loaded = read_options.calibrate_model(load_model(model), normal, files)
-        unsupported = {"steps": steps, "picture": picture}
+    files = CommandFiles(data_file, normal_file)
+    if cluster.address is not None:
+        model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+        unsupported = {"steps": step_file, "picture": picture_file}
         cluster.run(
-            "detect", loaded, data, output, read_options, unsupported, quiet=quiet, alpha=alpha
+            "detect", model, data_file, output, read_options, unsupported, quiet=quiet, alpha=alpha
         )
         return
     target = files.output(output, TABLE_FORMATS)
-    step_target = files.optional_output("--steps", steps, TABLE_FORMATS)
-    picture_target = files.picture_output(picture)
+    step_target = files.optional_output("--steps", step_file, TABLE_FORMATS)
+    picture_target = files.picture_output(picture_file)
 
-    loaded = read_options.calibrate_model(load_model(model), normal, files)
-    series = read_options.read(loaded, data, files)
+    model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+    series = read_options.read(model, data_file, files)
     if picture_target is not None:
         check_not_empty(len(series), "sequence", "to draw with --picture")
-    anomalies = loaded.detect(series, alpha=alpha)
+    anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
     id_column = id_column_name(series.schema, _DETECT_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
@@ -94,14 +94,15 @@ def detect(
         time = series.schema.time_column((id_column, "step", "score", "p_value"))
         step_target.write_table(anomalies.steps(id_column, time))
     if picture_target is not None:
-        most_anomalous = int(anomalies.scores.argmax())
-        most_anomalous = most_anomalous if windows is None else int(windows.series[most_anomalous])
-        p_values = anomalies.series_p_values[most_anomalous]
-        axes = refold.plots.anomalies(series[[most_anomalous]], p_values, alpha=alpha)
+        # a row is a sequence or a window, and the picture shows the series of the window
+        row = int(anomalies.scores.argmax())
+        drawn = row if windows is None else int(windows.series[row])
+        p_values = anomalies.series_p_values[drawn]
+        axes = refold.plots.anomalies(series[[drawn]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
     if not quiet:
         noun = "sequences" if windows is None else "windows"
-        _log_anomalies(anomalies, noun, loaded.num_calibrated)
+        _log_anomalies(anomalies, noun, model.num_calibrated)
         # the test for drift assumes independent sequences, which overlapping windows are not
         drift = None if windows is not None else anomalies.drift
         if (
@@ -118,32 +119,32 @@ def detect(
 def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
     """Log the numbers of anomalies before and after correction for multiple testing."""
     count = len(anomalies.scores)
-    # A p-value is at least 1 / (num_normal + 1). The correction multiplies the smallest by `count`,
-    # and the product must not exceed alpha.
-    num_needed = math.ceil(count / anomalies.alpha) - 1
+    # A p-value is at least 1 / (num_normal + 1). The correction multiplies the smallest p-value by
+    # `count`, and an anomaly remains only if the product is at most alpha.
+    min_normal = math.ceil(count / anomalies.alpha) - 1
     line = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
         f"of {anomalies.alpha:g} (if all were normal, at most "
         f"{format_short(anomalies.alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
-    if num_normal < num_needed:
-        line += f": to find a single one, it needs {num_needed} normal {noun}, not {num_normal}"
+    if num_normal < min_normal:
+        line += f": to find a single one, it needs {min_normal} normal {noun}, not {num_normal}"
     log(f"{line}.")
 
 
 def forecast(
-    model: options.ModelFile,
-    data: options.DataFile,
+    model_file: options.ModelFile,
+    data_file: options.DataFile,
     /,
     *,
     output: options.TableOutput = "-",
     steps: options.OptionalInt = None,
     alpha: Annotated[float | None, Parameter(metavar="R")] = None,
-    normal: options.NormalData = None,
+    normal_file: options.NormalFile = None,
     evaluate: bool = False,
     season: options.OptionalInt = None,
-    picture: options.PictureFile = None,
+    picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
     clip: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
@@ -159,24 +160,24 @@ def forecast(
         alpha: Share of values outside of the intervals. [default: 0.1 if calibrated]
         evaluate: Forecast the last steps of DATA from those before, and print the errors.
         season: Steps per season, for --evaluate. [default: detected]
-        picture: Image file for the first sequence: .png or .svg.
+        picture_file: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    files = CommandFiles(data, normal)
+    files = CommandFiles(data_file, normal_file)
     options.check_required_option("--season", season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:
         # these options change a file or an interval that --evaluate does not write
-        unused = {"output": None if output == STANDARD_STREAM else output, "picture": picture}
-        unused |= {"alpha": alpha, "normal": normal, "clip": clip.value}
-        options.check_conflicts("--evaluate, which writes no forecast", unused)
+        conflicting = {"output": None if output == STANDARD_STREAM else output, "alpha": alpha}
+        conflicting |= {"picture": picture_file, "normal": normal_file, "clip": clip.value}
+        options.check_conflicts("--evaluate, which writes no forecast", conflicting)
     target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture)
-    loaded = read_options.calibrate_model(load_model(model), normal, files)
-    series = read_options.read(loaded, data, files)
+    picture_target = files.picture_output(picture_file)
+    model = read_options.calibrate_model(load_model(model_file), normal_file, files)
+    series = read_options.read(model, data_file, files)
     if evaluate:
-        errors = loaded.forecast_errors(series, steps, season=season)
-        num_steps = steps or loaded.specification.forecast_steps
+        errors = model.forecast_errors(series, steps, season=season)
+        num_steps = steps or model.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
             print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
@@ -184,9 +185,9 @@ def forecast(
             print_line(f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}")
         return
     if picture_target is not None:
-        count = len(series) if loaded.schema.numeric.any() else 0
+        count = len(series) if model.schema.numeric.any() else 0
         check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
-    predicted = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
+    predicted = model.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
     target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
@@ -200,14 +201,14 @@ def forecast(
 
 
 def generate(
-    model: options.ModelFile,
+    model_file: options.ModelFile,
     /,
     *,
     output: options.DataOutput = "-",
     num_sequences: Annotated[options.PositiveInt, Parameter(name="-n")] = 10,
     temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
     lengths: options.Lengths = None,
-    compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    observed_file: Annotated[str | None, Parameter(name="--compare", metavar="DATA")] = None,
     seed: options.OptionalSeed = None,
     read_options: ReadOptions = ReadOptions(),
     clip: options.ClipOptions = options.ClipOptions(clip=True),
@@ -218,26 +219,26 @@ def generate(
     Args:
         num_sequences: Number of sequences.
         temperature: Sampling temperature of categories; 0 takes the most likely.
-        compare: Real sequences to compare the new ones with.
+        observed_file: Real sequences to compare the new ones with.
     """
-    files = CommandFiles(compare)
+    files = CommandFiles(observed_file)
     target = files.output(output, data_formats())
-    if compare is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
+    if observed_file is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
         )
-    loaded, observed = load_model(model), None
-    if compare is not None:
+    model, observed = load_model(model_file), None
+    if observed_file is not None:
         check_training_packages("refold generate with --compare")
-        observed = loaded.windows(read_options.read(loaded, compare, files)).sequences
-    generated = loaded.generate(
+        observed = model.windows(read_options.read(model, observed_file, files)).sequences
+    generated = model.generate(
         num_sequences,
         temperature=temperature,
         lengths=options.repeat_single_length(lengths, num_sequences),
         clip=clip.value,
         random_state=seed,
     )
-    sequences = target.write_sequences(generated, loaded.schema, quiet=quiet)
+    sequences = target.write_sequences(generated, model.schema, quiet=quiet)
     if observed is not None:
         comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
         log(
@@ -248,12 +249,12 @@ def generate(
 
 
 def stream(
-    model: options.ModelFile,
-    data: options.File = STANDARD_STREAM,
+    model_file: options.ModelFile,
+    data_file: Annotated[options.File, Parameter(name="DATA")] = STANDARD_STREAM,
     /,
     *,
     window: options.OptionalPositiveInt = None,
-    every: options.PositiveInt = 1,
+    every_n_steps: Annotated[options.PositiveInt, Parameter(name="--every")] = 1,
     id_column: Annotated[options.Name, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
     input_format: Annotated[
@@ -268,74 +269,73 @@ def stream(
     output is one JSON object per line, which is written at once.
 
     Args:
-        data: File with a line for each step, or -.
+        data_file: File with a line for each step, or -.
         window: Encode only the last N steps. [default: those of the model's window, or all]
-        every: Write a line only for every N-th step.
+        every_n_steps: Write a line only for every N-th step.
         id_column: Column or key of the ids; each id is a stream of its own.
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
-    loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
+    model, streams, num_steps = load_model(model_file, latent_steps=latent_steps), {}, 0
     # the default, JSON lines, has no delimiter
-    delimiter = _DELIMITERS.get(input_format or format_of_file(data) or "jsonl")
-    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data), start=1)
+    delimiter = _DELIMITERS.get(input_format or format_of_file(data_file) or "jsonl")
+    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data_file), start=1)
     if delimiter is not None:
-        texts = (line.decode("utf-8-sig") for line in _read_lines(data))
-        steps = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
+        texts = (line.decode("utf-8-sig") for line in _read_lines(data_file))
+        steps = _parse_csv_steps(csv.reader(texts, delimiter=delimiter), model.schema, id_column)
     try:
         for line_number, raw_step in steps:
             if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue
             try:
-                id_value, step = _parse_step(raw_step, loaded.schema, id_column)
+                id_value, step = _parse_step(raw_step, model.schema, id_column)
                 if id_value not in streams:
-                    streams[id_value] = loaded.stream(window, every)
-                result = streams[id_value].push([step])
+                    streams[id_value] = model.stream(window, every_n_steps)
+                state = streams[id_value].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error
-            count += 1
-            if result is not None:
+            num_steps += 1
+            if state is not None:
                 id_field = {} if id_column is None else {"id": id_value}
-                print_json(id_field | result.to_table().to_pylist()[0])
+                print_json(id_field | state.to_table().to_pylist()[0])
         if not quiet:
-            log(f"Read {count} steps.")
+            log(f"Read {num_steps} steps.")
     except KeyboardInterrupt:  # the usual end of a stream
-        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {count} steps.") from None
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {num_steps} steps.") from None
 
 
-def _read_lines(name: str) -> Iterator[bytes]:
+def _read_lines(file_name: str) -> Iterator[bytes]:
     """Yield the lines of a file or of standard input, each as soon as it is complete."""
-    if name == STANDARD_STREAM:
+    if file_name == STANDARD_STREAM:
         yield from standard_input()
         return
-    with local_path(name).open("rb") as file:
+    with local_path(file_name).open("rb") as file:
         yield from file
 
 
-def _csv_steps(
-    rows: Any, schema: "refold.sequences.Schema", id_column: str | None
+def _parse_csv_steps(
+    csv_reader: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the line number and the cells by name of each row; the first row has the names."""
+    """Yield the line number and the cells by column name of each row after the header."""
     try:
-        names: list[str] = [name.strip() for name in next(rows, [])]
+        names: list[str] = [name.strip() for name in next(csv_reader, [])]
         features = [name for name in names if name != id_column]
-        # names such as x0 are the default: the model was fitted on data without names
+        # a model of data without column names has the names x0, x1 and so on
         is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
         if is_unnamed and len(features) == schema.num_columns:
-            # the columns of the file are then taken in their order
+            # the columns of the file are then those of the model in the same order
             renamed = dict(zip(features, schema.names, strict=True))
             names = [renamed.get(name, name) for name in names]
-        for row in filter(None, rows):  # skips empty lines
+        for row in filter(None, csv_reader):  # skips empty lines
             if len(row) != len(names):
-                raise FileFormatError(
-                    f"Line {rows.line_num} has {len(row)} cells, but the first has {len(names)}."
-                )
+                note = f"has {len(row)} cells, but the first has {len(names)}"
+                raise FileFormatError(f"Line {csv_reader.line_num} {note}.")
             step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
             for name in {*step} - {id_column}:
                 step[name] = None if step[name].lower() in _MISSING_WORDS else step[name]
-            yield rows.line_num, step
+            yield csv_reader.line_num, step
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileFormatError(
-            f"Line {rows.line_num} or the next one is not CSV in UTF-8: {error}."
+            f"Line {csv_reader.line_num} or the next one is not CSV in UTF-8: {error}."
         ) from error
 
 

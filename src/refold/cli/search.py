@@ -10,30 +10,24 @@ import refold
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import (
-    TABLE_FORMATS,
-    CommandFiles,
-    data_formats,
-    id_column_name,
-    log,
-)
+from refold.cli._outputs import TABLE_FORMATS, CommandFiles, data_formats, id_column_name, log
 
 # Number of hits under the first query in a picture. With more, the panels would be small.
 _NUM_DRAWN_HITS = 6
 
 
 def index(
-    model: options.ModelFile,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="INDEX")],
     add: bool = False,
     replace: bool = False,
-    remove: options.NameList = None,
+    removed_ids: Annotated[options.NameList, Parameter(name="--remove")] = None,
     remove_where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
-    metadata: options.NameList = None,
-    labels: options.LabelFile = None,
+    metadata_columns: Annotated[options.NameList, Parameter(name="--metadata")] = None,
+    label_file: options.LabelFile = None,
     distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
@@ -42,49 +36,50 @@ def index(
     """Encode sequences into an index for `refold search`, or change an index.
 
     Args:
-        data: File of sequences to add, or -.
+        data_file: File of sequences to add, or -.
         output: File of the index.
         add: Add the rows to an existing index.
         replace: Add the rows to an existing index, and replace those with their ids.
-        remove: Ids of rows to remove from an existing index.
+        removed_ids: Ids of rows to remove from an existing index.
         remove_where: Condition on rows to remove from an existing index, as for `refold search`.
-        metadata: Columns to store with the codes, one value per sequence, for hits and --where.
+        metadata_columns: Columns to store with the codes, one value per sequence, for hits and
+            --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    check_exactly_one("DATA to add, or --remove or --remove-where", data, remove, remove_where)
-    files = CommandFiles(data)
-    loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
-    if data is None:
-        opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
-        count = opened_index.remove(remove, where=remove_where)
+    changes = data_file, removed_ids, remove_where
+    check_exactly_one("DATA to add, or --remove or --remove-where", *changes)
+    files = CommandFiles(data_file)
+    model, verbose = load_model(model_file, latent_steps=latent_steps), int(not quiet)
+    if data_file is None:
+        opened_index = refold.search.Index.open(output, model, verbose=verbose)
+        count = opened_index.remove(removed_ids, where=remove_where)
         summary = f"Removed {count} of {len(opened_index) + count} rows from"
     else:
-        columns = read_options.open_with_metadata(loaded, data, files, metadata or [], labels)
-        with columns as (source, label_values):
-            loaded = loaded.adapt(source)
-            windows = loaded.windows(source)
-            source = windows.sequences
-            # labels are read as integers or text, but conditions compare numbers
-            new_metadata = {
-                name: _as_numbers(values)[windows.series] for name, values in label_values.items()
-            }
-            if loaded.window is not None:
-                windows_table = windows.to_table("series")
-                new_metadata = {
-                    name: windows_table[name] for name in windows_table.column_names
-                } | new_metadata
+        names = metadata_columns or []
+        opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
+        with opened as (sequences, values_by_column):
+            model = model.adapt(sequences)
+            windows = model.windows(sequences)
+            sequences = windows.sequences
+            metadata: dict[str, Any] = {}
+            if model.window is not None:
+                table = windows.to_table("series")
+                metadata |= zip(table.column_names, table.columns, strict=True)
+            for name, values in values_by_column.items():
+                # labels are read as integers or text, but conditions compare numbers
+                metadata[name] = _text_to_numbers(values)[windows.series]
             if add or replace:
-                opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
-                opened_index.add(source, metadata=new_metadata, replace=replace)
+                opened_index = refold.search.Index.open(output, model, verbose=verbose)
+                opened_index.add(sequences, metadata=metadata, replace=replace)
             else:
-                settings = {"metadata": new_metadata, "distance": distance, "verbose": verbose}
-                opened_index = refold.search.Index.create(output, loaded, source, **settings)
-        summary = f"Wrote {len(source)} rows to"
+                settings = {"metadata": metadata, "distance": distance, "verbose": verbose}
+                opened_index = refold.search.Index.create(output, model, sequences, **settings)
+        summary = f"Wrote {len(sequences)} rows to"
     if not quiet:
         log(f"{summary} {output}. It has {len(opened_index)} rows.")
 
 
-def _as_numbers(values: Any) -> Any:
+def _text_to_numbers(values: Any) -> Any:
     """Return text values as floats if all are numbers, and other values as they are."""
     try:
         return values.astype(float) if values.dtype.kind == "U" else values
@@ -93,17 +88,17 @@ def _as_numbers(values: Any) -> Any:
 
 
 def search(
-    model: options.ModelFile,
-    index: options.File,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    index_file: options.IndexFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
-    ids: Annotated[options.NameList, Parameter(name="--like")] = None,
-    codes: Annotated[str | None, Parameter(metavar="CODES")] = None,
+    row_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
+    code_file: Annotated[str | None, Parameter(name="--codes", metavar="CODES")] = None,
     k: Annotated[options.PositiveInt, Parameter(name="-k")] = 10,
-    where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
+    condition: Annotated[str | None, Parameter(name="--where", metavar="CONDITION")] = None,
     output: options.TableOutput = "-",
-    picture: options.PictureFile = None,
+    picture_file: options.PictureFile = None,
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
@@ -111,56 +106,55 @@ def search(
     """Find the nearest sequences in an index.
 
     Args:
-        index: File from `refold index`.
-        data: File of sequences to search for, or -.
-        ids: Ids of rows of the index to search for, not DATA.
-        codes: File of codes to search for, not DATA.
+        index_file: File from `refold index`.
+        data_file: File of sequences to search for, or -.
+        row_ids: Ids of rows of the index to search for, not DATA.
+        code_file: File of codes to search for, not DATA.
         k: Hits per query.
-        where: Condition on id and metadata, as in SQL: "site = 'a'".
+        condition: Condition on id and metadata, as in SQL: "site = 'a'".
         output: File for one row per hit, or -.
-        picture: Image file for the first query under its hits: .png or .svg.
+        picture_file: Image file for the first query under its hits: .png or .svg.
     """
-    check_exactly_one("DATA, --like ids or --codes to search for", data, ids, codes)
-    files = CommandFiles(data, codes)
+    check_exactly_one("DATA, --like ids or --codes to search for", data_file, row_ids, code_file)
+    files = CommandFiles(data_file, code_file)
     target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture)
-    loaded = load_model(model, latent_steps=latent_steps)
-    opened_index = refold.search.Index.open(index, loaded, verbose=int(not quiet))
+    picture_target = files.picture_output(picture_file)
+    model = load_model(model_file, latent_steps=latent_steps)
+    opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
-    if data is not None:
-        sequences = read_options.read(loaded, data, files)
+    if data_file is not None:
+        sequences = read_options.read(model, data_file, files)
         queries = {"X": sequences}
-    elif ids is not None:
-        queries = {"ids": ids}
+    elif row_ids is not None:
+        queries = {"ids": row_ids}
     else:
-        values, names, _ = read_codes(str(codes), read_options.input_format, loaded)
-        queries = {"codes": values, "names": names}
-    hits = opened_index.search(**queries, k=k, where=where)
+        codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, model)
+        queries = {"codes": codes, "names": code_ids}
+    hits = opened_index.search(**queries, k=k, where=condition)
     target.write_table(hits.to_table())
     if picture_target is not None:
-        axes = refold.search.draw(loaded, hits, sequences, num=_NUM_DRAWN_HITS)
+        axes = refold.search.draw(model, hits, sequences, num=_NUM_DRAWN_HITS)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
         log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
 
 
 def cluster(
-    model: options.ModelFile,
-    data: options.OptionalFile = None,
+    model_file: options.ModelFile,
+    data_file: options.OptionalDataFile = None,
     /,
     *,
-    index: Annotated[str | None, Parameter(metavar="INDEX")] = None,
+    index_file: Annotated[str | None, Parameter(name="--index", metavar="INDEX")] = None,
     output: options.TableOutput = "-",
-    clusters: Annotated[str | None, Parameter(metavar="TABLE")] = None,
-    centers: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    cluster_file: Annotated[str | None, Parameter(name="--clusters", metavar="TABLE")] = None,
+    center_file: Annotated[str | None, Parameter(name="--centers", metavar="DATA")] = None,
     method: Annotated[str, Parameter(metavar="METHOD")] = "k-means",
     num_clusters: options.NumClusters = None,
     min_size: Annotated[int | None, Parameter(validator=Number(gte=2), metavar="N")] = None,
     distance: Annotated[
-        str | None,
-        Parameter(metavar="VECTORS", show_default="those of the index, or features"),
+        str | None, Parameter(metavar="VECTORS", show_default="those of the index, or features")
     ] = None,
-    picture: options.PictureFile = None,
+    picture_file: options.PictureFile = None,
     seed: options.OptionalSeed = None,
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
@@ -169,23 +163,23 @@ def cluster(
     """Find clusters of similar sequences.
 
     Args:
-        data: File of sequences, or -.
-        index: Index from `refold index`, instead of DATA.
+        data_file: File of sequences, or -.
+        index_file: Index from `refold index`, instead of DATA.
         output: File for one row per sequence, or -.
-        clusters: File for one row per cluster: .jsonl, .csv or .parquet.
-        centers: File for the decoded centers, one per cluster.
+        cluster_file: File for one row per cluster: .jsonl, .csv or .parquet.
+        center_file: File for the decoded centers, one per cluster.
         method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
         min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
         distance: What distances are measured on: features of the sequences, or the code.
-        picture: Image file for a map of the clusters: .png or .svg.
+        picture_file: Image file for a map of the clusters: .png or .svg.
     """
-    check_exactly_one("DATA or --index", data, index)
-    files = CommandFiles(data)
+    check_exactly_one("DATA or --index", data_file, index_file)
+    files = CommandFiles(data_file)
     target = files.output(output, TABLE_FORMATS)
-    table_target = files.optional_output("--clusters", clusters, TABLE_FORMATS)
-    center_target = files.optional_output("--centers", centers, data_formats())
-    picture_target = files.picture_output(picture)
-    loaded = load_model(model, latent_steps=latent_steps)
+    table_target = files.optional_output("--clusters", cluster_file, TABLE_FORMATS)
+    center_target = files.optional_output("--centers", center_file, data_formats())
+    picture_target = files.picture_output(picture_file)
+    model = load_model(model_file, latent_steps=latent_steps)
     settings = {
         "method": method,
         "num_clusters": num_clusters,
@@ -194,15 +188,15 @@ def cluster(
         "random_state": 0 if seed is None else seed,
         "verbose": int(not quiet),
     }
-    if index is not None:
-        opened_index = refold.search.Index.open(index, loaded)
-        clustering = refold.search.cluster(loaded, index=opened_index, **settings)
-        loaded = loaded.with_columns_of(clustering.centers)
+    if index_file is not None:
+        opened_index = refold.search.Index.open(index_file, model)
+        clustering = refold.search.cluster(model, index=opened_index, **settings)
+        model = model.with_columns_of(clustering.centers)
     else:
-        with read_options.open_sequences(loaded, str(data), files) as source:
-            loaded = loaded.adapt(source)
-            clustering = refold.search.cluster(loaded, source, **settings)
-    target.write_table(clustering.rows(id_column_name(loaded.schema, ("cluster", "distance"))))
+        with read_options.open_sequences(model, str(data_file), files) as sequences:
+            model = model.adapt(sequences)
+            clustering = refold.search.cluster(model, sequences, **settings)
+    target.write_table(clustering.rows(id_column_name(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()
         if table_target.format == "csv":  # CSV has no lists, so each code takes several columns
@@ -211,12 +205,12 @@ def cluster(
                 table = table.append_column(f"code{i}", [values])
         table_target.write_table(table)
     if center_target is not None:
-        decoded = loaded.decode(clustering.centers)
-        center_target.write_sequences(decoded, loaded.schema, quiet=quiet)
+        decoded = model.decode(clustering.centers)
+        center_target.write_sequences(decoded, model.schema, quiet=quiet)
     if picture_target is not None:
         names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
         texts = [names[label] if label >= 0 else "noise" for label in clustering.labels]
-        # the sequence nearest to each center has its id in the picture
+        # the picture shows the id of the sequence nearest to each center
         labeled_rows = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
         axes = refold.plots.code_map(
             clustering.vectors, texts, labeled_rows, label_name="cluster (size)"

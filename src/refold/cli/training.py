@@ -37,17 +37,17 @@ _DEFAULT_LATENT_DIMS = (2, 4, 8, 16, 32)
 
 
 def fit(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
-    arguments: options.FitOptions = options.FitOptions(),
+    fit_options: options.FitOptions = options.FitOptions(),
     base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL] = None,
     seed: options.OptionalSeed = None,
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
-    on: options.ClusterAddress = None,
+    ray_address: options.ClusterAddress = None,
     processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -60,10 +60,10 @@ def fit(
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
         processes: Processes that train together, each on a part of the data. [default: 2]
     """
-    files = CommandFiles(base, data)
+    files = CommandFiles(base, data_file)
     target = files.output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", processes, "--on CLUSTER", on)
+    options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
     with lock_checkpoint(checkpoint):
@@ -78,27 +78,29 @@ def fit(
     model = refold.SequenceAutoencoder()
     if base is not None:
         model = refold.SequenceAutoencoder.load(base)
-    estimator_arguments = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
+    fit_arguments = fit_options.to_arguments() | {"random_state": seed, "verbose": int(not quiet)}
     if read_options.missing is not None:
-        estimator_arguments["missing_values"] = read_options.missing
+        fit_arguments["missing_values"] = read_options.missing
     # --from continues from the weights of the model, which scikit-learn calls a warm start
-    model.set_params(**estimator_arguments, warm_start=base is not None)
+    model.set_params(**fit_arguments, warm_start=base is not None)
 
-    start_time, data_text = time.perf_counter(), data
-    if on is not None:
+    start_time, data_text = time.perf_counter(), data_file
+    if ray_address is not None:
         check_cluster_options(read_options, {"from": base, "window": model.window})
-        check_no_streams("--on", data)
-        settings: Any = read_options.arguments | {"on": on, "processes": processes or 2}
-        model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
+        check_no_streams("--on", data_file)
+        settings: Any = read_options.arguments | {"on": ray_address, "processes": processes or 2}
+        model = refold.cluster.fit(model, data_file, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
-        as_series = model.window is not None
-        with read_options.open_sequences(base_model, data, files, as_series=as_series) as sequences:
+        has_windows = model.window is not None
+        with read_options.open_sequences(
+            base_model, data_file, files, is_one_series=has_windows
+        ) as sequences:
             if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
             model.fit(sequences, checkpoint=writer, resume=resume)
             data_text = f"{len(sequences)} series, in windows of {model.window} steps,"
-            if not as_series:
+            if not has_windows:
                 data_text = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - start_time
     model.set_params(warm_start=False)
@@ -128,12 +130,12 @@ def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> No
 
 
 def curve(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
-    output: Annotated[options.PictureFile, Parameter(alias="-o")] = None,
-    sizes: options.IntegerList = None,
-    arguments: options.CurveOptions = options.CurveOptions(),
+    output: Annotated[options.PictureFile, Parameter(name="--output", alias="-o")] = None,
+    latent_dims: Annotated[options.IntegerList, Parameter(name="--sizes")] = None,
+    fit_options: options.CurveOptions = options.CurveOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -146,15 +148,15 @@ def curve(
 
     Args:
         output: Image file for a figure: .png or .svg.
-        sizes: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
+        latent_dims: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files, latent_dims = CommandFiles(data), sorted(set(sizes or _DEFAULT_LATENT_DIMS))
+    files, latent_dims = CommandFiles(data_file), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     target = files.picture_output(output, "--output")
     with read_options.open_sequences(
-        None, data, files, as_series=arguments.has_window
+        None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.values(),
+            **fit_options.to_arguments(),
             missing_values=read_options.missing,
             random_state=seed,
             verbose=0 if quiet else 1,
@@ -175,7 +177,7 @@ def curve(
 
 def _print_curve(result: "refold.ErrorCurve") -> None:
     """Print a table with a row for each size, and columns for the measures that the data allow."""
-    columns = {"latent dimensions": [str(size) for size in result.sizes]}
+    columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
     if result.measure == "NMSE":
         columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
         columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
@@ -187,10 +189,10 @@ def _print_curve(result: "refold.ErrorCurve") -> None:
 
 
 def doctor(
-    data: options.DataFile,
+    data_file: options.DataFile,
     /,
     *,
-    arguments: options.FitOptions = options.FitOptions(),
+    fit_options: options.FitOptions = options.FitOptions(),
     seed: options.OptionalSeed = None,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     as_json: options.AsJson = False,
@@ -202,10 +204,10 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data, CommandFiles(data), as_series=arguments.has_window
+        None, data_file, CommandFiles(data_file), is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.values(), random_state=seed, missing_values=read_options.missing
+            **fit_options.to_arguments(), random_state=seed, missing_values=read_options.missing
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [

@@ -1,6 +1,6 @@
 """Parquet files in any store, by path or URL, and how they are divided into units of work.
 
-``open_sequences`` reads the footers of the files of a run. ``plan_units`` divides the files into
+``read_footers`` reads the footers of the files of a run. ``plan_units`` divides the files into
 units between sequences. ``read_slices`` reads the sequences of a unit in a worker.
 """
 
@@ -52,7 +52,7 @@ MIN_UNIT_STEPS = 500_000
 MAX_UNIT_STEPS = 20_000_000
 # Maximum number of units in a row group. Each of the units decodes the group from its start.
 MAX_UNITS_PER_ROW_GROUP = 8
-# Bytes that are read from a column chunk at a time. More take memory, fewer take more requests.
+# Bytes that are read from a column chunk at a time. More need more memory, fewer more requests.
 _READ_BUFFER_BYTES = 1 << 20
 # Number of files that are opened at the same time, because a store may take long to answer.
 _MAX_OPEN_FILES = 16
@@ -83,55 +83,55 @@ class Location(NamedTuple):
         """Return size, time and type; the type is NotFound if nothing is there."""
         return self.system.get_file_info(self.path)
 
-    def child(self, name: str) -> "Location":
+    def child(self, file_name: str) -> "Location":
         """Return a file in this folder."""
-        return self.with_path(f"{self.path.rstrip('/')}/{name}")
+        return self.with_path(f"{self.path.rstrip('/')}/{file_name}")
 
     def with_path(self, path: str) -> "Location":
         """Return the location of another path in the same store."""
         return self._replace(path=path)
 
 
-def location_of(name: str | os.PathLike[str]) -> Location:
+def find_location(path_or_url: str | os.PathLike[str]) -> Location:
     """Return the location of a path or URL."""
-    text = absolute_path(name)
-    return _location_of_url(text) if "://" in text else Location(fs.LocalFileSystem(), text)
+    text = absolute_path(path_or_url)
+    return _find_url_location(text) if "://" in text else Location(fs.LocalFileSystem(), text)
 
 
-def absolute_path(name: str | os.PathLike[str]) -> str:
+def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
     """Return a URL as it is, or a path as an absolute path."""
-    text = os.fspath(name)
+    text = os.fspath(path_or_url)
     return text if "://" in text else str(Path(text).absolute())
 
 
 # Cached, because Arrow asks a bucket for its region each time.
 @functools.lru_cache(1024)
-def _location_of_url(text: str) -> Location:
+def _find_url_location(url: str) -> Location:
     """Return the location of a URL, in a file system of Arrow or else of fsspec."""
-    scheme, _, address = text.partition("://")
+    scheme, _, address = url.partition("://")
     address, question_mark, query = address.partition("?")
     try:
-        system, path = fs.FileSystem.from_uri(text)
+        system, path = fs.FileSystem.from_uri(url)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         try:
             handler, path = _import_fsspec("fsspec").core.url_to_fs(f"{scheme}://{address}")
         except (ValueError, ImportError) as error:
             raise ParameterError(
-                f"The URL {text!r} cannot be opened: {first_line(error)}."
+                f"The URL {url!r} cannot be opened: {first_line(error)}."
             ) from error
         system = fs.PyFileSystem(fs.FSSpecHandler(handler))
     return Location(system, path, f"{scheme}://", question_mark + query)
 
 
-def _import_fsspec(module: str) -> Any:
+def _import_fsspec(module_name: str) -> Any:
     """Import a module of fsspec, which the extra ``ray`` installs."""
-    return import_optional(module, extra="ray", purpose="A store of files")
+    return import_optional(module_name, extra="ray", purpose="A store of files")
 
 
-def call_with_retries(locations: str, task: Callable[[], Result]) -> Result | RefoldError:
+def call_with_retries(location_names: str, task: Callable[[], Result]) -> Result | RefoldError:
     """Return the result of a task or its error; try again if a store cannot be reached."""
     # errors are returned, not raised, because Ray wraps raised errors
-    waits = iter(RETRY_WAIT_SECONDS)
+    wait_times = iter(RETRY_WAIT_SECONDS)
     while True:
         try:
             return task()
@@ -139,13 +139,13 @@ def call_with_retries(locations: str, task: Callable[[], Result]) -> Result | Re
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
-            wait_seconds = None if is_final else next(waits, None)
+            wait_seconds = None if is_final else next(wait_times, None)
             if wait_seconds is None:
                 attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
                 return FileAccessError(
-                    f"{locations} cannot be read or written{attempts_note}: {first_line(error)}. "
-                    "Check the name, the connection and the access rights, and run the same again: "
-                    "what is done stays done."
+                    f"{location_names} cannot be read or written{attempts_note}: "
+                    f"{first_line(error)}. Check the name, the connection and the access rights, "
+                    "and run the same again: what is done stays done."
                 )
             time.sleep(wait_seconds)
 
@@ -156,14 +156,14 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def stamp_of(info: Any) -> FileStamp:
+def stamp_of(file_info: Any) -> FileStamp:
     """Return the size and the time of a file."""
-    return info.size, info.mtime_ns
+    return file_info.size, file_info.mtime_ns
 
 
-def find_parquet(name: str) -> list[tuple[Location, FileStamp]]:
+def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
-    location = location_of(name)
+    location = find_location(path_or_url)
     system, path, info = location.system, location.path, location.info()
     if info.type == fs.FileType.File:
         infos = [info]
@@ -175,7 +175,7 @@ def find_parquet(name: str) -> list[tuple[Location, FileStamp]]:
         store = _import_fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
         infos = system.get_file_info(store.glob(path))
     else:
-        raise MissingFileError(f"There is no file or folder {name}.")
+        raise MissingFileError(f"There is no file or folder {path_or_url}.")
     files = [
         (location.with_path(info.path), stamp_of(info))
         for info in sorted(infos, key=lambda info: info.path)
@@ -183,8 +183,8 @@ def find_parquet(name: str) -> list[tuple[Location, FileStamp]]:
     ]
     if not files:
         raise FileFormatError(
-            f"{name} holds no Parquet file by its name ({' or '.join(PARQUET_SUFFIXES)}), and a "
-            "cluster reads no other. Convert the data with refold.sequences.read and write."
+            f"{path_or_url} holds no Parquet file by its name ({' or '.join(PARQUET_SUFFIXES)}), "
+            "and a cluster reads no other. Convert the data with refold.sequences.read and write."
         )
     return files
 
@@ -271,16 +271,16 @@ class SourceFiles(NamedTuple):
     part_steps: int  # approximate number of steps of a unit
 
 
-def open_sequences(
-    names: list[str],  # paths, URLs and globs of Parquet files or of folders of them
-    schema: Schema,  # of the model
-    options: TableOptions,  # options of the user
+def read_footers(
+    paths: list[str],  # paths, URLs and globs of Parquet files, or of folders of Parquet files
+    model_schema: Schema,
+    table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
 ) -> SourceFiles:
-    """Read the footers of all files, and check that they agree."""
-    locations = [file for name in names for file in find_parquet(name)]
+    """Read the footers of all files, and check that the files have the same layout."""
+    locations = [file for name in paths for file in find_parquet_files(name)]
     first_schema = _read_footer(locations[0][0])[0]
-    resolved = _resolve_options(schema, first_schema, locations[0][0].name, options)
+    resolved = _resolve_options(model_schema, first_schema, locations[0][0].name, table_options)
     describe_file = functools.partial(_describe_file, options=resolved)
     with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
         files = list(threads.map(describe_file, *zip(*locations, strict=True)))
@@ -313,18 +313,19 @@ def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
 
 
 def _resolve_options(
-    schema: Schema, file_schema: pa.Schema, name: str, options: TableOptions
+    model_schema: Schema, file_schema: pa.Schema, file_name: str, options: TableOptions
 ) -> TableOptions:
     """Return the options of the user, completed with the column roles of the training data."""
-    columns, time_gaps = list(schema.names), options.time_gaps
-    if schema.time_gaps and (time_gaps or columns[-1] not in file_schema.names):
+    columns, time_gaps = list(model_schema.names), options.time_gaps
+    if model_schema.time_gaps and (time_gaps or columns[-1] not in file_schema.names):
         time_gaps = True
-        columns.pop()  # the gaps are computed from the times, so the file has no such column
-    id_name = options.id or (schema.id_name if schema.id_name in file_schema.names else None)
-    time = options.time or (schema.time_name if schema.time_name in file_schema.names else None)
+        columns.pop()  # the file has no column of time gaps, which are computed from the times
+    names = file_schema.names
+    id_name = options.id or (model_schema.id_name if model_schema.id_name in names else None)
+    time = options.time or (model_schema.time_name if model_schema.time_name in names else None)
     if options.columns is not None:
         columns = list(options.columns)
-    elif has_default_names(schema):
+    elif has_default_names(model_schema):
         columns = None  # the training data had no names
     resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     duplicates, time_format = options.duplicates, options.time_format
@@ -333,17 +334,17 @@ def _resolve_options(
     has_times = time_column in file_schema.names
     times = file_schema.field(time_column).type if has_times else pa.null()
     if not (pa.types.is_null(times) or pa.types.is_nested(times)):
-        duplicates = duplicates or schema.duplicates
+        duplicates = duplicates or model_schema.duplicates
         is_parsed = pa.types.is_temporal(times) or pa.types.is_floating(times)
-        time_format = time_format or (None if is_parsed else schema.time_format)
+        time_format = time_format or (None if is_parsed else model_schema.time_format)
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
-    layout = find_layout(file_schema, name, resolved)
+    layout = find_layout(file_schema, file_name, resolved)
     if layout.id is None and not layout.is_list_layout:
         # a part holds complete series, so there would be a single part
         raise SchemaError(
-            f"{name} has no column of ids, so all rows are one series, and a cluster divides data "
-            f"between series. Use one machine, or name the ids with {argument('id=')}."
+            f"{file_name} has no column of ids, so all rows are one series, and a cluster divides "
+            f"data between series. Use one machine, or name the ids with {argument('id=')}."
         )
     return replace(resolved, id=layout.id, time=layout.time)
 
@@ -357,7 +358,8 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
         type_ = schema.field(layout.id).type
         type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
         id_type = "integers" if pa.types.is_integer(type_) else "text"
-    # the values of the first feature, whose path is such as x0.list.element, are the steps of lists
+    # In a file with lists, a column chunk has a path such as x0.list.element, and its number of
+    # values is the number of steps. In a long table, a row is a step.
     prefix = f"{layout.features[0]}."
     row_groups = []
     for group_index in range(metadata.num_row_groups):
@@ -373,28 +375,30 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
     return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_meaning)
 
 
-def plan_units(source: SourceFiles) -> list[Unit]:
+def plan_units(source_files: SourceFiles) -> list[Unit]:
     """Divide the files into units, between sequences."""
-    file_ends = np.cumsum([file.num_rows for file in source.files])
+    # rows are counted over all files: a file has the rows from rows_before to file_ends
+    file_ends = np.cumsum([file.num_rows for file in source_files.files])
     rows_before = [0, *file_ends[:-1].tolist()]
-    cuts = [
+    ranges = [
         (before + start, steps)
-        for before, file in zip(rows_before, source.files, strict=True)
-        for start, steps in _cut_row_groups(file.row_groups, source.part_steps)
+        for before, file in zip(rows_before, source_files.files, strict=True)
+        for start, steps in _cut_row_groups(file.row_groups, source_files.part_steps)
     ]
-    starts, steps = np.array(cuts).T
-    if not source.has_lists:  # a unit of a long table must start where a sequence starts
-        sequence_starts = _find_sequence_starts(source, file_ends)
-        # each start moves to the next start of a sequence; equal starts become one unit
-        index = np.searchsorted(sequence_starts, starts)
-        starts = np.unique(sequence_starts[index[index < len(sequence_starts)]])
+    starts, steps = np.array(ranges).T
+    if not source_files.has_lists:  # a unit of a long table must start where a sequence starts
+        sequence_starts = _find_sequence_starts(source_files, file_ends)
+        # each start of a unit moves to the next start of a sequence, and equal starts become one
+        positions = np.searchsorted(sequence_starts, starts)
+        starts = np.unique(sequence_starts[positions[positions < len(sequence_starts)]])
         steps = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
     stops = [*starts[1:].tolist(), int(file_ends[-1])]
     units = []
     for start, stop, num_steps in zip(starts.tolist(), stops, steps.tolist(), strict=True):
+        # the file that has the row `start`; empty files are passed over
         row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
         while file_index < len(file_ends) and rows_before[file_index] < stop:
-            file, before = source.files[file_index], rows_before[file_index]
+            file, before = source_files.files[file_index], rows_before[file_index]
             first, end = max(start - before, 0), min(stop - before, file.num_rows)
             row_ranges.append(RowRange(file.name, file.stamp, before, first, end))
             file_index += 1
@@ -407,7 +411,8 @@ def _cut_row_groups(
 ) -> list[tuple[int, int]]:
     """Return ranges of rows of similar length: the first row and the number of steps of each."""
     ranges, start, steps, rows_before = [], 0, 0, 0
-    # small row groups are joined, and large row groups are cut
+    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are
+    # cut, as if each of their rows had the same number of steps.
     for num_rows, num_steps in row_groups:
         num_cuts = max(1, min(MAX_UNITS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
         for i in range(num_cuts):
@@ -421,39 +426,39 @@ def _cut_row_groups(
     return ranges
 
 
-def _find_sequence_starts(source: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
+def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
     """Return the rows, counted over all files, at which the sequences of a long table start."""
-    name = str(source.options.id)
+    id_column = str(source_files.options.id)
     sequence_starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
-    for file, file_end in zip(source.files, file_ends.tolist(), strict=True):
-        for first, table in read_rows(
-            location_of(file.name), [name], _ID_BATCH_ROWS, 0, file.num_rows
+    for file, file_end in zip(source_files.files, file_ends.tolist(), strict=True):
+        for first_row, table in read_rows(
+            find_location(file.name), [id_column], _ID_BATCH_ROWS, 0, file.num_rows
         ):
-            column = _ids_to_text(table[name])
+            column = _ids_to_text(table[id_column])
             id_changes = _find_id_changes(column, last_id)
-            sequence_starts.append(file_end - file.num_rows + first + id_changes)
+            sequence_starts.append(file_end - file.num_rows + first_row + id_changes)
             ids.append(column.take(pa.array(id_changes)).combine_chunks())
             last_id = column.slice(len(column) - 1).combine_chunks()
     table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(sequence_starts)})
-    _check_ids_contiguous(source, table, file_ends)
+    _check_ids_contiguous(source_files, table, file_ends)
     return table["row"].to_numpy()
 
 
 def _check_ids_contiguous(
-    source: SourceFiles, sequence_starts: pa.Table, file_ends: np.ndarray
+    source_files: SourceFiles, start_table: pa.Table, file_ends: np.ndarray
 ) -> None:
     """Raise ``DataError`` if the rows of an id are not contiguous."""
     # the table has one row per start of a sequence, so it fits in memory
-    spans = sequence_starts.group_by("id").aggregate([("row", "min"), ("row", "max")])
+    spans = start_table.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
         file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
-        file = source.files[file_index]
+        file = source_files.files[file_index]
         raise DataError(
             f"The rows of id {span['id']!r} are not together: they begin again in row "
             f"{span['row_max'] - file_ends[file_index] + file.num_rows} of {file.name}. A cluster "
-            f"reads long tables that are sorted by their id column {source.options.id!r}."
+            f"reads long tables that are sorted by their id column {source_files.options.id!r}."
         )
 
 
@@ -463,11 +468,11 @@ def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     return decoded.cast(pa.large_string())
 
 
-def _find_id_changes(ids: pa.ChunkedArray, last_id: pa.Array) -> np.ndarray:
-    """Return the rows whose id differs from the id before; `last_id` precedes the first row."""
-    before = pa.chunked_array([last_id, *ids.slice(0, len(ids) - 1).chunks])
-    different = call_function("not_equal", [ids, before])
-    return np.flatnonzero(different.fill_null(True).to_numpy())  # noqa: FBT003
+def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
+    """Return the rows whose id differs from that before; ``previous_id`` precedes the first row."""
+    previous_ids = pa.chunked_array([previous_id, *ids.slice(0, len(ids) - 1).chunks])
+    is_change = call_function("not_equal", [ids, previous_ids])
+    return np.flatnonzero(is_change.fill_null(True).to_numpy())  # noqa: FBT003
 
 
 class TableSlice(NamedTuple):
@@ -475,26 +480,28 @@ class TableSlice(NamedTuple):
 
     table: pa.Table
     sequence_starts: np.ndarray  # (n_sequences + 1,): first rows, and number of rows
-    first: int  # first row of the table, counted over all files
+    first_row: int  # first row of the table, counted over all files
 
-    def select(self, start: int, stop: int) -> "TableSlice":
+    def select(self, first_sequence: int, stop_sequence: int) -> "TableSlice":
         """Return a range of the sequences."""
-        low, high = int(self.sequence_starts[start]), int(self.sequence_starts[stop])
-        sequence_starts = self.sequence_starts[start : stop + 1] - low
-        return TableSlice(self.table.slice(low, high - low), sequence_starts, self.first + low)
+        low, high = map(int, self.sequence_starts[[first_sequence, stop_sequence]])
+        sequence_starts = self.sequence_starts[first_sequence : stop_sequence + 1] - low
+        return TableSlice(self.table.slice(low, high - low), sequence_starts, self.first_row + low)
 
     def __len__(self) -> int:
         return len(self.sequence_starts) - 1
 
 
 def read_slices(
-    unit: Unit, columns: Sequence[str] | None, max_rows: int, id_name: str | None
+    unit: Unit, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
 ) -> Iterator[TableSlice]:
     """Yield complete sequences of a unit; the ids separate the sequences of a long table."""
     incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
     for row_range in unit.row_ranges:
-        location = location_of(row_range.file)
-        for row, table in read_rows(location, columns, max_rows, row_range.start, row_range.stop):
+        location = find_location(row_range.file)
+        for row, table in read_rows(
+            location, column_names, max_rows, row_range.start, row_range.stop
+        ):
             first = row_range.rows_before + row
             if id_name is None:  # each row is a sequence
                 yield TableSlice(table, np.arange(len(table) + 1), first)
@@ -502,7 +509,7 @@ def read_slices(
             if incomplete is not None:
                 # permissive, because one file may have integers and another file floats
                 table = pa.concat_tables([incomplete.table, table], promote_options="permissive")
-                first = incomplete.first
+                first = incomplete.first_row
             ids = _ids_to_text(table[id_name])
             sequence_starts = _find_id_changes(ids, pa.nulls(1, ids.type))
             rows_read = TableSlice(table, np.append(sequence_starts, len(table)), first)
@@ -515,22 +522,22 @@ def read_slices(
 
 def read_rows(
     location: Location,
-    columns: Sequence[str] | None,
+    column_names: Sequence[str] | None,
     max_rows: int,  # number of rows that are read at a time
-    start: int,
-    stop: int,
+    first_row: int,
+    stop_row: int,
 ) -> Iterator[tuple[int, pa.Table]]:
     """Yield tables of rows of a file, each with the number of its first row."""
     with _open_parquet(location) as file:
         num_groups = file.metadata.num_row_groups
         group_ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(num_groups)])
         # only the row groups that overlap the range are read
-        first_group = int(np.searchsorted(group_ends, start, side="right"))
-        stop_group = min(int(np.searchsorted(group_ends, stop)) + 1, num_groups)
+        first_group = int(np.searchsorted(group_ends, first_row, side="right"))
+        stop_group = min(int(np.searchsorted(group_ends, stop_row)) + 1, num_groups)
         groups = list(range(first_group, stop_group))
         row = int(group_ends[first_group - 1]) if first_group else 0
-        for batch in file.iter_batches(max_rows, groups, columns, use_threads=False):
-            begin, end = max(start - row, 0), min(stop - row, len(batch))
+        for batch in file.iter_batches(max_rows, groups, column_names, use_threads=False):
+            begin, end = max(first_row - row, 0), min(stop_row - row, len(batch))
             if end > begin:
                 yield row + begin, pa.Table.from_batches([batch.slice(begin, end - begin)])
             row += len(batch)

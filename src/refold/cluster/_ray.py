@@ -42,33 +42,34 @@ def load_ray() -> Any:
 
 @contextmanager
 def connect(
-    on: str,
+    address: str,
     *,
     num_cpus: int | None = None,  # for a local cluster; None for all cores
     object_store_memory: int | None = None,  # bytes of shared memory; None for 30 % of the memory
 ) -> Iterator[None]:
-    """Connect to a cluster inside a ``with`` block; ``on`` is as in `encode`."""
+    """Connect to a cluster inside a ``with`` block; ``address`` is as ``on`` in `encode`."""
     ray = load_ray()
-    check("on", on, _ADDRESS_RULE)
-    # a connection that the process has already is used, and it stays open
+    check("on", address, _ADDRESS_RULE)
+    # an existing connection of the process is used, and stays open
     if ray.is_initialized():
         yield
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if on == LOCAL:
+    if address == LOCAL:
         # without an explicit address, Ray would take the one in RAY_ADDRESS
         options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
         options["object_store_memory"] = object_store_memory
     else:
-        options |= {"address": on}
-        check_address_answers(os.environ.get("RAY_ADDRESS") or on if on == AUTO else on)
+        options |= {"address": address}
+        environment_address = os.environ.get("RAY_ADDRESS") if address == AUTO else None
+        check_address_answers(environment_address or address)
     # Ray replaces the handler of SIGTERM, so it is put back
     is_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM) if is_main_thread else None
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise _no_answer_error(on, error) from error
+        raise _no_answer_error(address, error) from error
     finally:
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)
@@ -101,21 +102,21 @@ def _no_answer_error(address: str, error: Exception) -> ClusterError:
 
 def run_on_cluster(
     function: Callable[..., Any],
-    arguments: Iterable[tuple[Any, ...]],  # arguments of each call
-    max_calls: int | None = None,  # maximum number of calls at a time; None for the CPUs
+    call_arguments: Iterable[tuple[Any, ...]],
+    max_running_calls: int | None = None,  # None for twice the number of CPUs
 ) -> Iterator[Any]:
     """Call a function on the cluster, and yield the results in any order, or raise an error."""
     ray = load_ray()
     # Tasks are used instead of actors, because Ray can give the task of a lost worker to any other
     # machine. No data goes through Ray: a task reads its own rows and writes its own part.
     remote_function = ray.remote(num_cpus=1, max_retries=_MAX_TASK_RETRIES)(function)
-    pending_calls, running = iter(arguments), []
+    pending_calls, running = iter(call_arguments), []
     try:
         while True:
             # Twice as many calls as CPUs: no CPU waits for this process, and the waiting calls make
             # a cluster with autoscaling grow.
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
-            num_new_calls = max(0, (max_calls or 2 * num_cpus) - len(running))
+            num_new_calls = max(0, (max_running_calls or 2 * num_cpus) - len(running))
             running += [
                 remote_function.remote(*call)
                 for call in itertools.islice(pending_calls, num_new_calls)

@@ -35,10 +35,10 @@ from refold.cluster._files import (
     Unit,
     absolute_path,
     call_with_retries,
-    location_of,
+    find_location,
     open_atomically,
-    open_sequences,
     plan_units,
+    read_footers,
     read_slices,
     stamp_of,
 )
@@ -343,10 +343,8 @@ def detect(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
-    settings = {
-        "alpha": check_fraction("alpha", alpha, "rate of false alarms"),
-        "latent_steps": None,
-    }
+    alpha = check_fraction("alpha", alpha, "rate of false alarms")
+    settings = {"alpha": alpha, "latent_steps": None}
     common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run_operation("detect", model, source, output, options, settings, **common)
 
@@ -373,7 +371,7 @@ class WrittenPart:
     """What is known about a part. It is also stored in the metadata of the file of the part."""
 
     manifest_hash: str
-    number: int
+    number: int  # index of its unit
     num_sequences: int = 0
     num_steps: int = 0
     num_failed: int = 0
@@ -388,9 +386,9 @@ class WrittenPart:
 def _run_operation(
     operation: str,
     model: ModelLike | str | os.PathLike[str],
-    source: Paths,
+    paths: Paths,
     output: str | os.PathLike[str],
-    options: TableOptions,
+    table_options: TableOptions,
     settings: dict[str, Any],
     *,
     on: str,
@@ -401,18 +399,18 @@ def _run_operation(
     """Plan a run, compute its parts on the cluster, and return the summary."""
     check("num_workers", num_workers, or_none(integer_rule()))
     check("part_steps", part_steps, or_none(integer_rule()))
-    check("duplicates", options.duplicates, or_none(DUPLICATES_RULE))
-    paths: Any = source if isinstance(source, list | tuple) else [source]
-    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+    check("duplicates", table_options.duplicates, or_none(DUPLICATES_RULE))
+    path_list: Any = paths if isinstance(paths, list | tuple) else [paths]
+    if not path_list or not all(isinstance(path, str | os.PathLike) for path in path_list):
         raise ParameterError(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
-            f"them. Got a {type(source).__name__}."
+            f"them. Got a {type(paths).__name__}."
         )
     model = _load_packed_model(model, settings["latent_steps"])
     model_bytes, reserved_names = dumps(model), {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
-    id_name = options.id or model.schema.id_name
+    id_name = table_options.id or model.schema.id_name
     run = Run(
         version=refold.__version__,
         operation=operation,
@@ -420,9 +418,9 @@ def _run_operation(
         id_name="id" if id_name in reserved_names else str(id_name),
         output=absolute_path(output),
         model_hash=hashlib.sha256(model_bytes).hexdigest(),
-        options=replace(options, as_series=has_windows),
+        options=replace(table_options, as_series=has_windows),
     )
-    _empty_table(model, run)  # raises errors that each worker would raise
+    _make_empty_table(model, run)  # raises errors that each worker would raise
     cpus = num_workers if on == LOCAL else None
     with (
         connect(on, num_cpus=cpus, object_store_memory=_OBJECT_STORE_BYTES),
@@ -430,9 +428,9 @@ def _run_operation(
     ):
         progress_task = bar.add_task(operation, total=None)
         start_time = time.monotonic()
-        names = [absolute_path(path) for path in paths]
+        absolute_paths = [absolute_path(path) for path in path_list]
         [(run, units)] = run_on_cluster(
-            plan_run, [(run, names, part_steps, model.schema, model_bytes)]
+            plan_run, [(run, absolute_paths, part_steps, model.schema, model_bytes)]
         )
         bar.update(progress_task, total=len(units))
         parts: list[WrittenPart] = []
@@ -495,13 +493,13 @@ def _load_packed_model(
 # `plan_run` and `write_failures` are tasks, so that a client outside of the cluster needs no access
 # to the data. `plan_run` refuses a long table with scattered ids before any part is written.
 def plan_run(
-    run: Run, source: list[str], part_steps: int | None, schema: Schema, model: bytes
+    run: Run, paths: list[str], part_steps: int | None, model_schema: Schema, model_bytes: bytes
 ) -> tuple[Run, list[Unit]] | RefoldError:
     """Open the source, prepare the output folder, and return the completed run and its units."""
 
-    def plan_here() -> tuple[Run, list[Unit]]:
+    def make_plan() -> tuple[Run, list[Unit]]:
         _check_version(run.version)
-        source_files = open_sequences(source, schema, run.options, part_steps)
+        source_files = read_footers(paths, model_schema, run.options, part_steps)
         # everything that determines the content of the parts, as JSON values
         manifest = {
             "version": run.version,
@@ -514,7 +512,7 @@ def plan_run(
             "files": [[file.name, file.stamp, file.num_rows] for file in source_files.files],
         }
         text = json.dumps(manifest, indent=1)
-        _prepare_output(location_of(run.output), text, model)
+        _prepare_output(find_location(run.output), text, model_bytes)
         planned_run = replace(
             run,
             options=source_files.options,
@@ -524,7 +522,7 @@ def plan_run(
         )
         return planned_run, plan_units(source_files)
 
-    return call_with_retries(", ".join([*source, run.output]), plan_here)
+    return call_with_retries(", ".join([*paths, run.output]), make_plan)
 
 
 def _check_version(version: str) -> None:
@@ -536,39 +534,39 @@ def _check_version(version: str) -> None:
         )
 
 
-def _prepare_output(output: Location, manifest: str, model: bytes) -> None:
+def _prepare_output(folder: Location, manifest_text: str, model_bytes: bytes) -> None:
     """Write the manifest and the model to the output folder; refuse the folder of another run."""
-    output_type = output.info().type
+    output_type = folder.info().type
     if output_type == fs.FileType.File:
         raise ParameterError(
-            f"The output {output.name} is a file. A cluster writes a folder of parts; name a new "
+            f"The output {folder.name} is a file. A cluster writes a folder of parts; name a new "
             "folder."
         )
     if output_type == fs.FileType.NotFound:
-        output.system.create_dir(output.path, recursive=True)
-    files = output.system.get_file_info(fs.FileSelector(output.path))
+        folder.system.create_dir(folder.path, recursive=True)
+    files = folder.system.get_file_info(fs.FileSelector(folder.path))
     names = sorted(file.base_name for file in files)
     # hidden files may belong to other programs, and do not matter
     foreign_names = [name for name in names if not name.startswith((".", "_"))]
     if MANIFEST_FILE in names:
-        _check_same_run(output, json.loads(manifest))
+        _check_same_run(folder, json.loads(manifest_text))
     elif foreign_names:
         raise ParameterError(
-            f"The output folder {output.name} holds {foreign_names[0]!r}, and has no manifest "
+            f"The output folder {folder.name} holds {foreign_names[0]!r}, and has no manifest "
             f"{MANIFEST_FILE} of a run. Name a new folder."
         )
     else:
-        with open_atomically(output.child(MANIFEST_FILE)) as stream:
-            stream.write(manifest.encode())
+        with open_atomically(folder.child(MANIFEST_FILE)) as stream:
+            stream.write(manifest_text.encode())
     if MODEL_FILE not in names:
-        with open_atomically(output.child(MODEL_FILE)) as stream:
-            stream.write(model)
+        with open_atomically(folder.child(MODEL_FILE)) as stream:
+            stream.write(model_bytes)
 
 
-def _check_same_run(output: Location, manifest: dict[str, Any]) -> None:
+def _check_same_run(folder: Location, manifest: dict[str, Any]) -> None:
     """Raise ``ParameterError`` if the manifest in a folder differs from that of this run."""
     try:
-        stored_manifest = json.loads(_read_bytes(output.child(MANIFEST_FILE)))
+        stored_manifest = json.loads(_read_bytes(folder.child(MANIFEST_FILE)))
     except ValueError:
         stored_manifest = {}
     for key, value in manifest.items():
@@ -581,13 +579,12 @@ def _check_same_run(output: Location, manifest: dict[str, Any]) -> None:
             changed = [file[0] for file in value if file not in stored_manifest.get(key, ())]
             difference = f"other source files{''.join(f', not {name}' for name in changed[:1])}"
         raise ParameterError(
-            f"The output folder {output.name} holds parts of a run with {difference}. Name a new "
+            f"The output folder {folder.name} holds parts of a run with {difference}. Name a new "
             "folder, or repeat that run."
         )
 
 
 def _read_bytes(location: Location) -> bytes:
-    """Return the content of a file in a store."""
     with location.system.open_input_stream(location.path) as stream:
         return stream.read()
 
@@ -602,7 +599,7 @@ def write_part(run: Run, unit: Unit) -> WrittenPart | RefoldError:
     )
 
 
-def _empty_table(model: Model, run: Run) -> pa.Table:
+def _make_empty_table(model: Model, run: Run) -> pa.Table:
     """Return a table without rows that has the columns of a part."""
     ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
     values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
@@ -614,7 +611,7 @@ def _empty_table(model: Model, run: Run) -> pa.Table:
 def _write_missing_part(run: Run, unit: Unit) -> WrittenPart:
     """Return what is known about the part of a unit, and write the part if it does not exist."""
     _check_version(run.version)
-    location = location_of(run.output).child(f"part-{unit.unit_index:08d}.parquet")
+    location = find_location(run.output).child(f"part-{unit.unit_index:08d}.parquet")
     part = _read_part_metadata(location, run.manifest_hash)
     if part is None:
         with warnings.catch_warnings(record=True) as caught:
@@ -648,19 +645,19 @@ def _read_part_metadata(location: Location, manifest_hash: str) -> WrittenPart |
 def _compute_part(run: Run, unit: Unit, location: Location) -> WrittenPart:
     """Compute the sequences of a unit, and write them as a Parquet file."""
     model = _load_model(run.output, run.model_hash)
-    _check_unchanged(unit)
+    _check_files_unchanged(unit)
     part = WrittenPart(run.manifest_hash, unit.unit_index)
     tables = _compute_tables(model, run, unit, part)
     first = next(tables, None)
     if first is None:  # all sequences failed, and the file has only columns
-        first = _empty_table(model, run)
+        first = _make_empty_table(model, run)
     with open_atomically(location) as stream:
         with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
             writer.add_key_value_metadata({_PART_METADATA_KEY: json.dumps(asdict(part)).encode()})
         # checked again: the data may have changed while they were read
-        _check_unchanged(unit)
+        _check_files_unchanged(unit)
     return part
 
 
@@ -669,12 +666,12 @@ def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> It
 
     def compute_slice(table_slice: TableSlice) -> Iterator[pa.Table]:
         """Compute a slice. If it fails, compute its halves, to lose only faulty sequences."""
-        file, row = unit.find_row(table_slice.first)
+        file, row = unit.find_row(table_slice.first_row)
         try:
             sequences = sequences_from_table(table_slice.table, file, run.options)
             if run.options.id is None:
                 # the same ids as on one machine: row numbers over all files
-                sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first)
+                sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first_row)
             results = _compute_table(model, run, sequences)
         except RefoldError as error:
             if len(table_slice) > 1:
@@ -682,7 +679,7 @@ def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> It
                 yield from compute_slice(table_slice.select(0, middle))
                 yield from compute_slice(table_slice.select(middle, len(table_slice)))
                 return
-            if isinstance(error, SchemaError) and table_slice.first == unit.start:
+            if isinstance(error, SchemaError) and table_slice.first_row == unit.start:
                 # an error of the columns already in the first sequence concerns all sequences
                 raise type(error)(f"{file}: {error.message.marked}") from error
             part.num_failed += 1
@@ -724,29 +721,28 @@ def _compute_table(model: Model, run: Run, sequences: Sequences) -> pa.Table:
 
 # Cached, because a worker process computes many parts.
 @functools.lru_cache(1)
-def _load_model(output: str, model_hash: str) -> Model:
-    """Load the model of a run from its output folder."""
+def _load_model(output_folder: str, model_hash: str) -> Model:
     return_freed_memory()
-    location = location_of(output).child(MODEL_FILE)
+    location = find_location(output_folder).child(MODEL_FILE)
     try:
-        data = _read_bytes(location)
+        model_bytes = _read_bytes(location)
     except FileNotFoundError as error:
         raise MissingFileError(
             f"A worker does not find {location.name}. All machines of the cluster must see the "
             "output folder under this name; use a shared file system or a URL."
         ) from error
-    if hashlib.sha256(data).hexdigest() != model_hash:
+    if hashlib.sha256(model_bytes).hexdigest() != model_hash:
         raise ParameterError(f"{location.name} is not the model of this run. Name a new folder.")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / MODEL_FILE
-        path.write_bytes(data)
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        path = Path(temporary_folder) / MODEL_FILE
+        path.write_bytes(model_bytes)
         return Model.load(path)
 
 
-def _check_unchanged(unit: Unit) -> None:
+def _check_files_unchanged(unit: Unit) -> None:
     """Raise ``FileAccessError`` if a file of a unit has changed since the run was planned."""
     for row_range in unit.row_ranges:
-        if stamp_of(location_of(row_range.file).info()) != row_range.stamp:
+        if stamp_of(find_location(row_range.file).info()) != row_range.stamp:
             raise FileAccessError(
                 f"{row_range.file} has changed since the run began. Restore it, or start again "
                 "with a new output folder."
@@ -756,9 +752,9 @@ def _check_unchanged(unit: Unit) -> None:
 def write_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
     """Write the list of sequences that failed to the output folder."""
 
-    def write() -> None:
+    def write_lines() -> None:
         lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
-        with open_atomically(location_of(run.output).child(FAILURES_FILE)) as stream:
+        with open_atomically(find_location(run.output).child(FAILURES_FILE)) as stream:
             stream.write("".join(lines).encode())
 
-    return call_with_retries(run.output, write)
+    return call_with_retries(run.output, write_lines)

@@ -95,7 +95,7 @@ def fit(
             checkpoint = refold.Checkpoint(checkpoint)
         # the processes may have other working folders
         checkpoint = checkpoint._replace(path=absolute_path(checkpoint.path))
-    settings = {
+    worker_settings = {
         "estimator": pickle.dumps(estimator),
         "source": absolute_path(source),
         "checkpoint": checkpoint,
@@ -107,7 +107,7 @@ def fit(
         # a task on the cluster, because Ray Train does not run in a client outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
         pickled_outcome = ray.get(
-            remote_run.remote(settings, processes, cpus, max_failures, resume=resume)
+            remote_run.remote(worker_settings, processes, cpus, max_failures, resume=resume)
         )
     outcome = pickle.loads(pickled_outcome)  # noqa: S301  (from our own process)
     if isinstance(outcome, RefoldError):
@@ -170,21 +170,21 @@ def fit_together(
 
 
 def _run_trainer(
-    settings: dict[str, Any], processes: int, cpus: int, max_failures: int, *, resume: bool
+    worker_settings: dict[str, Any], processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
     """Run Ray Train from a machine of the cluster; return the pickled model or error."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    train = _ray_module("ray.train")
-    trainers = _ray_module("ray.train.v2.api.data_parallel_trainer")
-    if settings["checkpoint"] is not None and not resume:
+    train = _import_ray_module("ray.train")
+    trainers = _import_ray_module("ray.train.v2.api.data_parallel_trainer")
+    if worker_settings["checkpoint"] is not None and not resume:
         # A process always resumes, because Ray may have started it again. The checkpoint of an
         # earlier run must therefore not exist.
         with suppress(FileNotFoundError):
-            Path(settings["checkpoint"].path).unlink()
+            Path(worker_settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
             _train_in_worker,
-            train_loop_config=settings,
+            train_loop_config=worker_settings,
             scaling_config=train.ScalingConfig(
                 num_workers=processes, resources_per_worker={"CPU": cpus}
             ),
@@ -198,35 +198,35 @@ def _run_trainer(
             return pickle.dumps(_training_error(error, max_failures))
 
 
-def _train_in_worker(settings: dict[str, Any]) -> bytes:
+def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
     """Connect a process to the others and train; return the pickled model or error."""
     import jax  # not at the top, because no other worker needs it
 
-    context = _ray_module("ray.train").get_context()
+    context = _import_ray_module("ray.train").get_context()
     process_index, num_processes = context.get_world_rank(), context.get_world_size()
-    collective = _ray_module("ray.train.collective")
+    collective = _import_ray_module("ray.train.collective")
     with socket.socket() as free_socket:
         free_socket.bind(("", 0))  # the system chooses a free port
-        host = _ray_module("ray.util").get_node_ip_address()
+        host = _import_ray_module("ray.util").get_node_ip_address()
         address = collective.broadcast_from_rank_zero(f"{host}:{free_socket.getsockname()[1]}")
     jax.distributed.initialize(address, num_processes, process_index)
-    checkpoint = settings["checkpoint"]
-    estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
+    checkpoint = worker_settings["checkpoint"]
+    estimator = pickle.loads(worker_settings["estimator"])  # noqa: S301  (from our own process)
     has_opened = False
     try:
-        parts = _open_parts(settings["source"], **settings["options"])
+        parts = _open_parts(worker_settings["source"], **worker_settings["options"])
         has_opened = True
         fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
         if has_opened and isinstance(error, FileAccessError | FileFormatError):
-            raise  # only this process may have the error, and raising it stops the waiting others
+            raise  # the other processes, which may have no error, wait; raising stops them
         return pickle.dumps(error)
     return pickle.dumps(fitted)
 
 
-def _ray_module(name: str) -> Any:
+def _import_ray_module(module_name: str) -> Any:
     """Import a module of Ray, or raise an error that names the extra to install."""
-    return import_optional(name, extra="ray", purpose="Training on a cluster")
+    return import_optional(module_name, extra="ray", purpose="Training on a cluster")
 
 
 def _training_error(error: Exception, max_failures: int) -> RefoldError:
@@ -244,19 +244,19 @@ def _training_error(error: Exception, max_failures: int) -> RefoldError:
 
 
 def _open_parts(
-    source: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
+    path: str | os.PathLike[str], num_parts: int | None = None, **read_options: Any
 ) -> Any:
     """Open the files in all processes, or raise the error of any process in all of them."""
     from refold.training import DividedData, Processes  # not at the top, because it imports JAX
 
     processes = Processes.connected()
     try:
-        if "://" in str(source):
+        if "://" in str(path):
             raise ParameterError(
-                f"Processes that train read {source} from a file system. Mount the store on all "
+                f"Processes that train read {path} from a file system. Mount the store on all "
                 "machines, or copy the files."
             )
-        parts: Any = DividedData.among(processes, read(source, **read_options), num_parts)
+        parts: Any = DividedData.among(processes, read(path, **read_options), num_parts)
     except RefoldError as error:  # sent to all processes, which would wait for this one
         parts = error
     for error in processes.gather(parts if isinstance(parts, RefoldError) else None):

@@ -43,8 +43,8 @@ _JSON_TYPE = "application/json"
 _PROBE_PATHS = frozenset({"/v1/health", "/v1/ready"})
 # Path of the page that describes the service for people.
 _DOCS_PATH = "/docs"
-# Larger bodies are parsed in another thread, because the event loop would stop meanwhile. For
-# smaller bodies, the change of threads costs more.
+# Larger bodies are parsed in another thread, because they would block the event loop. For smaller
+# bodies, the change of threads takes longer than the parsing.
 _MAX_DIRECT_BYTES = 1 << 18
 # A model cannot have these names, because /v1/NAME is another page.
 _RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
@@ -104,13 +104,13 @@ class Service:
         self._handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
-                handler = functools.partial(self._run_operation, model_name=name, name=operation)
+                names = {"model_name": name, "operation_name": operation}
+                handler = functools.partial(self._run_operation, **names)
                 self._handlers[f"/v1/{name}/{operation}"] = "POST", handler
         self._lifespan = Router(lifespan=self._run_batches)
 
     @contextlib.asynccontextmanager
     async def _run_batches(self, _: object) -> AsyncIterator[None]:
-        """Compute batches while the application runs."""
         task = asyncio.create_task(self.batcher.run())
         yield
         task.cancel()
@@ -133,13 +133,13 @@ class Service:
 
         try:
             if scope["path"] not in _PROBE_PATHS:
-                self._check_access(scope)
+                self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
                 await self._find_handler(scope)(scope, receive, send_and_record)
         except ClientDisconnect:
             status = 499  # nginx uses this status for a client that closed the connection
         except Exception as error:
-            response = self._error_response(error)
+            response = self._to_service_error(error)
             if limit := response.problem.limit:
                 self.metrics.refused.labels(scope["refold.labels"][0], limit).inc()
             if not status:  # nothing was sent yet
@@ -153,7 +153,6 @@ class Service:
             self.metrics.seconds.labels(*labels).observe(seconds)
 
     def _find_handler(self, scope: Scope) -> Handler:
-        """Return the handler for the path and the method of a request."""
         if scope["path"] not in self._handlers:
             message = "There is nothing at this path. /docs has all operations."
             raise ServiceError(404, "not_found", message)
@@ -164,12 +163,12 @@ class Service:
             raise ServiceError(405, "refused", "This path has another method.", headers)
         return handler
 
-    def _check_access(self, scope: Scope) -> None:
+    def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
         # a web page can make a browser send requests here under the name of its own host
         if "*" not in self._host_names:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or _without_port(hosts[0]) not in self._host_names:
+            if len(hosts) != 1 or _remove_port(hosts[0]) not in self._host_names:
                 message = "The Host header names no host of this service."
                 raise ServiceError(400, "wrong_host", message)
         if self._token is not None:
@@ -177,7 +176,7 @@ class Service:
             expected_scheme = "Basic" if scope["path"] == _DOCS_PATH else "Bearer"
             scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
             if expected_scheme == "Basic":
-                token = _basic_password(token)
+                token = _parse_password(token)
             # the time of this comparison does not depend on the token
             is_correct = hmac.compare_digest(token.strip(), self._token)
             if scheme.lower() != expected_scheme.lower().encode() or not is_correct:
@@ -187,7 +186,7 @@ class Service:
                 headers = {"www-authenticate": f'{expected_scheme} realm="Refold"'}
                 raise ServiceError(401, "unauthorized", message, headers)
 
-    def _error_response(self, error: Exception) -> ServiceError:
+    def _to_service_error(self, error: Exception) -> ServiceError:
         """Return the answer to an error, and log an error that the client did not cause."""
         # other errors do not show their text, which may hold paths or data of the server
         if isinstance(error, ServiceError):
@@ -209,7 +208,7 @@ class Service:
             "/v1/health": lambda: {"version": refold.__version__},
             "/v1/ready": lambda: {"ready": True},
             "/v1/models": lambda: {"models": [model.describe() for model in self.models.values()]},
-            "/v1/openapi.json": self._describe_openapi,
+            "/v1/openapi.json": self._make_openapi,
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
@@ -223,16 +222,15 @@ class Service:
         async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
             host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
-            content = docs_page(self._describe_openapi(), self.models, origin)
+            content = docs_page(self._make_openapi(), self.models, origin)
             policy = {"content-security-policy": DOCS_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
         handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))
         return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
-    def _describe_openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI description of the operations."""
-        request_types = [Problem, *(operation.request for operation in OPERATIONS.values())]
+    def _make_openapi(self) -> dict[str, Any]:
+        request_types = [Problem, *(operation.request_type for operation in OPERATIONS.values())]
         schema_path = "#/components/schemas/"
         _, schemas = msgspec.json.schema_components(
             request_types, ref_template=schema_path + "{name}"
@@ -246,13 +244,13 @@ class Service:
         paths = {}
         for name, operation in OPERATIONS.items():
             request = {
-                _JSON_TYPE: {"schema": {"$ref": schema_path + operation.request.__name__}}
+                _JSON_TYPE: {"schema": {"$ref": schema_path + operation.request_type.__name__}}
             } | table
             paths[f"/v1/{{model}}/{name}"] = {
                 "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
                 "post": {
                     "operationId": name,
-                    "summary": operation.request.__doc__,
+                    "summary": operation.request_type.__doc__,
                     "requestBody": {"required": True, "content": request},
                     "responses": {
                         "200": {"description": operation.answer, "content": answer_content},
@@ -278,11 +276,11 @@ class Service:
         }
 
     async def _run_operation(
-        self, scope: Scope, receive: Receive, send: Send, *, model_name: str, name: str
+        self, scope: Scope, receive: Receive, send: Send, *, model_name: str, operation_name: str
     ) -> None:
-        """Answer a request for an operation on a model."""
-        headers, operation, model = headers_of(scope), OPERATIONS[name], self.models[model_name]
-        scope["refold.labels"] = model_name, name
+        headers, model = headers_of(scope), self.models[model_name]
+        operation = OPERATIONS[operation_name]
+        scope["refold.labels"] = model_name, operation_name
         self.batcher.check_queue_limit()  # before the body, which may be large, is received
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         is_table = content_type == ARROW_TYPE.encode()
@@ -290,15 +288,15 @@ class Service:
             message = f"The Content-Type must be {_JSON_TYPE} or {ARROW_TYPE}."
             raise ServiceError(415, "unsupported_media_type", message)
         async with self._receive_body(receive, headers) as body:
-            arguments = body, operation.request, model, self.settings
+            arguments = body, operation.request_type, model, self.settings
             parse = functools.partial(read_json, *arguments)
             if is_table:
-                parse = functools.partial(read_table, *arguments, query=scope["query_string"])
+                parse = functools.partial(read_table, *arguments, url_query=scope["query_string"])
             if len(body) <= _MAX_DIRECT_BYTES:
                 inputs = parse()
             else:
                 inputs = await self.batcher.run_in_background(parse)
-            # the memory of the body is free while the request waits and is computed
+            # frees the memory of the body while the request waits and is computed
             del body, arguments, parse
             result = await operation.run(inputs, self.batcher)
         accepted = headers.get(b"accept", b"*/*")
@@ -333,7 +331,7 @@ class Service:
                 check_limit("total_body", self.body_bytes, self.settings)
                 is_open = message.get("more_body", False)
             chunks = [b"".join(chunks)]
-            yield chunks.pop()  # keeps no reference, so that the caller can free the body
+            yield chunks.pop()  # no reference stays here, so the caller can free the body
         finally:
             self.body_bytes -= num_bytes
 
@@ -423,7 +421,7 @@ async def send_response(
     await send({"type": "http.response.body", "body": body})
 
 
-def _basic_password(credentials: bytes) -> bytes:
+def _parse_password(credentials: bytes) -> bytes:
     """Return the password in Basic credentials, or empty bytes if they are malformed."""
     try:
         return base64.b64decode(credentials, validate=True).partition(b":")[2]
@@ -431,7 +429,7 @@ def _basic_password(credentials: bytes) -> bytes:
         return b""
 
 
-def _without_port(host: bytes) -> str:
+def _remove_port(host: bytes) -> str:
     """Return a Host header without its port, in lower case."""
     # the last colon of [::1] does not begin a port
     text = host.decode("latin-1").lower()

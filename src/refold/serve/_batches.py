@@ -15,7 +15,7 @@ BatchFunction = Callable[[list[Any]], list[Any]]
 MAX_BATCH_STEPS = 16384
 # Maximum time in seconds for which a batch waits for more requests. Clients hardly notice it.
 _MAX_WAIT_SECONDS = 0.002
-# The same as a share of the computing time of the last batch, so that fast batches wait less.
+# Maximum waiting time as a share of the computing time of the last batch. Fast batches wait less.
 _MAX_WAIT_SHARE = 0.5
 
 
@@ -23,10 +23,10 @@ _MAX_WAIT_SHARE = 0.5
 class Job:
     """A request in the queue."""
 
-    key: Hashable  # jobs with the same key can be computed together
+    batch_key: Hashable  # jobs with the same key can be computed together
     payload: Any
-    steps: int  # its share of MAX_BATCH_STEPS
-    compute: BatchFunction
+    num_steps: int  # what it counts of MAX_BATCH_STEPS
+    batch_function: BatchFunction
     result: asyncio.Future[Any]  # is cancelled if the client disconnects
     arrival_time: float
 
@@ -41,7 +41,7 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._arrival = asyncio.Event()  # set when a job arrives or has waited long enough
         self._last_seconds = 0.0  # computing time of the last batch
-        # the next batch waits for this number of requests: those at the end of the last batch
+        # the next batch waits for this number of requests: as many were there after the last batch
         self._num_expected = 1
 
     @property
@@ -53,24 +53,26 @@ class Batcher:
         """Refuse a request if the queue is full."""
         check_limit("queue", len(self._waiting) + 1, self.settings)
 
-    async def compute(self, key: Hashable, payload: Any, steps: int, compute: BatchFunction) -> Any:
+    async def compute(
+        self, batch_key: Hashable, payload: Any, num_steps: int, batch_function: BatchFunction
+    ) -> Any:
         """Compute a payload together with other payloads of the same key, and return its result."""
         self.check_queue_limit()
         loop = asyncio.get_running_loop()
-        job = Job(key, payload, steps, compute, loop.create_future(), loop.time())
+        job = Job(batch_key, payload, num_steps, batch_function, loop.create_future(), loop.time())
         self._waiting.append(job)
         self._arrival.set()
         return await job.result
 
-    async def compute_unbatched(self, steps: int, compute: Callable[[], Any]) -> Any:
+    async def compute_unbatched(self, num_steps: int, function: Callable[[], Any]) -> Any:
         """Compute a request in the queue, but in a batch of its own, because its options differ."""
         # a new object differs from every other key
-        return await self.compute(object(), None, steps, lambda _: [compute()])
+        return await self.compute(object(), None, num_steps, lambda _: [function()])
 
-    async def run_in_background(self, compute: Callable[[], Any]) -> Any:
+    async def run_in_background(self, function: Callable[[], Any]) -> Any:
         """Run a long computation in another thread, one at a time, beside the batches."""
         async with self._background_lock:
-            return await asyncio.to_thread(compute)
+            return await asyncio.to_thread(function)
 
     async def run(self) -> None:
         """Compute the requests in the queue, batch by batch, until this task is cancelled."""
@@ -85,7 +87,7 @@ class Batcher:
                 start_time = loop.time()
                 payloads = [job.payload for job in batch]
                 results = loop.run_in_executor(
-                    executor, _compute_or_catch, batch[0].compute, payloads
+                    executor, _compute_or_catch, batch[0].batch_function, payloads
                 )
                 for job, result in zip(batch, await results, strict=True):
                     if not job.result.done():  # it is done if the client has disconnected
@@ -105,8 +107,8 @@ class Batcher:
         while True:
             timer = None  # wakes this task at the deadline of the first request
             if self._waiting:
-                steps = sum(job.steps for job in self._waiting)
-                is_full = len(self._waiting) >= self._num_expected or steps >= MAX_BATCH_STEPS
+                num_steps = sum(job.num_steps for job in self._waiting)
+                is_full = len(self._waiting) >= self._num_expected or num_steps >= MAX_BATCH_STEPS
                 max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_seconds)
                 deadline = self._waiting[0].arrival_time + max_wait
                 if is_full or deadline <= loop.time():
@@ -120,25 +122,25 @@ class Batcher:
     def _take_batch(self) -> list[Job]:
         """Remove and return the first request, and others with its key while the steps fit."""
         batch: list[Job] = []
-        steps, remaining = 0, deque[Job]()
+        num_steps, remaining = 0, deque[Job]()
         for job in self._waiting:
-            if job.result.done():
+            if job.result.done():  # the client has disconnected
                 continue
-            fits = steps + job.steps <= MAX_BATCH_STEPS
-            if not batch or (job.key == batch[0].key and fits):
+            fits = num_steps + job.num_steps <= MAX_BATCH_STEPS
+            if not batch or (job.batch_key == batch[0].batch_key and fits):
                 batch.append(job)
-                steps += job.steps
+                num_steps += job.num_steps
             else:
                 remaining.append(job)
         self._waiting = remaining
         return batch
 
 
-def _compute_or_catch(compute: BatchFunction, payloads: list[Any]) -> list[Any]:
+def _compute_or_catch(batch_function: BatchFunction, payloads: list[Any]) -> list[Any]:
     """Return a result or an exception for each payload; after a failure, compute them singly."""
     try:
-        return compute(payloads)
+        return batch_function(payloads)
     except Exception as error:
         if len(payloads) == 1:
             return [error]
-        return [result for payload in payloads for result in _compute_or_catch(compute, [payload])]
+        return [result for item in payloads for result in _compute_or_catch(batch_function, [item])]

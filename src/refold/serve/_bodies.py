@@ -33,10 +33,10 @@ from refold.serve._settings import ServeSettings, ServiceError, check_limit, inv
 
 # Media type of Arrow IPC streams.
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
-_chain = itertools.chain.from_iterable
+_flatten = itertools.chain.from_iterable
 # Exceptions of PyArrow and Python for malformed bytes, such as names that are not UTF-8.
 _READ_ERRORS = (pa.ArrowException, struct.error, ValueError, OSError)
-# Types of Arrow columns that can be converted to NumPy without a copy of the values.
+# Types of Arrow columns whose values become a NumPy array without a copy.
 _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
@@ -47,17 +47,17 @@ def read_json(
     body: bytes, request_type: type[AnyRequest], model: ServedModel, settings: ServeSettings
 ) -> RequestInputs:
     """Return the checked content of a JSON request."""
-    # sequences of a numeric model are parsed as arrays, which is faster than the general way
+    # for a numeric model, a decoder that accepts only numbers is tried first, because it is faster
     fields, is_numeric = None, False
     if model.is_numeric:
-        with contextlib.suppress(ValueError):  # the general decoder reports the reason
-            fields = _make_decoder(
+        with contextlib.suppress(ValueError):  # the decoder for all values then reports the error
+            fields = _make_json_decoder(
                 request_type, model.code_size, model.num_columns, is_flat=model.is_flat
             ).decode(body)
             is_numeric = True
     try:
         with _describe_field_errors(request_type):
-            fields = fields or _make_decoder(request_type, model.code_size).decode(body)
+            fields = fields or _make_json_decoder(request_type, model.code_size).decode(body)
     except (ValueError, RecursionError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
@@ -72,15 +72,15 @@ def read_json(
         # checked now, because an error in a batch would affect other requests
         model.fitted.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
-    if (entries := getattr(fields, "codes", None)) is not None:
-        check_limit("sequences", len(entries), settings)
-        inputs.codes = np.array(entries)
+    if (code_lists := getattr(fields, "codes", None)) is not None:
+        check_limit("sequences", len(code_lists), settings)
+        inputs.codes = np.array(code_lists)
         fields.codes = []
     return inputs
 
 
 @functools.cache
-def _make_decoder(
+def _make_json_decoder(
     request_type: type[AnyRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
     """Return a JSON decoder for requests; rows have ``num_columns`` numbers, or any values if 0."""
@@ -108,13 +108,13 @@ def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
         raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
 
 
-def _sequences_from_lists(entries: list[Any], model: ServedModel) -> Sequences:
+def _sequences_from_lists(parsed_sequences: list[Any], model: ServedModel) -> Sequences:
     """Convert parsed lists of numbers, or of rows of numbers, to sequences."""
-    offsets = np.array([0, *itertools.accumulate(map(len, entries))])
-    steps = entries[0] if len(entries) == 1 else [*_chain(entries)]
+    offsets = np.array([0, *itertools.accumulate(map(len, parsed_sequences))])
+    steps = parsed_sequences[0] if len(parsed_sequences) == 1 else [*_flatten(parsed_sequences)]
     # array.array converts a list of floats faster than NumPy does
-    number_list = array.array("d", steps if model.is_flat else [*_chain(steps)])
-    return model.make_sequences(np.frombuffer(number_list).reshape(-1, model.num_columns), offsets)
+    numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
+    return model.make_sequences(np.frombuffer(numbers).reshape(-1, model.num_columns), offsets)
 
 
 def to_json(content: object) -> bytes:
@@ -135,21 +135,21 @@ def read_table(
     request_type: type[AnyRequest],
     model: ServedModel,
     settings: ServeSettings,
-    query: bytes,
+    url_query: bytes,
 ) -> RequestInputs:
     """Return the checked content of a request whose sequences or codes are an Arrow table."""
     table = _read_arrow_table(body, settings)
     names = request_type.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
-    # the fields of the request are those of the query and empty lists instead of the table
-    columns: dict[str, list[Any]] = {}
+    # the other fields are in the query; empty lists stand for the fields that the table holds
+    table_fields: dict[str, list[Any]] = {}
     if has_codes or "sequences" in names:
-        columns["codes" if has_codes else "sequences"] = []
+        table_fields["codes" if has_codes else "sequences"] = []
     if has_codes and "length" in table.column_names:
         if "lengths" in names:
-            columns["lengths"] = table["length"].to_pylist()
+            table_fields["lengths"] = table["length"].to_pylist()
         table = table.drop_columns(["length"])
-    inputs = RequestInputs(model, _parse_query(query, request_type, columns))
+    inputs = RequestInputs(model, _parse_query(url_query, request_type, table_fields))
     if has_codes:
         warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
@@ -179,10 +179,10 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
                         f"Column {name!r} has the type {str(dtype)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
-            batches, rows = [], 0
+            batches, num_rows = [], 0
             for batch in reader:
-                rows += batch.num_rows
-                check_limit("sequences", rows, settings)
+                num_rows += batch.num_rows
+                check_limit("sequences", num_rows, settings)
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
@@ -191,8 +191,9 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
     check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
-    model = stored_model_hash(table)
-    return table.replace_schema_metadata(None if model is None else {MODEL_HASH_KEY: model})
+    model_hash = stored_model_hash(table)
+    metadata = None if model_hash is None else {MODEL_HASH_KEY: model_hash}
+    return table.replace_schema_metadata(metadata)
 
 
 def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
@@ -203,10 +204,10 @@ def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
         return types.is_string(dtype) or types.is_large_string(dtype)
     is_fixed_size = types.is_fixed_size_list(dtype)
     if is_fixed_size or types.is_list(dtype) or types.is_large_list(dtype):
-        is_sized = not is_fixed_size or dtype.list_size > 0
-        return is_sized and depth < 2 and _is_supported_type(dtype.value_type, depth + 1)
-    text = types.is_string(dtype) or types.is_large_string(dtype)
-    return text or types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype)
+        has_values = not is_fixed_size or dtype.list_size > 0
+        return has_values and depth < 2 and _is_supported_type(dtype.value_type, depth + 1)
+    is_text = types.is_string(dtype) or types.is_large_string(dtype)
+    return is_text or types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype)
 
 
 def _count_steps(column: pa.ChunkedArray) -> int:
@@ -226,49 +227,51 @@ def _is_compressed(body: bytes) -> bool:
     # are FlatBuffers. The comments name fields of Message.fbs in the Arrow format.
     for message in pa.ipc.MessageReader.open_stream(pa.py_buffer(body)):
         if message.type != "schema":
-            content = message.metadata
+            buffer = message.metadata
             # field 2 of a Message: the header, which is a RecordBatch or a DictionaryBatch
-            batch = _follow_offset(content, _field_offset(content, _follow_offset(content, 0), 2))
+            position = _follow_offset(buffer, _find_field(buffer, _follow_offset(buffer, 0), 2))
             if message.type == "dictionary":  # field 1 of a DictionaryBatch: its RecordBatch
-                batch = _follow_offset(content, _field_offset(content, batch, 1))
-            if _field_offset(content, batch, 3):  # field 3 of a RecordBatch: the compression
+                position = _follow_offset(buffer, _find_field(buffer, position, 1))
+            if _find_field(buffer, position, 3):  # field 3 of a RecordBatch: the compression
                 return True
     return False
 
 
-def _follow_offset(message: pa.Buffer, position: int) -> int:
-    """Return the position of the FlatBuffers table to which the offset at a position points."""
-    return position + struct.unpack_from("<I", message, position)[0]
+def _follow_offset(buffer: pa.Buffer, offset_position: int) -> int:
+    """Return the position to which the FlatBuffers offset at ``offset_position`` points."""
+    return offset_position + struct.unpack_from("<I", buffer, offset_position)[0]
 
 
-def _field_offset(message: pa.Buffer, table: int, field_index: int) -> int:
+def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int:
     """Return the position of a field in a FlatBuffers table, or 0 if the field is absent."""
     # A table begins with the distance back to its vtable. A vtable holds 16-bit integers: the size
     # of the vtable, the size of the table, and the offset of each field in the table.
-    vtable = table - struct.unpack_from("<i", message, table)[0]
-    entry, (vtable_size,) = 4 + 2 * field_index, struct.unpack_from("<H", message, vtable)
+    vtable_position = table_position - struct.unpack_from("<i", buffer, table_position)[0]
+    entry, (vtable_size,) = 4 + 2 * field_index, struct.unpack_from("<H", buffer, vtable_position)
     field_offset = (
-        struct.unpack_from("<H", message, vtable + entry)[0] if entry < vtable_size else 0
+        struct.unpack_from("<H", buffer, vtable_position + entry)[0] if entry < vtable_size else 0
     )
-    return table + field_offset if field_offset else 0
+    return table_position + field_offset if field_offset else 0
 
 
 def _parse_query(
-    query: bytes, request_type: type[AnyRequest], columns: dict[str, list[Any]]
+    url_query: bytes, request_type: type[AnyRequest], table_fields: dict[str, list[Any]]
 ) -> Any:
     """Return the fields in the query of a URL, whose values are JSON or plain words."""
     try:
-        pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+        texts = dict(
+            parse_qsl(url_query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
+        )
     except ValueError as error:
         raise invalid_request("The query of the URL cannot be read.") from error
     values: dict[str, Any] = {}
-    for name, text in pairs.items():
+    for name, text in texts.items():
         try:
             values[name] = msgspec.json.decode(text)
         except (ValueError, RecursionError):
             values[name] = text
     with _describe_field_errors(request_type):
-        return msgspec.convert(values | columns, request_type)
+        return msgspec.convert(values | table_fields, request_type)
 
 
 def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | None:
@@ -280,10 +283,10 @@ def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | N
     if columns[0].type not in _FLOAT_LIST_TYPES:
         return None
     offsets = columns[0].offsets.to_numpy()
-    # all columns must have the same lengths and no gaps, from the first value on
+    # all columns must have the same offsets, from 0 on, and no nulls
     for column in columns:
-        missing = column.null_count or column.values.null_count
-        if missing or column.type != columns[0].type:
+        has_nulls = column.null_count or column.values.null_count
+        if has_nulls or column.type != columns[0].type:
             return None
         if offsets[0] or not column.offsets.equals(columns[0].offsets):
             return None

@@ -28,7 +28,7 @@ _BOUND_WORDS = {
     "exclusiveMaximum": "below",
     "maximum": "at most",
 }
-# Larger bounds are those of integer types. They are not shown.
+# Larger bounds are not shown. They only say that a number fits in its integer type.
 _MAX_SHOWN_BOUND = 2**31 - 1
 
 
@@ -78,11 +78,10 @@ def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> 
     """Return the HTML for a field of a request: name, description, type, bounds and default."""
     types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
     merged_schema = schema | types[0]  # the schema of an optional field is anyOf a type and null
-    rules = [_type_in_words(schema)]
-    bounds = {
-        word: merged_schema[key] for key, word in _BOUND_WORDS.items() if key in merged_schema
-    }
-    rules += [f"{word} {bound}" for word, bound in bounds.items() if bound < _MAX_SHOWN_BOUND]
+    rules = [_describe_type(schema)]
+    for key, word in _BOUND_WORDS.items():
+        if merged_schema.get(key, _MAX_SHOWN_BOUND) < _MAX_SHOWN_BOUND:
+            rules.append(f"{word} {merged_schema[key]}")
     if is_required:
         rules.append("required")
     elif schema["default"] is not None:
@@ -91,14 +90,15 @@ def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> 
     return f"<dt>{name}</dt><dd>{_to_html(text)} <small>{escape(', '.join(rules))}</small></dd>"
 
 
-def _type_in_words(schema: dict[str, Any], *, is_item: bool = False) -> str:
+def _describe_type(schema: dict[str, Any], *, is_plural: bool = False) -> str:
     """Return the type of a field in words, such as "list of strings or lists"."""
     if "anyOf" in schema:
         types = [item for item in schema["anyOf"] if item.get("type") != "null"]
-        return " or ".join(dict.fromkeys(_type_in_words(item, is_item=is_item) for item in types))
+        words = dict.fromkeys(_describe_type(item, is_plural=is_plural) for item in types)
+        return " or ".join(words)
     if "enum" in schema:
         return " or ".join(to_json(value).decode() for value in schema["enum"])
-    if schema["type"] == "array" and not is_item:
-        return f"list of {_type_in_words(schema['items'], is_item=True)}"
+    if schema["type"] == "array" and not is_plural:
+        return f"list of {_describe_type(schema['items'], is_plural=True)}"
     word = _TYPE_WORDS.get(schema["type"], schema["type"])
-    return f"{word}s" if is_item else word
+    return f"{word}s" if is_plural else word

@@ -118,8 +118,7 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
     sequences: SequenceList[SequenceT]
     alpha: Annotated[Fraction, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
-        bool,
-        Meta(description="Also give the results for each step; a table has these alone."),
+        bool, Meta(description="Also give the results for each step; a table has these alone.")
     ] = False
 
 
@@ -173,7 +172,7 @@ class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
 class ServedModel:
     """A loaded model, with its index and the properties that every request needs."""
 
-    def __init__(self, name: str, path: Path, index: str | None = None) -> None:
+    def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
         self.name = name
         self.fitted = Model.load(path)
         if self.fitted.any_columns:  # the pretrained model is served for one column only
@@ -187,7 +186,9 @@ class ServedModel:
             # hash of the whole file; the attribute `hash` covers only what codes depend on
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.hash = self.fitted.hash
-        self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
+        self.index: Any = (
+            None if index_path is None else refold.search.Index.open(index_path, self.fitted)
+        )
         self._low_limits, self._high_limits = outlier_limits(self.fitted.error_scaler)
         schema = self.fitted.schema
         self.code_size = self.fitted.code_size
@@ -200,9 +201,9 @@ class ServedModel:
         # whether a sequence in JSON is a list of numbers instead of a list of rows
         self.is_flat = schema.layout == "series"
 
-    def is_hash(self, stored: str) -> bool:
+    def is_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
-        return stored == self.hash or self.fitted.is_hash(stored)
+        return stored_hash == self.hash or self.fitted.is_hash(stored_hash)
 
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
@@ -244,9 +245,10 @@ class ServedModel:
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from the training data."""
-        # `purpose` is the use of the sequences; None if longer sequences are no problem
+        # `purpose` is what the sequences are used for; None if long sequences are no problem
         fitted, values, lines = self.fitted, sequences.values, []
-        if purpose is not None and len(values) > fitted.max_steps:  # all steps: a cheap first test
+        # `values` has the steps of all sequences: a sequence is longer only if `values` is
+        if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
         if num_missing and not fitted.specification.observed_flags:
@@ -318,9 +320,9 @@ async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         (inputs.model, "decode"),
         payload,
         _decoding_cost_in_steps(model, payload),
-        lambda batch: _decode_batch(model, batch, settings),
+        lambda batch: _decode_batch(model, batch, settings, None),
     )
-    return _result_of_sequences(inputs, decoded, [*inputs.code_warnings])
+    return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
 
 
 async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -328,24 +330,24 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
     model, settings = inputs.model.fitted, batcher.settings
     windows = await _cut_windows(inputs, batcher)
 
-    def compute(batch: list[Sequences]) -> list[Any]:
+    def compute_batch(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
         codes, lengths = model.encode_aligned(merged), merged.lengths
         if model.window is None:
             lengths = model.reconstruction_lengths(codes, lengths)
-        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
+        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings, None)
 
     chunks: list[Sequences] = []
     for chunk in _split_large(windows.sequences):
         # twice the steps, because each step is encoded and decoded
         key = inputs.model, "reconstruct", chunk.dtype
-        chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute))
+        chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute_batch))
         check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
     decoded = _concatenate_sequences(chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
     warnings = inputs.model.describe_differences(windows.sequences, "reconstructions")
-    return _result_of_sequences(inputs, decoded, warnings)
+    return _make_sequence_result(inputs, decoded, warnings)
 
 
 async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -380,12 +382,7 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
     forecasts = await batcher.compute_unbatched(
         _cost_in_steps(sequences),
-        lambda: model.forecast(
-            sequences,
-            steps=fields.steps,
-            alpha=fields.alpha,
-            clip=fields.clip,
-        ),
+        lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
     def content() -> dict[str, Any]:
@@ -404,15 +401,15 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     model, fields, settings = inputs.model.fitted, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
-    # in the background: an old model file has no density, and to fit it takes longer than a batch
+    # in the background, because the density is fitted first if an old model file lacks it
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes(model, codes, fields.lengths)
-    draw = Sampling.at(fields.temperature, seed)
+    sampling = Sampling.at(fields.temperature, seed)
     generated = await batcher.compute_unbatched(
         _decoding_cost_in_steps(model, payload),
-        lambda: _decode_batch(model, [payload], settings, draw)[0],
+        lambda: _decode_batch(model, [payload], settings, sampling)[0],
     )
-    return _result_of_sequences(inputs, generated, [])
+    return _make_sequence_result(inputs, generated, [])
 
 
 async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -457,7 +454,7 @@ class Operation(NamedTuple):
     """An operation of the service."""
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
-    request: type[AnyRequest]
+    request_type: type[AnyRequest]
     answer: str  # describes the fields of its answer in JSON
 
 
@@ -503,18 +500,19 @@ async def _encode_sequences(
 ) -> np.ndarray:
     """Encode sequences in chunks, so that other requests need not wait for a large one."""
 
-    def compute(batch: list[Sequences]) -> list[np.ndarray]:
+    def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
         return _split_like(model.fitted.encode_aligned(_concatenate_sequences(batch)), batch)
 
+    key = model, "encode", sequences.dtype
     chunks = [
-        await batcher.compute((model, "encode", chunk.dtype), chunk, _cost_in_steps(chunk), compute)
+        await batcher.compute(key, chunk, _cost_in_steps(chunk), encode_batch)
         for chunk in _split_large(sequences)
     ]
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
 def _decode_batch(
-    model: Model, batch: list[CodesToDecode], settings: ServeSettings, draw: Sampling | None = None
+    model: Model, batch: list[CodesToDecode], settings: ServeSettings, sampling: Sampling | None
 ) -> list[Sequences]:
     """Decode the codes of several requests together."""
     chunks = [payload.codes for payload in batch]
@@ -524,37 +522,37 @@ def _decode_batch(
         predicted_lengths if payload.lengths is None else payload.lengths
         for payload, predicted_lengths in zip(batch, predicted, strict=True)
     ]
-    return _decode_to_lengths(model, codes, lengths, settings, draw)
+    return _decode_to_lengths(model, codes, lengths, settings, sampling)
 
 
 def _decode_to_lengths(
     model: Model,
     codes: np.ndarray,
-    lengths: list[np.ndarray],
+    lengths_by_request: list[np.ndarray],
     settings: ServeSettings,
-    draw: Sampling | None = None,
+    sampling: Sampling | None,
 ) -> list[Sequences]:
     """Decode the codes of several requests, and return the sequences of each request."""
-    # after an error, the batcher computes each request alone, so only the long request fails
-    check_limit("steps", max(int(request_lengths.sum()) for request_lengths in lengths), settings)
-    return _split_like(
-        model.decode_to_sequences(codes, np.concatenate(lengths), draw=draw), lengths
-    )
+    # if the check fails, the batcher computes each request singly, so only the long one is refused
+    max_steps = max(int(lengths.sum()) for lengths in lengths_by_request)
+    check_limit("steps", max_steps, settings)
+    decoded = model.decode_to_sequences(codes, np.concatenate(lengths_by_request), draw=sampling)
+    return _split_like(decoded, lengths_by_request)
 
 
-def _concatenate_sequences(batch: list[Sequences]) -> Sequences:
+def _concatenate_sequences(chunks: list[Sequences]) -> Sequences:
     """Return several sets of aligned sequences as one set, without ids."""
-    if len(batch) == 1:
-        return batch[0]
-    values = np.concatenate([sequences.values for sequences in batch])
-    lengths = np.concatenate([sequences.lengths for sequences in batch])
-    return Sequences.from_checked(values, offsets_from_lengths(lengths), None, batch[0].schema)
+    if len(chunks) == 1:
+        return chunks[0]
+    values = np.concatenate([sequences.values for sequences in chunks])
+    lengths = np.concatenate([sequences.lengths for sequences in chunks])
+    return Sequences.from_checked(values, offsets_from_lengths(lengths), None, chunks[0].schema)
 
 
-def _split_like(rows: Any, batch: list[Any]) -> list[Any]:
-    """Cut rows into chunks with the lengths of the items of a batch."""
-    ends = itertools.accumulate(map(len, batch), initial=0)
-    return [rows[first:last] for first, last in itertools.pairwise(ends)]
+def _split_like(array: Any, chunks: list[Any]) -> list[Any]:
+    """Cut an array, or sequences, into chunks as long as ``chunks``."""
+    ends = itertools.accumulate(map(len, chunks), initial=0)
+    return [array[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def _split_large(sequences: Sequences) -> list[Sequences]:
@@ -574,11 +572,11 @@ def _cost_in_steps(sequences: Sequences) -> int:
     return len(sequences.values) + len(sequences)
 
 
-def _decoding_cost_in_steps(model: Model, payload: CodesToDecode) -> int:
+def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int:
     """Return the steps that decoding counts as: the maximum if lengths are not known yet."""
-    if payload.lengths is not None:
-        return int(payload.lengths.sum()) + len(payload.codes)
-    return len(payload.codes) * (1 + model.max_steps)
+    if codes_to_decode.lengths is not None:
+        return int(codes_to_decode.lengths.sum()) + len(codes_to_decode.codes)
+    return len(codes_to_decode.codes) * (1 + model.max_steps)
 
 
 def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
@@ -591,15 +589,11 @@ def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesTo
     return CodesToDecode(valid_codes, model.check_lengths(lengths, len(valid_codes)))
 
 
-def _result_of_sequences(
+def _make_sequence_result(
     inputs: RequestInputs, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
     decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
-    return OperationResult(
-        lambda: {"sequences": decoded.to_list()},
-        decoded.to_arrow,
-        warnings,
-    )
+    return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)

@@ -166,8 +166,8 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.max_connections
-        + 1,  # Uvicorn refuses the last of them with status 503
+        # Uvicorn refuses the connection that reaches its limit, with status 503
+        limit_concurrency=settings.max_connections + 1,
         timeout_graceful_shutdown=math.ceil(settings.max_seconds),
     )
     host = settings.host.strip("[]")

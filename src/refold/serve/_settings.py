@@ -2,7 +2,7 @@
 
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,13 +126,13 @@ class ServeSettings:
         return None if token is None else token.encode()
 
 
-def read_settings(**options: Any) -> ServeSettings:
-    """Return settings from options that are not None, and otherwise from environment variables."""
+def read_settings(**overrides: Any) -> ServeSettings:
+    """Return settings from overrides that are not None, or else from environment variables."""
     types = typing.get_type_hints(ServeSettings)
     values: dict[str, Any] = {}
     for name, setting_type in types.items():
         text = os.environ.get(_VARIABLE_PREFIX + name.upper())
-        if text is not None and options.get(name) is None:
+        if text is not None and overrides.get(name) is None:
             try:
                 value = msgspec.json.decode(text) if name == "allowed_hosts" else text
                 values[name] = msgspec.convert(value, setting_type, strict=False)
@@ -141,14 +141,14 @@ def read_settings(**options: Any) -> ServeSettings:
                 variable = _VARIABLE_PREFIX + name.upper()
                 raise ParameterError(f"{variable} cannot be read: {error}.") from None
     return ServeSettings(
-        **values, **{name: value for name, value in options.items() if value is not None}
+        **values, **{name: value for name, value in overrides.items() if value is not None}
     )
 
 
-def named_paths(models: list[str]) -> dict[str, Path]:
+def named_paths(model_arguments: list[str]) -> dict[str, Path]:
     """Return model files by name, from ``MODEL`` or ``NAME=MODEL``."""
     paths: dict[str, Path] = {}
-    for text in models:
+    for text in model_arguments:
         name, separator, path = text.partition("=")
         # a path may hold "=", but a name holds no slash
         if not separator or "/" in name or "\\" in name:
@@ -159,17 +159,17 @@ def named_paths(models: list[str]) -> dict[str, Path]:
     return paths
 
 
-def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, str]:
+def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> dict[str, str]:
     """Return files of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
     index_paths: dict[str, str] = {}
-    for text in indexes:
+    for text in index_arguments:
         name, separator, index_path = text.partition("=")
-        if not separator or name not in models:
-            name, index_path = next(iter(models)), text
-            if len(models) > 1:  # a single model needs no name
+        if not separator or name not in model_names:
+            name, index_path = next(iter(model_names)), text
+            if len(model_names) > 1:  # a single model needs no name
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
-                    f"are {', '.join(models)}."
+                    f"are {', '.join(model_names)}."
                 )
         index_paths[name] = index_path
     return index_paths
@@ -186,6 +186,7 @@ _LIMIT_MEANINGS = {
 }
 
 
+# The body of an answer with an error. The class name is the name of the schema in OpenAPI.
 class Problem(Struct, omit_defaults=True):
     """Why a request was refused."""
 
@@ -199,30 +200,30 @@ class ServiceError(Exception):
     """An error that is sent to the client. The message must hold no path and no training data."""
 
     def __init__(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+        self, status: int, error_code: str, message: str, headers: dict[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.status = status  # HTTP status
-        self.problem = Problem(code, message)
+        self.problem = Problem(error_code, message)
         self.headers = headers or {}
 
 
-def check_limit(limit: str, value: float, settings: ServeSettings) -> None:
+def check_limit(limit_name: str, value: float, settings: ServeSettings) -> None:
     """Refuse a request if a value exceeds a limit."""
-    maximum = getattr(settings, f"max_{limit}")
+    maximum = getattr(settings, f"max_{limit_name}")
     if value > maximum:
-        raise limit_error(limit, maximum, value)
+        raise limit_error(limit_name, maximum, value)
 
 
-def limit_error(limit: str, maximum: float, value: float = 0) -> ServiceError:
+def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error for a request beyond a limit."""
-    status, noun = _LIMIT_MEANINGS[limit]
+    status, noun = _LIMIT_MEANINGS[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
     if status in (429, 503):  # other requests cause these, so a second try may succeed
         advice, headers = "Try again later.", {"retry-after": "1"}
     text = f"The service allows {maximum} {noun}. {advice}"
     error = ServiceError(status, "limit_exceeded", text, headers)
-    error.problem.limit, error.problem.maximum = limit, maximum
+    error.problem.limit, error.problem.maximum = limit_name, maximum
     return error
 
 
