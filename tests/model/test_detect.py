@@ -9,7 +9,8 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration
+from refold.model._drift import measure_drift
 from refold.sequences import as_sequences, write
 from small_data import fit_without_training, read_as_mapped, sines
 
