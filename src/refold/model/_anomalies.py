@@ -219,16 +219,14 @@ def with_reference_statistics(
 
 
 def build_calibration(
-    measurement: Measurement,  # of normal sequences
-    reference: ReferenceStatistics,
-    forecast_residuals: np.ndarray | None,
+    normal_measurement: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
 ) -> Calibration:
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
-    steps = step_scores(measurement.value_errors)
+    steps = step_scores(normal_measurement.value_errors)
     steps = np.sort(steps[~np.isnan(steps)])
     steps = steps[linspace_indices(len(steps), _MAX_STORED_STEP_SCORES)]
-    scores = np.sort(score_components(measurement, reference).sum(axis=1))
-    return Calibration(scores, steps, forecast_residuals)
+    scores = np.sort(score_components(normal_measurement, reference).sum(axis=1))
+    return Calibration(scores, steps, residuals)
 
 
 def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:

@@ -62,7 +62,6 @@ class Drift:
 
     @property
     def _num_tests(self) -> int:
-        """Number of tests: one for each dimension, and that of the errors."""
         return len(self.code_p_values) + (self.error_p_value is not None)
 
     def __repr__(self) -> str:

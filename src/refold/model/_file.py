@@ -132,7 +132,6 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
 
 
 def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 checksum of a configuration as JSON and of arrays."""
     digest = hashlib.sha256(config_json.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -282,7 +281,6 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
 
 # The digest differs from that of `_checksum`. Both must stay, because files store both.
 def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 hash of a configuration and of arrays."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
@@ -320,7 +318,5 @@ def _restore_record(
     record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
     """Return a record of the arrays that a file has for its attributes; None if it has none."""
-    attributes: dict[str, Any] = {
-        attribute: arrays[name] for attribute, name in array_names.items() if name in arrays
-    }
-    return record_type(**attributes) if attributes else None
+    values: dict[str, Any] = {k: arrays[v] for k, v in array_names.items() if v in arrays}
+    return record_type(**values) if values else None

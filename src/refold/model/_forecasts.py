@@ -206,10 +206,9 @@ def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
             "This model was fitted to reconstruct, not to forecast. Fit one with "
             f"{argument(forecast_steps=10)}, for ten steps."
         )
-    if steps is None:
-        return max_steps
-    check("steps", steps, integer_rule(1, max_steps))
-    return steps
+    if steps is not None:
+        check("steps", steps, integer_rule(1, max_steps))
+    return steps or max_steps
 
 
 def _bound_margins(

@@ -855,9 +855,9 @@ class Model:
         num_missing = int(np.isnan(sequences.values).sum())
         if num_missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
-                f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the model "
-                "was fitted on data without gaps: it reads them as the mean. Fit on data with gaps, "
-                "so that the model tells gaps from values."
+                f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the "
+                "model was fitted on data without gaps: it reads them as the mean. Fit on data "
+                "with gaps, so that the model tells gaps from values."
             )
         return sequences
 
