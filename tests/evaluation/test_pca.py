@@ -91,14 +91,12 @@ def test_each_sequence_is_reconstructed_by_components_of_others_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, 24)])
     scaler, fit_on = Scaler.fit(sequences), np.arange(24) < 15
-    reconstructed = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
-    assert reconstructed.ids.tolist() == sequences.ids.tolist()
+    decoded = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
+    assert decoded.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
         training = sequences[fit_on & (np.arange(24) != i)]
         expected = PCABaseline(3).fit(training, scaler).reconstruct(sequences[[i]])
-        np.testing.assert_allclose(reconstructed[i], expected[0], atol=1e-6)
+        np.testing.assert_allclose(decoded[i], expected[0], atol=1e-6)
     short = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
-    reconstructed = cross_validated_pca(
-        short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0
-    )
-    assert reconstructed.lengths.tolist() == [0, 3, 0, 2]
+    decoded = cross_validated_pca(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
+    assert decoded.lengths.tolist() == [0, 3, 0, 2]

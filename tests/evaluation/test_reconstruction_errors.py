@@ -25,20 +25,20 @@ SCHEMA = Schema(
 )
 
 
-def build_sequences(*rows, schema=SCHEMA):
+def sequences_of(*rows, schema=SCHEMA):
     lengths = [len(row) for row in rows]
     values = np.concatenate([np.array(row, float).reshape(len(row), -1) for row in rows if row])
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
 
 
 # 3, 0, 1 and 2 steps with gaps. The reconstructions lack a step of the first and add one elsewhere.
-ORIGINAL = build_sequences(
+ORIGINAL = sequences_of(
     [(1, 1, 0), (2, NAN, 1), (3, 0, 1)], [], [(NAN, 1, NAN)], [(5, 0, 0), (7, 1, NAN)]
 )
-RECONSTRUCTED = build_sequences(
+DECODED = sequences_of(
     [(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1), (6, 1, 0)]
 )
-SCALER = Scaler.fit(build_sequences([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
+SCALER = Scaler.fit(sequences_of([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
 
 
 def test_entries_by_hand():
@@ -50,36 +50,36 @@ def test_entries_by_hand():
         [0, 1, 1],
         [0.25, 0, NAN],
     ]
-    np.testing.assert_allclose(entry_errors(ORIGINAL, RECONSTRUCTED, SCALER), expected)
+    np.testing.assert_allclose(entry_errors(ORIGINAL, DECODED, SCALER), expected)
     # without a scaler, a missing step counts as the mean of the column
-    raw = entry_errors(ORIGINAL, RECONSTRUCTED)[:, 0]
+    raw = entry_errors(ORIGINAL, DECODED)[:, 0]
     np.testing.assert_allclose(raw, [0, 4, (3 - 18 / 5) ** 2, NAN, 0, 1])
 
 
 def test_means_by_feature_sequence_length_and_position():
-    by_feature = errors_by_feature(ORIGINAL, RECONSTRUCTED, SCALER)
+    by_feature = errors_by_feature(ORIGINAL, DECODED, SCALER)
     assert by_feature == pytest.approx([1.5 / 5, 3 / 5, 3 / 4])
-    by_sequence = errors_by_sequence(ORIGINAL, RECONSTRUCTED, SCALER)
+    by_sequence = errors_by_sequence(ORIGINAL, DECODED, SCALER)
     np.testing.assert_allclose(by_sequence.numeric, [1.25 / 3, NAN, NAN, 0.125])
     np.testing.assert_allclose(by_sequence.categorical, [3 / 5, NAN, 1.0, 2 / 3])
 
-    by_length = errors_by_length(ORIGINAL, RECONSTRUCTED, SCALER, num_groups=2)
+    by_length = errors_by_length(ORIGINAL, DECODED, SCALER, num_groups=2)
     assert (by_length.first.tolist(), by_length.last.tolist()) == ([0, 2], [1, 3])
     assert by_length.num_sequences.tolist() == [2, 2]
     np.testing.assert_allclose(by_length.numeric, [NAN, 1.5 / 5])
     np.testing.assert_allclose(by_length.categorical, [1.0, 5 / 8])
-    by_position = errors_by_position(ORIGINAL, RECONSTRUCTED, SCALER)
+    by_position = errors_by_position(ORIGINAL, DECODED, SCALER)
     assert by_position.first.tolist() == by_position.last.tolist() == [0, 1, 2]
     assert by_position.num_sequences.tolist() == [3, 2, 1]
     assert by_position.numeric == pytest.approx([0, 0.625, 0.25])
     assert by_position.categorical == pytest.approx([3 / 5, 1 / 2, 1.0])
 
 
-def build_series(*rows):
+def series_of(*rows):
     return Sequences.from_list([np.array(row, dtype=float) for row in rows], column_types="numeric")
 
 
-TRAIN = build_series([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])
+TRAIN = series_of([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])
 TRAIN_SCALER = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
 
 
@@ -87,12 +87,12 @@ TRAIN_SCALER = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
     ("original", "reconstructed", "expected"),
     [
         # a missing step counts as the mean, and an extra one is ignored
-        (build_series([4.0, 6.0], [0.0, 1.0]), build_series([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
+        (series_of([4.0, 6.0], [0.0, 1.0]), series_of([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
         # missing originals do not count, and missing reconstructions are the mean
-        (build_series([4.0, NAN, 0.0], [NAN]), build_series([NAN, 50.0, 0.0], [7.0]), 4 / 8),
+        (series_of([4.0, NAN, 0.0], [NAN]), series_of([NAN, 50.0, 0.0], [7.0]), 4 / 8),
         # without power, any error is infinite
-        (build_series([2.0, 2.0]), build_series([2.0, 2.0]), 0.0),
-        (build_series([2.0, 2.0]), build_series([2.0, 2.5]), np.inf),
+        (series_of([2.0, 2.0]), series_of([2.0, 2.0]), 0.0),
+        (series_of([2.0, 2.0]), series_of([2.0, 2.5]), np.inf),
     ],
 )
 def test_nmse_by_hand(original, reconstructed, expected):
@@ -106,23 +106,23 @@ WORDS = Sequences.from_list(["abba", "cab", "", "b"])
 
 
 def test_the_length_counts_for_exact_sequences_and_not_for_steps():
-    reconstructed = ["abba", "cab", "a", "b"]
-    assert (exact(WORDS, reconstructed), accuracy(WORDS, reconstructed)) == (3 / 4, 1)
+    decoded = ["abba", "cab", "a", "b"]
+    assert (exact(WORDS, decoded), accuracy(WORDS, decoded)) == (3 / 4, 1)
 
 
 def test_binary_entries_are_rounded_at_one_half():
     original = Sequences.from_list([[1.0, 0.0, 1.0]], column_types="binary")
     for last, expected in ((0.5, 1.0), (0.4, 2 / 3)):
-        reconstructed = original.with_values(np.array([[0.9], [0.49], [last]]))
-        assert accuracy(original, reconstructed) == expected
-        assert exact(original, reconstructed) == (expected == 1)
+        decoded = original.with_values(np.array([[0.9], [0.49], [last]]))
+        assert accuracy(original, decoded) == expected
+        assert exact(original, decoded) == (expected == 1)
 
 
 def test_missing_originals_are_ignored_and_missing_and_unknown_values_are_wrong():
     schema = Schema((Column("a", "binary"), Column("b", "binary")))
     original = Sequences(np.array([[1.0, NAN], [NAN, NAN]]), [0, 1, 2], schema=schema)
-    reconstructed = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
-    assert exact(original, reconstructed) == accuracy(original, reconstructed) == 1.0
+    decoded = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
+    assert exact(original, decoded) == accuracy(original, decoded) == 1.0
     with_missing = original.with_values(np.array([[NAN, 1.0], [0.0, 1.0]]))
     assert exact(original, with_missing) == 1 / 2
     assert accuracy(original, with_missing) == 0.0  # the second step was never observed
@@ -141,10 +141,10 @@ def test_numeric_entries_within_tolerance():
 
 
 def test_numeric_and_other_columns_have_their_own_measures():
-    original = build_sequences([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
-    reconstructed = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
+    original = sequences_of([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
+    decoded = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
     scaler = Scaler.fit(original)
-    result = fidelity(original, reconstructed, scaler)
+    result = fidelity(original, decoded, scaler)
     assert (result.nmse, result.accuracy, result.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
     assert (result.measure, result.error, result.lost) == ("NMSE", result.nmse, 1 - result.accuracy)
     words = Sequences.from_list(["ab", "b"])

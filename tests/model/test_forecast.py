@@ -35,7 +35,7 @@ def calibrated(fitted):
 
 
 @pytest.fixture(scope="module")
-def table():
+def mixed():
     """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
     n, steps = 60, 12
@@ -50,8 +50,8 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def mixed_model(mixed_sequences):
-    return fit_without_training(mixed_sequences, forecast_steps=2, calibration_fraction=0.4)
+def mixed_model(mixed):
+    return fit_without_training(mixed, forecast_steps=2, calibration_fraction=0.4)
 
 
 def test_forecasts_of_sines_are_better_than_baselines(fitted):
@@ -118,19 +118,17 @@ def test_forecasts_of_words():
         ae.forecast(words, alpha=0.1)
 
 
-def test_mixed_columns_with_gaps(mixed_model, mixed_sequences):
-    forecast = mixed_model.forecast(mixed_sequences)
+def test_mixed_columns_with_gaps(mixed_model, mixed):
+    forecast = mixed_model.forecast(mixed)
     rows = forecast.to_table()
     assert rows.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
     assert rows.num_rows == 2 * 60
     assert set(rows["label"].to_pylist()) <= {"up", "down"}
     assert np.isfinite(forecast.lower[..., 0]).all()
     assert np.isnan(forecast.lower[..., 1]).all()
-    normal = mixed_sequences[:20].with_values(
-        np.nan_to_num(mixed_sequences[:20].values) + np.array([0.1, 0])
-    )
+    normal = mixed[:20].with_values(np.nan_to_num(mixed[:20].values) + np.array([0.1, 0]))
     normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15 sequences
-    forecast = copy.deepcopy(mixed_model).calibrate(normal).forecast(mixed_sequences[:1])
+    forecast = copy.deepcopy(mixed_model).calibrate(normal).forecast(mixed[:1])
     assert np.isposinf(forecast.upper[0, -1, 0])
     assert np.isfinite(forecast.upper[0, 0, 0])
     assert forecast.to_table()["number_upper"].null_count == 1

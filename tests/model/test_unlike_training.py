@@ -13,7 +13,7 @@ from refold.sequences import write
 from small_data import fit_without_training, read_as_mapped, sines
 
 
-def only_warning_of(function):
+def warning_of(function):
     """Return the text of the only warning that a function causes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -43,11 +43,11 @@ def ae():
 
 def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
     for method in (ae.score, ae.transform, lambda X: ae.detect(X, alpha=0.2)):
-        assert only_warning_of(lambda method=method: method(MIXED_WAVES)).startswith(LONGER_MESSAGE)
+        assert warning_of(lambda method=method: method(MIXED_WAVES)).startswith(LONGER_MESSAGE)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             method(build_waves(6, 5, 3))
-    text = only_warning_of(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
+    text = warning_of(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
     assert text.startswith("1 of 2 lengths is longer than the longest in training: 9 steps against")
     assert "ask for at most 6 steps with lengths=" in text
 
@@ -72,7 +72,7 @@ def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
     write(build_waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
     blocks = read_as_mapped(tmp_path / "waves.parquet", block_bytes=100)
-    text = only_warning_of(lambda: list(ae.encode_blocks(blocks)))
+    text = warning_of(lambda: list(ae.encode_blocks(blocks)))
     assert text.startswith("2 of 42 sequences are longer")
     assert len(blocks.block_offsets) > 2
 
@@ -80,11 +80,11 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
 # Other units
 
 NAMES = ["weight", "pressure", "income", "claim", "jump", "visits", "tail", "flag"]
-OUTSIDE_MESSAGE = "far outside of the training data"
+FAR_MESSAGE = "far outside of the training data"
 
 
 def draw_table(seed, count=60):
-    """Return columns with ordinary and with heavy tails, one with many zeros, and a constant one."""
+    """Return columns with ordinary and heavy tails, one with many zeros, and a constant one."""
     rng = np.random.default_rng(seed)
     n = 20 * count
     columns = [
@@ -126,24 +126,22 @@ def test_ordinary_new_data_and_anomalies_cause_no_warning(fitted):
 
 def test_the_columns_in_other_units_are_named(fitted):
     for name in ("weight", "visits"):
-        text = only_warning_of(
+        text = warning_of(
             lambda name=name: fitted.transform(scale_columns(draw_table(1), 1000, name))
         )
-        assert f"column '{name}' are {OUTSIDE_MESSAGE}, up to " in text
+        assert f"column '{name}' are {FAR_MESSAGE}, up to " in text
         assert "\n" not in text
     # smaller numbers are far away if the mean is far from zero
-    text = only_warning_of(
-        lambda: fitted.transform(scale_columns(draw_table(1), 0.001, "pressure"))
-    )
-    assert f"100 % of the values of column 'pressure' are {OUTSIDE_MESSAGE}" in text
+    text = warning_of(lambda: fitted.transform(scale_columns(draw_table(1), 0.001, "pressure")))
+    assert f"100 % of the values of column 'pressure' are {FAR_MESSAGE}" in text
 
 
 def test_one_warning_of_other_units_for_each_call(fitted, tmp_path):
     scaled = scale_columns(draw_table(1), 1000, *NAMES)
-    assert OUTSIDE_MESSAGE in only_warning_of(lambda: fitted.detect(scaled, alpha=0.1))
+    assert FAR_MESSAGE in warning_of(lambda: fitted.detect(scaled, alpha=0.1))
     write(scaled, tmp_path / "a.parquet")
     blocks = read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
-    assert OUTSIDE_MESSAGE in only_warning_of(lambda: fitted.transform(blocks))
+    assert FAR_MESSAGE in warning_of(lambda: fitted.transform(blocks))
 
 
 # Sequences of the training
@@ -158,12 +156,12 @@ def test_training_sequences_are_refused_for_calibration_and_counted(uncalibrated
     trained = sines(60)[~held_back].to_list()
     with pytest.raises(DataError, match=REFUSAL):
         loaded.calibrate(trained[::-1])
-    text = only_warning_of(lambda: loaded.calibrate([*new, *trained[:3]]))
+    text = warning_of(lambda: loaded.calibrate([*new, *trained[:3]]))
     assert text.startswith("3 of 43 normal sequences are among those")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calibrated = loaded.calibrate([*new, *sines(60)[held_back].to_list()])
-    text = only_warning_of(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
+    text = warning_of(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
     assert text.startswith("1 of 41 sequences is among those")
 
 

@@ -16,7 +16,7 @@ from small_data import fit_without_training, read_as_mapped
 
 TIME = np.arange(700)
 CLEAN = np.stack([np.sin(TIME / 5), np.cos(TIME / 5)], axis=1)
-SENSOR, NEW_SENSOR = (
+SENSOR, SENSOR_2 = (
     CLEAN + 0.1 * np.random.default_rng(i).normal(size=CLEAN.shape) for i in range(2)
 )
 
@@ -31,7 +31,7 @@ def ae():
 @pytest.fixture(scope="module")
 def two_series():
     """Return two series, one shorter than a window."""
-    return Sequences.from_list([NEW_SENSOR[:95], NEW_SENSOR[:12]], ids=["a", "b"])
+    return Sequences.from_list([SENSOR_2[:95], SENSOR_2[:12]], ids=["a", "b"])
 
 
 def test_codes_errors_and_scores_are_those_of_windows(ae, two_series):
@@ -45,7 +45,7 @@ def test_codes_errors_and_scores_are_those_of_windows(ae, two_series):
 
 
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
-    with_anomaly = NEW_SENSOR[600:].copy()
+    with_anomaly = SENSOR_2[600:].copy()
     with_anomaly[50:55] = 3.0
     schema = replace(ae.schema_, time_name="at")
     timed = Sequences(with_anomaly, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
@@ -74,7 +74,7 @@ def test_series_are_reconstructed_and_forecast_whole(ae, two_series):
     assert np.array_equal(back[0], ae.reconstruct(two_series, codes=ae.encode(two_series))[0])
     forecast = ae.forecast(two_series)
     assert forecast.ids.tolist() == ["a", "b"]
-    assert np.array_equal(forecast.values[0], ae.forecast([NEW_SENSOR[78:95]]).values[0])
+    assert np.array_equal(forecast.values[0], ae.forecast([SENSOR_2[78:95]]).values[0])
     assert ae.forecast_errors(two_series).num_sequences == 10
 
 

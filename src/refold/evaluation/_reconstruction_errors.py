@@ -572,7 +572,6 @@ def _mean_errors(
 
 
 def _divide_or_nan(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Divide sums by counts; NaN where the count is 0."""
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

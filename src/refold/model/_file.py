@@ -292,7 +292,6 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
 
 
 def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
-    """Make a network from stored weights."""
     weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
