@@ -347,8 +347,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         # the model whose training continues
         base_model = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
-        fitted = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
-        return self._store_fit(fitted, checkpoint)
+        new_fit = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
+        return self._store_fit(new_fit, checkpoint)
 
     def partial_fit(self, X: SequencesLike, y: object = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
@@ -388,14 +388,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         base_model = self.model_ if self.__sklearn_is_fitted__() else None
         return self._store_fit(fit(X, arguments, base_model=base_model))
 
-    def _store_fit(self, fitted: "Fit", checkpoint: Any = None) -> Self:
+    def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
-        self.interrupted_ = fitted.outcome.interrupted
-        self.n_shapes_ = fitted.outcome.num_shapes
-        if fitted.model is not None:  # an interrupted fit may have none
-            self._set_model(replace(fitted.model, arguments=Arguments.of(self).to_json_values()))
-        if fitted.outcome.interrupted and not fitted.outcome.complete:
-            raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
+        self.interrupted_ = new_fit.outcome.interrupted
+        self.n_shapes_ = new_fit.outcome.num_shapes
+        if new_fit.model is not None:  # an interrupted fit may have none
+            self._set_model(replace(new_fit.model, arguments=Arguments.of(self).to_json_values()))
+        if new_fit.outcome.interrupted and not new_fit.outcome.complete:
+            raise KeyboardInterrupt(_describe_interruption(new_fit.outcome, checkpoint))
         return self
 
     # Codes
@@ -770,13 +770,13 @@ class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
     """Error of an estimator that is not fitted, which scikit-learn recognizes, too."""
 
 
-def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
+def _describe_interruption(result: "FitResult", checkpoint: Any) -> str:
     """Return the message of a KeyboardInterrupt: how to continue, or which weights are kept."""
     if checkpoint is not None:
         return Message(
-            f"Training was interrupted after epoch {len(outcome.history['epoch'])}. Its state is "
+            f"Training was interrupted after epoch {len(result.history['epoch'])}. Its state is "
             f"saved; {argument(resume=True)} continues from "
             f"{str(getattr(checkpoint, 'path', checkpoint))!r}."
         )
-    weights = "no weights" if outcome.phase is None else f"the weights of epoch {outcome.epoch}"
+    weights = "no weights" if result.phase is None else f"the weights of epoch {result.epoch}"
     return f"Training was interrupted; {weights} are kept."

@@ -25,7 +25,7 @@ from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
 # What an argument ``scaler`` must be, for an error message.
-_SCALER_EXPECTED = 'a Scaler, such as Scaler.fit(train, mode="features")'
+_SCALER_DESCRIPTION = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
 # Errors of entries, and their means
 
@@ -525,7 +525,7 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
 
 def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
-    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
+    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
     if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
         raise ParameterError(
             f"Errors of {schema.num_columns} columns are measured in the units of the training "
@@ -580,7 +580,7 @@ def _normalized_error(
 ) -> float:
     """Return the sum of the squared errors over the sum of the squared standardized values."""
     # If all values are the training mean, the result is 0 without an error, or ``constant_error``.
-    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
+    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

@@ -103,7 +103,7 @@ def measure_drift(
         return Drift(len(codes), statistics, p_values)
     # in the precision of the held-out errors, so that rounding does not make equal errors differ
     differences = _cdf_differences(errors.astype(np.float32), held_out_errors)
-    statistic = max(0.0, float(differences.max(initial=0.0)))  # only larger errors count
+    statistic = float(differences.max(initial=0.0))  # 0 if no errors are larger
     p_value = float(_one_sided_p_value(statistic, len(errors), len(held_out_errors)))
     return Drift(len(codes), statistics, p_values, statistic, p_value)
 

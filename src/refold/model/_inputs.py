@@ -351,16 +351,12 @@ def describe_training_sequences(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""
-    count, num_compared = _count_training_sequences(sequences, training_hashes)
+    count, total = _count_training_sequences(sequences, training_hashes)
     if training_hashes is None or not count:
         return None
     # if the model stores a sample of fingerprints, only a share of the sequences is compared
     all_compared = len(training_hashes) < MAX_STORED_FINGERPRINTS
-    share = (
-        f"{count} of {num_compared}"
-        if all_compared
-        else f"{100 * count / num_compared:.0f} % of the"
-    )
+    share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
     verb = "is" if all_compared and count == 1 else "are"
     return (
         f"{share} {noun} {verb} among those that the model was trained on. Their errors are "

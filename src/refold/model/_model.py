@@ -569,9 +569,7 @@ class Model:
             # A pretrained model learns what is normal from half of the sequences. All windows of a
             # series are in the same half, because windows overlap.
             is_learned = windows.series % 2 == 0
-            if (
-                windows.series.max(initial=0) == 0
-            ):  # of a single series, the first half of its windows
+            if windows.series.max(initial=0) == 0:  # the first half of the windows of one series
                 is_learned = np.arange(len(sequences)) < len(sequences) // 2
             smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
             check_not_empty(smaller_half, "sequence", "in each half")
@@ -891,7 +889,7 @@ class Model:
         draw: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
-        """Decode checked codes to sequences of these lengths; with ``draw``, draw categories."""
+        """Decode checked codes at these lengths; with ``draw``, categories are drawn."""
         latent, statistics = self._split_codes(codes)
         scaled = self._decode_scaled(latent, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
