@@ -88,25 +88,26 @@ class DecodedFeatures:
         # codes of the network come first, then means and log standard deviations of each sequence
         latent = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
         sequence_statistics = codes[:, latent.shape[1] :]
-        predicted = network.predict_lengths(latent)
-        offsets = offsets_from_lengths(np.minimum(predicted, self._max_decoded_steps or predicted))
+        lengths = network.predict_lengths(latent)
+        offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
         # each convolution gives two features: the share of positive values, and the maximum
         num_pooled = 2 * len(self._convolutions.bias)
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
             outputs = network.decode(latent[block.indices], block.offsets)
-            lengths = lengths_from_offsets(block.offsets)
+            num_steps = lengths_from_offsets(block.offsets)
             if sequence_statistics.shape[1]:
-                unscaled = self._standardize_by_column(
+                by_column = self._standardize_by_column(
                     outputs, block.offsets, sequence_statistics[block.indices]
                 )
-                features[block.indices, 2 + num_pooled :] = self._convolve(unscaled, block.offsets)
-            power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
+                features[block.indices, 2 + num_pooled :] = self._convolve(by_column, block.offsets)
+            divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
+            power = packed.segment_sum(outputs**2, block.offsets) / divisors
             rms = np.sqrt(power.mean(axis=1)) + _RMS_EPSILON
-            outputs /= np.repeat(rms, lengths)[:, None]
+            outputs /= np.repeat(rms, num_steps)[:, None]
             features[block.indices, 0] = np.log(rms)
-            features[block.indices, 1] = predicted[block.indices]
+            features[block.indices, 1] = lengths[block.indices]
             features[block.indices, 2 : 2 + num_pooled] = self._convolve(outputs, block.offsets)
         return np.concatenate([features, sequence_statistics], axis=1)
 

@@ -851,6 +851,7 @@ class Model:
         self.scaler.check(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
         num_missing = int(np.isnan(sequences.values).sum())
+        # no warning if missing values are read as such, or interpolated by a pretrained model
         if num_missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
                 f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the "
@@ -875,6 +876,7 @@ class Model:
 
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
+        # a pretrained model, which has a ``grid``, reads no missing values
         sequences = interpolate_gaps(sequences) if self.specification.grid else sequences
         scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)

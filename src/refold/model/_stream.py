@@ -181,11 +181,11 @@ class Stream:
 
     def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""
-        schema, first_index = self._model.schema, self._num_steps
+        schema, first_step_index = self._model.schema, self._num_steps
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
-        steps, last_time = _replace_times_by_gaps(steps, schema, first_index, self._last_time)
-        rows = _rows_of_steps(steps, schema, first_index)
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
+        rows = _rows_of_steps(steps, schema, first_step_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -194,7 +194,7 @@ class Stream:
                 try:
                     self._align_rows([row], schema.names)
                 except DataError as error:
-                    step_name = f"step {first_index + i}"
+                    step_name = f"step {first_step_index + i}"
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
@@ -208,7 +208,7 @@ class Stream:
 
 
 def _replace_times_by_gaps(
-    steps: Any, schema: Schema, first_index: int, last_time: Time
+    steps: Any, schema: Schema, first_step_index: int, last_time: Time
 ) -> tuple[Any, Any]:
     """Replace the times of steps by time gaps; return the steps and the time of the last one."""
     dicts = [steps] if isinstance(steps, Mapping) else steps
@@ -230,7 +230,7 @@ def _replace_times_by_gaps(
     except DataError as error:
         raise DataError(
             "Times must ascend, and be all numbers or all dates. Got "
-            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_index + len(dicts) - 1}."
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step_index + len(dicts) - 1}."
         ) from error
     gaps = sequences.values[-len(dicts) :, -1].tolist()
     without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
@@ -238,7 +238,7 @@ def _replace_times_by_gaps(
     return [step | {gap_name: gap} for step, gap in pairs], times[-1]
 
 
-def _rows_of_steps(steps: Any, schema: Schema, first_index: int) -> Any:
+def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
     """Return one or several steps as rows with a value for each column."""
     num_columns = schema.num_columns
     if isinstance(steps, str) and schema.layout == "characters":
@@ -253,7 +253,9 @@ def _rows_of_steps(steps: Any, schema: Schema, first_index: int) -> Any:
         steps = [steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
-    return [_row_of_step(step, schema, f"Step {first_index + i}") for i, step in enumerate(steps)]
+    return [
+        _row_of_step(step, schema, f"Step {first_step_index + i}") for i, step in enumerate(steps)
+    ]
 
 
 def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:
