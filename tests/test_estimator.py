@@ -16,7 +16,7 @@ from small_data import TINY, fit_without_training
 
 TINY = TINY | {"max_epochs": 2, "refit": False}
 # Validation would need another compiled program.
-ALL = TINY | {"validation_fraction": 0}
+UNVALIDATED = TINY | {"validation_fraction": 0}
 
 
 def draw_ragged_sequences(n=24, features=2, seed=0, longest=6):
@@ -111,7 +111,7 @@ def test_missing_values_differ_from_any_value(fitted):
         sequence[rng.random(sequence.shape) < 0.2] = np.nan
     sequences[7][:] = np.nan  # real steps without observed values
     # Without validation, the trained weights are kept.
-    ae = SequenceAutoencoder(**ALL).fit(sequences)
+    ae = SequenceAutoencoder(**UNVALIDATED).fit(sequences)
     assert ae.encoder_.input_shape == (None, None, 4)
     assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
     missing, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
@@ -142,7 +142,7 @@ def test_scale_by_sequence_keeps_level_and_spread():
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
 def test_classic_architectures(architecture, tmp_path):
     x = refold.datasets.random_one_hot(60, steps=4, categories=3, seed=0)
-    ae = SequenceAutoencoder(**ALL | {"latent_dim": 8}, architecture=architecture).fit(x)
+    ae = SequenceAutoencoder(**UNVALIDATED | {"latent_dim": 8}, architecture=architecture).fit(x)
     assert ae.transform(x).shape == (60, 8)
     assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2
     assert np.isfinite(ae.features(ae.transform(x))).all()
@@ -183,7 +183,7 @@ def custom_models(*, steps, features, outputs, latent_dim, masked=True):
 
 
 def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
-    ae = SequenceAutoencoder(**ALL, architecture=custom_models).fit(draw_ragged_sequences())
+    ae = SequenceAutoencoder(**UNVALIDATED, architecture=custom_models).fit(draw_ragged_sequences())
     codes = ae.transform(draw_ragged_sequences())
     assert codes.shape == (24, 3)
     ae.save(tmp_path / "own.refold")
@@ -200,7 +200,7 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
     full = [s for s in draw_ragged_sequences() if len(s)]
     ae = SequenceAutoencoder(
-        **ALL, architecture=lambda **sizes: custom_models(**sizes, masked=False)
+        **UNVALIDATED, architecture=lambda **sizes: custom_models(**sizes, masked=False)
     )
     with pytest.raises(DataError, match="has length 7, and architecture='custom' reads 1 to 6 st"):
         ae.fit(full).transform([*full, np.ones((7, 2))])

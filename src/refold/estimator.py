@@ -347,8 +347,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         # the model whose training continues
         base_model = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
-        fitted = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
-        return self._store_fit(fitted, checkpoint)
+        new_fit = fit(X, Arguments.of(self), **options, resume=resume, base_model=base_model)
+        return self._store_fit(new_fit, checkpoint)
 
     def partial_fit(self, X: SequencesLike, y: object = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
@@ -388,14 +388,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         base_model = self.model_ if self.__sklearn_is_fitted__() else None
         return self._store_fit(fit(X, arguments, base_model=base_model))
 
-    def _store_fit(self, fitted: "Fit", checkpoint: Any = None) -> Self:
+    def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
-        self.interrupted_ = fitted.outcome.interrupted
-        self.n_shapes_ = fitted.outcome.num_shapes
-        if fitted.model is not None:  # an interrupted fit may have none
-            self._set_model(replace(fitted.model, arguments=Arguments.of(self).to_json_values()))
-        if fitted.outcome.interrupted and not fitted.outcome.complete:
-            raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
+        self.interrupted_ = new_fit.outcome.interrupted
+        self.n_shapes_ = new_fit.outcome.num_shapes
+        if new_fit.model is not None:  # an interrupted fit may have none
+            self._set_model(replace(new_fit.model, arguments=Arguments.of(self).to_json_values()))
+        if new_fit.outcome.interrupted and not new_fit.outcome.complete:
+            raise KeyboardInterrupt(_describe_interruption(new_fit.outcome, checkpoint))
         return self
 
     # Codes
@@ -408,12 +408,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         there is a row for each window, in the order of ``windows``. scikit-learn expects one row
         for each sample, so use ``pooled`` in a pipeline with labels of whole series.
         """
-        if not _wants_frame(self):
+        if not _returns_frame(self):
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
-        window_positions = None if self.model_.window is None else windows.to_table().to_pandas()
-        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_positions)
+        window_table = None if self.model_.window is None else windows.to_table().to_pandas()
+        frame = _to_pandas_frame(self, codes, windows.sequences.ids, X, window_table)
         frame.attrs[MODEL_HASH_KEY] = self.model_.hash  # so that other models refuse these codes
         return frame
 
@@ -524,9 +524,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         model = vars(self).get("_model")
         if model is None:
             raise _NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit first.")
-        if (
-            self.latent_steps != model.arguments["latent_steps"]
-        ):  # the user changed it after the fit
+        # the user may change the argument after the fit
+        if self.latent_steps != model.arguments["latent_steps"]:
             model = self._model = model.with_latent_steps(self.latent_steps)
         return model
 
@@ -634,7 +633,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @property
     def _n_features_out(self) -> int:
-        """Number of columns that `transform` returns, for scikit-learn's feature names."""
+        """Number of columns that `transform` returns; scikit-learn names as many features."""
         return self.model_.code_size
 
     def _keras_models(self) -> Any:
@@ -725,26 +724,26 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         has_windows = model.window is not None
         series = open_sequences(X, model.schema, as_series=has_windows)
         features = model.pooled(series) if has_windows else model.features(model.encode(series))
-        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
+        return _to_pandas_frame(self, features, series.ids, X) if _returns_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
 
     @property
     def _n_features_out(self) -> int:
-        """Number of columns that `transform` returns, for scikit-learn's feature names."""
+        """Number of columns that `transform` returns; scikit-learn names as many features."""
         model = self.autoencoder_.model_
         num_features = model.features(model.require_reference().codes[:1]).shape[1]
         if model.window is None:
             return num_features
-        # `Model.pooled` returns four values for each dimension of the code, and twice as many
-        # convolutions as `Model.features`, which also returns the root mean square, the length and
-        # the statistics of a sequence
+        # `Model.features` returns the root mean square, the length, convolutions and the statistics
+        # of a sequence. `Model.pooled` returns four values for each dimension of the code and twice
+        # as many convolutions.
         num_convolutions = num_features - 2 - model.scaler.num_statistics
         return 4 * model.code_size + 2 * num_convolutions
 
 
-def _wants_frame(transformer: Any) -> bool:
+def _returns_frame(transformer: Any) -> bool:
     """Return whether ``set_output`` or scikit-learn's configuration asks for a pandas frame."""
     output = getattr(transformer, "_sklearn_output_config", {}).get("transform")
     return (output or get_config()["transform_output"]) == "pandas"
@@ -752,33 +751,32 @@ def _wants_frame(transformer: Any) -> bool:
 
 # scikit-learn's own wrapper of `transform` would make frames without the hash of the model.
 def _to_pandas_frame(
-    transformer: Any, values: np.ndarray, ids: np.ndarray, X: Any, window_positions: Any = None
+    transformer: Any, vectors: np.ndarray, ids: np.ndarray, X: Any, window_table: Any = None
 ) -> Any:
-    """Return a pandas frame with an index of places of windows, of ids, or that of the data."""
+    """Return vectors as a pandas frame; its index is windows, ids, or the index of ``X``."""
+    # not at the top, because pandas is optional
     import pandas as pd
 
-    index = (
-        pd.Index(ids) if window_positions is None else pd.MultiIndex.from_frame(window_positions)
-    )
-    # Ids from 0 are default ids, or ids of a table of steps. Data with as many rows as ids has one
-    # row for each sequence.
-    has_default_ids = window_positions is None and np.array_equal(ids, np.arange(len(ids)))
+    index = pd.Index(ids) if window_table is None else pd.MultiIndex.from_frame(window_table)
+    # Ids from 0 are default ids, or ids of a table of steps. If the data also has as many rows as
+    # there are ids, each row is a sequence.
+    has_default_ids = window_table is None and np.array_equal(ids, np.arange(len(ids)))
     if has_default_ids and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
         index = X.index
-    return pd.DataFrame(values, index=index, columns=transformer.get_feature_names_out())
+    return pd.DataFrame(vectors, index=index, columns=transformer.get_feature_names_out())
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
     """Error of an estimator that is not fitted, which scikit-learn recognizes, too."""
 
 
-def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
+def _describe_interruption(result: "FitResult", checkpoint: Any) -> str:
     """Return the message of a KeyboardInterrupt: how to continue, or which weights are kept."""
     if checkpoint is not None:
         return Message(
-            f"Training was interrupted after epoch {len(outcome.history['epoch'])}. Its state is "
+            f"Training was interrupted after epoch {len(result.history['epoch'])}. Its state is "
             f"saved; {argument(resume=True)} continues from "
             f"{str(getattr(checkpoint, 'path', checkpoint))!r}."
         )
-    weights = "no weights" if outcome.phase is None else f"the weights of epoch {outcome.epoch}"
+    weights = "no weights" if result.phase is None else f"the weights of epoch {result.epoch}"
     return f"Training was interrupted; {weights} are kept."

@@ -10,7 +10,7 @@ from refold.sequences import Sequences
 pytestmark = pytest.mark.usefixtures("small_forest")
 
 
-def balanced(count, rng):
+def draw_brackets(count, rng):
     """Return words of balanced brackets, several pairs in each."""
     depths = (rng.integers(1, 4, rng.integers(2, 6)) for _ in range(count))
     return ["".join("(" * depth + ")" * depth for depth in word) for word in depths]
@@ -18,10 +18,10 @@ def balanced(count, rng):
 
 def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
     rng = np.random.default_rng(0)
-    real = Sequences.from_list(balanced(160, rng))
+    real = Sequences.from_list(draw_brackets(160, rng))
     valid, invalid = (
         compare(real, Sequences.from_list(words, schema=real.schema))
-        for words in (balanced(80, rng), [word[:-1] + "(" for word in balanced(80, rng)])
+        for words in (draw_brackets(80, rng), [word[:-1] + "(" for word in draw_brackets(80, rng)])
     )
     assert valid.two_sample_test <= 0.6
     assert valid.verdict == "good, hard to distinguish from real ones"

@@ -9,7 +9,7 @@ from refold.evaluation import PCABaseline, cross_validated_pca, exact, nmse
 from refold.sequences import Scaler, Sequences
 
 
-def waves(n=40, seed=0, longest=12):
+def draw_waves(n=40, seed=0, longest=12):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(4, longest + 1, n)
     lengths[0] = longest
@@ -22,7 +22,7 @@ def waves(n=40, seed=0, longest=12):
 
 
 def test_equals_pca_by_hand():
-    train, test = waves(), waves(n=15, seed=1)
+    train, test = draw_waves(), draw_waves(n=15, seed=1)
     baseline, scaler = PCABaseline(3).fit(train), Scaler.fit(train)
 
     def matrix(sequences):
@@ -40,7 +40,7 @@ def test_equals_pca_by_hand():
 
 
 def test_more_components_are_better_and_all_components_are_exact():
-    train = waves()
+    train = draw_waves()
     all_components, errors = PCABaseline(24).fit(train), []
     for k in (1, 4, 24):
         baseline = PCABaseline(k).fit(train)
@@ -55,7 +55,7 @@ def test_more_components_are_better_and_all_components_are_exact():
 
 
 def test_longer_sequences_and_missing_values():
-    train = waves()
+    train = draw_waves()
     train.values[3] = train.values[5, 0] = np.nan
     baseline = PCABaseline(4).fit(train)
     assert np.isfinite(baseline.reconstruct(train).values).all()
@@ -74,7 +74,7 @@ def test_categories_are_reconstructed():
 
 
 def test_bad_input_is_named():
-    train = waves(n=5)
+    train = draw_waves(n=5)
     with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
         PCABaseline(1.5).fit(train)
     with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
@@ -91,12 +91,12 @@ def test_each_sequence_is_reconstructed_by_components_of_others_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, 24)])
     scaler, fit_on = Scaler.fit(sequences), np.arange(24) < 15
-    back = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
-    assert back.ids.tolist() == sequences.ids.tolist()
+    decoded = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
+    assert decoded.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
         training = sequences[fit_on & (np.arange(24) != i)]
         expected = PCABaseline(3).fit(training, scaler).reconstruct(sequences[[i]])
-        np.testing.assert_allclose(back[i], expected[0], atol=1e-6)
+        np.testing.assert_allclose(decoded[i], expected[0], atol=1e-6)
     short = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
-    back = cross_validated_pca(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
-    assert back.lengths.tolist() == [0, 3, 0, 2]
+    decoded = cross_validated_pca(short, 16, Scaler.fit(short), np.ones(4, bool), folds=4, seed=0)
+    assert decoded.lengths.tolist() == [0, 3, 0, 2]

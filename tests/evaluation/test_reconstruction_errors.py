@@ -25,16 +25,20 @@ SCHEMA = Schema(
 )
 
 
-def build(*rows, schema=SCHEMA):
+def sequences_of(*rows, schema=SCHEMA):
     lengths = [len(row) for row in rows]
     values = np.concatenate([np.array(row, float).reshape(len(row), -1) for row in rows if row])
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
 
 
 # 3, 0, 1 and 2 steps with gaps. The reconstructions lack a step of the first and add one elsewhere.
-ORIGINAL = build([(1, 1, 0), (2, NAN, 1), (3, 0, 1)], [], [(NAN, 1, NAN)], [(5, 0, 0), (7, 1, NAN)])
-BACK = build([(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1), (6, 1, 0)])
-SCALER = Scaler.fit(build([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
+ORIGINAL = sequences_of(
+    [(1, 1, 0), (2, NAN, 1), (3, 0, 1)], [], [(NAN, 1, NAN)], [(5, 0, 0), (7, 1, NAN)]
+)
+DECODED = sequences_of(
+    [(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1), (6, 1, 0)]
+)
+SCALER = Scaler.fit(sequences_of([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
 
 
 def test_entries_by_hand():
@@ -46,55 +50,55 @@ def test_entries_by_hand():
         [0, 1, 1],
         [0.25, 0, NAN],
     ]
-    np.testing.assert_allclose(entry_errors(ORIGINAL, BACK, SCALER), expected)
+    np.testing.assert_allclose(entry_errors(ORIGINAL, DECODED, SCALER), expected)
     # without a scaler, a missing step counts as the mean of the column
-    raw = entry_errors(ORIGINAL, BACK)[:, 0]
+    raw = entry_errors(ORIGINAL, DECODED)[:, 0]
     np.testing.assert_allclose(raw, [0, 4, (3 - 18 / 5) ** 2, NAN, 0, 1])
 
 
 def test_means_by_feature_sequence_length_and_position():
-    by_feature = errors_by_feature(ORIGINAL, BACK, SCALER)
+    by_feature = errors_by_feature(ORIGINAL, DECODED, SCALER)
     assert by_feature == pytest.approx([1.5 / 5, 3 / 5, 3 / 4])
-    by_sequence = errors_by_sequence(ORIGINAL, BACK, SCALER)
+    by_sequence = errors_by_sequence(ORIGINAL, DECODED, SCALER)
     np.testing.assert_allclose(by_sequence.numeric, [1.25 / 3, NAN, NAN, 0.125])
     np.testing.assert_allclose(by_sequence.categorical, [3 / 5, NAN, 1.0, 2 / 3])
 
-    by_length = errors_by_length(ORIGINAL, BACK, SCALER, num_groups=2)
+    by_length = errors_by_length(ORIGINAL, DECODED, SCALER, num_groups=2)
     assert (by_length.first.tolist(), by_length.last.tolist()) == ([0, 2], [1, 3])
     assert by_length.num_sequences.tolist() == [2, 2]
     np.testing.assert_allclose(by_length.numeric, [NAN, 1.5 / 5])
     np.testing.assert_allclose(by_length.categorical, [1.0, 5 / 8])
-    by_position = errors_by_position(ORIGINAL, BACK, SCALER)
+    by_position = errors_by_position(ORIGINAL, DECODED, SCALER)
     assert by_position.first.tolist() == by_position.last.tolist() == [0, 1, 2]
     assert by_position.num_sequences.tolist() == [3, 2, 1]
     assert by_position.numeric == pytest.approx([0, 0.625, 0.25])
     assert by_position.categorical == pytest.approx([3 / 5, 1 / 2, 1.0])
 
 
-def series(*rows):
+def series_of(*rows):
     return Sequences.from_list([np.array(row, dtype=float) for row in rows], column_types="numeric")
 
 
-TRAIN = series([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])
-UNITS = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
+TRAIN = series_of([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])
+TRAIN_SCALER = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
 
 
 @pytest.mark.parametrize(
     ("original", "reconstructed", "expected"),
     [
         # a missing step counts as the mean, and an extra one is ignored
-        (series([4.0, 6.0], [0.0, 1.0]), series([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
+        (series_of([4.0, 6.0], [0.0, 1.0]), series_of([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
         # missing originals do not count, and missing reconstructions are the mean
-        (series([4.0, NAN, 0.0], [NAN]), series([NAN, 50.0, 0.0], [7.0]), 4 / 8),
+        (series_of([4.0, NAN, 0.0], [NAN]), series_of([NAN, 50.0, 0.0], [7.0]), 4 / 8),
         # without power, any error is infinite
-        (series([2.0, 2.0]), series([2.0, 2.0]), 0.0),
-        (series([2.0, 2.0]), series([2.0, 2.5]), np.inf),
+        (series_of([2.0, 2.0]), series_of([2.0, 2.0]), 0.0),
+        (series_of([2.0, 2.0]), series_of([2.0, 2.5]), np.inf),
     ],
 )
 def test_nmse_by_hand(original, reconstructed, expected):
-    assert nmse(original, reconstructed, UNITS) == pytest.approx(expected)
+    assert nmse(original, reconstructed, TRAIN_SCALER) == pytest.approx(expected)
     if np.isfinite(expected):
-        variance = explained_variance(original, reconstructed, UNITS)
+        variance = explained_variance(original, reconstructed, TRAIN_SCALER)
         assert variance == pytest.approx(1 - expected)
 
 
@@ -102,23 +106,23 @@ WORDS = Sequences.from_list(["abba", "cab", "", "b"])
 
 
 def test_the_length_counts_for_exact_sequences_and_not_for_steps():
-    back = ["abba", "cab", "a", "b"]
-    assert (exact(WORDS, back), accuracy(WORDS, back)) == (3 / 4, 1)
+    decoded = ["abba", "cab", "a", "b"]
+    assert (exact(WORDS, decoded), accuracy(WORDS, decoded)) == (3 / 4, 1)
 
 
 def test_binary_entries_are_rounded_at_one_half():
     original = Sequences.from_list([[1.0, 0.0, 1.0]], column_types="binary")
     for last, expected in ((0.5, 1.0), (0.4, 2 / 3)):
-        back = original.with_values(np.array([[0.9], [0.49], [last]]))
-        assert accuracy(original, back) == expected
-        assert exact(original, back) == (expected == 1)
+        decoded = original.with_values(np.array([[0.9], [0.49], [last]]))
+        assert accuracy(original, decoded) == expected
+        assert exact(original, decoded) == (expected == 1)
 
 
 def test_missing_originals_are_ignored_and_missing_and_unknown_values_are_wrong():
     schema = Schema((Column("a", "binary"), Column("b", "binary")))
     original = Sequences(np.array([[1.0, NAN], [NAN, NAN]]), [0, 1, 2], schema=schema)
-    back = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
-    assert exact(original, back) == accuracy(original, back) == 1.0
+    decoded = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
+    assert exact(original, decoded) == accuracy(original, decoded) == 1.0
     with_missing = original.with_values(np.array([[NAN, 1.0], [0.0, 1.0]]))
     assert exact(original, with_missing) == 1 / 2
     assert accuracy(original, with_missing) == 0.0  # the second step was never observed
@@ -137,10 +141,10 @@ def test_numeric_entries_within_tolerance():
 
 
 def test_numeric_and_other_columns_have_their_own_measures():
-    original = build([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
-    back = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
+    original = sequences_of([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
+    decoded = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
     scaler = Scaler.fit(original)
-    result = fidelity(original, back, scaler)
+    result = fidelity(original, decoded, scaler)
     assert (result.nmse, result.accuracy, result.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
     assert (result.measure, result.error, result.lost) == ("NMSE", result.nmse, 1 - result.accuracy)
     words = Sequences.from_list(["ab", "b"])
@@ -152,7 +156,7 @@ def test_numeric_and_other_columns_have_their_own_measures():
     assert quality.text(pca, name="PCA of 4") == text
 
 
-RELATIVE = Scaler.fit(TRAIN, mode="sequence")
+SEQUENCE_SCALER = Scaler.fit(TRAIN, mode="sequence")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +165,11 @@ RELATIVE = Scaler.fit(TRAIN, mode="sequence")
         (lambda: exact(WORDS, WORDS[:1]), DataError, "Got 1 reconstructed sequences for 4 orig"),
         (lambda: nmse(WORDS, WORDS, Scaler.fit(WORDS)), SchemaError, "need numeric columns"),
         (lambda: nmse(TRAIN, TRAIN, None), ParameterError, "scaler must be a Scaler, such as"),
-        (lambda: nmse(TRAIN, TRAIN, RELATIVE), ParameterError, "Got a scaler of mode 'sequence'"),
+        (
+            lambda: nmse(TRAIN, TRAIN, SEQUENCE_SCALER),
+            ParameterError,
+            "Got a scaler of mode 'sequence'",
+        ),
         (lambda: exact(WORDS, Sequences.from_list(["no"] * 4)), SchemaError, "categories count"),
     ],
 )

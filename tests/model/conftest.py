@@ -9,13 +9,13 @@ WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
 
 @pytest.fixture(scope="session")
-def bare():
+def uncalibrated():
     """Return a model without calibration; tests calibrate copies of it."""
     return fit_without_training(sines(60), latent_dim=4)
 
 
 @pytest.fixture(scope="session")
-def spelling():
+def word_model():
     """Return a model of words, which decodes most of them exactly."""
     options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "latent_steps": 0}
     return SequenceAutoencoder(**options, refit=False, random_state=0).fit(WORDS * 10)

@@ -9,14 +9,15 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration
+from refold.model._drift import measure_drift
 from refold.sequences import as_sequences, write
 from small_data import fit_without_training, read_as_mapped, sines
 
 
 @pytest.fixture(scope="module")
-def ae(bare):
-    return deepcopy(bare).calibrate(sines(199, seed=1))
+def ae(uncalibrated):
+    return deepcopy(uncalibrated).calibrate(sines(199, seed=1))
 
 
 def test_the_rate_of_false_alarms_is_alpha(ae):
@@ -90,10 +91,10 @@ def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     )
 
 
-def test_bad_input_of_detection(bare, ae):
+def test_bad_input_of_detection(uncalibrated, ae):
     expected = r"at least 99 calibration .* Got 0\. Fit with calibration_fraction=0\.2, or"
     with pytest.raises(ParameterError, match=expected):
-        bare.detect(sines(2))
+        uncalibrated.detect(sines(2))
     with pytest.raises(ParameterError, match=r"Got 199\. Ask for a rate of at least alpha=0\.005"):
         ae.detect(sines(2), alpha=0.001)
     with pytest.raises(ParameterError, match=r"^alpha must be a rate of false alarms above 0"):
@@ -110,14 +111,14 @@ def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
         fit_without_training(read_as_mapped(tmp_path / "sines.parquet"), calibration_fraction=0.5)
 
 
-def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(bare):
+def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(uncalibrated):
     new = sines(150, seed=4)
     shifted = [series + 2 for series in new.to_list()]
-    drift_of_new, drift_of_shifted = bare.drift(new), bare.drift(shifted)
+    drift_of_new, drift_of_shifted = uncalibrated.drift(new), uncalibrated.drift(shifted)
     assert drift_of_shifted.p_value < 1e-6 < 0.01 < drift_of_new.p_value
     assert drift_of_shifted.num_sequences == 150
     assert str(drift_of_shifted).startswith(f"p = {drift_of_shifted.p_value:.2g}, ")
-    codes = bare.code_drift(bare.transform(shifted))
+    codes = uncalibrated.code_drift(uncalibrated.transform(shifted))
     np.testing.assert_array_equal(codes.code_p_values, drift_of_shifted.code_p_values)
     assert codes.error_p_value is None
 
@@ -144,9 +145,9 @@ def test_statistics_and_p_values_are_those_of_the_literature():
     assert drift.p_value == pytest.approx(4 * min(*drift.code_p_values, drift.error_p_value))
 
 
-def test_drift_needs_held_out_errors_and_sequences(bare):
+def test_drift_needs_held_out_errors_and_sequences(uncalibrated):
     new = sines(50, seed=4)
-    model = dataclasses.replace(bare.model_, held_out_errors=None)
+    model = dataclasses.replace(uncalibrated.model_, held_out_errors=None)
     with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
         model.drift(new)
     calibrated = model.calibrate(sines(30, seed=2))

@@ -16,7 +16,7 @@ from small_data import TINY, fit_without_training
 TINY = TINY | {"latent_dim": 4, "max_epochs": 3, "refit": False}
 
 
-def waves(n, seed, steps=40):
+def draw_waves(n, seed, steps=40):
     """Return noisy sines of one period with random phases."""
     rng = np.random.default_rng(seed)
     phase = rng.uniform(0, 2 * np.pi, (n, 1))
@@ -26,16 +26,16 @@ def waves(n, seed, steps=40):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(60, 0))
+    return SequenceAutoencoder(**TINY, forecast_steps=5).fit(draw_waves(60, 0))
 
 
 @pytest.fixture(scope="module")
 def calibrated(fitted):
-    return copy.deepcopy(fitted).calibrate(waves(99, 1))
+    return copy.deepcopy(fitted).calibrate(draw_waves(99, 1))
 
 
 @pytest.fixture(scope="module")
-def table():
+def mixed():
     """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
     n, steps = 60, 12
@@ -50,23 +50,23 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def of_table(table):
-    return fit_without_training(table, forecast_steps=2, calibration_fraction=0.4)
+def mixed_model(mixed):
+    return fit_without_training(mixed, forecast_steps=2, calibration_fraction=0.4)
 
 
 def test_forecasts_of_sines_are_better_than_baselines(fitted):
-    errors = fitted.forecast_errors(waves(100, 2))
+    errors = fitted.forecast_errors(draw_waves(100, 2))
     assert errors.season == 8
     assert errors.model < 0.05 < errors.last_value
     assert errors.model < errors.seasonal_naive
     assert errors.num_sequences == 100
     with pytest.warns(UserWarning, match=r"^\d+ of 60 sequences are among those") as warning_list:
-        fitted.forecast_errors(waves(60, 0))
+        fitted.forecast_errors(draw_waves(60, 0))
     assert len(warning_list) == 1
 
 
 def test_forecasting_does_not_change_the_reconstruction(fitted):
-    without_forecast, series = SequenceAutoencoder(**TINY).fit(waves(60, 0)), waves(20, 2)
+    without_forecast, series = SequenceAutoencoder(**TINY).fit(draw_waves(60, 0)), draw_waves(20, 2)
     codes = fitted.transform(series)
     assert np.array_equal(codes, without_forecast.transform(series))
     assert np.array_equal(
@@ -77,19 +77,19 @@ def test_forecasting_does_not_change_the_reconstruction(fitted):
 
 
 def test_a_forecast_depends_on_the_last_steps_of_its_sequence_alone(fitted):
-    ragged, _ = split_at(waves(4, 3), [40, 13, 25, 1])
+    ragged, _ = split_at(draw_waves(4, 3), [40, 13, 25, 1])
     together = fitted.forecast(ragged).values
     one_by_one = [fitted.forecast(ragged[[i]]).values[0] for i in range(4)]
     assert np.allclose(np.concatenate(together), np.concatenate(one_by_one), atol=1e-5)
     for five, two in zip(together, fitted.forecast(ragged, 2).values, strict=True):
         assert np.array_equal(five[:2], two)
-    longer = waves(2, 4, steps=200)  # of which the last 35 steps are read
+    longer = draw_waves(2, 4, steps=200)  # of which the last 35 steps are read
     last = split_at(longer, 200 - 35)[1]
     assert np.allclose(fitted.forecast(longer).values, fitted.forecast(last).values)
 
 
 def test_the_coverage_of_bounds_is_that_of_alpha(calibrated):
-    before, after = split_at(waves(400, 5), 35)
+    before, after = split_at(draw_waves(400, 5), 35)
     forecast = calibrated.forecast(before, alpha=0.3)
     truth = after.values.reshape(400, 5)
     outside = ((truth < forecast.lower[..., 0]) | (truth > forecast.upper[..., 0])).sum(axis=0)
@@ -99,7 +99,7 @@ def test_the_coverage_of_bounds_is_that_of_alpha(calibrated):
 
 
 def test_clipped_forecasts_lie_within_their_bounds(calibrated):
-    series = waves(20, 6)
+    series = draw_waves(20, 6)
     series = series.with_values(series.values * 3)
     greatest = calibrated.scaler_.greatest_[0]
     free, clipped = calibrated.forecast(series), calibrated.forecast(series, clip=True)
@@ -118,17 +118,17 @@ def test_forecasts_of_words():
         ae.forecast(words, alpha=0.1)
 
 
-def test_mixed_columns_with_gaps(of_table, table):
-    forecast = of_table.forecast(table)
+def test_mixed_columns_with_gaps(mixed_model, mixed):
+    forecast = mixed_model.forecast(mixed)
     rows = forecast.to_table()
     assert rows.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
     assert rows.num_rows == 2 * 60
     assert set(rows["label"].to_pylist()) <= {"up", "down"}
     assert np.isfinite(forecast.lower[..., 0]).all()
     assert np.isnan(forecast.lower[..., 1]).all()
-    normal = table[:20].with_values(np.nan_to_num(table[:20].values) + np.array([0.1, 0]))
+    normal = mixed[:20].with_values(np.nan_to_num(mixed[:20].values) + np.array([0.1, 0]))
     normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15 sequences
-    forecast = copy.deepcopy(of_table).calibrate(normal).forecast(table[:1])
+    forecast = copy.deepcopy(mixed_model).calibrate(normal).forecast(mixed[:1])
     assert np.isposinf(forecast.upper[0, -1, 0])
     assert np.isfinite(forecast.upper[0, 0, 0])
     assert forecast.to_table()["number_upper"].null_count == 1
@@ -140,7 +140,7 @@ def test_bad_arguments_of_a_fit():
         ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' uses the level"),
     ):
         with pytest.raises(ParameterError, match=message):
-            SequenceAutoencoder(**TINY, **options).fit(waves(10, 0))
+            SequenceAutoencoder(**TINY, **options).fit(draw_waves(10, 0))
 
 
 @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ def test_bad_arguments_of_a_fit():
 )
 def test_bad_arguments_of_a_forecast(calibrated, options, message):
     with pytest.raises(ParameterError, match=message):
-        calibrated.forecast(waves(2, 1), **options)
+        calibrated.forecast(draw_waves(2, 1), **options)
 
 
 def test_bounds_need_enough_calibration_sequences(fitted):
-    assert fitted.forecast(waves(2, 1)).lower is None
-    ae = copy.deepcopy(fitted).calibrate(waves(5, 1))
-    assert ae.forecast(waves(2, 1)).lower is None
-    assert ae.forecast(waves(2, 1), alpha=0.2).alpha == 0.2
-    ae.calibrate(split_at(waves(5, 1), 5)[0])  # none is longer than the forecast
+    assert fitted.forecast(draw_waves(2, 1)).lower is None
+    ae = copy.deepcopy(fitted).calibrate(draw_waves(5, 1))
+    assert ae.forecast(draw_waves(2, 1)).lower is None
+    assert ae.forecast(draw_waves(2, 1), alpha=0.2).alpha == 0.2
+    ae.calibrate(split_at(draw_waves(5, 1), 5)[0])  # none is longer than the forecast
     with pytest.raises(ParameterError, match=r"at least 4 calibration .* Got 0\. Fit with calib"):
-        ae.forecast(waves(2, 1), alpha=0.2)
+        ae.forecast(draw_waves(2, 1), alpha=0.2)
 
 
 def test_a_column_with_the_name_of_a_bound_is_refused():

@@ -15,7 +15,7 @@ from small_data import fit_without_training
 LIBRARIES = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "pyarrow": pa.table}
 
 
-def visits():
+def build_visits():
     """Return a long table with its columns in any order, and one that is no feature."""
     rng, start = np.random.default_rng(0), datetime(2024, 1, 1)
     steps = [(f"p{i}", start + timedelta(days=k)) for i in range(24) for k in range(4 + i % 3)]
@@ -28,7 +28,7 @@ def visits():
 @pytest.fixture(scope="module")
 def sequences():
     columns = ["rate", "mood", "awake"]
-    return Sequences.from_table(visits(), id="who", time="day", columns=columns)
+    return Sequences.from_table(build_visits(), id="who", time="day", columns=columns)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def ae(sequences):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_long_table_comes_back(ae, sequences, library):
-    table = LIBRARIES[library](visits())
+    table = LIBRARIES[library](build_visits())
     back = ae.reconstruct(table)
     assert type(back) is type(table)
     back = pa.table(back)
@@ -49,7 +49,9 @@ def test_a_long_table_comes_back(ae, sequences, library):
     assert back["who"].to_pylist() == np.repeat(sequences.ids, lengths).tolist()
     assert back["rate"].to_pylist() == [row[0] for rows in decoded for row in rows]
     days = {}
-    for who, day in zip(*(visits()[name].to_pylist() for name in ("who", "day")), strict=True):
+    for who, day in zip(
+        *(build_visits()[name].to_pylist() for name in ("who", "day")), strict=True
+    ):
         days.setdefault(who, []).append(day)
     padded = [(days[who] + [None] * 9)[:n] for who, n in zip(sequences.ids, lengths, strict=True)]
     assert back["day"].to_pylist() == [day for times in padded for day in times]
@@ -69,14 +71,14 @@ def test_a_table_of_lists_comes_back(ae, sequences, library):
 
 
 def test_an_index_comes_back(ae, sequences):
-    frame = visits().to_pandas().set_index(["who", "day"])
+    frame = build_visits().to_pandas().set_index(["who", "day"])
     assert ae.reconstruct(frame).index.names == ["who", "day"]
     lists = sequences.to_arrow("who").to_pandas().set_axis([f"row {i}" for i in range(24)])
     assert list(ae.reconstruct(lists).index) == list(lists.index)
 
 
 def test_methods_take_long_tables(ae, sequences):
-    frame = visits().to_pandas()
+    frame = build_visits().to_pandas()
     assert np.array_equal(ae.transform(frame), ae.transform(sequences))
     assert np.array_equal(ae.errors(frame), ae.errors(sequences))
     assert ae.score(frame) == ae.score(sequences)

@@ -50,14 +50,14 @@ def test_the_seed_determines_the_sequences_and_the_density_is_fitted_once(ae, mo
     assert ae.generate(0) == []
 
 
-def test_temperature_makes_words_more_varied(spelling):
+def test_temperature_makes_words_more_varied(word_model):
     cold, warm, hot = (
-        spelling.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)
+        word_model.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)
     )
     assert set("".join(hot)) <= set("onie")
     valid = [np.mean([word in WORDS for word in words]) for words in (cold, warm, hot)]
     assert valid[0] >= valid[1] > valid[2]
-    assert spelling.generate(60, temperature=20.0, random_state=0) == hot
+    assert word_model.generate(60, temperature=20.0, random_state=0) == hot
 
 
 def test_the_density_has_one_component_for_each_cluster():

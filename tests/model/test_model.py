@@ -28,7 +28,7 @@ def path(ae, tmp_path):
     return path
 
 
-def same(first, second):
+def assert_equal(first, second):
     """Check that two results have the same bits."""
     np.testing.assert_equal(
         [np.asarray(value) for value in first], [np.asarray(value) for value in second]
@@ -38,14 +38,14 @@ def same(first, second):
 def test_estimator_model_and_file_give_the_same_bits(ae, path):
     new, codes = draw_ragged_sequences(seed=2), ae.transform(draw_ragged_sequences(seed=2))
     for model in (ae.model_, load(path), pickle.loads(pickle.dumps(ae.model_))):  # noqa: S301
-        same(model.encode(new), codes)
-        same(model.decode(codes), ae.inverse_transform(codes))
-        same(model.reconstruct(new), ae.reconstruct(new))
-        same(model.features(codes), ae.features(codes))
-        same(model.errors(new), ae.errors(new))
-        same(model.anomaly_scores(new), ae.anomaly_scores(new))
-        same(model.detect(new, alpha=0.1).p_values, ae.detect(new, alpha=0.1).p_values)
-        same(model.generate(3, random_state=0), ae.generate(3, random_state=0))
+        assert_equal(model.encode(new), codes)
+        assert_equal(model.decode(codes), ae.inverse_transform(codes))
+        assert_equal(model.reconstruct(new), ae.reconstruct(new))
+        assert_equal(model.features(codes), ae.features(codes))
+        assert_equal(model.errors(new), ae.errors(new))
+        assert_equal(model.anomaly_scores(new), ae.anomaly_scores(new))
+        assert_equal(model.detect(new, alpha=0.1).p_values, ae.detect(new, alpha=0.1).p_values)
+        assert_equal(model.generate(3, random_state=0), ae.generate(3, random_state=0))
         assert model.score(new) == ae.score(new)
         assert model.drift(new).p_value == ae.drift(new).p_value
         assert model.code_drift(codes).p_value == ae.code_drift(codes).p_value
@@ -72,7 +72,7 @@ def test_the_steps_of_latent_optimization_are_saved(ae, path):
     new, with_more_steps = draw_ragged_sequences(seed=2), ae.model_.with_latent_steps(2)
     with_more_steps.save(path)
     assert load(path).latent_steps == SequenceAutoencoder.load(path).latent_steps_ == 2
-    same(load(path).encode(new), with_more_steps.encode(new))
+    assert_equal(load(path).encode(new), with_more_steps.encode(new))
     assert (with_more_steps.encode(new) != ae.model_.encode(new)).any()
     auto = load(path).with_latent_steps("auto")
     assert auto.latent_steps == auto.default_latent_steps

@@ -27,7 +27,7 @@ RNG = np.random.default_rng(0)
 LENGTHS = [4, 5, 24, 63, 64, 65, 128, 129, 1000]
 
 
-def walk(steps, columns=1):
+def draw_walk(steps, columns=1):
     """Return a smooth random walk, (steps,) or (steps, columns)."""
     walk = RNG.normal(size=(steps + 8, columns)).cumsum(axis=0)
     smooth = np.stack([np.convolve(column, np.hanning(9) / 4, "valid") for column in walk.T])
@@ -46,8 +46,8 @@ def table():
         {
             "pump": np.repeat(["a", "b", "c"], 50),
             "time": np.tile(np.arange(50), 3),
-            "flow": 1e4 + 50 * walk(150),
-            "heat": 1e-3 * walk(150),
+            "flow": 1e4 + 50 * draw_walk(150),
+            "heat": 1e-3 * draw_walk(150),
         }
     ).rename(columns={"pump": "id"})
 
@@ -98,7 +98,9 @@ def test_the_share_that_codes_hold():
 @pytest.mark.filterwarnings("ignore:.*explain")
 def test_any_number_of_steps_and_any_scale_come_back(model):
     series = [
-        scale * walk(n) + level for n in LENGTHS for scale, level in ((1, 0), (1e-6, 1), (1e9, 0))
+        scale * draw_walk(n) + level
+        for n in LENGTHS
+        for scale, level in ((1, 0), (1e-6, 1), (1e9, 0))
     ]
     decoded = model.decode(model.encode(series))
     assert [len(x) for x in decoded] == [len(x) for x in series]
@@ -109,7 +111,7 @@ def test_any_number_of_steps_and_any_scale_come_back(model):
 
 
 def test_each_column_has_a_code_of_its_own(model):
-    series = [walk(n, 3) for n in LENGTHS]
+    series = [draw_walk(n, 3) for n in LENGTHS]
     codes = model.encode(series)
     assert codes.shape == (len(series), 3 * model.code_size)
     second = model.encode([x[:, 1] for x in series])
@@ -120,7 +122,7 @@ def test_each_column_has_a_code_of_its_own(model):
 
 
 def test_codes_have_the_same_bits_in_any_company(model):
-    series = [walk(n) for n in (*LENGTHS, *RNG.integers(4, 300, 200))]
+    series = [draw_walk(n) for n in (*LENGTHS, *RNG.integers(4, 300, 200))]
     codes = model.encode(series)
     order = RNG.permutation(len(series))
     np.testing.assert_array_equal(model.encode([series[i] for i in order]), codes[order])
@@ -128,14 +130,14 @@ def test_codes_have_the_same_bits_in_any_company(model):
 
 
 def test_distances_of_codes_are_distances_of_curves(model):
-    series = [(x - x.mean()) / x.std() for x in (walk(128) for _ in range(20))]
+    series = [(x - x.mean()) / x.std() for x in (draw_walk(128) for _ in range(20))]
     codes, curves = model.encode(series)[:, :64], np.array(series)
     codes, curves = (np.linalg.norm(x - x[::-1], axis=1) for x in (codes, curves))
     np.testing.assert_allclose(codes, curves, rtol=0.1)
 
 
 def test_missing_values_and_constants(model):
-    gappy = walk(60)
+    gappy = draw_walk(60)
     gappy[10:20] = np.nan
     decoded = model.decode(model.encode([gappy, np.full(7, 0.1), [3.0], np.full(9, np.nan)]))
     observed = ~np.isnan(gappy)
@@ -161,7 +163,7 @@ def test_text_is_refused_with_a_remedy(model):
 @pytest.mark.filterwarnings("ignore:.*explain")
 @pytest.mark.parametrize("dims", [1, 8, 16, 32, 33, 64])
 def test_the_first_numbers_are_a_code(model, dims):
-    series = [walk(n, 2) for n in (30, 128, 400)]
+    series = [draw_walk(n, 2) for n in (30, 128, 400)]
     smaller, codes = refold.load("series", dims=dims), model.encode(series)
     first = np.r_[0:dims, 64, 65 : 65 + dims, 129, 130:134]
     np.testing.assert_allclose(smaller.encode(series), codes[:, first], rtol=1e-5, atol=1e-5)
@@ -176,7 +178,7 @@ def test_the_first_numbers_are_a_code(model, dims):
 
 
 def test_a_smaller_model_is_a_model(tmp_path):
-    series = [walk(n, 2) for n in (30, 128, 400)]
+    series = [draw_walk(n, 2) for n in (30, 128, 400)]
     for small in (refold.load("series-16"), refold.load("series").adapt(series).with_dims(16)):
         small.save(tmp_path / "small.refold")
         loaded = refold.load(tmp_path / "small.refold")
@@ -190,7 +192,7 @@ def test_a_smaller_model_is_a_model(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*explain")
 def test_more_numbers_explain_more(model):
-    series = [walk(200) for _ in range(30)]
+    series = [draw_walk(200) for _ in range(30)]
     scores = [refold.load("series", dims=dims).score(series) for dims in (4, 8, 16, 32, 64)]
     assert scores == sorted(scores)
     assert scores[-1] > 0.99
@@ -259,7 +261,7 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
 
 
 def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
-    slow, fast = walk(500), np.sin(2.5 * np.arange(500))
+    slow, fast = draw_walk(500), np.sin(2.5 * np.arange(500))
     with pytest.warns(UserWarning, match=r"64 numbers explain 50 % of your series, and 0 % of one"):
         model.encode([slow, fast])
     adapted = model.adapt([slow, fast], max_loss=0.1)
@@ -296,7 +298,7 @@ def test_normal_series_teach_it_what_is_normal(model):
 
 
 def test_search_clusters_and_a_report(model, table, tmp_path):
-    series = [walk(n, 2) for n in RNG.integers(20, 200, 40)]
+    series = [draw_walk(n, 2) for n in RNG.integers(20, 200, 40)]
     index = refold.search.Index.create(tmp_path / "walks.index", model, series)
     hits = refold.search.Index.open(tmp_path / "walks.index", model).search(series[:3], k=2)
     assert [hits.ids(i)[0] for i in range(3)] == [0, 1, 2]
@@ -311,7 +313,7 @@ def test_search_clusters_and_a_report(model, table, tmp_path):
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 @pytest.mark.parametrize("dims", [64, 16])
 def test_the_graphs_compute_the_same(tmp_path, part, dims):
-    pumps = refold.load("series", dims=dims).adapt([walk(9, 3)])
+    pumps = refold.load("series", dims=dims).adapt([draw_walk(9, 3)])
     assert refold.export.to_onnx(pumps, tmp_path / "a.onnx", part).largest_difference < 1e-4
 
 
@@ -340,7 +342,7 @@ def test_the_command_line(table, tmp_path, monkeypatch, capsys):
 
 
 def test_the_service_reads_series_of_one_column(model):
-    series = [[1.0, 3.0, 2.0], walk(200).tolist()]
+    series = [[1.0, 3.0, 2.0], draw_walk(200).tolist()]
     with started({"series": Path("series")}) as (url, _), httpx.Client(base_url=url) as client:
         answer = post(client, "series/encode", {"sequences": series})
         back = post(client, "series/decode", {"codes": answer["codes"]})
@@ -354,5 +356,5 @@ def test_the_script_trains_a_small_model(tmp_path):
     subprocess.run([*command, "--output", str(path)], check=True, capture_output=True)
     small = refold.load(path)
     assert small.any_columns
-    assert small.score([walk(50)]) > 0.999
+    assert small.score([draw_walk(50)]) > 0.999
     assert small.code_size == 67

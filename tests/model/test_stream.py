@@ -34,7 +34,7 @@ def mixed():
     return fit_without_training(tables, scale="sequence")
 
 
-def check(ae, result, sequence):
+def check_result(ae, result, sequence):
     """Check that a result has the same bits as those of the estimator."""
     [code] = ae.transform([sequence])
     assert result.code.tobytes() == code.tobytes()
@@ -56,10 +56,10 @@ def test_each_step(ae, latent_steps):
     for i, step in enumerate(sequence):
         result = stream.push(step.tolist() if i % 2 else step)
         assert result.num_steps == stream.num_steps == i + 1
-        check(ae, result, sequence[: i + 1])
+        check_result(ae, result, sequence[: i + 1])
     stream.reset()
     assert (stream.num_steps, len(stream.sequence.values)) == (0, 0)
-    check(ae, pickle.loads(pickle.dumps(stream)).push(sequence), sequence)  # noqa: S301
+    check_result(ae, pickle.loads(pickle.dumps(stream)).push(sequence), sequence)  # noqa: S301
     ae.set_params(latent_steps=0)
 
 
@@ -70,7 +70,7 @@ def test_a_window_and_every(ae):
     results = {i: result for i, result in pushed.items() if result is not None}
     assert list(results) == list(range(4, len(steps) + 1, 4))
     for i, result in results.items():
-        check(ae, result, steps[max(0, i - 6) : i])
+        check_result(ae, result, steps[max(0, i - 6) : i])
     assert np.array_equal(stream.sequence[0], steps[-6:])
 
 
@@ -84,7 +84,7 @@ def test_column_names_categories_and_missing_values(mixed):
     steps = [*rows, [5.0, "nowhere", 0]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check(mixed, result, Sequences.from_list([steps], names=["level", "page", "on"])[0])
+        check_result(mixed, result, Sequences.from_list([steps], names=["level", "page", "on"])[0])
     table = pa.table({"page": ["buy"], "level": [1.0], "on": [False]})
     from_table, from_list = (mixed.stream().push(steps) for steps in (table, [1, "buy", 0]))
     assert from_table.code.tobytes() == from_list.code.tobytes()
@@ -98,15 +98,15 @@ def test_times_become_gaps():
     stream = ae.stream()
     for time, x in zip(times, data.values[:4, 0], strict=True):
         result = stream.push({"time": time, "x": x})
-    check(ae, result, data[0])
+    check_result(ae, result, data[0])
     with pytest.raises(DataError, match=r"Times must ascend.* Got \[4.0, 2.0\] up to step 4"):
         stream.push({"time": 2.0, "x": 1.0})
 
 
-def test_one_column(spelling):
+def test_one_column(word_model):
     series = fit_without_training([np.sin(np.arange(5.0) + i) for i in range(24)])
     numbers = [[1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]]
-    for ae, forms in ((spelling, ["on", ["o", "n"]]), (series, numbers)):
+    for ae, forms in ((word_model, ["on", ["o", "n"]]), (series, numbers)):
         codes = [ae.stream().push(steps).code.tolist() for steps in forms]
         assert all(code == codes[0] for code in codes)
         assert ae.stream().push(forms[0][0]).num_steps == 1

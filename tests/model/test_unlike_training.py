@@ -13,41 +13,41 @@ from refold.sequences import write
 from small_data import fit_without_training, read_as_mapped, sines
 
 
-def the_warning(call):
-    """Return the text of the only warning of a call."""
+def warning_of(function):
+    """Return the text of the only warning that a function causes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        call()
+        function()
     [warning] = caught
     return str(warning.message)
 
 
 # Longer sequences
 
-ONE = "1 of 4 sequences is longer than the longest in training: 30 steps against 6. "
+LONGER_MESSAGE = "1 of 4 sequences is longer than the longest in training: 30 steps against 6. "
 
 
-def waves(*lengths):
+def build_waves(*lengths):
     values = np.sin(np.arange(sum(lengths)) / 2)
     return Sequences(values[:, None], np.concatenate([[0], np.cumsum(lengths)]))
 
 
-MIXED = waves(5, 30, 6, 3)
+MIXED_WAVES = build_waves(5, 30, 6, 3)
 
 
 @pytest.fixture(scope="module")
 def ae():
-    train = waves(*[3, 4, 5, 6] * 10)
+    train = build_waves(*[3, 4, 5, 6] * 10)
     return fit_without_training(train[:20], latent_dim=2).calibrate(train[20:])
 
 
 def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
     for method in (ae.score, ae.transform, lambda X: ae.detect(X, alpha=0.2)):
-        assert the_warning(lambda method=method: method(MIXED)).startswith(ONE)
+        assert warning_of(lambda method=method: method(MIXED_WAVES)).startswith(LONGER_MESSAGE)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            method(waves(6, 5, 3))
-    text = the_warning(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
+            method(build_waves(6, 5, 3))
+    text = warning_of(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
     assert text.startswith("1 of 2 lengths is longer than the longest in training: 9 steps against")
     assert "ask for at most 6 steps with lengths=" in text
 
@@ -55,9 +55,9 @@ def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
 def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        back, codes = ae.reconstruct(MIXED), ae.transform(MIXED)
+        back, codes = ae.reconstruct(MIXED_WAVES), ae.transform(MIXED_WAVES)
         assert len(back[1]) == 30
-        assert all(map(np.array_equal, back, ae.reconstruct(MIXED, codes=codes)))
+        assert all(map(np.array_equal, back, ae.reconstruct(MIXED_WAVES, codes=codes)))
     short = [0, 2, 3]
     for i, decoded in zip(short, ae.inverse_transform(codes[short]), strict=True):
         assert np.allclose(back[i], decoded, atol=1e-6)
@@ -70,9 +70,9 @@ def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
 
 
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
-    write(waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
+    write(build_waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
     blocks = read_as_mapped(tmp_path / "waves.parquet", block_bytes=100)
-    text = the_warning(lambda: list(ae.encode_blocks(blocks)))
+    text = warning_of(lambda: list(ae.encode_blocks(blocks)))
     assert text.startswith("2 of 42 sequences are longer")
     assert len(blocks.block_offsets) > 2
 
@@ -80,11 +80,11 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
 # Other units
 
 NAMES = ["weight", "pressure", "income", "claim", "jump", "visits", "tail", "flag"]
-FAR = "far outside of the training data"
+FAR_MESSAGE = "far outside of the training data"
 
 
-def data(seed, count=60):
-    """Columns with ordinary and with heavy tails, one with many zeros, and a constant one."""
+def draw_table(seed, count=60):
+    """Return columns with ordinary and heavy tails, one with many zeros, and a constant one."""
     rng = np.random.default_rng(seed)
     n = 20 * count
     columns = [
@@ -101,65 +101,67 @@ def data(seed, count=60):
     return Sequences.from_array(x, names=NAMES)
 
 
-def times(sequences, factor, *names):
+def scale_columns(sequences, factor, *names):
     return sequences.with_values(np.where(np.isin(NAMES, names), factor, 1.0) * sequences.values)
 
 
 @pytest.fixture(scope="module")
-def of_units():
+def fitted():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the constant column
         return fit_without_training(
-            data(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2
+            draw_table(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2
         )
 
 
-def test_ordinary_new_data_and_anomalies_cause_no_warning(of_units):
+def test_ordinary_new_data_and_anomalies_cause_no_warning(fitted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        of_units.transform(data(2))
-        new = data(1)
+        fitted.transform(draw_table(2))
+        new = draw_table(1)
         new.values[7, 0] = 1e6
         new.values[::10] *= 1000
-        of_units.detect(new, alpha=0.1)
+        fitted.detect(new, alpha=0.1)
 
 
-def test_the_columns_in_other_units_are_named(of_units):
+def test_the_columns_in_other_units_are_named(fitted):
     for name in ("weight", "visits"):
-        text = the_warning(lambda name=name: of_units.transform(times(data(1), 1000, name)))
-        assert f"column '{name}' are {FAR}, up to " in text
+        text = warning_of(
+            lambda name=name: fitted.transform(scale_columns(draw_table(1), 1000, name))
+        )
+        assert f"column '{name}' are {FAR_MESSAGE}, up to " in text
         assert "\n" not in text
     # smaller numbers are far away if the mean is far from zero
-    text = the_warning(lambda: of_units.transform(times(data(1), 0.001, "pressure")))
-    assert f"100 % of the values of column 'pressure' are {FAR}" in text
+    text = warning_of(lambda: fitted.transform(scale_columns(draw_table(1), 0.001, "pressure")))
+    assert f"100 % of the values of column 'pressure' are {FAR_MESSAGE}" in text
 
 
-def test_one_warning_of_other_units_for_each_call(of_units, tmp_path):
-    scaled = times(data(1), 1000, *NAMES)
-    assert FAR in the_warning(lambda: of_units.detect(scaled, alpha=0.1))
+def test_one_warning_of_other_units_for_each_call(fitted, tmp_path):
+    scaled = scale_columns(draw_table(1), 1000, *NAMES)
+    assert FAR_MESSAGE in warning_of(lambda: fitted.detect(scaled, alpha=0.1))
     write(scaled, tmp_path / "a.parquet")
     blocks = read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
-    assert FAR in the_warning(lambda: of_units.transform(blocks))
+    assert FAR_MESSAGE in warning_of(lambda: fitted.transform(blocks))
 
 
 # Sequences of the training
 
-REFUSED = "The normal sequences are those that the model was trained on"
+REFUSAL = "The normal sequences are those that the model was trained on"
 
 
-def test_training_sequences_are_refused_for_calibration_and_counted(bare, tmp_path):
-    bare.save(tmp_path / "m.refold")
+def test_training_sequences_are_refused_for_calibration_and_counted(uncalibrated, tmp_path):
+    uncalibrated.save(tmp_path / "m.refold")
     loaded, new = refold.load(tmp_path / "m.refold"), sines(40, seed=1).to_list()
     held_back = loaded.held_back(sines(60))
     trained = sines(60)[~held_back].to_list()
-    with pytest.raises(DataError, match=REFUSED):
+    with pytest.raises(DataError, match=REFUSAL):
         loaded.calibrate(trained[::-1])
-    text = the_warning(lambda: loaded.calibrate([*new, *trained[:3]]))
+    text = warning_of(lambda: loaded.calibrate([*new, *trained[:3]]))
     assert text.startswith("3 of 43 normal sequences are among those")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calibrated = loaded.calibrate([*new, *sines(60)[held_back].to_list()])
-    text = the_warning(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
+    text = warning_of(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
     assert text.startswith("1 of 41 sequences is among those")
 
 

@@ -16,7 +16,9 @@ from small_data import fit_without_training, read_as_mapped
 
 TIME = np.arange(700)
 CLEAN = np.stack([np.sin(TIME / 5), np.cos(TIME / 5)], axis=1)
-SENSOR, OTHER = (CLEAN + 0.1 * np.random.default_rng(i).normal(size=CLEAN.shape) for i in range(2))
+SENSOR, SENSOR_2 = (
+    CLEAN + 0.1 * np.random.default_rng(i).normal(size=CLEAN.shape) for i in range(2)
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +29,23 @@ def ae():
 
 
 @pytest.fixture(scope="module")
-def two():
+def two_series():
     """Return two series, one shorter than a window."""
-    return Sequences.from_list([OTHER[:95], OTHER[:12]], ids=["a", "b"])
+    return Sequences.from_list([SENSOR_2[:95], SENSOR_2[:12]], ids=["a", "b"])
 
 
-def test_codes_errors_and_scores_are_those_of_windows(ae, two):
-    cut = windows(two, 20, 10)
-    assert np.array_equal(ae.encode(two), ae.encode(cut.sequences))
-    assert ae.encode(two).shape == (10, 4)
-    assert ae.errors(two).shape == ae.anomaly_scores(two).shape == (10,)
-    ids = np.concatenate([ids for _, ids in ae.encode_blocks(two)]).tolist()
+def test_codes_errors_and_scores_are_those_of_windows(ae, two_series):
+    cut = windows(two_series, 20, 10)
+    assert np.array_equal(ae.encode(two_series), ae.encode(cut.sequences))
+    assert ae.encode(two_series).shape == (10, 4)
+    assert ae.errors(two_series).shape == ae.anomaly_scores(two_series).shape == (10,)
+    ids = np.concatenate([ids for _, ids in ae.encode_blocks(two_series)]).tolist()
     assert ids == cut.sequences.ids.tolist() == [*ids[:9], "b"]
     assert ids[1] == "a[10:30]"
 
 
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
-    with_anomaly = OTHER[600:].copy()
+    with_anomaly = SENSOR_2[600:].copy()
     with_anomaly[50:55] = 3.0
     schema = replace(ae.schema_, time_name="at")
     timed = Sequences(with_anomaly, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
@@ -64,34 +66,34 @@ def test_detections_are_merged_to_the_steps_of_each_series(ae):
     assert row["step"] is None or row["start"] <= row["step"] < row["end"]
 
 
-def test_series_are_reconstructed_and_forecast_whole(ae, two):
-    back = ae.reconstruct(two)
+def test_series_are_reconstructed_and_forecast_whole(ae, two_series):
+    back = ae.reconstruct(two_series)
     assert [len(series) for series in back] == [95, 12]
-    errors = (np.concatenate(back) - two.values) ** 2
-    assert 0.8 < ae.score(two) == pytest.approx(1 - errors.mean() / SENSOR.var(), abs=0.1)
-    assert np.array_equal(back[0], ae.reconstruct(two, codes=ae.encode(two))[0])
-    forecast = ae.forecast(two)
+    errors = (np.concatenate(back) - two_series.values) ** 2
+    assert 0.8 < ae.score(two_series) == pytest.approx(1 - errors.mean() / SENSOR.var(), abs=0.1)
+    assert np.array_equal(back[0], ae.reconstruct(two_series, codes=ae.encode(two_series))[0])
+    forecast = ae.forecast(two_series)
     assert forecast.ids.tolist() == ["a", "b"]
-    assert np.array_equal(forecast.values[0], ae.forecast([OTHER[78:95]]).values[0])
-    assert ae.forecast_errors(two).num_sequences == 10
+    assert np.array_equal(forecast.values[0], ae.forecast([SENSOR_2[78:95]]).values[0])
+    assert ae.forecast_errors(two_series).num_sequences == 10
 
 
-def test_a_series_has_one_pooled_vector(ae, two):
-    pooled = ae.pooled(two)
-    codes = ae.encode(two)
+def test_a_series_has_one_pooled_vector(ae, two_series):
+    pooled = ae.pooled(two_series)
+    codes = ae.encode(two_series)
     width = codes.shape[1]
     assert pooled.shape == (2, 4 * width + 2048)  # convolutions of the series come last
     values = np.split(pooled[0, : 4 * width], 4)
     for expected_part, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
         assert np.allclose(expected_part, pool(codes[:9], axis=0), atol=1e-4)
-    assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
+    assert np.array_equal(pooled[1:], ae.pooled(two_series[[1]]))
     features = refold.SequenceFeatures(FrozenEstimator(ae)).set_output(transform="pandas")
-    steps = two.to_table().to_pandas()
+    steps = two_series.to_table().to_pandas()
     for data, ids in ((steps, ["a", "b"]), (steps[["x0", "x1"]], [0])):
         assert list(features.fit_transform(data).index) == ids
     assert not pooled[1, width : 2 * width].any()
     with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
-        fit_without_training([SENSOR[:20]] * 10).pooled(two)
+        fit_without_training([SENSOR[:20]] * 10).pooled(two_series)
 
 
 def test_data_without_ids_are_one_series(ae, tmp_path):
@@ -147,11 +149,11 @@ def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     assert not steps[2] & steps[3]
     trained, validated = split_windows(fitted, **split)
     assert len(trained) > len(validated) > 0
-    held_series = {*cut.series[validation]}
+    validation_series = {*cut.series[validation]}
     if len(lengths) >= 10:  # whole series
-        assert not held_series & {*cut.series[training]}
+        assert not validation_series & {*cut.series[training]}
     else:  # the ends of those that are long enough
-        assert held_series == {i for i, length in enumerate(lengths) if length >= 40}
+        assert validation_series == {i for i, length in enumerate(lengths) if length >= 40}
 
 
 def test_calibration_windows_are_held_back(ae):

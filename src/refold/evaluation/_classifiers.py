@@ -30,25 +30,24 @@ from refold.sequences import (
 
 # Maximum number of real sequences, and of generated ones, that are classified. It limits the time.
 _MAX_SEQUENCES = 1000
-# Maximum number of one-hot values of the real sequences, and of the generated ones, if all were as
-# long as the longest. It limits the memory of the principal components to 128 MiB for each.
+# Maximum number of one-hot values of the real sequences, and of the generated ones, after padding.
+# It limits the memory of the principal components to 128 MiB for each.
 _MAX_ONE_HOT_VALUES = 1 << 24
-# Maximum number of real sequences whose n-grams count as seen. It limits time and memory.
+# Maximum number of reference sequences, whose n-grams count as seen. It limits time and memory.
 _MAX_REFERENCE_SEQUENCES = 10_000
-# Maximum number of steps of these sequences, if all were as long as the longest. It limits time and
-# memory.
+# Maximum number of steps of the reference sequences after padding. It limits time and memory.
 _MAX_REFERENCE_STEPS = 1 << 22
-# Number of principal components among the features of the classifier. More components describe
+# Number of principal components among the features of the random forest. More components describe
 # sequences better, and take more time.
 _NUM_COMPONENTS = 32
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
 # Number of trees of the random forest. More trees vary less with the seed, and take more time.
 _NUM_TREES = 200
-# Minimum number of real sequences, and of generated ones, for a verdict. The accuracy of a
-# classifier of fewer is mostly chance.
+# Minimum number of real sequences, and of generated ones, for a verdict. With fewer sequences, the
+# accuracy is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
-# Verdicts by the highest accuracy of the classifier for which each holds, in increasing order.
+# Pairs of the highest accuracy for which a verdict holds, and the verdict, in increasing order.
 _VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
@@ -56,11 +55,11 @@ _VERDICTS = (
 )
 # Lengths of the n-grams of tokens that `compare` counts.
 NGRAM_SIZES = (2, 3, 4, 5)
-# Maximum number of categories of a column that are counted, the most frequent ones. It limits the
-# number of features.
+# Only this number of the most frequent categories of a column are counted. It limits the number of
+# features.
 _MAX_COUNTED_CATEGORIES = 64
-# Maximum number of categories of a column that are paired, the most frequent ones. Twelve
-# categories have 66 pairs, with three features each.
+# Only this number of the most frequent categories of a column are paired. Twelve categories have 66
+# pairs, with three features each.
 _MAX_PAIRED_CATEGORIES = 12
 
 
@@ -148,10 +147,11 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
             f"At least {_NUM_FOLDS} real and {_NUM_FOLDS} generated sequences are needed for a "
             f"two-sample test. Got {len(real)} and {len(generated)}."
         )
-    if has_tokens:  # half of the real sequences are the reference of n-grams, and not classified
+    if has_tokens:  # half of the real sequences are the reference for n-grams, and not classified
         max_count = min(max_count, max(_NUM_FOLDS, len(real) - len(real) // 2))
     longest = max(int(sequences.lengths.max(initial=1)) for sequences in (real, generated))
     max_in_memory = _MAX_ONE_HOT_VALUES // max(1, longest * real.schema.output_width)
+    # number of real sequences, and of generated ones, that are classified
     count = max(_NUM_FOLDS, min(max_count, _MAX_SEQUENCES, max_in_memory))
     rng = np.random.default_rng(seed)
     real_rows, generated_rows = (
@@ -163,14 +163,14 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     sequences = concatenate(samples)
     features = [_classifier_features(sequences)]
     unseen: tuple[np.ndarray, ...] = ()
-    # rows of real sequences that are not classified
+    # indices of the real sequences that are not classified
     unused_rows = np.setdiff1d(np.arange(len(real)), real_rows) if has_tokens else np.arange(0)
     if len(unused_rows):
         max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // longest))
         reference = real[np.sort(rng.permutation(unused_rows)[:max_reference])]
         num_unseen, num_ngrams = _count_unseen_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
-        unseen = tuple(
+        unseen = tuple(  # first of the generated sequences, then of the real ones
             num_unseen[half].sum(axis=(0, 1)) / np.maximum(num_ngrams[half].sum(axis=(0, 1)), 1)
             for half in (slice(count, None), slice(count))
         )
@@ -211,38 +211,38 @@ def _classifier_features(sequences: Sequences) -> np.ndarray:
 
 
 def _count_unseen_ngrams(
-    sequences: Sequences, reference: Sequences
+    sequences: Sequences, reference_sequences: Sequences
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of n-grams that are not in the reference, and the number of all n-grams."""
-    columns = np.flatnonzero(~reference.schema.numeric).tolist()
-    # The results have the shape (n_sequences, n_token_columns, n_ngram_sizes).
-    num_unseen = np.zeros((len(sequences), len(columns), len(NGRAM_SIZES)), np.int64)
+    # both have the shape (n_sequences, number of token columns, number of n-gram lengths)
+    token_columns = np.flatnonzero(~sequences.schema.numeric).tolist()
+    num_unseen = np.zeros((len(sequences), len(token_columns), len(NGRAM_SIZES)), np.int64)
     num_ngrams = np.zeros_like(num_unseen)
-    for i, column in enumerate(columns):
-        for j, length in enumerate(NGRAM_SIZES):
-            seen = {ngram for ngrams in _ngrams(reference, column, length) for ngram in ngrams}
-            for row, ngrams in enumerate(_ngrams(sequences, column, length)):
+    for i, column_index in enumerate(token_columns):
+        for j, n in enumerate(NGRAM_SIZES):
+            seen = set().union(*_iterate_ngrams(reference_sequences, column_index, n))
+            for row, ngrams in enumerate(_iterate_ngrams(sequences, column_index, n)):
                 num_ngrams[row, i, j] = len(ngrams)
                 num_unseen[row, i, j] = sum(ngram not in seen for ngram in ngrams)
     return num_unseen, num_ngrams
 
 
-def _ngrams(sequences: Sequences, column: int, length: int) -> Iterator[list[tuple[Any, ...]]]:
+def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
     """Yield the n-grams of each sequence; its start and its end count as tokens."""
-    values = sequences.values[:, column]
-    # missing tokens count as equal, but NaN does not equal itself
+    values = sequences.values[:, column_index]
+    # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
     for begin, end in pairwise(sequences.offsets.tolist()):
-        bounded = ["start", *tokens[begin:end], "end"]
-        # not strict, because each shift has one token less
-        yield list(zip(*(bounded[shift:] for shift in range(length)), strict=False))
+        with_ends = ["start", *tokens[begin:end], "end"]
+        # not strict, because each shift has one token less than the shift before
+        yield list(zip(*(with_ends[shift:] for shift in range(n)), strict=False))
 
 
 def _category_features(sequences: Sequences) -> np.ndarray:
-    """Return features of the categories in each sequence, float (n_sequences, n_features)."""
+    """Return features (n_sequences, n_features) of the categories in each sequence."""
     # These are the count of each frequent category, and whether it is odd. For each pair of
     # frequent categories, three more features describe how the difference of the two counts changes
-    # from step to step. They show, for example, whether brackets are balanced, and n-grams do not.
+    # from step to step. They show, for example, whether brackets are balanced. N-grams cannot.
     features = [np.zeros((len(sequences), 0))]
     for values in sequences.values[:, ~sequences.schema.numeric].T:
         categories, frequencies = np.unique(values[~np.isnan(values)], return_counts=True)
@@ -256,18 +256,19 @@ def _category_features(sequences: Sequences) -> np.ndarray:
     return np.concatenate(features, axis=1)
 
 
-def _running_sum_features(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return last value, minimum and maximum (n_sequences, 3) of sums that restart at each one."""
-    # ``sums`` (n_steps,) go on from sequence to sequence, so what came before is subtracted. A sum
-    # is 0 before its first step, so the minimum is at most 0, and the maximum at least 0.
+def _running_sum_features(running_sums: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return last value, minimum and maximum (n_sequences, 3) of each sequence's running sum."""
+    # ``running_sums`` (n_steps,) do not restart at each sequence, so the sum before it is
+    # subtracted. A sum begins at 0, so the minimum is at most 0, and the maximum at least 0.
     features = np.zeros((len(sequences), 3))
     has_steps = sequences.lengths > 0
     if has_steps.any():
         starts, ends = sequences.offsets[:-1][has_steps], sequences.offsets[1:][has_steps]
-        before = np.where(starts > 0, sums[starts - 1], 0)
-        features[has_steps, 0] = sums[ends - 1] - before
-        features[has_steps, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
-        features[has_steps, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
+        sums_before = np.where(starts > 0, running_sums[starts - 1], 0)
+        features[has_steps, 0] = running_sums[ends - 1] - sums_before
+        minima, maxima = (f.reduceat(running_sums, starts) for f in (np.minimum, np.maximum))
+        features[has_steps, 1] = np.minimum(minima - sums_before, 0)
+        features[has_steps, 2] = np.maximum(maxima - sums_before, 0)
     return features
 
 

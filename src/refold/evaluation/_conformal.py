@@ -6,8 +6,8 @@ import numpy as np
 
 from refold._support.arrays import check_array
 
-# Maximum of `min_calibration_sequences`, because 1 / alpha may be infinite. It is an integer that a
-# float holds exactly.
+# Maximum of `min_calibration_sequences`, because 1 / alpha may be infinite. A float holds this
+# integer exactly.
 _MAX_CALIBRATION_SEQUENCES = 1e15
 
 
@@ -40,6 +40,7 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     """
     normal = np.sort(check_array("calibration", calibration, ("m",)).astype(float))
     scores = check_array("scores", scores, ("n",)).astype(float)
+    # for each score, the number of normal scores that are at least as high
     num_as_high = len(normal) - np.searchsorted(normal, scores, side="left")
     # the score itself counts as one of the normal scores
     return np.where(np.isnan(scores), np.nan, (1 + num_as_high) / (len(normal) + 1))
@@ -84,20 +85,20 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     ranks = np.cumsum(counts[order])
     scaled = p_values[order] * (counts.sum() / np.maximum(ranks, 1))
     adjusted = np.empty_like(scaled)
-    # an adjusted p-value is the smallest of its own and of those with a higher rank
+    # an adjusted p-value is at most as large as those of higher ranks
     adjusted[order] = np.fmin.accumulate(scaled[::-1])[::-1]
     return np.where(np.isnan(p_values), np.nan, np.clip(adjusted, 0.0, 1.0))
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     """Return half-widths (...) of intervals with coverage 1 - alpha, from residuals (m, ...)."""
-    # If a new residual is exchangeable with these, it is larger than the margin with probability at
-    # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference for
-    # Regression", Journal of the American Statistical Association 113, 2018). Missing residuals are
-    # NaN, and the margin is infinite where there are too few residuals.
+    # If a new residual is exchangeable with these, the probability that it exceeds the margin is at
+    # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference
+    # for Regression", Journal of the American Statistical Association 113, 2018). Missing residuals
+    # are NaN, and the margin is infinite where there are too few residuals.
     ordered = np.sort(residuals.astype(float), axis=0)  # NaN come last
     count = (~np.isnan(ordered)).sum(axis=0)
-    # rounded before, so that a rounding error of the product does not raise the rank
+    # rounded to 9 digits first, so that a rounding error of the product does not raise the rank
     rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
     if not len(ordered):
         return np.full(ordered.shape[1:], np.inf)
@@ -108,5 +109,6 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
 
 def min_calibration_sequences(alpha: float) -> int:
     """Return the minimum number of normal sequences for which a p-value can reach ``alpha``."""
-    # the smallest p-value of n normal sequences is 1 / (n + 1)
+    # The smallest p-value of n normal sequences is 1 / (n + 1). It is rounded to 9 digits first, so
+    # that a rounding error of 1 / alpha does not raise the result.
     return math.ceil(round(min(1 / alpha, _MAX_CALIBRATION_SEQUENCES), 9)) - 1

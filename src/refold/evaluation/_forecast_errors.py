@@ -16,12 +16,12 @@ from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 
-# A forecast counts as worse than another if its error is more than this number of times as large.
+# A forecast is worse than a baseline if its error is more than this number of times as large.
 # Smaller differences are rarely of interest.
 _MIN_WORSE_FACTOR = 1.01
 # Maximum number of columns that a text names for each baseline, so that it stays short.
 _MAX_NAMED_COLUMNS = 3
-# Names of the naive forecasts in a text, by the attribute of `ForecastErrors`.
+# Names of the baselines in a text, by the attribute of `ForecastErrors`.
 _BASELINE_NAMES = {
     "last_value": "last value",
     "linear": "linear continuation",
@@ -29,12 +29,12 @@ _BASELINE_NAMES = {
 }
 # Maximum number of values that are searched for a season. It limits the time.
 _MAX_SEARCHED_VALUES = 1 << 18
-# Longest season in steps that is searched. It limits the time.
+# Maximum number of steps of a season. It limits the time.
 _MAX_SEASON = 1024
-# A multiple of the season repeats as well as the season. So the shortest lag wins whose squared
-# differences are at most this number of times the smallest ones.
+# The season is the shortest lag whose mean squared difference is at most this number of times as
+# large as that of the best lag. The best lag is often a multiple of the season.
 _MAX_DIFFERENCE_RATIO = 1.1
-# Squared differences below this share of those from step to step count as rounding.
+# Mean squared differences below this share of the one at lag 1 are due to rounding.
 _ROUNDING_TOLERANCE = 1e-9
 
 
@@ -97,7 +97,7 @@ class ForecastErrors:
         """Format the errors in one line, and in a second one where a baseline is better."""
         season_name = f"seasonal naive ({self.season} steps)"
         baseline_names = _BASELINE_NAMES | {"seasonal_naive": season_name}
-        # name, values by forecast and number format of each measure
+        # for each measure: its name, its value for each forecast, and the function that formats it
         measures = []
         if self.measure == "NMSE":
             errors = {field: getattr(self, field) for field in self.by_step}
@@ -178,7 +178,7 @@ def forecast_errors(
         forecasts["linear"] = linear_continuation(before, steps)
     if season is not None:
         forecasts["seasonal_naive"] = seasonal_naive(before, steps, season)
-    qualities = {name: fidelity(after, predicted, scaler) for name, predicted in forecasts.items()}
+    fidelities = {name: fidelity(after, predicted, scaler) for name, predicted in forecasts.items()}
     if len(too_short := np.flatnonzero(forecast.lengths < after.lengths)):
         i = too_short[0]
         raise DataError(
@@ -188,17 +188,17 @@ def forecast_errors(
     by_step = {
         name: _errors_by_step(after, predicted, scaler) for name, predicted in forecasts.items()
     }
-    if "linear" in by_step:  # other columns than numeric ones cannot go on linearly
+    if "linear" in by_step:  # only numeric columns can go on linearly
         by_step["linear"][:, ~after.schema.numeric] = np.nan
     errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
-    errors |= {name: quality.error for name, quality in qualities.items()}
+    errors |= {name: quality.error for name, quality in fidelities.items()}
     accuracy = {
         name: quality.accuracy
-        for name, quality in qualities.items()
+        for name, quality in fidelities.items()
         if quality.accuracy is not None and name != "linear"
     }
     return ForecastErrors(
-        qualities["model"].measure,
+        fidelities["model"].measure,
         **errors,
         season=season,
         num_sequences=len(after),
@@ -209,25 +209,25 @@ def forecast_errors(
 
 
 def _errors_by_step(after: Sequences, forecast: Sequences, scaler: Scaler) -> np.ndarray:
-    """Return the error of each step and column, (steps, n_columns), in the units of the data."""
+    """Return the error (n_forecast_steps, n_columns) of all sequences, in the units of the data."""
     numeric, (_, step) = after.schema.numeric, positions(after)
     errors = entry_errors(after, forecast, scaler)
     errors[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
     observed = ~np.isnan(errors)
     shape = max(1, int(after.lengths.max(initial=1))), errors.shape[1]
-    total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, step, np.where(observed, errors, 0.0))
-    np.add.at(count, step, observed)
-    mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, step, np.where(observed, errors, 0.0))
+    np.add.at(counts, step, observed)
+    mean = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
     return np.where(numeric, np.sqrt(mean), mean)
 
 
-def linear_continuation(before: Sequences, steps: int) -> Sequences:
+def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
-    last = seasonal_naive(before, steps, 1)
+    last_values = seasonal_naive(before, num_steps, 1)
     row, step = positions(before)  # indices of the sequence, and of the step in it
-    slope = np.zeros((len(before), before.schema.num_columns))
+    slopes = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
         observed = np.flatnonzero(~np.isnan(before.values[:, column]))
         values = before.values[observed, column].astype(float)
@@ -235,39 +235,40 @@ def linear_continuation(before: Sequences, steps: int) -> Sequences:
         # pairs of neighboring values in the same sequence
         pairs = np.flatnonzero(rows[1:] == rows[:-1])
         # the last pair of a sequence overwrites the slopes of its earlier pairs
-        slope[rows[pairs], column] = (values[1:] - values[:-1])[pairs] / gaps[pairs]
-    num_steps = np.tile(np.arange(1, steps + 1), len(before))[:, None]
-    return last.with_values(last.values + num_steps * np.repeat(slope, steps, axis=0))
+        slopes[rows[pairs], column] = (values[1:] - values[:-1])[pairs] / gaps[pairs]
+    forecast_step = np.tile(np.arange(1, num_steps + 1), len(before))[:, None]
+    changes = forecast_step * np.repeat(slopes, num_steps, axis=0)
+    return last_values.with_values(last_values.values + changes)
 
 
-def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
-    """Forecast the value of one season ago; with a season of 1, the last value."""
-    # If that value was not observed, the forecast is the value of an earlier season at the same
-    # phase, or else the last observed value. It is missing where a column was never observed.
+def seasonal_naive(before: Sequences, num_steps: int, season: int) -> Sequences:
+    """Forecast the value of one season ago; with a season of one step, the last value."""
+    # If the value of one season ago is missing, the forecast is the value of an earlier season at
+    # the same phase, or else the last observed value, or else missing.
     row, step = positions(before)
     # The phase is the position in the season, from 0 for the first forecast step. Phases that no
     # forecast step has are not needed.
-    phase, num_phases = (step - before.lengths[row]) % season, min(season, steps)
+    phase, num_phases = (step - before.lengths[row]) % season, min(season, num_steps)
     shape, dtype = (len(before), num_phases, before.schema.num_columns), before.values.dtype
     by_phase = np.full(shape, np.nan, dtype)
-    last = np.full((shape[0], shape[2]), np.nan, dtype)
+    last_values = np.full((shape[0], shape[2]), np.nan, dtype)
     for column in range(before.schema.num_columns):
         # in both arrays, values of later steps overwrite those of earlier steps
         observed = ~np.isnan(before.values[:, column])
-        last[row[observed], column] = before.values[observed, column]
+        last_values[row[observed], column] = before.values[observed, column]
         observed &= phase < num_phases
         by_phase[row[observed], phase[observed], column] = before.values[observed, column]
-    by_phase = np.where(np.isnan(by_phase), last[:, None], by_phase)
-    values = by_phase[:, np.arange(steps) % season].reshape(-1, before.schema.num_columns)
-    offsets = np.arange(len(before) + 1) * steps
+    by_phase = np.where(np.isnan(by_phase), last_values[:, None], by_phase)
+    values = by_phase[:, np.arange(num_steps) % season].reshape(-1, before.schema.num_columns)
+    offsets = np.arange(len(before) + 1) * num_steps
     return Sequences(values, offsets, ids=before.ids, schema=before.schema)
 
 
 def pick_season(sequences: Sequences) -> int | None:
     """Find the lag at which sequences repeat best; None if there is none."""
-    # A season is a lag from 2 to half the median length. Values differ from those one season before
-    # less than at the neighboring lags, and less than from step to step. Of several such lags, the
-    # season is the shortest one whose differences are close to the smallest.
+    # A season is a lag from 2 to half the median length. The mean squared difference of values that
+    # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
+    # lags, the season is the shortest one whose difference is close to the smallest.
     max_rows = _MAX_SEARCHED_VALUES // sequences.schema.num_columns
     row, _ = positions(sequences)
     row, values = row[:max_rows], np.asarray(sequences.values[:max_rows], float)
@@ -285,15 +286,12 @@ def pick_season(sequences: Sequences) -> int | None:
         squares[:, categorical] = differs[:, categorical]
         observed = ~np.isnan(squares)
         mean_squares.append(squares[observed].mean() if observed.any() else np.inf)
-    difference = np.array(mean_squares)  # that of a lag is at the index lag - 1
-    if len(difference) < 3:
-        return None
-    lags = np.arange(2, len(difference))
-    at_lag, before_lag, after_lag = difference[lags - 1], difference[lags - 2], difference[lags]
-    minima = lags[(at_lag < before_lag) & (at_lag <= after_lag)]
+    differences = np.array([np.nan, *mean_squares])  # the index is the lag
+    lags = np.arange(2, max_lag + 1)
+    at_lag, before, after = differences[lags], differences[lags - 1], differences[lags + 1]
+    minima = lags[(at_lag < before) & (at_lag <= after)]
     if not len(minima):
         return None
-    at_minima = difference[minima - 1]
-    limit = _MAX_DIFFERENCE_RATIO * at_minima.min() + _ROUNDING_TOLERANCE * difference[0]
-    season = int(minima[at_minima <= limit][0])
-    return season if difference[season - 1] < difference[0] else None
+    limit = _MAX_DIFFERENCE_RATIO * differences[minima].min() + _ROUNDING_TOLERANCE * differences[1]
+    season = int(minima[differences[minima] <= limit][0])
+    return season if differences[season] < differences[1] else None

@@ -1,7 +1,7 @@
 """The PCA baseline: principal components of zero-padded sequences, given the true lengths.
 
-Channels are the columns of the padded matrix at one step: the value of a numeric column, or the
-one-hot vector of a categorical one.
+The channels of a step are numbers: the value of each numeric column, and the one-hot vector of each
+categorical column. A row of the padded matrix has the channels of all steps of a sequence.
 """
 
 import copy
@@ -76,7 +76,7 @@ class PCABaseline:
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
                 f"most {min(matrix.shape)} components. Got latent_dim={self.latent_dim}; lower it."
             )
-        # without any variance, scikit-learn divides 0 by 0 for a share that is not used here
+        # without any variance, scikit-learn divides 0 by 0, for a result that is not used here
         with np.errstate(invalid="ignore"), one_blas_thread(*matrix.shape):
             self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
         return self
@@ -92,12 +92,14 @@ class PCABaseline:
         sequences = as_sequences(sequences)
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
-        row, step = positions(sequences)
-        # later steps than the longest in training stay 0, which is the training mean
+        row, step = positions(sequences)  # indices of the sequence, and of the step in it
+        # steps after the longest training length stay 0, which is the training mean
         has_output = step < self.max_steps_
         channels = np.zeros((len(row), decoded.shape[-1]))
         channels[has_output] = decoded[row[has_output], step[has_output]]
-        scaled = sequences.with_values(_from_channels(channels, self.schema_) + self._scaled_mean())
+        scaled = sequences.with_values(
+            _channels_to_values(channels, self.schema_) + self._scaled_mean()
+        )
         return self.scaler_.inverse_transform(scaled)
 
     def first(self, latent_dim: int) -> "PCABaseline":
@@ -117,16 +119,16 @@ class PCABaseline:
                 "to the schema of the training split with `sequences.align(train.schema)`."
             )
         scaled = self.scaler_.transform(sequences)
-        # 0, which stands for padding and missing entries, is the mean in all columns
-        channels = _to_channels(scaled.with_values(scaled.values - self._scaled_mean()))
+        # the mean becomes 0 in all columns, because 0 stands for padding and missing entries
+        channels = _values_to_channels(scaled.with_values(scaled.values - self._scaled_mean()))
         row, step = positions(sequences)
-        is_input = step < self.max_steps_  # later steps than the longest in training are dropped
+        is_input = step < self.max_steps_  # steps after the longest training length are dropped
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
         padded[row[is_input], step[is_input]] = channels[is_input]
         return padded.reshape(len(sequences), -1)
 
     def _scaled_mean(self) -> np.ndarray:
-        """Return the scaled mean of the columns that `Scaler` does not center."""
+        """Return the mean of each scaled column, which is 0 for the columns that are centered."""
         return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
 
 
@@ -140,10 +142,10 @@ def cross_validated_pca(
     seed: int,
 ) -> Sequences:
     """Reconstruct each sequence, at its length, by PCA of the other folds."""
-    # It needs at least three sequences to fit on, of which two have steps.
+    # At least three sequences must be allowed for fits, of which two have steps.
     order = np.random.default_rng(seed).permutation(len(sequences))
-    # Positions in this order are dealt to the folds in turn. Sequences to fit on come last, next to
-    # each other, so that no fold gets all of them.
+    # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
+    # other, so that no fold gets all of them.
     order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
     fold = np.empty(len(order), int)
     fold[order] = np.arange(len(order)) % folds
@@ -158,7 +160,7 @@ def cross_validated_pca(
     return sequences.with_values(values)
 
 
-def _to_channels(sequences: Sequences) -> np.ndarray:
+def _values_to_channels(sequences: Sequences) -> np.ndarray:
     """Return channels (n_steps, n_channels): numbers or one-hot vectors, 0 for missing values."""
     blocks = []
     for i, column in enumerate(sequences.schema.columns):
@@ -170,8 +172,8 @@ def _to_channels(sequences: Sequences) -> np.ndarray:
     return np.concatenate(blocks, axis=1)
 
 
-def _from_channels(channels: np.ndarray, schema: Schema) -> np.ndarray:
-    """Return values (n_steps, n_features); a category is the largest of its channels."""
+def _channels_to_values(channels: np.ndarray, schema: Schema) -> np.ndarray:
+    """Return values (n_steps, n_columns); a category is the index of its largest channel."""
     columns, start = [], 0
     for column in schema.columns:
         block = channels[:, start : start + column.width]

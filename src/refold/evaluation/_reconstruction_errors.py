@@ -24,8 +24,8 @@ from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
-# What an argument ``scaler`` must be, in words of an error message.
-_SCALER_EXPECTED = 'a Scaler, such as Scaler.fit(train, mode="features")'
+# What an argument ``scaler`` must be, for an error message.
+_SCALER_DESCRIPTION = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
 # Errors of entries, and their means
 
@@ -61,8 +61,9 @@ def entry_errors(
     original, reconstructed = _check_pair(original, reconstructed)
     if scaler is not None:
         _check_error_scaler(scaler, original.schema)
+    # true and reconstructed values, (n_steps, n_columns)
     x, y = original.values.astype(float), _values_at_steps(original, reconstructed)
-    is_wrong = ~_correct_entries(original, y, tolerance=0.0)
+    is_wrong = ~_are_correct(original, y, tolerance=0.0)
     errors = np.where(np.isnan(x), np.nan, is_wrong.astype(float))
     numeric = original.schema.numeric
     if numeric.any():
@@ -200,7 +201,7 @@ def errors_by_length(
     check_not_empty(len(original), "sequence", "to measure")
     lengths, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
     # Sequences are ordered by length and split into groups of equal size. All sequences of one
-    # length are in the group of the middle one of them. Groups without any length are left out.
+    # length are in the group of the middle one of them. Empty groups are left out.
     middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
     _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
     starts = np.flatnonzero(np.diff(group_of_length, prepend=-1))
@@ -267,7 +268,7 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    return _normalized_error(original, reconstructed, scaler, if_constant=float("inf"))
+    return _normalized_error(original, reconstructed, scaler, constant_error=float("inf"))
 
 
 def explained_variance(
@@ -287,7 +288,7 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    return 1.0 - _normalized_error(original, reconstructed, scaler, if_constant=1.0)
+    return 1.0 - _normalized_error(original, reconstructed, scaler, constant_error=1.0)
 
 
 def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
@@ -315,8 +316,8 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     """
     original, reconstructed = _check_pair(original, reconstructed)
     values = _values_at_steps(original, reconstructed)
-    is_correct = _correct_entries(original, values, tolerance).all(axis=1)
-    # a sequence is right if the number of wrong steps is the same before and after it
+    is_correct = _are_correct(original, values, tolerance).all(axis=1)
+    # a sequence is right if the number of wrong steps up to its end is the one up to its start
     num_wrong = np.concatenate([[0], np.cumsum(~is_correct)])
     all_right = num_wrong[original.offsets[1:]] == num_wrong[original.offsets[:-1]]
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
@@ -403,7 +404,7 @@ class Fidelity:
 
         The first measure of PCA is introduced by ``name``, and others by "PCA".
         """
-        # name and number format of each measure
+        # for each measure, its name in the text and the function that formats it
         measures = {"nmse": ("NMSE", format_short), "accuracy": ("accuracy", as_percent)}
         if self.nmse is None:
             measures["exact"] = ("exact", as_percent)
@@ -420,7 +421,7 @@ class Fidelity:
 
 
 # All errors that Refold shows come from this function. Reconstructions have predicted lengths: a
-# step that is missing counts as zero in standardized units, and an extra step is ignored.
+# step that they lack counts as zero in standardized units, and an extra step is ignored.
 def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
@@ -524,7 +525,7 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
 
 def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
-    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
+    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
     if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
         raise ParameterError(
             f"Errors of {schema.num_columns} columns are measured in the units of the training "
@@ -543,11 +544,11 @@ def _values_at_steps(original: Sequences, reconstructed: Sequences) -> np.ndarra
     return values
 
 
-def _correct_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return which entries (n_steps, n_features) are right; missing originals count as right."""
+def _are_correct(original: Sequences, decoded_values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return which entries (n_steps, n_columns) are right; missing originals count as right."""
     is_correct = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
-        x, y = original.values[:, i].astype(float), values[:, i]
+        x, y = original.values[:, i].astype(float), decoded_values[:, i]
         is_correct[:, i] |= column.column_type.is_correct(x, y, tolerance, len(column.categories))
     return is_correct
 
@@ -556,31 +557,30 @@ def _mean_errors(
     original: Sequences,
     reconstructed: SequenceList,
     scaler: Scaler | None,
-    group: np.ndarray,  # (n_steps,), index of the group of each step
+    group_indices: np.ndarray,  # (n_steps,), index of the group of each step
     num_groups: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean errors (num_groups,) of the numeric columns, and of all other columns."""
     errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
 
-    def means(columns: np.ndarray) -> np.ndarray:
-        total = np.bincount(group, np.nansum(columns, axis=1), num_groups)
-        count = np.bincount(group, (~np.isnan(columns)).sum(axis=1), num_groups)
-        return _divide_or_nan(total, count)
+    def group_means(errors: np.ndarray) -> np.ndarray:
+        sums = np.bincount(group_indices, np.nansum(errors, axis=1), num_groups)
+        counts = np.bincount(group_indices, (~np.isnan(errors)).sum(axis=1), num_groups)
+        return _divide_or_nan(sums, counts)
 
-    return means(errors[:, numeric]), means(errors[:, ~numeric])
+    return group_means(errors[:, numeric]), group_means(errors[:, ~numeric])
 
 
-def _divide_or_nan(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Divide sums by counts; NaN where the count is 0."""
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def _divide_or_nan(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _normalized_error(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, if_constant: float
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, constant_error: float
 ) -> float:
-    """Return the sum of squared errors over that of squared standardized values."""
-    # If all values are the training mean, this is 0 if there is no error, else ``if_constant``.
-    check_input_type("scaler", scaler, _SCALER_EXPECTED, "mode")
+    """Return the sum of the squared errors over the sum of the squared standardized values."""
+    # If all values are the training mean, the result is 0 without an error, or ``constant_error``.
+    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():
@@ -590,8 +590,8 @@ def _normalized_error(
         )
     errors = entry_errors(original, reconstructed, scaler)[:, numeric]
     centered = original.values[:, numeric].astype(float) - scaler.mean_[numeric]
-    error = np.nansum(errors)
+    total_error = np.nansum(errors)
     power = np.nansum(np.square(centered) / np.square(scaler.scale_[numeric]))
     if power > 0:
-        return float(error / power)
-    return 0.0 if error == 0 else if_constant
+        return float(total_error / power)
+    return 0.0 if total_error == 0 else constant_error

@@ -2,12 +2,12 @@
 
 from refold.model._anomalies import MAX_STORED_ERRORS as MAX_STORED_ERRORS
 from refold.model._anomalies import Detection as Detection
-from refold.model._anomalies import Drift as Drift
 from refold.model._anomalies import Reason as Reason
 from refold.model._anomalies import compute_value_errors as compute_value_errors
 from refold.model._anomalies import mean_errors_by_sequence as mean_errors_by_sequence
 from refold.model._anomalies import reconstruction_errors as reconstruction_errors
 from refold.model._anomalies import with_reference_statistics as with_reference_statistics
+from refold.model._drift import Drift as Drift
 from refold.model._file import dumps as dumps
 from refold.model._file import pack_container as pack_container
 from refold.model._file import read_container as read_container
@@ -38,9 +38,9 @@ from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._pretrained import PRETRAINED_MODEL_NOTES as PRETRAINED_MODEL_NOTES
 from refold.model._pretrained import find_model_file as find_model_file
-from refold.model._statistics import Fingerprints as Fingerprints
-from refold.model._statistics import History as History
-from refold.model._statistics import ReferenceStatistics as ReferenceStatistics
-from refold.model._statistics import fit_mixture as fit_mixture
 from refold.model._stream import Stream as Stream
 from refold.model._stream import StreamResult as StreamResult
+from refold.model._training_statistics import Fingerprints as Fingerprints
+from refold.model._training_statistics import History as History
+from refold.model._training_statistics import ReferenceStatistics as ReferenceStatistics
+from refold.model._training_statistics import fit_mixture as fit_mixture

@@ -1,4 +1,4 @@
-"""Anomaly scores and drift.
+"""Anomaly scores and their p-values.
 
 The anomaly score of a sequence is the sum of two components: its reconstruction error, and the
 distance of its code and ROCKET features to those of training sequences. Each component is divided
@@ -6,10 +6,11 @@ by its mean over training sequences.
 
 `measure_sequences` returns errors and distances of sequences. `with_reference_statistics` adds
 the statistics of training sequences to a model, and `build_calibration` returns the scores of
-normal sequences. `Detection` and `Drift` are the results of `Model.detect` and `Model.drift`.
+normal sequences. `Detection` is the result of `Model.detect`.
 
-Codes are made without latent optimization, which would make anomalies look more normal. Steps
-without any value are interpolated, because the encoder reads them as a jump to the mean.
+Codes are made without latent optimization, which would make anomalies look more normal. Empty
+steps, which have no value in any column, are interpolated, because the encoder reads an empty step
+as a jump to the mean.
 """
 
 from dataclasses import dataclass, replace
@@ -24,39 +25,38 @@ from refold._support.messages import pluralize
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
+from refold.model._drift import Drift
 from refold.model._inputs import check_lengths
-from refold.model._statistics import Calibration, ReferenceStatistics, fit_mixture
+from refold.model._training_statistics import Calibration, ReferenceStatistics, fit_mixture
 from refold.network.packed.resampling import interpolate_gaps
 from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_CLIPPING_STD_FROM_MEAN = 1e12
-# Maximum number of reconstruction errors that a model stores, to limit its file.
+_MAX_STD_FROM_MEAN = 1e12
+# Maximum number of reconstruction errors that a model stores. It limits the size of the file.
 MAX_STORED_ERRORS = 1024
-# Maximum number of step scores that a calibration stores, to limit the file of the model. P-values
-# of steps can then be as small as 1 / 100,001.
+# Maximum number of step scores that a calibration stores. It limits the size of the file. P-values
+# of steps can still be as small as 1 / 100,001.
 _MAX_STORED_STEP_SCORES = 100_000
 # Scores that differ by less than this share count as equal, because rounding can make them differ.
 _ROUNDING_TOLERANCE = 1e-4
-# A feature with a smaller standard deviation in training varies by rounding alone.
+# A feature with a smaller standard deviation over the training sequences varies by rounding alone.
 _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
 _MAX_DECODED_SEQUENCES = 256
-# Family-wise error rate at which the text of a `Drift` counts the dimensions that differ. It is
-# small, so that the text names differences only if they are no chance.
-_FAMILY_WISE_ALPHA = 0.001
 
 
 class Measurement(NamedTuple):
-    """Errors and distances of sequences, before they are scaled and added to scores."""
+    """Errors and distances of sequences, before they are divided by their means and added."""
 
-    # (n_steps, n_columns): squared error of each numeric value in standardized units; for other
-    # columns 1 if the value is wrong, else 0; NaN for missing values
+    # (n_steps, n_columns): squared error of each numeric value in standardized units; in other
+    # columns, 1 if the value is wrong and 0 if it is right; NaN for missing values
     value_errors: np.ndarray
     sequence_errors: np.ndarray  # (n_sequences,), mean value error, 0 if all values are missing
-    # (n_sequences,), squared Mahalanobis distances of codes and ROCKET features to training
+    # (n_sequences,), squared Mahalanobis distances of codes and ROCKET features from the mean of
+    # the training sequences
     distances: np.ndarray
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
 
@@ -73,13 +73,13 @@ def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measuremen
 
 def score_components(measurement: Measurement, reference: ReferenceStatistics) -> np.ndarray:
     """Return (n_sequences, 2): error and distance, divided by their means in training."""
-    # The sum of both is the anomaly score.
+    # the anomaly score is the sum of both
     components = np.stack([measurement.sequence_errors, measurement.distances], axis=1)
     return components / reference.component_means
 
 
 def reconstruction_errors(model: "refold.Model", sequences: Sequences) -> np.ndarray:
-    """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
+    """Return the reconstruction errors (n_sequences,) of aligned sequences."""
     sequences = _clip_extreme_values(sequences, model.error_scaler)
     codes, _ = _codes_and_features(model, sequences)
     return mean_errors_by_sequence(_value_errors_of_codes(model, sequences, codes), sequences)
@@ -87,7 +87,7 @@ def reconstruction_errors(model: "refold.Model", sequences: Sequences) -> np.nda
 
 def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequences:
     """Clip values to the range that the network can compute with."""
-    width = _CLIPPING_STD_FROM_MEAN * error_scaler.scale_
+    width = _MAX_STD_FROM_MEAN * error_scaler.scale_
     values = np.clip(sequences.values, error_scaler.mean_ - width, error_scaler.mean_ + width)
     return sequences.with_values(values.astype(sequences.values.dtype))
 
@@ -95,9 +95,9 @@ def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequence
 def _codes_and_features(
     model: "refold.Model", sequences: Sequences
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the encoder's codes (n_sequences, code_size), and codes with ROCKET features."""
-    sequences = _interpolate_gaps(sequences)
-    # a pretrained model reads no missing values
+    """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
+    sequences = _interpolate_empty_steps(sequences)
+    # a pretrained model reads no missing values, not even those in steps with other values
     sequences = interpolate_gaps(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
@@ -107,7 +107,7 @@ def _codes_and_features(
 
 
 def _mahalanobis_distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
-    """Return the squared distances (n_sequences,) of features to those of training sequences."""
+    """Return the squared distances (n_sequences,) of features from their mean in training."""
     if reference.precision is None:
         raise ParameterError(
             "This model does not know what is normal in your data. Calibrate it first: "
@@ -115,7 +115,8 @@ def _mahalanobis_distances(features: np.ndarray, reference: ReferenceStatistics)
         )
     standardized = (features - reference.mean) / reference.std
     precision = reference.precision.astype(float)
-    # row by row, because the bits of a product of matrices may depend on the number of rows
+    # row by row, because the bits of a product of matrices may depend on the number of rows; not
+    # below 0, because rounding can make a tiny distance negative
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
@@ -124,10 +125,10 @@ def _value_errors_of_codes(
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
     check_lengths(sequences.lengths, len(sequences), model.network)
-    # a gap at the end of a sequence is not decoded, and its missing values have no error
-    lengths = _interpolate_gaps(sequences).lengths
+    # empty steps at the end of a sequence are not decoded, and missing values have no error
+    lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
-    row, step = positions(sequences)
+    row, step = positions(sequences)  # indices of the sequence, and of the step in it
     values = np.zeros(sequences.values.shape, decoded.dtype)
     values[step < lengths[row]] = decoded
     return compute_value_errors(sequences, sequences.with_values(values), model.error_scaler)
@@ -136,13 +137,12 @@ def _value_errors_of_codes(
 def compute_value_errors(
     sequences: Sequences, decoded: Sequences, error_scaler: Scaler
 ) -> np.ndarray:
-    """Return the error (n_steps, n_columns) of each decoded value, NaN where it is missing."""
-    schema = sequences.schema
-    true = error_scaler.transform(sequences).values.astype(float)
-    predicted = error_scaler.transform(decoded).values.astype(float)
-    columns = zip(schema.columns, true.T, predicted.T, strict=True)
+    """Return the error (n_steps, n_columns) of each decoded value; NaN for missing true values."""
+    true_values = error_scaler.transform(sequences).values.astype(float)
+    decoded_values = error_scaler.transform(decoded).values.astype(float)
+    columns = zip(sequences.schema.columns, true_values.T, decoded_values.T, strict=True)
     errors = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
-    return np.where(np.isnan(true), np.nan, errors)
+    return np.where(np.isnan(true_values), np.nan, errors)
 
 
 def mean_errors_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> np.ndarray:
@@ -154,32 +154,32 @@ def mean_errors_by_sequence(value_errors: np.ndarray, sequences: Sequences) -> n
     return sums / np.maximum(counts, 1)
 
 
-def _interpolate_gaps(sequences: Sequences) -> Sequences:
+def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
     """Interpolate steps without any value, and drop such steps at the end of a sequence."""
-    # A gap at the start gets the first values after it. In a column that is not numeric, a gap gets
-    # the value before it. A sequence without any value stays as it is.
+    # Empty steps at the start get the first values after them. In a column that is not numeric, an
+    # empty step gets the value before it. A sequence without any value stays as it is.
     values, schema = sequences.values, sequences.schema
-    # the last column holds the time since the step before, which a step without values has, too
+    # the last column may be the time since the step before, which an empty step has, too
     without_times = values[:, :-1] if schema.time_gaps else values
-    is_gap = np.isnan(without_times).all(axis=1)
-    if not is_gap.any():
+    is_empty = np.isnan(without_times).all(axis=1)
+    if not is_empty.any():
         return sequences
     row, index = positions(sequences)[0], np.arange(len(values))
     # indices of the nearest steps with values, which may be in another sequence
-    before = np.maximum.accumulate(np.where(is_gap, -1, index))
-    after = np.minimum.accumulate(np.where(is_gap, len(values), index)[::-1])[::-1]
+    before = np.maximum.accumulate(np.where(is_empty, -1, index))
+    after = np.minimum.accumulate(np.where(is_empty, len(values), index)[::-1])[::-1]
     has_before = before >= sequences.offsets[row]
     has_after = after < sequences.offsets[row + 1]
-    filled = is_gap & has_after
+    filled = is_empty & has_after
     after = after[filled]
     before = np.where(has_before[filled], before[filled], after)
-    # how far a step is from the step before to the step after, from 0 to 1
+    # how far an empty step is from the step before to the step after, from 0 to 1
     share = (index[filled] - before) / np.maximum(after - before, 1)
     change = np.where(schema.numeric, values[after] - values[before], 0.0)
     interpolated = values[before] + share[:, None] * change
     result = values.copy()
     result[filled] = np.where(np.isnan(values[filled]), interpolated, values[filled])
-    stays = ~is_gap | has_after | ~has_before
+    stays = ~is_empty | has_after | ~has_before  # all but empty steps at the end
     lengths = np.bincount(row[stays], minlength=len(sequences))
     return Sequences(result[stays], offsets_from_lengths(lengths), sequences.ids, schema)
 
@@ -189,7 +189,7 @@ def with_reference_statistics(
 ) -> "refold.Model":
     """Return a model that knows the statistics of a sample of its training sequences."""
     # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
-    # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
+    # decoder can reconstruct. ROCKET features also describe patterns that the decoder may not know.
     check_training_packages("Learning what is normal")
     codes, features = _codes_and_features(model, sequences)
     mean, std = features.mean(axis=0), features.std(axis=0)
@@ -207,6 +207,7 @@ def with_reference_statistics(
     mean, std, precision = (array.astype(np.float32) for array in (mean, std, precision))
     mixture = fit_mixture(codes, seed=seed)
     reference = ReferenceStatistics(codes, mean, std, precision, np.ones(2), mixture)
+    # the means of both score components, over a part of the sequences
     rows = linspace_indices(len(sequences), _MAX_DECODED_SEQUENCES)
     sample = sequences[rows]
     errors = mean_errors_by_sequence(_value_errors_of_codes(model, sample, codes[rows]), sample)
@@ -218,143 +219,26 @@ def with_reference_statistics(
 
 
 def build_calibration(
-    normal: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
+    normal_measurement: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
 ) -> Calibration:
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
-    steps = step_scores(normal.value_errors)
+    steps = step_scores(normal_measurement.value_errors)
     steps = np.sort(steps[~np.isnan(steps)])
     steps = steps[linspace_indices(len(steps), _MAX_STORED_STEP_SCORES)]
-    scores = np.sort(score_components(normal, reference).sum(axis=1))
+    scores = np.sort(score_components(normal_measurement, reference).sum(axis=1))
     return Calibration(scores, steps, residuals)
 
 
 def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:
-    """Return the share of normal scores that are at least as high, the score itself included."""
-    # lowered a little, because rounding can make scores of equal sequences differ
+    """Return the p-value (n,) of each score: the share of normal scores that are as high."""
+    # scores are lowered a little, because rounding can make scores of equal sequences differ
     return conformal_p_values(scores * (1.0 - _ROUNDING_TOLERANCE), normal_scores)
 
 
 def step_scores(value_errors: np.ndarray) -> np.ndarray:
     """Return the mean error (n_steps,) of each step's observed values, NaN if there is none."""
-    observed = ~np.isnan(value_errors)
-    count = observed.sum(axis=1)
-    sums = np.where(observed, value_errors, 0.0).sum(axis=1)
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
-
-
-# Drift
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
-
-    The distribution of each dimension of an autoencoder's codes is a sensitive and inexpensive
-    measure of drift [1]_. The p-values are the first terms of Kolmogorov's series, which are upper
-    bounds.
-
-    Attributes
-    ----------
-    num_sequences : int
-        Number of new sequences.
-    code_statistics, code_p_values : arrays of shape (code_size,)
-        Largest difference between the distribution functions of a dimension in the new sequences
-        and in the training data, and its p-value.
-    error_statistic, error_p_value : float, optional
-        The same for reconstruction errors, compared with those of sequences that were not trained
-        on. The test is one-sided: it finds larger errors. None if errors were not tested.
-
-    References
-    ----------
-    .. [1] S. Rabanser, S. Günnemann and Z. C. Lipton, "Failing Loudly: An Empirical Study of
-       Methods for Detecting Dataset Shift", NeurIPS 2019.
-
-    Examples
-    --------
-    >>> drift = Drift(90, np.array([0.7, 0.1]), np.array([1e-20, 0.9]), 0.1, 0.4)
-    >>> drift.p_value < 0.001
-    True
-    >>> print(drift)
-    p = 3e-20, 1 of 2 code dimensions differs
-    """
-
-    num_sequences: int
-    code_statistics: np.ndarray
-    code_p_values: np.ndarray
-    error_statistic: float | None = None
-    error_p_value: float | None = None
-
-    @property
-    def p_value(self) -> float:
-        """p-value of all tests together, float: the smallest one, with Bonferroni correction."""
-        error = 1.0 if self.error_p_value is None else self.error_p_value
-        return min(1.0, self._num_tests * float(min(self.code_p_values.min(), error)))
-
-    @property
-    def _num_tests(self) -> int:
-        """Number of tests: one for each dimension, and that of the errors."""
-        return len(self.code_p_values) + (self.error_p_value is not None)
-
-    def __repr__(self) -> str:
-        return f"Drift({pluralize(self.num_sequences, 'sequence')}, {self})"
-
-    def __str__(self) -> str:
-        """Return the p-value, and what differs at a family-wise error rate of 0.001."""
-        # Bonferroni correction, because there are several tests
-        alpha, num_dimensions = _FAMILY_WISE_ALPHA / self._num_tests, len(self.code_p_values)
-        num_different = int((self.code_p_values <= alpha).sum())
-        text = f"p = {self.p_value:.2g}, {num_different} of {num_dimensions} code dimensions "
-        text += "differs" if num_different == 1 else "differ"
-        are_larger = self.error_p_value is not None and self.error_p_value <= alpha
-        return text + ", and errors are larger" * are_larger
-
-    def to_table(self) -> pa.Table:
-        """Return one row per test: ``test``, ``statistic`` and ``p_value``."""
-        codes = zip(self.code_statistics.tolist(), self.code_p_values.tolist(), strict=True)
-        rows = [(f"code dimension {i}", *pair) for i, pair in enumerate(codes)]
-        if self.error_p_value is not None:
-            rows.append(("reconstruction error", self.error_statistic, self.error_p_value))
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        return pa.table(columns, ["test", "statistic", "p_value"])
-
-
-def measure_drift(
-    codes: np.ndarray,  # (n_sequences, code_size)
-    training_codes: np.ndarray,  # (n_training_sequences, code_size)
-    errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
-    held_out_errors: np.ndarray | None = None,  # float32, errors of held-out sequences
-) -> Drift:
-    """Compare codes with those of training sequences, and errors with held-out ones."""
-    pairs = zip(codes.T, training_codes.T, strict=True)
-    statistics = np.array([_cdf_differences(*pair).max(initial=0.0) for pair in pairs])
-    # twice the one-sided probability, because this test has two sides
-    p_values = 2.0 * _kolmogorov_tail(statistics, len(codes), len(training_codes))
-    p_values = np.minimum(1.0, p_values)
-    if errors is None or held_out_errors is None:
-        return Drift(len(codes), statistics, p_values)
-    # in the precision of the held-out errors, so that rounding does not make equal errors differ
-    differences = _cdf_differences(errors.astype(np.float32), held_out_errors, signed=True)
-    statistic = float(differences.max(initial=0.0))
-    p_value = float(_kolmogorov_tail(statistic, len(errors), len(held_out_errors)))
-    return Drift(len(codes), statistics, p_values, max(0.0, statistic), p_value)
-
-
-def _cdf_differences(new: np.ndarray, old: np.ndarray, *, signed: bool = False) -> np.ndarray:
-    """Return how much lower the distribution function of the new values is, at each value."""
-    all_values = np.concatenate([new, old])
-    cdf_old, cdf_new = (
-        np.searchsorted(np.sort(values), all_values, side="right") / len(values)
-        for values in (old, new)
-    )
-    return cdf_old - cdf_new if signed else np.abs(cdf_old - cdf_new)
-
-
-def _kolmogorov_tail(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
-    """Return an upper bound of the probability of a one-sided statistic, or of each of several."""
-    return np.exp(-2.0 * np.square(statistic) * (num_new * num_old / (num_new + num_old)))
-
-
-# Anomalies
+    counts = (~np.isnan(value_errors)).sum(axis=1)
+    return np.where(counts > 0, np.nansum(value_errors, axis=1) / np.maximum(counts, 1), np.nan)
 
 
 class Reason(NamedTuple):
@@ -394,9 +278,9 @@ class Detection:
         Tests whether the sequences differ from the training data as a whole, as `drift` does. None
         if there is no sequence or the model file lacks the errors of held-out sequences.
     windows : Windows, optional
-        Places of the sequences in their series, if the model cut these into windows. ``step_*`` and
-        ``errors`` are those of each window then, and ``series_*`` and ``steps`` those of each
-        series.
+        Positions of the windows in their series, if the model cuts series into windows. Then
+        ``step_*`` and ``errors`` are those of each window, and ``series_*`` and ``steps`` those of
+        each series.
     times, time_name : pyarrow.Array or None, str
         Times of the steps of all sequences, or of all series, if the data had any, and their name.
 
@@ -480,11 +364,11 @@ class Detection:
         values is more anomalous than the values.
         """
         errors = np.nan_to_num(self.errors[index])
-        total = errors.sum()
+        total_error = errors.sum()
         largest = np.argsort(-errors, axis=None, kind="stable")[:most]
         indices = zip(*np.unravel_index(largest, errors.shape), strict=True)
         return [
-            Reason(int(step), self.columns[column], float(errors[step, column] / total))
+            Reason(int(step), self.columns[column], float(errors[step, column] / total_error))
             for step, column in indices
             if errors[step, column] > 0
         ]
@@ -494,13 +378,13 @@ class Detection:
 
         The columns are ``id``, under the name that you give, ``score``, its components ``error``
         and ``distance``, ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``;
-        the last two are null if the distance is the larger component. Of windows, ``id`` is that of
-        the series, the places as in `Windows.to_table` follow, and ``step`` is one of the series.
+        the last two are null if the distance is the larger component. For windows, ``id`` is that
+        of the series, the columns of `Windows.to_table` follow, and ``step`` counts in the series.
         """
-        # a large distance is no fault of one value, so only a larger error has a worst value
+        # a single value causes a large error, but not a large distance
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
-        numbers = {
+        measures = {
             "score": self.scores,
             "error": self.score_components[:, 0],
             "distance": self.score_components[:, 1],
@@ -512,13 +396,13 @@ class Detection:
         if self.windows is not None:
             table, starts = self.windows.to_table(id), self.windows.starts
             id_columns = {name: table[name] for name in table.column_names}
-        pairs = zip(starts.tolist(), worst, strict=True)
+        pairs = zip(starts.tolist(), worst, strict=True)  # start of a window, and its worst value
         steps = [start + reasons[0].step if reasons else None for start, reasons in pairs]
         columns = [reasons[0].column if reasons else None for reasons in worst]
         return pa.table(
             {
                 **id_columns,
-                **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
+                **{name: pa.array(values, pa.float64()) for name, values in measures.items()},
                 "anomalous": pa.array(self.anomalous, pa.bool_()),
                 "step": pa.array(steps, pa.int64()),
                 "column": pa.array(columns, pa.string()),
@@ -528,9 +412,10 @@ class Detection:
     def steps(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
         """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
-        The columns are ``id``, ``step``, ``score`` and ``p_value``, null if all values of the step
-        are missing, and before the score, times if the data had them: under the name that you give,
-        or that of the data. Windows that overlap are merged, as in ``series_scores``.
+        The columns are ``id``, ``step``, ``score`` and ``p_value``. The last two are null if all
+        values of the step are missing. If the data had times, they come before the score, under the
+        name that you give, or that of the data. Windows that overlap are merged, as in
+        ``series_scores``.
         """
         by_series = self.series_scores, self.series_p_values
         ids = self.ids if self.windows is None else self.windows.ids

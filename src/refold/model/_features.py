@@ -1,7 +1,7 @@
 """Features for classifiers: of the sequences that codes decode to, and of whole series.
 
 `DecodedFeatures` decodes codes and describes the result, for `Model.features`.
-`series_convolutions` describes series that a model cuts into windows, for `Model.pooled`. Both use
+`convolve_series` describes series that a model cuts into windows, for `Model.pooled`. Both use
 ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
 
@@ -15,19 +15,19 @@ from refold.network.packed.encoder import pool_random_convolutions
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, check_codes_finite
 
-# Random kernels for each of the four default dilations, so 512 in all. If there are more dilations,
-# the 512 kernels are shared evenly among them. More kernels cost more time for each sequence.
-_KERNELS_PER_DILATION = 128
+# Number of random convolutions for each of the four default dilations, so 512 in all. If there are
+# more dilations, the 512 are shared evenly among them. More convolutions cost more time for each
+# sequence.
+_CONVOLUTIONS_PER_DILATION = 128
 # Maximum number of training codes that are decoded to standardize the features. It limits the time
 # of the first call for a model.
 _MAX_TRAINING_CODES = 256
-# A feature whose standard deviation over training sequences is at most one of the next three limits
-# is set to 0, because it varies by noise alone. The first limit is for the logarithm of the root
-# mean square.
+# If the logarithm of the root mean square has at most this standard deviation over training
+# sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
 _MIN_LOG_RMS_STD = 0.2
-# Limit for the length of a sequence, as a share of the mean length.
+# The same limit for the length of a sequence, as a share of the mean length.
 _MIN_LENGTH_STD = 0.05
-# Limit for each pooled convolution.
+# The same limit for each pooled convolution.
 _MIN_CONVOLUTION_STD = 1e-4
 # Added to root mean squares of scaled values, so that a constant sequence is not divided by 0.
 _RMS_EPSILON = np.float32(1e-3)
@@ -46,31 +46,32 @@ class DecodedFeatures:
     # - convolutions of the decoded sequence divided by its RMS, because codes of new sequences
     #   decode to smaller values than codes of training sequences;
     # - only if each sequence is scaled by itself: convolutions of the sequence in the units of all
-    #   sequences, which alone show how columns and sequences differ in scale, and the means and log
+    #   sequences, which show how columns and sequences differ in scale; and the means and log
     #   standard deviations that the code ends with.
     # Convolutions read scaled values of numeric columns, and probabilities of categories.
 
     def __init__(self, model: "refold.Model") -> None:
         self._model, self._network = model, model.network
         codes, network = model.require_reference().codes, model.network
-        self._convolutions = random_convolutions(network.head.num_outputs, _KERNELS_PER_DILATION)
+        self._convolutions = random_convolutions(
+            network.head.num_outputs, _CONVOLUTIONS_PER_DILATION
+        )
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
         # points would tell nothing new.
         self._max_decoded_steps = network.specification.grid or None
-        # The dilations are powers of two. A kernel of nine taps spans 8 * dilation + 1 steps, and
-        # the largest one spans half to all of the longest training length.
+        # The dilations are powers of two. A convolution of nine taps spans 8 * dilation + 1 steps,
+        # and the widest one spans half to all of the longest training length.
         longest = self._max_decoded_steps or network.specification.max_steps
         max_dilation = (longest - 1) / (len(self._convolutions.taps) - 1)
         num_dilations = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, max_dilation))))
         self._dilations = tuple(2**i for i in range(num_dilations))
-        # Anomaly scores need the same training codes, so the model file holds nothing for these
-        # features alone.
+        # the model stores these training codes for its anomaly scores, too
         rows = linspace_indices(len(codes), _MAX_TRAINING_CODES)
         raw = self._raw_features(codes[rows]).astype(float)
         self._mean, std = raw.mean(axis=0), raw.std(axis=0)
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
         min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
-        # Divided by a tiny standard deviation, noise would dominate the distances of codes.
+        # 0 for features of noise: divided by a tiny number, noise would dominate distances
         self._inverse_std = np.divide(1.0, std, out=np.zeros_like(std), where=std > min_std)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
@@ -84,44 +85,45 @@ class DecodedFeatures:
     def _raw_features(self, codes: np.ndarray) -> np.ndarray:
         """Return the features (n_sequences, n_features) before they are standardized."""
         network = self._network
-        # the network's own codes come first, and the mean and the scale of each sequence last
+        # codes of the network come first, then means and log standard deviations of each sequence
         latent = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
-        statistics = codes[:, latent.shape[1] :]
-        predicted = network.predict_lengths(latent)
-        offsets = offsets_from_lengths(np.minimum(predicted, self._max_decoded_steps or predicted))
-        # each kernel gives two features: the share of positive values, and the maximum
+        sequence_statistics = codes[:, latent.shape[1] :]
+        lengths = network.predict_lengths(latent)
+        offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
+        # each convolution gives two features: the share of positive values, and the maximum
         num_pooled = 2 * len(self._convolutions.bias)
-        num_features = 2 + num_pooled * (1 + bool(statistics.shape[1]))
+        num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
             outputs = network.decode(latent[block.indices], block.offsets)
-            lengths = lengths_from_offsets(block.offsets)
-            if statistics.shape[1]:
-                unscaled = self._standardize_by_column(
-                    outputs, block.offsets, statistics[block.indices]
+            num_steps = lengths_from_offsets(block.offsets)
+            if sequence_statistics.shape[1]:
+                by_column = self._standardize_by_column(
+                    outputs, block.offsets, sequence_statistics[block.indices]
                 )
-                features[block.indices, 2 + num_pooled :] = self._convolve(unscaled, block.offsets)
-            power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
+                features[block.indices, 2 + num_pooled :] = self._convolve(by_column, block.offsets)
+            divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
+            power = packed.segment_sum(outputs**2, block.offsets) / divisors
             rms = np.sqrt(power.mean(axis=1)) + _RMS_EPSILON
-            outputs /= np.repeat(rms, lengths)[:, None]
+            outputs /= np.repeat(rms, num_steps)[:, None]
             features[block.indices, 0] = np.log(rms)
-            features[block.indices, 1] = predicted[block.indices]
+            features[block.indices, 1] = lengths[block.indices]
             features[block.indices, 2 : 2 + num_pooled] = self._convolve(outputs, block.offsets)
-        return np.concatenate([features, statistics], axis=1)
+        return np.concatenate([features, sequence_statistics], axis=1)
 
-    def _convolve(self, outputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Return pooled convolutions (n_sequences, 2 * kernels) of outputs (n_steps, outputs)."""
+    def _convolve(self, outputs: np.ndarray, sequence_offsets: np.ndarray) -> np.ndarray:
+        """Return pooled convolutions (n_sequences, n_pooled) of outputs (n_steps, n_outputs)."""
         return pool_random_convolutions(
-            outputs, offsets, self._convolutions, dilations=self._dilations
+            outputs, sequence_offsets, self._convolutions, dilations=self._dilations
         )
 
     def _standardize_by_column(
-        self, outputs: np.ndarray, offsets: np.ndarray, statistics: np.ndarray
+        self, outputs: np.ndarray, sequence_offsets: np.ndarray, sequence_statistics: np.ndarray
     ) -> np.ndarray:
-        """Return outputs (n_steps, outputs) standardized by column, instead of by sequence."""
+        """Return outputs (n_steps, n_outputs) standardized by column, instead of by sequence."""
         model, head = self._model, self._network.head
-        decoded = Sequences(head.values(outputs), offsets, schema=model.schema)
-        decoded = model.scaler.inverse_transform(decoded, statistics)
+        decoded = Sequences(head.values(outputs), sequence_offsets, schema=model.schema)
+        decoded = model.scaler.inverse_transform(decoded, sequence_statistics)
         standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
         result = outputs.copy()
         # a numeric column has one output, and a categorical one has an output for each category
@@ -129,16 +131,16 @@ class DecodedFeatures:
         return result
 
 
-def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
-    """Return convolutions (n_series, 4 * kernels) of series as they are, and standardized each."""
+def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
+    """Return pooled convolutions (n_series, 2048): of each series, and of its standardized form."""
     # These features have what codes of windows lose: patterns that are longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
-    # everything else, so the second half of the features is without it.
-    convolutions = random_convolutions(network.head.num_outputs, _KERNELS_PER_DILATION)
+    # everything else, so the second half of the features comes from standardized series.
+    convolutions = random_convolutions(network.head.num_outputs, _CONVOLUTIONS_PER_DILATION)
     dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
-    features = np.empty((len(scaled), 4 * len(convolutions.bias)), np.float32)
-    for block, values in iterate_encoded_batches(network.specification, scaled):
-        # without the channels that say which values were observed
+    features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
+    for block, values in iterate_encoded_batches(network.specification, scaled_series):
+        # only the values, without the channels that say which values were observed
         columns = np.ascontiguousarray(values[:, : network.head.num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
         divisors = np.maximum(1, lengths)[:, None]  # no division by 0 for an empty series
@@ -148,8 +150,8 @@ def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) 
         standardized = (centered / np.repeat(std, lengths, axis=0)).astype(np.float32)
         features[block.indices] = np.concatenate(
             [
-                pool_random_convolutions(rows, block.offsets, convolutions, dilations=dilations)
-                for rows in (columns, standardized)
+                pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
+                for array in (columns, standardized)
             ],
             axis=1,
         )

@@ -1,11 +1,11 @@
 """The file of a model: JSON and arrays as safetensors, with a version and a checksum.
 
-The metadata of the safetensors file has one entry, under the name of the format. It is JSON with a
-version, the configuration as JSON text, and a SHA-256 checksum of the configuration and the arrays.
-Checkpoints of a training have this format, too.
+The metadata of the safetensors file has one entry, whose key is the name of the format. The entry
+is JSON with a version, the configuration as JSON text, and a SHA-256 checksum of the configuration
+and the arrays. Checkpoints of a training have this format, too.
 
 `dumps` writes a model with `pack_container`, and `model_fields` restores what `unpack_container`
-reads. `hash_model` is the hash that codes are stored with.
+reads. `hash_model` is the hash that is stored next to codes, so that other models refuse them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import refold
 from refold._support.atomic_files import atomic_writer, local_path
 from refold._support.optional_imports import check_training_packages
 from refold.errors import MissingFileError, ModelFileError, spelled
-from refold.model._statistics import (
+from refold.model._training_statistics import (
     Calibration,
     Fingerprints,
     History,
@@ -37,32 +37,35 @@ from refold.sequences import Scaler, Schema, has_default_names
 
 # Key of the entry in the metadata of the safetensors file.
 FORMAT_NAME = "refold-model"
-# Version of the format. A Refold refuses files of later versions.
+# Version of the format. Refold refuses files with a later version than this.
 FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
 _HEADER_LENGTH_BYTES = 8
-# The hash of a pretrained model has 64 digits. The first ones, this number of digits, do not depend
-# on the names of the columns. The other digits depend on the names alone.
-_DIGITS_WITHOUT_NAMES = 48
-# In a file, names of weights begin with this prefix.
+# Number of the digits, of 64, in the hash of a pretrained model that do not depend on the names of
+# the columns. The digits after them depend on the names alone.
+_NUM_DIGITS_WITHOUT_NAMES = 48
+# In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
-# Names of arrays in a file, by the attributes of `ReferenceStatistics`, and below of other classes.
-# Files keep the names, so they may differ from the attributes.
-_REFERENCE_ARRAYS = {
+# Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must stay, so that old
+# files can be read, and some differ from today's attributes.
+_REFERENCE_ARRAY_NAMES = {
     "codes": "known/codes",
     "mean": "known/center",
     "std": "known/unit",
     "precision": "known/precision",
     "component_means": "known/units",
 }
-_CALIBRATION_ARRAYS = {
+# Names of arrays in a file, by the attributes of `Calibration`.
+_CALIBRATION_ARRAY_NAMES = {
     "scores": "calibration/scores",
     "steps": "calibration/steps",
     "residuals": "residuals/absolute",
 }
-_MIXTURE_ARRAYS = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
-_FINGERPRINT_ARRAYS = {"held_back": "held_back", "trained": "trained"}
+# Names of arrays in a file, by the attributes of `Mixture`.
+_MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
+# Names of arrays in a file, by the attributes of `Fingerprints`.
+_FINGERPRINT_ARRAY_NAMES = {"held_back": "held_back", "trained": "trained"}
 # Names of scalers in a file, by the attributes of a model.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -72,7 +75,7 @@ Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 # The format
 
 
-# A file holds no pickle, so opening a file from elsewhere runs no code.
+# A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
 def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Serialize a configuration and arrays."""
     config_json = json.dumps(config, sort_keys=True, allow_nan=False)
@@ -83,8 +86,8 @@ def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> byt
     return save_arrays(arrays, {FORMAT_NAME: json.dumps(metadata)})
 
 
-def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Deserialize a configuration and arrays, and check them; ``source`` is for messages."""
+def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Deserialize a configuration and arrays, and check them; the name is for messages."""
     try:
         arrays = load_arrays(data)
         # `load_arrays` does not return the metadata, so it is read from the header
@@ -94,19 +97,19 @@ def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str
         version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{source} is not a Refold model, or it is cut short or damaged. Expected a file that "
-            "`save` or `refold fit` wrote. Copy or save it again."
+            f"{file_name} is not a Refold model, or it is cut short or damaged. Expected a file "
+            "that `save` or `refold fit` wrote. Copy or save it again."
         ) from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{source} has format version {version}, and this Refold reads up to {FORMAT_VERSION}. "
-            "Upgrade Refold, or fit the model again with this version."
+            f"{file_name} has format version {version}, and this Refold reads up to "
+            f"{FORMAT_VERSION}. Upgrade Refold, or fit the model again with this version."
         )
     config_json = str(metadata.get("config"))
     if metadata.get("sha256") != _checksum(config_json, arrays):
         raise ModelFileError(
-            f"{source} was changed since it was saved: its checksum does not match. Copy or save "
-            "it again."
+            f"{file_name} was changed since it was saved: its checksum does not match. Copy or "
+            "save it again."
         )
     return json.loads(config_json), arrays
 
@@ -129,7 +132,6 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
 
 
 def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 checksum of a configuration as JSON and of arrays."""
     digest = hashlib.sha256(config_json.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -162,16 +164,15 @@ def dumps(model: "refold.Model") -> bytes:
     arrays: dict[str, Any] = {
         f"{_WEIGHT_PREFIX}{name}": array for name, array in model.network.arrays().items()
     }
-    reference = model.reference
-    mixture = None if reference is None else reference.mixture
-    for record, names in (
-        (reference, _REFERENCE_ARRAYS),
-        (mixture, _MIXTURE_ARRAYS),
-        (model.calibration, _CALIBRATION_ARRAYS),
-        (model.fingerprints, _FINGERPRINT_ARRAYS),
+    mixture = None if model.reference is None else model.reference.mixture
+    for record, array_names in (
+        (model.reference, _REFERENCE_ARRAY_NAMES),
+        (mixture, _MIXTURE_ARRAY_NAMES),
+        (model.calibration, _CALIBRATION_ARRAY_NAMES),
+        (model.fingerprints, _FINGERPRINT_ARRAY_NAMES),
     ):
         if record is not None:
-            arrays |= {name: getattr(record, attribute) for attribute, name in names.items()}
+            arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
     arrays["held_out_errors"] = model.held_out_errors
     arrays = {name: array for name, array in arrays.items() if array is not None}
     if not len(model.fingerprints.held_back):
@@ -184,25 +185,25 @@ def dumps(model: "refold.Model") -> bytes:
 
 
 def model_fields(
-    config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
+    config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str
 ) -> dict[str, Any]:
-    """Return the fields of a model from the content of its file; ``source`` is for messages."""
+    """Return the fields of a model from the content of its file; the name is for messages."""
     if "checkpoint" in config:
         raise ModelFileError(
-            f"{source} is a checkpoint of a training, not a model. Resume it with "
+            f"{file_name} is a checkpoint of a training, not a model. Resume it with "
             f"{spelled('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
         )
     try:
         specification = Specification(**config["specification"])
-        reference = _restore_record(ReferenceStatistics, _REFERENCE_ARRAYS, arrays)
+        reference = _restore_record(ReferenceStatistics, _REFERENCE_ARRAY_NAMES, arrays)
         if reference is not None:
-            mixture = _restore_record(Mixture, _MIXTURE_ARRAYS, arrays)
+            mixture = _restore_record(Mixture, _MIXTURE_ARRAY_NAMES, arrays)
             reference = replace(reference, mixture=mixture)
-        arguments, default = config["parameters"], config.get("latent_steps", 0)
+        arguments, default_latent_steps = config["parameters"], config.get("latent_steps", 0)
         latent_steps = arguments.get("latent_steps", "auto")
         # early versions had latent optimization with GRUs, and this version has not
         if specification.cell == "gru":
-            default = latent_steps = 0
+            default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
             "network": _load_network(specification, arrays),
@@ -214,10 +215,10 @@ def model_fields(
             "history": History(
                 config["history"], config.get("initial_loss"), config.get("keeps_initial", False)
             ),
-            "latent_steps": default if latent_steps == "auto" else latent_steps,
-            "default_latent_steps": default,
+            "latent_steps": default_latent_steps if latent_steps == "auto" else latent_steps,
+            "default_latent_steps": default_latent_steps,
             "reference": reference,
-            "calibration": _restore_record(Calibration, _CALIBRATION_ARRAYS, arrays),
+            "calibration": _restore_record(Calibration, _CALIBRATION_ARRAY_NAMES, arrays),
             "held_out_errors": arrays.get("held_out_errors"),
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
@@ -231,7 +232,7 @@ def model_fields(
         }
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
+            f"{file_name} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
             "and save the model again."
         ) from error
 
@@ -245,12 +246,13 @@ def hash_model(model: "refold.Model") -> str:
     arrays = dict(model.network.arrays())
     if model.specification.grid:
         # A pretrained model gives a column the same code in any data. So the first digits are those
-        # of the weights, and only the last ones depend on the names of the columns.
-        digits = _hash_config_and_arrays(
-            {"specification": asdict(model.specification.inner)}, arrays
-        )
-        digits_of_names = _hash_config_and_arrays({"names": _explicit_column_names(model)}, {})
-        return digits[:_DIGITS_WITHOUT_NAMES] + digits_of_names[_DIGITS_WITHOUT_NAMES:]
+        # of the weights, and only the last digits depend on the names of the columns. The default
+        # names x0, x1 and so on count as no names.
+        config = {"specification": asdict(model.specification.inner)}
+        names = None if has_default_names(model.schema) else list(model.schema.names)
+        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_DIGITS_WITHOUT_NAMES]
+        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_DIGITS_WITHOUT_NAMES:]
+        return weight_digits + name_digits
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
     if model.reference is not None:  # features are standardized over these codes
@@ -271,20 +273,14 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     if stored_hash == model_hash or not model.specification.grid:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
-    end = _DIGITS_WITHOUT_NAMES
-    digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
-    either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
+    end = _NUM_DIGITS_WITHOUT_NAMES
+    no_names_digits = _hash_config_and_arrays({"names": None}, {})[end:]
+    either_has_no_names = no_names_digits in (stored_hash[end:], model_hash[end:])
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
-def _explicit_column_names(model: "refold.Model") -> list[str] | None:
-    """Return the names of the columns; None if they are the default names x0, x1 and so on."""
-    return None if has_default_names(model.schema) else list(model.schema.names)
-
-
-# The bytes differ from those of `_checksum`. Stored hashes must stay valid, so both functions stay.
+# The digest differs from that of `_checksum`. Both must stay, because files store both.
 def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    """Return the SHA-256 hash of a configuration and of arrays."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
@@ -296,9 +292,8 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
 
 
 def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
-    """Make a network from stored weights."""
     weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
-    # The default model with LSTMs computes with NumPy arrays. Others are built as Keras models.
+    # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
@@ -319,10 +314,8 @@ def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str,
 
 
 def _restore_record(
-    record_type: type[Record], names: dict[str, str], arrays: dict[str, np.ndarray]
+    record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
     """Return a record of the arrays that a file has for its attributes; None if it has none."""
-    attributes: dict[str, Any] = {
-        attribute: arrays[name] for attribute, name in names.items() if name in arrays
-    }
-    return record_type(**attributes) if attributes else None
+    values: dict[str, Any] = {k: arrays[v] for k, v in array_names.items() if v in arrays}
+    return record_type(**values) if values else None

@@ -1,8 +1,8 @@
 """Forecasts: the next steps of sequences, their bounds, and their errors.
 
-`forecast` and `measure_forecast_errors` do the work of methods of `Model`. Both call
-`forecast_next_steps`, which forecasts the steps after sequences. `forecast_residuals` returns the
-errors that calibrate the bounds.
+`forecast` does the work of `Model.forecast`, and `measure_forecast_errors` that of
+`Model.forecast_errors`. Both call `forecast_next_steps`, which returns the steps after sequences.
+`forecast_residuals` returns the errors that calibrate the bounds.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import CLIP_RULE, Scaler, Sequences, check_decoded, split_at
 
-# Maximum number of errors of forecasts that a calibration stores: 16 MiB in the file of the model.
+# Maximum number of forecast errors that a calibration stores: 16 MiB in the file of the model.
 _MAX_RESIDUALS = 1 << 21
-# Minimum number of sequences whose errors are stored, also if these are more than `_MAX_RESIDUALS`.
-# With fewer sequences, bounds for a small share of values outside would be impossible.
+# Minimum number of sequences whose errors are stored, even if their errors are more than
+# `_MAX_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
 _MIN_RESIDUAL_SEQUENCES = 256
-# Bounds are wider by this share, because rounding can make equal forecasts differ.
+# Bounds are wider by this share, because rounding can change a forecast.
 _ROUNDING_TOLERANCE = 1e-4
 
 
@@ -127,19 +127,18 @@ def forecast(
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
     check("clip", clip, CLIP_RULE)
-    steps = _check_forecast_steps(model, steps)
-    margins, alpha = _bound_margins(model, alpha, steps)
+    num_steps = _check_forecast_steps(model, steps)
+    margins, alpha = _bound_margins(model, alpha, num_steps)
     series = model.read(X, as_windows=False)
     last = _last_input_steps(series, model.specification)
-    # the network always forecasts the steps that it was fitted for
-    predicted, _ = split_at(
-        forecast_next_steps(last, model.network, model.scaler, verbose=verbose), steps
-    )
+    predicted = forecast_next_steps(last, model.network, model.scaler, verbose=verbose)
+    # the network always forecasts as many steps as it was fitted for, which may be more
+    predicted, _ = split_at(predicted, num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
-    clipped.times = series.times_between(series.lengths, series.lengths + steps)
+    clipped.times = series.times_between(series.lengths, series.lengths + num_steps)
     if margins is None:
         return Forecast(clipped)
-    shape = len(predicted), steps, model.schema.num_columns
+    shape = len(predicted), num_steps, model.schema.num_columns
     clipped_values, values = (
         np.where(model.schema.numeric, sequences.values.astype(float).reshape(shape), np.nan)
         for sequences in (clipped, predicted)
@@ -148,7 +147,7 @@ def forecast(
     lower = np.minimum(values - margins, clipped_values)
     upper = np.maximum(values + margins, clipped_values)
     for i, column in enumerate(model.schema.columns):
-        if column.column_type.is_whole:  # no count is below 0 or between whole numbers
+        if column.column_type.is_whole:  # bounds of a count are whole numbers, and not below 0
             for bound in (lower, upper):
                 bound[..., i] = column.column_type.to_nearest_valid(bound[..., i])
     return Forecast(clipped, alpha, lower, upper)
@@ -158,23 +157,22 @@ def measure_forecast_errors(
     model: "refold.Model", X: SequencesLike, steps: int | None, *, season: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
-    steps = _check_forecast_steps(model, steps)
+    num_steps = _check_forecast_steps(model, steps)
     if season is not None:
         season = check_integer("season", season)
     sequences = model.read(X)
     warn(describe_training_sequences(sequences, model.fingerprints.trained))
-    specification = model.specification
-    max_steps = specification.forecast_steps
-    longer, before, after = split_last_steps(sequences, max_steps)
-    if not len(longer):
+    # cut before all steps that the network forecasts, and measure the first of these
+    max_steps = model.specification.forecast_steps
+    longer_rows, before, after = split_last_steps(sequences, max_steps)
+    if not len(longer_rows):
         raise DataError(
             f"Forecasting the last {max_steps} steps needs longer sequences, and the longest of "
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
-    after, _ = split_at(after, steps)
-    predicted = forecast_next_steps(
-        _last_input_steps(before, specification), model.network, model.scaler
-    )
+    after, _ = split_at(after, num_steps)
+    last = _last_input_steps(before, model.specification)
+    predicted = forecast_next_steps(last, model.network, model.scaler)
     return forecast_errors(before, after, predicted, model.error_scaler, season=season)
 
 
@@ -182,62 +180,61 @@ def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarra
     """Return the absolute errors of forecasts of the last steps of aligned sequences."""
     # The shape is (n_sequences, forecast_steps, n_columns), with NaN for missing values and for
     # columns that are not numeric. The result is None if the model can have no bounds.
-    specification, schema = model.specification, model.schema
-    steps = specification.forecast_steps
-    if not steps or not schema.numeric.any():
+    num_steps, schema = model.specification.forecast_steps, model.schema
+    if not num_steps or not schema.numeric.any():
         return None
-    longer, before, after = split_last_steps(sequences, steps)
-    residuals_per_sequence = steps * schema.num_columns
+    _, before, after = split_last_steps(sequences, num_steps)
+    residuals_per_sequence = num_steps * schema.num_columns
     max_sequences = max(_MIN_RESIDUAL_SEQUENCES, _MAX_RESIDUALS // residuals_per_sequence)
-    if len(longer) > max_sequences:
+    if len(before) > max_sequences:
         # any fixed seed, so that the same sequences always give the same bounds
         rng = np.random.default_rng(0xF04E)
-        rows = np.sort(rng.choice(len(longer), max_sequences, replace=False))
+        rows = np.sort(rng.choice(len(before), max_sequences, replace=False))
         before, after = before[rows], after[rows]
-    predicted = forecast_next_steps(
-        _last_input_steps(before, specification), model.network, model.scaler
-    )
+    last = _last_input_steps(before, model.specification)
+    predicted = forecast_next_steps(last, model.network, model.scaler)
     errors = np.abs(np.asarray(after.values, float) - predicted.values)
     errors = np.where(schema.numeric, errors, np.nan)
-    return errors.reshape(len(before), steps, schema.num_columns)
+    return errors.reshape(len(before), num_steps, schema.num_columns)
 
 
 def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
-    """Check the number of steps to forecast; the default and maximum is that of the fit."""
+    """Return the number of steps to forecast, by default all; refuse more than that."""
     max_steps = model.specification.forecast_steps
     if not max_steps:
         raise ParameterError(
             "This model was fitted to reconstruct, not to forecast. Fit one with "
             f"{argument(forecast_steps=10)}, for ten steps."
         )
-    if steps is None:
-        return max_steps
-    check("steps", steps, integer_rule(1, max_steps))
-    return steps
+    if steps is not None:
+        check("steps", steps, integer_rule(1, max_steps))
+    return steps or max_steps
 
 
 def _bound_margins(
-    model: "refold.Model", alpha: float | None, steps: int
+    model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
-    """Return the margins (steps, n_columns) of the bounds, and the share of values outside them."""
-    # If the user asks for no share and there can be no bounds, both are None.
+    """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
+    # Both are None if there can be no bounds, and the user asked for none.
     is_requested = alpha is not None
     alpha = 0.1 if alpha is None else alpha
     alpha = check_fraction("alpha", alpha, "share of values outside the bounds,")
-    errors = None if model.calibration is None else model.calibration.residuals
+    residuals = None if model.calibration is None else model.calibration.residuals
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
-    elif errors is None or len(errors) < min_calibration_sequences(alpha):
+    elif residuals is None or len(residuals) < min_calibration_sequences(alpha):
         reason = (
             f"{argument(alpha=alpha)} needs at least {min_calibration_sequences(alpha)} "
             "calibration sequences, which are longer than the forecast and not trained on. Got "
-            f"{0 if errors is None else len(errors)}. Fit with "
+            f"{0 if residuals is None else len(residuals)}. Fit with "
             f"{argument(calibration_fraction=0.2)}, "
             f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask for a "
             "larger share."
         )
     else:
-        return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING_TOLERANCE), alpha
+        return conformal_margins(residuals[:, :num_steps], alpha) * (
+            1.0 + _ROUNDING_TOLERANCE
+        ), alpha
     if is_requested:
         raise ParameterError(reason)
     return None, None
@@ -245,62 +242,64 @@ def _bound_margins(
 
 def _last_input_steps(sequences: Sequences, specification: Specification) -> Sequences:
     """Return the last steps of each sequence, as many as the longest input in training had."""
-    longest = specification.max_steps - specification.forecast_steps
-    starts = np.maximum(0, sequences.lengths - longest)
+    max_input_steps = specification.max_steps - specification.forecast_steps
+    starts = np.maximum(0, sequences.lengths - max_input_steps)
     return split_at(sequences, starts)[1] if starts.any() else sequences
 
 
-# Forecasts of the network, and the last values that the network reads for them
+# Forecasts of the network, and the recent values that its forecast decoder reads
 
 
-def split_last_steps(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Return the indices of sequences with more steps, their earlier steps and their last steps."""
-    rows = np.flatnonzero(sequences.lengths > steps)
-    longer = sequences[rows]
-    return rows, *split_at(longer, longer.lengths - steps)
+def split_last_steps(
+    sequences: Sequences, num_steps: int
+) -> tuple[np.ndarray, Sequences, Sequences]:
+    """Return the indices of longer sequences, and their steps before and after the cut."""
+    rows = np.flatnonzero(sequences.lengths > num_steps)
+    return rows, *split_at(sequences[rows], sequences.lengths[rows] - num_steps)
 
 
 def forecast_next_steps(
-    before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
+    sequences: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
     """Forecast the steps after sequences, in the units of the data."""
-    # Codes are made without latent optimization. Optimized codes fit the earlier steps better, but
-    # the forecast decoder was not trained on them: its errors were 6 to 22 % larger.
-    scaled = scaler.transform(before)
+    # Codes are made without latent optimization. Optimized codes reconstruct the sequences better,
+    # but the forecast decoder was not trained on them: with them, its errors were 6 to 22 % larger.
+    scaled = scaler.transform(sequences)
     codes = network.encode(scaled, verbose=verbose)
     with np.errstate(over="ignore"):  # `check_decoded` refuses infinite values below
         recent = recent_values(scaled, network.specification)
     outputs = network.forecast(codes, recent)
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     check_decoded(np.isfinite(outputs), offsets)
-    predicted = Sequences(network.head.values(outputs), offsets, schema=before.schema)
-    return scaler.inverse_transform(predicted, None).with_ids(before.ids)
+    predicted = Sequences(network.head.values(outputs), offsets, schema=sequences.schema)
+    return scaler.inverse_transform(predicted, None).with_ids(sequences.ids)
 
 
-def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
+def recent_values(scaled_sequences: Sequences, specification: Specification) -> np.ndarray:
     """Return the last values (n_sequences, width) that a forecast decoder reads beside the code."""
-    # The width is `Specification.num_recent_values`. The last step comes first, with
-    # categories as one-hot vectors. Then come the earlier steps minus the last step, the latest
-    # first, so that a level far from zero does not hide changes. A missing value gets the value of
-    # the step before, or else of the first step after, or else zero.
-    steps, num_columns = specification.recent_steps, len(specification.num_categories)
-    values = last_steps(scaled, steps).astype(np.float32)
-    forward = [(step, step - 1) for step in range(1, steps)]
-    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
+    # The width is `Specification.num_recent_values`. The last step comes first, with categories as
+    # one-hot vectors. Then come the earlier steps minus the last step, the latest first, because
+    # differences show changes even if all values are far from zero. A missing value gets the value
+    # of the step before, or else of the first step after, or else zero.
+    num_steps, num_columns = specification.recent_steps, len(specification.num_categories)
+    values = last_steps(scaled_sequences, num_steps).astype(np.float32)
+    # pairs of a step and the step that it gets missing values from
+    forward = [(step, step - 1) for step in range(1, num_steps)]
+    backward = [(step, step + 1) for step in reversed(range(num_steps - 1))]
     for step, neighbor in forward + backward:
         missing = np.isnan(values[:, step])
         values[:, step][missing] = values[:, neighbor][missing]
     encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
-    shape = len(scaled), steps, specification.num_outputs
+    shape = len(scaled_sequences), num_steps, specification.num_outputs
     encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]  # the last step first
     encoded[:, 1:] -= encoded[:, :1]
-    return encoded.reshape(len(scaled), specification.num_recent_values)
+    return encoded.reshape(len(scaled_sequences), specification.num_recent_values)
 
 
-def last_steps(sequences: Sequences, steps: int) -> np.ndarray:
-    """Return the last steps (n_sequences, steps, n_columns), with NaN before shorter sequences."""
-    rows = np.arange(-steps, 0) + sequences.offsets[1:, None]
-    exists = rows >= sequences.offsets[:-1, None]  # other rows are those of the sequence before
+def last_steps(sequences: Sequences, num_steps: int) -> np.ndarray:
+    """Return the last steps (n_sequences, num_steps, n_columns), NaN before short sequences."""
+    steps = np.arange(-num_steps, 0) + sequences.offsets[1:, None]  # their rows in all values
+    exists = steps >= sequences.offsets[:-1, None]  # earlier ones belong to the sequence before
     values = np.full((*exists.shape, sequences.schema.num_columns), np.nan)
-    values[exists] = sequences.values[rows[exists]]
+    values[exists] = sequences.values[steps[exists]]
     return values

@@ -63,7 +63,7 @@ def open_sequences(
     X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
-    # with ``as_series``, a file, a table or an array without ids is one series
+    # with ``as_series``, a file, a table or an array without ids becomes a single sequence
     if isinstance(X, Sequences):
         return X
     if is_batch_stream(X):
@@ -74,7 +74,7 @@ def open_sequences(
 
 
 def _as_single_series(X: Any, schema: Schema | None) -> Any:
-    """Convert a table of steps without ids, and put an array of one or two axes into a list."""
+    """Return a table of steps without ids, or an array of one or two axes, as a single series."""
     columns = getattr(X, "column_names", getattr(X, "columns", None))
     if isinstance(X, Mapping) or (is_table(X) and columns is not None):
         try:
@@ -89,10 +89,11 @@ def _as_single_series(X: Any, schema: Schema | None) -> Any:
 
 def cut_into_windows(
     series: Sequences,
-    window: int | None,  # steps of a window; None makes each series one window
-    step: int | None,  # steps from the start of a window to the next
-    max_loss: float | None = None,  # cut only series whose codes lose a larger share of variance
-    dims: int = 0,  # number of dimensions of these codes
+    window: int | None,  # number of steps of a window; None makes each series one window
+    step: int | None,  # number of steps from the start of a window to the next
+    # cut only series of which a code loses a larger share of the variance; None cuts all
+    max_loss: float | None = None,
+    curve_dim: int = 0,  # number of dimensions of such a code
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
@@ -100,12 +101,11 @@ def cut_into_windows(
     step = step or default_window_step(window)
 
     def window_lengths(block: Sequences) -> np.ndarray:
-        """Return the window length (n_series,) for each series; its own length if not cut."""
+        """Return the window length (n_series,) of each series: its own length if it is not cut."""
         if max_loss is None:
             return np.full(len(block), window)
-        return np.where(
-            1.0 - explained_variance_shares(block, dims) > max_loss, window, block.lengths
-        )
+        lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
+        return np.where(lost_shares > max_loss, window, block.lengths)
 
     if not series.is_mapped:
         return cut_windows(series, window_lengths(series), step)
@@ -120,7 +120,7 @@ def cut_into_windows(
 # Lengths, codes and latent steps that a network can use
 
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
-# number of standard deviations. Such a code is an error of the user, and no unusual sequence.
+# number of standard deviations. No sequence has such a code, so it is an error of the user.
 MAX_CODE_STD_FROM_MEAN = 1000.0
 
 
@@ -139,21 +139,22 @@ def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None
         )
 
 
-def check_codes(codes: Any, width: int) -> np.ndarray:
-    """Return codes as float32 (n_sequences, width); refuse other shapes and infinite numbers."""
+def check_codes(codes: Any, code_size: int) -> np.ndarray:
+    """Return codes as float32 (n_sequences, code_size); refuse other shapes and non-finite ones."""
     try:
         with np.errstate(over="ignore"):  # refused below, as infinite
             array = np.asarray(codes, dtype=np.float32)
-        got = str(array.shape)
+        got = str(array.shape)  # for the message
     except (TypeError, ValueError, OverflowError):
         array, got = np.empty(0), "no array of numbers"
-    if array.shape[1:] != (width,):
+    if array.shape[1:] != (code_size,):
         raise DataError(
-            f"codes must have shape (n_sequences, {width}), as transform returns them. Got {got}."
+            f"codes must have shape (n_sequences, {code_size}), as transform returns them. Got "
+            f"{got}."
         )
-    finite = np.isfinite(array)
-    if not finite.all():
-        row, dimension = np.argwhere(~finite)[0]
+    is_finite = np.isfinite(array)
+    if not is_finite.all():
+        row, dimension = np.argwhere(~is_finite)[0]
         raise DataError(
             f"codes must be finite in float32. The code of sequence {row} is not, in dimension "
             f"{dimension}."
@@ -184,7 +185,7 @@ def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.nd
 
 
 def check_latent_steps(latent_steps: int | str, specification: Specification) -> int:
-    """Return a number of steps of latent optimization; refuse it if the model has none."""
+    """Return the number of steps of latent optimization; refuse steps if the model allows none."""
     check("latent_steps", latent_steps, or_auto(integer_rule(0)))
     is_supported = specification.architecture == "default" and specification.cell == "lstm"
     if latent_steps and (not is_supported or specification.variational):
@@ -197,10 +198,8 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
     return int(latent_steps)
 
 
-# Sequences longer than any in training. Neither the decoder nor the length model has seen steps
-# after the longest training length. So `reconstruct` uses the true lengths of longer sequences, and
-# predicted lengths for all others. `encode`, `decode`, `score`, `detect` and the report share this
-# warning.
+# Sequences longer than any in training: neither the decoder nor the length model has seen such
+# lengths. `encode`, `decode`, `score`, `detect` and the report give this warning.
 
 # What is too long: a sequence, a length that a user asks for, or a length that a code stands for.
 LengthNoun = Literal["sequence", "length", "predicted length"]
@@ -212,7 +211,7 @@ _PREDICTED_LENGTH_TOLERANCE = 0.1
 def describe_too_long(
     lengths: np.ndarray, max_steps: int, noun: LengthNoun = "sequence"
 ) -> str | None:
-    """Describe in one line how many lengths exceed the longest in training; None if none does."""
+    """Describe how many lengths exceed the longest in training; None if none does."""
     is_predicted = noun == "predicted length"
     tolerance = max(1.0, _PREDICTED_LENGTH_TOLERANCE * max_steps) if is_predicted else 0.0
     count = int((lengths > max_steps + tolerance).sum())
@@ -230,73 +229,73 @@ def describe_too_long(
     )
 
 
-# Series that vary too fast for the code of a pretrained model, which holds slow cosines
+# Series that vary too fast for the code of a pretrained model, which holds slow cosines only
 
-# A warning says if codes explain a smaller share of the variance of series than this on average.
+# A warning says if codes explain a smaller share of the variance than this, on average over series.
 _MIN_MEAN_EXPLAINED_VARIANCE = 0.9
-# A warning says if the code of a series explains a smaller share of its variance than this.
-_MIN_EXPLAINED_VARIANCE = 0.5
+# A warning says if the code of any series explains a smaller share of its variance than this.
+_MIN_SERIES_EXPLAINED_VARIANCE = 0.5
 
 
 def describe_explained_variance(
-    shares: Sequence[np.ndarray], dims: int, *, is_cut: bool
+    block_shares: Sequence[np.ndarray],  # of each block of data, the share of each series
+    curve_dim: int,
+    *,
+    has_windows: bool,
 ) -> str | None:
-    """Describe in one line what share of the variance codes explain; None if nearly all."""
-    explained = np.concatenate([*shares, []])  # NumPy concatenates one array at least
-    if not len(explained):
+    """Describe what share of the variance codes explain; None if nearly all."""
+    shares = np.concatenate([*block_shares, []])  # with [], because there may be no block
+    if not len(shares):
         return None
-    if (
-        explained.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
-        and explained.min() >= _MIN_EXPLAINED_VARIANCE
-    ):
+    mean, lowest = shares.mean(), shares.min()
+    if mean >= _MIN_MEAN_EXPLAINED_VARIANCE and lowest >= _MIN_SERIES_EXPLAINED_VARIANCE:
         return None
     remedy = "They vary too fast for a code"
-    if not is_cut:
+    if not has_windows:
         in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
         remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
     return Message(
-        f"{dims} numbers explain {100 * explained.mean():.0f} % of your series, and "
-        f"{100 * explained.min():.0f} % of one. {remedy}."
+        f"{curve_dim} numbers explain {100 * mean:.0f} % of your series, and {100 * lowest:.0f} % "
+        f"of one. {remedy}."
     )
 
 
 # Values far outside of the training data, such as values in other units
 
 # A value is far outside if it is outside of the range of the training data, and farther from the
-# mean than this number of standard deviations. The range alone would be too narrow for new data.
-# The standard deviations alone would be too narrow for data with a heavy tail.
+# mean than this number of standard deviations. The range alone would be too narrow for new data,
+# and the standard deviations alone would be too narrow for data with a heavy tail.
 _FAR_STD_FROM_MEAN = 10.0
-# A column is probably in other units if more than this share of its values is far outside. A
-# smaller share can be ordinary anomalies. Zeros do not count, because they are the same in all
-# units.
+# A column is probably in other units if more than this share of its values is far outside. Fewer
+# values can be ordinary anomalies. Zeros do not count, because zero is the same in all units.
 _MAX_FAR_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
-# A number of standard deviations from here on is written with an exponent, so that it stays short.
+# A warning writes this and larger numbers of standard deviations with an exponent.
 _MIN_SCIENTIFIC_NOTATION = 1e6
 
 
 def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
-    """Return the limits of each column beyond which values are far outside of the training data."""
-    # the range of new data is unknown if the training data was constant
+    """Return two limits (n_columns,) outside of which values are far from the training data."""
+    # a column that was constant in training has no limits, because its usual range is unknown
     varies = error_scaler.least_ < error_scaler.greatest_
-    width = np.where(varies, _FAR_STD_FROM_MEAN * error_scaler.scale_, np.inf)
-    low = np.minimum(error_scaler.least_, error_scaler.mean_ - width)
-    return low, np.maximum(error_scaler.greatest_, error_scaler.mean_ + width)
+    distances = np.where(varies, _FAR_STD_FROM_MEAN * error_scaler.scale_, np.inf)
+    low = np.minimum(error_scaler.least_, error_scaler.mean_ - distances)
+    return low, np.maximum(error_scaler.greatest_, error_scaler.mean_ + distances)
 
 
 def count_outliers(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
     """Count values (n_steps, n_columns) far outside of the training data, (4, n_columns)."""
-    # The rows are the numbers of far values, of values that are far or not zero, and of observed
-    # values; and the largest distance of a value from the mean in standard deviations.
+    # The first three rows are the numbers of far values, of values that are far or not zero, and of
+    # observed values. The last row is the largest distance from the mean in standard deviations.
     low, high = (limit.astype(values.dtype) for limit in outlier_limits(error_scaler))
-    far = (values < low) | (values > high)
-    # In the usual case, no value is far. Approximate counts are then enough, and save time.
-    if not far.any():
+    is_far = (values < low) | (values > high)
+    # in the usual case, no value is far, and approximate counts are enough and save time
+    if not is_far.any():
         counts = np.array([0, len(values), len(values), 0])
         return np.repeat(counts[:, None], values.shape[1], axis=1)
     observed = ~np.isnan(values)
-    masks = [far, far | (observed & (values != 0)), observed]
+    masks = [is_far, is_far | (observed & (values != 0)), observed]
     lowest, highest = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
     with np.errstate(over="ignore"):
         distance = np.fmax(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
@@ -304,17 +303,17 @@ def count_outliers(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
     return np.stack([*(mask.sum(axis=0) for mask in masks), distance])
 
 
-def describe_outliers(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
-    """Describe columns that are probably in other units, in one line; None if there is none."""
-    # ``counts`` are the results of `count_outliers` for each block of the data
-    if not counts:
+def describe_outliers(block_counts: Sequence[np.ndarray], schema: Schema) -> str | None:
+    """Describe columns that are probably in other units; None if there is none."""
+    # ``block_counts`` are the results of `count_outliers` for the blocks of the data
+    if not block_counts:
         return None
-    num_far, num_comparable, num_observed, _ = np.sum(counts, axis=0)
-    distance = np.max(counts, axis=0)[3]
-    wrong = np.flatnonzero(num_far > _MAX_FAR_SHARE * num_comparable)
+    num_far, num_comparable, num_observed, _ = np.sum(block_counts, axis=0)
+    distances = np.max(block_counts, axis=0)[3]
+    wrong = np.flatnonzero(num_far > _MAX_FAR_SHARE * num_comparable)  # indices of columns
     if not len(wrong):
         return None
-    farthest = distance[wrong].max()
+    farthest = distances[wrong].max()
     num_std = f"{farthest:.0f}" if farthest < _MIN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
     names = ", ".join(repr(schema.names[i]) for i in wrong[:_MAX_LISTED_COLUMNS])
     num_unlisted = len(wrong) - _MAX_LISTED_COLUMNS
@@ -333,30 +332,30 @@ def describe_outliers(counts: Sequence[np.ndarray], schema: Schema) -> str | Non
 # are stored, so the choice does not depend on the order of the sequences.
 MAX_STORED_FINGERPRINTS = 1 << 15
 # Matches are chance if they are at most this number of standard deviations more than expected.
-_MAX_CHANCE_MATCH_STD = 3.0
+_MAX_STD_OF_CHANCE_MATCHES = 3.0
 
 
-def check_not_trained_on(normal: Sequences, trained: np.ndarray | None) -> None:
+def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
-    count, total = _count_training_sequences(normal, trained)
-    if 0 < count == total:
+    count, num_compared = _count_training_sequences(normal_sequences, training_hashes)
+    if 0 < count == num_compared:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    warn(describe_training_sequences(normal, trained, "normal sequences"))
+    warn(describe_training_sequences(normal_sequences, training_hashes, "normal sequences"))
 
 
 def describe_training_sequences(
-    sequences: Sequences, trained: np.ndarray | None, noun: str = "sequences"
+    sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
-    """Describe in one line how many aligned sequences a model was trained on; None if none."""
-    count, total = _count_training_sequences(sequences, trained)
-    if trained is None or not count:
+    """Describe how many aligned sequences a model was trained on; None if none."""
+    count, total = _count_training_sequences(sequences, training_hashes)
+    if training_hashes is None or not count:
         return None
     # if the model stores a sample of fingerprints, only a share of the sequences is compared
-    all_compared = len(trained) < MAX_STORED_FINGERPRINTS
+    all_compared = len(training_hashes) < MAX_STORED_FINGERPRINTS
     share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
     verb = "is" if all_compared and count == 1 else "are"
     return (
@@ -365,33 +364,36 @@ def describe_training_sequences(
     )
 
 
-def _count_training_sequences(sequences: Sequences, trained: np.ndarray | None) -> tuple[int, int]:
+def _count_training_sequences(
+    sequences: Sequences, training_hashes: np.ndarray | None
+) -> tuple[int, int]:
     """Return how many sequences a model was trained on, and how many could be compared."""
     # If sequences repeat in the data, some new sequences equal a training sequence by chance. So
-    # the number is 0 unless there are more matches than repeats in the training data explain.
-    if trained is None or not len(trained):
+    # the first number is 0 unless there are more matches than this chance explains.
+    if training_hashes is None or not len(training_hashes):
         return 0, 0
     hashes = fingerprints(sequences)[sequences.lengths > 0]  # all empty sequences are equal
-    if len(trained) == MAX_STORED_FINGERPRINTS:  # larger fingerprints were not stored
-        hashes = hashes[hashes <= trained[-1]]
-    count, total = int(np.isin(hashes, trained).sum()), len(hashes)
-    _, counts = np.unique(trained, return_counts=True)
+    if len(training_hashes) == MAX_STORED_FINGERPRINTS:  # larger fingerprints were not stored
+        hashes = hashes[hashes <= training_hashes[-1]]
+    count, num_compared = int(np.isin(hashes, training_hashes).sum()), len(hashes)
+    _, counts = np.unique(training_hashes, return_counts=True)
     # the probability that a new sequence equals a training sequence by chance
-    chance = counts[counts > 1].sum() / len(trained)
-    max_by_chance = chance * total + _MAX_CHANCE_MATCH_STD * np.sqrt(chance * (1 - chance) * total)
-    return count if count > max_by_chance else 0, total
+    chance = counts[counts > 1].sum() / len(training_hashes)
+    # mean and standard deviation of the binomial distribution
+    mean, std = chance * num_compared, np.sqrt(chance * (1 - chance) * num_compared)
+    return count if count > mean + _MAX_STD_OF_CHANCE_MATCHES * std else 0, num_compared
 
 
-def mark_held_back(hashes: np.ndarray, held_back: np.ndarray) -> np.ndarray:
-    """Mark the hashes (n,) of held-back sequences; of equal hashes, as many as were held back."""
-    if not len(held_back):
+def are_held_back(hashes: np.ndarray, held_back_hashes: np.ndarray) -> np.ndarray:
+    """Return which hashes (n,) are held back; of equal hashes, as many as were held back."""
+    if not len(held_back_hashes):
         return np.zeros(len(hashes), bool)
-    values, counts = np.unique(held_back, return_counts=True)
+    distinct_hashes, counts = np.unique(held_back_hashes, return_counts=True)
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     # how many equal hashes come before each hash
     num_before = np.arange(len(hashes)) - np.searchsorted(ordered, ordered)
-    index = np.minimum(np.searchsorted(values, ordered), len(values) - 1)
-    marked = np.empty(len(hashes), bool)
-    marked[order] = (values[index] == ordered) & (num_before < counts[index])
-    return marked
+    index = np.minimum(np.searchsorted(distinct_hashes, ordered), len(distinct_hashes) - 1)
+    is_held_back = np.empty(len(hashes), bool)
+    is_held_back[order] = (distinct_hashes[index] == ordered) & (num_before < counts[index])
+    return is_held_back

@@ -30,18 +30,17 @@ from refold.evaluation import ForecastErrors, exact, explained_variance, min_cal
 from refold.model._anomalies import (
     MAX_STORED_ERRORS,
     Detection,
-    Drift,
     Measurement,
     anomaly_p_values,
     build_calibration,
-    measure_drift,
     measure_sequences,
     reconstruction_errors,
     score_components,
     step_scores,
     with_reference_statistics,
 )
-from refold.model._features import DecodedFeatures, series_convolutions
+from refold.model._drift import Drift, measure_drift
+from refold.model._features import DecodedFeatures, convolve_series
 from refold.model._file import (
     dumps,
     hash_model,
@@ -60,6 +59,7 @@ from refold.model._forecasts import (
 from refold.model._inputs import (
     MAX_CODE_STD_FROM_MEAN,
     SequencesLike,
+    are_held_back,
     check_codes,
     check_encodable_lengths,
     check_latent_steps,
@@ -71,7 +71,6 @@ from refold.model._inputs import (
     describe_outliers,
     describe_too_long,
     describe_training_sequences,
-    mark_held_back,
     open_sequences,
 )
 from refold.model._pretrained import (
@@ -82,14 +81,14 @@ from refold.model._pretrained import (
     with_dims,
     without_calibration,
 )
-from refold.model._statistics import (
+from refold.model._stream import Stream
+from refold.model._training_statistics import (
     Calibration,
     Fingerprints,
     History,
     ReferenceStatistics,
     fit_mixture,
 )
-from refold.model._stream import Stream
 from refold.network.packed.heads import Sampling
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.resampling import explained_variance_shares, interpolate_gaps
@@ -113,7 +112,8 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 
-# Smallest window that `Model.adapt` chooses. Smaller windows would make more codes of a series.
+# Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make more
+# codes of a series.
 _MIN_WINDOW = 8
 
 
@@ -175,9 +175,9 @@ class Model:
     # whether the model takes any numeric columns, as a `PretrainedModel` does
     any_columns: ClassVar[bool] = False
 
-    # Everything that does not train works on this object: commands, the service, the explorer,
-    # search, export, streams and the workers of a cluster. So these need neither scikit-learn nor
-    # Keras, unless the network needs Keras.
+    # Everything that does not train works with this class: commands, the service, the explorer,
+    # search, export, streams and the workers of a cluster. So none of them needs scikit-learn, and
+    # they need Keras only if the network does.
     network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
@@ -197,12 +197,12 @@ class Model:
     # share of its variance that a series may lose without being cut into windows; None cuts all
     # series that are longer than a window
     max_loss: float | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
     # version of Refold that wrote the file; None without a file, or if an early version wrote it
     version: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # as the bytes of a file, because a network may hold Keras models or packed weights
+        # as the bytes of a file, because a network may hold Keras models, which cannot be pickled
         return _unpickled, (dumps(self),)
 
     def __repr__(self) -> str:
@@ -390,8 +390,8 @@ class Model:
         ids : array of shape (n_sequences in the block,)
             Ids of the sequences, or of the windows, such as ``a[0:100]``.
         """
-        source = self.open(X)
-        return ((self.encode_aligned(block, verbose), block.ids) for block in self.blocks(source))
+        blocks = self.blocks(self.open(X))
+        return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Describe each series by one vector, from what its windows have in common and differ in.
@@ -415,19 +415,18 @@ class Model:
         series = open_sequences(X, self.schema, as_series=True)
         windows = self.windows(series)
         blocks = self.blocks(self.open(windows.sequences))
-        codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks]).astype(
-            float
-        )
-        # indices of the first windows of series, and numbers of their windows
+        codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
+        codes = codes.astype(float)
+        # for each series, the index of its first window and the number of its windows
         starts = np.flatnonzero(np.diff(windows.series, prepend=-1))
         counts = np.diff(starts, append=len(codes))[:, None]
         means = np.add.reduceat(codes, starts) / counts
         squares = (codes - np.repeat(means, counts[:, 0], axis=0)) ** 2
         stds = np.sqrt(np.add.reduceat(squares, starts) / counts)
-        extremes = [extreme.reduceat(codes, starts) for extreme in (np.minimum, np.maximum)]
+        extremes = [function.reduceat(codes, starts) for function in (np.minimum, np.maximum)]
         series_blocks = series.blocks() if series.is_mapped else [series]
         scaled = (self.scaler.transform(block.align(self.schema)) for block in series_blocks)
-        convolutions = [series_convolutions(block, self.network, self.window) for block in scaled]
+        convolutions = [convolve_series(block, self.network, self.window) for block in scaled]
         vectors = [means, stds, *extremes, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
 
@@ -487,16 +486,14 @@ class Model:
         check("clip", clip, CLIP_RULE)
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         windows = self.windows(series)
-        source = self.open(windows.sequences)
+        sequences = self.open(windows.sequences)
         if codes is None:
-            codes = np.concatenate(
-                [self.encode_aligned(block, verbose) for block in self.blocks(source)]
-            )
+            blocks = self.blocks(sequences)
+            codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
         codes = self.check_codes(codes)
-        check_counts_match(
-            len(codes), "codes", len(source), "windows" if self.window else "sequences"
-        )
-        lengths = source.lengths
+        noun = "windows" if self.window else "sequences"
+        check_counts_match(len(codes), "codes", len(sequences), noun)
+        lengths = sequences.lengths
         if self.window is None:
             lengths = self.reconstruction_lengths(codes, lengths)
         decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
@@ -504,7 +501,8 @@ class Model:
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
             return decoded.to_list()
-        decoded.times = series.times_between(0 * decoded.lengths, decoded.lengths)
+        starts = np.zeros_like(decoded.lengths)
+        decoded.times = series.times_between(starts, decoded.lengths)
         return table_like(decoded, X)
 
     # Errors and anomalies
@@ -518,8 +516,8 @@ class Model:
         units are as wrong as their errors, so their score can be high.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
-        source = open_sequences(X, self.schema, as_series=self.window is not None)
-        sequences = as_sequences(source, schema=self.schema)
+        series = open_sequences(X, self.schema, as_series=self.window is not None)
+        sequences = as_sequences(series, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
         if not self.schema.numeric.any():
             return exact(sequences, reconstructed)
@@ -568,10 +566,10 @@ class Model:
         sequences = self.read(windows.sequences)
         check_not_trained_on(sequences, self.fingerprints.trained)
         if self.require_reference().precision is None:
-            # A pretrained model learns what is normal from half of the sequences. Windows of a
-            # series overlap, so all of them are in the same half.
+            # A pretrained model learns what is normal from half of the sequences. All windows of a
+            # series are in the same half, because windows overlap.
             is_learned = windows.series % 2 == 0
-            if windows.series.max(initial=0) == 0:  # windows of one series: the first half
+            if windows.series.max(initial=0) == 0:  # the first half of the windows of one series
                 is_learned = np.arange(len(sequences)) < len(sequences) // 2
             smaller_half = int(min(is_learned.sum(), (~is_learned).sum()))
             check_not_empty(smaller_half, "sequence", "in each half")
@@ -618,9 +616,9 @@ class Model:
         sequences = self.read(windows.sequences)
         warn(describe_too_long(sequences.lengths, self.max_steps))
         warn(describe_training_sequences(sequences, self.fingerprints.trained))
-        measured, components, p_values = self.measure_anomalies(sequences)
-        scores = step_scores(measured.value_errors)
-        # without sequences, `numpy.split` returns an empty array, which ``[:count]`` drops
+        measurement, components, p_values = self.measure_anomalies(sequences)
+        scores = step_scores(measurement.value_errors)
+        # `[:count]` matters only if there is no sequence: `np.split` returns an array even then
         bounds, count = sequences.offsets[1:-1], len(sequences)
         return Detection(
             alpha,
@@ -629,9 +627,9 @@ class Model:
             p_values,
             np.split(scores, bounds)[:count],
             np.split(anomaly_p_values(scores, self.calibration.steps), bounds)[:count],
-            np.split(measured.value_errors, bounds)[:count],
+            np.split(measurement.value_errors, bounds)[:count],
             self.schema.names,
-            self._compare_with_training(measured),
+            self._compare_with_training(measurement),
             None if self.window is None else windows,
             windows.times,
             windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
@@ -686,7 +684,7 @@ class Model:
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
         """
         sequences = as_sequences(self.windows(X).sequences)
-        return mark_held_back(fingerprints(sequences), self.fingerprints.held_back)
+        return are_held_back(fingerprints(sequences), self.fingerprints.held_back)
 
     # Forecasts
 
@@ -823,7 +821,7 @@ class Model:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
         file, dims = find_model_file(path)
-        model = _build_model(*read_container(file), source=str(path))
+        model = _build_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
     # For other rooms. Aligned sequences are those that `read`, `align` or `blocks` returns, and
@@ -831,19 +829,19 @@ class Model:
 
     def open(self, X: SequencesLike) -> Sequences:
         """Open windows or sequences for `blocks`, and warn of values unlike the training data."""
-        source = self.windows(X).sequences
-        if source.is_mapped:
-            check_encodable_lengths(source.lengths, self.network)
+        sequences = self.windows(X).sequences
+        if sequences.is_mapped:  # aligned in `blocks`, which then warns of values
+            check_encodable_lengths(sequences.lengths, self.network)
         else:
-            source = self.align(source)
-            self._warn_of_unusual_values(source)
-        warn(describe_too_long(source.lengths, self.max_steps))
-        return source
+            sequences = self.align(sequences)
+            self._warn_of_unusual_values(sequences)
+        warn(describe_too_long(sequences.lengths, self.max_steps))
+        return sequences
 
     def read(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
-        source = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
-        aligned = self.align(self.windows(source).sequences if as_windows else source)
+        series = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
+        aligned = self.align(self.windows(series).sequences if as_windows else series)
         self._warn_of_unusual_values(aligned)
         return aligned
 
@@ -852,35 +850,37 @@ class Model:
         sequences = sequences.align(self.schema)
         self.scaler.check(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
-        missing = int(np.isnan(sequences.values).sum())
-        if missing and not (self.specification.observed_flags or self.specification.grid):
+        num_missing = int(np.isnan(sequences.values).sum())
+        # no warning if missing values are read as such, or interpolated by a pretrained model
+        if num_missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
-                f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
-                "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
-                "that the model tells gaps from values."
+                f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the "
+                "model was fitted on data without gaps: it reads them as the mean. Fit on data "
+                "with gaps, so that the model tells gaps from values."
             )
         return sequences
 
-    def blocks(self, source: Sequences) -> Iterator[Sequences]:
-        """Yield what `open` returns: in one block, or mapped sequences in aligned blocks."""
-        if not source.is_mapped:
-            yield source
+    def blocks(self, sequences: Sequences) -> Iterator[Sequences]:
+        """Yield what `open` returns in aligned blocks; sequences in memory are one block."""
+        if not sequences.is_mapped:
+            yield sequences
             return
-        # `open` could warn of sequences in memory only. Mapped ones are counted block by block.
-        counts, shares = [], []
-        for block in map(self.align, source.blocks()):
-            counts.append(count_outliers(block.values, self.error_scaler))
-            shares.append(self._explained_variance_shares(block))
+        # `open` warned of values in memory only, so values of files are counted here
+        block_counts, block_shares = [], []
+        for block in map(self.align, sequences.blocks()):
+            block_counts.append(count_outliers(block.values, self.error_scaler))
+            block_shares.append(self._explained_variance_shares(block))
             yield block
-        warn(describe_outliers(counts, self.schema))
-        self._warn_of_lost_variance(shares)
+        warn(describe_outliers(block_counts, self.schema))
+        self._warn_of_lost_variance(block_shares)
 
-    def encode_aligned(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
+    def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
-        aligned = interpolate_gaps(aligned) if self.specification.grid else aligned
-        scaled = self.scaler.transform(aligned)
+        # a pretrained model, which has a ``grid``, reads no missing values
+        sequences = interpolate_gaps(sequences) if self.specification.grid else sequences
+        scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
-        return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
+        return np.concatenate([codes, self.scaler.statistics(sequences)], axis=1)
 
     # All decoding to values in the units of the data goes through this method.
     def decode_to_sequences(
@@ -891,7 +891,7 @@ class Model:
         draw: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
-        """Decode checked codes to sequences of these lengths; with ``draw``, tokens are drawn."""
+        """Decode checked codes at these lengths; with ``draw``, categories are drawn."""
         latent, statistics = self._split_codes(codes)
         scaled = self._decode_scaled(latent, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
@@ -905,28 +905,28 @@ class Model:
         """Predict the lengths (n_sequences,) of checked codes."""
         return self.network.predict_lengths(self._split_codes(codes)[0])
 
-    def reconstruction_lengths(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def reconstruction_lengths(self, codes: np.ndarray, true_lengths: np.ndarray) -> np.ndarray:
         """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
-        # The length model saw no length above the longest in training. For such sequences, the true
-        # length is better, if the decoder can write so many steps.
+        # The length model saw no length above the longest in training. For longer sequences, the
+        # true length is better, up to the number of steps that the decoder can write.
         max_steps = self.network.most_steps
-        true_lengths = lengths if max_steps is None else np.minimum(lengths, max_steps)
-        return np.where(lengths > self.max_steps, true_lengths, self.predict_lengths(codes))
+        lengths = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
+        return np.where(true_lengths > self.max_steps, lengths, self.predict_lengths(codes))
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        # the mixture of a pretrained model is one of codes of a single column
+        # the mixture of a pretrained model is that of codes of a single column
         num_columns = self.code_size // len(mixture.center)
         codes = mixture.draw(n * num_columns, seed=seed)
         # without a precision, a pretrained model has not learned from the data yet
         if self.specification.grid and reference.precision is None:
             codes = join_column_codes(codes, num_columns)
-            # means and scales come from sequences of the data, because the mixture knows none
+            # means and scales come from the reference codes, which have those of the user's data
             rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
-            width = self.specification.latent_dim
-            codes[:, width:] = reference.codes[rows, width:]
+            latent_dim = self.specification.latent_dim
+            codes[:, latent_dim:] = reference.codes[rows, latent_dim:]
         return codes
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
@@ -943,11 +943,11 @@ class Model:
         """Describe checked codes that are very far from those of training; None if none is."""
         if self.reference is None:
             return None
-        # The means and scales after these dimensions may be far from those of training:
-        # scale="sequence" is for such data.
-        width = self.specification.latent_dim
-        distances = np.abs(codes[:, :width] - self.reference.mean[:width])
-        is_far = distances > MAX_CODE_STD_FROM_MEAN * self.reference.std[:width]
+        # Means and scales, which come after the latent dimensions, are not checked: with
+        # scale="sequence", they may be far from those of training.
+        num_dims = self.specification.latent_dim
+        distances = np.abs(codes[:, :num_dims] - self.reference.mean[:num_dims])
+        is_far = distances > MAX_CODE_STD_FROM_MEAN * self.reference.std[:num_dims]
         if not is_far.any():
             return None
         row, dimension = np.argwhere(is_far)[0]
@@ -967,25 +967,26 @@ class Model:
             )
         return self.reference
 
-    def measure_anomalies(self, aligned: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
-        """Return measurements of aligned sequences, components of their scores, and p-values.
+    def measure_anomalies(self, sequences: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
+        """Return the measurement of aligned sequences, their score components, and p-values.
 
-        The p-values (n_sequences,) are NaN without calibration.
+        The p-values (n_sequences,) are NaN if the model is not calibrated.
         """
-        measured = measure_sequences(self, aligned)
-        components = score_components(measured, self.require_reference())
+        measurement = measure_sequences(self, sequences)
+        components = score_components(measurement, self.require_reference())
         if self.calibration is None:
-            return measured, components, np.full(len(aligned), np.nan)
+            return measurement, components, np.full(len(sequences), np.nan)
         p_values = anomaly_p_values(components.sum(axis=1), self.calibration.scores)
-        return measured, components, p_values
+        return measurement, components, p_values
 
-    def calibrate_aligned(self, normal: Sequences) -> "Model":
+    def calibrate_aligned(self, normal_sequences: Sequences) -> "Model":
         """Return a model that is calibrated with aligned sequences."""
-        check_not_empty(len(normal), "sequence", "to calibrate with")
-        reference, measured = self.require_reference(), measure_sequences(self, normal)
-        errors = np.sort(measured.sequence_errors)
+        check_not_empty(len(normal_sequences), "sequence", "to calibrate with")
+        measurement = measure_sequences(self, normal_sequences)
+        errors = np.sort(measurement.sequence_errors)
         errors = errors[linspace_indices(len(errors), MAX_STORED_ERRORS)].astype(np.float32)
-        calibration = build_calibration(measured, reference, forecast_residuals(self, normal))
+        residuals = forecast_residuals(self, normal_sequences)
+        calibration = build_calibration(measurement, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
     def _warn_of_unusual_values(self, aligned: Sequences) -> None:
@@ -993,39 +994,36 @@ class Model:
         warn(describe_outliers([count_outliers(aligned.values, self.error_scaler)], self.schema))
         self._warn_of_lost_variance([self._explained_variance_shares(aligned)])
 
-    def _warn_of_lost_variance(self, shares: list[np.ndarray]) -> None:
-        """Warn if codes explain too little variance, by the shares of blocks of sequences."""
-        is_cut = self.window is not None
-        warn(describe_explained_variance(shares, self.specification.curve_dim, is_cut=is_cut))
+    def _warn_of_lost_variance(self, block_shares: list[np.ndarray]) -> None:
+        """Warn if codes explain too little variance; each block has a share for each sequence."""
+        dims, has_windows = self.specification.curve_dim, self.window is not None
+        warn(describe_explained_variance(block_shares, dims, has_windows=has_windows))
 
     def _explained_variance_shares(self, aligned: Sequences) -> np.ndarray:
         """Return the shares (n_sequences,) of variance that codes explain; empty if unknown."""
-        # They are known only for the full codes of a pretrained model, which hold the first half of
-        # the cosines of a curve of ``grid`` points.
+        # They are known only for codes of all dimensions of a pretrained model. Such codes hold the
+        # first half of the cosine coefficients of a curve of ``grid`` points.
         dims = self.specification.curve_dim
-        return (
-            explained_variance_shares(aligned, dims)
-            if 2 * dims == self.specification.grid > 0
-            else np.ones(0)
-        )
+        is_known = 2 * dims == self.specification.grid > 0
+        return explained_variance_shares(aligned, dims) if is_known else np.ones(0)
 
     def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split codes into those of the network and the statistics of each sequence, if any."""
-        width = self.specification.latent_dim
-        latent = np.ascontiguousarray(codes[:, :width])
-        return latent, codes[:, width:] if self.scaler.mode == "sequence" else None
+        """Split codes into latent codes of the network and statistics of each sequence, if any."""
+        latent_dim = self.specification.latent_dim
+        latent_codes = np.ascontiguousarray(codes[:, :latent_dim])
+        return latent_codes, codes[:, latent_dim:] if self.scaler.mode == "sequence" else None
 
     def _decode_scaled(
         self,
-        latent: np.ndarray,
+        latent_codes: np.ndarray,
         lengths: np.ndarray,
         *,
         draw: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
-        """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
+        """Decode latent codes to scaled sequences; raise a DataError if a value is not finite."""
         offsets = offsets_from_lengths(lengths)
-        outputs = self.network.decode(latent, offsets, draw=draw, verbose=verbose)
+        outputs = self.network.decode(latent_codes, offsets, draw=draw, verbose=verbose)
         check_decoded(np.isfinite(outputs), offsets)
         return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 
@@ -1048,27 +1046,27 @@ class Model:
         decoded = self.decode_to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
-    def _compare_with_training(self, measured: Measurement) -> Drift | None:
-        """Compare measured sequences with the training data; None if that is not possible."""
-        errors = measured.sequence_errors
+    def _compare_with_training(self, measurement: Measurement) -> Drift | None:
+        """Test for drift; None if there is no sequence, or no errors of held-out sequences."""
+        errors = measurement.sequence_errors
         if self.held_out_errors is None or not len(errors):
             return None
         training_codes = self.require_reference().codes
-        return measure_drift(measured.codes, training_codes, errors, self.held_out_errors)
+        return measure_drift(measurement.codes, training_codes, errors, self.held_out_errors)
 
     @functools.cached_property
     def _models_by_num_columns(self) -> dict[int, "Model"]:
-        """Models that `with_columns_of` returned, by the number of columns."""
+        """Cache of the models that `with_columns_of` returned, by the number of columns."""
         return {}
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:
-        """Function of codes that `features` calls, cached because it takes time to prepare."""
+        """Function from codes to features, cached because it decodes training codes first."""
         return DecodedFeatures(self)
 
 
 class PretrainedModel(Model):
-    """A model that takes the columns of any numeric data: each method adapts it first."""
+    """A model that takes the columns of any numeric data: its methods first adapt it."""
 
     any_columns = True
 
@@ -1094,10 +1092,12 @@ def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callab
     return adapt_and_call
 
 
+# Methods of `Model` whose first argument is the data to adapt to.
 _METHODS_OF_DATA = (
     *("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct", "score"),
     *("errors", "anomaly_scores", "calibrate", "detect", "drift", "held_back"),
 )
+# Methods of `Model` whose first argument is codes, whose number of columns is adapted to.
 _METHODS_OF_CODES = ("decode", "features", "code_drift")
 for _name in _METHODS_OF_DATA:
     setattr(PretrainedModel, _name, _adapt_before_call(_name))
@@ -1147,14 +1147,14 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 # Pickles hold the name of this function, so it must stay.
 def _unpickled(data: bytes) -> Model:
     """Return the model of a pickle, from the bytes of a file."""
-    source = "The pickled model"
-    return _build_model(*unpack_container(data, source), source)
+    name = "The pickled model"
+    return _build_model(*unpack_container(data, name), name)
 
 
-def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str) -> Model:
-    """Make a model of the content of a file; ``source`` names the file in messages."""
+def _build_model(config: dict[str, Any], arrays: dict[str, np.ndarray], file_name: str) -> Model:
+    """Make a model of the content of a file; the name is for messages."""
     model_type = PretrainedModel if config.get("any_columns") else Model
-    return model_type(**model_fields(config, arrays, source))
+    return model_type(**model_fields(config, arrays, file_name))
 
 
 class FittedEstimator(Protocol):

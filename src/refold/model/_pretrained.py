@@ -16,20 +16,20 @@ import numpy as np
 import refold
 from refold._support.arrays import linspace_indices
 from refold.errors import DataError, ParameterError, argument
-from refold.model._statistics import Mixture, ReferenceStatistics
+from refold.model._training_statistics import Mixture, ReferenceStatistics
 from refold.network.packed.network import PackedNetwork
 from refold.network.packed.resampling import CurveNetwork
 from refold.network.specification import dropped_dimensions, truncate_latent_dim
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
-# "series" is the pretrained model, and "series-16" is the model of its first 16 dimensions.
+# "series" is the pretrained model, and "series-16" is the same with codes of 16 learned dimensions.
 _MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
 _MODEL_FILE = Path(__file__).with_name("series.refold")
-# Maximum number of sequences whose means and scales an adapted model stores. It limits the time to
-# adapt.
+# Maximum number of sequences whose means and log standard deviations an adapted model stores. It
+# limits the time to adapt.
 _MAX_SAMPLED_SEQUENCES = 1024
-# Lines of `refold info series` that only the pretrained model has.
+# Lines that `refold info series` prints for the pretrained model only.
 PRETRAINED_MODEL_NOTES = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
     "bursts, spikes, noise, gaps and rounding",
@@ -39,10 +39,10 @@ PRETRAINED_MODEL_NOTES = {
 
 
 class ModelFile(NamedTuple):
-    """File of a model, and the number of learned dimensions to take of its codes."""
+    """File of a model, and the number of learned dimensions that its codes keep."""
 
     path: str | os.PathLike[str]
-    dims: int | None  # None for all
+    dims: int | None  # None keeps all
 
 
 def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
@@ -53,9 +53,9 @@ def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
 
 
 def with_columns(
-    model: "refold.Model", schema: Schema, data: Sequences | None = None
+    model: "refold.Model", schema: Schema, sequences: Sequences | None = None
 ) -> "refold.Model":
-    """Return a pretrained model with the columns of a schema, and the units of data for errors."""
+    """Return a pretrained model with the columns of a schema, and the units of sequences."""
     for column in schema.columns:
         if column.column_type.has_categories:
             raise DataError(
@@ -72,13 +72,13 @@ def with_columns(
         latent_dim=num_columns * (model.specification.curve_dim + 1),
     )
     schema = replace(schema, columns=columns)
-    scaler, error_scaler = _adapted_scalers(model, num_columns, data)
+    scaler, error_scaler = _adapt_scalers(model, num_columns, sequences)
     statistics = None
-    if data is not None:  # means and scales of a sample, for `Model.generate` and features
-        sample = data[linspace_indices(len(data), _MAX_SAMPLED_SEQUENCES)].align(schema)
-        with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused later
-            statistics = scaler.statistics(sample)
-    reference = model.reference and _adapted_reference(model.reference, num_columns, statistics)
+    if sequences is not None:  # of a sample, for `Model.generate` and features
+        rows = linspace_indices(len(sequences), _MAX_SAMPLED_SEQUENCES)
+        with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
+            statistics = scaler.statistics(sequences[rows].align(schema))
+    reference = model.reference and _adapt_reference(model.reference, num_columns, statistics)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     attributes |= {
@@ -91,13 +91,13 @@ def with_columns(
     return refold.Model(**attributes)
 
 
-def num_columns_of(model: "refold.Model", width: int) -> int:
-    """Return the number of columns that a code of a width has codes of; refuse other widths."""
-    num_columns, remainder = divmod(width, model.code_size)
+def num_columns_of(model: "refold.Model", code_width: int) -> int:
+    """Return the number of columns whose codes make a code of this width; refuse other widths."""
+    num_columns, remainder = divmod(code_width, model.code_size)
     if remainder or not num_columns:
         raise DataError(
             f"A code of this model has {model.code_size} numbers for each column. Got codes of "
-            f"{width} numbers."
+            f"{code_width} numbers."
         )
     return num_columns
 
@@ -117,86 +117,88 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
         )
     smaller, weights = truncate_latent_dim(specification, model.network.arrays(), dims)
     network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
-    dropped = dropped_dimensions(specification, dims), np.arange(dims, max_dims)
-    return without_calibration(replace(model, network=network), dropped)
+    dropped_dims = dropped_dimensions(specification, dims), np.arange(dims, max_dims)
+    return without_calibration(replace(model, network=network), dropped_dims)
 
 
 def without_calibration(
     model: "refold.Model",
     # dimensions to drop from the code of all columns together, and from the code of one column
-    dropped: tuple[np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int)),
+    dropped_dims: tuple[np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int)),
 ) -> "refold.Model":
-    """Return a model without calibration, and with statistics of its codes alone."""
-    reference = model.reference and _drop_dimensions(model.reference, *dropped)
+    """Return a model without calibration, and without statistics of ROCKET features."""
+    reference = model.reference and _drop_dimensions(model.reference, *dropped_dims)
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
 def join_column_codes(codes: np.ndarray, num_columns: int) -> np.ndarray:
     """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width)."""
     codes = codes.reshape(len(codes) // num_columns, num_columns, -1)
-    # means and log standard deviations, which end the code of a column, come after all other values
+    # the code of a column ends with a mean and a log standard deviation, which here come last
     blocks = codes[..., :-2].reshape(len(codes), -1), codes[..., -2], codes[..., -1]
     return np.concatenate(blocks, axis=1)
 
 
-def _adapted_reference(
-    reference: ReferenceStatistics, num_columns: int, statistics: np.ndarray | None
+def _adapt_reference(
+    reference: ReferenceStatistics,  # of codes of a single column
+    num_columns: int,
+    # (n_sequences, 2 * num_columns), means and log standard deviations of the user's sequences
+    sequence_statistics: np.ndarray | None,
 ) -> ReferenceStatistics:
-    """Return statistics for a number of columns, from those of the pretrained model's column."""
-    # ``statistics`` (n, 2 * num_columns) are the means and log standard deviations of sequences of
-    # the data. Codes of columns are shuffled, so that those of different columns are independent.
+    """Return reference statistics of codes of several columns."""
+    # The codes are shuffled for each column after the first, so that columns are independent.
     rng, num_codes = np.random.default_rng(0), len(reference.codes)
     rows = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
     codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
-    if statistics is not None and len(statistics):
-        codes[:, -2 * num_columns :] = statistics[rng.integers(len(statistics), size=num_codes)]
+    if sequence_statistics is not None and len(sequence_statistics):
+        drawn_rows = rng.integers(len(sequence_statistics), size=num_codes)
+        codes[:, -2 * num_columns :] = sequence_statistics[drawn_rows]
     std = codes.std(axis=0)
     std = np.where(std > 0, std, 1.0)
     return ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
 
 
 def _drop_dimensions(
-    reference: ReferenceStatistics, dropped: np.ndarray, dropped_of_column: np.ndarray
+    reference: ReferenceStatistics, dropped_dims: np.ndarray, dropped_column_dims: np.ndarray
 ) -> ReferenceStatistics:
     """Return the statistics of codes without some dimensions, and without ROCKET features."""
-    mixture, width = reference.mixture, reference.codes.shape[1]
+    mixture, code_width = reference.mixture, reference.codes.shape[1]
     if mixture is not None:
-        # the mixture is one of codes of a single column, unless the model learned from the data
-        is_joint = len(mixture.center) == width
-        dropped_of_mixture = dropped if is_joint else dropped_of_column
+        # the mixture is that of codes of a single column, unless the model learned from the data
+        has_all_columns = len(mixture.center) == code_width
+        mixture_dims = dropped_dims if has_all_columns else dropped_column_dims
         means, center, scale, covariances = (
-            np.delete(array, dropped_of_mixture, -1)
+            np.delete(array, mixture_dims, -1)
             for array in (mixture.means, mixture.center, mixture.scale, mixture.covariances)
         )
-        covariances = np.delete(covariances, dropped_of_mixture, 1)
+        covariances = np.delete(covariances, mixture_dims, 1)
         mixture = Mixture(mixture.weights, means, covariances, center, scale)
     # the first entries of the mean and the standard deviation are those of the code
     codes, mean, std = (
-        np.delete(array[..., :width], dropped, -1)
+        np.delete(array[..., :code_width], dropped_dims, -1)
         for array in (reference.codes, reference.mean, reference.std)
     )
     return ReferenceStatistics(codes, mean, std, mixture=mixture)
 
 
-def _adapted_scalers(
-    model: "refold.Model", num_columns: int, data: Sequences | None
+def _adapt_scalers(
+    model: "refold.Model", num_columns: int, sequences: Sequences | None
 ) -> tuple[Scaler, Scaler]:
-    """Return both scalers for a number of columns, with the range and the units of data."""
-    # the pretrained model has one column, whose numbers are repeated for each
+    """Return the scaler and the error scaler for the columns of sequences."""
+    # the scalers of the pretrained model are those of one column, so their arrays are repeated
     states = [
         {k: np.repeat(v, num_columns) if isinstance(v, np.ndarray) else v for k, v in state.items()}
         for state in (model.scaler.to_dict(), model.error_scaler.to_dict())
     ]
-    if data is None:
-        scaler, error_scaler = map(Scaler.from_dict, states)
-        return scaler, error_scaler
-    moments = RunningMoments(num_columns)
-    with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused later
-        for block in data.blocks():
-            moments.add(block.values)
-    value_range = {"least": moments.least, "greatest": moments.greatest}
-    scale = np.where(moments.scale > 0, moments.scale, 1.0)
-    units = {"mean": moments.mean, "scale": scale}
-    scaler = Scaler.from_dict(states[0] | value_range)
-    error_scaler = Scaler.from_dict(states[1] | value_range | units)
+    if sequences is not None:
+        moments = RunningMoments(num_columns)
+        with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
+            for block in sequences.blocks():
+                moments.add(block.values)
+        value_range = {"least": moments.least, "greatest": moments.greatest}
+        scale = np.where(moments.scale > 0, moments.scale, 1.0)
+        states[0] |= value_range
+        # the network scales each sequence by itself, so only errors need the units of the data
+        states[1] |= value_range | {"mean": moments.mean, "scale": scale}
+    scaler, error_scaler = map(Scaler.from_dict, states)
     return scaler, error_scaler

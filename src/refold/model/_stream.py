@@ -1,7 +1,7 @@
 """`Stream`: one sequence whose steps come a few at a time.
 
 `Stream.push` takes steps in many forms. The functions at the end of this file convert them to rows
-of values, and the times of steps to the gaps between them.
+with a value for each column, and replace the times of steps by time gaps, the differences of times.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_t
 from refold.sequences import Schema, Sequences
 
 Value: TypeAlias = float | str | None
-# Time of a step, for models that read the gaps between times.
+# Time of a step, for models with ``time_gaps``.
 Time: TypeAlias = float | str | np.datetime64 | datetime | None
 Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
@@ -133,8 +133,8 @@ class Stream:
     def reset(self) -> None:
         """Forget all steps, and begin a new sequence."""
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
-        self._num_steps = self._num_steps_of_last_result = 0
-        self._last_time: Any = None  # of the last step, if the model reads gaps between times
+        self._num_steps = self._num_steps_at_last_result = 0
+        self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
         self._has_warned = False
 
     def push(self, steps: Steps) -> StreamResult | None:
@@ -162,82 +162,83 @@ class Stream:
             values = values[-self._window :]
         if len(new_values):
             check_encodable_lengths(np.array([len(values)]), self._model.network)
-        # nothing below is refused, so the stream can change now
+        # all checks are done, so the stream can change now
         self._values, self._last_time = values, last_time
         self._num_steps += len(new_values)
-        if self._num_steps - self._num_steps_of_last_result < self._every:
+        if self._num_steps - self._num_steps_at_last_result < self._every:
             return None
-        self._num_steps_of_last_result = self._num_steps
+        self._num_steps_at_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
         warning = describe_too_long(sequence.lengths, model.max_steps)
         if warning and not self._has_warned:
             self._has_warned = True
             warn(warning)
-        measured, _, [p_value] = model.measure_anomalies(sequence)
+        measurement, _, [p_value] = model.measure_anomalies(sequence)
         p_value = None if np.isnan(p_value) else float(p_value)
-        code, error = model.encode_aligned(sequence)[0], float(measured.sequence_errors[0])
+        code, error = model.encode_aligned(sequence)[0], float(measurement.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""
-        schema, first_step = self._model.schema, self._num_steps
+        schema, first_step_index = self._model.schema, self._num_steps
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
-        steps, last_time = _replace_times_by_gaps(steps, schema, first_step, self._last_time)
-        rows = _rows_of_steps(steps, schema, first_step)
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
+        rows = _rows_of_steps(steps, schema, first_step_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
-            # step by step, to name the wrong step by its number in the stream
+            # again, step by step, so that the message says which step of the stream is wrong
             for i, row in enumerate(rows):
                 try:
                     self._align_rows([row], schema.names)
                 except DataError as error:
-                    step_name = f"step {first_step + i}"
+                    step_name = f"step {first_step_index + i}"
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
             raise
 
-    def _align_rows(self, rows: Any, names: Sequence[str] | None) -> np.ndarray:
+    def _align_rows(self, rows: Any, column_names: Sequence[str] | None) -> np.ndarray:
         """Return rows or a table as values (n_steps, n_columns) under the model's schema."""
         if not len(rows):
             return np.empty((0, self._model.schema.num_columns), np.float32)
-        return self._model.align(Sequences.from_list([rows], names=names)).values
+        return self._model.align(Sequences.from_list([rows], names=column_names)).values
 
 
 def _replace_times_by_gaps(
-    steps: Any, schema: Schema, first_step: int, last_time: Time
+    steps: Any, schema: Schema, first_step_index: int, last_time: Time
 ) -> tuple[Any, Any]:
-    """Replace the times of steps by the gaps between them; return steps and the last time."""
+    """Replace the times of steps by time gaps; return the steps and the time of the last one."""
     dicts = [steps] if isinstance(steps, Mapping) else steps
     time_name, gap_name = schema.time_name or "time", schema.names[-1]
     if not (schema.time_gaps and _is_list(dicts) and len(dicts)):
         return steps, last_time
+    # steps without times must have the time gap as a value, and stay as they are
     if not all(
         isinstance(step, Mapping) and time_name in step and gap_name not in step for step in dicts
     ):
-        return steps, last_time  # the steps have gaps instead of times
+        return steps, last_time
     times = [step[time_name] for step in dicts]
     if last_time is not None:
         times = [last_time, *times]
-    # a table with these times is read as any other table is, so gaps are the same
+    # computed as for any other table, from a table with these times and values that do not matter
     table = {"id": [0] * len(times), time_name: times, "value": [0] * len(times)}
     try:
-        table_with_gaps = Sequences.from_table(table, "id", time_name, time_gaps=True)
+        sequences = Sequences.from_table(table, "id", time_name, time_gaps=True)
     except DataError as error:
         raise DataError(
             "Times must ascend, and be all numbers or all dates. Got "
-            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step + len(dicts) - 1}."
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step_index + len(dicts) - 1}."
         ) from error
-    gaps = table_with_gaps.values[-len(dicts) :, -1].tolist()
+    gaps = sequences.values[-len(dicts) :, -1].tolist()
     without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
     pairs = zip(without_times, gaps, strict=True)
     return [step | {gap_name: gap} for step, gap in pairs], times[-1]
 
 
-def _rows_of_steps(steps: Any, schema: Schema, first_step: int) -> Any:
+def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
     """Return one or several steps as rows with a value for each column."""
     num_columns = schema.num_columns
     if isinstance(steps, str) and schema.layout == "characters":
@@ -252,7 +253,9 @@ def _rows_of_steps(steps: Any, schema: Schema, first_step: int) -> Any:
         steps = [steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
-    return [_row_of_step(step, schema, f"Step {first_step + i}") for i, step in enumerate(steps)]
+    return [
+        _row_of_step(step, schema, f"Step {first_step_index + i}") for i, step in enumerate(steps)
+    ]
 
 
 def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a model stores of its training: statistics and density of codes, hashes and losses."""
+"""What a model stores of its training: statistics, density of the codes, fingerprints, losses."""
 
 import functools
 import warnings
@@ -12,12 +12,12 @@ from refold._support.messages import format_short, pluralize
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 
-# Numbers of components that are tried for a mixture. More would take more time.
-_NUM_COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16)
-# Minimum number of codes per component, because a component of fewer codes would repeat them.
+# Numbers of components that are tried for a mixture. More components would take more time.
+_TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
+# Minimum number of codes per component. Draws from a component of fewer codes would look like them.
 _MIN_CODES_PER_COMPONENT = 5
-# Added to the variances of standardized codes, so that a component of equal codes has no variance
-# of 0.
+# Added to the variances of standardized codes, because a component of equal codes would have the
+# variance 0.
 _ADDED_VARIANCE = 1e-4
 
 
@@ -39,13 +39,13 @@ class Mixture:
             rng.standard_normal((count, len(mean))) @ root + mean
             for mean, root, count in zip(self.means, self._covariance_roots, counts, strict=True)
         ]
-        # shuffled, because the draws of a component follow each other
+        # shuffled, because all draws of a component come one after the other
         order = np.random.default_rng(seed).permutation(n)
         return (np.concatenate(drawn)[order] * self.scale + self.center).astype(np.float32)
 
     @functools.cached_property
     def _covariance_roots(self) -> np.ndarray:
-        """Square roots of the covariances, (n_components, width, width)."""
+        # (n_components, width, width): ``root.T @ root`` is a covariance
         # cached, because they take seconds on busy cores, and a service draws at each request
         with one_blas_thread():
             _, variances, axes = np.linalg.svd(self.covariances)
@@ -65,14 +65,14 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
     center, scale = codes.mean(axis=0), codes.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     standardized = (codes - center) / scale
-    if len(codes) == 1:  # scikit-learn needs two
+    if len(codes) == 1:  # scikit-learn needs two codes
         standardized = np.repeat(standardized, 2, axis=0)
     max_components = max(1, len(codes) // _MIN_CODES_PER_COMPONENT)
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
         mixtures = [
             GaussianMixture(num, reg_covar=_ADDED_VARIANCE, random_state=seed).fit(standardized)
-            for num in _NUM_COMPONENTS
+            for num in _TRIED_COMPONENT_COUNTS
             if num <= max_components
         ]
     best: Any = min(mixtures, key=lambda mixture: mixture.bic(standardized))
@@ -84,15 +84,14 @@ class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
     # The features of ``mean``, ``std`` and ``precision`` are the code, and then ROCKET features.
-
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
     mean: np.ndarray  # (n_features,)
     std: np.ndarray  # (n_features,), standard deviations, not 0
     # (n_features, n_features), inverse covariance of standardized features; None in a model that
     # learns what is normal when it is calibrated
     precision: np.ndarray | None = None
-    # (2,), mean reconstruction error and mean distance of these sequences, by which the components
-    # of scores are divided; None if there is no precision
+    # (2,), mean reconstruction error and mean distance of these sequences, by which both components
+    # of an anomaly score are divided; None if there is no precision
     component_means: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in files of early versions
 
@@ -101,8 +100,8 @@ class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    steps: np.ndarray  # (n_steps,), mean errors of their steps, or of a sample of the steps
-    # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of their last steps, in
+    steps: np.ndarray  # (n_steps,), mean error of each step, or of each in a sample of the steps
+    # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers
     residuals: np.ndarray | None = None
 
@@ -118,19 +117,20 @@ class Calibration(NamedTuple):
 class Fingerprints(NamedTuple):
     """Hashes of the sequences that ``fit`` received."""
 
-    held_back: np.ndarray = np.zeros(0, np.uint64)  # not trained on
-    trained: np.ndarray | None = None  # in increasing order; None in files of early versions
+    held_back: np.ndarray = np.zeros(0, np.uint64)  # of sequences not trained on
+    # of sequences trained on, in increasing order; None in files of early versions
+    trained: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class History:
-    """Losses of a training, and which weights the model has."""
+    """Losses of each epoch, and the epoch whose weights the model has."""
 
     # lists with an entry per epoch: "epoch", "phase", "loss", "val_loss", "learning_rate" and
     # "seconds"
     epochs: dict[str, list[Any]] = field(default_factory=dict)
     initial_loss: float | None = None  # validation loss of the weights before the first epoch
-    # whether the model has the weights before the first epoch, though an epoch had a smaller loss
+    # whether the model has the weights before the first epoch, even if an epoch had a smaller loss
     keeps_initial: bool = False
 
     def __repr__(self) -> str:
@@ -155,6 +155,7 @@ class History:
         losses = [loss for loss in self.epochs.get("val_loss", ()) if loss is not None]
         if not losses:
             return None
+        # at index 0, so that the index of a loss is the number of its epoch
         losses.insert(0, np.inf if self.initial_loss is None else self.initial_loss)
         epoch = 0 if self.keeps_initial else int(np.argmin(losses))
         return epoch, losses[epoch]
