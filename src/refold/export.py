@@ -218,11 +218,11 @@ def _test_sequences(model: Model) -> Sequences:
 
 def _last_step_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return the last steps of sequences as inputs of the graph of a forecaster."""
-    steps = columns.specification.recent_steps
-    if not steps:
+    recent_steps = columns.specification.recent_steps
+    if not recent_steps:
         return {}
-    values = last_steps(sequences, steps).reshape(-1, sequences.schema.num_columns)
-    offsets = np.arange(len(sequences) + 1) * steps
+    values = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
+    offsets = np.arange(len(sequences) + 1) * recent_steps
     feeds = _encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
     return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
 

@@ -186,9 +186,9 @@ def _classic_models(specification: Specification) -> Models:
     return models
 
 
-def _custom_models(architecture: Callable[..., Any], specification: Specification) -> Models:
+def _custom_models(make_models: Callable[..., Any], specification: Specification) -> Models:
     """Call a user's architecture; a ParameterError says what does not fit the data."""
-    result = architecture(
+    result = make_models(
         steps=specification.max_steps,
         features=specification.num_channels,
         outputs=specification.num_outputs,

@@ -182,7 +182,7 @@ class Decoder:
     def initial_states(self, code: Tensor) -> list[list[Any]]:
         """Return the initial states of all recurrent layers."""
         return [
-            cell_of_layer(layer).initial_state(projection(code), layer.units)
+            cell_of_layer(layer).make_initial_state(projection(code), layer.units)
             for projection, layer in self.stack
         ]
 
@@ -275,17 +275,17 @@ def _compile_decoding(decoder: keras.Model) -> Any:
     import jax  # not at the top, because other backends do not need JAX
 
     def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
-        mapping = list(zip(decoder.variables, values, strict=True))
-        return decode_in_trace(decoder, mapping, codes, num_steps)
+        variable_values = list(zip(decoder.variables, values, strict=True))
+        return decode_in_trace(decoder, variable_values, codes, num_steps)
 
     return jax.jit(run, static_argnums=2)
 
 
 def decode_in_trace(
-    decoder: keras.Model, mapping: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
+    decoder: keras.Model, weights: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
 ) -> Any:
     """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
-    with keras.StatelessScope(state_mapping=mapping):
+    with keras.StatelessScope(state_mapping=weights):
         return _decode_steps(decoder, codes, num_steps)
 
 
@@ -300,19 +300,19 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     linear = None if layers.linear is None else layers.linear(codes, like=template)
     outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
-    def get_step(array: Any, i: Any) -> Any:
-        return ops.slice(array, (0, i, 0), (num_sequences, 1, array.shape[-1]))
+    def get_step(array: Any, step: Any) -> Any:
+        return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
-    def decode_step(i: Any, carried: Any) -> Any:
-        values, states, outputs = carried
-        hidden = ops.concatenate([get_step(inputs, i), previous.encode(values)], axis=-1)
+    def decode_step(step: Any, loop_state: Any) -> Any:
+        values, states, outputs = loop_state
+        hidden = ops.concatenate([get_step(inputs, step), previous.encode(values)], axis=-1)
         next_states = []
         for (_, layer), state in zip(layers.stack, states, strict=True):
             _, hidden, state = layer.inner_loop(hidden, list(state), None)
             next_states.append(list(state))
-        step = head(hidden) if linear is None else head(hidden, get_step(linear, i))
-        outputs = ops.slice_update(outputs, (0, i, 0), step)
-        return head.likeliest(step), next_states, outputs
+        step_outputs = head(hidden) if linear is None else head(hidden, get_step(linear, step))
+        outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
+        return head.likeliest(step_outputs), next_states, outputs
 
     # NaN says that there is no previous step
     no_values = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")

@@ -82,8 +82,8 @@ class NestedDropout(BaseLayer):
     # decode, too. The dimensions of the length and of ROCKET features always stay.
     learned_dim: int  # number of first dimensions, from which some are dropped
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        super().__init__(*values, **options)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, code: Tensor, training: Any = None) -> Any:
@@ -106,9 +106,9 @@ class NestedDropout(BaseLayer):
 # Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes at once
 
 
-def num_patches(num_steps: Any, patch: int) -> Any:
+def num_patches(num_steps: Any, patch_size: int) -> Any:
     """Return the number of patches; the last may be incomplete, and None stays None."""
-    return None if num_steps is None else (num_steps + patch - 1) // patch
+    return None if num_steps is None else (num_steps + patch_size - 1) // patch_size
 
 
 def _real_step_mask(inputs: Tensor) -> Any:

@@ -234,10 +234,10 @@ class LSTM(keras.layers.LSTM):
         return {**super().get_config(), "engine": self.engine}
 
 
-def _activation_name(function: Any) -> str:
+def _activation_name(activation: Any) -> str:
     """Return the name of a Keras activation, or "" for any other function."""
-    name = getattr(function, "__name__", "")
-    return name if name and getattr(keras.activations, name, None) is function else ""
+    name = getattr(activation, "__name__", "")
+    return name if name and getattr(keras.activations, name, None) is activation else ""
 
 
 # Conversion of Keras models
@@ -295,7 +295,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     if model.built:
         copy.set_weights(model.get_weights())
-        _copy_other_state(model, copy)
+        _copy_state_outside_weights(model, copy)
     return copy
 
 
@@ -309,7 +309,7 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _copy_other_state(model: keras.Model, copy: keras.Model) -> None:
+def _copy_state_outside_weights(model: keras.Model, copy: keras.Model) -> None:
     """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
     copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
@@ -347,7 +347,7 @@ class RecurrentCell(NamedTuple):
     options: dict[str, Any]  # arguments that set its initial bias
     state_size: int  # size of all states of a layer, in multiples of its units
     # from a projection (batch, state_size * units) of the code and the number of units to states
-    initial_state: Callable[[Any, int], list[Any]]
+    make_initial_state: Callable[[Any, int], list[Any]]
 
     def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:
         """Return a new layer that returns the outputs of all steps."""

@@ -111,27 +111,27 @@ class EncoderInputs(NamedTuple):
 def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     """Add the inputs of an encoder, and the nodes that turn them into channels."""
     values, categories, lengths = _add_value_inputs(graph, columns)
-    steps = graph("Shape", categories if values is None else values, start=1, end=2)
-    is_real = real_step_mask(graph, lengths, steps)
-    inside = graph("Unsqueeze", is_real, [2])  # for all columns
+    num_steps = graph("Shape", categories if values is None else values, start=1, end=2)
+    is_real = real_step_mask(graph, lengths, num_steps)
+    is_inside = graph("Unsqueeze", is_real, [2])  # for all columns
     numbers: Any = None
-    observed: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     statistics = None
     if values is not None:
         values = _replace_missing_markers(graph, values, columns)
-        is_observed = graph("And", graph("Not", graph("IsNaN", values)), inside)
-        observed["values"] = is_observed
+        is_observed = graph("And", graph("Not", graph("IsNaN", values)), is_inside)
+        masks["values"] = is_observed
         if columns.scaler.num_statistics:
             scaled, statistics = _scale_by_sequence(graph, values, is_observed, columns)
         else:
             scaled = _scale(graph, values, columns)
         numbers = graph("Where", is_observed, scaled, np.float32(0))
     if categories is not None:
-        categories = graph("Where", inside, categories, np.int64(-1))
-        observed["categories"] = graph("GreaterOrEqual", categories, np.int64(0))
+        categories = graph("Where", is_inside, categories, np.int64(-1))
+        masks["categories"] = graph("GreaterOrEqual", categories, np.int64(0))
     channels = _value_channels(graph, columns, numbers, categories)
     if columns.specification.observed_flags:
-        flags = _reorder_flags(graph, columns, observed)
+        flags = _reorder_flags(graph, columns, masks)
         channels += [graph.cast(array, np.float32) for array in flags]
     x = graph.concat(channels, axis=2)
     return EncoderInputs(x, is_real, lengths, statistics)
@@ -139,15 +139,15 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
 
 def _add_value_inputs(graph: Graph, columns: GraphColumns) -> tuple[Any, Any, Any]:
     """Add the inputs; return values and category indices (n, steps, columns), and lengths (n,)."""
-    values = index = None
+    values = tokens = None
     if columns.number_columns:
         shape = ["n", "steps", len(columns.number_columns)]
         values = graph.input("values", columns.dtype, shape)
     if columns.categorical_columns:
         shape = ["n", "steps", len(columns.categorical_columns)]
-        index = graph.input("categories", columns.category_type, shape)
-        index = _encode_categories(graph, index, columns)
-    return values, index, graph.input("lengths", np.int64, ["n"])
+        tokens = graph.input("categories", columns.category_type, shape)
+        tokens = _encode_categories(graph, tokens, columns)
+    return values, tokens, graph.input("lengths", np.int64, ["n"])
 
 
 def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
@@ -156,7 +156,7 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
     specification = columns.specification
     steps = specification.recent_steps
     numbers: Any = None
-    index: Any = None
+    tokens: Any = None
     if columns.number_columns:
         shape = ["n", steps, len(columns.number_columns)]
         values = graph.input("recent_values", columns.dtype, shape)
@@ -165,10 +165,10 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
         numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
     if columns.categorical_columns:
         shape = ["n", steps, len(columns.categorical_columns)]
-        index = graph.input("recent_categories", columns.category_type, shape)
-        index = _encode_categories(graph, index, columns)
-        index = _fill_missing(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
-    channels = _value_channels(graph, columns, numbers, index)
+        tokens = graph.input("recent_categories", columns.category_type, shape)
+        tokens = _encode_categories(graph, tokens, columns)
+        tokens = _fill_missing(graph, tokens, steps, lambda step: graph("Less", step, np.int64(0)))
+    channels = _value_channels(graph, columns, numbers, tokens)
     x = graph.concat(channels, axis=2)
     last = graph("Slice", x, [steps - 1], [steps], [1])
     if steps > 1:
@@ -183,11 +183,11 @@ def _fill_missing(
     """Replace missing entries by those of the step before, or else of the first step after."""
     if num_steps == 1:
         return values
-    steps = list(graph("Split", values, outputs=num_steps, axis=1, num_outputs=num_steps))
+    steps = list(graph("Split", values, num_results=num_steps, axis=1, num_outputs=num_steps))
     forward = [(i, i - 1) for i in range(1, num_steps)]
     backward = [(i, i + 1) for i in reversed(range(num_steps - 1))]
-    for i, source in forward + backward:
-        steps[i] = graph("Where", is_missing(steps[i]), steps[source], steps[i])
+    for i, neighbor in forward + backward:
+        steps[i] = graph("Where", is_missing(steps[i]), steps[neighbor], steps[i])
     return graph("Concat", *steps, axis=1)
 
 
@@ -254,7 +254,7 @@ def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -
     scaler = columns.scaler
     raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
     raw = graph("Add", raw, scaler.statistics_mean_)
-    means, log_stds = graph("Split", raw, outputs=2, axis=2, num_outputs=2)
+    means, log_stds = graph("Split", raw, num_results=2, axis=2, num_outputs=2)
     numeric = scaler.numeric_[columns.number_columns]
     # other columns than numeric ones have the mean 0 and the standard deviation 1
     indices = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
@@ -283,9 +283,11 @@ def _encode_categories(graph: Graph, categories: Value, columns: GraphColumns) -
     return graph.concat(indices, axis=-1)
 
 
-def _value_channels(graph: Graph, columns: GraphColumns, numbers: Value, index: Value) -> list[Any]:
+def _value_channels(
+    graph: Graph, columns: GraphColumns, numbers: Value, tokens: Value
+) -> list[Any]:
     """Return the channels of columns in their order, with categories as one-hot blocks."""
-    if index is None:
+    if tokens is None:
         return [numbers]
     channels = []
     # adjacent number columns stay together
@@ -298,18 +300,18 @@ def _value_channels(graph: Graph, columns: GraphColumns, numbers: Value, index: 
             channels.append(graph("Slice", numbers, [first], [first + len(group_columns)], [2]))
             continue
         for i in group_columns:
-            one_column = graph("Gather", index, [columns.categorical_columns.index(i)], axis=2)
+            one_column = graph("Gather", tokens, [columns.categorical_columns.index(i)], axis=2)
             all_indices = np.arange(columns.specification.num_categories[i])
             channels.append(graph.cast(graph("Equal", one_column, all_indices), np.float32))
     return channels
 
 
-def _reorder_flags(graph: Graph, columns: GraphColumns, observed: dict[str, Any]) -> list[Any]:
+def _reorder_flags(graph: Graph, columns: GraphColumns, masks: dict[str, Any]) -> list[Any]:
     """Return flags (n, steps, columns) in the order of the columns."""
-    if len(observed) == 1:
-        return list(observed.values())
+    if len(masks) == 1:
+        return list(masks.values())
     order = [*columns.number_columns, *columns.categorical_columns]
-    flags = graph("Concat", *observed.values(), axis=2)
+    flags = graph("Concat", *masks.values(), axis=2)
     return [graph("Gather", flags, np.argsort(order).tolist(), axis=2)]
 
 
@@ -346,9 +348,9 @@ def add_outputs(
 ) -> None:
     """Add the outputs of a decoder with logits (n, at least steps, outputs)."""
     # ``statistics`` (n, statistics) are None unless values are scaled by sequence
-    steps = greatest_length(graph, lengths)
-    logits = graph("Slice", logits, [0], steps, [1])
-    is_real = real_step_mask(graph, lengths, steps)
+    num_steps = greatest_length(graph, lengths)
+    logits = graph("Slice", logits, [0], num_steps, [1])
+    is_real = real_step_mask(graph, lengths, num_steps)
     values, categories = [], []
     specification = columns.specification
     for i, type_, block in column_outputs(specification.column_types, specification.num_categories):
@@ -362,12 +364,12 @@ def add_outputs(
         categories.append(likeliest)
     if values:
         joined = _unscale(graph, graph.concat(values, axis=2), columns, statistics)
-        missing = np.asarray(np.nan, columns.dtype)
-        _add_output(graph, "values", joined, is_real, missing, len(values))
+        missing_value = np.asarray(np.nan, columns.dtype)
+        _add_output(graph, "values", joined, is_real, missing_value, len(values))
     if categories:
-        missing = np.asarray(columns.missing_category, columns.category_type)
+        missing_value = np.asarray(columns.missing_category, columns.category_type)
         joined = graph.concat(categories, axis=2)
-        _add_output(graph, "categories", joined, is_real, missing, len(categories))
+        _add_output(graph, "categories", joined, is_real, missing_value, len(categories))
     graph.output("lengths", lengths, np.int64, ["n"])
 
 
@@ -392,8 +394,8 @@ def _round_whole(graph: Graph, values: Value, columns: GraphColumns) -> Any:
 
 
 def _add_output(
-    graph: Graph, name: str, values: Value, is_real: Value, missing: np.ndarray, width: int
+    graph: Graph, name: str, values: Value, is_real: Value, missing_value: np.ndarray, width: int
 ) -> None:
-    """Add an output (n, steps, width), with ``missing`` after the end of each sequence."""
-    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing)
-    graph.output(name, padded, missing.dtype, ["n", "steps", width])
+    """Add an output (n, steps, width), with ``missing_value`` after the end of each sequence."""
+    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing_value)
+    graph.output(name, padded, missing_value.dtype, ["n", "steps", width])

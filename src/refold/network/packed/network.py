@@ -77,9 +77,9 @@ class PackedNetwork:
         self._variables: list[Any] = []
         self._values: list[Any] = []
 
-    def follow(self, keras: Any) -> None:
+    def follow(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras, self._variables = keras, keras.weights
+        self.keras, self._variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
@@ -139,17 +139,19 @@ class PackedNetwork:
         """Return all weights by name, for storage."""
         return self.weights
 
-    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+    def encode(
+        self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
+    ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
-        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
         # made once for all batches
         decoders = (self.decoder, self.length) if latent_steps else None
         learned = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, scaled.offsets)
-            x, targets = input_and_target(self.specification, scaled.values, batch)
+            batch = make_batch(indices, scaled_sequences.offsets)
+            x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
             encoded = encoder(x, batch.offsets)
             if decoders is not None:
                 objective = LatentObjective(
@@ -159,16 +161,16 @@ class PackedNetwork:
             codes[indices] = encoded
 
         with concurrent_batches(
-            encode_batch, self.specification, scaled.offsets, "encode", verbose=verbose
+            encode_batch, self.specification, scaled_sequences.offsets, "encode", verbose=verbose
         ) as batches:
             for _ in batches:
                 pass
-        check_codes_finite(np.isfinite(codes), scaled.ids)
+        check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
         return codes
 
-    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+    def rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return self.encoder.rocket_features.compute(scaled)
+        return self.encoder.rocket_features.compute(scaled_sequences)
 
     def decode(
         self,
@@ -184,9 +186,9 @@ class PackedNetwork:
 
         def decode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            layout, noise = decoder.layout(batch.offsets), None
+            layout, noise = decoder.make_layout(batch.offsets), None
             if draw is not None:
-                noise = self.head.noise(batch.offsets, draw.seed, indices)
+                noise = self.head.draw_noise(batch.offsets, draw.seed, indices)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
                 decoded = decoder.decode_autoregressively(
@@ -195,7 +197,7 @@ class PackedNetwork:
             else:
                 # the decoder writes whole patches, which may end after their sequence
                 patch_outputs, _ = decoder(codes[indices], layout)
-                decoded = patch_outputs[layout.rows]
+                decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None and draw is not None:
                     decoded = self.head.sample(decoded, noise, draw.temperature)
             outputs[batch.rows] = decoded
@@ -216,9 +218,9 @@ class PackedNetwork:
         for batch in iterate_batches(self.specification, offsets):
             x, targets = input_and_target(self.specification, values, batch)
             codes = self.encoder(x, batch.offsets)
-            layout = self.decoder.layout(batch.offsets, x)
+            layout = self.decoder.make_layout(batch.offsets, x)
             patch_outputs, _ = self.decoder(codes, layout)
-            outputs = patch_outputs[layout.rows]
+            outputs = patch_outputs[layout.unpadded_rows]
             # Numeric columns are measured without teacher forcing, as the decoder is used, because
             # their error with teacher forcing is too low. Other columns are measured with teacher
             # forcing, because their cross-entropy without it mostly measures what follows the first
@@ -238,16 +240,16 @@ class PackedNetwork:
                 )
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
-    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
+        codes = np.concatenate([codes, recent_values], axis=1, dtype=np.float32)
 
         def forecast_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            outputs[batch.rows], _ = decoder(codes[indices], decoder.layout(batch.offsets))
+            outputs[batch.rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
             for _ in batches:
