@@ -22,8 +22,8 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 _LIBRARY_PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
-# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`.
-# `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the number of threads.
+# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`,
+# in the order of the declarations in `cpp/interface.cpp`. `call_library` adds the number of threads.
 _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -165,8 +165,9 @@ def call_library(function_name: str, *arguments: Any) -> None:
                 argument = argument.ctypes.data
         addresses.append(argument)
     if _SIGNATURES[function_name].endswith("t"):
-        addresses.append(num_threads())
-    library, _ = _open_library()  # not `load_library`, whose check costs time in each call
+        # as `num_threads` does; this function calls no other one, because small arrays are frequent
+        addresses.append(_THREAD_LIMIT.threads or _num_cores())
+    library, _ = _open_library()
     if getattr(library, f"refold_{function_name}")(*addresses):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 

@@ -195,8 +195,8 @@ def lstm(
     # longest length, 4 * units), in the order of computation. Callers pass both or none of them.
     # The gates of sequence i at step t are then activations of
     # sequence_gate_inputs[i] + step_gate_inputs[t] + x @ kernel + h @ recurrent_kernel.
-    # ``out`` may be some columns of a larger array. In the library, the new trace takes the
-    # memory of ``trace_to_overwrite``, because fresh memory costs a tenth of the time of a large call.
+    # ``out`` may be some columns of a larger array. In the library, the new trace takes the memory
+    # of ``trace_to_overwrite``, because fresh memory costs a tenth of the time of a large call.
     del trace_to_overwrite
     units = weights.units
     if out is None:

@@ -206,8 +206,8 @@ def _split_code(latent_dim: int, num_steps: int) -> tuple[Any, Any]:
     """Return the input of a decoder, and the code split into one part for each step."""
     if latent_dim % num_steps:
         raise ParameterError(
-            f"{argument('latent_dim')} must be a multiple of the number of steps, {num_steps}, because "
-            f"each step reads a part of the code. Got {latent_dim}."
+            f"{argument('latent_dim')} must be a multiple of the number of steps, {num_steps}, "
+            f"because each step reads a part of the code. Got {latent_dim}."
         )
     code = keras.Input((latent_dim,), name="code")
     return code, Reshape((num_steps, latent_dim // num_steps), name="code_to_steps")(code)

@@ -125,21 +125,17 @@ class PackedDecoder:
         # gives the weight 0 to padding, which is faster than to remove it in each evaluation.
         # `gradient` needs a trace, which is computed with ``keep_trace``. The new trace takes the
         # memory of ``trace_to_overwrite``.
-        hidden, offsets, trace = (
-            layout.previous_steps,
-            layout.patch_offsets,
-            DecoderTrace(layout, [], []),
-        )
+        trace = DecoderTrace(layout, [], [])
+        hidden, offsets = layout.previous_steps, layout.patch_offsets
         # for the first layer only
         options: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
         options["step_gate_inputs"] = layout.position_gate_inputs
         for i, (projection, layer) in enumerate(self._stack):
             states = packed.product(codes, *projection)
             h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
-            options |= {"keep_trace": keep_trace}
-            options |= {
-                "trace_to_overwrite": trace_to_overwrite and trace_to_overwrite.lstm_traces[i]
-            }
+            options["keep_trace"] = keep_trace
+            if trace_to_overwrite is not None:
+                options["trace_to_overwrite"] = trace_to_overwrite.lstm_traces[i]
             hidden, _, _, lstm_trace = packed.lstm(hidden, offsets, layer, h, c, **options)
             options = {}
             trace.cell_states.append(c)

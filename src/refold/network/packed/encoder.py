@@ -85,7 +85,7 @@ class PackedEncoder:
             for i, direction in enumerate(layer):
                 # each direction writes its half of the outputs
                 columns = outputs[:, i * units : (i + 1) * units]
-                options = {"go_backwards": i == 1, "outputs": columns}
+                options = {"go_backwards": i == 1, "out": columns}
                 _, last, _, _ = packed.lstm(hidden, offsets, direction, zeros, zeros, **options)
                 states.append(last)
             hidden = outputs

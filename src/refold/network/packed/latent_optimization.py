@@ -31,19 +31,19 @@ _INITIAL_UPDATE_LENGTH = np.float32(0.3)
 class LatentObjective:
     """Negative log-likelihood of each sequence given its code, minus the log-density of a prior."""
 
-    # The likelihood has three terms. They are squared errors of numeric columns, divided by twice
-    # the residual variance of the linear initialization; cross-entropies of other columns; and a
-    # cost of the steps that a wrong predicted length would add or lose. The prior is a normal
-    # distribution around the encoder's code, so that a few observed values do not determine all of
-    # the code. The minimum is a better code than the encoder's, above all for sequences that the
-    # encoder was not trained on: C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in
-    # Variational Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized Variational
-    # Autoencoders", ICML 2018. Up to a fifth of the error of such sequences comes from the encoder
-    # alone.
+    # The negative log-likelihood is a sum of three terms:
+    # - the squared errors of numeric columns, divided by twice the residual variance of the linear
+    #   initialization;
+    # - the cross-entropies of the other columns;
+    # - a cost of the steps that a wrong predicted length would add or lose.
+    # The prior is a normal distribution around the encoder's code, so that a few observed values do
+    # not determine all of the code. The minimum is a better code than the encoder's, above all for
+    # sequences that the encoder was not trained on. Up to a fifth of their error comes from the
+    # encoder alone. C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational
+    # Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
     #
-    # ``encoder_input`` has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN where
-    # not observed. Only the first ``learned_dim`` dimensions of a
-    # code change.
+    # ``encoder_input`` has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN
+    # where not observed. Only the first ``learned_dim`` dimensions of a code change.
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class LatentObjective:
         self._targets[self._layout.unpadded_rows] = np.where(observed, targets, np.float32(0))
         # 0 at steps that only complete the last patch of a sequence
         self._weights[self._layout.unpadded_rows] = observed * weights
-        # A step that is decoded in excess or not at all costs as much as a squared error of 1 in each
-        # column, which is the error of predicting the means of the standardized columns.
+        # A step too many or too few costs as much as a squared error of 1 in each column, which is
+        # the error of predicting the means of standardized columns.
         num_steps = np.maximum(self._true_lengths, np.float32(1))
         self._cost_per_step = self._sum_by_sequence(self._weights) / num_steps
 
