@@ -22,8 +22,9 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 _LIBRARY_PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
-# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`,
-# in the order of the declarations in `cpp/interface.cpp`. `call_library` adds the number of threads.
+# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`.
+# `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the last argument
+# `t`, the number of threads.
 _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",

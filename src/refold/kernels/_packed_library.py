@@ -20,7 +20,8 @@ _as_int64 = partial(np.ascontiguousarray, dtype=np.int64)
 
 def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Return a float32 matrix with contiguous rows, and the distance of two rows in floats."""
-    # columns of a larger matrix need no copy
+    # Columns of a larger matrix need no copy. The distance is called ``ld`` (leading dimension), as
+    # in BLAS.
     row, column = array.strides  # in bytes, of which a float has 4
     if array.dtype != _FLOAT or column != 4 or row % 4:
         array = np.ascontiguousarray(array, _FLOAT)
@@ -63,10 +64,7 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def linear_encode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray | None = None,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
     x, weights, offsets = _as_float32(x), _as_float32(weights), _as_int64(offsets)
@@ -79,10 +77,7 @@ def linear_encode(
 
 
 def linear_decode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    biases: np.ndarray,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, biases: np.ndarray
 ) -> np.ndarray:
     """Map one row (n_sequences, depth) of each sequence to its steps, (n_rows, width)."""
     x, weights, biases = _as_float32(x), _as_float32(weights), _as_float32(biases)

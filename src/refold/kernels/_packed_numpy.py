@@ -1,7 +1,7 @@
 """Operations on packed rows in NumPy, for machines without the compiled library.
 
-The comments say exactly what each operation computes, also in the library. The loops over steps
-keep the order of the additions independent of the other rows, so that rounding is, too.
+The comments say exactly what each operation computes, also in the library. The loops over steps add
+in an order that does not depend on the other rows. So rounding does not depend on them.
 """
 
 import math
@@ -40,10 +40,7 @@ def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def linear_encode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray | None = None,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
     # The row is ``bias`` plus the sum over the steps t of ``x[t] @ weights[t]``, with weights of
@@ -59,10 +56,7 @@ def linear_encode(
 
 
 def linear_decode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    biases: np.ndarray,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, biases: np.ndarray
 ) -> np.ndarray:
     """Map one row (n_sequences, depth) of each sequence to its steps, (n_rows, width)."""
     # Step t is ``biases[t] + x @ weights[:, t]``, with weights of the shape (depth, max_steps,
@@ -106,16 +100,17 @@ def pooled_convolutions(
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
-    # The middle tap is for the step itself, and steps outside of the sequence count as zero. The
-    # convolution is computed at the first step and at every stride-th step after it. The results
-    # are the mean of sigmoid(steepness * convolution) and the maximum of the convolution, both of
-    # shape (n_sequences, kernels), and 0 for an empty sequence.
-    counts = -(-np.diff(offsets) // stride)
+    # Each column is a weighted sum of channels. The middle tap is for the step itself, and steps
+    # outside of the sequence count as zero. The convolution is computed at the first step and at
+    # every stride-th step after it. The results are the mean of sigmoid(steepness * convolution)
+    # and the maximum of the convolution, both of shape (n_sequences, kernels), and 0 for an empty
+    # sequence.
+    counts = -(-np.diff(offsets) // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
     convolved = _convolve(signals, offsets, taps, bias, dilation, stride)
-    positive = _reduce_segments(np.add, sigmoid(np.float32(steepness) * convolved), starts)
+    sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
     count = np.maximum(counts, 1).astype(np.float32)[:, None]
-    return positive / count, segment_max(convolved, starts)
+    return sums / count, segment_max(convolved, starts)
 
 
 def pooled_runs(
@@ -169,8 +164,8 @@ def _convolve(
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
     for tap, weights in enumerate(taps):
         tap_steps = steps + (tap - middle) * dilation
-        inside = (tap_steps >= 0) & (tap_steps < step_lengths)
-        convolved[inside] += signals[(first_rows + tap_steps)[inside]] * weights
+        is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
+        convolved[is_inside] += signals[(first_rows + tap_steps)[is_inside]] * weights
     return convolved
 
 

@@ -23,8 +23,8 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_CONVOLUTION_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# Maximum number of weights of the linear path, in the encoder and in the decoder. Steps after those
-# for which there are weights have no linear path; only the LSTMs read and write them.
+# Maximum number of weights of the linear path, in the encoder and in the decoder, to limit the
+# memory. Later steps than those with weights have no linear path, only LSTMs.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -123,12 +123,12 @@ class Specification:
     @property
     def curve_dim(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
-        # each column has as many latent dimensions, the last of which is the length
+        # all columns have the same number of latent dimensions, and the last of them is the length
         return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network that has the weights: with curves, the one of a curve."""
+        """Specification of the network that has weights: with curves, the network of a curve."""
         return curve_specification(self) if self.grid else self
 
     @property
@@ -139,7 +139,7 @@ class Specification:
     @property
     def length_scale(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
-        # the slope of the logarithm at the mean turns a deviation in steps into one of logarithms
+        # A small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
         return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
 
@@ -230,7 +230,7 @@ class DecoderSettings(NamedTuple):
 
 
 def length_std(training_std: float) -> float:
-    """Return the scale, in steps, of predicted lengths: their standard deviation in training."""
+    """Return the standard deviation of the training lengths, in steps, but not 0."""
     return max(training_std, _MIN_LENGTH_STD)
 
 
@@ -280,14 +280,14 @@ def truncate_latent_dim(
     specification: Specification, weights: Mapping[str, np.ndarray], num_dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
     """Return specification and weights of a nested network with its first dimensions only."""
-    # the cut network computes what the nested network does if the other dimensions are zero
+    # the result computes what the nested network does if the other dimensions are zero
     latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
     cut_specification = replace(specification, latent_dim=latent_dim)
     dropped, cut_weights = np.arange(num_dims, specification.inner.learned_dim), {}
     for old, new in zip(list_weights(specification), list_weights(cut_specification), strict=True):
         array = weights[old.name]
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
-            # a changed axis begins with the dimensions of the code, whatever else it has
+            # an axis of another size begins with the dimensions of the code
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
         cut_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
@@ -297,7 +297,8 @@ def truncate_latent_dim(
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
-    # a damaged file may name another decoder, which the build of the Keras models then refuses
+    # A damaged file may have the name of another decoder. Then the Keras models are built, which
+    # raises an error.
     return default and specification.decoder in DECODERS
 
 
@@ -373,7 +374,6 @@ def _decoder_weights(specification: Specification, settings: DecoderSettings) ->
 
 
 def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[Weight]:
-    """List the weights of a dense layer."""
     kernel = Weight(f"{layer_name}/kernel", (num_inputs, num_outputs))
     return [kernel, Weight(f"{layer_name}/bias", (num_outputs,))]
 

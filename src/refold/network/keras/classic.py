@@ -188,7 +188,6 @@ def next_element(
 
 
 def _check_positive(**arguments: Any) -> None:
-    """Raise a ParameterError if an argument is not a positive integer."""
     for name, value in arguments.items():
         check_integer(name, value)
 

@@ -134,14 +134,14 @@ class Decoder:
         # pairs of a projection of the code to an initial state, and the recurrent layer
         self.stack = [
             (
-                dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
+                dense(cell.num_states * units, name=f"start{suffix}_{i + 1}"),
                 cell.make_layer(units, name=f"decoder{suffix}_{i + 1}"),
             )
             for i in range(specification.depth)
         ]
         self.dropout: Any = None
         self.linear: Any = None
-        self.previous: Any = None
+        self.forcing: Any = None
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
@@ -160,7 +160,7 @@ class Decoder:
                 name=f"linear_steps{suffix}",
             )
         if settings.reads_previous:
-            self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
+            self.forcing = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
@@ -169,8 +169,8 @@ class Decoder:
         # steps do not depend on the length of the template. Only the code tells the length.
         is_real = None if template is None else self.real_steps(template)
         hidden = self.repeat(code) if template is None else self.repeat(code, like=is_real)
-        if self.previous is not None:
-            hidden = keras.ops.concatenate([hidden, self.previous(template)], axis=-1)
+        if self.forcing is not None:
+            hidden = keras.ops.concatenate([hidden, self.forcing(template)], axis=-1)
         for (_, layer), state in zip(self.stack, self.initial_states(code), strict=True):
             hidden = layer(hidden, initial_state=state, mask=is_real)
         hidden = hidden if self.dropout is None else self.dropout(hidden)
@@ -193,19 +193,19 @@ class Decoder:
         depth = sum(name.startswith("decoder_") for name in layers)
         decoder = cls.__new__(cls)
         decoder.repeat, decoder.head = layers["repeat"], layers["head"]
-        decoder.linear, decoder.previous = layers.get("linear_steps"), layers["teacher_forcing"]
+        decoder.linear, decoder.forcing = layers.get("linear_steps"), layers["teacher_forcing"]
         decoder.stack = [
             (layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)
         ]
         return decoder
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
+    def build_models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
         code = keras.Input((self.settings.latent_dim,), name="code")
-        # An autoregressive decoder reads previous steps, so it has no model of codes alone. No step
-        # sees itself or a later step.
+        # An autoregressive decoder reads the steps before each step from the template, so it has no
+        # model of codes alone.
         decoder = None
-        if self.previous is None:
+        if self.forcing is None:
             decoder = keras.Model(code, self(code), name="decoder")
         template = keras.Input((None, None), name="template")
         unroll = keras.Model([code, template], self(code, template), name="decoder")
@@ -292,7 +292,7 @@ def decode_in_trace(
 def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     """Decode codes step by step with the operations of the backend."""
     layers = Decoder.from_model(decoder)
-    head, previous = layers.head, layers.previous
+    head, previous = layers.head, layers.forcing
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     template = ops.zeros((num_sequences, num_steps, 1))

@@ -31,7 +31,6 @@ class KerasLink(NamedTuple):
 
 
 def _round_probability(probability: Tensor) -> Any:
-    """Return 1 where a probability is above one half, and else 0."""
     return ops.cast(probability > 0.5, probability.dtype)
 
 
@@ -40,7 +39,7 @@ def _most_likely_category(probabilities: Tensor) -> Any:
     return ops.cast(ops.argmax(probabilities, axis=-1, keepdims=True), probabilities.dtype)
 
 
-# By the names that column types give to their link functions.
+# Links by the name that a column type gives to its link function.
 LINKS = {
     "identity": KerasLink(lambda mean: mean, lambda mean: mean),
     "sigmoid": KerasLink(ops.sigmoid, _round_probability),
@@ -280,8 +279,8 @@ class LengthEncoding(BaseLayer):
     """The length of a sequence as a latent dimension: its standardized logarithm."""
 
     # A decoded sequence of the wrong length has a large error. With this dimension, decoded lengths
-    # are exact. Neither training nor latent optimization changes it. Without it, the error was 1.11
-    # times as large, in the mean over AR(2) noise and German words.
+    # are exact. Neither training nor latent optimization changes it. Without this
+    # dimension, the error was 1.11 times as large, in the mean over AR(2) noise and German words.
 
     center: float  # approximate mean of the logarithm of one plus the length
     scale: float  # approximate standard deviation of this logarithm

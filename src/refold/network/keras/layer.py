@@ -27,7 +27,7 @@ Shape = Any
 _SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
 _GENERATOR_ATTRIBUTE = "global_seed_generator"
-# Whether initializers draw weights. If not, the weights are zeros, because values follow at once.
+# Whether initializers draw weights. If not, they return zeros, because other values are assigned.
 _draws_weights = ContextVar("draws_weights", default=True)
 
 

@@ -154,7 +154,7 @@ class LSTM(keras.layers.LSTM):
         if (reason := self._unsupported_option(sequences)) is not None:
             return reason
         if (reason := _reason_for_no_kernel()) is not None:
-            # A missing kernel is logged. A user who runs on another backend or device chose it.
+            # Only a missing kernel is logged, because users choose their backend and device.
             if reason == why_not() and self.engine == "auto":
                 log_slow_fallback(
                     "LSTM layers run on Keras's loop, which is slower than the kernel", reason
@@ -328,12 +328,12 @@ def _replace_lstm(config: Any, engine: str) -> Any:
         return type(config)(_replace_lstm(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
-    inner = config.get("config")
-    if config.get("class_name") == "LSTM" and isinstance(inner, dict):
+    arguments = config.get("config")
+    if config.get("class_name") == "LSTM" and isinstance(arguments, dict):
         name = keras.saving.get_registered_name(LSTM)
         if config.get("module") == "keras.layers" or config.get("registered_name") == name:
             new_class = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": name}
-            return {**config, **new_class, "config": {**inner, "engine": engine}}
+            return {**config, **new_class, "config": {**arguments, "engine": engine}}
     return {name: _replace_lstm(entry, engine) for name, entry in config.items()}
 
 
@@ -345,8 +345,8 @@ class RecurrentCell(NamedTuple):
 
     layer_class: type[keras.layers.RNN]
     options: dict[str, Any]  # arguments that set its initial bias
-    state_size: int  # size of all states of a layer, in multiples of its units
-    # from a projection (batch, state_size * units) of the code and the number of units to states
+    num_states: int  # number of states of a layer, each as wide as its units
+    # from a projection (batch, num_states * units) of the code and the number of units to states
     make_initial_state: Callable[[Any, int], list[Any]]
 
     def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:

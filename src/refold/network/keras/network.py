@@ -21,11 +21,12 @@ from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 16384
-# Maximum number of outputs of a step in a batch of `_MAX_STEPS` steps; wider steps are fewer.
+# If a step has more outputs than this, a batch has fewer than `_MAX_STEPS` steps.
 _MAX_WIDTH = 256
 # Maximum number of sequences in a batch.
 _MAX_SEQUENCES = 1024
-# Sizes of batches below the maximum; a batch is filled up to one of them, so that few are compiled.
+# Batch sizes below the maximum. Each batch is filled up to one of them, because JAX compiles a
+# model for each batch size.
 _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
 _MIN_PADDED_LENGTH = 8
@@ -257,7 +258,6 @@ class _Batch(NamedTuple):
 
 
 def _max_sequences(num_steps: int, max_batch_steps: int) -> int:
-    """Return the maximum number of sequences in a batch of this padded length."""
     return max(1, min(_MAX_SEQUENCES, max_batch_steps // num_steps))
 
 

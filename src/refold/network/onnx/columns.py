@@ -10,17 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    greatest_length,
-    real_step_mask,
-)
+from refold.network.onnx.graph import Graph, Value, greatest_length, real_step_mask
 from refold.network.specification import Specification
 from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, column_outputs
 
-# Minimum number of float32 values in a standard deviation at the mean; below it, float64 is used.
+# Minimum number of float32 numbers from the mean to one standard deviation above the mean. If there
+# are fewer, float64 is used.
 _MIN_RESOLUTION = 2.0**18
 # Stands for a missing category where categories are integers: the smallest int64.
 _MISSING_INTEGER = int(np.iinfo(np.int64).min)
@@ -87,8 +83,8 @@ def _value_dtype(scaler: Scaler) -> np.dtype:
     numeric = scaler.numeric_
     mean, scale = np.abs(scaler.mean_[numeric]), scaler.scale_[numeric]
     if scaler.num_statistics:
-        # Sequences have their own means and standard deviations. Almost all of them lie within
-        # three standard deviations of their mean over the sequences.
+        # Each sequence has its own mean and standard deviation. Almost all means lie within three
+        # standard deviations of the mean of all means, and so do the logarithms of the deviations.
         means, logs = np.split(scaler.statistics_mean_, 2)
         std_of_means, std_of_logs = np.split(scaler.statistics_scale_, 2)
         mean, scale = np.abs(means) + 3 * std_of_means, np.exp(logs - 3 * std_of_logs)
@@ -151,8 +147,9 @@ def _add_value_inputs(graph: Graph, columns: GraphColumns) -> tuple[Any, Any, An
 
 
 def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
-    """Add the inputs of the last steps; return what `refold.model.recent_values` does."""
-    # the last step, and the differences of the steps before from it, backwards
+    """Add the inputs of the last steps; return the recent values (n, num_recent_values)."""
+    # As in `refold.model.recent_values`, these are the last step, and then the differences of the
+    # earlier steps from the last step, backwards.
     specification = columns.specification
     steps = specification.recent_steps
     numbers: Any = None
@@ -238,12 +235,11 @@ def _scale_by_sequence(
     floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, floor))
     raw = graph("Concat", mean, log_std, axis=2)
-    standardized = graph(
-        "Div", graph("Sub", raw, scaler.statistics_mean_), scaler.statistics_scale_
-    )
-    statistics = graph.cast(standardized, np.float32)
+    centered = graph("Sub", raw, scaler.statistics_mean_)
+    statistics = graph.cast(graph("Div", centered, scaler.statistics_scale_), np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
-    # back from the rounded statistics, which are part of the code and which a decoder reads
+    # The mean and the scale come from the rounded statistics, because a decoder reads the same
+    # statistics from the code.
     center, scale = _sequence_mean_std(graph, statistics, columns)
     scaled = graph.cast(graph("Div", graph("Sub", doubles, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
@@ -319,12 +315,10 @@ def _reorder_flags(graph: Graph, columns: GraphColumns, masks: dict[str, Any]) -
 
 
 def _round_probability(graph: Graph, logits: Value) -> Any:
-    """Return 1 where the probability is above one half, and else 0."""
     return graph.cast(graph("Greater", graph("Sigmoid", logits), np.float32(0.5)), np.float32)
 
 
 def _most_likely_category(graph: Graph, logits: Value) -> Any:
-    """Return the index of the most probable category, (..., 1)."""
     return graph("ArgMax", logits, axis=-1, keepdims=1)
 
 

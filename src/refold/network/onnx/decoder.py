@@ -77,7 +77,7 @@ def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
 
 def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
     """Return the length (n,) that each code stands for."""
-    # as `PackedNetwork.predict_lengths` does
+    # as in `PackedNetwork.predict_lengths`
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         center, scale = (np.float64(value) for value in specification.length_scale)
@@ -156,11 +156,11 @@ class _DecoderGraph:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
         graph, first = self._graph, self._layers[0]
         # the first layer reads the code, position features, the previous step, and a flag
-        dims, positions = self._specification.latent_dim, len(first.kernel) - self._width - 1
+        dims, previous_begin = self._specification.latent_dim, len(first.kernel) - self._width - 1
         name = f"{first.name}/kernel"
         code_kernel = graph.weight(f"{name}/code", first.kernel[:dims])
-        position_kernel = graph.weight(f"{name}/position", first.kernel[dims:positions])
-        previous_kernel = graph.weight(f"{name}/previous", first.kernel[positions:])
+        position_kernel = graph.weight(f"{name}/position", first.kernel[dims:previous_begin])
+        previous_kernel = graph.weight(f"{name}/previous", first.kernel[previous_begin:])
         code_sums = graph("Gemm", codes, code_kernel, first.bias)
         position_sums = graph("Unsqueeze", graph("MatMul", position_features, position_kernel), [1])
         head = self._head_weights()
@@ -260,7 +260,7 @@ class _DecoderGraph:
         dims, max_steps, _ = map_.shape
         kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_steps * width))
         bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
-        # steps after those that have weights are zero
+        # only the first ``num_linear`` steps have weights; later steps get zeros
         num_linear = graph("Min", num_steps, [max_steps])
         end = graph("Mul", num_linear, [width])
         rows = graph(

@@ -143,16 +143,16 @@ def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
 def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the linear path: a sum over steps and channels, each with its own weights."""
     map_ = linear_map(graph.weights, "linear_code")
-    steps, width, dims = map_.shape
+    num_steps, num_channels, latent_dim = map_.shape
     start = graph.weights["linear_code/bias"]
-    rows = graph("Flatten", graph("Slice", inputs.x, [0], [steps], [1]), axis=1)
-    kernel = graph.weight("linear_code/map", map_.reshape(steps * width, dims))
-    count = graph("Shape", rows, start=1, end=2)
-    code = graph("Gemm", rows, graph("Slice", kernel, [0], count, [0]), start)
+    rows = graph("Flatten", graph("Slice", inputs.x, [0], [num_steps], [1]), axis=1)
+    kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
+    num_inputs = graph("Shape", rows, start=1, end=2)
+    code = graph("Gemm", rows, graph("Slice", kernel, [0], num_inputs, [0]), start)
     if not specification.by_length:
         return code
     # longer sequences use the map of the last length that has one
-    index = graph("Min", inputs.lengths, np.int64(steps))
+    index = graph("Min", inputs.lengths, np.int64(num_steps))
     offset = graph("Gather", graph.weight("linear_code/offsets"), index)
     length_map = graph("Gather", graph.weight("linear_code/maps"), index)
     code = graph("Unsqueeze", graph("Sub", code, offset), [1])
@@ -199,14 +199,8 @@ def _rocket_dimensions(graph: Graph, specification: Specification, inputs: Encod
         share = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
         share = graph("Where", is_inside, share, np.float32(0))
         positive_sums.append(graph("ReduceSum", share, [2], keepdims=0))
-        maxima.append(
-            graph(
-                "ReduceMax",
-                graph("Where", is_inside, convolved, _MINIMUM_CONVOLUTION),
-                [2],
-                keepdims=0,
-            )
-        )
+        masked = graph("Where", is_inside, convolved, _MINIMUM_CONVOLUTION)
+        maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
     steps = graph.cast(graph("Max", graph("Unsqueeze", num_strides, [1]), np.int64(1)), np.float32)
     shares = [graph("Div", total, steps) for total in positive_sums]
     features = graph("Concat", *shares, *maxima, axis=1)

@@ -18,7 +18,7 @@ from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 32768
-# Maximum number of values of a step in a batch of `_MAX_STEPS` steps; wider steps are fewer.
+# If a step has more values than this, a batch has fewer than `_MAX_STEPS` steps.
 _MAX_WIDTH = 256
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
 _MAX_SEQUENCES = 4096
@@ -82,7 +82,7 @@ def concurrent_batches(
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
-    """Yield an iterator whose entries call ``compute_batch`` with the indices of a batch each."""
+    """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits, while the threads of one operation wait for each other. If fewer batches than
     # cores are left at the end, each of them gets several cores.

@@ -190,8 +190,8 @@ class PackedDecoder:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
         # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
         # of a binary column, and the mean of a numeric column. With ``noise``, it gets a sample.
-        # Sequences are ordered from the longest to the shortest, so that those that have a step are
-        # the first ones.
+        # Sequences are ordered from the longest to the shortest. So the sequences that have a step
+        # come first.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")

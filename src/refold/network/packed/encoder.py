@@ -65,7 +65,7 @@ class PackedEncoder:
             code = np.concatenate([code, lengths[:, None]], axis=1)
         if self._rocket_map is None:
             return code
-        # centered before the product, which would lose digits of small differences
+        # Centering before the product keeps the digits of small differences.
         center, kernel = self._rocket_map
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
@@ -178,7 +178,7 @@ def pool_random_convolutions(
 ) -> np.ndarray:
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
-    # a convolution of weighted sums of channels, each of which has its own taps
+    # each kernel convolves one weighted sum of the channels
     mixed = packed.product(values, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)

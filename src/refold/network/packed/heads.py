@@ -46,11 +46,10 @@ class PackedLink(NamedTuple):
 
 
 def _most_likely_category(probabilities: np.ndarray) -> Any:
-    """Return the index of the most probable category in each row."""
     return probabilities.argmax(axis=1) if len(probabilities) else 0
 
 
-# By the names that column types give to their link functions.
+# Links by the name that a column type gives to its link function.
 LINKS = {
     "identity": PackedLink(None, lambda mean: mean[:, 0]),
     "sigmoid": PackedLink(packed.sigmoid, lambda probability: probability[:, 0] > 0.5),

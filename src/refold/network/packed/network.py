@@ -75,7 +75,7 @@ class PackedNetwork:
         self.keras: Any = None
         # its variables, and their values when ``_weights`` was made
         self._variables: list[Any] = []
-        self._values: list[Any] = []
+        self._variable_values: list[Any] = []
 
     def follow(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
@@ -88,9 +88,9 @@ class PackedNetwork:
             values = [variable.value for variable in self._variables]
             # The same JAX array has the same values, because JAX never changes an array. Other
             # backends do, so their values are always copied.
-            is_unchanged = len(values) == len(self._values) and all(
+            is_unchanged = len(values) == len(self._variable_values) and all(
                 new is old and type(new).__module__.startswith("jax")
-                for new, old in zip(values, self._values, strict=True)
+                for new, old in zip(values, self._variable_values, strict=True)
             )
             if not is_unchanged:
                 # by name, because Keras sorts the layers of deep models in another order
@@ -98,7 +98,7 @@ class PackedNetwork:
                     variable.path: np.asarray(value, np.float32, order="C")
                     for variable, value in zip(self._variables, values, strict=True)
                 }
-                self._values, self._cache = values, {}
+                self._variable_values, self._cache = values, {}
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
@@ -131,9 +131,9 @@ class PackedNetwork:
         return self._cached("decoder", PackedDecoder, head=self.head)
 
     @property
-    def length(self) -> LengthPredictor | LengthDimensionReader:
+    def length_reader(self) -> LengthPredictor | LengthDimensionReader:
         """Reader of lengths from codes, with the current weights."""
-        return self._cached("length", make_length_reader)
+        return self._cached("length_reader", make_length_reader)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -146,7 +146,7 @@ class PackedNetwork:
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
         # made once for all batches
-        decoders = (self.decoder, self.length) if latent_steps else None
+        decoders = (self.decoder, self.length_reader) if latent_steps else None
         learned = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
@@ -234,9 +234,9 @@ class PackedNetwork:
             errors, _ = self.head.errors(outputs, values_or_zero, observed)
             error += float(errors.sum(dtype=float))
             num_observed += int(np.count_nonzero(observed))
-            if with_length and isinstance(self.length, LengthPredictor):
+            if with_length and isinstance(self.length_reader, LengthPredictor):
                 length_error += float(
-                    self.length.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
+                    self.length_reader.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
                 )
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
@@ -260,13 +260,13 @@ class PackedNetwork:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         # `round_lengths` checks the result
         with np.errstate(over="ignore", invalid="ignore"):
-            predicted = self.length(np.ascontiguousarray(codes, np.float32))
+            predicted = self.length_reader(np.ascontiguousarray(codes, np.float32))
             # a length far beyond the training lengths is not plausible
             return round_lengths(predicted, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, make: Any, **options: Any) -> Any:
-        """Return ``make`` of the current weights, or what it returned for them before."""
+    def _cached(self, name: str, build: Any, **options: Any) -> Any:
+        """Return ``build`` of the current weights, or what it returned for them before."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if name not in self._cache:
-            self._cache[name] = make(self.specification, weights, **options)
+            self._cache[name] = build(self.specification, weights, **options)
         return self._cache[name]

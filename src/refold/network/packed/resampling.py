@@ -34,9 +34,9 @@ class CurveNetwork(PackedNetwork):
     The code of a sequence has, for each column, the code of its curve and the length.
     """
 
-    # A sequence is short if it has at most half as many steps as a curve has points. The linear path
-    # of the initial network reconstructs short sequences exactly, and the trained network does not.
-    # So short sequences use the initial network.
+    # A sequence is short if it has at most half as many steps as a curve has points. The initial
+    # network, before training, reconstructs short sequences exactly by its linear path, and the
+    # trained network does not. So short sequences use the initial network.
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
@@ -52,10 +52,10 @@ class CurveNetwork(PackedNetwork):
         options: Any = {"latent_steps": latent_steps, "verbose": verbose}
         width = self.specification.curve_dim
         codes = np.empty((*curves.shape[:2], width), np.float32)
-        for network, rows in self._split_by_network(scaled_sequences.lengths):
-            one_column = as_sequences(curves[rows].reshape(-1, curves.shape[2], 1))
+        for network, indices in self._split_by_network(scaled_sequences.lengths):
+            one_column = as_sequences(curves[indices].reshape(-1, curves.shape[2], 1))
             encoded = network.encode(one_column, **options)
-            codes[rows] = encoded.reshape(-1, *codes.shape[1:])
+            codes[indices] = encoded.reshape(-1, *codes.shape[1:])
         lengths = encode_lengths(scaled_sequences.lengths, self.specification)
         lengths = np.broadcast_to(lengths[:, None, None], (*codes.shape[:2], 1))
         codes = np.concatenate([codes, lengths], axis=2)
@@ -71,20 +71,20 @@ class CurveNetwork(PackedNetwork):
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
         del draw  # numeric columns are not sampled
-        grid, columns = self.specification.grid, self.specification.num_outputs
+        num_points, num_columns = self.specification.grid, self.specification.num_outputs
         # the lengths in the codes, which may differ from those of ``offsets``, choose the network
         lengths = self.predict_lengths(codes)
-        width = self.specification.curve_dim
-        codes = codes.reshape(len(codes), columns, width + 1)[..., :width]
-        curves = np.empty((*codes.shape[:2], grid), np.float32)
-        for network, rows in self._split_by_network(lengths):
-            curve_codes = codes[rows].reshape(-1, codes.shape[2])
-            curve_offsets = np.arange(len(curve_codes) + 1) * grid
+        curve_dim = self.specification.curve_dim
+        codes = codes.reshape(len(codes), num_columns, curve_dim + 1)[..., :curve_dim]
+        curves = np.empty((*codes.shape[:2], num_points), np.float32)
+        for network, indices in self._split_by_network(lengths):
+            curve_codes = codes[indices].reshape(-1, codes.shape[2])
+            curve_offsets = np.arange(len(curve_codes) + 1) * num_points
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
-            curves[rows] = decoded.reshape(-1, columns, grid)
-        outputs = np.empty((offsets[-1], columns), np.float32)
-        for rows, step_rows in _group_by_length(offsets, columns):
-            outputs[step_rows] = resample(curves[rows], step_rows.shape[1]).transpose(0, 2, 1)
+            curves[indices] = decoded.reshape(-1, num_columns, num_points)
+        outputs = np.empty((offsets[-1], num_columns), np.float32)
+        for indices, step_rows in _group_by_length(offsets, num_columns):
+            outputs[step_rows] = resample(curves[indices], step_rows.shape[1]).transpose(0, 2, 1)
         return outputs
 
     def _split_by_network(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
@@ -98,8 +98,8 @@ class CurveNetwork(PackedNetwork):
 def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
     """Resample the columns of sequences to curves (n_sequences, columns, grid)."""
     curves = np.zeros((len(sequences), sequences.values.shape[1], num_points), np.float32)
-    for rows, values in _group_values_by_length(sequences):
-        curves[rows] = resample(values, num_points)
+    for indices, values in _group_values_by_length(sequences):
+        curves[indices] = resample(values, num_points)
     return curves
 
 
@@ -117,16 +117,16 @@ def interpolate_gaps(sequences: Sequences) -> Sequences:
 
 def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray:
     """Return the share of the variance of each sequence in its first ``num_dims`` cosines."""
-    # The shares (n_sequences,) are means over the columns. A code of ``num_dims`` dimensions explains
-    # at least this share of the variance.
+    # The shares (n_sequences,) are means over the columns. A code of ``num_dims`` dimensions
+    # explains at least this share of the variance.
     shares = np.ones(len(sequences))
-    for rows, values in _group_values_by_length(sequences):
+    for indices, values in _group_values_by_length(sequences):
         if values.shape[2] > num_dims:
             power = _cosine_transform(values)[..., 1:] ** 2  # the first coefficient is the mean
             total = power.sum(axis=2)
             # a constant column loses nothing
             first = np.where(total > 0, power[..., : num_dims - 1].sum(axis=2), 1.0)
-            shares[rows] = (first / np.where(total > 0, total, 1.0)).mean(axis=1)
+            shares[indices] = (first / np.where(total > 0, total, 1.0)).mean(axis=1)
     return shares
 
 
@@ -187,18 +187,18 @@ def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, 
     """Yield rows of sequences of the same length, and their values (n, columns, steps)."""
     # missing values are interpolated
     values = interpolate_gaps(sequences).values
-    for rows, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
-        yield rows, values[step_rows].transpose(0, 2, 1)
+    for indices, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
+        yield indices, values[step_rows].transpose(0, 2, 1)
 
 
 def _group_by_length(offsets: np.ndarray, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of sequences of the same length, and the rows of their steps (n, steps)."""
     lengths = np.diff(offsets)
     for length in np.unique(lengths[lengths > 0]).tolist():
-        rows = np.flatnonzero(lengths == length)
+        indices = np.flatnonzero(lengths == length)
         group_size = max(1, _MAX_VALUES_AT_ONCE // (length * width))
-        for start in range(0, len(rows), group_size):
-            group = rows[start : start + group_size]
+        for start in range(0, len(indices), group_size):
+            group = indices[start : start + group_size]
             yield group, offsets[group][:, None] + np.arange(length)
 
 
