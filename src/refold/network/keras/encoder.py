@@ -230,22 +230,22 @@ class StatePooling(BaseLayer):
         # here, lengths and positions are numbers of patches
         lengths = ops.sum(is_real, axis=1, keepdims=True)
         positions = ops.cumsum(is_real, axis=1)
-        last = is_real * ops.cast(positions == lengths, inputs.dtype)
-        first = is_real * ops.cast(positions == 1, inputs.dtype)
+        is_last = is_real * ops.cast(positions == lengths, inputs.dtype)
+        is_first = is_real * ops.cast(positions == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
-        at_last = ops.sum(forward * last[..., None], axis=1)
-        at_first = ops.sum(backward * first[..., None], axis=1)
+        at_last = ops.sum(forward * is_last[..., None], axis=1)
+        at_first = ops.sum(backward * is_first[..., None], axis=1)
         mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
         masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # not a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
-        empty = ops.cast(lengths == 0, inputs.dtype)
+        is_empty = ops.cast(lengths == 0, inputs.dtype)
         if real_steps is not None:  # the features of the length are in steps
             lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
         relative = lengths / self.max_steps
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
         return ops.concatenate(
-            [at_last, at_first, mean, maximum, empty, relative, logarithm], axis=-1
+            [at_last, at_first, mean, maximum, is_empty, relative, logarithm], axis=-1
         )
 
     def compute_output_shape(self, input_shape: Shape) -> Any:

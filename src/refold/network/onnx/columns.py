@@ -85,9 +85,10 @@ def _value_dtype(scaler: Scaler) -> np.dtype:
     if scaler.num_statistics:
         # Each sequence has its own mean and standard deviation. Almost all means lie within three
         # standard deviations of the mean of all means, and so do the logarithms of the deviations.
-        means, logs = np.split(scaler.statistics_mean_, 2)
-        std_of_means, std_of_logs = np.split(scaler.statistics_scale_, 2)
-        mean, scale = np.abs(means) + 3 * std_of_means, np.exp(logs - 3 * std_of_logs)
+        mean_of_means, mean_log_std = np.split(scaler.statistics_mean_, 2)
+        std_of_means, std_of_log_std = np.split(scaler.statistics_scale_, 2)
+        mean = np.abs(mean_of_means) + 3 * std_of_means
+        scale = np.exp(mean_log_std - 3 * std_of_log_std)
     spacing = np.spacing(np.minimum(mean, 1e30).astype(np.float32)).astype(float)
     is_precise = bool((scale >= _MIN_RESOLUTION * spacing).all())
     # float32 has numbers from 1e-38 to 3e38
@@ -219,14 +220,14 @@ def _scale_by_sequence(
     """Return values scaled by the statistics of their sequence, and the statistics (n, width)."""
     # as `refold.sequences.Scaler` does
     scaler = columns.scaler
-    doubles = graph.cast(values, np.float64)
+    float64_values = graph.cast(values, np.float64)
     zero = np.float64(0)
     indices = [i for i, column in enumerate(columns.number_columns) if scaler.numeric_[column]]
-    numeric = graph("Gather", doubles, indices, axis=2)
+    numeric = graph("Gather", float64_values, indices, axis=2)
     is_observed = graph("Gather", is_observed, indices, axis=2)
     count = graph("ReduceSum", graph.cast(is_observed, np.float64), [1], keepdims=1)
-    total = graph("ReduceSum", graph("Where", is_observed, numeric, zero), [1], keepdims=1)
-    mean = graph("Div", total, count)  # NaN where nothing was observed
+    sums = graph("ReduceSum", graph("Where", is_observed, numeric, zero), [1], keepdims=1)
+    mean = graph("Div", sums, count)  # NaN where nothing was observed
     difference = graph("Where", is_observed, graph("Sub", numeric, mean), zero)
     squares = graph("ReduceSum", graph("Mul", difference, difference), [1], keepdims=1)
     std = graph("Sqrt", graph("Div", squares, count))
@@ -234,23 +235,23 @@ def _scale_by_sequence(
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
     floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, floor))
-    raw = graph("Concat", mean, log_std, axis=2)
-    centered = graph("Sub", raw, scaler.statistics_mean_)
+    mean_and_log_std = graph("Concat", mean, log_std, axis=2)
+    centered = graph("Sub", mean_and_log_std, scaler.statistics_mean_)
     statistics = graph.cast(graph("Div", centered, scaler.statistics_scale_), np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
     # The mean and the scale come from the rounded statistics, because a decoder reads the same
     # statistics from the code.
     center, scale = _sequence_mean_std(graph, statistics, columns)
-    scaled = graph.cast(graph("Div", graph("Sub", doubles, center), scale), np.float32)
+    scaled = graph.cast(graph("Div", graph("Sub", float64_values, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
 
 
 def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
-    raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
-    raw = graph("Add", raw, scaler.statistics_mean_)
-    means, log_stds = graph("Split", raw, num_results=2, axis=2, num_outputs=2)
+    unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
+    unscaled = graph("Add", unscaled, scaler.statistics_mean_)
+    means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
     numeric = scaler.numeric_[columns.number_columns]
     # other columns than numeric ones have the mean 0 and the standard deviation 1
     indices = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()

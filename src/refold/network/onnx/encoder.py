@@ -44,7 +44,7 @@ def _encode_steps(
     graph: Graph,
     specification: Specification,
     inputs: EncoderInputs,
-    is_trained: Value = None,  # (n,), False for the linear path before training; by default True
+    is_trained: Value = None,  # (n,): False for sequences that use the initial linear path alone
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
     code = add_dense(graph, "code", _pool_states(graph, specification, inputs))
@@ -54,9 +54,9 @@ def _encode_steps(
     code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
-    rows = graph("Flatten", inputs.x, axis=1)
-    start = graph.weights["linear_code/start"]
-    untrained_code = graph("MatMul", rows, graph.weight("first_code", np.concatenate(start)))
+    flat_steps = graph("Flatten", inputs.x, axis=1)
+    initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
+    untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
@@ -74,16 +74,16 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
 
 def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
-    # as `StatePooling` does
+    # as in `StatePooling`
     lengths, patch = inputs.lengths, specification.patch
     x, is_real, num_patches = inputs.x, inputs.is_real, lengths
     if patch > 1:
         x = _fold_patches(graph, inputs, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
         is_real = real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
-    empty = graph("Equal", lengths, np.int64(0))
+    is_empty = graph("Equal", lengths, np.int64(0))
     # Runtimes differ in what they return for length 0, so empty sequences get length 1 here.
-    lstm_lengths = graph.cast(graph("Where", empty, np.int64(1), num_patches), np.int32)
+    lstm_lengths = graph.cast(graph("Where", is_empty, np.int64(1), num_patches), np.int32)
     is_real = graph("Unsqueeze", graph("Transpose", is_real, perm=[1, 0]), [1, 3])
     hidden = graph("Transpose", x, perm=[1, 0, 2])
     units = specification.units
@@ -95,24 +95,24 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
         names = (f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward"))
         directions = [lstm_weights(graph, name) for name in names]
         outputs, last = add_lstm(graph, directions, hidden, lstm_lengths)
-    # After the end of a sequence, a runtime may return zeros or further steps, which must not be a
-    # maximum. Products and sums are faster than the operator Where.
+    # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
+    # must not be a maximum. Products and sums are faster here than the operator Where.
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
-    total = graph("ReduceSum", outputs, [0], keepdims=0)
+    sums = graph("ReduceSum", outputs, [0], keepdims=0)
     decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MINIMUM_OUTPUT)
     steps = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
-    mean = graph("Div", total, graph("Unsqueeze", steps, [0, 2]))
-    highest = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
-    pooled = graph("Concat", last, mean, highest, axis=0)
-    pooled = graph("Where", graph("Unsqueeze", empty, [0, 2]), np.float32(0), pooled)
+    mean = graph("Div", sums, graph("Unsqueeze", steps, [0, 2]))
+    maximum = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
+    pooled = graph("Concat", last, mean, maximum, axis=0)
+    pooled = graph("Where", graph("Unsqueeze", is_empty, [0, 2]), np.float32(0), pooled)
     pooled = graph("Transpose", pooled, perm=[1, 0, 2])
     pooled = graph("Reshape", pooled, [0, 6 * units])
     max_steps = specification.max_steps
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float32)
     logarithm = graph("Log", graph("Add", steps, np.float32(1)))
     length_features = [
-        graph.cast(graph("Unsqueeze", empty, [1]), np.float32),
+        graph.cast(graph("Unsqueeze", is_empty, [1]), np.float32),
         graph("Div", steps, np.float32(max_steps)),
         graph("Div", logarithm, np.float32(math.log1p(max_steps))),
     ]
@@ -144,11 +144,11 @@ def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInpu
     """Return the linear path: a sum over steps and channels, each with its own weights."""
     map_ = linear_map(graph.weights, "linear_code")
     num_steps, num_channels, latent_dim = map_.shape
-    start = graph.weights["linear_code/bias"]
-    rows = graph("Flatten", graph("Slice", inputs.x, [0], [num_steps], [1]), axis=1)
+    bias = graph.weights["linear_code/bias"]
+    flat_steps = graph("Flatten", graph("Slice", inputs.x, [0], [num_steps], [1]), axis=1)
     kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
-    num_inputs = graph("Shape", rows, start=1, end=2)
-    code = graph("Gemm", rows, graph("Slice", kernel, [0], num_inputs, [0]), start)
+    num_inputs = graph("Shape", flat_steps, start=1, end=2)
+    code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
     if not specification.by_length:
         return code
     # longer sequences use the map of the last length that has one
@@ -202,9 +202,9 @@ def _rocket_dimensions(graph: Graph, specification: Specification, inputs: Encod
         masked = graph("Where", is_inside, convolved, _MINIMUM_CONVOLUTION)
         maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
     steps = graph.cast(graph("Max", graph("Unsqueeze", num_strides, [1]), np.int64(1)), np.float32)
-    shares = [graph("Div", total, steps) for total in positive_sums]
+    shares = [graph("Div", sums, steps) for sums in positive_sums]
     features = graph("Concat", *shares, *maxima, axis=1)
-    empty = graph("Unsqueeze", graph("Equal", inputs.lengths, np.int64(0)), [1])
-    features = graph("Where", empty, np.float32(0), features)
+    is_empty = graph("Unsqueeze", graph("Equal", inputs.lengths, np.int64(0)), [1])
+    features = graph("Where", is_empty, np.float32(0), features)
     centered = graph("Sub", features, graph.weights["rocket_dim/center"])
     return graph("MatMul", centered, graph.weight("rocket_dim/kernel"))

@@ -61,6 +61,7 @@ class PackedDecoder:
         self._settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         self.num_categories, self.head = specification.num_categories, head
         self.patch, suffix = settings.patch, settings.suffix
+        # weights of each layer: the projection of the code to its initial states, and the LSTM
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
@@ -140,18 +141,18 @@ class PackedDecoder:
             options = {}
             trace.cell_states.append(c)
             trace.lstm_traces.append(lstm_trace)
-        kernel, start = self._dense_weights
+        kernel, bias = self._dense_weights
         if layout.biases is not None:
             linear = packed.linear_decode(
                 codes, layout.padded_offsets, self._linear_weights[0], layout.biases
             )
-            start = linear.reshape(len(hidden), kernel.shape[1])
+            bias = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
             scale = np.tile(self.scale, (len(codes), 1))
-            logits = packed.product(hidden, kernel) * scale + start
+            logits = packed.product(hidden, kernel) * scale + bias
         else:
-            logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
+            logits = packed.product(hidden, kernel, bias).reshape(-1, self.head.num_outputs)
         return self.head.activate(logits), trace
 
     def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
@@ -219,9 +220,9 @@ class PackedDecoder:
             for i, (_, layer) in enumerate(self._stack):
                 hidden, h, c, _ = packed.lstm(hidden, one_step, layer, *states[i], **gate_inputs)
                 states[i], gate_inputs = (h, c), {}
-            rows, (kernel, start) = offsets[active] + step, self._dense_weights
-            start = start if linear is None else linear[rows]
-            outputs = self.head.activate(packed.product(hidden, kernel, start))
+            rows, (kernel, bias) = offsets[active] + step, self._dense_weights
+            bias = bias if linear is None else linear[rows]
+            outputs = self.head.activate(packed.product(hidden, kernel, bias))
             if noise is not None:
                 outputs = self.head.sample(outputs, noise[rows], temperature)
             decoded[rows] = outputs

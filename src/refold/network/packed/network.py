@@ -51,10 +51,10 @@ class ErrorTotals(NamedTuple):
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
-    # It computes on the rows of `Sequences` as they are. So it needs no padding, and no compilation
-    # for each shape of a batch. Each output is one chain of multiply-adds in a fixed order, so a
-    # code has the same bits whatever other sequences are encoded with it. `keras_models` builds the
-    # Keras models of the same weights when they are needed.
+    # It computes on the rows of `Sequences` without padding, so JAX need not compile it for each
+    # shape of a batch. Each output is a sum in a fixed order. So a code has the same bits whatever
+    # other sequences are encoded in the same call. `keras_models` builds the Keras models of the
+    # same weights when they are needed.
     reads_padding: bool = True
     # None, because it reads and writes any number of steps
     fixed_steps: int | None = None
@@ -69,11 +69,11 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoder and the like, which are made again after a change of the weights
+        # encoder, decoder and length reader by name, until the weights change
         self._cache: dict[str, Any] = {}
         # the `refold.models.Network` whose weights this network follows, if there is one
         self.keras: Any = None
-        # its variables, and their values when ``_weights`` was made
+        # the variables of ``keras``, and their values when ``_weights`` was made
         self._variables: list[Any] = []
         self._variable_values: list[Any] = []
 
@@ -86,8 +86,8 @@ class PackedNetwork:
         """Current weights by name."""
         if self.keras is not None:
             values = [variable.value for variable in self._variables]
-            # The same JAX array has the same values, because JAX never changes an array. Other
-            # backends do, so their values are always copied.
+            # JAX never changes an array, so the same array has the same values. Other backends
+            # change arrays, so their values are always copied.
             is_unchanged = len(values) == len(self._variable_values) and all(
                 new is old and type(new).__module__.startswith("jax")
                 for new, old in zip(values, self._variable_values, strict=True)
@@ -145,7 +145,7 @@ class PackedNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # made once for all batches
+        # for latent optimization; made once for all batches
         decoders = (self.decoder, self.length_reader) if latent_steps else None
         learned = self.specification.learned_dim
 
@@ -195,7 +195,7 @@ class PackedNetwork:
                     codes[indices], layout, noise, temperature
                 )
             else:
-                # the decoder writes whole patches, which may end after their sequence
+                # the decoder writes complete patches, which may end after the end of a sequence
                 patch_outputs, _ = decoder(codes[indices], layout)
                 decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None and draw is not None:
