@@ -237,7 +237,7 @@ class StatePooling(BaseLayer):
         at_last = ops.sum(forward * is_last[..., None], axis=1)
         at_first = ops.sum(backward * is_first[..., None], axis=1)
         mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
-        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # not a maximum
+        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # never a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         is_empty = ops.cast(lengths == 0, inputs.dtype)
         if real_steps is not None:  # the features of the length are in steps
@@ -276,7 +276,7 @@ class LinearEncoding(LinearMap):
 
     latent_dim: int
     num_steps: int
-    # whether an offset is then subtracted and a matrix applied, both of the sequence's length
+    # whether an offset is subtracted from the sum, and a matrix applied; each length has its own
     by_length: bool = False
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
@@ -324,7 +324,7 @@ class PooledConvolutions(BaseLayer):
     # accurate time series classification using random convolutional kernels", Data Mining and
     # Knowledge Discovery 34, 2020.
 
-    num_kernels: int = 16  # for each dilation
+    num_kernels: int = 16  # number of kernels of each dilation
     stride: int = 1  # of the convolutions
 
     def build(self, input_shape: Shape) -> None:

@@ -73,11 +73,11 @@ class PackedDecoder:
         # step. The code is the same at all steps, and the position in all sequences. So their
         # products with the weights are computed once, and each step only adds the product of the
         # previous step.
-        (projection, first), position_index = self._stack[0], settings.latent_dim
-        previous_index = position_index + 2 + 2 * settings.num_periods
-        self._code_weights = first.kernel[:position_index], first.bias
-        self._position_weights = first.kernel[position_index:previous_index]
-        kernel = first.kernel[previous_index:]
+        (projection, first), position_begin = self._stack[0], settings.latent_dim
+        previous_begin = position_begin + 2 + 2 * settings.num_periods
+        self._code_weights = first.kernel[:position_begin], first.bias
+        self._position_weights = first.kernel[position_begin:previous_begin]
+        kernel = first.kernel[previous_begin:]
         first_layer = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
         self._stack[0] = projection, first_layer
         self._dense_weights = (
