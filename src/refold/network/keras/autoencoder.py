@@ -254,7 +254,6 @@ def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[An
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
-    """Raise a ParameterError if targets and outputs have different numbers of features."""
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
             f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "

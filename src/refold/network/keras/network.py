@@ -152,7 +152,8 @@ class Network:
         # The decoder is never autoregressive here, because such networks run on packed rows.
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
-        noise = None if draw is None else head.draw_noise(offsets, draw.seed, np.arange(len(codes)))
+        indices = np.arange(len(codes))
+        noise = None if draw is None else head.draw_noise(offsets, draw.seed, indices)
         for batch in self._batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]
