@@ -31,7 +31,7 @@ _ADD_PART = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_f
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Maximum number of sequences on which a graph is compared with Refold.
 _NUM_TEST_SEQUENCES = 64
-# Fraction of their values that are missing, if the model supports missing values.
+# Fraction of the values of test sequences that are missing, if the model supports missing values.
 _MISSING_FRACTION = 0.1
 
 
@@ -187,7 +187,8 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     else:
         feeds |= _last_step_feeds(columns, sequences)
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
-    # the inputs of an encoder are decoded sequences in the format of a decoder's outputs
+    # A decoder's outputs have the format of an encoder's inputs. So `_encoder_feeds` returns what
+    # the graph should return.
     results, expected, differences = _run(proto, feeds), _encoder_feeds(columns, decoded), []
     is_real = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
     if columns.number_columns:
@@ -208,7 +209,7 @@ def _test_sequences(model: Model) -> Sequences:
     if model.reference is not None:
         codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
-    lengths[:2] = [0, 1][: len(lengths)]  # the shortest lengths are special cases
+    lengths[:2] = [0, 1][: len(lengths)]  # also compares the shortest lengths
     decoded = model.decode_to_sequences(codes, lengths)
     if not model.specification.observed_flags:
         return decoded
@@ -218,11 +219,11 @@ def _test_sequences(model: Model) -> Sequences:
 
 def _last_step_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return the last steps of sequences as inputs of the graph of a forecaster."""
-    steps = columns.specification.recent_steps
-    if not steps:
+    recent_steps = columns.specification.recent_steps
+    if not recent_steps:
         return {}
-    values = last_steps(sequences, steps).reshape(-1, sequences.schema.num_columns)
-    offsets = np.arange(len(sequences) + 1) * steps
+    values = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
+    offsets = np.arange(len(sequences) + 1) * recent_steps
     feeds = _encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
     return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
 

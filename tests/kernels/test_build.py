@@ -48,7 +48,7 @@ def unpack(wheel, folder):
     return folder
 
 
-def printed(code, folder):
+def run_code(code, folder):
     """Run code on the package in a folder, and return the JSON that it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
     command = [sys.executable, "-W", "error", "-c", code]
@@ -73,7 +73,7 @@ def test_without_a_compiler_the_wheel_is_pure_python(tmp_path):
     dist_info = f"refold-{refold.__version__}.dist-info"
     assert {path.name for path in site.iterdir()} == {"refold", dist_info}
     # tests/network/keras/test_lstm.py tests that the LSTM then uses the scan
-    state = printed(STATE, site)
+    state = run_code(STATE, site)
     assert Path(state["file"]).is_relative_to(site)
     assert state["variant"] is None
     assert "was not built" in state["why_not"]
@@ -101,7 +101,7 @@ def test_one_wheel_holds_the_library_without_sources_for_every_python(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert sum(name.startswith("refold/kernels/librefold_kernels.") for name in names) == 1
     assert [name for name in names if name.endswith((".cpp", ".h"))] == []
-    state = printed(STATE, unpack(wheel, tmp_path / "site"))
+    state = run_code(STATE, unpack(wheel, tmp_path / "site"))
     assert Path(state["file"]).is_relative_to(tmp_path)
     assert (state["variant"] in VARIANTS, state["why_not"]) == (True, None)
 

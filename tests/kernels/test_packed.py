@@ -43,15 +43,15 @@ class Case:
         self.recurrent = self.normal(units, 4 * units, scale=0.5 / np.sqrt(units))
         self.bias = self.normal(4 * units, scale=0.2)
         self.h, self.c = self.normal(2, num, units)
-        self.sequence_sums = self.normal(num, 4 * units)
-        self.step_sums = self.normal(longest, 4 * units)
+        self.sequence_gate_inputs = self.normal(num, 4 * units)
+        self.step_gate_inputs = self.normal(longest, 4 * units)
         self.d_outputs = self.normal(len(self.x), units)
         self.matrix, self.start = self.normal(features, width), self.normal(width)
         # The last steps of the longest sequences have no weights.
         self.encode_weights = self.normal(1 + 3 * longest // 4, features, width)
         # (units, 1 + 3 * longest // 4, features), and the term that is added to each step.
         self.decode_weights = self.normal(units, len(self.encode_weights), features)
-        self.decode_start = self.normal(longest, features)
+        self.decode_biases = self.normal(longest, features)
         self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
         self.dilation, self.stride = (int(n) for n in self.rng.integers(1, 5, 2))
 
@@ -76,7 +76,7 @@ class Case:
         case.offsets = offsets
         for name in ("x", "d_outputs"):
             setattr(case, name, getattr(self, name)[rows])
-        for name in ("h", "c", "sequence_sums"):
+        for name in ("h", "c", "sequence_gate_inputs"):
             setattr(case, name, getattr(self, name)[order])
         return case
 
@@ -96,8 +96,9 @@ class Case:
         arrays = (self.x, self.offsets, self.weights(), self.h, self.c)
         options = {"go_backwards": self.go_backwards}
         if shared:
-            options |= {"sequence_sums": self.sequence_sums, "step_sums": self.step_sums}
-        _, h, c, trace = operations.lstm(*arrays, outputs=outputs, keep_trace=True, **options)
+            options["sequence_gate_inputs"] = self.sequence_gate_inputs
+            options["step_gate_inputs"] = self.step_gate_inputs
+        _, h, c, trace = operations.lstm(*arrays, out=outputs, keep_trace=True, **options)
         d_input, *d_states = operations.lstm_gradient(trace, d_outputs)
         if shared:
             return {"rows": [outputs], "sequences": [h, c, d_input, *d_states]}
@@ -114,7 +115,7 @@ class Case:
                 operations.product(self.x, self.matrix),
                 operations.product(self.x, self.matrix, starts),
                 operations.linear_decode(
-                    self.h, self.offsets, self.decode_weights, self.decode_start
+                    self.h, self.offsets, self.decode_weights, self.decode_biases
                 ),
             ],
             "sequences": [
@@ -162,16 +163,16 @@ def test_every_shape_and_width_agree_with_numpy(shape):
 
 # `test_packed_and_padded_rows_have_the_same_bits` leads to the loop of test_fused_lstm.py.
 @needs_library
-@pytest.mark.parametrize("name", ["x", "c", "step_sums", "decode_start"])
+@pytest.mark.parametrize("name", ["x", "c", "step_gate_inputs", "decode_biases"])
 def test_arrays_with_too_few_rows_are_refused(name):
     case = Case((5, 13, 2, 12), seed=5)
-    is_by_step = name in ("step_sums", "decode_start")
+    is_by_step = name in ("step_gate_inputs", "decode_biases")
     rows = np.diff(case.offsets).max() if is_by_step else len(getattr(case, name))
     setattr(case, name, getattr(case, name)[: rows - 1])
     argument = name.removeprefix("decode_")
     message = rf"{argument} has shape \({rows - 1}, \d+\) instead of \({rows}, \d+\)"
-    operation = "run_other_operations" if name == "decode_start" else "lstm"
-    options = {} if name == "decode_start" else {"shared": True}
+    operation = "run_other_operations" if name == "decode_biases" else "lstm"
+    options = {} if name == "decode_biases" else {"shared": True}
     with pytest.raises(ValueError, match=message):
         getattr(case, operation)(library, **options)
 

@@ -23,7 +23,8 @@ _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 _LIBRARY_PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
 # The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`.
-# `call_library` adds the number of threads.
+# `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the last argument
+# `t`, the number of threads.
 _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -128,12 +129,12 @@ def why_not() -> str | None:
 
 
 @functools.cache
-def log_slow_fallback(what: str, reason: str) -> None:
-    """Log once that an operation runs without the kernel, and why; ``what`` is a sentence."""
+def log_slow_fallback(message: str, reason: str) -> None:
+    """Log once a message that an operation runs without the kernel, and the reason."""
     # a user who turned the kernel off needs no warning
     off = os.environ.get("REFOLD_KERNEL") == "none"
     level = logging.INFO if off else logging.WARNING
-    logging.getLogger("refold").log(level, "%s: %s", what, reason)
+    logging.getLogger("refold").log(level, "%s: %s", message, reason)
 
 
 class LstmArrayLengths(NamedTuple):
@@ -146,16 +147,16 @@ class LstmArrayLengths(NamedTuple):
 
 
 @functools.cache
-def lstm_array_lengths(units: int, features: int = 0) -> LstmArrayLengths:
+def lstm_array_lengths(units: int, num_features: int = 0) -> LstmArrayLengths:
     """Return the lengths of the arrays of an LSTM with these units and input features."""
     lengths = (ctypes.c_int64 * 4)()
-    load_library().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
+    load_library().refold_lstm_layout(ctypes.c_int64(num_features), ctypes.c_int64(units), lengths)
     return LstmArrayLengths(*lengths)
 
 
-def call_library(name: str, *arguments: Any) -> None:
+def call_library(function_name: str, *arguments: Any) -> None:
     """Call a function of the library; arguments are arrays, numbers, or None for a null pointer."""
-    addresses = []
+    addresses = []  # also numbers, which stay as they are
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             try:
@@ -164,15 +165,16 @@ def call_library(name: str, *arguments: Any) -> None:
             except (TypeError, ValueError):  # the array is read-only, not contiguous or empty
                 argument = argument.ctypes.data
         addresses.append(argument)
-    if _SIGNATURES[name].endswith("t"):
+    if _SIGNATURES[function_name].endswith("t"):
+        # as `num_threads` does; this function calls no other one, because small arrays are frequent
         addresses.append(_THREAD_LIMIT.threads or _num_cores())
     library, _ = _open_library()
-    if getattr(library, f"refold_{name}")(*addresses):
-        raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
+    if getattr(library, f"refold_{function_name}")(*addresses):
+        raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 
 
 def num_threads() -> int:
-    """Return the number of threads of an operation: one for each core that this process may use."""
+    """Return the number of threads of an operation: the limit, or else the number of cores."""
     return _THREAD_LIMIT.threads or _num_cores()
 
 
@@ -185,9 +187,9 @@ def _num_cores() -> int:
 
 
 @contextlib.contextmanager
-def limited_threads(limit: int) -> Iterator[None]:
+def limited_threads(max_threads: int) -> Iterator[None]:
     """Limit the number of threads of the operations that the current thread calls."""
-    previous, _THREAD_LIMIT.threads = _THREAD_LIMIT.threads, limit
+    previous, _THREAD_LIMIT.threads = _THREAD_LIMIT.threads, max_threads
     try:
         yield
     finally:
@@ -201,6 +203,7 @@ class LstmWeights:
     """Weights of an LSTM, packed at the first use; the arrays must not be changed."""
 
     def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
+        # ``kernel`` is Keras's word for the weights of the inputs. The arrays have the shapes
         # (features, 4 * units), (units, 4 * units) and (4 * units,), all float32. The gates are in
         # Keras's order: input, forget, cell, output.
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
@@ -218,14 +221,15 @@ class LstmWeights:
         length = lstm_array_lengths(self.units, len(self.kernel)).backward_weights
         return self._pack("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
 
-    def _pack(self, name: str, length: int, *arrays: np.ndarray) -> np.ndarray:
+    def _pack(self, function_name: str, num_floats: int, *arrays: np.ndarray) -> np.ndarray:
         """Return the arrays as a C function packs them, (length,)."""
-        # the packed weights must start at a cache line, which has 16 floats of 4 bytes
-        floats = np.empty(length + 16, np.float32)
+        # The packed weights must start at a cache line, which has 16 floats of 4 bytes. So up to 15
+        # floats between the address of the array and the next multiple of 64 bytes are skipped.
+        floats = np.empty(num_floats + 16, np.float32)
         begin = -floats.ctypes.data // 4 % 16
-        packed = floats[begin : begin + length]
+        packed = floats[begin : begin + num_floats]
         contiguous = (np.ascontiguousarray(array, np.float32) for array in arrays)
-        call_library(name, len(self.kernel), self.units, *contiguous, packed)
+        call_library(function_name, len(self.kernel), self.units, *contiguous, packed)
         return packed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -240,5 +244,5 @@ class LstmTrace(NamedTuple):
     weights: LstmWeights
     c: np.ndarray  # initial cell state (n_sequences, units)
     go_backwards: bool
-    has_sequence_sums: bool  # if so, the gradient is that of ``sequence_sums`` instead of x
+    has_gate_inputs: bool  # if so, the gradient is that of ``sequence_gate_inputs``, else of x
     saved: Any  # gates and cells of every row, in the order of the library or of NumPy

@@ -1,7 +1,7 @@
 """Operations on packed rows in NumPy, for machines without the compiled library.
 
-The comments say exactly what each operation computes, also in the library. The loops over steps
-keep the order of the additions independent of the other rows, so that rounding is, too.
+The comments say exactly what each operation computes, also in the library. The loops over steps add
+in an order that does not depend on the other rows. So rounding does not depend on them.
 """
 
 import math
@@ -28,30 +28,27 @@ def normal_cdf(x: np.ndarray) -> np.ndarray:
 _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
-def product(x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """Compute ``start + x @ weights``, (n_rows, width); start is (width,) or (n_rows, width)."""
+def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """Compute ``bias + x @ weights``, (n_rows, width); bias is (width,) or (n_rows, width)."""
     y = np.zeros((len(x), weights.shape[1]), np.float32)
     # not ``x @ weights``, whose rounding depends on the number of rows
-    if start is not None:
-        y += start
+    if bias is not None:
+        y += bias
     for k in range(weights.shape[0]):
         y += x[:, k, None] * weights[k]
     return y
 
 
 def linear_encode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    start: np.ndarray | None = None,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
-    # The row is ``start`` plus the sum over the steps t of ``x[t] @ weights[t]``, with weights of
+    # The row is ``bias`` plus the sum over the steps t of ``x[t] @ weights[t]``, with weights of
     # the shape (max_steps, channels, width). Later steps have no weights and add nothing.
     lengths = np.diff(offsets)
     y = np.zeros((len(lengths), weights.shape[2]), np.float32)
-    if start is not None:
-        y += start
+    if bias is not None:
+        y += bias
     for step in range(min(len(weights), int(lengths.max(initial=0)))):
         active = np.flatnonzero(lengths > step)
         y[active] = y[active] + product(x[offsets[active] + step], weights[step], None)
@@ -59,19 +56,16 @@ def linear_encode(
 
 
 def linear_decode(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    start: np.ndarray,
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, biases: np.ndarray
 ) -> np.ndarray:
     """Map one row (n_sequences, depth) of each sequence to its steps, (n_rows, width)."""
-    # Step t is ``start[t] + x @ weights[:, t]``, with weights of the shape (depth, max_steps,
-    # width). Later steps have no weights and are ``start[t]`` alone.
+    # Step t is ``biases[t] + x @ weights[:, t]``, with weights of the shape (depth, max_steps,
+    # width). Later steps have no weights and are ``biases[t]`` alone.
     y = np.empty((offsets[-1], weights.shape[2]), np.float32)
     for step, (active, rows) in enumerate(_iterate_steps(offsets)):
-        y[rows] = start[step]
+        y[rows] = biases[step]
         if step < weights.shape[1]:
-            y[rows] = product(x[active], weights[:, step], start[step])
+            y[rows] = product(x[active], weights[:, step], biases[step])
     return y
 
 
@@ -85,18 +79,18 @@ def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return _reduce_segments(np.maximum, x, offsets)
 
 
-def _reduce_segments(combine: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _reduce_segments(ufunc: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Combine the rows of each sequence by a ufunc; 0 for an empty sequence."""
     # reduceat would return a row of the next sequence for an empty one
     nonempty = np.flatnonzero(np.diff(offsets))
     y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
     if len(nonempty):
-        y[nonempty] = combine.reduceat(x, offsets[nonempty], axis=0)
+        y[nonempty] = ufunc.reduceat(x, offsets[nonempty], axis=0)
     return y
 
 
 def pooled_convolutions(
-    mixed: np.ndarray,
+    signals: np.ndarray,
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
@@ -105,21 +99,22 @@ def pooled_convolutions(
     stride: int,
     steepness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve each column of mixed (n_rows, kernels) with its taps (9, kernels), and pool."""
-    # The middle tap is for the step itself, and steps outside of the sequence count as zero. The
-    # convolution is computed at the first step and at every stride-th step after it. The results
-    # are the mean of sigmoid(steepness * convolution) and the maximum of the convolution, both of
-    # shape (n_sequences, kernels), and 0 for an empty sequence.
-    counts = -(-np.diff(offsets) // stride)
+    """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
+    # Each column is a weighted sum of channels. The middle tap is for the step itself, and steps
+    # outside of the sequence count as zero. The convolution is computed at the first step and at
+    # every stride-th step after it. The results are the mean of sigmoid(steepness * convolution)
+    # and the maximum of the convolution, both of shape (n_sequences, kernels), and 0 for an empty
+    # sequence.
+    counts = -(-np.diff(offsets) // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
-    convolved = _convolve(mixed, offsets, taps, bias, dilation, stride)
-    positive = _reduce_segments(np.add, sigmoid(np.float32(steepness) * convolved), starts)
+    convolved = _convolve(signals, offsets, taps, bias, dilation, stride)
+    sums = segment_sum(sigmoid(np.float32(steepness) * convolved), starts)
     count = np.maximum(counts, 1).astype(np.float32)[:, None]
-    return positive / count, segment_max(convolved, starts)
+    return sums / count, segment_max(convolved, starts)
 
 
 def pooled_runs(
-    mixed: np.ndarray,
+    signals: np.ndarray,
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
@@ -133,7 +128,7 @@ def pooled_runs(
     # and have the shape (n_sequences, kernels): the share of positive steps, where steps from
     # -margin to margin count half; the mean index of positive steps, 0 if there is none; and the
     # length of the longest run of positive steps.
-    convolved, lengths = _convolve(mixed, offsets, taps, bias, dilation, 1), np.diff(offsets)
+    convolved, lengths = _convolve(signals, offsets, taps, bias, dilation, 1), np.diff(offsets)
     above, not_below = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
     steps = np.arange(above.shape[1])
     above[steps < lengths[:, None]] = convolved > np.float32(margin)
@@ -146,14 +141,14 @@ def pooled_runs(
         run = np.where(step, run + 1, 0)
         longest = np.maximum(longest, run)
     num_steps = np.maximum(lengths, 1).astype(np.float32)[:, None]
-    mean_position = index_sums / np.maximum(count_above, 1) / num_steps
+    mean_index = index_sums / np.maximum(count_above, 1) / num_steps
     # a step near 0 counts once, and a positive step twice
     share = (count_above + count_not_below) / (2 * num_steps)
-    return share, mean_position.astype(np.float32), (longest / num_steps).astype(np.float32)
+    return share, mean_index.astype(np.float32), (longest / num_steps).astype(np.float32)
 
 
 def _convolve(
-    mixed: np.ndarray,
+    signals: np.ndarray,
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
@@ -169,8 +164,8 @@ def _convolve(
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
     for tap, weights in enumerate(taps):
         tap_steps = steps + (tap - middle) * dilation
-        inside = (tap_steps >= 0) & (tap_steps < step_lengths)
-        convolved[inside] += mixed[(first_rows + tap_steps)[inside]] * weights
+        is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
+        convolved[is_inside] += signals[(first_rows + tap_steps)[is_inside]] * weights
     return convolved
 
 
@@ -181,33 +176,33 @@ def lstm(
     h: np.ndarray,
     c: np.ndarray,
     *,
-    sequence_sums: np.ndarray | None = None,
-    step_sums: np.ndarray | None = None,
+    sequence_gate_inputs: np.ndarray | None = None,
+    step_gate_inputs: np.ndarray | None = None,
     go_backwards: bool = False,
-    outputs: np.ndarray | None = None,
+    out: np.ndarray | None = None,
     keep_trace: bool = False,
-    reused_trace: LstmTrace | None = None,
+    trace_to_overwrite: LstmTrace | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
     """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
     # Some inputs are the same at all steps of a sequence, and others are the same at one step of
-    # all sequences. Their products with the weights are computed once: ``sequence_sums``
-    # (n_sequences, 4 * units), which include the bias, and ``step_sums`` (at least the longest
-    # length, 4 * units), in the order of computation. Both are given, or neither. The gates of
-    # sequence i at step t are then activations of
-    # sequence_sums[i] + step_sums[t] + x @ kernel + h @ recurrent_kernel.
-    # ``outputs`` may be some columns of a larger array. In the library, the new trace takes the
-    # memory of ``reused_trace``, because fresh memory costs a tenth of the time of a large call.
-    del reused_trace
+    # all sequences. Their products with the weights are computed once: ``sequence_gate_inputs``
+    # (n_sequences, 4 * units), which include the bias, and ``step_gate_inputs`` (at least the
+    # longest length, 4 * units), in the order of computation. Callers pass both or none of them.
+    # The gates of sequence i at step t are then activations of
+    # sequence_gate_inputs[i] + step_gate_inputs[t] + x @ kernel + h @ recurrent_kernel.
+    # ``out`` may be some columns of a larger array. In the library, the new trace takes the memory
+    # of ``trace_to_overwrite``, because fresh memory costs a tenth of the time of a large call.
+    del trace_to_overwrite
     units = weights.units
-    if outputs is None:
-        outputs = np.empty((len(x), units), np.float32)
-    sums = product(x, weights.kernel, weights.bias if sequence_sums is None else None)
+    if out is None:
+        out = np.empty((len(x), units), np.float32)
+    gate_inputs = product(x, weights.kernel, weights.bias if sequence_gate_inputs is None else None)
     initial_c, h, c = c, h.copy(), c.copy()
     saved = np.empty((5, len(x), units), np.float32) if keep_trace else None
     for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards)):
-        gates = product(h[active], weights.recurrent_kernel, None) + sums[rows]
-        if sequence_sums is not None and step_sums is not None:
-            gates += sequence_sums[active] + step_sums[step]
+        gates = product(h[active], weights.recurrent_kernel, None) + gate_inputs[rows]
+        if sequence_gate_inputs is not None and step_gate_inputs is not None:
+            gates += sequence_gate_inputs[active] + step_gate_inputs[step]
         i, f, o = (sigmoid(gates[:, k * units : (k + 1) * units]) for k in (0, 1, 3))
         g = tanh(gates[:, 2 * units : 3 * units])
         state = f * c[active] + i * g
@@ -215,18 +210,18 @@ def lstm(
             for saved_rows, array in zip(saved, (i, f, g, o, state), strict=True):
                 saved_rows[rows] = array
         c[active] = state
-        h[active] = outputs[rows] = o * tanh(state)
+        h[active] = out[rows] = o * tanh(state)
     trace = None
     if keep_trace:
-        has_sums = sequence_sums is not None
+        has_sums = sequence_gate_inputs is not None
         trace = LstmTrace(offsets, weights, initial_c, go_backwards, has_sums, saved)
-    return outputs, h, c, trace
+    return out, h, c, trace
 
 
 def lstm_gradient(
     trace: LstmTrace, d_outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients of x (of ``sequence_sums`` if they were given), h and c."""
+    """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
     # The formulas are backpropagation through time. The library overwrites the trace, so a trace
     # can be used once.
     i, f, g, o, cells = trace.saved
@@ -253,7 +248,7 @@ def lstm_gradient(
         )
         dc[active] = d_cell * f[rows]
         dh[active] = product(d_sums[rows], transposed, None)
-    if trace.has_sequence_sums:
+    if trace.has_gate_inputs:
         return segment_sum(d_sums, trace.offsets), dh, dc
     return product(d_sums, kernel, None), dh, dc
 

@@ -151,7 +151,7 @@ def _register() -> None:
 def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
     """Return outputs, h and c, and store nothing for a gradient."""
     *arrays, options = arguments
-    outputs, last_h, last_c, *_ = _call_forward(arrays, options, residuals=False)
+    outputs, last_h, last_c, *_ = _call_forward(arrays, options, keep_residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
 
 
@@ -159,7 +159,7 @@ def _forward(*arguments: Any) -> tuple[Any, Any]:
     """Return the results of the LSTM, and what the gradient reads."""
     *primals, options = arguments
     arrays = [primal.value for primal in primals]
-    outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, residuals=True)
+    outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, keep_residuals=True)
     results = (outputs if options.return_sequences else None), last_h, last_c
     x, kernel, recurrent, _, h, c, mask = arrays
     # in the order in which the gradient reads them
@@ -204,15 +204,16 @@ _lstm = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
 _lstm.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _call_forward(arrays: list[Any], options: _Options, *, residuals: bool) -> Any:
-    """Return outputs, h, c, and with ``residuals`` the gates and cells of all steps."""
+def _call_forward(arrays: list[Any], options: _Options, *, keep_residuals: bool) -> Any:
+    """Return outputs, h, c, and with ``keep_residuals`` the gates and cells of all steps."""
     x, _, _, _, h, *_ = arrays
     (batch, steps, _), units = x.shape, h.shape[1]
-    rows = batch * steps if residuals else 0  # no rows of gates and cells if they are not needed
+    # only the gradient needs gates and cells; without it, they have no rows
+    rows = batch * steps if keep_residuals else 0
     call = jax.ffi.ffi_call(
         _FORWARD,
         [
-            _floats(batch, steps if options.return_sequences or residuals else 0, units),
+            _floats(batch, steps if options.return_sequences or keep_residuals else 0, units),
             _floats(batch, units),
             _floats(batch, units),
             *(_floats(rows, length) for length in lstm_array_lengths(units)[:2]),

@@ -74,15 +74,15 @@ class RandomConvolutions(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def random_convolutions(num_channels: int, num_kernels: int = 16) -> RandomConvolutions:
-    """Draw ``num_kernels`` convolutions for each dilation, which read one to three channels."""
-    # A model file does not always hold the convolutions, and RandomState draws the same numbers in
-    # all versions of NumPy.
+def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> RandomConvolutions:
+    """Draw convolutions for each dilation, which read one to three channels."""
+    # Some model files do not hold the convolutions, so they are drawn again. RandomState draws the
+    # same numbers in all versions of NumPy.
     rng = np.random.RandomState(0)
-    total = len(DILATIONS) * num_kernels
+    total = len(DILATIONS) * kernels_per_dilation
     weights = rng.standard_normal((num_channels, total))
     # the weights of channels that a kernel does not read are zero
-    num_read = rng.randint(1, _MAX_CHANNELS + 1, total)
+    num_read = rng.randint(1, _MAX_CHANNELS + 1, total)  # channels that a kernel reads
     weights *= rng.random_sample((num_channels, total)).argsort(axis=0) < num_read
     taps = rng.standard_normal((_NUM_TAPS, total))
     drawn = (

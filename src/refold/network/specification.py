@@ -23,8 +23,8 @@ LENGTH_HIDDEN_WIDTH = 64
 """Width of the hidden layer that predicts the length from a code."""
 MAX_CONVOLUTION_STRIDE = 4
 """Maximum stride of the random convolutions, in steps."""
-# Maximum number of weights of the linear path, in the encoder and in the decoder. Steps after those
-# for which there are weights have no linear path; only the LSTMs read and write them.
+# Maximum number of weights of the linear path, in the encoder and in the decoder, to limit the
+# memory. Later steps than those with weights have no linear path, only LSTMs.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -123,12 +123,12 @@ class Specification:
     @property
     def curve_dim(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
-        # each column has as many latent dimensions, the last of which is the length
+        # all columns have the same number of latent dimensions, and the last of them is the length
         return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network that has the weights: with curves, the one of a curve."""
+        """Specification of the network that has weights: with curves, the network of a curve."""
         return curve_specification(self) if self.grid else self
 
     @property
@@ -139,9 +139,9 @@ class Specification:
     @property
     def length_scale(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
-        # the slope of the logarithm at the mean turns a deviation in steps into one of logarithms
-        steps = 1.0 + self.length_mean
-        return math.log(steps), length_std(self.length_deviation) / steps
+        # A small deviation d of a length n changes log(1 + n) by d / (1 + n).
+        mean_plus_one = 1.0 + self.length_mean
+        return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
@@ -174,8 +174,8 @@ class Specification:
         linear_path = self.linear_path
         if linear_path is None:
             linear_path = bool(number_mask(self.column_types).any())
-        room = max_linear_steps(self.input_width, self.latent_dim)
-        return min(self.max_steps, room) if linear_path else None
+        limit = max_linear_steps(self.input_width, self.latent_dim)
+        return min(self.max_steps, limit) if linear_path else None
 
     @property
     def convolution_stride(self) -> int:
@@ -194,8 +194,8 @@ class Specification:
         # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
         # a column is numeric or if it reads recent values.
         if self.recent_steps or number_mask(self.column_types).any():
-            room = max_linear_steps(self.num_outputs, latent_dim)
-            linear_steps = min(self.forecast_steps, room)
+            limit = max_linear_steps(self.num_outputs, latent_dim)
+            linear_steps = min(self.forecast_steps, limit)
         return DecoderSettings(
             "_ahead",
             latent_dim,
@@ -229,16 +229,16 @@ class DecoderSettings(NamedTuple):
         return num_periods(self.max_patches)
 
 
-def length_std(std: float) -> float:
-    """Return the scale, in steps, of predicted lengths: their standard deviation in training."""
-    return max(std, _MIN_LENGTH_STD)
+def length_std(training_std: float) -> float:
+    """Return the standard deviation of the training lengths, in steps, but not 0."""
+    return max(training_std, _MIN_LENGTH_STD)
 
 
-def log_length_scales(scale: float) -> tuple[float, float, float]:
+def log_length_scales(std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
     # A logistic distribution of scale s has the standard deviation 1.81 s. So 0.55 = 1 / 1.81 gives
     # the initial distribution the standard deviation of the training lengths.
-    return math.log(0.55 * scale), math.log(MIN_LENGTH_SCALE), math.log(2.0 * scale)
+    return math.log(0.55 * std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * std)
 
 
 def num_periods(max_steps: int) -> int:
@@ -246,9 +246,9 @@ def num_periods(max_steps: int) -> int:
     return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
 
 
-def max_linear_steps(width: int, latent_dim: int) -> int:
-    """Return the maximum number of steps of a linear path from ``width`` channels to a code."""
-    return max(1, _MAX_LINEAR_WEIGHTS // (width * latent_dim))
+def max_linear_steps(num_channels: int, latent_dim: int) -> int:
+    """Return the maximum number of steps that a linear path has weights for."""
+    return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
 
 
 def curve_specification(specification: Specification) -> Specification:
@@ -266,38 +266,39 @@ def curve_specification(specification: Specification) -> Specification:
     )
 
 
-def dropped_dimensions(specification: Specification, dims: int) -> np.ndarray:
-    """Return the indices of all learned dimensions but the first ``dims`` (of each column)."""
+def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarray:
+    """Return the indices of all learned dimensions but the first ``num_dims`` (of each column)."""
     if not specification.grid:
-        return np.arange(dims, specification.learned_dim)
+        return np.arange(num_dims, specification.learned_dim)
     # the code of each column has its learned dimensions, and then its length
     num_columns, learned_dim = len(specification.column_types), specification.curve_dim
-    indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(dims, learned_dim)
+    indices = np.arange(num_columns)[:, None] * (learned_dim + 1) + np.arange(num_dims, learned_dim)
     return indices.ravel()
 
 
 def truncate_latent_dim(
-    specification: Specification, weights: Mapping[str, np.ndarray], dims: int
+    specification: Specification, weights: Mapping[str, np.ndarray], num_dims: int
 ) -> tuple[Specification, dict[str, np.ndarray]]:
-    """Return specification and weights of a nested network cut to its first ``dims`` dimensions."""
-    # the cut network computes what the nested network does if the other dimensions are zero
-    latent_dim = specification.latent_dim - len(dropped_dimensions(specification, dims))
-    cut = replace(specification, latent_dim=latent_dim)
-    dropped, cut_weights = np.arange(dims, specification.inner.learned_dim), {}
-    for old, new in zip(list_weights(specification), list_weights(cut), strict=True):
+    """Return specification and weights of a nested network with its first dimensions only."""
+    # the result computes what the nested network does if the other dimensions are zero
+    latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
+    cut_specification = replace(specification, latent_dim=latent_dim)
+    dropped, cut_weights = np.arange(num_dims, specification.inner.learned_dim), {}
+    for old, new in zip(list_weights(specification), list_weights(cut_specification), strict=True):
         array = weights[old.name]
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
-            # a changed axis begins with the dimensions of the code, whatever else it has
+            # an axis of another size begins with the dimensions of the code
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
         cut_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
-    return cut, cut_weights
+    return cut_specification, cut_weights
 
 
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
-    # a damaged file may name another decoder, which the build of the Keras models then refuses
+    # A damaged file may have the name of another decoder. Then the Keras models are built, which
+    # raises an error.
     return default and specification.decoder in DECODERS
 
 
@@ -314,22 +315,23 @@ def list_weights(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.inner
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
-    learned, width = specification.learned_dim, specification.input_width
+    learned_dim, width = specification.learned_dim, specification.input_width
     # the last, mean and maximum states in both directions, and three features of the length
     num_pooled = 6 * units + 3
     weights: list[Weight] = []
     # the steps of a patch side by side, and the share of real steps among them
-    inputs = patch * width + 1 if patch > 1 else width
+    num_inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
         for direction in ("forward", "backward"):
-            weights += _lstm_weights(f"encoder_{i}/{direction}_lstm_{i}", inputs, units)
-        inputs = 2 * units
-    weights += _dense_weights("code", num_pooled, learned)
-    if (steps := specification.linear_steps) is not None:
-        weights += _linear_weights("linear_code", (steps, width, learned), (learned,))
+            weights += _lstm_weights(f"encoder_{i}/{direction}_lstm_{i}", num_inputs, units)
+        num_inputs = 2 * units
+    weights += _dense_weights("code", num_pooled, learned_dim)
+    if (linear_steps := specification.linear_steps) is not None:
+        shape = (linear_steps, width, learned_dim)
+        weights += _linear_weights("linear_code", shape, (learned_dim,))
         weights.append(Weight("linear_code/scale", (), is_trained=False))
         if specification.by_length:  # a map for each length, also for 0
-            maps = (steps + 1, learned, learned)
+            maps = (linear_steps + 1, learned_dim, learned_dim)
             weights.append(Weight("linear_code/maps", maps, is_trained=False))
             weights.append(Weight("linear_code/offsets", maps[:2], is_trained=False))
     if specification.rocket_dim:
@@ -353,50 +355,52 @@ def list_weights(specification: Specification) -> list[Weight]:
 
 def _decoder_weights(specification: Specification, settings: DecoderSettings) -> list[Weight]:
     """List the weights of a decoder in the order in which Keras creates them."""
-    units, outputs, suffix = specification.units, specification.num_outputs, settings.suffix
+    units, num_outputs, suffix = specification.units, specification.num_outputs, settings.suffix
     weights: list[Weight] = []
     for i in range(1, specification.depth + 1):
         weights += _dense_weights(f"start{suffix}_{i}", settings.latent_dim, 2 * units)
     # besides the code, two position features, and the sine and cosine of each period
-    inputs = settings.latent_dim + 2 + 2 * settings.num_periods
+    num_inputs = settings.latent_dim + 2 + 2 * settings.num_periods
     if settings.reads_previous:  # the previous step, and a flag whether there is one
-        inputs += outputs + 1
+        num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
-        weights += _lstm_weights(f"decoder{suffix}_{i}", inputs if i == 1 else units, units)
+        weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
     if settings.linear_steps is not None:
-        shape = (settings.linear_steps, outputs)
+        shape = (settings.linear_steps, num_outputs)
         weights += _linear_weights(f"linear_steps{suffix}", (settings.latent_dim, *shape), shape)
-        scale = (settings.max_steps, outputs) if settings.scales_by_step else (outputs,)
+        scale = (settings.max_steps, num_outputs) if settings.scales_by_step else (num_outputs,)
         weights.append(Weight(f"head{suffix}/scale", scale, is_trained=False))
-    return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * outputs)
+    return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
 
 
-def _dense_weights(layer: str, inputs: int, outputs: int) -> list[Weight]:
-    """List the weights of a dense layer."""
-    return [Weight(f"{layer}/kernel", (inputs, outputs)), Weight(f"{layer}/bias", (outputs,))]
+def _dense_weights(layer_name: str, num_inputs: int, num_outputs: int) -> list[Weight]:
+    kernel = Weight(f"{layer_name}/kernel", (num_inputs, num_outputs))
+    return [kernel, Weight(f"{layer_name}/bias", (num_outputs,))]
 
 
-def _lstm_weights(layer: str, inputs: int, units: int) -> list[Weight]:
+def _lstm_weights(layer_name: str, num_inputs: int, units: int) -> list[Weight]:
     """List the weights of an LSTM, with four gates for each unit."""
-    cell = f"{layer}/lstm_cell"
+    cell = f"{layer_name}/lstm_cell"
     return [
-        Weight(f"{cell}/kernel", (inputs, 4 * units)),
+        Weight(f"{cell}/kernel", (num_inputs, 4 * units)),
         Weight(f"{cell}/recurrent_kernel", (units, 4 * units)),
         Weight(f"{cell}/bias", (4 * units,)),
     ]
 
 
-def _linear_weights(layer: str, shape: tuple[int, ...], bias: tuple[int, ...]) -> list[Weight]:
+def _linear_weights(
+    layer_name: str, shape: tuple[int, ...], bias_shape: tuple[int, ...]
+) -> list[Weight]:
     """List the weights of a linear path; see `linear_map`."""
     return [
-        Weight(f"{layer}/change", shape),
-        Weight(f"{layer}/bias", bias),
-        Weight(f"{layer}/start", shape, is_trained=False),
-        Weight(f"{layer}/unit", (), is_trained=False),
+        Weight(f"{layer_name}/change", shape),
+        Weight(f"{layer_name}/bias", bias_shape),
+        Weight(f"{layer_name}/start", shape, is_trained=False),
+        Weight(f"{layer_name}/unit", (), is_trained=False),
     ]
 
 
-def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
+def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
     """Return the map of a linear path: the initial map plus the scaled, learned change."""
-    start, scale, change = (weights[f"{layer}/{name}"] for name in ("start", "unit", "change"))
+    start, scale, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
     return start + scale * change

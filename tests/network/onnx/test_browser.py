@@ -13,7 +13,7 @@ import pytest
 
 from network import model_cases
 from network.model_cases import MODEL_CASES
-from network.onnx.test_to_onnx import padded
+from network.onnx.test_to_onnx import make_feeds
 from refold.export import to_onnx
 from refold.sequences import as_sequences
 
@@ -63,7 +63,7 @@ def test_a_browser_computes_the_same(site, browser):
         name = f"encoder-{index}"
         to_onnx(model, folder / f"{name}.onnx", category_indices=True)
         session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
-        feeds = padded(as_sequences(data).align(model.schema), session)
+        feeds = make_feeds(as_sequences(data).align(model.schema), session)
         (expected,) = session.run(None, feeds)
         tensors = [[key, str(x.dtype), x.ravel().tolist(), x.shape] for key, x in feeds.items()]
         text = json.dumps(tensors).replace("NaN", "null")

@@ -24,7 +24,7 @@ def columns_of(session):
     return json.loads(session.get_modelmeta().custom_metadata_map["columns"])
 
 
-def loaded(model, tmp_path, part, **options):
+def export_and_load(model, tmp_path, part, **options):
     """Export a part of a model, and load it."""
     path = tmp_path / f"{part}.onnx"
     to_onnx(model, path, part, **options)
@@ -36,13 +36,13 @@ def run(session, **feeds):
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def padded(sequences, session, junk=2):
+def make_feeds(sequences, session, num_padding=2):
     """Return the inputs of an encoder, with arbitrary values after the end of each sequence.
 
     Categories are indices.
     """
     columns, lengths = columns_of(session), sequences.lengths
-    steps = np.full((len(lengths), lengths.max() + junk, len(columns)), 3.0)
+    steps = np.full((len(lengths), lengths.max() + num_padding, len(columns)), 3.0)
     steps[np.arange(steps.shape[1]) < lengths[:, None]] = sequences.values
     feeds = {"lengths": lengths}
     for graph_input in session.get_inputs():
@@ -61,10 +61,10 @@ def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
     model = model_cases.fitted(data, **options)
     sequences = as_sequences(data).align(model.schema)
     codes = model.encode(sequences)
-    encoder = loaded(model, tmp_path, "encoder", category_indices=True)
-    results = run(encoder, **padded(sequences, encoder))["codes"]
+    encoder = export_and_load(model, tmp_path, "encoder", category_indices=True)
+    results = run(encoder, **make_feeds(sequences, encoder))["codes"]
     assert np.abs(results - codes).max() < TOLERANCE * codes.std(axis=0).min()
-    decoder = loaded(model, tmp_path, "decoder", category_indices=True)
+    decoder = export_and_load(model, tmp_path, "decoder", category_indices=True)
     results = run(decoder, codes=codes, wanted_lengths=np.array([-1]))
     lengths = model.predict_lengths(codes)
     assert results["lengths"].tolist() == lengths.tolist()
@@ -96,11 +96,11 @@ def test_forecasts_are_those_of_refold(case, recent_steps, tmp_path):
 def test_empty_sequences(tmp_path):
     model = model_cases.fitted(mixed(), rocket_dim=1, patch=2)
     empty = model.encode([np.zeros((0, 6))])
-    session = loaded(model, tmp_path, "encoder", category_indices=True)
+    session = export_and_load(model, tmp_path, "encoder", category_indices=True)
     feeds = {"values": np.zeros((3, 1, 4)), "categories": np.zeros((3, 1, 2), np.int64)}
     codes = run(session, **feeds, lengths=np.zeros(3, np.int64))["codes"]
     np.testing.assert_allclose(codes, empty.repeat(3, axis=0), atol=TOLERANCE)
-    session = loaded(model, tmp_path, "decoder")
+    session = export_and_load(model, tmp_path, "decoder")
     results = run(session, codes=empty, wanted_lengths=np.array([0]))
     assert results["lengths"].tolist() == [0]
 
@@ -109,7 +109,7 @@ def test_categories_are_exported(tmp_path):
     for data, missing in ((WORDS, "<missing>"), (IDS, -(2**63))):
         model = model_cases.fitted(data)
         codes = model.encode(data)
-        session = loaded(model, tmp_path, "decoder")
+        session = export_and_load(model, tmp_path, "decoder")
         results = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
         for row, n, tokens in zip(
             results["categories"],
@@ -123,14 +123,14 @@ def test_categories_are_exported(tmp_path):
 
 def test_unknown_categories_and_markers_of_missing_values(tmp_path):
     model = model_cases.fitted(WORDS, observed_flags=True)
-    session = loaded(model, tmp_path, "encoder")
+    session = export_and_load(model, tmp_path, "encoder")
     tokens = np.array([["a", "new", "<missing>"]], object)[..., None]
     codes = run(session, categories=tokens, lengths=np.array([3]))["codes"]
     with pytest.warns(UserWarning, match="treated as unknown"):
         expected = model.encode([["a", "new", None]])
     np.testing.assert_allclose(codes, expected, atol=TOLERANCE)
     model = model_cases.fitted([[1.5, 0.5, 2.5], [3.0]], missing=(-99.0,), observed_flags=True)
-    session = loaded(model, tmp_path, "encoder")
+    session = export_and_load(model, tmp_path, "encoder")
     for marker in (-99, np.nan):
         values = np.array([[1.5, marker, 2.5]], np.float32)[..., None]
         codes = run(session, values=values, lengths=np.array([3]))["codes"]

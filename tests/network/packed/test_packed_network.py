@@ -38,7 +38,13 @@ def objective_of(network, data):
     x, targets = input_and_target(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
     objective = LatentObjective(
-        network.decoder, network.length, x, targets, batch.offsets, codes, learned_dim=learned_dim
+        network.decoder,
+        network.length_reader,
+        x,
+        targets,
+        batch.offsets,
+        codes,
+        learned_dim=learned_dim,
     )
     return objective, codes
 

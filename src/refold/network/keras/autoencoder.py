@@ -42,7 +42,7 @@ class Autoencoder(keras.Model):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         *args: Any,
-        metrics: Tensor = None,
+        metrics: Any = None,
         weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -90,16 +90,16 @@ class Autoencoder(keras.Model):
         Weights have the shape (batch,) or (batch, steps).
         """
         values, observed, weight = _split_targets(y, y_pred, sample_weight)
-        # Targets that are not observed have weight zero, because Keras's own masking would give NaN
-        # for them. A loss is a mean over all targets. This factor makes it one over the observed
-        # targets.
+        # Targets that are not observed have the weight zero, because Keras's own masking would give
+        # NaN for them. A Keras loss is a mean over all targets. This factor turns it into a mean
+        # over the observed targets.
         num_targets = ops.cast(ops.size(observed), observed.dtype)
         weight = weight * (num_targets / ops.maximum(ops.sum(observed), 1.0))
         if self._loss_by_type:
             column_types, num_categories = self._column_types_of(values, y_pred)
             return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
         _require_same_width(values, y_pred)
-        # with a last axis of its own, each value is a sample for an element-wise loss
+        # the new last axis makes each value a sample of an element-wise loss
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(
@@ -178,16 +178,17 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
                 f"keras.Input, with one input and one output. Got {type(model).__name__} with "
                 f"{len(inputs)} and {len(outputs)}."
             )
-    x, code = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
-    code_in, steps = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
-    if (len(x), len(code), len(steps)) != (3, 2, 3) or code_in[1:] != code[1:]:
+    x_shape, code_shape = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
+    input_shape, y_shape = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
+    num_dims = len(x_shape), len(code_shape), len(y_shape)
+    if num_dims != (3, 2, 3) or input_shape[1:] != code_shape[1:]:
         raise ParameterError(
             "The encoder must turn (batch, steps, features) into (batch, latent_dim), and the "
             "decoder (batch, latent_dim) into (batch, steps, features). Got "
-            f"{x} into {code}, and {code_in} into {steps}."
+            f"{x_shape} into {code_shape}, and {input_shape} into {y_shape}."
         )
-    code = keras.Input(code_in[1:], name="code")
-    template: Any = keras.Input((x[1], None), name="template")
+    code = keras.Input(input_shape[1:], name="code")
+    template: Any = keras.Input((x_shape[1], None), name="template")
     steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
     unroll = keras.Model([code, template], steps, name="decoder")
     return join_models(encoder, decoder, unroll, name=name)
@@ -233,7 +234,7 @@ def join_models(
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
-def _to_list(metrics: Tensor) -> list[Any]:
+def _to_list(metrics: Any) -> list[Any]:
     """Return metrics as a list: of one metric, of a sequence of them, or of None."""
     if metrics is None:
         return []
@@ -253,7 +254,6 @@ def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[An
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
-    """Raise a ParameterError if targets and outputs have different numbers of features."""
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
             f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "

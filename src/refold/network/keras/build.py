@@ -158,7 +158,7 @@ def _default_models(specification: Specification) -> Models:
             f"learned. Got {argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
     encoder, posterior = make_encoder(specification)
-    return join_models(encoder, *Decoder(specification).models(), posterior)
+    return join_models(encoder, *Decoder(specification).build_models(), posterior)
 
 
 def _classic_models(specification: Specification) -> Models:
@@ -172,11 +172,9 @@ def _classic_models(specification: Specification) -> Models:
             f"{argument(architecture='default')}, or make the columns numeric and fill the values."
         )
     is_binary = links == {"sigmoid"}
-    make_models = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[
-        name
-    ]
+    make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
     options = {"output_activation": "sigmoid"} if is_binary else {}
-    models = make_models(
+    models = make(
         steps=specification.max_steps,
         features=len(specification.column_types),
         latent_dim=specification.latent_dim,
@@ -186,9 +184,9 @@ def _classic_models(specification: Specification) -> Models:
     return models
 
 
-def _custom_models(architecture: Callable[..., Any], specification: Specification) -> Models:
+def _custom_models(make_models: Callable[..., Any], specification: Specification) -> Models:
     """Call a user's architecture; a ParameterError says what does not fit the data."""
-    result = architecture(
+    result = make_models(
         steps=specification.max_steps,
         features=specification.num_channels,
         outputs=specification.num_outputs,

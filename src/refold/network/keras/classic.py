@@ -188,40 +188,39 @@ def next_element(
 
 
 def _check_positive(**arguments: Any) -> None:
-    """Raise a ParameterError if an argument is not a positive integer."""
     for name, value in arguments.items():
         check_integer(name, value)
 
 
 def _make_encoder(
-    steps: int, features: int, latent_dim: int, activation: Activation
+    num_steps: int, num_features: int, latent_dim: int, activation: Activation
 ) -> keras.Model:
     """Make an LSTM whose last state is the code."""
-    inputs = keras.Input((steps, features), name="sequence")
+    inputs = keras.Input((num_steps, num_features), name="sequence")
     code = LSTM(latent_dim, activation=activation, name="encoder_lstm")(inputs)
     return keras.Model(inputs, code, name="encoder")
 
 
-def _split_code(latent_dim: int, steps: int) -> tuple[Any, Any]:
+def _split_code(latent_dim: int, num_steps: int) -> tuple[Any, Any]:
     """Return the input of a decoder, and the code split into one part for each step."""
-    if latent_dim % steps:
+    if latent_dim % num_steps:
         raise ParameterError(
-            f"{argument('latent_dim')} must be a multiple of the number of steps, {steps}, because "
-            f"each step reads a part of the code. Got {latent_dim}."
+            f"{argument('latent_dim')} must be a multiple of the number of steps, {num_steps}, "
+            f"because each step reads a part of the code. Got {latent_dim}."
         )
     code = keras.Input((latent_dim,), name="code")
-    return code, Reshape((steps, latent_dim // steps), name="code_to_steps")(code)
+    return code, Reshape((num_steps, latent_dim // num_steps), name="code_to_steps")(code)
 
 
 def _decode_repeated(
     code: Any,
-    steps: int,
-    features: int,
+    num_steps: int,
+    num_features: int,
     units: int,
     activation: Activation,
     output_activation: Activation,
 ) -> Any:
     """Return the steps of a decoder that reads the code at every step."""
-    x = RepeatVector(steps, name="repeat_code")(code)
+    x = RepeatVector(num_steps, name="repeat_code")(code)
     x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
-    return TimeDistributed(Dense(features, activation=output_activation), name="each_step")(x)
+    return TimeDistributed(Dense(num_features, activation=output_activation), name="each_step")(x)

@@ -134,14 +134,14 @@ class Decoder:
         # pairs of a projection of the code to an initial state, and the recurrent layer
         self.stack = [
             (
-                dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
+                dense(cell.num_states * units, name=f"start{suffix}_{i + 1}"),
                 cell.make_layer(units, name=f"decoder{suffix}_{i + 1}"),
             )
             for i in range(specification.depth)
         ]
         self.dropout: Any = None
         self.linear: Any = None
-        self.previous: Any = None
+        self.forcing: Any = None
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
@@ -160,7 +160,7 @@ class Decoder:
                 name=f"linear_steps{suffix}",
             )
         if settings.reads_previous:
-            self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
+            self.forcing = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
@@ -169,8 +169,8 @@ class Decoder:
         # steps do not depend on the length of the template. Only the code tells the length.
         is_real = None if template is None else self.real_steps(template)
         hidden = self.repeat(code) if template is None else self.repeat(code, like=is_real)
-        if self.previous is not None:
-            hidden = keras.ops.concatenate([hidden, self.previous(template)], axis=-1)
+        if self.forcing is not None:
+            hidden = keras.ops.concatenate([hidden, self.forcing(template)], axis=-1)
         for (_, layer), state in zip(self.stack, self.initial_states(code), strict=True):
             hidden = layer(hidden, initial_state=state, mask=is_real)
         hidden = hidden if self.dropout is None else self.dropout(hidden)
@@ -182,7 +182,7 @@ class Decoder:
     def initial_states(self, code: Tensor) -> list[list[Any]]:
         """Return the initial states of all recurrent layers."""
         return [
-            cell_of_layer(layer).initial_state(projection(code), layer.units)
+            cell_of_layer(layer).make_initial_state(projection(code), layer.units)
             for projection, layer in self.stack
         ]
 
@@ -193,19 +193,19 @@ class Decoder:
         depth = sum(name.startswith("decoder_") for name in layers)
         decoder = cls.__new__(cls)
         decoder.repeat, decoder.head = layers["repeat"], layers["head"]
-        decoder.linear, decoder.previous = layers.get("linear_steps"), layers["teacher_forcing"]
+        decoder.linear, decoder.forcing = layers.get("linear_steps"), layers["teacher_forcing"]
         decoder.stack = [
             (layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)
         ]
         return decoder
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
+    def build_models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
         code = keras.Input((self.settings.latent_dim,), name="code")
-        # An autoregressive decoder reads previous steps, so it has no model of codes alone. No step
-        # sees itself or a later step.
+        # An autoregressive decoder reads the steps before each step from the template, so it has no
+        # model of codes alone.
         decoder = None
-        if self.previous is None:
+        if self.forcing is None:
             decoder = keras.Model(code, self(code), name="decoder")
         template = keras.Input((None, None), name="template")
         unroll = keras.Model([code, template], self(code, template), name="decoder")
@@ -275,24 +275,24 @@ def _compile_decoding(decoder: keras.Model) -> Any:
     import jax  # not at the top, because other backends do not need JAX
 
     def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
-        mapping = list(zip(decoder.variables, values, strict=True))
-        return decode_in_trace(decoder, mapping, codes, num_steps)
+        variable_values = list(zip(decoder.variables, values, strict=True))
+        return decode_in_trace(decoder, variable_values, codes, num_steps)
 
     return jax.jit(run, static_argnums=2)
 
 
 def decode_in_trace(
-    decoder: keras.Model, mapping: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
+    decoder: keras.Model, weights: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
 ) -> Any:
     """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
-    with keras.StatelessScope(state_mapping=mapping):
+    with keras.StatelessScope(state_mapping=weights):
         return _decode_steps(decoder, codes, num_steps)
 
 
 def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     """Decode codes step by step with the operations of the backend."""
     layers = Decoder.from_model(decoder)
-    head, previous = layers.head, layers.previous
+    head, previous = layers.head, layers.forcing
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     template = ops.zeros((num_sequences, num_steps, 1))
@@ -300,19 +300,19 @@ def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     linear = None if layers.linear is None else layers.linear(codes, like=template)
     outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
-    def get_step(array: Any, i: Any) -> Any:
-        return ops.slice(array, (0, i, 0), (num_sequences, 1, array.shape[-1]))
+    def get_step(array: Any, step: Any) -> Any:
+        return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
-    def decode_step(i: Any, carried: Any) -> Any:
-        values, states, outputs = carried
-        hidden = ops.concatenate([get_step(inputs, i), previous.encode(values)], axis=-1)
+    def decode_step(step: Any, loop_state: Any) -> Any:
+        values, states, outputs = loop_state
+        hidden = ops.concatenate([get_step(inputs, step), previous.encode(values)], axis=-1)
         next_states = []
         for (_, layer), state in zip(layers.stack, states, strict=True):
             _, hidden, state = layer.inner_loop(hidden, list(state), None)
             next_states.append(list(state))
-        step = head(hidden) if linear is None else head(hidden, get_step(linear, i))
-        outputs = ops.slice_update(outputs, (0, i, 0), step)
-        return head.likeliest(step), next_states, outputs
+        step_outputs = head(hidden) if linear is None else head(hidden, get_step(linear, step))
+        outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
+        return head.likeliest(step_outputs), next_states, outputs
 
     # NaN says that there is no previous step
     no_values = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")

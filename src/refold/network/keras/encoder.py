@@ -74,16 +74,16 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
 
 @keras.saving.register_keras_serializable(package="refold")
 class NestedDropout(BaseLayer):
-    """In training, replace a code after its first half, quarter or eighth by zeros, or nothing."""
+    """In training, replace the end of a code by zeros, so that a half, quarter or eighth stays."""
 
     # O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout",
     # ICML 2014. The number of first dimensions that stay is halved with probability one half, at
-    # most three times. So 64, 32, 16 or 8 of 64 dimensions stay, and codes of any number in between
-    # decode, too. The dimensions of the length and of ROCKET features always stay.
+    # most three times. So 64, 32, 16 or 8 of 64 dimensions stay. Codes of any number of dimensions
+    # in between can be decoded, too. The dimensions of the length and of ROCKET features stay.
     learned_dim: int  # number of first dimensions, from which some are dropped
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        super().__init__(*values, **options)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, code: Tensor, training: Any = None) -> Any:
@@ -106,9 +106,9 @@ class NestedDropout(BaseLayer):
 # Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes at once
 
 
-def num_patches(num_steps: Any, patch: int) -> Any:
+def num_patches(num_steps: Any, patch_size: int) -> Any:
     """Return the number of patches; the last may be incomplete, and None stays None."""
-    return None if num_steps is None else (num_steps + patch - 1) // patch
+    return None if num_steps is None else (num_steps + patch_size - 1) // patch_size
 
 
 def _real_step_mask(inputs: Tensor) -> Any:
@@ -227,25 +227,25 @@ class StatePooling(BaseLayer):
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         is_real = ops.cast(mask, inputs.dtype)
-        # lengths and positions count patches up to the features of the length
+        # here, lengths and positions are numbers of patches
         lengths = ops.sum(is_real, axis=1, keepdims=True)
-        steps = ops.cumsum(is_real, axis=1)
-        last = is_real * ops.cast(steps == lengths, inputs.dtype)
-        first = is_real * ops.cast(steps == 1, inputs.dtype)
+        positions = ops.cumsum(is_real, axis=1)
+        is_last = is_real * ops.cast(positions == lengths, inputs.dtype)
+        is_first = is_real * ops.cast(positions == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
-        at_last = ops.sum(forward * last[..., None], axis=1)
-        at_first = ops.sum(backward * first[..., None], axis=1)
+        at_last = ops.sum(forward * is_last[..., None], axis=1)
+        at_first = ops.sum(backward * is_first[..., None], axis=1)
         mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
-        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # not a maximum
+        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # never a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
-        empty = ops.cast(lengths == 0, inputs.dtype)
-        if real_steps is not None:
+        is_empty = ops.cast(lengths == 0, inputs.dtype)
+        if real_steps is not None:  # the features of the length are in steps
             lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
         relative = lengths / self.max_steps
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
         return ops.concatenate(
-            [at_last, at_first, mean, maximum, empty, relative, logarithm], axis=-1
+            [at_last, at_first, mean, maximum, is_empty, relative, logarithm], axis=-1
         )
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
@@ -276,7 +276,7 @@ class LinearEncoding(LinearMap):
 
     latent_dim: int
     num_steps: int
-    # whether an offset is then subtracted and a matrix applied, both of the sequence's length
+    # whether an offset is subtracted from the sum, and a matrix applied; each length has its own
     by_length: bool = False
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
@@ -324,7 +324,7 @@ class PooledConvolutions(BaseLayer):
     # accurate time series classification using random convolutional kernels", Data Mining and
     # Knowledge Discovery 34, 2020.
 
-    num_kernels: int = 16  # for each dilation
+    num_kernels: int = 16  # number of kernels of each dilation
     stride: int = 1  # of the convolutions
 
     def build(self, input_shape: Shape) -> None:
@@ -376,7 +376,7 @@ def _exact_sum(shares: Tensor) -> Any:
     # Padding and batch size change the order of summation, and with it the rounding of a sum of
     # floats. So the numbers are summed as integers of 24 bits. The high and the low bits are summed
     # separately, because the sum of 24-bit integers would overflow after 128 steps. Integers have
-    # no gradient, so the float sum is added and subtracted: it contributes only its gradient.
+    # no gradient. So the float sum is added and subtracted, which adds its gradient and no value.
     float_sum = ops.sum(shares, axis=1)
     scaled = ops.cast(shares * float(1 << 24), "int32")
     high, low = ops.right_shift(scaled, 12), ops.bitwise_and(scaled, (1 << 12) - 1)

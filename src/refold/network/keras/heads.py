@@ -31,7 +31,6 @@ class KerasLink(NamedTuple):
 
 
 def _round_probability(probability: Tensor) -> Any:
-    """Return 1 where a probability is above one half, and else 0."""
     return ops.cast(probability > 0.5, probability.dtype)
 
 
@@ -40,7 +39,7 @@ def _most_likely_category(probabilities: Tensor) -> Any:
     return ops.cast(ops.argmax(probabilities, axis=-1, keepdims=True), probabilities.dtype)
 
 
-# By the names that column types give to their link functions.
+# Links by the name that a column type gives to its link function.
 LINKS = {
     "identity": KerasLink(lambda mean: mean, lambda mean: mean),
     "sigmoid": KerasLink(ops.sigmoid, _round_probability),
@@ -53,10 +52,10 @@ LINKS = {
 }
 
 
-def activate(logits: Tensor, outputs: Iterable[ColumnOutputs]) -> Any:
+def activate(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
     """Turn logits (..., outputs) into means and probabilities by the type of their column."""
-    outputs = list(outputs)
-    links = list(dict.fromkeys(column.type.link for column in outputs))
+    columns = list(columns)
+    links = list(dict.fromkeys(column.type.link for column in columns))
     if len(links) == 1 and LINKS[links[0]].is_elementwise:
         return LINKS[links[0]].activate(logits)
     if all(LINKS[link].is_elementwise for link in links):
@@ -64,10 +63,10 @@ def activate(logits: Tensor, outputs: Iterable[ColumnOutputs]) -> Any:
         activated = logits
         for link in links:
             if link != "identity":
-                has_link = ops.convert_to_tensor([column.type.link == link for column in outputs])
+                has_link = ops.convert_to_tensor([column.type.link == link for column in columns])
                 activated = ops.where(has_link, LINKS[link].activate(logits), activated)
         return activated
-    blocks = [LINKS[column.type.link].activate(logits[..., column.block]) for column in outputs]
+    blocks = [LINKS[column.type.link].activate(logits[..., column.block]) for column in columns]
     return ops.concatenate(blocks, axis=-1)
 
 
@@ -79,16 +78,16 @@ def observed_mask(y: Tensor) -> tuple[Any, Any]:
 
 
 def column_errors(
-    values: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
+    targets: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
     """Compute the loss (batch, steps, features) of each value by the type of its column."""
     outputs = list(column_outputs(column_types, num_categories))
     types = {column.type for column in outputs}
     if len(types) == 1 and not outputs[0].type.has_categories:
-        return types.pop().loss(values, y_pred, ops)  # of all columns at once
+        return types.pop().loss(targets, y_pred, ops)  # of all columns at once
     errors = [
         column.type.loss(
-            values[..., column.index : column.index + 1], y_pred[..., column.block], ops
+            targets[..., column.index : column.index + 1], y_pred[..., column.block], ops
         )
         for column in outputs
     ]
@@ -181,8 +180,8 @@ class ColumnHead(BaseLayer):
     max_steps: int | None = None
     scale_by_step: bool = False
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        super().__init__(*values, **options)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.num_categories = self.num_categories or [0] * len(self.column_types)
         self.dense = dense(self.patch * sum(self.widths), name="dense")
 
@@ -252,8 +251,8 @@ class LengthHead(BaseLayer):
     mean: float  # of the training lengths, in steps
     deviation: float  # standard deviation of the training lengths, in steps
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        super().__init__(*values, **options)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         # zeros, so that the first distribution is the same for all codes
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
@@ -280,8 +279,8 @@ class LengthEncoding(BaseLayer):
     """The length of a sequence as a latent dimension: its standardized logarithm."""
 
     # A decoded sequence of the wrong length has a large error. With this dimension, decoded lengths
-    # are exact. Neither training nor latent optimization changes it. Without it, the error was 1.11
-    # times as large, in the mean over AR(2) noise and German words.
+    # are exact. Neither training nor latent optimization changes it. Without this
+    # dimension, the error was 1.11 times as large, in the mean over AR(2) noise and German words.
 
     center: float  # approximate mean of the logarithm of one plus the length
     scale: float  # approximate standard deviation of this logarithm
@@ -327,10 +326,10 @@ def build_length_predictor(specification: Specification) -> keras.Model:
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 
 
-def length_loss(lengths: Tensor, predicted: Tensor) -> Any:
+def length_loss(lengths: Tensor, location_and_log_scale: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
     # a discretized logistic distribution, whose parameters a `LengthHead` computes
-    location, log_scale = predicted[:, 0], predicted[:, 1]
+    location, log_scale = location_and_log_scale[:, 0], location_and_log_scale[:, 1]
     rate = ops.exp(-log_scale)
     above = (lengths + 0.5 - location) * rate
     below = (lengths - 0.5 - location) * rate

@@ -27,7 +27,7 @@ Shape = Any
 _SEED_ATTRIBUTE = "global_random_seed"
 # Name of the seed generator in Keras's global state.
 _GENERATOR_ATTRIBUTE = "global_seed_generator"
-# Whether initializers draw weights. If not, the weights are zeros, because values follow at once.
+# Whether initializers draw weights. If not, they return zeros, because other values are assigned.
 _draws_weights = ContextVar("draws_weights", default=True)
 
 
@@ -43,10 +43,10 @@ class BaseLayer(keras.layers.Layer):
         super().__init_subclass__()
         cls._arguments = (*cls._arguments, *inspect.get_annotations(cls))
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        arguments = dict(zip(self._arguments, values, strict=False))
-        arguments |= {name: options.pop(name) for name in self._arguments if name in options}
-        super().__init__(**options)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        arguments = dict(zip(self._arguments, args, strict=False))
+        arguments |= {name: kwargs.pop(name) for name in self._arguments if name in kwargs}
+        super().__init__(**kwargs)
         for name, value in arguments.items():
             setattr(self, name, value)
 
@@ -119,10 +119,10 @@ def _to_tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
     return keras.ops.convert_to_tensor(values.astype(dtype), dtype=dtype)
 
 
-def dense(width: int, **options: Any) -> keras.layers.Dense:
+def dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
     """Return a Keras ``Dense`` layer with initial weights from NumPy."""
     initializers = {"kernel_initializer": GlorotUniform(), "bias_initializer": Constant()}
-    return keras.layers.Dense(width, **(initializers | options))
+    return keras.layers.Dense(num_outputs, **(initializers | options))
 
 
 @contextmanager

@@ -154,7 +154,7 @@ class LSTM(keras.layers.LSTM):
         if (reason := self._unsupported_option(sequences)) is not None:
             return reason
         if (reason := _reason_for_no_kernel()) is not None:
-            # A missing kernel is logged. A user who runs on another backend or device chose it.
+            # Only a missing kernel is logged, because users choose their backend and device.
             if reason == why_not() and self.engine == "auto":
                 log_slow_fallback(
                     "LSTM layers run on Keras's loop, which is slower than the kernel", reason
@@ -234,10 +234,10 @@ class LSTM(keras.layers.LSTM):
         return {**super().get_config(), "engine": self.engine}
 
 
-def _activation_name(function: Any) -> str:
+def _activation_name(activation: Any) -> str:
     """Return the name of a Keras activation, or "" for any other function."""
-    name = getattr(function, "__name__", "")
-    return name if name and getattr(keras.activations, name, None) is function else ""
+    name = getattr(activation, "__name__", "")
+    return name if name and getattr(keras.activations, name, None) is activation else ""
 
 
 # Conversion of Keras models
@@ -295,7 +295,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     if model.built:
         copy.set_weights(model.get_weights())
-        _copy_other_state(model, copy)
+        _copy_state_outside_weights(model, copy)
     return copy
 
 
@@ -309,7 +309,7 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _copy_other_state(model: keras.Model, copy: keras.Model) -> None:
+def _copy_state_outside_weights(model: keras.Model, copy: keras.Model) -> None:
     """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
     copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
@@ -328,12 +328,12 @@ def _replace_lstm(config: Any, engine: str) -> Any:
         return type(config)(_replace_lstm(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
-    inner = config.get("config")
-    if config.get("class_name") == "LSTM" and isinstance(inner, dict):
+    arguments = config.get("config")
+    if config.get("class_name") == "LSTM" and isinstance(arguments, dict):
         name = keras.saving.get_registered_name(LSTM)
         if config.get("module") == "keras.layers" or config.get("registered_name") == name:
             new_class = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": name}
-            return {**config, **new_class, "config": {**inner, "engine": engine}}
+            return {**config, **new_class, "config": {**arguments, "engine": engine}}
     return {name: _replace_lstm(entry, engine) for name, entry in config.items()}
 
 
@@ -345,9 +345,9 @@ class RecurrentCell(NamedTuple):
 
     layer_class: type[keras.layers.RNN]
     options: dict[str, Any]  # arguments that set its initial bias
-    state_size: int  # size of all states of a layer, in multiples of its units
-    # from a projection (batch, state_size * units) of the code and the number of units to states
-    initial_state: Callable[[Any, int], list[Any]]
+    num_states: int  # number of states of a layer, each as wide as its units
+    # from a projection (batch, num_states * units) of the code and the number of units to states
+    make_initial_state: Callable[[Any, int], list[Any]]
 
     def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:
         """Return a new layer that returns the outputs of all steps."""

@@ -21,11 +21,12 @@ from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 16384
-# Maximum number of outputs of a step in a batch of `_MAX_STEPS` steps; wider steps are fewer.
+# If a step has more outputs than this, a batch has fewer than `_MAX_STEPS` steps.
 _MAX_WIDTH = 256
 # Maximum number of sequences in a batch.
 _MAX_SEQUENCES = 1024
-# Sizes of batches below the maximum; a batch is filled up to one of them, so that few are compiled.
+# Batch sizes below the maximum. Each batch is filled up to one of them, because JAX compiles a
+# model for each batch size.
 _BATCH_SIZES = (8, 64, 512)
 # Minimum padded length, in steps, because shorter shapes would not pay for their compilation.
 _MIN_PADDED_LENGTH = 8
@@ -117,25 +118,27 @@ class Network:
         """Return all variables by their index, such as "0003", for storage."""
         return {f"{i:04d}": np.asarray(v.value) for i, v in enumerate(self.variables)}
 
-    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+    def encode(
+        self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
+    ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
         # Only files of earlier versions ask for latent optimization of a GRU, which is not
         # possible.
         del latent_steps
         flags = self.specification.observed_flags
-        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         options: Any = {"fixed_length": self.fixed_steps, "verbose": verbose}
-        for batch in self._batches(scaled.lengths, "encode", **options):
-            x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
+        for batch in self._batches(scaled_sequences.lengths, "encode", **options):
+            x, _ = pad(scaled_sequences, batch.indices, batch.num_steps, flags=flags)
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
-            codes[batch.rows] = batch.predict(self.models.encoder, x)
-        check_codes_finite(np.isfinite(codes), scaled.ids)
+            codes[batch.indices] = batch.predict(self.models.encoder, x)
+        check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
         return codes
 
-    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+    def rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return RocketFeatures(self.specification).compute(scaled)
+        return RocketFeatures(self.specification).compute(scaled_sequences)
 
     def decode(
         self,
@@ -149,33 +152,36 @@ class Network:
         # The decoder is never autoregressive here, because such networks run on packed rows.
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
-        noise = None if draw is None else head.noise(offsets, draw.seed, np.arange(len(codes)))
+        indices = np.arange(len(codes))
+        noise = None if draw is None else head.draw_noise(offsets, draw.seed, indices)
         for batch in self._batches(lengths, "decode", verbose=verbose):
-            is_real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
-            output_rows = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[is_real]
+            steps = np.arange(batch.num_steps)
+            is_real = steps < lengths[batch.indices][:, None]
+            output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
             # NaN is padding, which the decoder does not compute
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
-            outputs[output_rows] = batch.predict(unroll, codes[batch.rows], template)[is_real]
+            outputs[output_rows] = batch.predict(unroll, codes[batch.indices], template)[is_real]
             if noise is not None and draw is not None:
                 scores = head.sample(outputs[output_rows], noise[output_rows], draw.temperature)
                 outputs[output_rows] = scores
         return outputs
 
-    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         model: Any = self.forecaster
-        inputs = [codes, recent][: len(model.inputs)]
+        inputs = [codes, recent_values][: len(model.inputs)]
         steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
         for batch in self._batches(np.full(len(codes), steps), "forecast"):
-            outputs[batch.rows] = batch.predict(model, *(array[batch.rows] for array in inputs))
+            batch_inputs = (array[batch.indices] for array in inputs)
+            outputs[batch.indices] = batch.predict(model, *batch_inputs)
         return outputs.reshape(-1, self.head.num_outputs)
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         location = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
-            location[batch.rows] = batch.predict(self.length, codes[batch.rows])[:, 0]
+            location[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
         return round_lengths(location, self.most_steps or 2 * self.specification.max_steps)
 
     def _batches(
@@ -192,20 +198,20 @@ class Network:
         # sequences fit into one batch, they are padded to the longest of them, because padding
         # costs less than compiling another shape. Many categories make each step wide.
         max_steps = _MAX_STEPS * _MAX_WIDTH // max(_MAX_WIDTH, self.specification.num_outputs)
-        by_length = np.argsort(lengths, kind="stable")
-        steps = _padded_lengths(lengths[by_length], self.specification.max_steps, fixed_length)
+        order = np.argsort(lengths, kind="stable")
+        steps = _padded_lengths(lengths[order], self.specification.max_steps, fixed_length)
         longest = int(steps.max(initial=1))
         if len(steps) <= _max_sequences(longest, max_steps):
             steps = np.full_like(steps, longest)
         compilation.enable_compilation_cache()
         batches = []
         for num_steps in np.unique(steps):
-            rows = by_length[steps == num_steps]
+            indices = order[steps == num_steps]
             limit = _max_sequences(int(num_steps), max_steps)
-            for start in range(0, len(rows), limit):
-                batch_rows = rows[start : start + limit]
-                sizes = (n for n in _BATCH_SIZES if len(batch_rows) <= n < limit)
-                batches.append(_Batch(batch_rows, int(num_steps), next(sizes, limit)))
+            for start in range(0, len(indices), limit):
+                batch_indices = indices[start : start + limit]
+                sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < limit)
+                batches.append(_Batch(batch_indices, int(num_steps), next(sizes, limit)))
         has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
@@ -236,13 +242,13 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
 class _Batch(NamedTuple):
     """Sequences that are computed together, padded to the same length."""
 
-    rows: np.ndarray  # indices of the sequences in a larger set
+    indices: np.ndarray  # indices of the sequences in a larger set
     num_steps: int  # padded length
     batch_size: int  # number of rows of the batch, at least the number of sequences
 
     def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
         """Run a model on the inputs of the sequences."""
-        return predict(model, *map(self.fill_up, inputs))[: len(self.rows)]
+        return predict(model, *map(self.fill_up, inputs))[: len(self.indices)]
 
     def fill_up(self, array: np.ndarray) -> np.ndarray:
         """Repeat the last row of an array up to the batch size."""
@@ -252,14 +258,13 @@ class _Batch(NamedTuple):
         return np.concatenate([array, np.repeat(array[-1:], num_missing, axis=0)])
 
 
-def _max_sequences(num_steps: int, max_steps: int) -> int:
-    """Return the maximum number of sequences in a batch of this padded length."""
-    return max(1, min(_MAX_SEQUENCES, max_steps // num_steps))
+def _max_sequences(num_steps: int, max_batch_steps: int) -> int:
+    return max(1, min(_MAX_SEQUENCES, max_batch_steps // num_steps))
 
 
-def _padded_lengths(lengths: np.ndarray, longest: int, fixed_length: int | None) -> np.ndarray:
-    """Return padded lengths: ``fixed_length``, or ``longest`` times a power of two."""
+def _padded_lengths(lengths: np.ndarray, max_steps: int, fixed_length: int | None) -> np.ndarray:
+    """Return padded lengths: ``fixed_length``, or ``max_steps`` times a power of two."""
     if fixed_length is not None:
         return np.full(len(lengths), fixed_length)
-    steps = np.maximum(lengths, min(_MIN_PADDED_LENGTH, longest))
-    return np.ceil(longest * np.exp2(np.ceil(np.log2(steps / longest)))).astype(np.int64)
+    steps = np.maximum(lengths, min(_MIN_PADDED_LENGTH, max_steps))
+    return np.ceil(max_steps * np.exp2(np.ceil(np.log2(steps / max_steps)))).astype(np.int64)

@@ -10,17 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    greatest_length,
-    real_step_mask,
-)
+from refold.network.onnx.graph import Graph, Value, greatest_length, real_step_mask
 from refold.network.specification import Specification
 from refold.sequences import MIN_STD_TO_DISTANCE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, column_outputs
 
-# Minimum number of float32 values in a standard deviation at the mean; below it, float64 is used.
+# Minimum number of float32 numbers from the mean to one standard deviation above the mean. If there
+# are fewer, float64 is used.
 _MIN_RESOLUTION = 2.0**18
 # Stands for a missing category where categories are integers: the smallest int64.
 _MISSING_INTEGER = int(np.iinfo(np.int64).min)
@@ -87,11 +83,12 @@ def _value_dtype(scaler: Scaler) -> np.dtype:
     numeric = scaler.numeric_
     mean, scale = np.abs(scaler.mean_[numeric]), scaler.scale_[numeric]
     if scaler.num_statistics:
-        # Sequences have their own means and standard deviations. Almost all of them lie within
-        # three standard deviations of their mean over the sequences.
-        means, logs = np.split(scaler.statistics_mean_, 2)
-        std_of_means, std_of_logs = np.split(scaler.statistics_scale_, 2)
-        mean, scale = np.abs(means) + 3 * std_of_means, np.exp(logs - 3 * std_of_logs)
+        # Each sequence has its own mean and standard deviation. Almost all means lie within three
+        # standard deviations of the mean of all means, and so do the logarithms of the deviations.
+        mean_of_means, mean_log_std = np.split(scaler.statistics_mean_, 2)
+        std_of_means, std_of_log_std = np.split(scaler.statistics_scale_, 2)
+        mean = np.abs(mean_of_means) + 3 * std_of_means
+        scale = np.exp(mean_log_std - 3 * std_of_log_std)
     spacing = np.spacing(np.minimum(mean, 1e30).astype(np.float32)).astype(float)
     is_precise = bool((scale >= _MIN_RESOLUTION * spacing).all())
     # float32 has numbers from 1e-38 to 3e38
@@ -111,27 +108,27 @@ class EncoderInputs(NamedTuple):
 def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
     """Add the inputs of an encoder, and the nodes that turn them into channels."""
     values, categories, lengths = _add_value_inputs(graph, columns)
-    steps = graph("Shape", categories if values is None else values, start=1, end=2)
-    is_real = real_step_mask(graph, lengths, steps)
-    inside = graph("Unsqueeze", is_real, [2])  # for all columns
+    num_steps = graph("Shape", categories if values is None else values, start=1, end=2)
+    is_real = real_step_mask(graph, lengths, num_steps)
+    is_inside = graph("Unsqueeze", is_real, [2])  # for all columns
     numbers: Any = None
-    observed: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     statistics = None
     if values is not None:
         values = _replace_missing_markers(graph, values, columns)
-        is_observed = graph("And", graph("Not", graph("IsNaN", values)), inside)
-        observed["values"] = is_observed
+        is_observed = graph("And", graph("Not", graph("IsNaN", values)), is_inside)
+        masks["values"] = is_observed
         if columns.scaler.num_statistics:
             scaled, statistics = _scale_by_sequence(graph, values, is_observed, columns)
         else:
             scaled = _scale(graph, values, columns)
         numbers = graph("Where", is_observed, scaled, np.float32(0))
     if categories is not None:
-        categories = graph("Where", inside, categories, np.int64(-1))
-        observed["categories"] = graph("GreaterOrEqual", categories, np.int64(0))
+        categories = graph("Where", is_inside, categories, np.int64(-1))
+        masks["categories"] = graph("GreaterOrEqual", categories, np.int64(0))
     channels = _value_channels(graph, columns, numbers, categories)
     if columns.specification.observed_flags:
-        flags = _reorder_flags(graph, columns, observed)
+        flags = _reorder_flags(graph, columns, masks)
         channels += [graph.cast(array, np.float32) for array in flags]
     x = graph.concat(channels, axis=2)
     return EncoderInputs(x, is_real, lengths, statistics)
@@ -139,24 +136,25 @@ def add_inputs(graph: Graph, columns: GraphColumns) -> EncoderInputs:
 
 def _add_value_inputs(graph: Graph, columns: GraphColumns) -> tuple[Any, Any, Any]:
     """Add the inputs; return values and category indices (n, steps, columns), and lengths (n,)."""
-    values = index = None
+    values = tokens = None
     if columns.number_columns:
         shape = ["n", "steps", len(columns.number_columns)]
         values = graph.input("values", columns.dtype, shape)
     if columns.categorical_columns:
         shape = ["n", "steps", len(columns.categorical_columns)]
-        index = graph.input("categories", columns.category_type, shape)
-        index = _encode_categories(graph, index, columns)
-    return values, index, graph.input("lengths", np.int64, ["n"])
+        tokens = graph.input("categories", columns.category_type, shape)
+        tokens = _encode_categories(graph, tokens, columns)
+    return values, tokens, graph.input("lengths", np.int64, ["n"])
 
 
 def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
-    """Add the inputs of the last steps; return what `refold.model.recent_values` does."""
-    # the last step, and the differences of the steps before from it, backwards
+    """Add the inputs of the last steps; return the recent values (n, num_recent_values)."""
+    # As in `refold.model.recent_values`, these are the last step, and then the differences of the
+    # earlier steps from the last step, backwards.
     specification = columns.specification
     steps = specification.recent_steps
     numbers: Any = None
-    index: Any = None
+    tokens: Any = None
     if columns.number_columns:
         shape = ["n", steps, len(columns.number_columns)]
         values = graph.input("recent_values", columns.dtype, shape)
@@ -165,10 +163,10 @@ def add_last_steps_input(graph: Graph, columns: GraphColumns) -> Any:
         numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
     if columns.categorical_columns:
         shape = ["n", steps, len(columns.categorical_columns)]
-        index = graph.input("recent_categories", columns.category_type, shape)
-        index = _encode_categories(graph, index, columns)
-        index = _fill_missing(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
-    channels = _value_channels(graph, columns, numbers, index)
+        tokens = graph.input("recent_categories", columns.category_type, shape)
+        tokens = _encode_categories(graph, tokens, columns)
+        tokens = _fill_missing(graph, tokens, steps, lambda step: graph("Less", step, np.int64(0)))
+    channels = _value_channels(graph, columns, numbers, tokens)
     x = graph.concat(channels, axis=2)
     last = graph("Slice", x, [steps - 1], [steps], [1])
     if steps > 1:
@@ -183,11 +181,11 @@ def _fill_missing(
     """Replace missing entries by those of the step before, or else of the first step after."""
     if num_steps == 1:
         return values
-    steps = list(graph("Split", values, outputs=num_steps, axis=1, num_outputs=num_steps))
+    steps = list(graph("Split", values, num_results=num_steps, axis=1, num_outputs=num_steps))
     forward = [(i, i - 1) for i in range(1, num_steps)]
     backward = [(i, i + 1) for i in reversed(range(num_steps - 1))]
-    for i, source in forward + backward:
-        steps[i] = graph("Where", is_missing(steps[i]), steps[source], steps[i])
+    for i, neighbor in forward + backward:
+        steps[i] = graph("Where", is_missing(steps[i]), steps[neighbor], steps[i])
     return graph("Concat", *steps, axis=1)
 
 
@@ -222,14 +220,14 @@ def _scale_by_sequence(
     """Return values scaled by the statistics of their sequence, and the statistics (n, width)."""
     # as `refold.sequences.Scaler` does
     scaler = columns.scaler
-    doubles = graph.cast(values, np.float64)
+    float64_values = graph.cast(values, np.float64)
     zero = np.float64(0)
     indices = [i for i, column in enumerate(columns.number_columns) if scaler.numeric_[column]]
-    numeric = graph("Gather", doubles, indices, axis=2)
+    numeric = graph("Gather", float64_values, indices, axis=2)
     is_observed = graph("Gather", is_observed, indices, axis=2)
     count = graph("ReduceSum", graph.cast(is_observed, np.float64), [1], keepdims=1)
-    total = graph("ReduceSum", graph("Where", is_observed, numeric, zero), [1], keepdims=1)
-    mean = graph("Div", total, count)  # NaN where nothing was observed
+    sums = graph("ReduceSum", graph("Where", is_observed, numeric, zero), [1], keepdims=1)
+    mean = graph("Div", sums, count)  # NaN where nothing was observed
     difference = graph("Where", is_observed, graph("Sub", numeric, mean), zero)
     squares = graph("ReduceSum", graph("Mul", difference, difference), [1], keepdims=1)
     std = graph("Sqrt", graph("Div", squares, count))
@@ -237,24 +235,23 @@ def _scale_by_sequence(
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
     floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, floor))
-    raw = graph("Concat", mean, log_std, axis=2)
-    standardized = graph(
-        "Div", graph("Sub", raw, scaler.statistics_mean_), scaler.statistics_scale_
-    )
-    statistics = graph.cast(standardized, np.float32)
+    mean_and_log_std = graph("Concat", mean, log_std, axis=2)
+    centered = graph("Sub", mean_and_log_std, scaler.statistics_mean_)
+    statistics = graph.cast(graph("Div", centered, scaler.statistics_scale_), np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
-    # back from the rounded statistics, which are part of the code and which a decoder reads
+    # The mean and the scale come from the rounded statistics, because a decoder reads the same
+    # statistics from the code.
     center, scale = _sequence_mean_std(graph, statistics, columns)
-    scaled = graph.cast(graph("Div", graph("Sub", doubles, center), scale), np.float32)
+    scaled = graph.cast(graph("Div", graph("Sub", float64_values, center), scale), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
 
 
 def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
-    raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
-    raw = graph("Add", raw, scaler.statistics_mean_)
-    means, log_stds = graph("Split", raw, outputs=2, axis=2, num_outputs=2)
+    unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
+    unscaled = graph("Add", unscaled, scaler.statistics_mean_)
+    means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
     numeric = scaler.numeric_[columns.number_columns]
     # other columns than numeric ones have the mean 0 and the standard deviation 1
     indices = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
@@ -283,9 +280,11 @@ def _encode_categories(graph: Graph, categories: Value, columns: GraphColumns) -
     return graph.concat(indices, axis=-1)
 
 
-def _value_channels(graph: Graph, columns: GraphColumns, numbers: Value, index: Value) -> list[Any]:
+def _value_channels(
+    graph: Graph, columns: GraphColumns, numbers: Value, tokens: Value
+) -> list[Any]:
     """Return the channels of columns in their order, with categories as one-hot blocks."""
-    if index is None:
+    if tokens is None:
         return [numbers]
     channels = []
     # adjacent number columns stay together
@@ -298,18 +297,18 @@ def _value_channels(graph: Graph, columns: GraphColumns, numbers: Value, index: 
             channels.append(graph("Slice", numbers, [first], [first + len(group_columns)], [2]))
             continue
         for i in group_columns:
-            one_column = graph("Gather", index, [columns.categorical_columns.index(i)], axis=2)
+            one_column = graph("Gather", tokens, [columns.categorical_columns.index(i)], axis=2)
             all_indices = np.arange(columns.specification.num_categories[i])
             channels.append(graph.cast(graph("Equal", one_column, all_indices), np.float32))
     return channels
 
 
-def _reorder_flags(graph: Graph, columns: GraphColumns, observed: dict[str, Any]) -> list[Any]:
+def _reorder_flags(graph: Graph, columns: GraphColumns, masks: dict[str, Any]) -> list[Any]:
     """Return flags (n, steps, columns) in the order of the columns."""
-    if len(observed) == 1:
-        return list(observed.values())
+    if len(masks) == 1:
+        return list(masks.values())
     order = [*columns.number_columns, *columns.categorical_columns]
-    flags = graph("Concat", *observed.values(), axis=2)
+    flags = graph("Concat", *masks.values(), axis=2)
     return [graph("Gather", flags, np.argsort(order).tolist(), axis=2)]
 
 
@@ -317,12 +316,10 @@ def _reorder_flags(graph: Graph, columns: GraphColumns, observed: dict[str, Any]
 
 
 def _round_probability(graph: Graph, logits: Value) -> Any:
-    """Return 1 where the probability is above one half, and else 0."""
     return graph.cast(graph("Greater", graph("Sigmoid", logits), np.float32(0.5)), np.float32)
 
 
 def _most_likely_category(graph: Graph, logits: Value) -> Any:
-    """Return the index of the most probable category, (..., 1)."""
     return graph("ArgMax", logits, axis=-1, keepdims=1)
 
 
@@ -346,9 +343,9 @@ def add_outputs(
 ) -> None:
     """Add the outputs of a decoder with logits (n, at least steps, outputs)."""
     # ``statistics`` (n, statistics) are None unless values are scaled by sequence
-    steps = greatest_length(graph, lengths)
-    logits = graph("Slice", logits, [0], steps, [1])
-    is_real = real_step_mask(graph, lengths, steps)
+    num_steps = greatest_length(graph, lengths)
+    logits = graph("Slice", logits, [0], num_steps, [1])
+    is_real = real_step_mask(graph, lengths, num_steps)
     values, categories = [], []
     specification = columns.specification
     for i, type_, block in column_outputs(specification.column_types, specification.num_categories):
@@ -362,12 +359,12 @@ def add_outputs(
         categories.append(likeliest)
     if values:
         joined = _unscale(graph, graph.concat(values, axis=2), columns, statistics)
-        missing = np.asarray(np.nan, columns.dtype)
-        _add_output(graph, "values", joined, is_real, missing, len(values))
+        missing_value = np.asarray(np.nan, columns.dtype)
+        _add_output(graph, "values", joined, is_real, missing_value, len(values))
     if categories:
-        missing = np.asarray(columns.missing_category, columns.category_type)
+        missing_value = np.asarray(columns.missing_category, columns.category_type)
         joined = graph.concat(categories, axis=2)
-        _add_output(graph, "categories", joined, is_real, missing, len(categories))
+        _add_output(graph, "categories", joined, is_real, missing_value, len(categories))
     graph.output("lengths", lengths, np.int64, ["n"])
 
 
@@ -392,8 +389,8 @@ def _round_whole(graph: Graph, values: Value, columns: GraphColumns) -> Any:
 
 
 def _add_output(
-    graph: Graph, name: str, values: Value, is_real: Value, missing: np.ndarray, width: int
+    graph: Graph, name: str, values: Value, is_real: Value, missing_value: np.ndarray, width: int
 ) -> None:
-    """Add an output (n, steps, width), with ``missing`` after the end of each sequence."""
-    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing)
-    graph.output(name, padded, missing.dtype, ["n", "steps", width])
+    """Add an output (n, steps, width), with ``missing_value`` after the end of each sequence."""
+    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing_value)
+    graph.output(name, padded, missing_value.dtype, ["n", "steps", width])

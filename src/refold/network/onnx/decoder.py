@@ -28,12 +28,12 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
-    steps = greatest_length(graph, lengths)
+    num_steps = greatest_length(graph, lengths)
     if specification.grid:
         curves = _decode_curves(graph, specification, codes, predicted)
-        outputs = resample_from_curves(graph, specification, curves, lengths, steps)
+        outputs = resample_from_curves(graph, specification, curves, lengths, num_steps)
     else:
-        outputs = _DecoderGraph(graph, specification)(codes, steps)
+        outputs = _DecoderGraph(graph, specification)(codes, num_steps)
     add_outputs(graph, columns, outputs, lengths, statistics)
 
 
@@ -77,7 +77,7 @@ def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
 
 def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
     """Return the length (n,) that each code stands for."""
-    # as `PackedNetwork.predict_lengths` does
+    # as in `PackedNetwork.predict_lengths`
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         center, scale = (np.float64(value) for value in specification.length_scale)
@@ -116,51 +116,53 @@ class _DecoderGraph:
         ]
         self._width = specification.num_outputs
 
-    def __call__(self, codes: Value, steps: Value) -> Any:
+    def __call__(self, codes: Value, num_steps: Value) -> Any:
         """Return the logits (n, at least steps, outputs) of codes (n, latent_dim)."""
         graph, patch = self._graph, self._patch
-        patches = steps
+        num_patches = num_steps
         if patch > 1:
-            patches = graph("Div", graph("Add", steps, [patch - 1]), [patch])
-            steps = graph("Mul", patches, [patch])
-        linear = self._linear_path(codes, steps)
-        features = self._position_features(patches)
+            num_patches = graph("Div", graph("Add", num_steps, [patch - 1]), [patch])
+            num_steps = graph("Mul", num_patches, [patch])
+        linear = self._linear_path(codes, num_steps)
+        features = self._position_features(num_patches)
         if self._settings.reads_previous:
             return self._decode_autoregressively(codes, features, linear)
-        hidden = self._lstm_outputs(codes, patches, features)
+        hidden = self._lstm_outputs(codes, num_patches, features)
         kernel, bias = self._head_weights()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
         if self._settings.scales_by_step:
             logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale"))
         if patch > 1:
-            shape = graph("Concat", [0], steps, [self._width], axis=0)
+            shape = graph("Concat", [0], num_steps, [self._width], axis=0)
             logits = graph("Reshape", logits, shape)
         return logits if linear is None else graph("Add", logits, linear)
 
-    def _lstm_outputs(self, codes: Value, steps: Value, features: Value) -> Any:
+    def _lstm_outputs(self, codes: Value, num_patches: Value, position_features: Value) -> Any:
         """Return the outputs (steps, n, units) of the last LSTM."""
         graph = self._graph
         n = graph("Shape", codes, start=0, end=1)
-        shape = graph("Concat", steps, n, [1], axis=0)
-        inputs = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
+        shape = graph("Concat", num_patches, n, [1], axis=0)
+        inputs = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", position_features, [1])]
         hidden = graph("Concat", *(graph("Expand", array, shape) for array in inputs), axis=2)
         for layer, states in zip(self._layers, self._initial_states(codes), strict=True):
-            outputs, _ = add_lstm(graph, [layer], hidden, states=states)
+            outputs, _ = add_lstm(graph, [layer], hidden, initial_states=states)
             hidden = graph("Squeeze", outputs, [1])
         return hidden
 
-    def _decode_autoregressively(self, codes: Value, features: Value, linear: Value) -> Any:
+    def _decode_autoregressively(
+        self, codes: Value, position_features: Value, linear: Value
+    ) -> Any:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
         graph, first = self._graph, self._layers[0]
         # the first layer reads the code, position features, the previous step, and a flag
-        dims, positions = self._specification.latent_dim, len(first.kernel) - self._width - 1
+        dims, previous_begin = self._specification.latent_dim, len(first.kernel) - self._width - 1
         name = f"{first.name}/kernel"
         code_kernel = graph.weight(f"{name}/code", first.kernel[:dims])
-        position_kernel = graph.weight(f"{name}/position", first.kernel[dims:positions])
-        previous_kernel = graph.weight(f"{name}/previous", first.kernel[positions:])
+        position_kernel = graph.weight(f"{name}/position", first.kernel[dims:previous_begin])
+        previous_kernel = graph.weight(f"{name}/previous", first.kernel[previous_begin:])
         code_sums = graph("Gemm", codes, code_kernel, first.bias)
-        position_sums = graph("Unsqueeze", graph("MatMul", features, position_kernel), [1])
+        position_sums = graph("Unsqueeze", graph("MatMul", position_features, position_kernel), [1])
         head = self._head_weights()
         initial = [state for states in self._initial_states(codes) for state in states]
         n = graph("Shape", codes, start=0, end=1)
@@ -196,7 +198,7 @@ class _DecoderGraph:
         results = graph(
             "Scan",
             *(*initial, *scanned),
-            outputs=len(initial) + 1,
+            num_results=len(initial) + 1,
             body=body.build_graph("step"),
             num_scan_inputs=len(scanned),
         )
@@ -222,13 +224,13 @@ class _DecoderGraph:
         graph = self._graph
         for i in range(1, len(self._layers) + 1):
             projected = add_dense(graph, f"start{self._suffix}_{i}", codes)
-            h, c = graph("Split", projected, outputs=2, axis=1, num_outputs=2)
+            h, c = graph("Split", projected, num_results=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
 
-    def _position_features(self, steps: Value) -> Any:
+    def _position_features(self, num_patches: Value) -> Any:
         """Return the position features (steps, features); see `RepeatCode`."""
         graph, max_patches = self._graph, self._settings.max_patches
-        index = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+        index = graph("Range", np.int64(0), graph("Squeeze", num_patches), np.int64(1))
         index = graph("Unsqueeze", graph.cast(index, np.float32), [1])
         periods = np.float32(2.0) ** np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
         turns = graph("Mul", np.float32(2 * math.pi), graph("Add", index, np.float32(0.5)))
@@ -248,7 +250,7 @@ class _DecoderGraph:
         weight = self._graph.weight
         return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
 
-    def _linear_path(self, codes: Value, steps: Value) -> Any:
+    def _linear_path(self, codes: Value, num_steps: Value) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
         layer = f"linear_steps{self._suffix}"
         if self._settings.linear_steps is None:
@@ -258,12 +260,12 @@ class _DecoderGraph:
         dims, max_steps, _ = map_.shape
         kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_steps * width))
         bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
-        # steps after those that have weights are zero
-        num_steps = graph("Min", steps, [max_steps])
-        end = graph("Mul", num_steps, [width])
+        # only the first ``num_linear`` steps have weights; later steps get zeros
+        num_linear = graph("Min", num_steps, [max_steps])
+        end = graph("Mul", num_linear, [width])
         rows = graph(
             "Gemm", codes, graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
         )
-        linear = graph("Reshape", rows, graph("Concat", [0], num_steps, [width], axis=0))
-        padding = graph("Concat", [0, 0, 0, 0], graph("Sub", steps, num_steps), [0], axis=0)
+        linear = graph("Reshape", rows, graph("Concat", [0], num_linear, [width], axis=0))
+        padding = graph("Concat", [0, 0, 0, 0], graph("Sub", num_steps, num_linear), [0], axis=0)
         return graph("Pad", linear, padding, np.float32(0))

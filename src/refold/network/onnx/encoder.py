@@ -27,15 +27,15 @@ _MINIMUM_CONVOLUTION = np.float32(-3e38)
 def add_encoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
-    channels = add_inputs(graph, columns)
+    inputs = add_inputs(graph, columns)
     encode = _encode_curves if specification.grid else _encode_steps
-    dimensions = [encode(graph, specification, channels)]
+    dimensions = [encode(graph, specification, inputs)]
     if specification.length_dim and not specification.grid:
-        dimensions.append(_encode_lengths(graph, specification, channels.lengths))
+        dimensions.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
-        dimensions.append(_rocket_dimensions(graph, specification, channels))
-    if channels.statistics is not None:
-        dimensions.append(channels.statistics)
+        dimensions.append(_rocket_dimensions(graph, specification, inputs))
+    if inputs.statistics is not None:
+        dimensions.append(inputs.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
     graph.output("codes", graph.concat(dimensions, axis=1), np.float32, ["n", width])
 
@@ -43,47 +43,47 @@ def add_encoder(graph: Graph, columns: GraphColumns) -> None:
 def _encode_steps(
     graph: Graph,
     specification: Specification,
-    channels: EncoderInputs,
-    is_trained: Value = None,  # (n,), False for the linear path before training; by default True
+    inputs: EncoderInputs,
+    is_trained: Value = None,  # (n,): False for sequences that use the initial linear path alone
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
-    code = add_dense(graph, "code", _pool_states(graph, specification, channels))
+    code = add_dense(graph, "code", _pool_states(graph, specification, inputs))
     if specification.linear_steps is None:
         return code
     code = graph("Mul", graph.weight("linear_code/scale"), code)
-    code = graph("Add", _linear_path(graph, specification, channels), code)
+    code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
-    rows = graph("Flatten", channels.x, axis=1)
-    start = graph.weights["linear_code/start"]
-    untrained_code = graph("MatMul", rows, graph.weight("first_code", np.concatenate(start)))
+    flat_steps = graph("Flatten", inputs.x, axis=1)
+    initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
+    untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
-def _encode_curves(graph: Graph, specification: Specification, channels: EncoderInputs) -> Any:
+def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
-    curves = resample_to_curves(graph, specification, channels)
-    is_trained = trained_network_mask(graph, specification, channels.lengths)
+    curves = resample_to_curves(graph, specification, inputs)
+    is_trained = trained_network_mask(graph, specification, inputs.lengths)
     code = _encode_steps(graph, specification.inner, curves, is_trained)
     code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
-    length = graph("Unsqueeze", _encode_lengths(graph, specification, channels.lengths), [1])
+    length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
     code = graph("Concat", code, graph("Expand", length, shape), axis=2)
     return graph("Flatten", code, axis=1)
 
 
-def _pool_states(graph: Graph, specification: Specification, channels: EncoderInputs) -> Any:
+def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
-    # as `StatePooling` does
-    lengths, patch = channels.lengths, specification.patch
-    x, is_real, num_patches = channels.x, channels.is_real, lengths
+    # as in `StatePooling`
+    lengths, patch = inputs.lengths, specification.patch
+    x, is_real, num_patches = inputs.x, inputs.is_real, lengths
     if patch > 1:
-        x = _fold_patches(graph, channels, patch)
+        x = _fold_patches(graph, inputs, patch)
         num_patches = graph("Div", graph("Add", lengths, np.int64(patch - 1)), np.int64(patch))
         is_real = real_step_mask(graph, num_patches, graph("Shape", x, start=1, end=2))
-    empty = graph("Equal", lengths, np.int64(0))
+    is_empty = graph("Equal", lengths, np.int64(0))
     # Runtimes differ in what they return for length 0, so empty sequences get length 1 here.
-    lstm_lengths = graph.cast(graph("Where", empty, np.int64(1), num_patches), np.int32)
+    lstm_lengths = graph.cast(graph("Where", is_empty, np.int64(1), num_patches), np.int32)
     is_real = graph("Unsqueeze", graph("Transpose", is_real, perm=[1, 0]), [1, 3])
     hidden = graph("Transpose", x, perm=[1, 0, 2])
     units = specification.units
@@ -95,64 +95,64 @@ def _pool_states(graph: Graph, specification: Specification, channels: EncoderIn
         names = (f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward"))
         directions = [lstm_weights(graph, name) for name in names]
         outputs, last = add_lstm(graph, directions, hidden, lstm_lengths)
-    # After the end of a sequence, a runtime may return zeros or further steps, which must not be a
-    # maximum. Products and sums are faster than the operator Where.
+    # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
+    # must not be a maximum. Products and sums are faster here than the operator Where.
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
-    total = graph("ReduceSum", outputs, [0], keepdims=0)
+    sums = graph("ReduceSum", outputs, [0], keepdims=0)
     decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MINIMUM_OUTPUT)
     steps = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
-    mean = graph("Div", total, graph("Unsqueeze", steps, [0, 2]))
-    highest = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
-    pooled = graph("Concat", last, mean, highest, axis=0)
-    pooled = graph("Where", graph("Unsqueeze", empty, [0, 2]), np.float32(0), pooled)
+    mean = graph("Div", sums, graph("Unsqueeze", steps, [0, 2]))
+    maximum = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
+    pooled = graph("Concat", last, mean, maximum, axis=0)
+    pooled = graph("Where", graph("Unsqueeze", is_empty, [0, 2]), np.float32(0), pooled)
     pooled = graph("Transpose", pooled, perm=[1, 0, 2])
     pooled = graph("Reshape", pooled, [0, 6 * units])
     max_steps = specification.max_steps
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float32)
     logarithm = graph("Log", graph("Add", steps, np.float32(1)))
     length_features = [
-        graph.cast(graph("Unsqueeze", empty, [1]), np.float32),
+        graph.cast(graph("Unsqueeze", is_empty, [1]), np.float32),
         graph("Div", steps, np.float32(max_steps)),
         graph("Div", logarithm, np.float32(math.log1p(max_steps))),
     ]
     return graph("Concat", pooled, *length_features, axis=1)
 
 
-def _fold_patches(graph: Graph, channels: EncoderInputs, patch: int) -> Any:
+def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
     # a last channel says whether a step is real, and becomes the share of real steps in a patch
-    is_real = graph.cast(graph("Unsqueeze", channels.is_real, [2]), np.float32)
-    padded = graph("Concat", channels.x, is_real, axis=2)
+    is_real = graph.cast(graph("Unsqueeze", inputs.is_real, [2]), np.float32)
+    padded = graph("Concat", inputs.x, is_real, axis=2)
     steps = graph("Shape", padded, start=1, end=2)
-    patches = graph("Div", graph("Add", steps, [patch - 1]), [patch])
-    num_added = graph("Sub", graph("Mul", patches, [patch]), steps)
+    patches = graph("Div", graph("Add", steps, [patch_size - 1]), [patch_size])
+    num_added = graph("Sub", graph("Mul", patches, [patch_size]), steps)
     padding = graph("Concat", [0, 0, 0, 0], num_added, [0], axis=0)
     padded = graph("Pad", padded, padding, np.float32(0))
     width = graph("Shape", padded, start=2, end=3)
-    shape = graph("Concat", [0], patches, [patch], width, axis=0)
+    shape = graph("Concat", [0], patches, [patch_size], width, axis=0)
     padded = graph("Reshape", padded, shape)
     x = graph("Slice", padded, [0], [-1], [3])
     # 2**31 is beyond the end of any axis
     share = graph("ReduceMean", graph("Slice", padded, [-1], [2**31], [3]), [2], keepdims=0)
-    patch_width = graph("Mul", graph("Sub", width, [1]), [patch])
+    patch_width = graph("Mul", graph("Sub", width, [1]), [patch_size])
     x = graph("Reshape", x, graph("Concat", [0, 0], patch_width, axis=0))
     return graph("Concat", x, share, axis=2)
 
 
-def _linear_path(graph: Graph, specification: Specification, channels: EncoderInputs) -> Any:
+def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the linear path: a sum over steps and channels, each with its own weights."""
     map_ = linear_map(graph.weights, "linear_code")
-    steps, width, dims = map_.shape
-    start = graph.weights["linear_code/bias"]
-    rows = graph("Flatten", graph("Slice", channels.x, [0], [steps], [1]), axis=1)
-    kernel = graph.weight("linear_code/map", map_.reshape(steps * width, dims))
-    count = graph("Shape", rows, start=1, end=2)
-    code = graph("Gemm", rows, graph("Slice", kernel, [0], count, [0]), start)
+    num_steps, num_channels, latent_dim = map_.shape
+    bias = graph.weights["linear_code/bias"]
+    flat_steps = graph("Flatten", graph("Slice", inputs.x, [0], [num_steps], [1]), axis=1)
+    kernel = graph.weight("linear_code/map", map_.reshape(num_steps * num_channels, latent_dim))
+    num_inputs = graph("Shape", flat_steps, start=1, end=2)
+    code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
     if not specification.by_length:
         return code
     # longer sequences use the map of the last length that has one
-    index = graph("Min", channels.lengths, np.int64(steps))
+    index = graph("Min", inputs.lengths, np.int64(num_steps))
     offset = graph("Gather", graph.weight("linear_code/offsets"), index)
     length_map = graph("Gather", graph.weight("linear_code/maps"), index)
     code = graph("Unsqueeze", graph("Sub", code, offset), [1])
@@ -168,19 +168,17 @@ def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) 
     return graph.cast(length, np.float32)
 
 
-def _rocket_dimensions(graph: Graph, specification: Specification, channels: EncoderInputs) -> Any:
+def _rocket_dimensions(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the latent dimensions (n, rocket_dim) that are a map of ROCKET features."""
     # as `PooledConvolutions` and `FixedMap` do
     stride = specification.convolution_stride
     taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
-    mixed = graph("MatMul", channels.x, graph.weight("convolutions/channels"))
+    mixed = graph("MatMul", inputs.x, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
-    num_strides = graph(
-        "Div", graph("Add", channels.lengths, np.int64(stride - 1)), np.int64(stride)
-    )
+    num_strides = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))
     ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int)
-    positive, highest = [], []
-    inside: Any = None
+    positive_sums, maxima = [], []
+    is_inside: Any = None
     for dilation, first, end in zip(DILATIONS, ends[:-1], ends[1:], strict=True):
         kernels = np.ascontiguousarray(taps[:, first:end].T[:, None])
         padding = dilation * (len(taps) // 2)
@@ -195,24 +193,18 @@ def _rocket_dimensions(graph: Graph, specification: Specification, channels: Enc
             pads=[padding, padding],
             strides=[stride],
         )
-        if inside is None:
+        if is_inside is None:
             is_real = real_step_mask(graph, num_strides, graph("Shape", convolved, start=2, end=3))
-            inside = graph("Unsqueeze", is_real, [1])
+            is_inside = graph("Unsqueeze", is_real, [1])
         share = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
-        share = graph("Where", inside, share, np.float32(0))
-        positive.append(graph("ReduceSum", share, [2], keepdims=0))
-        highest.append(
-            graph(
-                "ReduceMax",
-                graph("Where", inside, convolved, _MINIMUM_CONVOLUTION),
-                [2],
-                keepdims=0,
-            )
-        )
+        share = graph("Where", is_inside, share, np.float32(0))
+        positive_sums.append(graph("ReduceSum", share, [2], keepdims=0))
+        masked = graph("Where", is_inside, convolved, _MINIMUM_CONVOLUTION)
+        maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
     steps = graph.cast(graph("Max", graph("Unsqueeze", num_strides, [1]), np.int64(1)), np.float32)
-    shares = [graph("Div", total, steps) for total in positive]
-    features = graph("Concat", *shares, *highest, axis=1)
-    empty = graph("Unsqueeze", graph("Equal", channels.lengths, np.int64(0)), [1])
-    features = graph("Where", empty, np.float32(0), features)
+    shares = [graph("Div", sums, steps) for sums in positive_sums]
+    features = graph("Concat", *shares, *maxima, axis=1)
+    is_empty = graph("Unsqueeze", graph("Equal", inputs.lengths, np.int64(0)), [1])
+    features = graph("Where", is_empty, np.float32(0), features)
     centered = graph("Sub", features, graph.weights["rocket_dim/center"])
     return graph("MatMul", centered, graph.weight("rocket_dim/kernel"))

@@ -36,20 +36,20 @@ class Graph:
         self._num_named = 0
         self._constants: dict[Any, Any] = {}
 
-    def __call__(self, op_type: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+    def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
         # inputs are values, NumPy arrays and scalars, lists of integers (int64 vectors), or None
         values = [self.to_value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         results = self._tape.op_multi_out(
-            op_type, values, attributes, num_outputs=outputs, domain=domain
+            op_type, values, attributes, num_outputs=num_results, domain=domain
         )
         if self._outer is not None:
             # names in a body must differ from those of the graph around it
             for value in results:
                 self._num_named += 1
                 value.name = f"inner_{self._num_named}"
-        return results[0] if outputs == 1 else results
+        return results[0] if num_results == 1 else results
 
     def weight(self, name: str, array: np.ndarray | None = None) -> Any:
         """Return a named float32 constant: an array, or by default the weight of this name."""
@@ -110,7 +110,6 @@ class Graph:
         return self._constants[key]
 
     def _add_initializer(self, name: str, array: np.ndarray) -> Any:
-        """Add a named constant."""
         if array.dtype.kind in "OU":  # strings
             encoded = [text.encode() for text in array.ravel().tolist()]
             tensor = self._ir.StringTensor(encoded, shape=self._ir.Shape(array.shape), name=name)
@@ -129,9 +128,10 @@ def _data_type(dtype: DTypeLike) -> Any:
 # Layers
 
 
-def add_dense(graph: Graph, name: str, x: Value) -> Any:
+def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
     """Add a dense layer."""
-    return graph("Gemm", x, graph.weight(f"{name}/kernel"), graph.weight(f"{name}/bias"))
+    kernel_and_bias = (graph.weight(f"{layer_name}/{name}") for name in ("kernel", "bias"))
+    return graph("Gemm", x, *kernel_and_bias)
 
 
 class GateWeights(NamedTuple):
@@ -143,50 +143,50 @@ class GateWeights(NamedTuple):
     bias: np.ndarray
 
 
-def lstm_weights(graph: Graph, name: str) -> GateWeights:
+def lstm_weights(graph: Graph, layer_name: str) -> GateWeights:
     """Return the weights of an LSTM layer of the default model."""
-    arrays = ("kernel", "recurrent_kernel", "bias")
-    return GateWeights(name, *(graph.weights[f"{name}/lstm_cell/{array}"] for array in arrays))
+    names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
+    return GateWeights(layer_name, *(graph.weights[name] for name in names))
 
 
 def add_lstm(
     graph: Graph,
-    directions: list[GateWeights],
+    direction_weights: list[GateWeights],
     x: Value,
     lengths: Value = None,
-    states: list[Any] | None = None,
+    initial_states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
-    # ``directions`` are weights of the forward, and if there are two, of the backward direction.
-    # ``lengths`` (n,) are int32, and ``states`` are initial h and c, both (n, units). The outputs
+    # There are weights of the forward direction, or of the forward and the backward direction.
+    # ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units). The outputs
     # have the shapes (steps, directions, n, units) and (directions, n, units).
-    first = directions[0]
+    first = direction_weights[0]
     arrays: list[Any] = []
     for name in ("kernel", "recurrent_kernel"):
-        stacked = [_reorder_gates(getattr(weights, name).T) for weights in directions]
+        stacked = [_reorder_gates(getattr(weights, name).T) for weights in direction_weights]
         arrays.append(graph.weight(f"{first.name}/{name}", np.stack(stacked)))
     # ONNX has a second bias, which Keras does not have
-    biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in directions]
+    biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in direction_weights]
     arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
-    initial = [graph("Unsqueeze", state, [0]) for state in states or ()]
+    initial = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
     outputs, last = graph(
         "LSTM",
         *(x, *arrays, lengths, *initial),
-        outputs=2,
+        num_results=2,
         hidden_size=len(first.recurrent_kernel),
-        direction="bidirectional" if len(directions) == 2 else "forward",
+        direction="bidirectional" if len(direction_weights) == 2 else "forward",
     )
     return outputs, last
 
 
 def add_lstm_step(
-    graph: Graph, layer: GateWeights, sums: Value, h: Value, c: Value
+    graph: Graph, weights: GateWeights, gate_inputs: Value, h: Value, c: Value
 ) -> tuple[Any, Any]:
     """Add one step of an LSTM with the states h and c (n, units); return the new h and c."""
-    # ``sums`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
-    recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
-    gates = graph("Add", sums, graph("MatMul", h, recurrent_kernel))
-    i, f, g, o = graph("Split", gates, outputs=4, axis=1, num_outputs=4)
+    # ``gate_inputs`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
+    recurrent_kernel = graph.weight(f"{weights.name}/recurrent_kernel", weights.recurrent_kernel)
+    gates = graph("Add", gate_inputs, graph("MatMul", h, recurrent_kernel))
+    i, f, g, o = graph("Split", gates, num_results=4, axis=1, num_outputs=4)
     i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
     c = graph("Add", graph("Mul", f, c), graph("Mul", i, graph("Tanh", g)))
     return graph("Mul", o, graph("Tanh", c)), c
@@ -201,10 +201,10 @@ def _reorder_gates(array: np.ndarray) -> np.ndarray:
 # Sequences of unequal lengths
 
 
-def real_step_mask(graph: Graph, lengths: Value, steps: Value) -> Any:
+def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
     """Return whether a step is before the end of its sequence, (n, steps)."""
-    # ``steps`` is the number of steps, of shape (1,)
-    indices = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+    # ``num_steps`` is the number of steps, of shape (1,)
+    indices = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
 

@@ -18,7 +18,7 @@ from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 32768
-# Maximum number of values of a step in a batch of `_MAX_STEPS` steps; wider steps are fewer.
+# If a step has more values than this, a batch has fewer than `_MAX_STEPS` steps.
 _MAX_WIDTH = 256
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
 _MAX_SEQUENCES = 4096
@@ -75,14 +75,14 @@ def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
 
 @contextlib.contextmanager
 def concurrent_batches(
-    compute: Callable[[np.ndarray], None],
+    compute_batch: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
     description: str = "",
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
-    """Yield an iterator that calls ``compute`` with the indices (n_sequences,) of each batch."""
+    """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits, while the threads of one operation wait for each other. If fewer batches than
     # cores are left at the end, each of them gets several cores.
@@ -98,11 +98,11 @@ def concurrent_batches(
         num_last = len(split) % num_concurrent
         num_sharing = num_concurrent if index < len(split) - num_last else num_last
         with packed.limited_threads(cores // num_sharing), without_warnings():
-            compute(split[index])
+            compute_batch(split[index])
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(without_warnings())
-        results: Iterable[None] = map(compute, split)
+        results: Iterable[None] = map(compute_batch, split)
         if num_concurrent > 1:
             # after an error or an interrupt, the pool does not start further batches
             pool = stack.enter_context(ThreadPoolExecutor(num_concurrent))
@@ -128,11 +128,11 @@ def input_and_target(
 
 
 def iterate_encoded_batches(
-    specification: Specification, scaled: Sequences
+    specification: Specification, scaled_sequences: Sequences
 ) -> Iterator[tuple[RowBatch, np.ndarray]]:
     """Yield the batches of sequences with their one-hot encoded columns (n_rows, width)."""
-    for batch in iterate_batches(specification, scaled.offsets):
-        x, _ = input_and_target(specification, scaled.values, batch)
+    for batch in iterate_batches(specification, scaled_sequences.offsets):
+        x, _ = input_and_target(specification, scaled_sequences.values, batch)
         yield batch, one_hot(x, specification.num_categories)
 
 

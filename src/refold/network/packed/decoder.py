@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.arrays import lengths_from_offsets
+from refold._support.arrays import concatenated_ranges, lengths_from_offsets
 from refold.kernels import packed
 from refold.network.packed.batches import one_hot
-from refold.network.packed.encoder import lstm_weights, padded_row_indices, patch_offsets
+from refold.network.packed.encoder import compute_patch_offsets, lstm_weights
 from refold.network.packed.heads import PackedHead
 from refold.network.specification import Specification, linear_map
 
@@ -26,16 +26,16 @@ class DecoderLayout(NamedTuple):
     """Where the decoded steps of a batch are, and the terms that do not depend on codes."""
 
     offsets: np.ndarray  # (n_sequences + 1,), offsets of the steps
-    patches: np.ndarray  # (n_sequences + 1,), offsets of the patches
+    patch_offsets: np.ndarray  # (n_sequences + 1,), offsets of the patches
     # (n_sequences + 1,), offsets of the steps if all patches were complete
-    padded_steps: np.ndarray
+    padded_offsets: np.ndarray
     # (longest length in patches, 4 * units): products of position features with their weights
-    position_sums: np.ndarray
+    position_gate_inputs: np.ndarray
     # (longest length in padded steps, outputs): biases of both paths; None without a linear path
     biases: np.ndarray | None
     # (n_patches, width): encoded previous steps; without teacher forcing, the width is 0
-    previous: np.ndarray
-    rows: Any  # slice or (n_rows,): row of each step among the padded steps
+    previous_steps: np.ndarray
+    unpadded_rows: Any  # slice or (n_rows,): row of each step among the padded steps
 
 
 class DecoderTrace(NamedTuple):
@@ -61,6 +61,7 @@ class PackedDecoder:
         self._settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         self.num_categories, self.head = specification.num_categories, head
         self.patch, suffix = settings.patch, settings.suffix
+        # weights of each layer: the projection of the code to its initial states, and the LSTM
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
@@ -72,11 +73,11 @@ class PackedDecoder:
         # step. The code is the same at all steps, and the position in all sequences. So their
         # products with the weights are computed once, and each step only adds the product of the
         # previous step.
-        (projection, first), position_index = self._stack[0], settings.latent_dim
-        previous_index = position_index + 2 + 2 * settings.num_periods
-        self._code_weights = first.kernel[:position_index], first.bias
-        self._position_weights = first.kernel[position_index:previous_index]
-        kernel = first.kernel[previous_index:]
+        (projection, first), position_begin = self._stack[0], settings.latent_dim
+        previous_begin = position_begin + 2 + 2 * settings.num_periods
+        self._code_weights = first.kernel[:position_begin], first.bias
+        self._position_weights = first.kernel[position_begin:previous_begin]
+        kernel = first.kernel[previous_begin:]
         first_layer = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
         self._stack[0] = projection, first_layer
         self._dense_weights = (
@@ -94,22 +95,22 @@ class PackedDecoder:
                     np.tile(self.scale, self.patch) * array for array in self._dense_weights
                 )
 
-    def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> DecoderLayout:
+    def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
-        # teacher forcing of an autoregressive decoder needs ``x``, the encoder's input
-        patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        num_patches = int(lengths_from_offsets(patches).max(initial=0))
+        # teacher forcing of an autoregressive decoder reads ``inputs``, the rows of the encoder
+        patch_offsets = compute_patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
+        num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
         is_cached = num_patches <= len(self._cached_terms[0])
         terms = self._cached_terms if is_cached else self._position_terms(num_patches)
-        previous = np.empty((patches[-1], 0), np.float32)
-        if self._settings.reads_previous and x is not None:
-            previous = teacher_forcing(x, offsets, self.num_categories)
-        padded_steps, rows = offsets, slice(None)
+        previous = np.empty((patch_offsets[-1], 0), np.float32)
+        if self._settings.reads_previous and inputs is not None:
+            previous = encode_previous_steps(inputs, offsets, self.num_categories)
+        padded_offsets, rows = offsets, slice(None)
         if self.patch > 1:
-            padded_steps = patches * self.patch
-            rows = padded_row_indices(offsets, patches, self.patch)
+            padded_offsets = patch_offsets * self.patch
+            rows = concatenated_ranges(padded_offsets[:-1], lengths_from_offsets(offsets))
         sums, biases = terms[0][:num_patches], terms[1]
-        return DecoderLayout(offsets, patches, padded_steps, sums, biases, previous, rows)
+        return DecoderLayout(offsets, patch_offsets, padded_offsets, sums, biases, previous, rows)
 
     def __call__(
         self,
@@ -117,38 +118,41 @@ class PackedDecoder:
         layout: DecoderLayout,
         *,
         keep_trace: bool = False,
-        reused_trace: DecoderTrace | None = None,
+        trace_to_overwrite: DecoderTrace | None = None,
     ) -> tuple[np.ndarray, DecoderTrace]:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
         # The result has all steps of all patches, also the padding that completes the last patch of
-        # a sequence; ``layout.rows`` are the rows without padding. Latent optimization gives the
-        # weight 0 to padding, which is faster than removing it in each evaluation. `gradient` needs
-        # a trace with ``keep_trace``. The new trace takes the memory of ``reused_trace``.
-        hidden, trace = layout.previous, DecoderTrace(layout, [], [])
-        code_sums = packed.product(codes, *self._code_weights)
+        # a sequence; ``layout.unpadded_rows`` are the rows without padding. Latent optimization
+        # gives the weight 0 to padding, which is faster than to remove it in each evaluation.
+        # `gradient` needs a trace, which is computed with ``keep_trace``. The new trace takes the
+        # memory of ``trace_to_overwrite``.
+        trace = DecoderTrace(layout, [], [])
+        hidden, offsets = layout.previous_steps, layout.patch_offsets
         # for the first layer only
-        options: Any = {"sequence_sums": code_sums, "step_sums": layout.position_sums}
+        options: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
+        options["step_gate_inputs"] = layout.position_gate_inputs
         for i, (projection, layer) in enumerate(self._stack):
             states = packed.product(codes, *projection)
             h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
-            options |= {"keep_trace": keep_trace}
-            options |= {"reused_trace": reused_trace and reused_trace.lstm_traces[i]}
-            hidden, _, _, lstm_trace = packed.lstm(hidden, layout.patches, layer, h, c, **options)
+            options["keep_trace"] = keep_trace
+            if trace_to_overwrite is not None:
+                options["trace_to_overwrite"] = trace_to_overwrite.lstm_traces[i]
+            hidden, _, _, lstm_trace = packed.lstm(hidden, offsets, layer, h, c, **options)
             options = {}
             trace.cell_states.append(c)
             trace.lstm_traces.append(lstm_trace)
-        kernel, start = self._dense_weights
+        kernel, bias = self._dense_weights
         if layout.biases is not None:
             linear = packed.linear_decode(
-                codes, layout.padded_steps, self._linear_weights[0], layout.biases
+                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
             )
-            start = linear.reshape(len(hidden), kernel.shape[1])
+            bias = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
             scale = np.tile(self.scale, (len(codes), 1))
-            logits = packed.product(hidden, kernel) * scale + start
+            logits = packed.product(hidden, kernel) * scale + bias
         else:
-            logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
+            logits = packed.product(hidden, kernel, bias).reshape(-1, self.head.num_outputs)
         return self.head.activate(logits), trace
 
     def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
@@ -157,15 +161,15 @@ class PackedDecoder:
         layout, transposed = trace.layout, self._transposed
         d_codes: Any = np.float32(0)
         if self._linear_weights is not None:
-            d_codes = packed.linear_encode(d_logits, layout.padded_steps, transposed["linear"])
-        d_patches = d_logits.reshape(layout.patches[-1], len(transposed["dense"]))
+            d_codes = packed.linear_encode(d_logits, layout.padded_offsets, transposed["linear"])
+        d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
         for i in reversed(range(len(self._stack))):
             d_hidden, d_h, d_c = packed.lstm_gradient(trace.lstm_traces[i], d_hidden)
             # the initial cell state is a tanh, whose derivative is 1 - tanh**2
             d_state = np.concatenate([d_h, d_c * (1 - trace.cell_states[i] ** 2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
-        # after the first layer, this is the gradient of ``sequence_sums``
+        # after the first layer, this is the gradient of ``sequence_gate_inputs``
         return d_codes + packed.product(d_hidden, transposed["code"])
 
     @functools.cached_property
@@ -187,8 +191,8 @@ class PackedDecoder:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
         # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
         # of a binary column, and the mean of a numeric column. With ``noise``, it gets a sample.
-        # Sequences are ordered from the longest to the shortest, so that those that have a step are
-        # the first ones.
+        # Sequences are ordered from the longest to the shortest. So the sequences that have a step
+        # come first.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
@@ -200,24 +204,25 @@ class PackedDecoder:
         linear = None
         if layout.biases is not None:
             linear = packed.linear_decode(
-                codes, layout.padded_steps, self._linear_weights[0], layout.biases
+                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
             )
-        code_sums = packed.product(codes[order], *self._code_weights)
+        code_gate_inputs = packed.product(codes[order], *self._code_weights)
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
-        for step in range(len(layout.position_sums)):
+        for step in range(len(layout.position_gate_inputs)):
             num_active = int(np.searchsorted(-lengths[order], -step))  # longer than ``step``
             active = order[:num_active]
             hidden = _encode_steps(previous[:num_active], self.num_categories)
-            sums: Any = {"sequence_sums": code_sums, "step_sums": layout.position_sums[step:]}
+            gate_inputs: Any = {"sequence_gate_inputs": code_gate_inputs}
+            gate_inputs["step_gate_inputs"] = layout.position_gate_inputs[step:]
             states = [(h[:num_active], c[:num_active]) for h, c in states]
             one_step = np.arange(num_active + 1)  # offsets of sequences of one step
             for i, (_, layer) in enumerate(self._stack):
-                hidden, h, c, _ = packed.lstm(hidden, one_step, layer, *states[i], **sums)
-                states[i], sums = (h, c), {}
-            rows, (kernel, start) = offsets[active] + step, self._dense_weights
-            start = start if linear is None else linear[rows]
-            outputs = self.head.activate(packed.product(hidden, kernel, start))
+                hidden, h, c, _ = packed.lstm(hidden, one_step, layer, *states[i], **gate_inputs)
+                states[i], gate_inputs = (h, c), {}
+            rows, (kernel, bias) = offsets[active] + step, self._dense_weights
+            bias = bias if linear is None else linear[rows]
+            outputs = self.head.activate(packed.product(hidden, kernel, bias))
             if noise is not None:
                 outputs = self.head.sample(outputs, noise[rows], temperature)
             decoded[rows] = outputs
@@ -230,7 +235,7 @@ class PackedDecoder:
         return self._position_terms(min(self._settings.max_patches, _MAX_CACHED_PATCHES))
 
     def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``position_sums`` and ``biases`` of a `DecoderLayout` for the first patches."""
+        """Return the terms of the first patches that a `DecoderLayout` has for all codes."""
         # the position features are those of `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
         exponents = np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
@@ -239,17 +244,17 @@ class PackedDecoder:
         relative = step / np.float32(self._settings.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
-        position_sums, biases = packed.product(features, self._position_weights), None
+        position_gate_inputs, biases = packed.product(features, self._position_weights), None
         if self._linear_weights is not None:
             biases = np.tile(self._dense_weights[1], num_patches).reshape(-1, self.head.num_outputs)
             if self._settings.scales_by_step:
                 biases *= self.scale[:num_patches]
             linear_bias = self._linear_weights[1][: len(biases)]
             biases[: len(linear_bias)] += linear_bias
-        return position_sums, biases
+        return position_gate_inputs, biases
 
 
-def teacher_forcing(
+def encode_previous_steps(
     values: np.ndarray, offsets: np.ndarray, num_categories: list[int]
 ) -> np.ndarray:
     """Return the encoded previous step of each step (n_rows, width), as `TeacherForcing` does."""

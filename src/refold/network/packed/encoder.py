@@ -65,7 +65,7 @@ class PackedEncoder:
             code = np.concatenate([code, lengths[:, None]], axis=1)
         if self._rocket_map is None:
             return code
-        # centered before the product, which would lose digits of small differences
+        # Centering before the product keeps the digits of small differences.
         center, kernel = self._rocket_map
         features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
@@ -85,7 +85,7 @@ class PackedEncoder:
             for i, direction in enumerate(layer):
                 # each direction writes its half of the outputs
                 columns = outputs[:, i * units : (i + 1) * units]
-                options = {"go_backwards": i == 1, "outputs": columns}
+                options = {"go_backwards": i == 1, "out": columns}
                 _, last, _, _ = packed.lstm(hidden, offsets, direction, zeros, zeros, **options)
                 states.append(last)
             hidden = outputs
@@ -100,44 +100,41 @@ class PackedEncoder:
 
 
 def _apply_length_maps(
-    linear: np.ndarray, lengths: np.ndarray, maps: np.ndarray, offsets: np.ndarray
+    linear_codes: np.ndarray, lengths: np.ndarray, maps: np.ndarray, map_offsets: np.ndarray
 ) -> np.ndarray:
     """Apply to each row the map of its length, as `LinearEncoding` does."""
     # lengths beyond the last map share that map
     if len(lengths) == 1:  # faster than the loop
         length = min(int(lengths[0]), len(maps) - 1)
-        return packed.product(linear - offsets[length], maps[length])
+        return packed.product(linear_codes - map_offsets[length], maps[length])
     lengths = np.minimum(lengths, len(maps) - 1)
-    linear = linear - offsets[lengths]
-    mapped = np.empty_like(linear)
+    linear_codes = linear_codes - map_offsets[lengths]
+    mapped = np.empty_like(linear_codes)
     for length in np.unique(lengths):
         rows = lengths == length
-        mapped[rows] = packed.product(linear[rows], maps[length])
+        mapped[rows] = packed.product(linear_codes[rows], maps[length])
     return mapped
 
 
-def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
+def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
     """Return the offsets of the patches of sequences; the last patch may be incomplete."""
-    return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch))
+    return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch_size))
 
 
-def fold_patches(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
+def fold_patches(
+    x: np.ndarray, offsets: np.ndarray, patch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return patches (n_patches, patch * channels + 1) of the steps of x, and their offsets."""
     # as `FoldSteps` does: the last column is the share of real steps in a patch
-    patches = patch_offsets(offsets, patch)
-    padded = np.zeros((patches[-1] * patch, x.shape[1] + 1), np.float32)
-    rows = padded_row_indices(offsets, patches, patch)
+    patch_offsets = compute_patch_offsets(offsets, patch_size)
+    padded = np.zeros((patch_offsets[-1] * patch_size, x.shape[1] + 1), np.float32)
+    rows = concatenated_ranges(patch_offsets[:-1] * patch_size, lengths_from_offsets(offsets))
     padded[rows, :-1] = x
     padded[rows, -1] = 1.0
-    padded = padded.reshape(patches[-1], patch, x.shape[1] + 1)
-    share = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch)
-    steps = padded[:, :, :-1].reshape(patches[-1], patch * x.shape[1])
-    return np.concatenate([steps, share], axis=1), patches
-
-
-def padded_row_indices(offsets: np.ndarray, patches: np.ndarray, patch: int) -> np.ndarray:
-    """Return the row (n_rows,) of each step, if all patches are filled up to ``patch`` steps."""
-    return concatenated_ranges(patches[:-1] * patch, lengths_from_offsets(offsets))
+    padded = padded.reshape(patch_offsets[-1], patch_size, x.shape[1] + 1)
+    share = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch_size)
+    steps = padded[:, :, :-1].reshape(patch_offsets[-1], patch_size * x.shape[1])
+    return np.concatenate([steps, share], axis=1), patch_offsets
 
 
 class RocketFeatures:
@@ -162,11 +159,11 @@ class RocketFeatures:
         stride = self._specification.convolution_stride
         return pool_random_convolutions(values, offsets, self._convolutions, stride=stride)
 
-    def compute(self, scaled: Sequences) -> np.ndarray:
+    def compute(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
         num_features = 2 * len(self._convolutions.bias)
-        features = np.empty((len(scaled), num_features), np.float32)
-        for batch, values in iterate_encoded_batches(self._specification, scaled):
+        features = np.empty((len(scaled_sequences), num_features), np.float32)
+        for batch, values in iterate_encoded_batches(self._specification, scaled_sequences):
             features[batch.indices] = self(values, batch.offsets)
         return features
 
@@ -181,7 +178,7 @@ def pool_random_convolutions(
 ) -> np.ndarray:
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
-    # a convolution of weighted sums of channels, each of which has its own taps
+    # each kernel convolves one weighted sum of the channels
     mixed = packed.product(values, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
@@ -201,9 +198,9 @@ def pool_random_convolutions(
     return np.concatenate([*positive, *highest], axis=1)
 
 
-def lstm_weights(weights: Mapping[str, np.ndarray], layer: str) -> packed.LstmWeights:
+def lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
     """Return the weights of an LSTM layer."""
     kernel, recurrent_kernel, bias = (
-        weights[f"{layer}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
+        weights[f"{layer_name}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
     )
     return packed.LstmWeights(kernel, recurrent_kernel, bias)

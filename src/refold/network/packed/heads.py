@@ -46,11 +46,10 @@ class PackedLink(NamedTuple):
 
 
 def _most_likely_category(probabilities: np.ndarray) -> Any:
-    """Return the index of the most probable category in each row."""
     return probabilities.argmax(axis=1) if len(probabilities) else 0
 
 
-# By the names that column types give to their link functions.
+# Links by the name that a column type gives to its link function.
 LINKS = {
     "identity": PackedLink(None, lambda mean: mean[:, 0]),
     "sigmoid": PackedLink(packed.sigmoid, lambda probability: probability[:, 0] > 0.5),
@@ -87,24 +86,24 @@ class PackedHead:
         return values
 
     def errors(
-        self, outputs: np.ndarray, targets: np.ndarray, weight: np.ndarray
+        self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return weighted errors (n_rows, columns), and their gradient of the logits."""
         # Targets that were not observed have the weight 0 and are any finite number.
         if self._all_numeric:  # squared errors of all columns at once, which is faster
             difference = outputs - targets
-            weighted = weight * difference
+            weighted = weights * difference
             return weighted * difference, 2 * weighted
         errors, gradient = np.empty_like(targets), np.empty_like(outputs)
         for i, type_, block in self.columns:
-            output, target, factor = outputs[:, block], targets[:, i, None], weight[:, i, None]
-            errors[:, i] = weight[:, i] * type_.loss(target, output, np)[:, 0]
+            output, target, factor = outputs[:, block], targets[:, i, None], weights[:, i, None]
+            errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
             # with its own link function, each loss has this gradient of the logits
             gradient[:, block] = type_.gradient_factor * factor * (output - one_hot)
         return errors, gradient
 
-    def noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
+    def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
         """Draw the noise (n_rows, outputs) that `sample` adds to sequences with these indices."""
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
         # each sequence has its own generator, so that its noise does not depend on other sequences
@@ -179,7 +178,7 @@ class LengthPredictor:
         hidden = z * packed.normal_cdf(z)
         return self._mean + self._scale * packed.product(hidden, *self._location_weights)[:, 0]
 
-    def with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
         # GELU is z * cdf(z), so its derivative is cdf(z) + z * density(z)
         z = packed.product(codes, *self._hidden_weights)

@@ -31,42 +31,43 @@ _INITIAL_UPDATE_LENGTH = np.float32(0.3)
 class LatentObjective:
     """Negative log-likelihood of each sequence given its code, minus the log-density of a prior."""
 
-    # The likelihood has three terms. They are squared errors of numeric columns, divided by twice
-    # the residual variance of the linear initialization; cross-entropies of other columns; and a
-    # cost of the steps that a wrong predicted length would add or lose. The prior is a normal
-    # distribution around the encoder's code, so that a few observed values do not determine all of
-    # the code. The minimum is a better code than the encoder's, above all for sequences that the
-    # encoder was not trained on: C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in
-    # Variational Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized Variational
-    # Autoencoders", ICML 2018. Up to a fifth of the error of such sequences comes from the encoder
-    # alone.
+    # The negative log-likelihood is a sum of three terms:
+    # - the squared errors of numeric columns, divided by twice the residual variance of the linear
+    #   initialization;
+    # - the cross-entropies of the other columns;
+    # - a cost of the steps that a wrong predicted length would add or lose.
+    # The prior is a normal distribution around the encoder's code, so that a few observed values do
+    # not determine all of the code. The minimum is a better code than the encoder's, above all for
+    # sequences that the encoder was not trained on. Up to a fifth of their error comes from the
+    # encoder alone. C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational
+    # Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
     #
-    # ``x`` (n_rows, channels) is the encoder's input, ``targets`` (n_rows, columns) are NaN where
-    # not observed, and ``codes`` are the encoder's. Only the first ``learned_dim`` dimensions of a
-    # code change.
+    # ``encoder_input`` has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN
+    # where not observed. Only the first ``learned_dim`` dimensions of a code change.
 
     def __init__(
         self,
         decoder: PackedDecoder,
-        length: LengthPredictor | LengthDimensionReader,
-        x: np.ndarray,
+        length_predictor: LengthPredictor | LengthDimensionReader,
+        encoder_input: np.ndarray,
         targets: np.ndarray,
         offsets: np.ndarray,
-        codes: np.ndarray,
+        encoder_codes: np.ndarray,
         *,
         learned_dim: int,
     ) -> None:
         self._decoder = decoder
         # a length in a latent dimension of its own is exact, so it costs nothing
-        self._length = length if isinstance(length, LengthPredictor) else None
-        self._encoder_codes = codes
+        is_predicted = isinstance(length_predictor, LengthPredictor)
+        self._length_predictor = length_predictor if is_predicted else None
+        self._encoder_codes = encoder_codes
         self._learned_dim = learned_dim
-        self._lengths = np.diff(offsets).astype(np.float32)
+        self._true_lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
-        self._layout = decoder.layout(offsets, x)
+        self._layout = decoder.make_layout(offsets, encoder_input)
         self._trace: DecoderTrace | None = None
         observed = ~np.isnan(targets)
-        weight = np.ones(len(head.column_types), np.float32)
+        weights = np.ones(len(head.column_types), np.float32)
         if head.numeric.any() and decoder.scale is not None:
             # One variance for all columns, as in the training loss. The initialization stores the
             # residual standard deviation of each column as the scale of the LSTM path.
@@ -74,38 +75,41 @@ class LatentObjective:
             indices = [column.block.start for column in number_columns]
             variance = float((decoder.scale[indices] ** 2).mean())
             for column in number_columns:
-                # a squared error has the slope 2, and the likelihood half of it over the variance
-                weight[column.index] = 1 / column.type.gradient_factor / max(variance, 1e-12)
-        shape = self._layout.padded_steps[-1], targets.shape[1]
-        self._targets, self._weight = np.zeros((2, *shape), np.float32)
-        self._targets[self._layout.rows] = np.where(observed, targets, np.float32(0))
-        self._weight[self._layout.rows] = observed * weight  # 0 at steps that complete a patch
-        # a missing step costs about as much as predicting the mean of every column
-        num_steps = np.maximum(self._lengths, np.float32(1))
-        self._cost_per_step = self._sum_by_sequence(self._weight) / num_steps
+                # 1 / (2 * variance) for squared errors, whose gradient factor is 2
+                weights[column.index] = 1 / column.type.gradient_factor / max(variance, 1e-12)
+        num_padded_rows = self._layout.padded_offsets[-1]
+        shape = (2, num_padded_rows, targets.shape[1])
+        self._targets, self._weights = np.zeros(shape, np.float32)
+        self._targets[self._layout.unpadded_rows] = np.where(observed, targets, np.float32(0))
+        # 0 at steps that only complete the last patch of a sequence
+        self._weights[self._layout.unpadded_rows] = observed * weights
+        # A step too many or too few costs as much as a squared error of 1 in each column, which is
+        # the error of predicting the means of standardized columns.
+        num_steps = np.maximum(self._true_lengths, np.float32(1))
+        self._cost_per_step = self._sum_by_sequence(self._weights) / num_steps
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
         outputs, self._trace = self._decoder(
-            codes, self._layout, keep_trace=True, reused_trace=self._trace
+            codes, self._layout, keep_trace=True, trace_to_overwrite=self._trace
         )
-        errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
+        errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weights)
         loss = self._sum_by_sequence(errors)
         gradient = self._decoder.gradient(self._trace, d_logits)
-        if self._length is not None:
-            predicted, d_predicted = self._length.with_gradient(codes)
-            cost, slope = length_error_cost(predicted - self._lengths)
+        if self._length_predictor is not None:
+            predicted, d_predicted = self._length_predictor.predict_with_gradient(codes)
+            cost, slope = length_error_cost(predicted - self._true_lengths)
             loss = loss + cost * self._cost_per_step
             gradient += (slope * self._cost_per_step)[:, None] * d_predicted
         difference = codes - self._encoder_codes
-        gradient += difference  # of the prior
+        gradient += difference  # gradient of the prior
         gradient[:, self._learned_dim :] = 0
         return loss + np.float32(0.5) * (difference * difference).sum(axis=1), gradient
 
     def _sum_by_sequence(self, values: np.ndarray) -> np.ndarray:
         """Return the sum (n_sequences,) over the padded steps and columns of each sequence."""
-        # by patches, because there are fewer of them than steps
-        patches = self._layout.patches
+        # sums of patches are faster, because there are fewer patches than steps
+        patches = self._layout.patch_offsets
         by_patch = values.reshape(patches[-1], self._decoder.patch * values.shape[1])
         return packed.segment_sum(by_patch, patches).sum(axis=1)
 
@@ -132,28 +136,29 @@ class _CurvatureEstimate:
         # updates of x and changes of the gradient (pairs, n_rows, width), the latest last
         self.updates = np.zeros((_MAX_PAIRS, *x.shape), np.float32)
         self.changes = np.zeros_like(self.updates)
-        # one over the inner product of update and change; 0 if a row has no such pair
+        # one over the inner product of an update and its change; 0 if a row has no such pair
         self.inverse = np.zeros((_MAX_PAIRS, len(x), 1), np.float32)
         # scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown
         self.scale = np.zeros((len(x), 1), np.float32)
-        self.num_pairs = 0  # maximum over the rows
+        self.num_pairs = 0  # number of stored pairs of the row with the most pairs
 
-    def direction(self, gradient: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def direction(self, gradient: np.ndarray, initial_scale: np.ndarray) -> np.ndarray:
         """Return minus the inverse Hessian times the gradient, by the two-loop recursion."""
         first_pair = _MAX_PAIRS - self.num_pairs
         weights = {}
         for i in reversed(range(first_pair, _MAX_PAIRS)):
             weights[i] = self.inverse[i] * _row_dots(self.updates[i], gradient)
             gradient = gradient - weights[i] * self.changes[i]
-        result = scale * gradient
+        result = initial_scale * gradient
         for i in range(first_pair, _MAX_PAIRS):
             correction = self.inverse[i] * _row_dots(self.changes[i], result)
             result = result + (weights[i] - correction) * self.updates[i]
         return -result
 
-    def learn(self, update: np.ndarray, change: np.ndarray) -> None:
+    def learn(self, update: np.ndarray, gradient_change: np.ndarray) -> None:
         """Replace the oldest pair by a new one, in rows where the curvature is positive."""
-        product, square = _row_dots(update, change), _row_dots(change, change)
+        product = _row_dots(update, gradient_change)
+        square = _row_dots(gradient_change, gradient_change)
         # a product near 0 is a rounding error, and one over it would overflow
         is_positive = (product > np.maximum(np.float32(1e-8) * square, np.float32(1e-30)))[:, 0]
         if not is_positive.any():
@@ -163,7 +168,7 @@ class _CurvatureEstimate:
         inverse = np.float32(1) / product[rows]
         for stored, new in (
             (self.updates, update[rows]),
-            (self.changes, change[rows]),
+            (self.changes, gradient_change[rows]),
             (self.inverse, inverse),
         ):
             stored[:-1, rows] = stored[1:, rows]
@@ -172,15 +177,17 @@ class _CurvatureEstimate:
 
 
 def minimize_rows(
-    loss: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], x: np.ndarray, num_updates: int
+    objective: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    x: np.ndarray,
+    num_updates: int,
 ) -> np.ndarray:
-    """Minimize the loss (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
+    """Minimize the objective (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
     # Algorithms 7.4 and 7.5 of J. Nocedal, S. Wright, "Numerical Optimization", 2006, for all rows
     # at once. An update that does not lower the loss of its row is rejected, and a shorter one is
-    # tried next. ``loss`` returns losses (n_rows,) and gradients (n_rows, width), each row from its
-    # own row alone.
-    lowest, gradient = loss(x)
-    factor = np.ones((len(x), 1), np.float32)  # of the length of the next update
+    # tried next. ``objective`` returns losses (n_rows,) and gradients (n_rows, width); those of a
+    # row depend on this row alone.
+    losses, gradient = objective(x)
+    factor = np.ones((len(x), 1), np.float32)  # shortens the next update of each row
     curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
         norm = np.sqrt(_row_dots(gradient, gradient))
@@ -191,10 +198,10 @@ def minimize_rows(
         is_upward = _row_dots(direction, gradient) >= 0
         direction = np.where(is_upward, -scale * gradient, direction)
         new_x = x + factor * direction
-        new_loss, new_gradient = loss(new_x)
-        accepted = (new_loss < lowest)[:, None]  # False for NaN
+        new_losses, new_gradient = objective(new_x)
+        accepted = (new_losses < losses)[:, None]  # False for NaN
         curvature.learn(new_x - x, new_gradient - gradient)  # also from a rejected update
-        lowest = np.where(accepted[:, 0], new_loss, lowest)
+        losses = np.where(accepted[:, 0], new_losses, losses)
         gradient = np.where(accepted, new_gradient, gradient)
         factor = np.where(accepted, np.float32(1), _SHRINKAGE * factor)
         x = np.where(accepted, new_x, x)

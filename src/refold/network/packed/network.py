@@ -51,10 +51,10 @@ class ErrorTotals(NamedTuple):
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
-    # It computes on the rows of `Sequences` as they are. So it needs no padding, and no compilation
-    # for each shape of a batch. Each output is one chain of multiply-adds in a fixed order, so a
-    # code has the same bits whatever other sequences are encoded with it. `keras_models` builds the
-    # Keras models of the same weights when they are needed.
+    # It computes on the rows of `Sequences` without padding, so JAX need not compile it for each
+    # shape of a batch. Each output is a sum in a fixed order. So a code has the same bits whatever
+    # other sequences are encoded in the same call. `keras_models` builds the Keras models of the
+    # same weights when they are needed.
     reads_padding: bool = True
     # None, because it reads and writes any number of steps
     fixed_steps: int | None = None
@@ -69,28 +69,28 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoder and the like, which are made again after a change of the weights
+        # encoder, decoder and length reader by name, until the weights change
         self._cache: dict[str, Any] = {}
         # the `refold.models.Network` whose weights this network follows, if there is one
         self.keras: Any = None
-        # its variables, and their values when ``_weights`` was made
+        # the variables of ``keras``, and their values when ``_weights`` was made
         self._variables: list[Any] = []
-        self._values: list[Any] = []
+        self._variable_values: list[Any] = []
 
-    def follow(self, keras: Any) -> None:
+    def follow(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras, self._variables = keras, keras.weights
+        self.keras, self._variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
         if self.keras is not None:
             values = [variable.value for variable in self._variables]
-            # The same JAX array has the same values, because JAX never changes an array. Other
-            # backends do, so their values are always copied.
-            is_unchanged = len(values) == len(self._values) and all(
+            # JAX never changes an array, so the same array has the same values. Other backends
+            # change arrays, so their values are always copied.
+            is_unchanged = len(values) == len(self._variable_values) and all(
                 new is old and type(new).__module__.startswith("jax")
-                for new, old in zip(values, self._values, strict=True)
+                for new, old in zip(values, self._variable_values, strict=True)
             )
             if not is_unchanged:
                 # by name, because Keras sorts the layers of deep models in another order
@@ -98,7 +98,7 @@ class PackedNetwork:
                     variable.path: np.asarray(value, np.float32, order="C")
                     for variable, value in zip(self._variables, values, strict=True)
                 }
-                self._values, self._cache = values, {}
+                self._variable_values, self._cache = values, {}
         return self._weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
@@ -131,25 +131,27 @@ class PackedNetwork:
         return self._cached("decoder", PackedDecoder, head=self.head)
 
     @property
-    def length(self) -> LengthPredictor | LengthDimensionReader:
+    def length_reader(self) -> LengthPredictor | LengthDimensionReader:
         """Reader of lengths from codes, with the current weights."""
-        return self._cached("length", make_length_reader)
+        return self._cached("length_reader", make_length_reader)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
         return self.weights
 
-    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+    def encode(
+        self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
+    ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
-        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # made once for all batches
-        decoders = (self.decoder, self.length) if latent_steps else None
+        # for latent optimization; made once for all batches
+        decoders = (self.decoder, self.length_reader) if latent_steps else None
         learned = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, scaled.offsets)
-            x, targets = input_and_target(self.specification, scaled.values, batch)
+            batch = make_batch(indices, scaled_sequences.offsets)
+            x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
             encoded = encoder(x, batch.offsets)
             if decoders is not None:
                 objective = LatentObjective(
@@ -159,16 +161,16 @@ class PackedNetwork:
             codes[indices] = encoded
 
         with concurrent_batches(
-            encode_batch, self.specification, scaled.offsets, "encode", verbose=verbose
+            encode_batch, self.specification, scaled_sequences.offsets, "encode", verbose=verbose
         ) as batches:
             for _ in batches:
                 pass
-        check_codes_finite(np.isfinite(codes), scaled.ids)
+        check_codes_finite(np.isfinite(codes), scaled_sequences.ids)
         return codes
 
-    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+    def rocket_features(self, scaled_sequences: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        return self.encoder.rocket_features.compute(scaled)
+        return self.encoder.rocket_features.compute(scaled_sequences)
 
     def decode(
         self,
@@ -184,18 +186,18 @@ class PackedNetwork:
 
         def decode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            layout, noise = decoder.layout(batch.offsets), None
+            layout, noise = decoder.make_layout(batch.offsets), None
             if draw is not None:
-                noise = self.head.noise(batch.offsets, draw.seed, indices)
+                noise = self.head.draw_noise(batch.offsets, draw.seed, indices)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
                 decoded = decoder.decode_autoregressively(
                     codes[indices], layout, noise, temperature
                 )
             else:
-                # the decoder writes whole patches, which may end after their sequence
+                # the decoder writes complete patches, which may end after the end of a sequence
                 patch_outputs, _ = decoder(codes[indices], layout)
-                decoded = patch_outputs[layout.rows]
+                decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None and draw is not None:
                     decoded = self.head.sample(decoded, noise, draw.temperature)
             outputs[batch.rows] = decoded
@@ -216,9 +218,9 @@ class PackedNetwork:
         for batch in iterate_batches(self.specification, offsets):
             x, targets = input_and_target(self.specification, values, batch)
             codes = self.encoder(x, batch.offsets)
-            layout = self.decoder.layout(batch.offsets, x)
+            layout = self.decoder.make_layout(batch.offsets, x)
             patch_outputs, _ = self.decoder(codes, layout)
-            outputs = patch_outputs[layout.rows]
+            outputs = patch_outputs[layout.unpadded_rows]
             # Numeric columns are measured without teacher forcing, as the decoder is used, because
             # their error with teacher forcing is too low. Other columns are measured with teacher
             # forcing, because their cross-entropy without it mostly measures what follows the first
@@ -232,22 +234,22 @@ class PackedNetwork:
             errors, _ = self.head.errors(outputs, values_or_zero, observed)
             error += float(errors.sum(dtype=float))
             num_observed += int(np.count_nonzero(observed))
-            if with_length and isinstance(self.length, LengthPredictor):
+            if with_length and isinstance(self.length_reader, LengthPredictor):
                 length_error += float(
-                    self.length.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
+                    self.length_reader.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
                 )
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
-    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         decoder = self._cached("forecaster", PackedDecoder, head=self.head, is_forecast=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
+        codes = np.concatenate([codes, recent_values], axis=1, dtype=np.float32)
 
         def forecast_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            outputs[batch.rows], _ = decoder(codes[indices], decoder.layout(batch.offsets))
+            outputs[batch.rows], _ = decoder(codes[indices], decoder.make_layout(batch.offsets))
 
         with concurrent_batches(forecast_batch, self.specification, offsets) as batches:
             for _ in batches:
@@ -258,13 +260,13 @@ class PackedNetwork:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         # `round_lengths` checks the result
         with np.errstate(over="ignore", invalid="ignore"):
-            predicted = self.length(np.ascontiguousarray(codes, np.float32))
+            predicted = self.length_reader(np.ascontiguousarray(codes, np.float32))
             # a length far beyond the training lengths is not plausible
             return round_lengths(predicted, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, make: Any, **options: Any) -> Any:
-        """Return ``make`` of the current weights, or what it returned for them before."""
+    def _cached(self, name: str, build: Any, **options: Any) -> Any:
+        """Return ``build`` of the current weights, or what it returned for them before."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if name not in self._cache:
-            self._cache[name] = make(self.specification, weights, **options)
+            self._cache[name] = build(self.specification, weights, **options)
         return self._cache[name]
