@@ -40,7 +40,7 @@ from benchmarks._sets import (
 )
 from benchmarks._vectors import aeon_features
 from refold._support.arrays import offsets_from_lengths
-from refold.network.packed.resampling import interpolate_gaps, resample_columns
+from refold.network.packed.resampling import interpolate_missing_values, resample_columns
 from refold.training.initialization._principal_components import principal_components
 
 SIZES = (16, 32, 64)
@@ -61,7 +61,7 @@ def curves(sequences: Any) -> np.ndarray:
     model = refold.load("series").adapt(sequences)
     aligned = sequences.align(model.schema)
     return resample_columns(
-        model.scaler.transform(interpolate_gaps(aligned)), model.specification.grid
+        model.scaler.transform(interpolate_missing_values(aligned)), model.specification.grid
     )
 
 

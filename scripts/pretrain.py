@@ -36,7 +36,7 @@ from refold.model import PretrainedModel, ReferenceStatistics, fit_mixture
 from refold.network.packed.network import PackedNetwork
 from refold.network.packed.resampling import (
     CurveNetwork,
-    interpolate_gaps,
+    interpolate_missing_values,
     resample,
     resample_columns,
 )
@@ -280,7 +280,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default=str(PATH))
     arguments = parser.parse_args()
-    series = interpolate_gaps(Sequences.from_list(draw_series(arguments.series, arguments.seed)))
+    series = interpolate_missing_values(
+        Sequences.from_list(draw_series(arguments.series, arguments.seed))
+    )
     curves = resample_columns(make_scaler("sequence").transform(series), GRID)[:, 0]
     model = train_model(curves, series.lengths > GRID // 2, arguments.epochs, arguments.seed)
     make_series_model(model, curves, arguments.seed).save(arguments.output)

@@ -90,11 +90,11 @@ def test_bad_input_is_named():
 def test_each_sequence_is_reconstructed_by_components_of_others_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, 24)])
-    scaler, fit_on = Scaler.fit(sequences), np.arange(24) < 15
-    decoded = cross_validated_pca(sequences, 3, scaler, fit_on, folds=24, seed=0)
+    scaler, is_training = Scaler.fit(sequences), np.arange(24) < 15
+    decoded = cross_validated_pca(sequences, 3, scaler, is_training, folds=24, seed=0)
     assert decoded.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
-        training = sequences[fit_on & (np.arange(24) != i)]
+        training = sequences[is_training & (np.arange(24) != i)]
         expected = PCABaseline(3).fit(training, scaler).reconstruct(sequences[[i]])
         np.testing.assert_allclose(decoded[i], expected[0], atol=1e-6)
     short = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])

@@ -124,7 +124,7 @@ class Case:
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
                 *operations.pooled_convolutions(*convolved, **strided),
-                *operations.pooled_runs(*convolved, dilation=self.dilation, margin=0.1),
+                *operations.pooled_runs(*convolved, dilation=self.dilation, rounding_margin=0.1),
             ],
         }
 

@@ -64,7 +64,7 @@ def test_losses_links_and_gradients_are_the_same_everywhere(name):
     outputs = head.activate(logits.copy())
     decoded = layer(logits)
     np.testing.assert_allclose(np.asarray(decoded), outputs, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(layer.likeliest(decoded), head.values(outputs), rtol=1e-5)
+    np.testing.assert_allclose(layer.likeliest(decoded), head.likeliest_values(outputs), rtol=1e-5)
     loss = type_.loss(targets, outputs, np)
     for xp in (jnp, keras.ops):
         backend_loss = type_.loss(xp.array(targets), xp.array(outputs), xp)

@@ -136,7 +136,7 @@ def cross_validated_pca(
     sequences: Sequences,
     latent_dim: int,
     scaler: Scaler,
-    fit_on: np.ndarray,  # bool (n_sequences,), whether PCA may be fitted on a sequence
+    is_training: np.ndarray,  # bool (n_sequences,), whether PCA may be fitted on a sequence
     *,
     folds: int,
     seed: int,
@@ -146,13 +146,13 @@ def cross_validated_pca(
     order = np.random.default_rng(seed).permutation(len(sequences))
     # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
     # other, so that no fold gets all of them.
-    order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
+    order = order[np.argsort((sequences.lengths > 0)[order] & is_training[order], kind="stable")]
     fold = np.empty(len(order), int)
     fold[order] = np.arange(len(order)) % folds
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
     for i in np.unique(fold):
-        training = sequences[(fold != i) & fit_on]
+        training = sequences[(fold != i) & is_training]
         num_padded_values = int(training.lengths.max()) * sequences.schema.output_width
         num_components = min(latent_dim, len(training), num_padded_values)
         baseline = PCABaseline(num_components).fit(training, scaler)

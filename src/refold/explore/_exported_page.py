@@ -178,7 +178,7 @@ def _describe_page(
     specification_fields = asdict(specification) | {
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
-        "length_scale": specification.length_scale,
+        "length_scale": specification.length_moments,
         "length_unit": length_std(specification.length_deviation),
         "max_log_length": specification.max_log_length,
         "outputs": [

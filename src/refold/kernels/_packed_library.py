@@ -129,14 +129,14 @@ def pooled_runs(
     bias: np.ndarray,
     *,
     dilation: int,
-    margin: float,
+    rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
     signals, ld = _with_row_stride(signals)
     taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
     share, mean_index, longest = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
     sizes = len(share), len(bias)
-    kernels = taps, bias, len(taps), dilation, margin
+    kernels = taps, bias, len(taps), dilation, rounding_margin
     call_library("pooled_runs", *sizes, offsets, signals, ld, *kernels, share, mean_index, longest)
     return share, mean_index, longest
 

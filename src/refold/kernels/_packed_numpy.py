@@ -120,7 +120,7 @@ def pooled_runs(
     bias: np.ndarray,
     *,
     dilation: int,
-    margin: float,
+    rounding_margin: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
     # A convolution above the margin is positive. The margin is larger than rounding errors, which
@@ -131,8 +131,8 @@ def pooled_runs(
     convolved, lengths = _convolve(signals, offsets, taps, bias, dilation, 1), np.diff(offsets)
     above, not_below = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
     steps = np.arange(above.shape[1])
-    above[steps < lengths[:, None]] = convolved > np.float32(margin)
-    not_below[steps < lengths[:, None]] = convolved >= -np.float32(margin)
+    above[steps < lengths[:, None]] = convolved > np.float32(rounding_margin)
+    not_below[steps < lengths[:, None]] = convolved >= -np.float32(rounding_margin)
     count_above = above.sum(axis=1, dtype=np.float32)
     count_not_below = not_below.sum(axis=1, dtype=np.float32)
     index_sums = (above * steps[:, None].astype(np.float32)).sum(axis=1)

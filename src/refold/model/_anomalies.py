@@ -28,7 +28,7 @@ from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._drift import Drift
 from refold.model._inputs import check_lengths
 from refold.model._training_statistics import Calibration, ReferenceStatistics, fit_mixture
-from refold.network.packed.resampling import interpolate_gaps
+from refold.network.packed.resampling import interpolate_missing_values
 from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
@@ -98,7 +98,7 @@ def _codes_and_features(
     """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
     sequences = _interpolate_empty_steps(sequences)
     # a pretrained model reads no missing values, not even those in steps with other values
-    sequences = interpolate_gaps(sequences) if model.specification.grid else sequences
+    sequences = interpolate_missing_values(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)

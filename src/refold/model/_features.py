@@ -122,7 +122,7 @@ class DecodedFeatures:
     ) -> np.ndarray:
         """Return outputs (n_steps, n_outputs) standardized by column, instead of by sequence."""
         model, head = self._model, self._network.head
-        decoded = Sequences(head.values(outputs), sequence_offsets, schema=model.schema)
+        decoded = Sequences(head.likeliest_values(outputs), sequence_offsets, schema=model.schema)
         decoded = model.scaler.inverse_transform(decoded, sequence_statistics)
         standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
         result = outputs.copy()

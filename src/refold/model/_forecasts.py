@@ -271,7 +271,7 @@ def forecast_next_steps(
     outputs = network.forecast(codes, recent)
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     check_decoded(np.isfinite(outputs), offsets)
-    predicted = Sequences(network.head.values(outputs), offsets, schema=sequences.schema)
+    predicted = Sequences(network.head.likeliest_values(outputs), offsets, schema=sequences.schema)
     return scaler.inverse_transform(predicted, None).with_ids(sequences.ids)
 
 

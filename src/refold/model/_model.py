@@ -91,7 +91,7 @@ from refold.model._training_statistics import (
 )
 from refold.network.packed.heads import Sampling
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.resampling import explained_variance_shares, interpolate_gaps
+from refold.network.packed.resampling import explained_variance_shares, interpolate_missing_values
 from refold.network.specification import Specification
 from refold.sequences import (
     CLIP_RULE,
@@ -762,8 +762,8 @@ class Model:
         n = check_integer("n", n, 0)
         check("temperature", temperature, number_rule(minimum=0))
         seed = draw_seed(random_state)
-        codes, draw = self.draw_codes(n, seed=seed), Sampling.at(temperature, seed)
-        return self._decode_and_clip(codes, lengths, draw=draw, clip=clip).to_list()
+        codes, sampling = self.draw_codes(n, seed=seed), Sampling.at(temperature, seed)
+        return self._decode_and_clip(codes, lengths, sampling=sampling, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
@@ -877,7 +877,7 @@ class Model:
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
         # a pretrained model, which has a ``grid``, reads no missing values
-        sequences = interpolate_gaps(sequences) if self.specification.grid else sequences
+        sequences = interpolate_missing_values(sequences) if self.specification.grid else sequences
         scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(sequences)], axis=1)
@@ -888,12 +888,12 @@ class Model:
         codes: np.ndarray,
         lengths: np.ndarray,
         *,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
-        """Decode checked codes at these lengths; with ``draw``, categories are drawn."""
+        """Decode checked codes at these lengths; with ``sampling``, categories are drawn."""
         latent, statistics = self._split_codes(codes)
-        scaled = self._decode_scaled(latent, lengths, draw=draw, verbose=verbose)
+        scaled = self._decode_scaled(latent, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def decode_to_scaled(self, codes: np.ndarray) -> Sequences:
@@ -1018,14 +1018,14 @@ class Model:
         latent_codes: np.ndarray,
         lengths: np.ndarray,
         *,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode latent codes to scaled sequences; raise a DataError if a value is not finite."""
         offsets = offsets_from_lengths(lengths)
-        outputs = self.network.decode(latent_codes, offsets, draw=draw, verbose=verbose)
+        outputs = self.network.decode(latent_codes, offsets, sampling=sampling, verbose=verbose)
         check_decoded(np.isfinite(outputs), offsets)
-        return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
+        return Sequences(self.network.head.likeliest_values(outputs), offsets, schema=self.schema)
 
     def _decode_and_clip(
         self,
@@ -1033,7 +1033,7 @@ class Model:
         lengths: ArrayLike | None = None,
         *,
         clip: bool | str,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to the lengths that a user gave, or to predicted ones."""
@@ -1043,7 +1043,7 @@ class Model:
         else:
             lengths = self.check_lengths(lengths, len(codes))
             warn(describe_too_long(lengths, self.max_steps, "length"))
-        decoded = self.decode_to_sequences(codes, lengths, draw=draw, verbose=verbose)
+        decoded = self.decode_to_sequences(codes, lengths, sampling=sampling, verbose=verbose)
         return self.scaler.clip(decoded, clip=clip)
 
     def _compare_with_training(self, measurement: Measurement) -> Drift | None:

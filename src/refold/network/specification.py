@@ -137,7 +137,7 @@ class Specification:
         return self.learned_dim if self.length_dim else None
 
     @property
-    def length_scale(self) -> tuple[float, float]:
+    def length_moments(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
         # A small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean

@@ -269,9 +269,9 @@ def _reconstruct_by_pca(
     model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
-    fit_on = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
-    num_fit = int(fit_on.sum())
-    if train is None and (num_fit < 3 or (sequences.lengths[fit_on] > 0).sum() < 2):
+    is_training = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
+    num_fit = int(is_training.sum())
+    if train is None and (num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2):
         return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
     folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
@@ -291,7 +291,7 @@ def _reconstruct_by_pca(
             max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
             components = min(num_components, num_train, model.schema.output_width * max_steps)
             reconstructed = cross_validated_pca(
-                sequences, num_components, scaler, folds=folds, seed=seed, fit_on=fit_on
+                sequences, num_components, scaler, folds=folds, seed=seed, is_training=is_training
             )
             note = (
                 f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "

@@ -184,7 +184,7 @@ class SearchFeatures:
                 taps[:, kernels],
                 bias[kernels],
                 dilation=dilation,
-                margin=_THRESHOLD_TOLERANCE,
+                rounding_margin=_THRESHOLD_TOLERANCE,
             )
             for dilation, kernels in zip(
                 self._dilations, _kernels_by_dilation(self._dilations), strict=True

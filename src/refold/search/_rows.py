@@ -102,7 +102,9 @@ class RowSource:
         )
         channels = [n or 1 for n in specification.num_categories]  # of each column
         channels += [1] * (sample.values.shape[1] - sum(channels))  # flags of missing values
-        return SearchFeatures.fit(sample, channels, width, specification.max_steps)
+        # the longest sequence of a pretrained model says nothing about these data
+        max_steps = int(lengths.max()) if specification.grid else specification.max_steps
+        return SearchFeatures.fit(sample, channels, width, max(1, max_steps))
 
     def _draw_sample(self, min_rows: int) -> tuple[Sequences, np.ndarray]:
         """Return a sample of the rows, scaled, and the statistics that scaling removes."""

@@ -536,7 +536,9 @@ def _decode_to_lengths(
     # if the check fails, the batcher computes each request singly, so only the long one is refused
     max_steps = max(int(lengths.sum()) for lengths in lengths_by_request)
     check_limit("steps", max_steps, settings)
-    decoded = model.decode_to_sequences(codes, np.concatenate(lengths_by_request), draw=sampling)
+    decoded = model.decode_to_sequences(
+        codes, np.concatenate(lengths_by_request), sampling=sampling
+    )
     return _split_like(decoded, lengths_by_request)
 
 

@@ -58,9 +58,11 @@ def test_bits_do_not_depend_on_other_sequences(case):
         assert np.array_equal(network.encode(data[order], latent_steps=latent_steps), codes[order])
         single = [network.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
         assert np.array_equal(np.concatenate(single), codes[:6])
-    for draw in (None, Sampling(0.7, 3)):
-        first = network.decode(codes[:5], offsets[:6], draw=draw)
-        assert np.array_equal(first, network.decode(codes, offsets, draw=draw)[: offsets[5]])
+    for sampling in (None, Sampling(0.7, 3)):
+        first = network.decode(codes[:5], offsets[:6], sampling=sampling)
+        assert np.array_equal(
+            first, network.decode(codes, offsets, sampling=sampling)[: offsets[5]]
+        )
     last = network.decode(codes[4:5], np.array([0, data.lengths[4]]))
     assert np.array_equal(last, network.decode(codes[:5], offsets[:6])[offsets[4] :])
 

@@ -49,7 +49,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         options = {"by_length": specification.by_length, "name": "linear_code"}
         code = LinearEncoding(learned_dim, num_steps, **options)(values, code)
     if specification.length_dim:
-        encoding = LengthEncoding(*specification.length_scale, name="length_code")
+        encoding = LengthEncoding(*specification.length_moments, name="length_code")
         length = encoding(RealSteps(name="steps")(x))
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:

@@ -319,7 +319,7 @@ def build_length_predictor(specification: Specification) -> keras.Model:
     """Build the model from codes to location and log-scale (batch, 2) of the length."""
     code = keras.Input((specification.latent_dim,), name="code")
     if (index := specification.length_index) is not None:
-        decoding = LengthDecoding(*specification.length_scale, index, name="length")
+        decoding = LengthDecoding(*specification.length_moments, index, name="length")
         return keras.Model(code, decoding(code), name="length")
     hidden = dense(LENGTH_HIDDEN_WIDTH, activation="gelu", name="hidden")(code)
     mean, deviation = specification.length_mean, specification.length_deviation

@@ -145,7 +145,7 @@ class Network:
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -153,7 +153,7 @@ class Network:
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
         indices = np.arange(len(codes))
-        noise = None if draw is None else head.draw_noise(offsets, draw.seed, indices)
+        noise = None if sampling is None else head.draw_noise(offsets, sampling.seed, indices)
         for batch in self._batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
             is_real = steps < lengths[batch.indices][:, None]
@@ -161,8 +161,8 @@ class Network:
             # NaN is padding, which the decoder does not compute
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
             outputs[output_rows] = batch.predict(unroll, codes[batch.indices], template)[is_real]
-            if noise is not None and draw is not None:
-                scores = head.sample(outputs[output_rows], noise[output_rows], draw.temperature)
+            if noise is not None and sampling is not None:
+                scores = head.sample(outputs[output_rows], noise[output_rows], sampling.temperature)
                 outputs[output_rows] = scores
         return outputs
 

@@ -80,7 +80,7 @@ def _predicted_lengths(graph: Graph, specification: Specification, codes: Value)
     # as in `PackedNetwork.predict_lengths`
     max_length = 2 * specification.max_steps
     if specification.length_dim:
-        center, scale = (np.float64(value) for value in specification.length_scale)
+        center, scale = (np.float64(value) for value in specification.length_moments)
         code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
         logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
         limit = np.float64(specification.max_log_length)

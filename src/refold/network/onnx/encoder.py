@@ -161,7 +161,7 @@ def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInpu
 
 def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) -> Any:
     """Return the latent dimension (n, 1) of the lengths (n,): their standardized logarithm."""
-    center, scale = specification.length_scale
+    center, scale = specification.length_moments
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float64)
     logarithm = graph("Log", graph("Add", steps, np.float64(1)))
     length = graph("Div", graph("Sub", logarithm, np.float64(center)), np.float64(scale))

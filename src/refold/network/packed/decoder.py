@@ -226,7 +226,7 @@ class PackedDecoder:
             if noise is not None:
                 outputs = self.head.sample(outputs, noise[rows], temperature)
             decoded[rows] = outputs
-            previous = self.head.values(outputs)
+            previous = self.head.likeliest_values(outputs)
         return decoded
 
     @functools.cached_property

@@ -78,7 +78,7 @@ class PackedHead:
                 logits[:, block] = activate(np.ascontiguousarray(logits[:, block]))
         return logits
 
-    def values(self, outputs: np.ndarray) -> np.ndarray:
+    def likeliest_values(self, outputs: np.ndarray) -> np.ndarray:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
         values = np.empty((len(outputs), len(self.widths)), np.float32)
         for i, type_, block in self.columns:
@@ -137,7 +137,7 @@ def make_length_reader(
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the latent dimension (n_sequences,) of lengths: their standardized logarithm."""
-    center, scale = specification.length_scale
+    center, scale = specification.length_moments
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
@@ -148,7 +148,7 @@ class LengthDimensionReader:
 
     def __init__(self, specification: Specification) -> None:
         self._index = specification.learned_dim
-        self._center, self._scale = specification.length_scale
+        self._center, self._scale = specification.length_moments
         self._max_logarithm = specification.max_log_length
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:

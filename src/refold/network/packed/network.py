@@ -177,7 +177,7 @@ class PackedNetwork:
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
@@ -187,10 +187,10 @@ class PackedNetwork:
         def decode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
             layout, noise = decoder.make_layout(batch.offsets), None
-            if draw is not None:
-                noise = self.head.draw_noise(batch.offsets, draw.seed, indices)
+            if sampling is not None:
+                noise = self.head.draw_noise(batch.offsets, sampling.seed, indices)
             if self.autoregressive:
-                temperature = 1.0 if draw is None else draw.temperature
+                temperature = 1.0 if sampling is None else sampling.temperature
                 decoded = decoder.decode_autoregressively(
                     codes[indices], layout, noise, temperature
                 )
@@ -198,8 +198,8 @@ class PackedNetwork:
                 # the decoder writes complete patches, which may end after the end of a sequence
                 patch_outputs, _ = decoder(codes[indices], layout)
                 decoded = patch_outputs[layout.unpadded_rows]
-                if noise is not None and draw is not None:
-                    decoded = self.head.sample(decoded, noise, draw.temperature)
+                if noise is not None and sampling is not None:
+                    decoded = self.head.sample(decoded, noise, sampling.temperature)
             outputs[batch.rows] = decoded
 
         with concurrent_batches(

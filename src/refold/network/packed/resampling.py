@@ -66,11 +66,11 @@ class CurveNetwork(PackedNetwork):
         codes: np.ndarray,
         offsets: np.ndarray,
         *,
-        draw: Sampling | None = None,
+        sampling: Sampling | None = None,
         verbose: int = 0,
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
-        del draw  # numeric columns are not sampled
+        del sampling  # numeric columns are not sampled
         num_points, num_columns = self.specification.grid, self.specification.num_outputs
         # the lengths in the codes, which may differ from those of ``offsets``, choose the network
         lengths = self.predict_lengths(codes)
@@ -103,7 +103,7 @@ def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
     return curves
 
 
-def interpolate_gaps(sequences: Sequences) -> Sequences:
+def interpolate_missing_values(sequences: Sequences) -> Sequences:
     """Replace missing values of sequences by straight lines between their neighbors."""
     # Callers interpolate before they scale by sequence, so that the mean is that of the curve.
     if not np.isnan(sequences.values).any():
@@ -186,7 +186,7 @@ def _norms(num_steps: int) -> np.ndarray:
 def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of sequences of the same length, and their values (n, columns, steps)."""
     # missing values are interpolated
-    values = interpolate_gaps(sequences).values
+    values = interpolate_missing_values(sequences).values
     for indices, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
         yield indices, values[step_rows].transpose(0, 2, 1)
 
