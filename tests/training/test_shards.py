@@ -32,7 +32,7 @@ def test_a_batch_is_that_of_pad(name):
     assert batch.lengths[:5].tolist() == scaled.lengths[rows].tolist()
     assert count_observed(scaled, rows) == np.sum(~np.isnan(y))
     # a row that completes a batch is empty
-    assert batch.valid.tolist() == [1.0] * 5 + [0.0]
+    assert batch.is_sequence.tolist() == [1.0] * 5 + [0.0]
     assert np.isnan(batch.y[5]).all()
     assert np.isnan(batch.x[5]).all()
 
@@ -60,7 +60,7 @@ def test_noise_is_added_only_to_observed_numeric_values():
     expected = np.zeros_like(changed)
     expected[..., : y.shape[-1]] = np.asarray(layout.numeric) & ~np.isnan(y)
     np.testing.assert_array_equal(changed, expected)
-    for field in ("y", "lengths", "valid"):
+    for field in ("y", "lengths", "is_sequence"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
 
 

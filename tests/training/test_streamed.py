@@ -12,7 +12,7 @@ from refold.cli._code_files import read_codes
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import DividedData, Processes
-from refold.training._shards import Loader, Source
+from refold.training._shards import FitData, Loader
 from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
 
@@ -52,12 +52,12 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
-    loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
+    loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
     assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
-    rows = [np.concatenate([shard.rows for shard in shards]) for shards in epochs]
+    rows = [np.concatenate([shard.indices for shard in shards]) for shards in epochs]
     for one_pass in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
@@ -119,16 +119,16 @@ def test_processes_agree_on_shards_and_load_different_parts():
     used[::10] = False
     given = [DividedData.among(Processes(i, 2), numbered(), 4) for i in range(2)]
     loaders = [
-        Loader(Source(one.sequences, one), lambda block: block, used, longest=9, seed=5)
+        Loader(FitData(one.sequences, one), lambda block: block, used, max_batch_steps=9, seed=5)
         for one in given
     ]
     seen = []
     for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
-        np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
+        np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):
-            assert (shard.stored_rows < 50).all() == (index == 0)
-            own = np.intersect1d(shard.rows, shard.stored_rows)
+            assert (shard.stored_indices < 50).all() == (index == 0)
+            own = np.intersect1d(shard.indices, shard.stored_indices)
             for row, place in zip(own, shard.find_positions(own), strict=True):
                 assert int(shard.data.lengths[place]) == LENGTHS[row]
                 start = int(shard.data.starts[place])

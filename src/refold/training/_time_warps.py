@@ -47,7 +47,7 @@ _MIN_SINGULAR_VALUE = 1e-3
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
-def random_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
+def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
     # a sum of sine waves that are zero at the first step (position 0) and the last one (position 1)
     position = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
@@ -74,18 +74,18 @@ def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np
 
 def warp_time_randomly(
     values: np.ndarray,  # (n_steps, n_columns), of series one after another
-    starts: np.ndarray,  # (n,), first step of each series
+    first_steps: np.ndarray,  # (n,), first step of each series
     lengths: np.ndarray,  # (n,)
     warp_std: float,  # standard deviation of the shifts, in steps
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return a copy of the values (n_steps, n_columns) with most of the series warped in time."""
     values, steps = values.copy(), np.arange(max(1, int(lengths.max(initial=1))))
-    shifts = warp_std * random_time_shifts(lengths, len(steps), rng)
+    shifts = warp_std * draw_time_shifts(lengths, len(steps), rng)
     shifts[rng.random(len(shifts)) < _UNWARPED_SHARE] = 0.0
     is_step = steps < lengths[:, None]
-    rows = np.where(is_step, starts[:, None] + steps, 0)  # padding may read any row
-    values[rows[is_step]] = warp_time(values[rows], lengths, shifts)[is_step]
+    value_indices = np.where(is_step, first_steps[:, None] + steps, 0)  # padding may read any row
+    values[value_indices[is_step]] = warp_time(values[value_indices], lengths, shifts)[is_step]
     return values
 
 
@@ -93,7 +93,7 @@ def warp_time_randomly(
 
 
 @one_blas_thread()
-def choose_warp_std(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
+def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
     # Warped copies help if they look like other series of the data, so if they raise the density at
     # held-out series. For each fold, the other series are projected on principal components. One
@@ -101,19 +101,19 @@ def choose_warp_std(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     # Analysis", 1986) has these series as its centers, and another one also has their warped
     # copies. Each has its best bandwidth. The gain of a warp is the difference in mean log density
     # per component. It is measured in 4 and in 16 components, and the smaller gain counts.
-    n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
-    num_values = n * num_steps * scaled.schema.num_columns
+    n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
+    num_values = n * num_steps * scaled_series.schema.num_columns
     is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
-    if not is_feasible or not scaled.schema.numeric.all():
+    if not is_feasible or not scaled_series.schema.numeric.all():
         return 0.0
-    series = np.zeros((n, num_steps, scaled.schema.num_columns))
-    series[positions(scaled)] = np.nan_to_num(scaled.values)
+    series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
+    series[positions(scaled_series)] = np.nan_to_num(scaled_series.values)
     # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
     for test in (fold == i for i in range(_NUM_FOLDS)):
         gains[..., test] = _density_gains(
-            series[~test], scaled.lengths[~test], series[test], latent_dim
+            series[~test], scaled_series.lengths[~test], series[test], latent_dim
         )
     is_clear = np.apply_along_axis(gain_lower_bound, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
@@ -137,7 +137,7 @@ def _density_gains(
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    shifts = random_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
+    shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _WARP_STDS:
         warped = warp_time(copies, copy_lengths, warp_std * shifts)

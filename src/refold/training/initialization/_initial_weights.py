@@ -85,11 +85,11 @@ class InitialWeights:
         if not is_linear and not network.specification.rocket_dim:
             return False
         sample = split.sample(phase, max_sample_sequences(network))
-        scaled = split.scaler(phase).transform(sample)
+        sequences = split.scaler(phase).transform(sample)
         if network.specification.rocket_dim:
-            set_rocket_initialization(network, scaled)
+            set_rocket_initialization(network, sequences)
         return is_linear and set_linear_initialization(
-            network, scaled, seed=split.seed, corruption=self.corruption
+            network, sequences, seed=split.seed, corruption=self.corruption
         )
 
 
@@ -113,7 +113,7 @@ def max_sample_sequences(network: Network) -> int:
 
 def set_linear_initialization(
     network: Network,
-    scaled: Sequences,  # sample of the training sequences
+    sequences: Sequences,  # sample of the training sequences
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
@@ -126,19 +126,19 @@ def set_linear_initialization(
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
     widths, num_columns = _output_widths(specification), len(specification.column_types)
-    sizes = encoder_layer.latent_dim, encoder_layer.num_steps
+    code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and indices of their outputs: by default all
     num_initialized, outputs = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
-        linear = fit_mixed_initialization(scaled, *sizes, **options)
+        linear = fit_mixed_initialization(sequences, *code_sizes, **options)
     elif numeric:
         options |= {"by_length": encoder_layer.by_length}
-        linear = fit_linear_initialization(scaled, numeric, *sizes, **options)
+        linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
         num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         linear = fit_token_initialization(
-            scaled, *sizes, **options, may_store=models.posterior is None
+            sequences, *code_sizes, **options, may_store_tokens=models.posterior is None
         )
     linear = _invert_links(linear, specification, outputs)
 
@@ -182,24 +182,25 @@ def set_linear_initialization(
 
 
 def _invert_links(
-    init: LinearInitialization, specification: Specification, outputs: np.ndarray
+    initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
     """Return an initialization whose decoder writes what the link functions map to its values."""
     # for example, logarithms of counts
     blocks = column_outputs(specification.column_types, specification.num_categories)
     types = {block.block.start: block.type for block in blocks if block.type.is_number}
-    indices = [k for k, output in enumerate(outputs) if output in types]
-    indices = [k for k in indices if types[outputs[k]].link != "identity"]
+    indices = [k for k, output in enumerate(output_indices) if output in types]
+    indices = [k for k in indices if types[output_indices[k]].link != "identity"]
     if not indices:
-        return init
-    decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
+        return initialization
+    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual
+    decoder, bias, residual = (array.copy() for array in arrays)
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[outputs[k]].invert_link(bias[:, k], std)
+        bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
         residual[k] *= slope.mean()
-    return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
+    return replace(initialization, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
 def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
@@ -229,13 +230,13 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     return is_mixed and num_steps * int(_output_widths(specification).sum()) <= _MAX_JOINT_VALUES
 
 
-def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
+def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     """Set the ROCKET features of the code to principal components of the pooled convolutions."""
     # The other dimensions of a code say which value a series has at each time. If the same event
     # happens a little later, they differ, and a linear classifier cannot find the label. ROCKET
     # features say which events happen at any time. Training does not change these features, because
     # training for reconstruction would lose what reconstruction does not need.
-    sample = scaled[linspace_indices(len(scaled), _MAX_ROCKET_SEQUENCES)]
+    sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
     features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
     varies = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
