@@ -105,7 +105,6 @@ def find_latent_dim(
 
 
 def _describe_code(latent_dim: int) -> str:
-    """Return the start of a sentence about a code of this size."""
     return f"A code of {latent_dim} dimension{'s' if latent_dim > 1 else ''}"
 
 

@@ -390,5 +390,4 @@ def _explain_error(
 
 
 def _pluralize(count: int, noun: str) -> str:
-    """Return a count with its noun, as in "1 step" or "2 steps"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -251,7 +251,7 @@ class Loader:
 
     def epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, shard in enumerate(self._unwarped(epoch)):
+        for index, shard in enumerate(self._unwarped_shards(epoch)):
             if self._warp_std:
                 rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
@@ -260,8 +260,7 @@ class Loader:
                 shard = shard._replace(data=data)
             yield shard
 
-    def _unwarped(self, epoch: int) -> Iterator[Shard]:
-        """Yield the shards of an epoch without time warps."""
+    def _unwarped_shards(self, epoch: int) -> Iterator[Shard]:
         for blocks in self._fit_data.shards(self._seed, epoch):
             if self._fit_data.num_shards > 1:
                 yield self._load(blocks)

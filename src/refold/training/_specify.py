@@ -23,8 +23,10 @@ from refold.training._split import Split
 from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
 from refold.training.loop._training import Settings
 
-# benchmarks/results/ablation.md has the measurements behind the defaults. "The error was 1.4 times
-# as large" compares the held-out error of a fit without a mechanism to that of a default fit.
+# benchmarks/results/ablation.md has the measurements behind the defaults. "Without a mechanism, the
+# error was 1.4 times as large" compares the held-out error of a fit without it to that of a default
+# fit. The sets for choosing are the data sets by which the defaults were chosen
+# (docs/explanation/search.md names them).
 
 # Dropout rate of the network.
 _DROPOUT = 0.2
@@ -33,10 +35,10 @@ _DROPOUT = 0.2
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without it, the error was 1.4 times as large.
 _LATENT_STEPS = 10
-# Cap on the typical number of tokens in a sequence for autoregressive decoding without a linear
-# path, which then reconstructs more sequences exactly. Longer sequences are rarely exact, and
-# parallel decoding gets more of their tokens right. Without the autoregressive decoder, the error
-# on German words was 2.1 times as large.
+# Sequences of tokens get an autoregressive decoder, without a linear path, up to this typical
+# length. For short sequences, this decoder reconstructs more sequences exactly: without it, the
+# error on German words was 2.1 times as large. Longer sequences are rarely reconstructed exactly,
+# and a parallel decoder gets more of their tokens right.
 _MAX_AUTOREGRESSIVE_TOKENS = 32
 # Cap on the typical length of a sequence that is not divided into patches. An LSTM on a thousand
 # single steps is slow, and its gradient has to pass through all of them. Without patches, the error
@@ -53,11 +55,12 @@ _MIN_DIM_FOR_ROCKET = 32
 # sets, and the NMSE was 8 to 80 % larger.
 _ROCKET_DIM = 8
 # Minimum number of latent dimensions for one that holds the length by default. In a smaller code,
-# this dimension costs too much: with 2 to 6 dimensions, the error was 0.98 to 1.11 times as large,
-# and smaller in two of ten cases.
+# the dimension is missing for the values: with 2 to 6 dimensions, the error with a dimension for
+# the length was 0.98 to 1.11 times the error without it, and smaller in only two of ten cases.
 _MIN_DIM_FOR_LENGTH = 8
-# Cap on the weights of a linear path that depends on the length, which are 16 MB in memory.
-_MAX_MAP_WEIGHTS = 1 << 22
+# Cap on the weights of the maps by length, which are one matrix for each length (see
+# `_allows_maps_by_length`). So many float32 weights take 16 MB of memory.
+_MAX_LENGTH_MAP_WEIGHTS = 1 << 22
 # Minimum number of updates (training steps) in a schedule, because a loss may stay on a plateau for
 # long before it falls.
 _MIN_UPDATES = 4000
@@ -94,12 +97,13 @@ def build_network(
         specification = make_specification(fit_data, arguments, split.training_indices)
         _warn_of_spare_dimensions(arguments, fit_data)
         if specification.rocket_dim and arguments.rocket_dim == "auto":
-            dims = specification.latent_dim, specification.rocket_dim
-            if not can_spare_dims(evaluator, *dims):
+            latent_dim, rocket_dim = specification.latent_dim, specification.rocket_dim
+            if not can_spare_dims(evaluator, latent_dim, rocket_dim):
                 specification = replace(specification, rocket_dim=0)
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
+        # no scale: that of the base model was checked when it was fitted
         check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
         if arguments.corruption.steps and not specification.observed_flags:
             raise ParameterError(
@@ -112,11 +116,10 @@ def build_network(
         latent_steps = check_latent_steps(arguments.latent_steps, specification)
     make_custom = arguments.architecture if callable(arguments.architecture) else None
     with seeded(split.seed):
-        network = (
-            build(specification, make_custom)
-            if model is None
-            else build_trainable_copy(model.network)
-        )
+        if model is None:
+            network = build(specification, make_custom)
+        else:
+            network = build_trainable_copy(model.network)
     return network, InferenceSettings(latent_steps, default_latent_steps)
 
 
@@ -125,19 +128,19 @@ def make_specification(
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
-    # mean, over all steps, of the length of the sequence that has the step: large if most steps
-    # belong to long sequences
+    # the mean, over all steps of the data, of the length of the sequence that the step belongs to:
+    # larger than the mean length, because long sequences have more steps
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
-    # A parallel decoder writes all steps at once. By default, data with a numeric column has it. So
-    # have long sequences of tokens, if a linear path can have so many steps: an autoregressive
-    # decoder would shift all tokens after a wrong one.
+    # A parallel decoder writes all steps at once. By default, data with a numeric column gets it.
+    # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
+    # wrong token, an autoregressive decoder would shift all later ones.
     only_tokens = architecture == "default" and not schema.numeric.any()
     max_linear_length = max_linear_steps(schema.output_width, latent_dim)
     parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
     decoder = _pick_decoder(arguments, prefer_autoregressive=only_tokens and not parallel_tokens)
-    drops_steps = arguments.corruption.steps > 0
+    drops_steps = arguments.corruption.steps > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
             f"{argument(architecture=architecture)} knows no missing values, which "
@@ -171,6 +174,7 @@ def make_specification(
         decoder=decoder,
         variational=bool(arguments.variational),
         patch=patch,
+        # None stands for the default: data with a numeric column has a linear path
         linear_path=parallel_tokens and decoder == "parallel" if only_tokens else None,
         rocket_dim=_pick_rocket_dim(arguments, len(training_indices), max_length, schema),
         forecast_steps=forecast_steps,
@@ -212,10 +216,10 @@ def _warn_of_spare_dimensions(arguments: Arguments, fit_data: FitData) -> None:
         )
 
 
-# On numeric data, the parallel decoder is better: on JapaneseVowels with 16 dimensions, it explains
-# 0.870 of the variance, and the autoregressive one 0.864.
+# On numeric data, the parallel decoder is better. On JapaneseVowels with 16 dimensions, it explains
+# 0.870 of the variance, and the autoregressive decoder explains 0.864.
 def _pick_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
-    """Pick the decoder, which is autoregressive if that is more accurate and possible."""
+    """Pick the decoder: the preferred one, if the other arguments allow it."""
     if arguments.decoder != "auto":
         return arguments.decoder
     is_possible = arguments.patch in ("auto", 1) and arguments.cell == "lstm"
@@ -240,7 +244,7 @@ def _pick_rocket_dim(arguments: Arguments, num_training: int, longest: int, sche
     if not is_possible or latent_dim < _MIN_DIM_FOR_ROCKET or arguments.corruption:
         return 0
     num_values = longest * schema.output_width
-    # a code that can hold every value gives its spare dimensions only
+    # if a code can hold every value, features only get the dimensions that are left
     num_spare = latent_dim - num_values if latent_dim >= num_values else latent_dim
     # the features are principal components, of which n sequences have n - 1
     return min(_ROCKET_DIM, num_spare, max(0, num_training - 1))
@@ -283,9 +287,9 @@ def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: 
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
     num_weights = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
-    is_small = num_weights <= _MAX_MAP_WEIGHTS
+    is_small = num_weights <= _MAX_LENGTH_MAP_WEIGHTS
     is_possible = length_dim and schema.numeric.all() and not arguments.corruption and is_small
-    # a map by length mixes the dimensions, so the first ones would be of no use without the last
+    # a map by length mixes the dimensions, so the first dimensions alone would be no nested code
     return bool(is_possible and not fit_data.has_missing and not arguments.nested)
 
 
@@ -311,7 +315,8 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
     batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
     batches = fit_data.batches(batch_size, network.fixed_steps)
     updates_per_epoch = fit_data.num_batches(batches, split.training_indices, split.seed)
-    # An epoch of large data is a part of a pass. The default is chosen for passes over the data.
+    # With large data, several epochs together visit all sequences once, which is a pass. The
+    # default number of epochs is chosen for complete passes.
     epochs_per_pass = fit_data.epochs_per_pass
     default_max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
     max_epochs = arguments.max_epochs or default_max_epochs
@@ -351,22 +356,22 @@ def pick_max_epochs(batches_per_epoch: int) -> int:
 def pick_patience(max_epochs: int) -> int:
     """Pick the patience: a quarter of the epochs, and at least 50."""
     # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
-    # best one for a long time. An eighth of the epochs is as good on the sets for choosing, and
-    # takes two thirds of the time on the quickest of them. But on damped oscillations (450
-    # sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, an eighth had 5 times
-    # the error in one of two versions of JAX. The loss of a variational model may rise until its KL
-    # divergence has its full weight, after a quarter of the schedule. A patience that depends on
-    # the validation loss was tried. It gained nothing: without it, the error was 1.001 times as
-    # large.
+    # best one for a long time. On the sets for choosing, a patience of an eighth of the epochs is
+    # as good, and the quickest of these fits take two thirds of the time. But on damped
+    # oscillations (450 sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, the
+    # error with this patience was 5 times as large in one of two versions of JAX. The loss of a
+    # variational model may rise until its KL divergence has its full weight, after a quarter of the
+    # schedule. A patience that depends on the validation loss was tried. Without it, the error was
+    # 1.001 times as large, so it gained nothing.
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
 def pick_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
-    # A model that is trained further gets no refit, which could end with a larger validation loss.
-    # The refit has no measured gain on the sets for choosing (without it, the error was 0.996 times
-    # as large). It stays because without it, 16 dimensions of countries with a binary column had
-    # 1.17 times the error of PCA.
+    # A model that is trained further gets no refit, because a refit could end with a larger
+    # validation loss. On the sets for choosing, the error without a refit was 0.996 times as large.
+    # The refit stays for data such as countries with a binary column, where the error of 16
+    # dimensions without a refit was 1.17 times that of PCA.
     is_few = len(split.lengths) < _LARGE_DATA_SEQUENCES
     return split.base_model is None and len(split.held_out_indices) > 0 and is_few
 

@@ -38,7 +38,7 @@ _MAX_JOINT_VALUES = 1 << 14
 # Cap on the sequences for the components of ROCKET features. More would take longer.
 _MAX_ROCKET_SEQUENCES = 4096
 # A feature with a smaller standard deviation, relative to its mean, is constant up to rounding
-# errors. Scaled up, these would encode the padding.
+# errors. If these errors were scaled up, the features would encode the padding.
 _MIN_FEATURE_STD = 1e-4
 # A component with a smaller standard deviation, relative to the first one, is left out for the same
 # reason.
@@ -126,14 +126,14 @@ def set_linear_initialization(
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
     widths, num_columns = _output_widths(specification), len(specification.column_types)
-    code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps
+    code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
-    # number of columns that are initialized, and indices of their outputs: by default all
+    # number of columns that are initialized, and the indices of their outputs
     num_initialized, outputs = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(sequences, *code_sizes, **options)
     elif numeric:
-        options |= {"by_length": encoder_layer.by_length}
+        options |= {"may_use_length": encoder_layer.by_length}
         linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
         num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
@@ -148,20 +148,21 @@ def set_linear_initialization(
         array[..., outputs] = values
         return array
 
-    # inputs after the outputs, which are flags of observed values, have weights of zero
+    # the inputs after those that have an output are flags of observed values, with weights of zero
     encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
     encoder_kernel[:, outputs] = linear.encoder
     encoder_layer.start.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
-    # The length and ROCKET features, which follow the other dimensions of a code, have weights of
-    # zero. The LSTM learns what they say about the steps.
+    # The length and the ROCKET features follow the other dimensions of a code. They have weights of
+    # zero, and the LSTM learns what they say about the steps.
     decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
     decoder_layer.start.assign(decoder_kernel)
     decoder_layer.bias.assign(fill(decoder_layer.bias.shape, linear.decoder_bias))
-    # What the LSTMs add is scaled by the residual of the linear path. So are the changes that the
-    # optimizer makes to the linear path, whose weights are `start + unit * change`: if the residual
-    # is small, they are small, too. Columns without an initialization are residual completely.
+    # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
+    # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
+    # changes are small if the residual is small. Columns without an initialization have a residual
+    # share of 1.
     residual_std = float(np.sqrt(linear.share))
     mean_share = (num_initialized * linear.share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
@@ -184,8 +185,8 @@ def set_linear_initialization(
 def _invert_links(
     initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
-    """Return an initialization whose decoder writes what the link functions map to its values."""
-    # for example, logarithms of counts
+    """Return an initialization whose decoder predicts the inputs of the link functions."""
+    # for example, logarithms of counts, which the link function maps to counts
     blocks = column_outputs(specification.column_types, specification.num_categories)
     types = {block.block.start: block.type for block in blocks if block.type.is_number}
     indices = [k for k, output in enumerate(output_indices) if output in types]
@@ -204,13 +205,14 @@ def _invert_links(
 
 
 def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
-    """Set the maps by length; return the factor that makes up for how they scale changes."""
+    """Set the maps by length; return a factor for the unit of the weights before the maps."""
     if codec is None:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
         offsets, factor = np.zeros(encoder_layer.offsets.shape), 1.0
     else:
         maps, offsets = codec.maps, codec.offsets
-        # the map of a medium length stands for all of them
+        # Maps shrink or enlarge the effect of a weight on the code, and the factor undoes this. It
+        # is that of the map of a medium length.
         mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
         factor = float(np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30)))
     encoder_layer.maps.assign(np.asarray(maps, np.float32))
@@ -232,9 +234,9 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
 
 def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     """Set the ROCKET features of the code to principal components of the pooled convolutions."""
-    # The other dimensions of a code say which value a series has at each time. If the same event
-    # happens a little later, they differ, and a linear classifier cannot find the label. ROCKET
-    # features say which events happen at any time. Training does not change these features, because
+    # The other dimensions of a code say which value a series has at each time. They differ if the
+    # same event happens a little later, so a linear classifier cannot find the label. ROCKET
+    # features say which events happen, no matter when. Training does not change them, because
     # training for reconstruction would lose what reconstruction does not need.
     sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
     features = RocketFeatures(network.specification).compute(sample).astype(float)

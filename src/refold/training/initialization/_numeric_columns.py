@@ -31,12 +31,12 @@ _MAX_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
 _MIN_SERIES_BY_LENGTH = 20
-# Number of padded values for which a fold of this cross-validation is computed. More data gets
-# fewer folds, for speed.
+# For speed, this number divided by the number of padded values is the number of folds.
 _VALUES_PER_FOLD = 1 << 17
-# Cap on these folds.
+# Cap on the number of folds.
 _MAX_FOLDS = 3
-# Candidate priors of codes by length: whether they are stationary components, and their shrinkage.
+# Candidate priors of codes by length: whether the components are those of a stationary process, and
+# the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_ITERATIONS = 8
@@ -83,8 +83,8 @@ class LinearInitialization:
     decoder: np.ndarray  # (latent_dim, num_steps, n_columns)
     decoder_bias: np.ndarray  # (num_steps, n_columns)
     residual: np.ndarray  # (n_columns,), root mean squared error; 1 for tokens
-    # residual as a share of the power, from just above 0 to 1; for tokens, loss as a share of the
-    # loss of frequencies
+    # squared residual as a share of the power, above 0 and up to 1; for tokens, the loss as a share
+    # of the loss if each token is predicted by its frequency
     share: float
     # (latent_dim,) of a code given its sequence, if the residual is normal noise: M. E. Tipping and
     # C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
@@ -104,13 +104,13 @@ class PaddedSeries(NamedTuple):
 
 def fit_linear_initialization(
     sequences: Sequences,
-    column_indices: list[int],  # indices of the numeric columns to encode
+    column_indices: list[int],  # of the numeric columns to encode
     latent_dim: int,
     num_steps: int,
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    noiseless_columns: Sequence[int] = (),  # columns without noise
+    noiseless_columns: Sequence[int] = (),  # indices of columns that get no noise
     may_use_length: bool = False,  # whether the encoder may depend on the length
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best decoding map."""
@@ -124,22 +124,15 @@ def fit_linear_initialization(
     has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
     components = principal_components(values, lengths, latent_dim, is_observed, seed=seed)
     codec = fit_linear_codec(values, is_observed, components, inputs if corruption else None)
-    use_components = not corruption and components_decode_better(
-        values, lengths, is_observed, components, seed=seed
-    )
+    data = values, lengths, is_observed
+    use_components = not corruption and components_decode_better(*data, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
     encoder = codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
     encoder_bias, codes = -codec.weights @ codec.mean, codec.encode(inputs)
     lengthwise = None
     if may_use_length and not has_missing:
         lengthwise = _choose_lengthwise_codec(
-            values,
-            lengths,
-            is_observed,
-            components,
-            mse=codec.mse,
-            use_components=use_components,
-            seed=seed,
+            *data, components, mse=codec.mse, use_components=use_components, seed=seed
         )
     if lengthwise is not None:
         encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
@@ -201,7 +194,7 @@ class Codec:
     # (latent_dim, num_steps * n_columns), of the encoder; codes have a standard deviation of 1
     weights: np.ndarray
     # Decoding maps (latent_dim + 1, num_steps, n_columns): weights of each dimension, then the
-    # output for a code of zeros. One has the components, and the other a ridge regression.
+    # output for a code of zeros. One decodes by the components, the other by a ridge regression.
     component_decoder: np.ndarray
     regression_decoder: np.ndarray
     mse: float = 0.0  # mean squared error of the components on new sequences
@@ -232,9 +225,9 @@ def fit_linear_codec(
 ) -> Codec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
-    # values. The regression uses observed values only. It is drawn towards the components, and more
-    # so at steps that fewer series reach. On series of different lengths, this alone has a smaller
-    # error than principal components.
+    # values. The ridge regression uses observed values only. Its weights are drawn towards the
+    # components, and more so at steps that fewer series reach. On series of different lengths, the
+    # regression has a smaller error than the components.
     n, _, num_columns = values.shape
     mean, loadings, std = components.mean, components.loadings, components.std
     rank = int(loadings.any(axis=1).sum())
@@ -251,16 +244,17 @@ def fit_linear_codec(
     power, count = (values**2).sum(), max(is_observed.sum(), 1)
     residual = (values - decode(codes, component_decoder)) * is_observed
     error = (residual**2).sum()
-    # Components explain new sequences worse than those of the fit. The factor follows from the
-    # degrees of freedom, or from cross-validation if these are too few.
+    # Components explain new series worse than the series that they were fitted to. The ratio
+    # follows from the degrees of freedom, or from cross-validation if there are few series for the
+    # rank.
     optimism = n / max(1, n - 1 - rank)
     if 2 * rank >= n and np.isfinite(components.held_out_error):
         optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
     mse = error * optimism / count
     # The penalty is that of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine
-    # Learning", 2006, sections 3.3 and 3.5): the residual variance over the variance of the weights
-    # that are expected. That is the mean square of the weights of a component, and of the values
-    # for the constant, which is last.
+    # Learning", 2006, sections 3.3 and 3.5): the residual variance divided by the prior variance of
+    # the weights. The prior variance is the mean square of the weights of a component. For the
+    # constant, which is last, it is the mean square of the values.
     prior = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
     penalty = mse / np.maximum(prior, 1e-12 * prior.max())
     return replace(
@@ -277,14 +271,15 @@ def fit_ridge(
     is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
     penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
-    """Regress the values at each step and column on codes and a constant, which is last."""
-    # Returns weights (latent_dim + 1, num_steps, n_columns). Each step and column has normal
-    # equations of its own, because other series are observed there: the sum of the products of the
-    # codes of these series, plus the penalty on the diagonal. Many of them are solved together.
+    """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
+    # The last weight is the constant. Each step and column has a system of normal equations of its
+    # own, because not the same series are observed everywhere. Its matrix is the sum of the
+    # products of the codes of these series, plus the penalty on the diagonal. Many systems are
+    # solved at once.
     n, num_steps, num_columns = values.shape
     inputs = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = inputs.shape[1]
-    # if all columns of a step are observed in the same series, they share a matrix
+    # if the same series are observed in all columns of a step, these columns share a system
     is_shared = bool((is_observed == is_observed[:, :, :1]).all())
     in_system = is_observed[:, :, 0] if is_shared else is_observed.reshape(n, -1)
     num_systems = in_system.shape[1]
@@ -315,9 +310,9 @@ def components_decode_better(
 ) -> bool:
     """Return whether the components reconstruct held-out series better than the regression."""
     # Without missing values, the regression has less to correct, and it overfits few series. With
-    # missing values, it is always used, because cross-validation cannot measure what it predicts
-    # for them. Without this choice, the error was 1.04 times as large, and 1.32 times on 27 series
-    # of ArrowHead.
+    # missing values, the regression is always used, because cross-validation cannot measure what it
+    # predicts for these values. Without the choice between components and regression, the error was
+    # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(values.shape[1]) < lengths[:, None]
     if components.mixture is None or not is_observed[is_step].all():
         return False
@@ -341,7 +336,7 @@ def _fit_fold(
     is_training: np.ndarray,  # bool (n,)
     seed: int,
 ) -> tuple[Codec, Components]:
-    """Return a codec and components of the training series of a fold, like those of all series."""
+    """Return a codec and components of the training series, with the mixture of all series."""
     series, seen, rank = values[is_training], is_observed[is_training], len(components.loadings)
     fold = principal_components(
         series, lengths[is_training], rank, seen, seed=seed, mixture_of=components
@@ -353,11 +348,11 @@ def _fit_fold(
 #
 # Components of zero-filled series also describe where a series ends, and the code of a short series
 # must reconstruct the zeros after its end. Probabilistic principal components [1, 2] ignore the
-# steps after the end. They are found by expectation maximization. A code is the least-squares
-# solution for the steps that a series has, so there is a different linear map for each length. On
-# JapaneseVowels and PLAID with 4 to 32 dimensions, the NMSE of this codec was 0.59 to 0.87 times
-# that of PCA. Without stationary components as a second prior, the error of AR(2) noise was 1.02
-# times as large.
+# steps after the end. They are found by expectation maximization. A code is the (regularized)
+# least-squares solution for the steps that a series has, so each length has a linear map of its
+# own. On JapaneseVowels and PLAID with 4 to 32 dimensions, the NMSE of this codec was 0.59 to 0.87
+# times that of PCA. Without stationary components as a second prior, the error on AR(2) noise was
+# 1.02 times as large.
 #
 # [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the
 #     Royal Statistical Society B 61, 1999.
@@ -372,10 +367,10 @@ def _choose_lengthwise_codec(
     components: Components,
     *,
     mse: float,
-    use_components: bool,  # whether the components decode codes of zero-filled series
+    use_components: bool,  # whether the components decode codes that ignore the length
     seed: int,
 ) -> LengthwiseCodec | None:
-    """Return the codec by length with the best prior; None if codes without length are better."""
+    """Return the codec with the best prior; None if codes that ignore the length are better."""
     if len(values) < _MIN_SERIES_BY_LENGTH:
         return None
     rank = len(components.loadings)
@@ -421,23 +416,23 @@ def fit_lengthwise_codec(
     shrinkage: float,
 ) -> LengthwiseCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
-    # The model of a value is its weights times the code, plus a bias and noise.
+    # In the model, a value is its weights times the code, plus a bias and normal noise.
     _, num_steps, num_columns = values.shape
     rank = len(components.loadings)
     longest_first = np.argsort(-lengths, kind="stable")
     values, lengths = values[longest_first], lengths[longest_first]
     weights = (components.loadings.T * components.std).reshape(num_steps, num_columns, rank)
     bias = components.mean.reshape(num_steps, num_columns)
-    # above zero even for series of zeros, which would have a singular covariance
+    # the noise is above 0, also for series of zeros, whose covariance would be singular
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
-    mse = max(mse, min_noise)
-    # number of series that have each step, which are the first ones
+    noise = max(mse, min_noise)  # variance
+    # for each step, how many series are long enough to have it; these series come first
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
     prior = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
     for _ in range(_MAX_ITERATIONS if np.isfinite(shrinkage) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
-        codes, covariances = _code_posterior(values, lengths, weights, bias, mse)
+        codes, covariances = _code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
         squares = inputs[:, :, None] * inputs[:, None, :]
         squares[:, :rank, :rank] += covariances
@@ -446,15 +441,15 @@ def fit_lengthwise_codec(
         products = np.stack([inputs[:m].T @ values[:m, t] for t, m in enumerate(num_series)])
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
-        penalty = shrinkage * np.diag([*(mse / mean_square), 0.1 * mse + 1e-9])
+        penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
         solution = prior + change  # (num_steps, rank + 1, n_columns)
-        # expected squared error: the square of values minus predictions, term by term
+        # expected squared error: the terms of the expanded square of values minus predictions
         error = power - 2 * (solution * products).sum(axis=(1, 2))
         error += (np.matmul(squares, solution) * solution).sum(axis=(1, 2))
-        previous_noise, mse = mse, max(error.sum() / count, min_noise)
+        previous_noise, noise = noise, max(error.sum() / count, min_noise)
         weights, bias = solution[:, :rank].transpose(0, 2, 1), solution[:, rank]
-        if abs(mse - previous_noise) < _MIN_NOISE_CHANGE * previous_noise:
+        if abs(noise - previous_noise) < _MIN_NOISE_CHANGE * previous_noise:
             break
     # Rotate the code so that its dimensions are orthogonal. Dimensions beyond the rank of the
     # weights get weights of zero.
@@ -462,15 +457,15 @@ def fit_lengthwise_codec(
     rotation = rotation[singular_values > 1e-9 * singular_values[0]]
     is_nonzero = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
-    mse *= _FINAL_NOISE_FACTOR
-    codes, _ = _code_posterior(values, lengths, weights, bias, mse)
+    noise *= _FINAL_NOISE_FACTOR
+    codes, _ = _code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
-    # The maps compute the codes of `_posterior_codes` divided by `std`. They divide by it a second
-    # time, because the weights of the encoder are those of the decoder, which are multiplied by it.
+    # The maps compute the codes of `_code_posterior`, divided by `std`. They divide by `std` twice,
+    # because the encoder has the same weights as the decoder, which are multiplied by `std`.
     scaled_weights = weights * std
     offsets = _cumulative_products(scaled_weights, bias[..., None])[..., 0]
     grams = _cumulative_products(weights, weights)
-    inverses = np.linalg.inv(grams + np.diag(np.where(is_nonzero, mse, 1.0)))
+    inverses = np.linalg.inv(grams + np.diag(np.where(is_nonzero, noise, 1.0)))
     maps = inverses / std[:, None] / std
     decoder = np.concatenate([scaled_weights.transpose(2, 0, 1), bias[None]])
     return LengthwiseCodec(scaled_weights, offsets, maps, decoder)
@@ -484,18 +479,19 @@ def _cumulative_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _code_posterior(
-    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, mse: float
+    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, variance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
-    # given the values of its steps, if the prior of codes is a standard normal distribution
+    # The condition are the values of the series, which have normal noise with the given variance.
+    # Codes have a standard normal distribution as their prior.
     rank = weights.shape[2]
     grams = _cumulative_products(weights, weights)
     offsets = _cumulative_products(weights, bias[..., None])[..., 0]
     # one inverse for each length that occurs
     distinct, index = np.unique(lengths, return_inverse=True)
-    inverses = np.linalg.inv(grams[distinct] + mse * np.eye(rank))[index]
+    inverses = np.linalg.inv(grams[distinct] + variance * np.eye(rank))[index]
     sums = np.tensordot(values, weights, axes=2) - offsets[lengths]
-    return np.einsum("nd,nde->ne", sums, inverses), mse * inverses
+    return np.einsum("nd,nde->ne", sums, inverses), variance * inverses
 
 
 def fit_stationary_components(
@@ -504,7 +500,7 @@ def fit_stationary_components(
     n_components: int,
 ) -> Components | None:
     """Return the components of a stationary process with the autocovariance of the series."""
-    # In a stationary process, the covariance of two steps depends on their distance only (P. J.
+    # In a stationary process, the covariance of two steps only depends on their distance (P. J.
     # Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11).
     # Such a covariance has few parameters, and short series contribute to it as well as long ones.
     # It is a second prior for codes by length, next to the components of zero-filled series.

@@ -1,4 +1,7 @@
-"""Principal components of few series, and variations of series that stand in for more of them."""
+"""Principal components of series; if there are few, also of random variations of these series.
+
+`principal_components` is what other modules use.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,33 +14,36 @@ from refold._support.arrays import gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
 from refold.training._time_warps import draw_time_shifts, warp_time
 
-# The covariance of few sequences misses patterns that none of them shows. Series often have two
-# properties: a pattern at one time could occur at another, and it could be slightly earlier or
-# later. Surrogates, which have the spectrum of a sequence and random phases that columns share (D.
-# Prichard and J. Theiler, "Generating surrogate data for time series with several simultaneously
-# measured variables", Physical Review Letters 73, 1994), model the first, copies that are warped in
-# time the second. Both are mixed with the sequences if that lowers the error on held-out sequences
-# in cross-validation by more than 1.5 standard errors. With more components than sequences,
-# surrogates determine the remaining ones. On 27 series of ArrowHead, the initialization alone had
-# 0.70 times the NMSE of PCA at 16 dimensions and 0.27 times at 32. Without mixtures, a whole fit
-# had 1.09 times the error.
+# The covariance of few series misses patterns that none of them shows. Two kinds of random
+# variations add such patterns:
+# - Surrogates have the spectrum of a series and random phases, which its columns share (D. Prichard
+#   and J. Theiler, "Generating surrogate data for time series with several simultaneously measured
+#   variables", Physical Review Letters 73, 1994). They help if a pattern can occur at any time.
+# - Warped copies have the values of a series at slightly different times. They help if a pattern
+#   can be slightly earlier or later.
+# A mixture of series and variations is used if it lowers the error on held-out series in
+# cross-validation by more than 1.5 standard errors. If there are more components than series,
+# surrogates determine the additional components. On 27 series of ArrowHead, the NMSE of the
+# initialization alone was 0.70 times that of PCA at 16 dimensions, and 0.27 times at 32. Without
+# mixtures, the error of a complete fit was 1.09 times as large.
 #
-# Curves of the pretrained model were tried as a third source of patterns. If cross-validation chose
-# them by one standard error, the test error of whole fits at 16 dimensions was 1.00, 1.05 and 1.00
-# times as large with 10, 30 and 100 series of 12, 11 and 6 sets, and 1.54 times on one set.
+# Curves of the pretrained model were tried as a third kind of variation, chosen by one standard
+# error. With them, the test error of complete fits at 16 dimensions was 1.00, 1.05 and 1.00 times
+# as large for 10, 30 and 100 series of 12, 11 and 6 data sets, and 1.54 times on one data set.
 
-# From this number of sequences on, their covariance is good enough, and no mixture is tried.
+# From this number of series on, their covariance is good enough, and no mixture is tried.
 _MAX_MIXED_SEQUENCES = 2000
 # Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
 # each fold.
 _MAX_MIXED_VALUES = 1 << 17
-# Number of surrogates and of warped copies: more change the covariance little.
+# Approximate number of surrogates, and of warped copies. More change the covariance little.
 _NUM_VARIATIONS = 1000
-# Cap on the values of both, which limits memory.
+# Cap on the values of the surrogates, and of the warped copies, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
-# Share of the sequences themselves in a mixture with warped copies.
+# Share of the unchanged series in the total variance of series and warped copies. In proportion to
+# their number, it would be almost 0.
 _ORIGINAL_SHARE = 0.25
-# If fewer than this share of all components are wanted, a truncated decomposition is faster.
+# If a fit needs a smaller share of all components, a truncated decomposition is faster.
 _MAX_TRUNCATED_SHARE = 0.2
 
 # Number of cross-validation folds.
@@ -55,14 +61,15 @@ def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
 
 
 class MixtureWeights(NamedTuple):
-    """What is mixed with the sequences. A weight of 1 counts as much as one sequence."""
+    """What is mixed with the series."""
 
-    surrogate_weight: float
+    surrogate_weight: float  # of all surrogates together; 1 counts as much as one series
     warp_std: float = 0.0  # standard deviation of the time warps of copies, in steps
 
 
+# Candidates for the choice by cross-validation. The first one is used if no other one is better.
 _MIXTURES = (
-    MixtureWeights(1e-6),  # negligible, except in directions that the sequences do not span
+    MixtureWeights(1e-6),  # negligible, except in directions that the series do not span
     MixtureWeights(0.5),
     MixtureWeights(1.5),
     MixtureWeights(1.5, 0.5),
@@ -85,10 +92,10 @@ class Components(NamedTuple):
     # (n_components, num_steps * n_columns), orthonormal; zero beyond the rank of the data
     loadings: np.ndarray
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
-    # the weight of one sequence; 1 where the loading is zero
+    # the weight of one series; 1 where the loading is zero
     std: np.ndarray
     mixture: MixtureWeights | None = None  # None without cross-validation
-    # mean over held-out sequences of the squared error, summed over observed values
+    # mean over held-out series of the squared error, summed over observed values
     held_out_error: float = np.nan
 
 
@@ -105,7 +112,7 @@ def principal_components(
     n, mean = len(series), series.mean(axis=0).ravel()
     is_observed = is_observed.reshape(n, -1)
     mixture, error = None, np.nan  # the error of held-out sequences
-    surrogates = np.zeros((0, len(mean)))  # with the weight of one sequence
+    surrogates = np.zeros((0, len(mean)))  # with the weight of one series
     # a full decomposition of a large covariance would be repeated for each mixture and fold
     is_slow = (
         mean.size > MAX_ONE_THREAD_SIDE
@@ -130,7 +137,7 @@ def principal_components(
     directions = directions[:rank]
     codes = (series.reshape(n, -1) - mean) @ directions.T
     std = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), min_std)
-    # in a direction that no sequence shows, new codes would be divided by a tiny number
+    # in a direction that no series has, codes of new series would be divided by a tiny number
     std = np.maximum(std, np.sqrt(((surrogates @ directions.T) ** 2).sum(axis=0)))
     loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[:rank], code_std[:rank] = directions, std
@@ -141,7 +148,7 @@ def principal_components(
 def _choose_mixture(
     series: np.ndarray, lengths: np.ndarray, is_observed: np.ndarray, n_components: int, seed: int
 ) -> tuple[MixtureWeights, float]:
-    """Return the mixture whose components explain held-out sequences best, and its error."""
+    """Return the mixture whose components explain held-out series best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
     for is_held_out in split_folds(len(series), seed):
         train = series[~is_held_out]
@@ -156,34 +163,34 @@ def _choose_mixture(
 
 
 class _Variations(NamedTuple):
-    """Centred series and their variations. The covariance of each is the Gram matrix of its rows.
+    """Centered series and their variations, with rows that are scaled for covariances."""
 
-    The rows are scaled so that the total variance of the surrogates is that of the series.
-    """
-
+    # The product `rows.T @ rows` is a covariance. The total variance of the surrogates is that of
+    # the series.
     mixtures: Sequence[MixtureWeights]
-    n: int  # number of series
-    originals: dict[float, np.ndarray]  # by warp, the series and their warped copies
+    num_series: int
+    # by `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
+    originals: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
     def rows(self) -> Iterator[np.ndarray]:
-        """Yield the rows of each mixture; their Gram matrix is its covariance."""
-        for weight, warp in self.mixtures:
-            surrogates = np.sqrt(weight / self.n) * self.surrogates
-            yield np.concatenate([self.originals[warp], surrogates])
+        """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""
+        for surrogate_weight, warp_std in self.mixtures:
+            surrogates = np.sqrt(surrogate_weight / self.num_series) * self.surrogates
+            yield np.concatenate([self.originals[warp_std], surrogates])
 
     def covariances(self) -> Iterator[np.ndarray]:
         """Yield the covariance of each mixture, without a new matrix product for each."""
         surrogates = self.surrogates.T @ self.surrogates
-        originals = {warp: rows.T @ rows for warp, rows in self.originals.items()}
-        for weight, warp in self.mixtures:
-            yield originals[warp] + weight / self.n * surrogates
+        originals = {warp_std: rows.T @ rows for warp_std, rows in self.originals.items()}
+        for surrogate_weight, warp_std in self.mixtures:
+            yield originals[warp_std] + surrogate_weight / self.num_series * surrogates
 
 
 def _draw_variations(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
 ) -> _Variations:
-    """Draw the surrogates and the warped copies that mixtures need."""
+    """Draw the surrogates, and the warped copies that the mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
@@ -203,18 +210,18 @@ def _draw_variations(
 
 
 def _draw_surrogates(series: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return stationary series: the covariance of two times depends on their distance alone."""
+    """Return random series (n, num_steps, n_columns) with the spectra of centered series."""
     n, num_steps, _ = series.shape
     # zero padding of the same length, so that the end does not wrap around to the beginning
     spectrum = np.fft.rfft(series, 2 * num_steps, axis=1)
     phases = np.exp(2j * np.pi * rng.random((n, spectrum.shape[1], 1)))
-    # these coefficients of a real series are real
+    # the coefficients of the lowest and the highest frequency of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
 
 
 def _find_directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the leading directions of each mixture, in no particular order."""
+    """Yield the leading directions (n_components, size) of each mixture, in no special order."""
     num_surrogates, num_values = variations.surrogates.shape
     if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
         for rows in variations.rows():

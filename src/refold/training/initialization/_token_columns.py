@@ -31,10 +31,10 @@ _OVERSAMPLING = 10
 # Cap on the categories of a column whose tokens are stored. With more, their levels in a code would
 # not be distinct as float16.
 _MAX_STORED_CATEGORIES = 256
-# Share of the loss that stored tokens must save in comparison with principal components. Components
-# describe which tokens go together, and stored tokens do not: they also reconstruct an anomalous
-# sequence. So a small gain is not worth them. On sentences of 120 steps at 32 dimensions, 76 % of
-# the categories were wrong without stored tokens, and 61 % with them.
+# Share of the loss that codes with stored tokens must save in comparison with principal components.
+# Components describe which tokens go together. Stored tokens do not, so they also reconstruct
+# anomalous sequences, and a small gain is not worth this. On sentences of 120 steps at 32
+# dimensions, 76 % of the categories were wrong without stored tokens, and 61 % with them.
 _MIN_STORED_GAIN = 0.05
 # Difference in logits between a stored token and the one with the next level.
 _LOGIT_MARGIN = 12.0
@@ -45,7 +45,7 @@ LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Weight of the prior, as a number of sequences. The frequencies at a step are drawn towards those
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_COUNT = 10.0
-# Lower bound of the share of the loss that is left, so that it can be a scale.
+# Lower bound of the loss that remains, as a share. It is a scale, so it must not be 0.
 _MIN_LOSS_SHARE = 1e-4
 # Share of the sequences that are held out to choose the factor.
 _HELD_OUT_SHARE = 0.2
@@ -154,8 +154,9 @@ def fit_token_initialization(
     # of held-out sequences. If it is 0, the code explains nothing. The encoder computes principal
     # components, or it stores the first tokens if that saves enough of the loss.
     #
-    # A ridge regression was chosen over logistic regression. Twenty steps with Böhning's bound took
-    # thirty times as long on sentences, and the loss was only 2 % smaller.
+    # A ridge regression was chosen over a logistic regression. On sentences, twenty iterations of a
+    # logistic regression with Böhning's bound took thirty times as long, and the loss was 2 %
+    # smaller.
     tokens = one_hot_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     inputs = _drop_steps(tokens, corruption, seed)
@@ -189,13 +190,14 @@ def fit_component_codec(
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
     mean, loadings, noise = _find_sparse_components(tokens.values, latent_dim, seed)
     arrays = tokens.values, one_hot_inputs
-    clean, codes = (values @ loadings.T - loadings @ mean for values in arrays)
+    clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
     frequencies = token_frequencies(tokens)
-    effect = (clean * codes).sum(axis=0) / n / std  # of a code from the inputs on the clean code
-    # empirical Bayes, as in `fit_linear_codec`: the noise over the mean square of the weights
+    # slope of the regression of each clean code on the standardized code of the inputs
+    effect = (clean_codes * codes).sum(axis=0) / n / std
+    # empirical Bayes, as in `fit_linear_codec`: noise divided by the mean square of the weights
     penalty = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
     slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalty)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
@@ -248,8 +250,8 @@ def _regress_tokens(
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
     negative_lengths = -tokens.lengths[longest_first]
-    # From the last step to the first one, more and more sequences have the step. So the sums over
-    # the codes of these sequences grow, and no sequence is added twice.
+    # The steps are in reverse order, so that each step has the sequences of the step before and
+    # more. Their codes are added to the sums, and no code is added twice.
     squares, sums, num_added = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
     for step in reversed(range(num_steps)):
         num_longer = int(np.searchsorted(negative_lengths, -step, side="left"))
@@ -401,7 +403,7 @@ def fit_mixed_initialization(
     token_columns = np.flatnonzero(is_token)
     columns = list(range(len(is_token)))
     settings: dict[str, Any] = {"seed": seed, "corruption": corruption}
-    settings["noiseless"] = token_columns.tolist()
+    settings["noiseless_columns"] = token_columns.tolist()
     init = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
     indices = np.flatnonzero(~sequences.schema.numeric)
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))

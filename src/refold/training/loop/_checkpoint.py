@@ -219,7 +219,6 @@ def _read_matching(
 
 
 def _digest_weights(network: FittedNetwork) -> str:
-    """Return a SHA-256 digest of the weights of a network."""
     digest = hashlib.sha256()
     for name, array in sorted(network.arrays().items()):
         digest.update(name.encode())

@@ -442,7 +442,6 @@ class Engine:
 
 
 def _variable_index(optimizer: Any, variable: Any) -> int:
-    """Return the index of a variable in the variables of an optimizer."""
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
@@ -560,7 +559,6 @@ class JoinedWeights:
         return arrays
 
     def _num_values(self, weight_indices: Sequence[int]) -> list[int]:
-        """Return how many numbers each weight of a group has."""
         return [int(np.prod(self._shapes[i])) for i in weight_indices]
 
 

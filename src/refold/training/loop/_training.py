@@ -194,7 +194,7 @@ class Training:
             )
             if progress.best is None:
                 raise DivergedError(f"{advice} Nothing was learned before that.")
-            warn(f"{advice} {_describe_kept(progress)}")
+            warn(f"{advice} {_describe_kept_weights(progress)}")
         refit = settings.refit and stop_reason not in (StopReason.INTERRUPTED, StopReason.DIVERGED)
         # with no time left even for the initialization of the refit, there is none
         if refit and self._out_of_time and self._clock.is_up(num_refit_updates=0):
@@ -428,7 +428,6 @@ class Training:
     # Checkpoints and callbacks
 
     def _write_checkpoint(self) -> None:
-        """Write the current progress to the checkpoint, if there is one."""
         if self._saved_training is not None:
             self._saved_training.write(replace(self._progress, seconds=self._clock.seconds))
             self._last_checkpoint_seconds = self._clock.seconds
@@ -444,7 +443,6 @@ class Training:
             self._write_checkpoint()
 
     def _call_hook(self, hook_name: str, *args: Any) -> None:
-        """Call one hook, such as `on_epoch_end`, of all callbacks."""
         self._apply_hooks(lambda state: self._hooks.call(hook_name, state, *args))
 
     def _apply_hooks(self, call_hooks: Callable[[TrainState], TrainState]) -> None:
@@ -600,18 +598,16 @@ def _make_engine(
 
 
 def _warn_of_no_refit(stop_reason: StopReason, progress: TrainingProgress) -> None:
-    """Warn that the weights of the refit are not used."""
     cause = {
         StopReason.TIME: "The time budget ran out in the refit on all sequences",
         StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
         StopReason.STOPPED: "A callback stopped the refit on all sequences",
         StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[stop_reason]
-    warn(f"{cause}. {_describe_kept(progress)}")
+    warn(f"{cause}. {_describe_kept_weights(progress)}")
 
 
-def _describe_kept(progress: TrainingProgress) -> str:
-    """Return a sentence that says which weights were kept."""
+def _describe_kept_weights(progress: TrainingProgress) -> str:
     if progress.best_epoch == 0:
         return "The initial weights were kept: no epoch was better."
     return f"The weights of epoch {progress.best_epoch} were kept."
