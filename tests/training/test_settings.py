@@ -84,8 +84,8 @@ def choose(monkeypatch, errors, may_change=True):
         _held_out_error, "to_inference_network", lambda network: int(network.variables[0].value)
     )
     evaluator = SimpleNamespace(
-        network_errors=lambda which, _, latent_steps: Fidelity(
-            errors[which, latent_steps], None, 0.0
+        network_errors=lambda packed, _, latent_steps: Fidelity(
+            errors[packed, latent_steps], None, 0.0
         ),
         pca_errors=lambda size: Fidelity(0.5, None, 0.0),
     )
@@ -95,7 +95,7 @@ def choose(monkeypatch, errors, may_change=True):
         None,
         trained_weights=None,
         get_initial_weights=lambda: [np.array(1)],
-        choice=InferenceSettings(8, 10),
+        suggestion=InferenceSettings(8, 10),
         may_change=may_change,
     )
     assert int(network.variables[0].value) == 0
@@ -126,8 +126,8 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     def choose(*_, get_initial_weights, **options):
         assert get_initial_weights() is not None
-        assert options["choice"].latent_steps > 0
-        return InferenceSettings(3, 3, initial=True)
+        assert options["suggestion"].latent_steps > 0
+        return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:

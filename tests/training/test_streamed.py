@@ -54,7 +54,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     used = np.ones(60, bool)
     loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
     assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
-    epochs = [list(loader.epoch(i)) for i in range(1, 7)]
+    epochs = [list(loader.load_epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
     rows = [np.concatenate([shard.indices for shard in shards]) for shards in epochs]
@@ -123,7 +123,7 @@ def test_processes_agree_on_shards_and_load_different_parts():
         for one in given
     ]
     seen = []
-    for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
+    for shards in zip(*(loader.load_epoch(1) for loader in loaders), strict=True):
         np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):

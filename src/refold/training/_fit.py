@@ -99,10 +99,8 @@ def fit(
         split = Split(
             fit_data, calibration, arguments, seed=seed, base_model=base_model, windows=windows
         )
-        latent_dim = arguments.latent_dim
-        if base_model is not None:
-            latent_dim = base_model.specification.latent_dim
-        evaluator = HeldOutEvaluator(split, int(latent_dim))
+        sizes = arguments if base_model is None else base_model.specification
+        evaluator = HeldOutEvaluator(split, int(sizes.latent_dim))
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
@@ -129,7 +127,7 @@ def fit(
         ) as training:
             while (phase := training.phase) is not None:
                 # a phase that continues from a checkpoint is not initialized again
-                keep_initial = training.is_fresh and initial_weights.set(phase)
+                keep_initial = training.is_fresh and initial_weights.initialize(phase)
                 phase_data = split.phase_data(phase, batches, settings.warp_std)
                 training.run(phase_data, keep_initial=keep_initial)
     fit_result = training.result
@@ -145,7 +143,7 @@ def fit(
     if network.specification.forecast_steps:
         fit_result = fit_forecast_decoder(network, split, fit_result, arguments)
     if verbose:
-        log_held_out_errors(evaluator, split, network, fit_result, choice, settings)
+        log_held_out_errors(evaluator, split, network, fit_result, choice.latent_steps, settings)
 
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
@@ -197,7 +195,7 @@ def check_arguments(
         raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
 
 
-def _check_same_model(arguments: Arguments, model: Model) -> None:
+def _check_same_model(arguments: Arguments, base_model: Model) -> None:
     """Raise an error if an argument contradicts the fitted model."""
     # with a share of the variance, any code size is right
     any_value = ("latent_dim", "rocket_dim") if arguments.chooses_latent_dim else ()
@@ -207,7 +205,7 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
         is_open = value in ("auto", "custom") if isinstance(value, str) else callable(value)
         if declared.model_attribute is None or name in any_value or is_open:
             continue
-        model_value = attrgetter(declared.model_attribute)(model)
+        model_value = attrgetter(declared.model_attribute)(base_model)
         if name == "missing_values":
             if value is None:
                 continue
@@ -226,15 +224,15 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
 def _add_statistics(
     model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: int
 ) -> Model:
-    """Return the model with statistics, and calibrated if calibration sequences were set aside."""
+    """Return the model with statistics; calibrate it if calibration sequences were set aside."""
     phase = fit_result.phase or "validated"
     if model.specification.variational:
         sample = model.scaler.transform(split.sample(phase, _MAX_ACTIVITY_SEQUENCES))
         variances = model.network.encode(sample).var(axis=0)
         num_active = int((variances > _MIN_ACTIVE_VARIANCE).sum())
-        _report_active(num_active, model.specification.latent_dim, verbose=verbose)
+        _report_active_dimensions(num_active, model.specification.latent_dim, verbose=verbose)
         model = replace(model, active_dimensions=num_active)
-    if len(unseen := split.unseen()):
+    if len(unseen := split.unseen_sequences()):
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
         # a refit was trained on these sequences, so take the weights from before the refit
         with temporary_weights(network, fit_result.validated_weights):
@@ -247,7 +245,7 @@ def _add_statistics(
     return model.calibrate_aligned(model.align(split.calibration))
 
 
-def _report_active(num_active: int, latent_dim: int, *, verbose: int) -> None:
+def _report_active_dimensions(num_active: int, latent_dim: int, *, verbose: int) -> None:
     """Log how many latent dimensions are active, and warn if few of them are."""
     verb = "is" if num_active == 1 else "are"
     count = f"{num_active} of {latent_dim} latent dimensions {verb} active"

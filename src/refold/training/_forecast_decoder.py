@@ -318,7 +318,8 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
         # in the inputs, the last values follow the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training_cuts.future[:, :, output.index]
-        weights, constant = _follower_logits(training_cuts.recent[:, block], future, num_categories)
+        last = training_cuts.recent[:, block]
+        weights, constant = _transition_logits(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training_cuts.codes):
         future = training_cuts.future[:, :, [output.index for output in numeric]]
@@ -428,7 +429,7 @@ def _ridge_path(
     return slope, (level - center @ slope)[:, None]
 
 
-def _follower_logits(
+def _transition_logits(
     last_one_hot: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
     future_ids: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column

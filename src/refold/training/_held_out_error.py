@@ -180,11 +180,11 @@ def choose_weights(
         network,
         split.scaler("validated"),
         trained_weights=fit_result.validated_weights,
-        get_initial_weights=lambda: initial_weights.of("validated"),
+        get_initial_weights=lambda: initial_weights.get("validated"),
         suggestion=suggestion,
         may_change=may_change,
     )
-    if not choice.uses_initial_weights and (weights := initial_weights.of(last_phase)) is not None:
+    if not choice.uses_initial_weights and (weights := initial_weights.get(last_phase)) is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
         # held-out sequences at all. But if training did not even lower the error of the training
         # sequences, it learned nothing. An example is the data set employment, which grows almost
@@ -205,10 +205,10 @@ def choose_weights(
     if not choice.uses_initial_weights:
         return choice, fit_result
     # take the initial weights of the refit, or those of the first phase if there are none
-    is_refit = last_phase == "refit" and initial_weights.of("refit") is not None
+    is_refit = last_phase == "refit" and initial_weights.get("refit") is not None
     phase = "refit" if is_refit else "validated"
-    validated = initial_weights.of("validated") if is_refit else None
-    assign_weights(network, initial_weights.of(phase) or [])
+    validated = initial_weights.get("validated") if is_refit else None
+    assign_weights(network, initial_weights.get(phase) or [])
     return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
 
 
@@ -271,7 +271,7 @@ def log_held_out_errors(
     split: Split,
     network: Network,
     fit_result: FitResult,
-    choice: InferenceSettings,
+    latent_steps: int,
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
@@ -283,7 +283,7 @@ def log_held_out_errors(
     forecast_lines = []
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
-        model = evaluator.as_model(packed, scaler, choice.latent_steps)
+        model = evaluator.as_model(packed, scaler, latent_steps)
         codes = model.encode_aligned(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if specification.forecast_steps:

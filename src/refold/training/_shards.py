@@ -150,18 +150,18 @@ class FitData:
         """Return a random sample of at most `max_sequences` of the sequences with these indices."""
         return self.sequences[sample_indices(indices, max_sequences, seed)]
 
-    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+    def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division of the sequences into batches, which have sequences of each part."""
         has_parts = len(self.partition_offsets) > 2  # at least two
         offsets = self.partition_offsets if has_parts else None
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
-    def num_batches(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
+    def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
         total = sum(
             batches.num_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
-            for blocks in self.shards(seed, epoch)
+            for blocks in self.shard_blocks(seed, epoch)
         )
         return -(-total // self.epochs_per_pass)  # rounded up
 
@@ -178,7 +178,7 @@ class FitData:
             for parts in self._process_parts
         )
 
-    def shards(self, seed: int, epoch: int) -> list[np.ndarray]:
+    def shard_blocks(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
@@ -249,7 +249,7 @@ class Loader:
         # all shards have the same shape, for which a training step is compiled once
         self._capacity = fit_data.shard_capacity
 
-    def epoch(self, epoch: int) -> Iterator[Shard]:
+    def load_epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
         for index, shard in enumerate(self._unwarped_shards(epoch)):
             if self._warp_std:
@@ -261,7 +261,7 @@ class Loader:
             yield shard
 
     def _unwarped_shards(self, epoch: int) -> Iterator[Shard]:
-        for blocks in self._fit_data.shards(self._seed, epoch):
+        for blocks in self._fit_data.shard_blocks(self._seed, epoch):
             if self._fit_data.num_shards > 1:
                 yield self._load(blocks)
             else:
@@ -291,7 +291,7 @@ class Loader:
 class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
-    shards: Loader
+    loader: Loader
     validation: Shard | None
     num_sequences: int  # of the training data
     num_observed: int  # number of observed values in the training data
@@ -303,8 +303,8 @@ class PhaseData(NamedTuple):
 class InputLayout(NamedTuple):
     """Format of the input of a network."""
 
-    unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
-    numeric: np.ndarray  # bool (n_features,)
+    unknown_ids: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
+    is_numeric: np.ndarray  # bool (n_features,)
     has_flags: bool  # whether each feature has another channel, a flag: 1 if it was observed
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
@@ -314,9 +314,9 @@ class InputLayout(NamedTuple):
         specification = network.specification
         names = specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
-        unknown = np.where(has_categories, specification.num_categories, np.nan)
+        unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
         flags = specification.observed_flags
-        return cls(unknown, number_mask(names), flags, network.reads_padding)
+        return cls(unknown_ids, number_mask(names), flags, network.reads_padding)
 
 
 class Batch(NamedTuple):
@@ -353,7 +353,7 @@ def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLay
     x, y = input_and_target(
         values,
         lengths,
-        layout.unknown,
+        layout.unknown_ids,
         flags=layout.has_flags,
         padding=np.nan if layout.reads_padding else 0.0,
         numpy=jnp,
@@ -372,7 +372,7 @@ def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: Input
     if corruption.noise > 0:
         noise = corruption.noise * jax.random.normal(noise_key, batch.y.shape)
         # where the target is NaN, the value is missing or padding, and gets no noise
-        has_noise = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
+        has_noise = jnp.asarray(layout.is_numeric) & ~jnp.isnan(batch.y)
         x = x.at[..., :num_features].add(jnp.where(has_noise, noise, 0.0))
     if corruption.steps > 0:
         num_steps = batch.y.shape[1]
@@ -380,6 +380,6 @@ def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: Input
         is_dropped = is_step & (jax.random.uniform(drop_key, is_step.shape) < corruption.steps)
         # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
         missing = np.zeros(x.shape[-1], np.float32)
-        missing[:num_features] = np.nan_to_num(layout.unknown)
+        missing[:num_features] = np.nan_to_num(layout.unknown_ids)
         x = jnp.where(is_dropped[..., None], missing, x)
     return Batch(x, batch.y, batch.lengths, batch.is_sequence)

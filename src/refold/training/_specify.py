@@ -313,8 +313,8 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
         check_encodable_lengths(split.calibration.lengths, packed)
     fit_data, num_training = split.fit_data, len(split.training_indices)
     batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
-    batches = fit_data.batches(batch_size, network.fixed_steps)
-    updates_per_epoch = fit_data.num_batches(batches, split.training_indices, split.seed)
+    batches = fit_data.make_batches(batch_size, network.fixed_steps)
+    updates_per_epoch = fit_data.batches_per_epoch(batches, split.training_indices, split.seed)
     # With large data, several epochs together visit all sequences once, which is a pass. The
     # default number of epochs is chosen for complete passes.
     epochs_per_pass = fit_data.epochs_per_pass

@@ -72,14 +72,14 @@ def open_training_data(
     if missing_values is not None:
         sequences = apply(lambda block: mark_missing(block, missing_values))
     check_float32_range(sequences)
-    for message in [*data_warnings(sequences), *_key_warnings(X, sequences)]:
+    for message in [*data_warnings(sequences), *_key_column_warnings(X, sequences)]:
         warn(message)
     if base_model is not None and sequences.schema != base_model.schema:
         sequences = apply(lambda block: block.align(base_model.schema))
     return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
-def _key_warnings(X: object, sequences: Any) -> list[str]:
+def _key_column_warnings(X: object, sequences: Any) -> list[str]:
     """Return a warning if tables in a list have columns of ids or times, which become features."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
@@ -198,7 +198,7 @@ class Split:
         count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
         return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
 
-    def unseen(self) -> Sequences:
+    def unseen_sequences(self) -> Sequences:
         """Return the held-out sequences that the base model was not trained on, either."""
         sequences = self.held_out_sequences
         if self.base_model is not None and self.base_model.fingerprints.trained is not None:

@@ -65,20 +65,20 @@ class InitialWeights:
         # by phase, weights that are worth keeping, or None
         self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
-    def set(self, phase: str) -> bool:
+    def initialize(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
-        worth_keeping = self._split.base_model is not None or self._initialize(phase)
+        worth_keeping = self._split.base_model is not None or self._fit_to_sample(phase)
         self._weights_by_phase[phase] = weights_of(self._network) if worth_keeping else None
         return worth_keeping
 
-    def of(self, phase: str) -> list[np.ndarray] | None:
+    def get(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
         if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
             with temporary_weights(self._network, self._untrained):
-                self.set(phase)
+                self.initialize(phase)
         return self._weights_by_phase[phase]
 
-    def _initialize(self, phase: str) -> bool:
+    def _fit_to_sample(self, phase: str) -> bool:
         """Fit the linear path and ROCKET features; return whether linear codes explain anything."""
         network, split = self._network, self._split
         is_linear = has_linear_path(network)

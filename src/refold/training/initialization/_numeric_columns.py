@@ -256,10 +256,10 @@ def fit_linear_codec(
     # the weights. The prior variance is the mean square of the weights of a component. For the
     # constant, which is last, it is the mean square of the values.
     prior = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
-    penalty = mse / np.maximum(prior, 1e-12 * prior.max())
+    penalties = mse / np.maximum(prior, 1e-12 * prior.max())
     return replace(
         codec,
-        regression_decoder=component_decoder + fit_ridge(codes, residual, is_observed, penalty),
+        regression_decoder=component_decoder + fit_ridge(codes, residual, is_observed, penalties),
         mse=float(mse),
         optimism=float(optimism),
     )
@@ -269,7 +269,7 @@ def fit_ridge(
     codes: np.ndarray,  # (n, latent_dim)
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
-    penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
+    penalties: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
     """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
     # The last weight is the constant. Each step and column has a system of normal equations of its
@@ -295,7 +295,7 @@ def fit_ridge(
             squares += in_system[row : row + batch_size, systems].T.astype(float) @ products
         squares = squares.reshape(-1, width, width)
         with one_blas_thread():  # threads are slower on many small systems
-            solution[systems] = np.linalg.solve(squares + np.diag(penalty + 1e-9), sums[systems])
+            solution[systems] = np.linalg.solve(squares + np.diag(penalties + 1e-9), sums[systems])
     return solution.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
 
 

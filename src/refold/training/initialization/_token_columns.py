@@ -198,8 +198,8 @@ def fit_component_codec(
     # slope of the regression of each clean code on the standardized code of the inputs
     effect = (clean_codes * codes).sum(axis=0) / n / std
     # empirical Bayes, as in `fit_linear_codec`: noise divided by the mean square of the weights
-    penalty = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
-    slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalty)
+    penalties = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
+    slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
     return _TokenCodec(mean, loadings / std[:, None], log_variance, frequencies, offset, slope)
 
@@ -352,7 +352,7 @@ def choose_logit_factor(
     frequencies: np.ndarray,  # (num_steps, width)
     slope: np.ndarray,  # (latent_dim, num_steps, width)
     offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
+    candidate_factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
@@ -364,13 +364,13 @@ def choose_logit_factor(
     categorical = [
         (i, slice(firsts[i], firsts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
     ]
-    losses = np.zeros(len(factors))  # negative log-likelihoods of the observed tokens
+    losses = np.zeros(len(candidate_factors))  # negative log-likelihoods of the observed tokens
     for step in range(tokens.is_observed.shape[1]):
         rows = np.flatnonzero(tokens.lengths > step)
         actual = values[:, step * width : (step + 1) * width].toarray()[rows]
         is_observed = tokens.is_observed[rows, step]
         difference = codes[rows] @ slope[:, step] + offset[step]
-        for k, factor in enumerate(factors):
+        for k, factor in enumerate(candidate_factors):
             predicted = frequency_logits[step] + factor * difference
             loss = np.logaddexp(0, predicted[:, binary]) - actual[:, binary] * predicted[:, binary]
             losses[k] += loss[is_observed[:, is_binary]].sum()
@@ -381,7 +381,8 @@ def choose_logit_factor(
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    return float(factors[best]), float(np.clip(losses[best] / losses[0], _MIN_LOSS_SHARE, 1.0))
+    share = np.clip(losses[best] / losses[0], _MIN_LOSS_SHARE, 1.0)
+    return float(candidate_factors[best]), float(share)
 
 
 # Numeric and token columns together

@@ -86,7 +86,7 @@ class Clock:
         planned = num_updates + int(seconds / self._seconds_per_update)
         return max(num_updates + 1, min(max_updates, planned))
 
-    def is_up(self, num_refit_updates: int | None = None) -> bool:
+    def is_time_up(self, num_refit_updates: int | None = None) -> bool:
         """Return whether the budget is used up, or would be after a refit of so many updates."""
         if self._time_budget is None:
             return False

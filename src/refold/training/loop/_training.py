@@ -197,7 +197,7 @@ class Training:
             warn(f"{advice} {_describe_kept_weights(progress)}")
         refit = settings.refit and stop_reason not in (StopReason.INTERRUPTED, StopReason.DIVERGED)
         # with no time left even for the initialization of the refit, there is none
-        if refit and self._out_of_time and self._clock.is_up(num_refit_updates=0):
+        if refit and self._out_of_time and self._clock.is_time_up(num_refit_updates=0):
             refit = False
             _warn_of_no_refit(stop_reason, progress)
         if not refit:
@@ -205,8 +205,7 @@ class Training:
             return
         self.phase, self.is_fresh = "refit", True
         progress.phase, progress.refit_steps = "refit", progress.best_steps
-        progress.peak = settings.learning_rate
-        progress.epoch = 1
+        progress.peak, progress.epoch = settings.learning_rate, 1
         self._engine.write_back(self._untrained)  # also resets the optimizer
         self._bar.begin("refit on all: initialize")
 
@@ -258,7 +257,7 @@ class Training:
         if refit:
             # the length of the refit is a number of updates, so its last epoch may be incomplete
             num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
-            total_batches = progress.refit_steps * phase_data.shards.epochs_per_pass
+            total_batches = progress.refit_steps * phase_data.loader.epochs_per_pass
             num_epochs = max(1, -(-total_batches // num_batches))
             self._bar.begin("refit on all: epoch", num_epochs)
         phase = progress.phase
@@ -288,7 +287,7 @@ class Training:
         seed, epoch = self._settings.seed, progress.epoch
         plans = (
             (shard, batch_run)
-            for index, shard in enumerate(phase_data.shards.epoch(epoch))
+            for index, shard in enumerate(phase_data.loader.load_epoch(epoch))
             for batch_run in self._batches.epoch(shard.indices, seed=seed, epoch=epoch, shard=index)
         )
         for shard, batch_run in plans:
@@ -418,11 +417,11 @@ class Training:
         progress = self._progress
         if progress.phase == "refit":
             is_unfinished = progress.refit_steps > self._num_updates
-            is_up, num_updates = is_unfinished and self._clock.is_up(), progress.num_steps
+            is_up, num_updates = is_unfinished and self._clock.is_time_up(), progress.num_steps
         else:
             num_done, refit = self._num_updates, self._settings.refit
             num_updates = self._clock.plan_num_updates(num_done, progress.num_steps, refit=refit)
-            is_up = self._clock.is_up(progress.best_steps if refit else None)
+            is_up = self._clock.is_time_up(progress.best_steps if refit else None)
         return StopReason.TIME if is_up else None, num_updates
 
     # Checkpoints and callbacks
@@ -437,8 +436,7 @@ class Training:
         if self._saved_training is None or (checkpoint := self._saved_training.checkpoint) is None:
             return
         seconds = self._clock.seconds - self._last_checkpoint_seconds
-        epochs = checkpoint.epochs
-        is_due = epochs and (self._progress.epoch - 1) % epochs == 0
+        is_due = checkpoint.epochs and (self._progress.epoch - 1) % checkpoint.epochs == 0
         if seconds >= checkpoint.seconds or is_due:
             self._write_checkpoint()
 
