@@ -40,7 +40,8 @@ _MIN_PCA_SEQUENCES = 16
 _MAX_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
 _MIN_SEQUENCES_FOR_TRAINING = 500
-# Error below which the report says that little is left to gain.
+# If the error (the NMSE plus the share of wrong tokens) is smaller, the report says that little is
+# left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
 _MAX_LENGTH_WITHOUT_WINDOWS = 500

@@ -21,9 +21,10 @@ _NUM_WAVES = 4
 # Share of the series that an epoch does not warp, so that training also sees the true times.
 _UNWARPED_SHARE = 0.25
 
-# Candidate standard deviations of the shifts, in steps. The data decide: on Trace at 16 dimensions,
-# warps lowered the error from 0.84 to 0.37 times that of PCA, and where events have a fixed time,
-# they can double it. On four of six sets for choosing, no warp was chosen.
+# Candidate standard deviations of the shifts, in steps. The data decide whether to use one: on
+# Trace at 16 dimensions, warps lowered the error from 0.84 to 0.37 times that of PCA, but if events
+# have a fixed time, warps can double the error. No warp was chosen on four of the six data sets by
+# which the defaults were chosen.
 _WARP_STDS = (1.0, 2.0, 4.0, 8.0)
 # Number of cross-validation folds. Each fold computes the densities of all candidates.
 _NUM_FOLDS = 3
@@ -39,7 +40,7 @@ _MAX_SERIES_VALUES = 400_000
 _NUM_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
 _MAX_COPY_VALUES = 1_500_000
-# Numbers of principal components in which densities are compared: the first ones, and more of them.
+# Numbers of principal components in which densities are compared: few and many.
 _NUM_COMPONENTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
 _MIN_SINGULAR_VALUE = 1e-3
@@ -95,12 +96,13 @@ def warp_time_randomly(
 @one_blas_thread()
 def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
-    # Warped copies help if they look like other series of the data, so if they raise the density at
+    # Warped copies help if they look like other series of the data. Then they raise the density at
     # held-out series. For each fold, the other series are projected on principal components. One
     # kernel density estimate (B. W. Silverman, "Density Estimation for Statistics and Data
-    # Analysis", 1986) has these series as its centers, and another one also has their warped
-    # copies. Each has its best bandwidth. The gain of a warp is the difference in mean log density
-    # per component. It is measured in 4 and in 16 components, and the smaller gain counts.
+    # Analysis", 1986) has these series as its centers. A second estimate also has their warped
+    # copies as centers. Each estimate has its best bandwidth. The gain of a warp is the difference
+    # in mean log density per component. The gain is measured in 4 and in 16 components, and the
+    # smaller one counts.
     n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
     num_values = n * num_steps * scaled_series.schema.num_columns
     is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES

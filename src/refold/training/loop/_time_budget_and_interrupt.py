@@ -14,10 +14,10 @@ from typing import Any
 _CHUNK_SECONDS = 1.0
 # Updates in a chunk whose length must not depend on time: more than a chunk can have.
 _MAX_CHUNK_UPDATES = 1 << 20
-# Share of the time budget that must have passed for a plan, because the first updates may not have
-# the usual speed.
+# Share of the time budget that must have passed before the number of updates is planned, because
+# the first updates may not have the usual speed.
 _MIN_PLAN_TIME_SHARE = 0.05
-# Number of updates that must have been timed for a plan.
+# Number of updates that must have been timed before the number of updates is planned.
 _MIN_PLAN_UPDATES = 20
 # Factor on the time of a refit, whose updates may be slower than those before.
 _REFIT_TIME_FACTOR = 1.1
@@ -73,8 +73,8 @@ class Clock:
 
     def plan_num_updates(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
         """Return how many updates the budget allows in total, of which `num_updates` are done."""
-        # This is planned once, as soon as the speed is known. At other times it is `max_updates`,
-        # which then is the result of the plan.
+        # The number is planned once, as soon as the speed is known. Before and after that, it is
+        # `max_updates`, which the caller has set to the result of the plan.
         if self._time_budget is None or self._is_planned or self._num_updates < _MIN_PLAN_UPDATES:
             return max_updates
         if self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget:
