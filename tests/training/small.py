@@ -38,10 +38,10 @@ def sequences(case, n=24, seed=0):
 def network(case, seed=0, **changes):
     """Return the network of a case with weights from a seed."""
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "depth": 1, "dropout": 0.0}
-    given = {"architecture": "default", "observed_flags": case.flags}
-    given |= {"column_types": case.column_types, "num_categories": case.num_categories}
-    given |= {"length_mean": 3.5, "length_deviation": 2.0}
-    specification = Specification(**(given | sizes | dict(case.options)))
+    defaults = {"architecture": "default", "observed_flags": case.flags}
+    defaults |= {"column_types": case.column_types, "num_categories": case.num_categories}
+    defaults |= {"length_mean": 3.5, "length_deviation": 2.0}
+    specification = Specification(**(defaults | sizes | dict(case.options)))
     with seeded(seed):
         models = case.build()
         length = build_length_predictor(specification)
@@ -72,7 +72,7 @@ def batches(scaled, size=5):
 
 def settings(**changes):
     """Return short settings."""
-    given = {
+    defaults = {
         "max_epochs": 6,
         "batch_size": 5,
         "updates_per_epoch": 5,
@@ -80,7 +80,7 @@ def settings(**changes):
         "patience": 50,
         "seed": 0,
     }
-    return Settings(**(given | changes))
+    return Settings(**(defaults | changes))
 
 
 def specification_of(X, latent_dim, **changes):
