@@ -97,14 +97,14 @@ def _no_initialization() -> None:
     """Keep no initialization as a candidate; training starts from it."""
     from refold.training.initialization._initial_weights import InitialWeights
 
-    initialize = InitialWeights.set
+    initialize = InitialWeights.initialize
 
     def never_kept(self: Any, phase: str) -> bool:
         initialize(self, phase)
         self._weights_by_phase[phase] = None
         return False
 
-    InitialWeights.set = never_kept  # type: ignore[method-assign]
+    InitialWeights.initialize = never_kept  # type: ignore[method-assign]
 
 
 def _no_trade_of_lengths() -> None:

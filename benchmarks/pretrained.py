@@ -180,7 +180,7 @@ def start_errors(train: np.ndarray, test: np.ndarray) -> tuple[float, float]:
     center, unit = train.mean(), train.std()
     train, test = (train - center) / unit, (test - center) / unit
     mean, observed = train.mean(axis=0), np.ones((*train.shape, 1), bool)
-    options: Any = {"seed": 0, "observed": observed}
+    options: Any = {"seed": 0, "is_observed": observed}
     lengths = np.full(len(train), train.shape[1])
     own = principal_components(train[..., None], lengths, START, **options).loadings
     model = refold.load("series")

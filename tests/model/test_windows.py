@@ -139,7 +139,7 @@ def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
 @pytest.mark.parametrize("lengths", [[200], [200, 30, 90], [60, 90] * 6])
 def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
     cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
-    split = {"fraction": 0.2, "split": lambda n: split_validation(n, 0.2, seed=0)}
+    split = {"held_out_fraction": 0.2, "split_series": lambda n: split_validation(n, 0.2, seed=0)}
     training, validation = split_windows(cut, **split)
     fitted, calibration = split_off_calibration(cut, 0.2)
     splits = [cut.sequences[training], cut.sequences[validation], fitted.sequences, calibration]

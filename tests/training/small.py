@@ -14,7 +14,7 @@ from refold.models import Network, Specification
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
+from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
 from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
@@ -38,25 +38,29 @@ def sequences(case, n=24, seed=0):
 def network(case, seed=0, **changes):
     """Return the network of a case with weights from a seed."""
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "depth": 1, "dropout": 0.0}
-    given = {"architecture": "default", "observed_flags": case.flags}
-    given |= {"column_types": case.column_types, "num_categories": case.num_categories}
-    given |= {"length_mean": 3.5, "length_deviation": 2.0}
-    specification = Specification(**(given | sizes | dict(case.options)))
+    defaults = {"architecture": "default", "observed_flags": case.flags}
+    defaults |= {"column_types": case.column_types, "num_categories": case.num_categories}
+    defaults |= {"length_mean": 3.5, "length_deviation": 2.0}
+    specification = Specification(**(defaults | sizes | dict(case.options)))
     with seeded(seed):
         models = case.build()
         length = build_length_predictor(specification)
     return Network(replace(specification, **changes), models, length)
 
 
-def phase_data(scaled, rows=None, held_out=(), longest=STEPS):
+def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     """Return training and validation data; all sequences are for training by default."""
-    rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
+    training_indices = (
+        np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
+    )
     is_used = np.zeros(len(scaled), bool)
-    is_used[rows] = True
-    loader = Loader(Source(scaled), lambda block: block, is_used, longest, seed=0)
+    is_used[training_indices] = True
+    loader = Loader(FitData(scaled), lambda block: block, is_used, longest, seed=0)
     data = to_device([scaled], longest)
     validation = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return PhaseData(loader, validation, len(rows), count_observed(scaled, rows))
+    return PhaseData(
+        loader, validation, len(training_indices), count_observed(scaled, training_indices)
+    )
 
 
 def batches(scaled, size=5):
@@ -68,7 +72,7 @@ def batches(scaled, size=5):
 
 def settings(**changes):
     """Return short settings."""
-    given = {
+    defaults = {
         "max_epochs": 6,
         "batch_size": 5,
         "updates_per_epoch": 5,
@@ -76,13 +80,13 @@ def settings(**changes):
         "patience": 50,
         "seed": 0,
     }
-    return Settings(**(given | changes))
+    return Settings(**(defaults | changes))
 
 
 def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
-    arguments, source = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), Source(X)
-    return make_specification(source, arguments, np.arange(len(X) - 1))
+    arguments, fit_data = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), FitData(X)
+    return make_specification(fit_data, arguments, np.arange(len(X) - 1))
 
 
 def train(network, data_of, batches, settings, *, refit=False):

@@ -10,8 +10,8 @@ from refold._support.messages import describe_epochs
 from refold.arguments import Arguments
 from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
-from refold.training._held_out_error import HeldOutErrors
-from refold.training._shards import Source
+from refold.training._held_out_error import HeldOutEvaluator
+from refold.training._shards import FitData
 from refold.training._split import Split, split_validation
 from refold.training.loop._training import ProgressBar
 
@@ -58,8 +58,8 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    split = Split(Source(curves()), None, arguments, seed=7, base_model=None)
-    ours = HeldOutErrors(split, 2).of_network(
+    split = Split(FitData(curves()), None, arguments, seed=7, base_model=None)
+    ours = HeldOutEvaluator(split, 2).network_errors(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)

@@ -30,27 +30,27 @@ def fitted():
 
 
 def test_features_are_standardized_and_nothing_changes_them(fitted):
-    given = waves(120)[0]
-    numbers = fitted.transform(given)[:, -8:]
+    series = waves(120)[0]
+    numbers = fitted.transform(series)[:, -8:]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(numbers.std(axis=0), 1, atol=1e-3)
     np.testing.assert_allclose(np.corrcoef(numbers.T), np.eye(8), atol=1e-3)
     changes = {"latent_dim": 32, "max_epochs": 5, "rocket_dim": 8}
-    longer = SequenceAutoencoder(**TINY | changes).fit(given)
-    np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
+    longer = SequenceAutoencoder(**TINY | changes).fit(series)
+    np.testing.assert_allclose(longer.transform(series)[:, -8:], numbers, atol=1e-4)
 
 
 def test_the_default_is_at_most_eight_from_32_dimensions():
     def by_rule(X, latent_dim, **changes):
         return specification_of(as_sequences(X), latent_dim, **changes).rocket_dim
 
-    given = waves(12)[0]
-    assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
+    series = waves(12)[0]
+    assert [by_rule(series, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
     # A code with room for every value has features only in the remaining dimensions.
-    assert [by_rule(given[:, :steps], 32) for steps in (33, 32, 28, 10)] == [8, 0, 4, 8]
-    assert by_rule(given[:6], 32) == 4
+    assert [by_rule(series[:, :steps], 32) for steps in (33, 32, 28, 10)] == [8, 0, 4, 8]
+    assert by_rule(series[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
-    assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
+    assert by_rule(series, 32, denoise=0.3) == by_rule(series, 32, variational=True) == 0
     # a size that a share chose has requested features only
     assert (limit_rocket_dim("auto", 40), limit_rocket_dim(8, 3)) == (0, 2)
 

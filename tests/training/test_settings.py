@@ -13,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
-from refold.training._held_out_error import ModelChoice, choose_settings
+from refold.training._held_out_error import InferenceSettings, choose_settings
 from refold.training._specify import (
     pick_batch_size,
     pick_max_epochs,
@@ -44,7 +44,7 @@ def test_sizes_depend_on_the_data():
     assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
     assert [pick_patience(n) for n in (30, 4000)] == [50, 1000]
     splits = [
-        SimpleNamespace(lengths=np.zeros(n), held_out_rows=np.zeros(held), base_model=None)
+        SimpleNamespace(lengths=np.zeros(n), held_out_indices=np.zeros(held), base_model=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
     assert [pick_refit(split) for split in splits] == [True, False, False]
@@ -83,17 +83,19 @@ def choose(monkeypatch, errors, may_change=True):
     monkeypatch.setattr(
         _held_out_error, "to_inference_network", lambda network: int(network.variables[0].value)
     )
-    held_out = SimpleNamespace(
-        of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
-        of_pca=lambda size: Fidelity(0.5, None, 0.0),
+    evaluator = SimpleNamespace(
+        network_errors=lambda packed, _, latent_steps: Fidelity(
+            errors[packed, latent_steps], None, 0.0
+        ),
+        pca_errors=lambda size: Fidelity(0.5, None, 0.0),
     )
     choice = choose_settings(
-        held_out,
+        evaluator,
         network,
         None,
-        trained=None,
-        initialization=lambda: [np.array(1)],
-        choice=ModelChoice(8, 10),
+        trained_weights=None,
+        get_initial_weights=lambda: [np.array(1)],
+        suggestion=InferenceSettings(8, 10),
         may_change=may_change,
     )
     assert int(network.variables[0].value) == 0
@@ -113,7 +115,7 @@ def choose(monkeypatch, errors, may_change=True):
 def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, steps, initial):
     choice = choose(monkeypatch, errors)
     assert (choice.latent_steps, choice.default_latent_steps) == (steps, steps)
-    assert choice.initial == initial
+    assert choice.uses_initial_weights == initial
     fixed = choose(monkeypatch, errors, may_change=False)
     assert (fixed.latent_steps, fixed.default_latent_steps) == (8, 10)
 
@@ -122,10 +124,10 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
     given = Sequences.from_list([np.sin(np.arange(6 + i % 3) + i)[:, None] for i in range(40)])
     settings = TINY | {"max_epochs": 2, "latent_steps": "auto", "refit": True}
 
-    def choose(*_, initialization, **options):
-        assert initialization() is not None
-        assert options["choice"].latent_steps > 0
-        return ModelChoice(3, 3, initial=True)
+    def choose(*_, get_initial_weights, **options):
+        assert get_initial_weights() is not None
+        assert options["suggestion"].latent_steps > 0
+        return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:

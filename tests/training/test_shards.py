@@ -32,7 +32,7 @@ def test_a_batch_is_that_of_pad(name):
     assert batch.lengths[:5].tolist() == scaled.lengths[rows].tolist()
     assert count_observed(scaled, rows) == np.sum(~np.isnan(y))
     # a row that completes a batch is empty
-    assert batch.valid.tolist() == [1.0] * 5 + [0.0]
+    assert batch.is_sequence.tolist() == [1.0] * 5 + [0.0]
     assert np.isnan(batch.y[5]).all()
     assert np.isnan(batch.x[5]).all()
 
@@ -58,9 +58,9 @@ def test_noise_is_added_only_to_observed_numeric_values():
     np.testing.assert_array_equal(np.isnan(after.x), np.isnan(x))
     changed = ~np.isnan(x) & (np.asarray(after.x) != x)
     expected = np.zeros_like(changed)
-    expected[..., : y.shape[-1]] = np.asarray(layout.numeric) & ~np.isnan(y)
+    expected[..., : y.shape[-1]] = np.asarray(layout.is_numeric) & ~np.isnan(y)
     np.testing.assert_array_equal(changed, expected)
-    for field in ("y", "lengths", "valid"):
+    for field in ("y", "lengths", "is_sequence"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
 
 
@@ -69,7 +69,7 @@ def test_dropped_steps_look_like_missing_values():
     np.testing.assert_array_equal(after.y, before.y)
     changed = np.asarray(after.x)[(np.asarray(before.x) != np.asarray(after.x)).any(axis=-1)]
     changed = changed[np.isfinite(changed).all(axis=1)]
-    nothing = [*np.nan_to_num(layout.unknown), *[0.0] * len(layout.unknown)]
+    nothing = [*np.nan_to_num(layout.unknown_ids), *[0.0] * len(layout.unknown_ids)]
     np.testing.assert_array_equal(changed, np.broadcast_to(nothing, changed.shape))
     gone = int((np.asarray(after.x) == np.array(nothing)).all(axis=-1).sum())
     assert 0.25 < gone / int(np.sum(before.lengths)) < 0.6

@@ -12,7 +12,7 @@ from refold.cli._code_files import read_codes
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import DividedData, Processes
-from refold.training._shards import Loader, Source
+from refold.training._shards import FitData, Loader
 from small_data import TINY, read_as_mapped
 from training.small import fit_and_resume, same_weights
 
@@ -52,12 +52,12 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS_PER_EPOCH", 100)
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
-    loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
+    loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
     assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
-    epochs = [list(loader.epoch(i)) for i in range(1, 7)]
+    epochs = [list(loader.load_epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
-    rows = [np.concatenate([shard.rows for shard in shards]) for shards in epochs]
+    rows = [np.concatenate([shard.indices for shard in shards]) for shards in epochs]
     for one_pass in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
@@ -85,7 +85,7 @@ def test_missing_values_in_files_are_found(tmp_path):
 
 
 @pytest.mark.usefixtures("skip_epochs")
-def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
+def test_the_command_line_fits_to_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--seed", "0", "--latent-steps", "0"]
     for name, function in (("read", read), ("read_for", read_for)):
@@ -107,38 +107,44 @@ def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
 LENGTHS = np.random.default_rng(0).integers(1, 9, 101)
 
 
-def numbered():
+def number_values():
     values = np.arange(LENGTHS.sum(), dtype=np.float32)[:, None]
-    found = Sequences(values, np.concatenate([[0], np.cumsum(LENGTHS)]))
-    found.block_bytes = 100
-    return found
+    sequences = Sequences(values, np.concatenate([[0], np.cumsum(LENGTHS)]))
+    sequences.block_bytes = 100
+    return sequences
 
 
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    given = [DividedData.among(Processes(i, 2), numbered(), 4) for i in range(2)]
+    divided_data = [DividedData.among(Processes(i, 2), number_values(), 4) for i in range(2)]
     loaders = [
-        Loader(Source(one.sequences, one), lambda block: block, used, longest=9, seed=5)
-        for one in given
+        Loader(
+            FitData(divided.sequences, divided),
+            lambda block: block,
+            used,
+            max_batch_steps=9,
+            seed=5,
+        )
+        for divided in divided_data
     ]
     seen = []
-    for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
-        np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
+    for shards in zip(*(loader.load_epoch(1) for loader in loaders), strict=True):
+        np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
         assert shards[0].data.values.shape == shards[1].data.values.shape
         for index, shard in enumerate(shards):
-            assert (shard.stored_rows < 50).all() == (index == 0)
-            own = np.intersect1d(shard.rows, shard.stored_rows)
-            for row, place in zip(own, shard.find_positions(own), strict=True):
-                assert int(shard.data.lengths[place]) == LENGTHS[row]
-                start = int(shard.data.starts[place])
-                assert shard.data.values[start, 0] == LENGTHS[:row].sum()
-            seen += own.tolist()
+            assert (shard.stored_indices < 50).all() == (index == 0)
+            stored = np.intersect1d(shard.indices, shard.stored_indices)
+            for index_in_data, position in zip(stored, shard.find_positions(stored), strict=True):
+                assert int(shard.data.lengths[position]) == LENGTHS[index_in_data]
+                start = int(shard.data.starts[position])
+                assert shard.data.values[start, 0] == LENGTHS[:index_in_data].sum()
+            seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()
 
 
 def test_what_cannot_be_divided():
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
-        DividedData.among(Processes(), numbered(), 200)
+        DividedData.among(Processes(), number_values(), 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
-        DividedData.among(Processes(0, 2), numbered(), 3)
+        DividedData.among(Processes(0, 2), number_values(), 3)

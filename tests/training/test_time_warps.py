@@ -6,7 +6,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training._time_warps import choose_warp_std, random_time_shifts, warp_time
+from refold.training._time_warps import choose_warp_std, draw_time_shifts, warp_time
 from small_data import TINY
 
 RNG = np.random.default_rng(0)
@@ -16,7 +16,7 @@ BUMPS = np.exp(-((np.arange(60) - RNG.uniform(20, 40, (60, 1))) ** 2) / 20)
 def test_a_warp_keeps_the_ends_and_the_steps_after_them():
     lengths = np.array([8, 3, 1, 0])
     series = RNG.standard_normal((4, 8, 2))
-    shifts = random_time_shifts(lengths, 8, np.random.default_rng(1))
+    shifts = draw_time_shifts(lengths, 8, np.random.default_rng(1))
     warped = warp_time(series, lengths, shifts)
     for row, length in enumerate(lengths):
         if length:

@@ -85,10 +85,10 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     assert accuracy(test, decoded) < 0.75
 
 
-@pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
-def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
+@pytest.mark.parametrize(("corruption", "may_store_tokens"), [("steps:0.5", True), (0.0, False)])
+def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store_tokens):
     training, _ = split()
-    options = {"corruption": Corruption.of(corruption), "may_store": may_store}
+    options = {"corruption": Corruption.of(corruption), "may_store_tokens": may_store_tokens}
     init = fit_token_initialization(training, NUM_STEPS, NUM_STEPS, seed=0, **options)
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 

@@ -39,12 +39,15 @@ def test_no_dimension_collapses(fitted, vowels):
 def test_samples_resemble_the_data(fitted, vowels):
     draws = np.random.default_rng(0).standard_normal((300, 8))
     drawn = fitted.decode(draws, clip=True)
-    lengths = np.array([len(one) for one in drawn])
+    lengths = np.array([len(sample) for sample in drawn])
     assert abs(lengths.mean() - vowels.train.lengths.mean()) < 2
     assert lengths.std() > 1
-    values, known = np.concatenate(drawn), vowels.train.values
-    assert (np.abs(values.mean(axis=0) - known.mean(axis=0)) < 0.5 * known.std(axis=0)).all()
-    share = values.std(axis=0) / known.std(axis=0)
+    values, training_values = np.concatenate(drawn), vowels.train.values
+    assert (
+        np.abs(values.mean(axis=0) - training_values.mean(axis=0))
+        < 0.5 * training_values.std(axis=0)
+    ).all()
+    share = values.std(axis=0) / training_values.std(axis=0)
     assert ((share > 0.5) & (share < 1.3)).all()
 
 
@@ -77,8 +80,8 @@ def test_kl_divergence_of_two_normal_distributions():
     rng = np.random.default_rng(0)
     mean, log_variance = 3 * rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
     draws = mean + np.exp(log_variance / 2) * rng.normal(size=(200_000, 5, 2))
-    own = -0.5 * ((draws - mean) ** 2 / np.exp(log_variance) + log_variance)
-    expected = (own + 0.5 * draws**2).mean(axis=0).sum()
+    log_density = -0.5 * ((draws - mean) ** 2 / np.exp(log_variance) + log_variance)
+    expected = (log_density + 0.5 * draws**2).mean(axis=0).sum()
     assert abs(float(kl_divergence(mean, log_variance, np.ones(5))) - expected) < 0.1
 
 

@@ -18,8 +18,8 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Windows
-from refold.training._held_out_error import HeldOutErrors
-from refold.training._shards import Source, sample_rows
+from refold.training._held_out_error import HeldOutEvaluator
+from refold.training._shards import FitData, sample_indices
 from refold.training._specify import check_columns
 from refold.training._split import Split
 from refold.training.loop._checkpoint import SavedTraining
@@ -36,21 +36,21 @@ _MIN_TIME_SHARE = 0.1
 
 
 def choose_latent_dim(
-    windows: Windows, saved: SavedTraining, fit: Callable[..., Any]
+    windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
     """Return the arguments with the chosen code size, and the state of training to save."""
     # A resumed training takes the choice from its checkpoint.
-    arguments, choice = saved.arguments, saved.identity.get("choice")
+    arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
         start = time.perf_counter()
-        latent_dim = find_latent_dim(windows, arguments, fit, seed=saved.seed)
+        latent_dim = find_latent_dim(windows, arguments, fit, seed=saved_training.seed)
         choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
     latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
     if budget is not None:  # the choice counts as well
         budget = max(_MIN_TIME_SHARE * budget, budget - choice["seconds"])
     rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)
     arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
-    return arguments, replace(saved, identity=saved.identity | {"choice": choice})
+    return arguments, replace(saved_training, identity=saved_training.identity | {"choice": choice})
 
 
 def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
@@ -71,7 +71,7 @@ def find_latent_dim(
     trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=LATENT_DIMS[-1])
     sequences = windows.sequences
     # larger codes than PCA needs for an error of 0 on its training data are of no use
-    candidates = LATENT_DIMS[: bisect_left(LATENT_DIMS, trials.held_out.max_components) + 1]
+    candidates = LATENT_DIMS[: bisect_left(LATENT_DIMS, trials.evaluator.max_components) + 1]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     measure = " and ".join(name for name, applies in measures.items() if applies)
@@ -105,7 +105,6 @@ def find_latent_dim(
 
 
 def _describe_code(latent_dim: int) -> str:
-    """Return the start of a sentence about a code of this size."""
     return f"A code of {latent_dim} dimension{'s' if latent_dim > 1 else ''}"
 
 
@@ -131,22 +130,22 @@ class Trials:
             )
         sequences = windows.sequences
         check_columns(sequences)
-        source = Source(sequences)
-        if not source.in_memory:
+        fit_data = FitData(sequences)
+        if not fit_data.in_memory:
             # the final model, which is fitted on data from files, has no latent optimization
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)
-            max_rows = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
-            windows = windows.take(sample_rows(np.arange(len(sequences)), max_rows, seed))
-            source = Source(windows.sequences)
+            max_sequences = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
+            windows = windows.take(sample_indices(np.arange(len(sequences)), max_sequences, seed))
+            fit_data = FitData(windows.sequences)
         self._windows, self._arguments, self._seed = windows, arguments, seed
-        self._fit, self.num_sequences = fit, len(source.sequences)
+        self._fit, self.num_sequences = fit, len(fit_data.sequences)
         # With scale=None, PCA has exactly as many dimensions as the code. With scale="sequence", it
         # would have more, for the statistics of each sequence.
         unscaled = replace(arguments, scale=None)
-        split = Split(source, None, unscaled, seed=seed, base_model=None, windows=windows)
-        self.held_out = HeldOutErrors(split, max_latent_dim)
+        split = Split(fit_data, None, unscaled, seed=seed, base_model=None, windows=windows)
+        self.evaluator = HeldOutEvaluator(split, max_latent_dim)
 
     def fit_error(self, latent_dim: int, time_budget: float | None = None) -> Fidelity:
         """Return the held-out errors of a fit with this number of latent dimensions."""
@@ -160,12 +159,12 @@ class Trials:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
-            model, outcome = self._fit(self._windows, arguments, trial_seed=self._seed)
-        if model is None or outcome.interrupted:
+            model, fit_result = self._fit(self._windows, arguments, trial_seed=self._seed)
+        if model is None or fit_result.interrupted:
             raise KeyboardInterrupt
         latent_steps = model.latent_steps
-        return self.held_out.of_network(model.network, model.scaler, latent_steps=latent_steps)
+        return self.evaluator.network_errors(model.network, model.scaler, latent_steps=latent_steps)
 
     def pca_error(self, num_components: int) -> Fidelity:
         """Return the held-out errors of PCA with this number of components."""
-        return self.held_out.of_pca(num_components)
+        return self.evaluator.pca_errors(num_components)

@@ -25,9 +25,9 @@ from refold.model import (
 from refold.network.keras.build import Network, to_inference_network
 from refold.sequences import Windows, check_missing, default_window_step
 from refold.training._choose_latent_dim import choose_latent_dim
-from refold.training._forecasts import fit_forecast_decoder
-from refold.training._held_out_error import HeldOutErrors, choose_weights, log_held_out_errors
-from refold.training._shards import DividedData, Source
+from refold.training._forecast_decoder import fit_forecast_decoder
+from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
+from refold.training._shards import DividedData, FitData
 from refold.training._specify import build_network, check_columns, make_settings
 from refold.training._split import Split, open_training_data, split_off_calibration
 from refold.training.initialization._initial_weights import InitialWeights, temporary_weights
@@ -84,11 +84,11 @@ def fit(
         check_columns(sequences)
     enable_compilation_cache()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
-    source = Source(sequences, divided)
+    fit_data = FitData(sequences, divided)
     with open_checkpoint(
-        checkpoint, arguments, source, seed=seed, resume=resume, base_model=base_model
+        checkpoint, arguments, fit_data, seed=seed, resume=resume, base_model=base_model
     ) as saved:
-        base_model = saved.base_model
+        base_model, seed = saved.base_model, saved.seed
 
         # Choose the code size: if `latent_dim` is a share of the variance, trial fits find the
         # smallest code that explains it on held-out sequences. A checkpoint stores the choice.
@@ -97,16 +97,14 @@ def fit(
         # Hold out some of the remaining sequences for validation, and to compare their error with
         # that of PCA with as many dimensions.
         split = Split(
-            source, calibration, arguments, seed=saved.seed, base_model=base_model, windows=windows
+            fit_data, calibration, arguments, seed=seed, base_model=base_model, windows=windows
         )
-        latent_dim = arguments.latent_dim
-        if base_model is not None:
-            latent_dim = base_model.specification.latent_dim
-        held_out = HeldOutErrors(split, int(latent_dim))
+        sizes = arguments if base_model is None else base_model.specification
+        evaluator = HeldOutEvaluator(split, int(sizes.latent_dim))
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
-        network, suggestion = build_network(split, held_out, arguments)
+        network, suggestion = build_network(split, evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and settings.warp_std:
             warp_std = settings.warp_std
@@ -118,51 +116,53 @@ def fit(
         # best linear code, which is the first candidate of early stopping. But a base model starts
         # with its own weights.
         resumed = saved.progress is not None
-        initial = InitialWeights(network, split, settings.corruption, resumed=resumed)
+        initial_weights = InitialWeights(network, split, settings.corruption, resumed=resumed)
         with Training(
             network,
             batches,
             settings,
-            saved=saved,
+            saved_training=saved,
             callbacks=callbacks,
-            processes=source.processes,
+            processes=fit_data.processes,
         ) as training:
             while (phase := training.phase) is not None:
                 # a phase that continues from a checkpoint is not initialized again
-                keep_initial = training.is_fresh and initial.set(phase)
+                keep_initial = training.is_fresh and initial_weights.initialize(phase)
                 phase_data = split.phase_data(phase, batches, settings.warp_std)
                 training.run(phase_data, keep_initial=keep_initial)
-    outcome = training.result
-    if outcome.phase is None:
-        return Fit(None, outcome)
+    fit_result = training.result
+    if fit_result.phase is None:
+        return Fit(None, fit_result)
 
     # Choose trained or initial weights, and encoding with or without latent optimization, by the
     # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
     may_change = arguments.latent_steps == "auto"
-    choice, outcome = choose_weights(
-        suggestion, held_out, network, split, outcome, initial, may_change=may_change
+    choice, fit_result = choose_weights(
+        suggestion, evaluator, network, split, fit_result, initial_weights, may_change=may_change
     )
     if network.specification.forecast_steps:
-        outcome = fit_forecast_decoder(network, split, outcome, arguments)
+        fit_result = fit_forecast_decoder(network, split, fit_result, arguments)
     if verbose:
-        log_held_out_errors(held_out, split, network, outcome, choice, settings)
+        log_held_out_errors(evaluator, split, network, fit_result, choice.latent_steps, settings)
 
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
     model = Model(
         to_inference_network(network),
         split.schema,
-        split.scaler(outcome.phase or "validated"),
+        split.scaler(fit_result.phase or "validated"),
         split.error_scaler,
-        History(outcome.history, outcome.initial_loss, keeps_initial=choice.initial),
+        History(
+            fit_result.history, fit_result.initial_loss, keeps_initial=choice.uses_initial_weights
+        ),
         latent_steps=choice.latent_steps,
         default_latent_steps=choice.default_latent_steps,
         window=arguments.window,
         step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
     if trial_seed is None:
-        model = _add_statistics(model, network, split, outcome, verbose=verbose)
-    return Fit(model, outcome)
+        model = _add_statistics(model, network, split, fit_result, verbose=verbose)
+    return Fit(model, fit_result)
 
 
 def check_arguments(
@@ -195,7 +195,7 @@ def check_arguments(
         raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
 
 
-def _check_same_model(arguments: Arguments, model: Model) -> None:
+def _check_same_model(arguments: Arguments, base_model: Model) -> None:
     """Raise an error if an argument contradicts the fitted model."""
     # with a share of the variance, any code size is right
     any_value = ("latent_dim", "rocket_dim") if arguments.chooses_latent_dim else ()
@@ -205,7 +205,7 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
         is_open = value in ("auto", "custom") if isinstance(value, str) else callable(value)
         if declared.model_attribute is None or name in any_value or is_open:
             continue
-        model_value = attrgetter(declared.model_attribute)(model)
+        model_value = attrgetter(declared.model_attribute)(base_model)
         if name == "missing_values":
             if value is None:
                 continue
@@ -222,30 +222,30 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
 
 
 def _add_statistics(
-    model: Model, network: Network, split: Split, outcome: FitResult, *, verbose: int
+    model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: int
 ) -> Model:
-    """Return the model with statistics, and calibrated if calibration sequences were set aside."""
-    phase = outcome.phase or "validated"
+    """Return the model with statistics; calibrate it if calibration sequences were set aside."""
+    phase = fit_result.phase or "validated"
     if model.specification.variational:
         sample = model.scaler.transform(split.sample(phase, _MAX_ACTIVITY_SEQUENCES))
         variances = model.network.encode(sample).var(axis=0)
         num_active = int((variances > _MIN_ACTIVE_VARIANCE).sum())
-        _report_active(num_active, model.specification.latent_dim, verbose=verbose)
+        _report_active_dimensions(num_active, model.specification.latent_dim, verbose=verbose)
         model = replace(model, active_dimensions=num_active)
-    if len(unseen := split.unseen()):
+    if len(unseen := split.unseen_sequences()):
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
         # a refit was trained on these sequences, so take the weights from before the refit
-        with temporary_weights(network, outcome.validated):
+        with temporary_weights(network, fit_result.validated_weights):
             errors = reconstruction_errors(replace(model, scaler=split.scaler("validated")), unseen)
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     model = with_reference_statistics(model, split.reference_sample(phase), seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
-    if split.calibration is None or (outcome.interrupted and not outcome.complete):
+    if split.calibration is None or (fit_result.interrupted and not fit_result.complete):
         return model
     return model.calibrate_aligned(model.align(split.calibration))
 
 
-def _report_active(num_active: int, latent_dim: int, *, verbose: int) -> None:
+def _report_active_dimensions(num_active: int, latent_dim: int, *, verbose: int) -> None:
     """Log how many latent dimensions are active, and warn if few of them are."""
     verb = "is" if num_active == 1 else "are"
     count = f"{num_active} of {latent_dim} latent dimensions {verb} active"

@@ -35,12 +35,13 @@ _MAX_PCA_VALUES = 1 << 23
 # Minimum number of these sequences, even if they have more values.
 _MIN_PCA_SEQUENCES = 16
 # Latent optimization is used if the error with it, divided by the error without it, is at most
-# this. A step of it takes about as long as two passes of the decoder, so a smaller gain is not
-# worth the time.
+# this. One of its steps takes about as long as decoding twice, so a smaller gain is not worth the
+# time.
 _MAX_ERROR_RATIO = 0.995
 # Number of training sequences below which the report suggests to collect more.
 _MIN_SEQUENCES_FOR_TRAINING = 500
-# Error below which the report says that little is left to gain.
+# If the error (the NMSE plus the share of wrong tokens) is smaller, the report says that little is
+# left to gain.
 _MIN_ERROR_TO_IMPROVE = 0.01
 # Median length above which the report may suggest windows.
 _MAX_LENGTH_WITHOUT_WINDOWS = 500
@@ -60,26 +61,25 @@ _MAX_WRONG_LENGTHS_SHARE = 0.1
 _MAX_REASONS = 2
 
 
-class HeldOutErrors:
+class HeldOutEvaluator:
     """Held-out sequences, and the reconstruction errors of networks and of PCA on them."""
 
     def __init__(self, split: Split, latent_dim: int) -> None:
         self._split, self._latent_dim = split, latent_dim
-        training_rows = split.rows["validated"]
-        num_steps = max(1, int(split.lengths[training_rows].max(initial=0)))
+        training_lengths = split.lengths[split.training_indices]
+        num_steps = max(1, int(training_lengths.max(initial=0)))
         num_values = num_steps * split.schema.output_width
         self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
         # with so many components, PCA reconstructs its training data without error
-        self.max_components = min(len(training_rows), num_values)
+        self.max_components = min(len(training_lengths), num_values)
         self.max_sequences = count = min(_MAX_SEQUENCES, self._max_pca_sequences)
-        sequences = split.held_out_sequences
-        if len(sequences) > count:
+        self.sequences = split.held_out_sequences
+        if (num_held_out := len(self.sequences)) > count:
             # the second number of a seed differs between uses, so that draws are independent
             rng = np.random.default_rng([split.seed, 0x4E1D])
-            sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
-        self.sequences = sequences
+            self.sequences = self.sequences[np.sort(rng.choice(num_held_out, count, replace=False))]
 
-    def of_network(
+    def network_errors(
         self,
         network: FittedNetwork,
         scaler: Scaler,
@@ -99,13 +99,13 @@ class HeldOutErrors:
         schema = self.sequences.schema
         return Model(network, schema, scaler, self.error_scaler, latent_steps=latent_steps)
 
-    def of_pca(self, num_components: int) -> Fidelity:
+    def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
         if self.baseline is None:
+            # without any steps, PCA explains nothing
             numeric = self.sequences.schema.numeric
-            return Fidelity(
-                1.0 if numeric.any() else None, None if numeric.all() else 0.0, exact=0.0
-            )
+            nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
+            return Fidelity(nmse, accuracy, exact=0.0)
         reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
         return fidelity(self.sequences, reconstructed, self.error_scaler)
 
@@ -144,56 +144,56 @@ def total_error(errors: Fidelity) -> float:
 
 
 @dataclass(frozen=True)
-class ModelChoice:
-    """Whether to use initial weights and how many steps of latent optimization."""
+class InferenceSettings:
+    """Whether to use initial weights, and how many steps of latent optimization a model has."""
 
-    latent_steps: int
-    default_latent_steps: int
-    initial: bool = False  # whether the initial weights are better than the trained weights
+    latent_steps: int  # of the argument of the fit, or the default
+    default_latent_steps: int  # what latent_steps="auto" stands for
+    uses_initial_weights: bool = False  # because they are better than the trained weights
 
 
 # Early stopping has compared the initial weights with those of each epoch already, but with the
 # true lengths. Here they are compared in the way that users will use them.
 def choose_weights(
-    choice: ModelChoice,  # what the data suggests
-    held_out: HeldOutErrors,
+    suggestion: InferenceSettings,  # what the data suggests
+    evaluator: HeldOutEvaluator,
     network: Network,
     split: Split,
-    outcome: FitResult,
-    initial: InitialWeights,
+    fit_result: FitResult,
+    initial_weights: InitialWeights,
     *,
     may_change: bool,  # whether latent optimization may be left out
-) -> tuple[ModelChoice, FitResult]:
+) -> tuple[InferenceSettings, FitResult]:
     """Choose weights, which are assigned to the network, and the steps of latent optimization."""
     specification = network.specification
     is_comparable = specification.architecture == "default" and not specification.variational
     if (
-        not len(split.held_out_rows)
-        or not outcome.complete
+        not len(split.held_out_indices)
+        or not fit_result.complete
         or split.base_model is not None
         or not is_comparable
-        or initial.corruption  # PCA reads clean input, so its error cannot be compared
+        or initial_weights.corruption  # PCA reads clean input, so its error cannot be compared
     ):
-        return choice, outcome
-    last_phase = outcome.phase or "validated"
+        return suggestion, fit_result
+    last_phase = fit_result.phase or "validated"
     choice = choose_settings(
-        held_out,
+        evaluator,
         network,
         split.scaler("validated"),
-        trained=outcome.validated,
-        initialization=lambda: initial.of("validated"),
-        choice=choice,
+        trained_weights=fit_result.validated_weights,
+        get_initial_weights=lambda: initial_weights.get("validated"),
+        suggestion=suggestion,
         may_change=may_change,
     )
-    if not choice.initial and (weights := initial.of(last_phase)) is not None:
+    if not choice.uses_initial_weights and (weights := initial_weights.get(last_phase)) is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
         # held-out sequences at all. But if training did not even lower the error of the training
         # sequences, it learned nothing. An example is the data set employment, which grows almost
         # linearly.
-        sample, errors = split.sample(last_phase, held_out.max_sequences), []
+        sample, errors = split.sample(last_phase, evaluator.max_sequences), []
         for candidate in (None, weights):  # None are the trained weights of the network
             with temporary_weights(network, candidate):
-                result = held_out.of_network(
+                result = evaluator.network_errors(
                     to_inference_network(network),
                     split.scaler(last_phase),
                     latent_steps=choice.latent_steps,
@@ -202,105 +202,107 @@ def choose_weights(
                 errors.append(total_error(result))
         trained_error, initial_error = errors
         # also if the error of the trained weights is NaN
-        choice = replace(choice, initial=not trained_error <= initial_error)
-    if not choice.initial:
-        return choice, outcome
+        choice = replace(choice, uses_initial_weights=not trained_error <= initial_error)
+    if not choice.uses_initial_weights:
+        return choice, fit_result
     # take the initial weights of the refit, or those of the first phase if there are none
-    is_refit = last_phase == "refit" and initial.of("refit") is not None
-    phase, validated = ("refit", initial.of("validated")) if is_refit else ("validated", None)
-    assign_weights(network, initial.of(phase) or [])
-    return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
+    is_refit = last_phase == "refit" and initial_weights.get("refit") is not None
+    phase = "refit" if is_refit else "validated"
+    validated = initial_weights.get("validated") if is_refit else None
+    assign_weights(network, initial_weights.get(phase) or [])
+    return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
 
 
 # ROCKET features do not reconstruct. So the default has them only if principal components show that
 # the dimensions which they take are not needed for reconstruction.
-def rocket_features_cost_nothing(held_out: HeldOutErrors, latent_dim: int, rocket_dim: int) -> bool:
-    """Return whether PCA without its last components reconstructs held-out sequences as well."""
-    if not len(held_out.sequences):
+def can_spare_dims(evaluator: HeldOutEvaluator, latent_dim: int, num_spare: int) -> bool:
+    """Return whether PCA with fewer components reconstructs held-out sequences as well."""
+    if not len(evaluator.sequences):
         return False
-    shortened, complete = (held_out.of_pca(d) for d in (latent_dim - rocket_dim, latent_dim))
-    return total_error(shortened) <= total_error(complete)
+    fewer, complete = (evaluator.pca_errors(d) for d in (latent_dim - num_spare, latent_dim))
+    return total_error(fewer) <= total_error(complete)
 
 
 def choose_settings(
-    held_out: HeldOutErrors,
+    evaluator: HeldOutEvaluator,
     network: Network,
     scaler: Scaler,  # of the validated phase
     *,
-    trained: list[np.ndarray] | None,  # validated weights; None if the network has them
-    initialization: Callable[[], list[np.ndarray] | None],  # returns initial weights worth keeping
-    choice: ModelChoice,  # what the data suggests
+    trained_weights: list[np.ndarray] | None,  # validated weights; None if the network has them
+    get_initial_weights: Callable[[], list[np.ndarray] | None],  # None if not worth keeping
+    suggestion: InferenceSettings,  # what the data suggests
     may_change: bool,  # whether latent optimization may be left out
-) -> ModelChoice:
+) -> InferenceSettings:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
-    candidates = {choice.latent_steps, 0} if may_change else {choice.latent_steps}
+    candidates = {suggestion.latent_steps, 0} if may_change else {suggestion.latent_steps}
 
-    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, ModelChoice]:
+    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
         """Return the smallest error with some weights, and the settings that have it."""
         errors = {}
         with temporary_weights(network, weights):
             packed = to_inference_network(network)
             for latent_steps in candidates:
-                result = held_out.of_network(packed, scaler, latent_steps=latent_steps)
+                result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
         steps = max(errors)
         if errors[steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
             steps = 0
-        default = steps if may_change else choice.default_latent_steps
-        return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
+        default = steps if may_change else suggestion.default_latent_steps
+        return errors[steps], replace(suggestion, latent_steps=steps, default_latent_steps=default)
 
-    # This protects against errors above those of PCA. It changes little on the sets for choosing
-    # (without it, the error was 0.99 times as large) but matters on other data.
-    trained_error, trained_settings = best_settings(trained)
-    pca_error = total_error(held_out.of_pca(network.specification.latent_dim))
-    if trained_error <= pca_error or (initial := initialization()) is None:
+    # The comparison of weights protects against errors above those of PCA. It changes little on the
+    # data sets by which the defaults were chosen (without it, the error was 0.99 times as large),
+    # but it matters on other data.
+    trained_error, trained_settings = best_settings(trained_weights)
+    pca_error = total_error(evaluator.pca_errors(network.specification.latent_dim))
+    if trained_error <= pca_error or (initial := get_initial_weights()) is None:
         return trained_settings
     initial_error, initial_settings = best_settings(initial)
     is_better = initial_error < trained_error
-    return replace(initial_settings, initial=True) if is_better else trained_settings
+    return replace(initial_settings, uses_initial_weights=True) if is_better else trained_settings
 
 
 # The report
 
 
 def log_held_out_errors(
-    held_out: HeldOutErrors,
+    evaluator: HeldOutEvaluator,
     split: Split,
     network: Network,
-    outcome: FitResult,
-    choice: ModelChoice,
+    fit_result: FitResult,
+    latent_steps: int,
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
-    if not len(split.held_out_rows) or not outcome.complete or outcome.interrupted:
+    if not len(split.held_out_indices) or not fit_result.complete or fit_result.interrupted:
         return
     specification, scaler = network.specification, split.scaler("validated")
-    num_epochs = outcome.history["phase"].count("validated")
-    log(f"{describe_epochs(outcome.epoch, num_epochs).capitalize()}.")
+    num_epochs = fit_result.history["phase"].count("validated")
+    log(f"{describe_epochs(fit_result.epoch, num_epochs).capitalize()}.")
     forecast_lines = []
-    with temporary_weights(network, outcome.validated):
-        packed, sequences = to_inference_network(network), held_out.sequences
-        model = held_out.as_model(packed, scaler, choice.latent_steps)
+    with temporary_weights(network, fit_result.validated_weights):
+        packed, sequences = to_inference_network(network), evaluator.sequences
+        model = evaluator.as_model(packed, scaler, latent_steps)
         codes = model.encode_aligned(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
         if specification.forecast_steps:
-            forecast_lines = _describe_forecasts(held_out, packed, scaler)
-    errors = fidelity(sequences, decoded, held_out.error_scaler)
-    pca_errors = held_out.of_pca(held_out.num_code_values)
-    baseline = held_out.baseline
+            forecast_lines = _describe_forecasts(evaluator, packed, scaler)
+    errors = fidelity(sequences, decoded, evaluator.error_scaler)
+    pca_errors = evaluator.pca_errors(evaluator.num_code_values)
+    baseline = evaluator.baseline
     dimensions = _pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
     count = _pluralize(len(sequences), "sequence")
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
-    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= outcome.epoch
-    advice = _advise_longer_training(outcome, settings, num_epochs, is_late=is_late)
+    is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.epoch
+    advice = _advise_longer_training(fit_result, settings, num_epochs, is_late=is_late)
     error = total_error(errors)
     if 0 < error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
         is_wrong = length_error > _WRONG_LENGTH_ERROR * sequences.lengths
         reasons = [] if advice is None else [advice]
-        reasons += _explain_error(split, specification, outcome, float(is_wrong.mean()))
+        reasons += _explain_error(split, specification, fit_result, float(is_wrong.mean()))
         if error < _MIN_ERROR_TO_IMPROVE:
             reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
         log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
@@ -318,11 +320,11 @@ def log_held_out_errors(
 
 
 def _advise_longer_training(
-    outcome: FitResult, settings: Settings, num_epochs: int, *, is_late: bool
+    fit_result: FitResult, settings: Settings, num_epochs: int, *, is_late: bool
 ) -> str | None:
     """Return what ended a training too early, and what to set; None if nothing did."""
     budget = settings.time_budget
-    if outcome.out_of_time and budget is not None and num_epochs < settings.max_epochs:
+    if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
         remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
         epochs = f"{num_epochs} of {settings.max_epochs} epochs"
         return f"the time was up after {epochs}, so try {remedy}"
@@ -333,34 +335,34 @@ def _advise_longer_training(
 
 
 def _describe_forecasts(
-    held_out: HeldOutErrors, network: FittedNetwork, scaler: Scaler
+    evaluator: HeldOutEvaluator, network: FittedNetwork, scaler: Scaler
 ) -> list[str]:
     """Return lines on the forecasts of the last steps of held-out sequences that have enough."""
     num_steps = network.specification.forecast_steps
-    rows, before, after = split_last_steps(held_out.sequences, num_steps)
-    if not len(rows):
+    indices, before, after = split_last_steps(evaluator.sequences, num_steps)
+    if not len(indices):
         return []
     forecast = forecast_next_steps(before, network, scaler)
-    errors = forecast_errors(before, after, forecast, held_out.error_scaler)
+    errors = forecast_errors(before, after, forecast, evaluator.error_scaler)
     count = _pluralize(errors.num_sequences, "sequence")
     line, *warnings = str(errors).splitlines()
     return [f"Held out ({count}), {_pluralize(num_steps, 'step')} ahead: {line}.", *warnings]
 
 
 def _explain_error(
-    split: Split, specification: Specification, outcome: FitResult, wrong_lengths: float
+    split: Split, specification: Specification, fit_result: FitResult, wrong_length_share: float
 ) -> list[str]:
     """Return reasons why the error may not be smaller than that of PCA, and what to do."""
-    lengths = split.lengths[split.rows["validated"]]
+    lengths = split.lengths[split.training_indices]
     num_training, num_steps = len(lengths), int(np.median(lengths))
     num_values = num_steps * split.schema.num_columns
     reasons = []
-    if wrong_lengths > _MAX_WRONG_LENGTHS_SHARE:
+    if wrong_length_share > _MAX_WRONG_LENGTHS_SHARE:
         has_length_dim = specification.architecture == "default" and not specification.variational
         remedy = argument(length_dim=1) if has_length_dim else f"a larger {argument('latent_dim')}"
         reasons.append(
-            f"{wrong_lengths:.0%} of the decoded lengths are off by more than a tenth, and PCA is "
-            f"told the lengths, so use {remedy}"
+            f"{wrong_length_share:.0%} of the decoded lengths are off by more than a tenth, and "
+            f"PCA is told the lengths, so use {remedy}"
         )
     if specification.rocket_dim:
         reasons.append(
@@ -375,7 +377,7 @@ def _explain_error(
             f"{_pluralize(num_training, 'sequence')} of {_pluralize(num_values, 'value')} are few "
             f"to learn from, so collect more{remedy}"
         )
-    if outcome.epoch == 0 and split.base_model is None and not outcome.out_of_time:
+    if fit_result.epoch == 0 and split.base_model is None and not fit_result.out_of_time:
         reasons.append(
             "no epoch improved on the linear initialization, so the data may be linear: use PCA, "
             f"or try another {argument('learning_rate')}"
@@ -389,5 +391,4 @@ def _explain_error(
 
 
 def _pluralize(count: int, noun: str) -> str:
-    """Return a count with its noun, as in "1 step" or "2 steps"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -81,32 +81,32 @@ class Processes:
         sharding = NamedSharding(self._mesh, PartitionSpec(*names))
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
-    def process_columns(self, rows: np.ndarray) -> np.ndarray:
+    def process_columns(self, array: np.ndarray) -> np.ndarray:
         """Return the columns of an array (n, m) that belong to this process."""
-        return np.array_split(rows, self.count, axis=1)[self.index]
+        return np.array_split(array, self.count, axis=1)[self.index]
 
-    def as_global_inputs(self, state: Any, data: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return a state, and data and rows of this process, as inputs for `map_batch`."""
+    def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
+        """Return a state, and the data and positions of this process, as inputs of `map_batch`."""
         # many consecutive calls have the same data, so keep the global arrays for the next call
         if self._cached_data is None or self._cached_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
             self._cached_data = data, type(data)(*arrays)
-        rows = self.as_global_array(rows, axis=1)
-        return jax.tree.map(_as_replicated, state), self._cached_data[1], rows
+        positions = self.as_global_array(positions, axis=1)
+        return jax.tree.map(_as_replicated, state), self._cached_data[1], positions
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
         return state if self.count == 1 else jax.tree.map(np.asarray, state)
 
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that runs a function in all processes, each on its columns of rows."""
+        """Return a function that runs in all processes, each on its columns of `positions`."""
 
         # `args` are the same in all processes, as the state is
-        def run(state: Any, data: Any, rows: Any, *args: Any, num_steps: int) -> Any:
-            def run_in_process(state: Any, data: Any, rows: Any, *args: Any) -> Any:
+        def run_in_all(state: Any, data: Any, positions: Any, *args: Any, num_steps: int) -> Any:
+            def run_in_process(state: Any, data: Any, positions: Any, *args: Any) -> Any:
                 # without the first axis, which `as_global_inputs` added
                 data = jax.tree.map(lambda array: array[0], data)
-                return function(state, data, rows, *args, num_steps=num_steps)
+                return function(state, data, positions, *args, num_steps=num_steps)
 
             same = PartitionSpec()
             specs = (
@@ -122,9 +122,9 @@ class Processes:
             mapped = jax.shard_map(
                 run_in_process, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
             )
-            return mapped(state, data, rows, *args)
+            return mapped(state, data, positions, *args)
 
-        return run
+        return run_in_all
 
 
 def _as_replicated(array: Any) -> Any:
@@ -133,10 +133,10 @@ def _as_replicated(array: Any) -> Any:
     return array if is_global else np.asarray(array)
 
 
-def sum_over_processes(tree: Any) -> Any:
+def sum_over_processes(arrays: Any) -> Any:
     """Sum each array of a tree over the processes; traced within `Processes.map_batch`."""
     # joined to one vector, because one message is faster than one for each array
-    leaves, structure = jax.tree.flatten(tree)
+    leaves, structure = jax.tree.flatten(arrays)
     joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     sums = [
@@ -146,21 +146,21 @@ def sum_over_processes(tree: Any) -> Any:
     return jax.tree.unflatten(structure, sums)
 
 
-def draw_for_global_batch(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+def draw_for_global_batch(function: Callable[..., Any], num_processes: int) -> Callable[..., Any]:
     """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
     # The function runs on an array of the size of the global batch, which has the sequences of this
     # process at their rows and zeros elsewhere. So these get the same draws as in a single process.
     @functools.wraps(function)
-    def wrapped(tree: Any, *args: Any, **kwargs: Any) -> Any:
-        batch_size = len(jax.tree.leaves(tree)[0])
+    def run_on_global_batch(arrays: Any, *args: Any, **kwargs: Any) -> Any:
+        batch_size = len(jax.tree.leaves(arrays)[0])
         first = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
         def widen(array: Any) -> Any:
-            zeros = jnp.zeros((count * batch_size, *array.shape[1:]), array.dtype)
+            zeros = jnp.zeros((num_processes * batch_size, *array.shape[1:]), array.dtype)
             return jax.lax.dynamic_update_slice_in_dim(zeros, array, first, 0)
 
-        drawn = function(jax.tree.map(widen, tree), *args, **kwargs)
+        drawn = function(jax.tree.map(widen, arrays), *args, **kwargs)
         return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, batch_size), drawn)
 
-    return wrapped
+    return run_on_global_batch

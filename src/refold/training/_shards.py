@@ -1,6 +1,6 @@
 """Shards of training data on the device, and padded batches that training cuts out of them.
 
-A `Source` divides the sequences of a fit into blocks. In each epoch, a `Loader` copies a few random
+`FitData` divides the sequences of a fit into blocks. In each epoch, a `Loader` copies a few random
 blocks at a time to the device, as a `Shard`. In compiled code, `cut_batch` makes a `Batch` of some
 sequences of a shard, and `corrupt` changes the input of a batch for denoising.
 """
@@ -34,22 +34,22 @@ _MAX_STEPS_PER_EPOCH = 1 << 24
 class DeviceData(NamedTuple):
     """Sequences on the device, one after another without padding between them."""
 
-    # float32 (n_steps + longest, n_features): scaled, NaN where missing, the category's index in
-    # categorical columns. The rows at the end have no values. They let compiled code cut out the
-    # last sequence with as many steps as the longest batch has.
+    # float32 (n_steps + num_padding, n_features): scaled, NaN where missing, the index of the
+    # category in categorical columns. The rows at the end are padding. With them, compiled code can
+    # cut as many steps as the longest batch has, also from the start of the last sequence.
     values: Any
     starts: Any  # int32 (n_sequences,), first step of each sequence
     lengths: Any  # int32 (n_sequences,)
 
 
 def to_device(
-    scaled: Iterable[Sequences],
-    longest: int,  # number of steps of the longest batch
+    blocks: Iterable[Sequences],
+    num_padding: int,  # rows to add at the end: the number of steps of the longest batch
     *,
     capacity: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
 ) -> DeviceData:
     """Concatenate blocks of scaled sequences on the device."""
-    blocks = iter(scaled)
+    blocks = iter(blocks)
     if capacity is None:
         blocks = list(blocks)
         capacity = sum(len(block.values) for block in blocks), sum(map(len, blocks))
@@ -59,7 +59,7 @@ def to_device(
     num_steps = num_sequences = 0
     for block in blocks:
         if values is None:
-            values = np.full((max_steps + longest, block.values.shape[1]), np.nan, np.float32)
+            values = np.full((max_steps + num_padding, block.values.shape[1]), np.nan, np.float32)
         values[num_steps : num_steps + len(block.values)] = block.values
         rows = slice(num_sequences, num_sequences + len(block))
         starts[rows] = num_steps + block.offsets[:-1]
@@ -92,7 +92,7 @@ class DividedData(NamedTuple):
         return cls(sequences, processes, num_parts)
 
 
-class Source:
+class FitData:
     """The training data of a fit: blocks of consecutive sequences, in one process or in several."""
 
     # The sequences are divided into parts, and each part into blocks. All processes train on the
@@ -107,26 +107,27 @@ class Source:
         # whether all data is in memory and a single process trains on it
         self.in_memory = divided is None and not sequences.is_mapped
         # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
-        self.partition_offsets = np.round(np.linspace(0, len(sequences), count + 1)).astype(
-            np.int64
-        )
-        offsets: list[int] = []
-        self.parts: list[np.ndarray] = []  # indices of the blocks of each part
+        bounds = np.linspace(0, len(sequences), count + 1)
+        self.partition_offsets = np.round(bounds).astype(np.int64)
+        block_offsets: list[int] = []
+        self.blocks_by_part: list[np.ndarray] = []  # indices of the blocks of each part
         for start, stop in pairwise(self.partition_offsets.tolist()):
             block_starts = [start]
             if not self.in_memory:
                 block_starts = start + sequences.block(start, stop).block_offsets[:-1]
-            self.parts.append(np.arange(len(offsets), len(offsets) + len(block_starts)))
-            offsets += list(block_starts)
-        # block i holds the sequences offsets[i] to offsets[i + 1]
-        self.offsets = np.array([*offsets, len(sequences)], np.int64)
-        self._step_offsets = sequences.offsets[self.offsets]  # first step of each block
-        share = count // processes.count
-        self._parts_by_process = [self.parts[i : i + share] for i in range(0, count, share)]
+            first_block = len(block_offsets)
+            block_offsets += list(block_starts)
+            self.blocks_by_part.append(np.arange(first_block, len(block_offsets)))
+        # block i holds the sequences block_offsets[i] to block_offsets[i + 1]
+        self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
+        self._step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
+        parts_per_process = count // processes.count
+        first_parts = range(0, count, parts_per_process)  # of each process
+        self._process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
-        self.process_blocks = np.concatenate(self._parts_by_process[processes.index])
-        # of a pass over all sequences, rounded up; every shard takes blocks of every part
-        self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS_PER_SHARD)
+        self.process_blocks = np.concatenate(self._process_parts[processes.index])
+        # number of shards that together have all sequences; every shard takes blocks of every part
+        self.num_shards = -(-max(map(len, self.blocks_by_part)) // _BLOCKS_PER_SHARD)
         num_steps = int(self._step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
         self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
@@ -134,97 +135,97 @@ class Source:
     def digest(self) -> str:
         """Return a digest that identifies the data."""
         sequences = self.sequences
-        digest = hashlib.sha256(repr((sequences.schema, self.offsets.tolist())).encode())
+        digest = hashlib.sha256(repr((sequences.schema, self.block_offsets.tolist())).encode())
         digest.update(np.ascontiguousarray(sequences.offsets).tobytes())
         for block in sequences.blocks():
             digest.update(np.ascontiguousarray(block.values).tobytes())
         return digest.hexdigest()
 
     @functools.cached_property
-    def has_gaps(self) -> bool:
+    def has_missing(self) -> bool:
         """Whether a value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def sample(self, rows: np.ndarray, max_sequences: int, seed: int) -> Sequences:
+    def sample(self, indices: np.ndarray, max_sequences: int, seed: int) -> Sequences:
         """Return a random sample of at most `max_sequences` of the sequences with these indices."""
-        return self.sequences[sample_rows(rows, max_sequences, seed)]
+        return self.sequences[sample_indices(indices, max_sequences, seed)]
 
-    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+    def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division of the sequences into batches, which have sequences of each part."""
-        offsets = (
-            self.partition_offsets if len(self.partition_offsets) > 2 else None
-        )  # several parts
+        has_parts = len(self.partition_offsets) > 2  # at least two
+        offsets = self.partition_offsets if has_parts else None
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
-    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
+    def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
-        shards = [
-            self.sequence_indices(blocks)
+        total = sum(
+            batches.num_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
-            for blocks in self.shards(seed, epoch)
-        ]
-        total = sum(batches.num_batches(np.intersect1d(rows, indices)) for indices in shards)
+            for blocks in self.shard_blocks(seed, epoch)
+        )
         return -(-total // self.epochs_per_pass)  # rounded up
 
     @property
     def shard_capacity(self) -> tuple[int, int]:
         """Numbers of steps and of sequences of the largest possible shard in any process."""
-        return self._largest_shard(self._step_offsets), self._largest_shard(self.offsets)
+        return self._largest_shard(self._step_offsets), self._largest_shard(self.block_offsets)
 
     def _largest_shard(self, block_offsets: np.ndarray) -> int:
         """Return the total of the largest blocks that a shard can have in a process."""
-        sizes = np.diff(block_offsets)
+        block_sizes = np.diff(block_offsets)
         return max(
-            sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
-            for parts in self._parts_by_process
+            sum(int(np.sort(block_sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
+            for parts in self._process_parts
         )
 
-    def shards(self, seed: int, epoch: int) -> list[np.ndarray]:
+    def shard_blocks(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
         # all epochs of a pass share one random order of the blocks and take turns in it
         pass_index, turn = divmod(epoch - 1, self.epochs_per_pass)
         # the last number of a seed differs between uses of random numbers, which are independent
         rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
-        orders = [rng.permutation(part) for part in self.parts]
+        orders = [rng.permutation(part) for part in self.blocks_by_part]
         first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
         n = _BLOCKS_PER_SHARD
         return [
-            np.concatenate([order[n * i : n * (i + 1)] for order in orders])
+            np.concatenate([order[n * i : n * (i + 1)] for order in orders])  # shard i of the pass
             for i in range(first, last)
         ]
 
-    def sequence_indices(self, blocks: Sequence[int] | np.ndarray) -> np.ndarray:
+    def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the indices of the sequences in the blocks with these indices."""
         empty = np.zeros(0, np.int64)  # if there are no blocks: some parts have fewer than others
-        bounds = self.offsets.tolist()
-        return np.concatenate([empty, *(np.arange(bounds[i], bounds[i + 1]) for i in blocks)])
+        offsets = self.block_offsets
+        blocks = [np.arange(offsets[i], offsets[i + 1]) for i in block_indices]
+        return np.concatenate([empty, *blocks])
 
 
-def sample_rows(rows: np.ndarray, max_rows: int, seed: int) -> np.ndarray:
-    """Return a random sample of at most `max_rows` of the rows, in ascending order."""
-    if len(rows) <= max_rows:
-        return rows
-    return np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, max_rows, replace=False))
+def sample_indices(indices: np.ndarray, max_indices: int, seed: int) -> np.ndarray:
+    """Return a random sample of at most `max_indices` of the indices, in ascending order."""
+    if len(indices) <= max_indices:
+        return indices
+    rng = np.random.default_rng([seed, 0x57A7])
+    return np.sort(rng.choice(indices, max_indices, replace=False))
 
 
 class Shard(NamedTuple):
     """Sequences on the device, and which of them to use."""
 
     data: DeviceData
-    rows: np.ndarray  # ascending indices, in the data set, of the sequences to use
+    indices: np.ndarray  # ascending indices, in the data set, of the sequences to use
     # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
-    stored_rows: np.ndarray | None = None
+    stored_indices: np.ndarray | None = None
 
-    def find_positions(self, rows: np.ndarray) -> np.ndarray:
+    def find_positions(self, indices: np.ndarray) -> np.ndarray:
         """Return the positions in ``data`` of sequences with these indices; -1 stays -1."""
-        if self.stored_rows is None:
-            return rows
-        if not len(self.stored_rows):  # of a process whose parts have no more blocks
-            return np.full(rows.shape, -1, np.int32)
-        order = np.argsort(self.stored_rows, kind="stable")
-        # -1 is looked up as 0, which may not be stored; `%` keeps its position valid
-        sorted_at = np.searchsorted(self.stored_rows, np.maximum(rows, 0), sorter=order)
-        return np.where(rows >= 0, order[sorted_at % len(order)], -1).astype(np.int32)
+        if self.stored_indices is None:
+            return indices
+        if not len(self.stored_indices):  # of a process whose parts have no more blocks
+            return np.full(indices.shape, -1, np.int32)
+        order = np.argsort(self.stored_indices, kind="stable")
+        # -1 is looked up as 0, which may not be stored; `%` keeps the position within `order`
+        sorted_at = np.searchsorted(self.stored_indices, np.maximum(indices, 0), sorter=order)
+        return np.where(indices >= 0, order[sorted_at % len(order)], -1).astype(np.int32)
 
 
 class Loader:
@@ -232,24 +233,25 @@ class Loader:
 
     def __init__(
         self,
-        source: Source,
-        scale: Callable[[Sequences], Sequences],
+        fit_data: FitData,
+        transform: Callable[[Sequences], Sequences],  # scales the sequences of a block
         is_used: np.ndarray,  # bool (n_sequences,), whether to train on a sequence
-        longest: int,  # number of steps of the longest batch
+        max_batch_steps: int,  # number of steps of the longest batch
         *,
         seed: int,  # of the order of the blocks, and of the warps
         warp_std: float = 0.0,  # standard deviation of the time warps, in steps
     ) -> None:
-        self._source, self._scale = source, scale
-        self._is_used, self._longest, self._seed, self._warp_std = is_used, longest, seed, warp_std
-        self.epochs_per_pass = source.epochs_per_pass
+        self._fit_data, self._transform = fit_data, transform
+        self._is_used, self._max_batch_steps = is_used, max_batch_steps
+        self._seed, self._warp_std = seed, warp_std
+        self.epochs_per_pass = fit_data.epochs_per_pass
         self._single: Shard | None = None  # the shard of data in memory, loaded once
         # all shards have the same shape, for which a training step is compiled once
-        self._capacity = source.shard_capacity
+        self._capacity = fit_data.shard_capacity
 
-    def epoch(self, epoch: int) -> Iterator[Shard]:
+    def load_epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, shard in enumerate(self._unwarped(epoch)):
+        for index, shard in enumerate(self._unwarped_shards(epoch)):
             if self._warp_std:
                 rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
@@ -258,40 +260,38 @@ class Loader:
                 shard = shard._replace(data=data)
             yield shard
 
-    def _unwarped(self, epoch: int) -> Iterator[Shard]:
-        """Yield the shards of an epoch without time warps."""
-        for blocks in self._source.shards(self._seed, epoch):
-            if self._source.num_shards > 1:
+    def _unwarped_shards(self, epoch: int) -> Iterator[Shard]:
+        for blocks in self._fit_data.shard_blocks(self._seed, epoch):
+            if self._fit_data.num_shards > 1:
                 yield self._load(blocks)
             else:
                 self._single = self._single or self._load(np.sort(blocks))
                 yield self._single
 
-    def _load(self, blocks: np.ndarray) -> Shard:
-        """Load the blocks of this process, and return a shard that knows the rows of all blocks."""
-        source = self._source
-        rows = source.sequence_indices(blocks)
-        process_blocks = blocks[np.isin(blocks, source.process_blocks)]
-        empty = source.sequences[[]]
+    def _load(self, block_indices: np.ndarray) -> Shard:
+        """Load the blocks of this process to a shard, which has the indices of all processes."""
+        fit_data = self._fit_data
+        indices = fit_data.sequence_indices(block_indices)
+        process_blocks = block_indices[np.isin(block_indices, fit_data.process_blocks)]
+        empty = fit_data.sequences[[]]
         scaled = map(self._load_block, process_blocks) if len(process_blocks) else [empty]
-        data = to_device(scaled, self._longest, capacity=self._capacity)
-        rows = np.sort(rows[self._is_used[rows]])
-        is_single_block = len(source.offsets) == 2  # then positions are indices
-        stored_rows = None if is_single_block else source.sequence_indices(process_blocks)
-        return Shard(data, rows, stored_rows)
+        data = to_device(scaled, self._max_batch_steps, capacity=self._capacity)
+        is_single_block = len(fit_data.block_offsets) == 2  # then positions are indices
+        stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
+        return Shard(data, np.sort(indices[self._is_used[indices]]), stored_indices)
 
-    def _load_block(self, block: int) -> Sequences:
+    def _load_block(self, block_index: int) -> Sequences:
         """Return the scaled sequences of a block, and free the memory of its raw values."""
-        bounds = self._source.offsets[block : block + 2]
-        scaled = self._scale(self._source.sequences.block(*bounds))
-        self._source.sequences.release(*bounds)
+        bounds = self._fit_data.block_offsets[block_index : block_index + 2]
+        scaled = self._transform(self._fit_data.sequences.block(*bounds))
+        self._fit_data.sequences.release(*bounds)
         return scaled
 
 
 class PhaseData(NamedTuple):
     """Training and validation data of one phase."""
 
-    shards: Loader
+    loader: Loader
     validation: Shard | None
     num_sequences: int  # of the training data
     num_observed: int  # number of observed values in the training data
@@ -303,9 +303,9 @@ class PhaseData(NamedTuple):
 class InputLayout(NamedTuple):
     """Format of the input of a network."""
 
-    unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
-    numeric: np.ndarray  # bool (n_features,)
-    flags: bool  # whether the input has a flag for each feature, which says if it was observed
+    unknown_ids: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
+    is_numeric: np.ndarray  # bool (n_features,)
+    has_flags: bool  # whether each feature has another channel, a flag: 1 if it was observed
     reads_padding: bool  # whether the network recognizes padding as NaN; else padding is 0
 
     @classmethod
@@ -314,9 +314,9 @@ class InputLayout(NamedTuple):
         specification = network.specification
         names = specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
-        unknown = np.where(has_categories, specification.num_categories, np.nan)
-        flags, reads_padding = specification.observed_flags, network.reads_padding
-        return cls(unknown, number_mask(names), flags, reads_padding)
+        unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
+        flags = specification.observed_flags
+        return cls(unknown_ids, number_mask(names), flags, network.reads_padding)
 
 
 class Batch(NamedTuple):
@@ -325,54 +325,54 @@ class Batch(NamedTuple):
     x: Any  # (batch_size, num_steps, n_channels)
     y: Any  # (batch_size, num_steps, n_features), NaN where nothing was observed
     lengths: Any  # float32 (batch_size,)
-    valid: Any  # float32 (batch_size,), 1 for a sequence and 0 for a row that fills up the batch
+    is_sequence: Any  # float32 (batch_size,), 1, or 0 for a row that only fills up the batch
 
 
-def count_observed(sequences: Sequences, rows: np.ndarray) -> int:
+def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
     """Count the observed values of the sequences with these indices, without unknown categories."""
     counts = []
     for block in sequences.blocks():
         is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown)
         counts.append(sum_by_sequence(is_observed.astype(float), block).sum(axis=1))
-    return int(np.concatenate(counts)[rows].sum())
+    return int(np.concatenate(counts)[indices].sum())
 
 
 def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLayout) -> Batch:
     """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
-    valid = positions >= 0  # -1 gives a row without observed values
+    is_sequence = positions >= 0  # -1 gives a row without observed values
     positions = jnp.maximum(positions, 0)
     num_features = data.values.shape[1]
 
-    def cut(start: Any) -> Any:
-        return jax.lax.dynamic_slice(data.values, (start, 0), (num_steps, num_features))
+    def cut(first_step: Any) -> Any:
+        return jax.lax.dynamic_slice(data.values, (first_step, 0), (num_steps, num_features))
 
     values = jax.vmap(cut)(data.starts[positions])
     lengths = data.lengths[positions]
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
-        lengths = jnp.where(valid, lengths, 0)
+        lengths = jnp.where(is_sequence, lengths, 0)
     x, y = input_and_target(
         values,
         lengths,
-        layout.unknown,
-        flags=layout.flags,
+        layout.unknown_ids,
+        flags=layout.has_flags,
         padding_value=np.nan if layout.reads_padding else 0.0,
         xp=jnp,
     )
-    y = jnp.where(valid[:, None, None], y, jnp.nan)
-    return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))
+    y = jnp.where(is_sequence[:, None, None], y, jnp.nan)
+    return Batch(x, y, lengths.astype(jnp.float32), is_sequence.astype(jnp.float32))
 
 
 # The random numbers depend only on the key, which is made from the seed and the index of the
 # training step. There is no random state to carry along, so a resumed training draws the same
 # numbers. The corruption is not a layer, so a model is the same in training and in use.
-def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
+def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: InputLayout) -> Batch:
     """Return a batch with noise and dropped steps in its input, but not in its targets; traced."""
     x, num_features = batch.x, batch.y.shape[-1]
-    noise_key, drop_key = jax.random.split(key)
+    noise_key, drop_key = jax.random.split(random_key)
     if corruption.noise > 0:
         noise = corruption.noise * jax.random.normal(noise_key, batch.y.shape)
         # where the target is NaN, the value is missing or padding, and gets no noise
-        has_noise = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
+        has_noise = jnp.asarray(layout.is_numeric) & ~jnp.isnan(batch.y)
         x = x.at[..., :num_features].add(jnp.where(has_noise, noise, 0.0))
     if corruption.steps > 0:
         num_steps = batch.y.shape[1]
@@ -380,6 +380,6 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: InputLayout)
         is_dropped = is_step & (jax.random.uniform(drop_key, is_step.shape) < corruption.steps)
         # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
         missing = np.zeros(x.shape[-1], np.float32)
-        missing[:num_features] = np.nan_to_num(layout.unknown)
+        missing[:num_features] = np.nan_to_num(layout.unknown_ids)
         x = jnp.where(is_dropped[..., None], missing, x)
-    return Batch(x, batch.y, batch.lengths, batch.valid)
+    return Batch(x, batch.y, batch.lengths, batch.is_sequence)

@@ -16,15 +16,17 @@ from refold.network.keras.build import Network, build, build_trainable_copy, to_
 from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, max_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
-from refold.training._forecasts import FORECAST_TIME_SHARE, pick_recent_steps
-from refold.training._held_out_error import HeldOutErrors, ModelChoice, rocket_features_cost_nothing
-from refold.training._shards import Source
+from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
+from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, can_spare_dims
+from refold.training._shards import FitData
 from refold.training._split import Split
 from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
 from refold.training.loop._training import Settings
 
-# benchmarks/results/ablation.md has the measurements behind the defaults. "The error was 1.4 times
-# as large" compares the held-out error of a fit without a mechanism to that of a default fit.
+# benchmarks/results/ablation.md has the measurements behind the defaults. "Without a mechanism, the
+# error was 1.4 times as large" compares the held-out error of a fit without it to that of a default
+# fit. The sets for choosing are the data sets by which the defaults were chosen
+# (docs/explanation/search.md names them).
 
 # Dropout rate of the network.
 _DROPOUT = 0.2
@@ -33,10 +35,10 @@ _DROPOUT = 0.2
 _LARGE_DATA_SEQUENCES = 2000
 # Steps of latent optimization by default. Without it, the error was 1.4 times as large.
 _LATENT_STEPS = 10
-# Cap on the typical number of tokens in a sequence for autoregressive decoding without a linear
-# path, which then reconstructs more sequences exactly. Longer sequences are rarely exact, and
-# parallel decoding gets more of their tokens right. Without the autoregressive decoder, the error
-# on German words was 2.1 times as large.
+# Sequences of tokens get an autoregressive decoder, without a linear path, up to this typical
+# length. For short sequences, this decoder reconstructs more sequences exactly: without it, the
+# error on German words was 2.1 times as large. Longer sequences are rarely reconstructed exactly,
+# and a parallel decoder gets more of their tokens right.
 _MAX_AUTOREGRESSIVE_TOKENS = 32
 # Cap on the typical length of a sequence that is not divided into patches. An LSTM on a thousand
 # single steps is slow, and its gradient has to pass through all of them. Without patches, the error
@@ -53,11 +55,12 @@ _MIN_DIM_FOR_ROCKET = 32
 # sets, and the NMSE was 8 to 80 % larger.
 _ROCKET_DIM = 8
 # Minimum number of latent dimensions for one that holds the length by default. In a smaller code,
-# this dimension costs too much: with 2 to 6 dimensions, the error was 0.98 to 1.11 times as large,
-# and smaller in two of ten cases.
+# the dimension is missing for the values: with 2 to 6 dimensions, the error with a dimension for
+# the length was 0.98 to 1.11 times the error without it, and smaller in only two of ten cases.
 _MIN_DIM_FOR_LENGTH = 8
-# Cap on the weights of a linear path that depends on the length, which are 16 MB in memory.
-_MAX_MAP_WEIGHTS = 1 << 22
+# Cap on the weights of the maps by length, which are one matrix for each length (see
+# `_allows_maps_by_length`). So many float32 weights take 16 MB of memory.
+_MAX_LENGTH_MAP_WEIGHTS = 1 << 22
 # Minimum number of updates (training steps) in a schedule, because a loss may stay on a plateau for
 # long before it falls.
 _MIN_UPDATES = 4000
@@ -86,20 +89,21 @@ def check_columns(sequences: Sequences) -> None:
 
 
 def build_network(
-    split: Split, held_out: HeldOutErrors, arguments: Arguments
-) -> tuple[Network, ModelChoice]:
+    split: Split, evaluator: HeldOutEvaluator, arguments: Arguments
+) -> tuple[Network, InferenceSettings]:
     """Build a network for the data, or copy that of the base model, and suggest how to use it."""
-    model, source = split.base_model, split.source
+    model, fit_data = split.base_model, split.fit_data
     if model is None:
-        specification = make_specification(source, arguments, split.rows["validated"])
-        _warn_of_spare_dimensions(arguments, source)
+        specification = make_specification(fit_data, arguments, split.training_indices)
+        _warn_of_spare_dimensions(arguments, fit_data)
         if specification.rocket_dim and arguments.rocket_dim == "auto":
-            dims = specification.latent_dim, specification.rocket_dim
-            if not rocket_features_cost_nothing(held_out, *dims):
+            latent_dim, rocket_dim = specification.latent_dim, specification.rocket_dim
+            if not can_spare_dims(evaluator, latent_dim, rocket_dim):
                 specification = replace(specification, rocket_dim=0)
-        default = pick_latent_steps(specification, source)
+        default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
-        specification, default = model.specification, model.default_latent_steps
+        specification, default_latent_steps = model.specification, model.default_latent_steps
+        # no scale: that of the base model was checked when it was fitted
         check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
         if arguments.corruption.steps and not specification.observed_flags:
             raise ParameterError(
@@ -107,45 +111,44 @@ def build_network(
                 f"fitted on data without any. Leave {argument('denoise')} out, or train a new "
                 "model."
             )
-    latent_steps = default
+    latent_steps = default_latent_steps
     if arguments.latent_steps != "auto":
         latent_steps = check_latent_steps(arguments.latent_steps, specification)
     make_custom = arguments.architecture if callable(arguments.architecture) else None
     with seeded(split.seed):
-        network = (
-            build(specification, make_custom)
-            if model is None
-            else build_trainable_copy(model.network)
-        )
-    return network, ModelChoice(latent_steps, default)
+        if model is None:
+            network = build(specification, make_custom)
+        else:
+            network = build_trainable_copy(model.network)
+    return network, InferenceSettings(latent_steps, default_latent_steps)
 
 
 def make_specification(
-    source: Source, arguments: Arguments, training_rows: np.ndarray
+    fit_data: FitData, arguments: Arguments, training_indices: np.ndarray
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
-    schema, lengths = source.sequences.schema, source.sequences.lengths
-    # mean, over all steps, of the length of the sequence that has the step: large if most steps
-    # belong to long sequences
+    schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
+    # the mean, over all steps of the data, of the length of the sequence that the step belongs to:
+    # larger than the mean length, because long sequences have more steps
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
-    # A parallel decoder writes all steps at once. By default, data with a numeric column has it. So
-    # have long sequences of tokens, if a linear path can have so many steps: an autoregressive
-    # decoder would shift all tokens after a wrong one.
+    # A parallel decoder writes all steps at once. By default, data with a numeric column gets it.
+    # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
+    # wrong token, an autoregressive decoder would shift all later ones.
     only_tokens = architecture == "default" and not schema.numeric.any()
-    max_length = max_linear_steps(schema.output_width, latent_dim)
-    parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_length
-    decoder = _pick_decoder(arguments, autoregressive=only_tokens and not parallel_tokens)
-    drops_steps = arguments.corruption.steps > 0
+    max_linear_length = max_linear_steps(schema.output_width, latent_dim)
+    parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
+    decoder = _pick_decoder(arguments, prefer_autoregressive=only_tokens and not parallel_tokens)
+    drops_steps = arguments.corruption.steps > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
             f"{argument(architecture=architecture)} knows no missing values, which "
             f"{argument(denoise=arguments.denoise)} creates. Use "
             f"{argument(architecture='default')}, or noise alone."
         )
-    longest, forecast_steps = int(lengths.max()), int(arguments.forecast_steps)
-    check_forecast(forecast_steps, arguments.scale, longest)
+    max_length, forecast_steps = int(lengths.max()), int(arguments.forecast_steps)
+    check_forecast(forecast_steps, arguments.scale, max_length)
     length_dim = _pick_length_dim(arguments, lengths)
     patch = 1
     if arguments.patch != "auto":
@@ -154,41 +157,42 @@ def make_specification(
         patch = pick_patch(typical_length)
     recent_steps = 0
     if forecast_steps:
-        recent_steps = pick_recent_steps(source, training_rows, forecast_steps)
+        recent_steps = pick_recent_steps(fit_data, training_indices, forecast_steps)
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
         num_categories=[len(column.categories) for column in schema.columns],
-        observed_flags=source.has_gaps or drops_steps,
+        observed_flags=fit_data.has_missing or drops_steps,
         latent_dim=latent_dim,
-        max_steps=max(1, longest),
+        max_steps=max(1, max_length),
         units=int(arguments.units),
         depth=int(arguments.depth),
         cell=arguments.cell,
         dropout=_DROPOUT,
-        length_mean=float(lengths[training_rows].mean()),
-        length_deviation=float(lengths[training_rows].std()),
+        length_mean=float(lengths[training_indices].mean()),
+        length_deviation=float(lengths[training_indices].std()),
         decoder=decoder,
         variational=bool(arguments.variational),
         patch=patch,
+        # None stands for the default: data with a numeric column has a linear path
         linear_path=parallel_tokens and decoder == "parallel" if only_tokens else None,
-        rocket_dim=_pick_rocket_dim(arguments, len(training_rows), longest, schema),
+        rocket_dim=_pick_rocket_dim(arguments, len(training_indices), max_length, schema),
         forecast_steps=forecast_steps,
         recent_steps=recent_steps,
         length_dim=length_dim,
         nested=_check_nested(arguments),
-        by_length=_allows_maps_by_length(arguments, source, length_dim),
+        by_length=_allows_maps_by_length(arguments, fit_data, length_dim),
     )
 
 
-def check_forecast(forecast_steps: int, scale: str | None, longest: int) -> None:
+def check_forecast(forecast_steps: int, scale: str | None, max_length: int) -> None:
     """Raise an error if the longest sequence or the scale does not allow such forecasts."""
     if not forecast_steps:
         return
-    if forecast_steps >= longest:
+    if forecast_steps >= max_length:
         raise ParameterError(
             f"{argument(forecast_steps=forecast_steps)} needs a longer sequence, and the longest "
-            f"has {longest} step{'' if longest == 1 else 's'}. Ask for fewer steps."
+            f"has {max_length} step{'' if max_length == 1 else 's'}. Ask for fewer steps."
         )
     if scale == "sequence":
         raise ParameterError(
@@ -197,10 +201,10 @@ def check_forecast(forecast_steps: int, scale: str | None, longest: int) -> None
         )
 
 
-def _warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
+def _warn_of_spare_dimensions(arguments: Arguments, fit_data: FitData) -> None:
     """Warn if a code has more dimensions than the longest sequence can fill."""
-    lengths, latent_dim = source.sequences.lengths, int(arguments.latent_dim)
-    num_values = int(lengths.max()) * source.sequences.schema.output_width
+    lengths, latent_dim = fit_data.sequences.lengths, int(arguments.latent_dim)
+    num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
     lengths_differ, rocket_dim = int(lengths.min() < lengths.max()), arguments.rocket_dim
     enough = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
     if latent_dim > enough:
@@ -212,21 +216,21 @@ def _warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
         )
 
 
-# On numeric data, the parallel decoder is better: on JapaneseVowels with 16 dimensions, it explains
-# 0.870 of the variance, and the autoregressive one 0.864.
-def _pick_decoder(arguments: Arguments, *, autoregressive: bool) -> str:
-    """Pick the decoder, which is autoregressive if that is more accurate and possible."""
+# On numeric data, the parallel decoder is better. On JapaneseVowels with 16 dimensions, it explains
+# 0.870 of the variance, and the autoregressive decoder explains 0.864.
+def _pick_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
+    """Pick the decoder: the preferred one, if the other arguments allow it."""
     if arguments.decoder != "auto":
         return arguments.decoder
     is_possible = arguments.patch in ("auto", 1) and arguments.cell == "lstm"
-    return "autoregressive" if autoregressive and is_possible else "parallel"
+    return "autoregressive" if prefer_autoregressive and is_possible else "parallel"
 
 
-def pick_patch(length: float) -> int:
+def pick_patch(typical_length: float) -> int:
     """Pick the steps per patch: 1 up to length 100, else a power of two for at most 64 patches."""
-    if length <= _MAX_STEPS_WITHOUT_PATCHES:
+    if typical_length <= _MAX_STEPS_WITHOUT_PATCHES:
         return 1
-    return 1 << math.ceil(math.log2(length / _MAX_PATCHES))
+    return 1 << math.ceil(math.log2(typical_length / _MAX_PATCHES))
 
 
 def _pick_rocket_dim(arguments: Arguments, num_training: int, longest: int, schema: Schema) -> int:
@@ -240,7 +244,7 @@ def _pick_rocket_dim(arguments: Arguments, num_training: int, longest: int, sche
     if not is_possible or latent_dim < _MIN_DIM_FOR_ROCKET or arguments.corruption:
         return 0
     num_values = longest * schema.output_width
-    # a code that can hold every value gives its spare dimensions only
+    # if a code can hold every value, features only get the dimensions that are left
     num_spare = latent_dim - num_values if latent_dim >= num_values else latent_dim
     # the features are principal components, of which n sequences have n - 1
     return min(_ROCKET_DIM, num_spare, max(0, num_training - 1))
@@ -278,27 +282,27 @@ def _check_nested(arguments: Arguments) -> bool:
     return bool(arguments.nested)
 
 
-def _allows_maps_by_length(arguments: Arguments, source: Source, length_dim: int) -> bool:
+def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: int) -> bool:
     """Return whether the linear path may depend on the length, which the code then must hold."""
-    schema, lengths = source.sequences.schema, source.sequences.lengths
+    schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
     # a map (latent_dim, latent_dim) for each length from 0
     num_weights = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
-    is_small = num_weights <= _MAX_MAP_WEIGHTS
+    is_small = num_weights <= _MAX_LENGTH_MAP_WEIGHTS
     is_possible = length_dim and schema.numeric.all() and not arguments.corruption and is_small
-    # a map by length mixes the dimensions, so the first ones would be of no use without the last
-    return bool(is_possible and not source.has_gaps and not arguments.nested)
+    # a map by length mixes the dimensions, so the first dimensions alone would be no nested code
+    return bool(is_possible and not fit_data.has_missing and not arguments.nested)
 
 
-def pick_latent_steps(specification: Specification, source: Source) -> int:
+def pick_latent_steps(specification: Specification, fit_data: FitData) -> int:
     """Pick the number of steps of latent optimization."""
     is_default = specification.architecture == "default" and specification.cell == "lstm"
-    if not is_default or specification.variational or not source.in_memory:
+    if not is_default or specification.variational or not fit_data.in_memory:
         return 0  # data from files has none, for speed
     # With few training sequences, the codes of the encoder are furthest from the best codes. With
     # thousands, they are closer, and speed matters more. But tokens always need exact codes,
     # because one wrong token makes a sequence wrong.
-    is_few = len(source.sequences) < _LARGE_DATA_SEQUENCES
-    return _LATENT_STEPS if is_few or not source.sequences.schema.numeric.any() else 0
+    is_few = len(fit_data.sequences) < _LARGE_DATA_SEQUENCES
+    return _LATENT_STEPS if is_few or not fit_data.sequences.schema.numeric.any() else 0
 
 
 def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
@@ -307,14 +311,15 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
     check_encodable_lengths(split.lengths, packed)
     if split.calibration is not None:
         check_encodable_lengths(split.calibration.lengths, packed)
-    source, rows = split.source, split.rows["validated"]
-    batch_size = min(arguments.batch_size or pick_batch_size(len(rows)), len(rows))
-    batches = source.batches(batch_size, network.fixed_steps)
-    updates_per_epoch = source.num_batches(batches, rows, split.seed)
-    # An epoch of large data is a part of a pass. The default is chosen for passes over the data.
-    epochs_per_pass = source.epochs_per_pass
-    default = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
-    max_epochs = arguments.max_epochs or default
+    fit_data, num_training = split.fit_data, len(split.training_indices)
+    batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
+    batches = fit_data.make_batches(batch_size, network.fixed_steps)
+    updates_per_epoch = fit_data.batches_per_epoch(batches, split.training_indices, split.seed)
+    # With large data, several epochs together visit all sequences once, which is a pass. The
+    # default number of epochs is chosen for complete passes.
+    epochs_per_pass = fit_data.epochs_per_pass
+    default_max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
+    max_epochs = arguments.max_epochs or default_max_epochs
     patience = pick_patience(max_epochs)
     time_budget = arguments.time_budget
     if time_budget is not None and arguments.forecast_steps:
@@ -343,32 +348,32 @@ def pick_batch_size(num_sequences: int) -> int:
     return max(1, min(num_sequences, 64 if num_sequences >= _LARGE_DATA_SEQUENCES else 32))
 
 
-def pick_max_epochs(num_batches: int) -> int:
+def pick_max_epochs(batches_per_epoch: int) -> int:
     """Pick the number of epochs with so many batches: at least 30, and at least 4000 updates."""
-    return max(_MIN_EPOCHS, math.ceil(_MIN_UPDATES / max(1, num_batches)))
+    return max(_MIN_EPOCHS, math.ceil(_MIN_UPDATES / max(1, batches_per_epoch)))
 
 
 def pick_patience(max_epochs: int) -> int:
     """Pick the patience: a quarter of the epochs, and at least 50."""
     # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
-    # best one for a long time. An eighth of the epochs is as good on the sets for choosing, and
-    # takes two thirds of the time on the quickest of them. But on damped oscillations (450
-    # sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, an eighth had 5 times
-    # the error in one of two versions of JAX. The loss of a variational model may rise until its KL
-    # divergence has its full weight, after a quarter of the schedule. A patience that depends on
-    # the validation loss was tried. It gained nothing: without it, the error was 1.001 times as
-    # large.
+    # best one for a long time. On the sets for choosing, a patience of an eighth of the epochs is
+    # as good, and the quickest of these fits take two thirds of the time. But on damped
+    # oscillations (450 sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, the
+    # error with this patience was 5 times as large in one of two versions of JAX. The loss of a
+    # variational model may rise until its KL divergence has its full weight, after a quarter of the
+    # schedule. A patience that depends on the validation loss was tried. Without it, the error was
+    # 1.001 times as large, so it gained nothing.
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
 def pick_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
-    # A model that is trained further gets no refit, which could end with a larger validation loss.
-    # The refit has no measured gain on the sets for choosing (without it, the error was 0.996 times
-    # as large). It stays because without it, 16 dimensions of countries with a binary column had
-    # 1.17 times the error of PCA.
+    # A model that is trained further gets no refit, because a refit could end with a larger
+    # validation loss. On the sets for choosing, the error without a refit was 0.996 times as large.
+    # The refit stays for data such as countries with a binary column, where the error of 16
+    # dimensions without a refit was 1.17 times that of PCA.
     is_few = len(split.lengths) < _LARGE_DATA_SEQUENCES
-    return split.base_model is None and len(split.held_out_rows) > 0 and is_few
+    return split.base_model is None and len(split.held_out_indices) > 0 and is_few
 
 
 def _pick_warp_std(split: Split, specification: Specification, arguments: Arguments) -> float:

@@ -37,7 +37,7 @@ from refold.sequences import (
     mark_missing,
     uncut_windows,
 )
-from refold.training._shards import Loader, PhaseData, Shard, Source, count_observed, to_device
+from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
 
 # Cap on held-out values of mapped data, because held-out sequences are in memory.
 _MAX_HELD_OUT_VALUES = 4_000_000
@@ -63,27 +63,27 @@ def open_training_data(
     missing_values = arguments.missing_values
     if base_model is not None:
         missing_values = list(base_model.schema.missing) or None
-    source = open_sequences(X, as_series=arguments.window is not None)
+    sequences = open_sequences(X, as_series=arguments.window is not None)
 
-    def apply(change: Callable[[Sequences], Sequences]) -> Sequences:
+    def apply(transform: Callable[[Sequences], Sequences]) -> Sequences:
         # mapped data is changed later, when a block is read
-        return map_blocks(source, change) if source.is_mapped else change(source)
+        return map_blocks(sequences, transform) if sequences.is_mapped else transform(sequences)
 
     if missing_values is not None:
-        source = apply(lambda block: mark_missing(block, missing_values))
-    check_float32_range(source)
-    for message in [*data_warnings(source), *_key_warnings(X, source)]:
+        sequences = apply(lambda block: mark_missing(block, missing_values))
+    check_float32_range(sequences)
+    for message in [*data_warnings(sequences), *_key_column_warnings(X, sequences)]:
         warn(message)
-    if base_model is not None and source.schema != base_model.schema:
-        source = apply(lambda block: block.align(base_model.schema))
-    return cut_into_windows(source, arguments.window, arguments.step)
+    if base_model is not None and sequences.schema != base_model.schema:
+        sequences = apply(lambda block: block.align(base_model.schema))
+    return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
-def _key_warnings(X: object, source: Any) -> list[str]:
+def _key_column_warnings(X: object, sequences: Any) -> list[str]:
     """Return a warning if tables in a list have columns of ids or times, which become features."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
-    keys = find_key_columns(source) if is_table else {}
+    keys = find_key_columns(sequences) if is_table else {}
     if not keys:
         return []
     columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
@@ -96,39 +96,40 @@ def _key_warnings(X: object, source: Any) -> list[str]:
 class Split:
     """The sequences of a fit for training, validation and calibration, and their scalers."""
 
-    # A method with a `phase` answers for one of the two phases of training: "validated" trains on
-    # the training sequences, and "refit" on the training and the validation sequences.
+    # There are two phases of training. The phase "validated" trains on the training sequences and
+    # validates on the held-out sequences. The phase "refit" trains on both.
 
     def __init__(
         self,
-        source: Source,
-        calibration: Sequences | None,
+        fit_data: FitData,
+        calibration_sequences: Sequences | None,
         arguments: Arguments,
         *,
         seed: int,
         base_model: Model | None,  # to train further; its scalers do not change
-        windows: Windows | None = None,  # of the source; by default each sequence is one window
+        windows: Windows | None = None,  # of the data; by default each sequence is one window
     ) -> None:
-        self.source, self.calibration = source, calibration
+        self.fit_data, self.calibration = fit_data, calibration_sequences
         self.seed, self.base_model, self.window = seed, base_model, arguments.window
-        self.schema, self.lengths = source.sequences.schema, source.sequences.lengths
+        self.schema, self.lengths = fit_data.sequences.schema, fit_data.sequences.lengths
         fraction = arguments.validation_fraction
-        if not source.in_memory:  # held-out sequences have to fit in memory
-            fraction = min(fraction, _MAX_HELD_OUT_VALUES / max(1, source.sequences.values.size))
-        rows, self.held_out_rows = split_windows(
-            windows or uncut_windows(source.sequences),
+        if not fit_data.in_memory:  # held-out sequences have to fit in memory
+            fraction = min(fraction, _MAX_HELD_OUT_VALUES / max(1, fit_data.sequences.values.size))
+        self.training_indices, self.held_out_indices = split_windows(
+            windows or uncut_windows(fit_data.sequences),
             fraction,
             lambda lengths: split_validation(lengths, fraction, seed=seed),
         )
-        # by phase, the indices of the sequences to train on
-        self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
+        # indices of the sequences to train on
+        all_indices = np.arange(len(self.lengths))
+        self._phase_indices = {"validated": self.training_indices, "refit": all_indices}
         self._scale_mode = arguments.scale
         self._scalers: dict[str, Scaler] = {}
 
     @functools.cached_property
     def held_out_sequences(self) -> Sequences:
         """The sequences that are held out for validation, read from a file only once."""
-        return self.source.sequences[self.held_out_rows]
+        return self.fit_data.sequences[self.held_out_indices]
 
     @functools.cached_property
     def error_scaler(self) -> Scaler:
@@ -139,7 +140,7 @@ class Split:
             # without scaling, do not warn that a constant column is scaled by 1
             if self._scale_mode is None:
                 warnings.simplefilter("ignore", UserWarning)
-            return Scaler.fit(self.source.sequences, "features")
+            return Scaler.fit(self.fit_data.sequences, "features")
 
     def scaler(self, phase: str) -> Scaler:
         """Return the scaler of the input in a phase, fitted to its training sequences."""
@@ -148,7 +149,7 @@ class Split:
         error_scaler = self.error_scaler
         if phase not in self._scalers:
             # for mapped data, fit to all sequences, because few of them are held out
-            training_only, mode = phase == "validated" and self.source.in_memory, self._scale_mode
+            training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
             if mode == "features" and not training_only:
                 self._scalers[phase] = error_scaler
             else:
@@ -158,36 +159,38 @@ class Split:
     @functools.cached_property
     def training_scaler(self) -> Scaler:
         """Scaler of held-out errors, fitted to the training sequences without the held-out ones."""
-        return self._fit_scaler("features", training_only=self.source.in_memory)
+        return self._fit_scaler("features", training_only=self.fit_data.in_memory)
 
-    def _fit_scaler(self, mode: Any, *, training_only: bool) -> Scaler:
+    def _fit_scaler(self, scale_mode: Any, *, training_only: bool) -> Scaler:
         """Fit a scaler to the training sequences only, or to the held-out sequences as well."""
+        sequences = self.fit_data.sequences
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # `error_scaler` gave the same warnings
             if training_only:
                 # raised if a column has no values in the training sequences
                 with contextlib.suppress(DataError):
-                    return Scaler.fit(self.source.sequences[self.rows["validated"]], mode)
-            return Scaler.fit(self.source.sequences, mode)
+                    return Scaler.fit(sequences[self.training_indices], scale_mode)
+            return Scaler.fit(sequences, scale_mode)
 
     def phase_data(self, phase: str, batches: Batches, warp_std: float) -> PhaseData:
         """Return the training and validation data of a phase."""
-        sequences, rows, scaler = self.source.sequences, self.rows[phase], self.scaler(phase)
-        longest = batches.buckets[-1].num_steps
-        is_used = np.zeros(len(sequences), bool)
-        is_used[rows] = True
+        indices, scaler = self._phase_indices[phase], self.scaler(phase)
+        max_steps = batches.buckets[-1].num_steps  # of the longest batch
+        is_used = np.zeros(len(self.lengths), bool)
+        is_used[indices] = True
         loader = Loader(
-            self.source, scaler.transform, is_used, longest, seed=self.seed, warp_std=warp_std
+            self.fit_data, scaler.transform, is_used, max_steps, seed=self.seed, warp_std=warp_std
         )
         validation = None
-        if phase == "validated" and len(self.held_out_rows):
-            data = to_device([scaler.transform(self.held_out_sequences)], longest)
-            validation = Shard(data, self.held_out_rows, self.held_out_rows)
-        return PhaseData(loader, validation, len(rows), count_observed(sequences, rows))
+        if phase == "validated" and len(self.held_out_indices):
+            data = to_device([scaler.transform(self.held_out_sequences)], max_steps)
+            validation = Shard(data, self.held_out_indices, self.held_out_indices)
+        num_observed = count_observed(self.fit_data.sequences, indices)
+        return PhaseData(loader, validation, len(indices), num_observed)
 
     def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        return self.source.sample(self.rows[phase], max_sequences, self.seed)
+        return self.fit_data.sample(self._phase_indices[phase], max_sequences, self.seed)
 
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences for the reference statistics of the fitted model."""
@@ -195,7 +198,7 @@ class Split:
         count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
         return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
 
-    def unseen(self) -> Sequences:
+    def unseen_sequences(self) -> Sequences:
         """Return the held-out sequences that the base model was not trained on, either."""
         sequences = self.held_out_sequences
         if self.base_model is not None and self.base_model.fingerprints.trained is not None:
@@ -206,19 +209,19 @@ class Split:
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
         held_back = [np.zeros(0, np.uint64)]
-        if phase == "validated" and len(self.held_out_rows):
+        if phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
-        before = None if self.base_model is None else self.base_model.fingerprints
-        return join_fingerprints(self.source, np.concatenate(held_back), before)
+        base_fingerprints = None if self.base_model is None else self.base_model.fingerprints
+        return join_fingerprints(self.fit_data, np.concatenate(held_back), base_fingerprints)
 
 
 def split_off_calibration(
-    windows: Windows, fraction: float, base_model: Model | None = None
+    windows: Windows, calibration_fraction: float, base_model: Model | None = None
 ) -> tuple[Windows, Sequences | None]:
     """Split off a random share for calibration, on which the base model must not be trained."""
-    if not fraction:
+    if not calibration_fraction:
         return windows, None
     if windows.sequences.is_mapped:
         raise ParameterError(
@@ -227,23 +230,23 @@ def split_off_calibration(
         )
 
     def split(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _count_of_share(len(lengths), calibration_fraction=fraction)
-        # a fixed seed, so that a resumed training has the same data
+        count = _num_in_share(len(lengths), calibration_fraction=calibration_fraction)
+        # a constant seed, so that a resumed training has the same calibration sequences
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
 
-    training_rows, calibration_rows = split_windows(windows, fraction, split)
-    calibration = windows.sequences[calibration_rows]
+    training_indices, calibration_indices = split_windows(windows, calibration_fraction, split)
+    calibration = windows.sequences[calibration_indices]
     if base_model is not None:
         check_not_trained_on(calibration, base_model.fingerprints.trained)
-    return windows.take(training_rows), calibration
+    return windows.take(training_indices), calibration
 
 
 def split_windows(
     windows: Windows,
-    fraction: float,
-    # splits series with these lengths (n,) into indices to train on and indices to hold out
-    split: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    held_out_fraction: float,
+    # takes the lengths of n series, and returns indices of series to train on and to hold out
+    split_series: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of windows to train on and to hold out, which have no step in common.
 
@@ -256,25 +259,25 @@ def split_windows(
     ends, widths = np.zeros((2, len(series)), np.int64)
     np.maximum.at(ends, series_of_window, windows.ends)
     np.maximum.at(widths, series_of_window, windows.sequences.lengths)
-    is_long = (ends >= 2 * widths) & (ends > 0)  # long enough for a window on each side
-    if not fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
-        training, held_out = (np.isin(series_of_window, indices) for indices in split(ends))
+    is_long = (ends >= 2 * widths) & (ends > 0)  # long enough for a window on either side
+    if not held_out_fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
+        training, held_out = (np.isin(series_of_window, indices) for indices in split_series(ends))
         return np.flatnonzero(training), np.flatnonzero(held_out)
     # at least one window after the boundary
-    bounds = np.minimum(ends - widths, np.floor(ends * (1 - fraction)).astype(np.int64))
+    bounds = np.minimum(ends - widths, np.floor(ends * (1 - held_out_fraction)).astype(np.int64))
     bounds = np.where(is_long, bounds, ends)[series_of_window]  # train on all of a short series
     is_held_out = is_long[series_of_window] & (windows.starts >= bounds)
     return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(is_held_out)
 
 
 def split_validation(
-    lengths: np.ndarray, fraction: float, *, seed: int
+    lengths: np.ndarray, validation_fraction: float, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split sequences with lengths (n,) at random into indices for training and validation."""
     num_sequences = len(lengths)
-    if fraction == 0:
+    if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _count_of_share(num_sequences, validation_fraction=fraction)
+    num_validation = _num_in_share(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -286,7 +289,7 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _count_of_share(num_sequences: int, **share: float) -> int:
+def _num_in_share(num_sequences: int, **share: float) -> int:
     """Return the number of sequences in a share, such as `validation_fraction=0.2`; at least 1."""
     (fraction,) = share.values()
     count = max(1, round(num_sequences * fraction))
@@ -299,26 +302,32 @@ def _count_of_share(num_sequences: int, **share: float) -> int:
 
 
 def join_fingerprints(
-    source: Source,
-    held_back: np.ndarray,  # uint64 (n_sequences,), fingerprints of sequences not trained on
-    before: Fingerprints | None,  # of a base model
+    fit_data: FitData,
+    held_back_fingerprints: np.ndarray,  # uint64 (n,), of sequences that were not trained on
+    base_fingerprints: Fingerprints | None,  # of a base model
 ) -> Fingerprints:
     """Return the fingerprints of a training, joined with those of the base model."""
     # keep the smallest fingerprints, so that the order of the data does not matter
     trained = np.zeros(0, np.uint64)
-    for block in source.process_blocks:
-        bounds = source.offsets[block : block + 2]
-        hashes = fingerprints(source.sequences.block(*bounds))
-        source.sequences.release(*bounds)
-        hashes = hashes[~np.isin(hashes, held_back)]
-        trained = np.sort(np.concatenate([trained, hashes]))[:MAX_STORED_FINGERPRINTS]
-    trained = np.sort(np.concatenate(source.processes.gather(trained)))[:MAX_STORED_FINGERPRINTS]
-    if before is None:
-        return Fingerprints(held_back, trained)
-    trained_before = np.zeros(0, np.uint64) if before.trained is None else before.trained
-    # a sequence is held back only if neither of the trainings used it
-    all_hashes = np.concatenate([trained, held_back])
-    held_back_before = before.held_back[~np.isin(before.held_back, all_hashes)]
-    held_back = held_back[~np.isin(held_back, trained_before)]
+    for block in fit_data.process_blocks:
+        bounds = fit_data.block_offsets[block : block + 2]
+        hashes = fingerprints(fit_data.sequences.block(*bounds))
+        fit_data.sequences.release(*bounds)
+        new = _exclude(hashes, held_back_fingerprints)
+        trained = np.sort(np.concatenate([trained, new]))[:MAX_STORED_FINGERPRINTS]
+    trained = np.sort(np.concatenate(fit_data.processes.gather(trained)))[:MAX_STORED_FINGERPRINTS]
+    if base_fingerprints is None:
+        return Fingerprints(held_back_fingerprints, trained)
+    trained_before = base_fingerprints.trained
+    if trained_before is None:
+        trained_before = np.zeros(0, np.uint64)
+    # a sequence is held back only if neither of the two trainings used it
+    all_hashes = np.concatenate([trained, held_back_fingerprints])
+    held_back_before = _exclude(base_fingerprints.held_back, all_hashes)
+    held_back = _exclude(held_back_fingerprints, trained_before)
     trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_STORED_FINGERPRINTS]
     return Fingerprints(np.concatenate([held_back_before, held_back]), trained)
+
+
+def _exclude(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+    return hashes[~np.isin(hashes, excluded)]

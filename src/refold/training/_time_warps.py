@@ -21,9 +21,10 @@ _NUM_WAVES = 4
 # Share of the series that an epoch does not warp, so that training also sees the true times.
 _UNWARPED_SHARE = 0.25
 
-# Candidate standard deviations of the shifts, in steps. The data decide: on Trace at 16 dimensions,
-# warps lowered the error from 0.84 to 0.37 times that of PCA, and where events have a fixed time,
-# they can double it. On four of six sets for choosing, no warp was chosen.
+# Candidate standard deviations of the shifts, in steps. The data decide whether to use one: on
+# Trace at 16 dimensions, warps lowered the error from 0.84 to 0.37 times that of PCA, but if events
+# have a fixed time, warps can double the error. No warp was chosen on four of the six data sets by
+# which the defaults were chosen.
 _WARP_STDS = (1.0, 2.0, 4.0, 8.0)
 # Number of cross-validation folds. Each fold computes the densities of all candidates.
 _NUM_FOLDS = 3
@@ -39,7 +40,7 @@ _MAX_SERIES_VALUES = 400_000
 _NUM_COPIES = 1000
 # Cap on the values of all warped copies, because they are in memory together.
 _MAX_COPY_VALUES = 1_500_000
-# Numbers of principal components in which densities are compared: the first ones, and more of them.
+# Numbers of principal components in which densities are compared: few and many.
 _NUM_COMPONENTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
 _MIN_SINGULAR_VALUE = 1e-3
@@ -47,7 +48,7 @@ _MIN_SINGULAR_VALUE = 1e-3
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
-def random_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
+def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
     # a sum of sine waves that are zero at the first step (position 0) and the last one (position 1)
     position = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
@@ -74,18 +75,18 @@ def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np
 
 def warp_time_randomly(
     values: np.ndarray,  # (n_steps, n_columns), of series one after another
-    starts: np.ndarray,  # (n,), first step of each series
+    first_steps: np.ndarray,  # (n,), first step of each series
     lengths: np.ndarray,  # (n,)
     warp_std: float,  # standard deviation of the shifts, in steps
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return a copy of the values (n_steps, n_columns) with most of the series warped in time."""
     values, steps = values.copy(), np.arange(max(1, int(lengths.max(initial=1))))
-    shifts = warp_std * random_time_shifts(lengths, len(steps), rng)
+    shifts = warp_std * draw_time_shifts(lengths, len(steps), rng)
     shifts[rng.random(len(shifts)) < _UNWARPED_SHARE] = 0.0
     is_step = steps < lengths[:, None]
-    rows = np.where(is_step, starts[:, None] + steps, 0)  # padding may read any row
-    values[rows[is_step]] = warp_time(values[rows], lengths, shifts)[is_step]
+    value_indices = np.where(is_step, first_steps[:, None] + steps, 0)  # padding may read any row
+    values[value_indices[is_step]] = warp_time(values[value_indices], lengths, shifts)[is_step]
     return values
 
 
@@ -93,27 +94,28 @@ def warp_time_randomly(
 
 
 @one_blas_thread()
-def choose_warp_std(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
+def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
-    # Warped copies help if they look like other series of the data, so if they raise the density at
+    # Warped copies help if they look like other series of the data. Then they raise the density at
     # held-out series. For each fold, the other series are projected on principal components. One
     # kernel density estimate (B. W. Silverman, "Density Estimation for Statistics and Data
-    # Analysis", 1986) has these series as its centers, and another one also has their warped
-    # copies. Each has its best bandwidth. The gain of a warp is the difference in mean log density
-    # per component. It is measured in 4 and in 16 components, and the smaller gain counts.
-    n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
-    num_values = n * num_steps * scaled.schema.num_columns
+    # Analysis", 1986) has these series as its centers. A second estimate also has their warped
+    # copies as centers. Each estimate has its best bandwidth. The gain of a warp is the difference
+    # in mean log density per component. The gain is measured in 4 and in 16 components, and the
+    # smaller one counts.
+    n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
+    num_values = n * num_steps * scaled_series.schema.num_columns
     is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
-    if not is_feasible or not scaled.schema.numeric.all():
+    if not is_feasible or not scaled_series.schema.numeric.all():
         return 0.0
-    series = np.zeros((n, num_steps, scaled.schema.num_columns))
-    series[positions(scaled)] = np.nan_to_num(scaled.values)
+    series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
+    series[positions(scaled_series)] = np.nan_to_num(scaled_series.values)
     # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
     for test in (fold == i for i in range(_NUM_FOLDS)):
         gains[..., test] = _density_gains(
-            series[~test], scaled.lengths[~test], series[test], latent_dim
+            series[~test], scaled_series.lengths[~test], series[test], latent_dim
         )
     is_clear = np.apply_along_axis(gain_lower_bound, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
@@ -137,7 +139,7 @@ def _density_gains(
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    shifts = random_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
+    shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
     for warp_std in _WARP_STDS:
         warped = warp_time(copies, copy_lengths, warp_std * shifts)

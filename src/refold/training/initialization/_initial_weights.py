@@ -38,7 +38,7 @@ _MAX_JOINT_VALUES = 1 << 14
 # Cap on the sequences for the components of ROCKET features. More would take longer.
 _MAX_ROCKET_SEQUENCES = 4096
 # A feature with a smaller standard deviation, relative to its mean, is constant up to rounding
-# errors. Scaled up, these would encode the padding.
+# errors. If these errors were scaled up, the features would encode the padding.
 _MIN_FEATURE_STD = 1e-4
 # A component with a smaller standard deviation, relative to the first one, is left out for the same
 # reason.
@@ -65,31 +65,31 @@ class InitialWeights:
         # by phase, weights that are worth keeping, or None
         self._weights_by_phase: dict[str, list[np.ndarray] | None] = {}
 
-    def set(self, phase: str) -> bool:
+    def initialize(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
-        worth_keeping = self._split.base_model is not None or self._initialize(phase)
+        worth_keeping = self._split.base_model is not None or self._fit_to_sample(phase)
         self._weights_by_phase[phase] = weights_of(self._network) if worth_keeping else None
         return worth_keeping
 
-    def of(self, phase: str) -> list[np.ndarray] | None:
+    def get(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
         if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
             with temporary_weights(self._network, self._untrained):
-                self.set(phase)
+                self.initialize(phase)
         return self._weights_by_phase[phase]
 
-    def _initialize(self, phase: str) -> bool:
+    def _fit_to_sample(self, phase: str) -> bool:
         """Fit the linear path and ROCKET features; return whether linear codes explain anything."""
         network, split = self._network, self._split
         is_linear = has_linear_path(network)
         if not is_linear and not network.specification.rocket_dim:
             return False
         sample = split.sample(phase, max_sample_sequences(network))
-        scaled = split.scaler(phase).transform(sample)
+        sequences = split.scaler(phase).transform(sample)
         if network.specification.rocket_dim:
-            set_rocket_initialization(network, scaled)
+            set_rocket_initialization(network, sequences)
         return is_linear and set_linear_initialization(
-            network, scaled, seed=split.seed, corruption=self.corruption
+            network, sequences, seed=split.seed, corruption=self.corruption
         )
 
 
@@ -113,7 +113,7 @@ def max_sample_sequences(network: Network) -> int:
 
 def set_linear_initialization(
     network: Network,
-    scaled: Sequences,  # sample of the training sequences
+    sequences: Sequences,  # sample of the training sequences
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
@@ -126,19 +126,19 @@ def set_linear_initialization(
     head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
     widths, num_columns = _output_widths(specification), len(specification.column_types)
-    sizes = encoder_layer.latent_dim, encoder_layer.num_steps
+    code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
-    # number of columns that are initialized, and indices of their outputs: by default all
+    # number of columns that are initialized, and the indices of their outputs
     num_initialized, outputs = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
-        linear = fit_mixed_initialization(scaled, *sizes, **options)
+        linear = fit_mixed_initialization(sequences, *code_sizes, **options)
     elif numeric:
-        options |= {"by_length": encoder_layer.by_length}
-        linear = fit_linear_initialization(scaled, numeric, *sizes, **options)
+        options |= {"may_use_length": encoder_layer.by_length}
+        linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
         num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         linear = fit_token_initialization(
-            scaled, *sizes, **options, may_store=models.posterior is None
+            sequences, *code_sizes, **options, may_store_tokens=models.posterior is None
         )
     linear = _invert_links(linear, specification, outputs)
 
@@ -148,20 +148,21 @@ def set_linear_initialization(
         array[..., outputs] = values
         return array
 
-    # inputs after the outputs, which are flags of observed values, have weights of zero
+    # the inputs after those that have an output are flags of observed values, with weights of zero
     encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
     encoder_kernel[:, outputs] = linear.encoder
     encoder_layer.start.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
-    # The length and ROCKET features, which follow the other dimensions of a code, have weights of
-    # zero. The LSTM learns what they say about the steps.
+    # The length and the ROCKET features follow the other dimensions of a code. They have weights of
+    # zero, and the LSTM learns what they say about the steps.
     decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
     decoder_layer.start.assign(decoder_kernel)
     decoder_layer.bias.assign(fill(decoder_layer.bias.shape, linear.decoder_bias))
-    # What the LSTMs add is scaled by the residual of the linear path. So are the changes that the
-    # optimizer makes to the linear path, whose weights are `start + unit * change`: if the residual
-    # is small, they are small, too. Columns without an initialization are residual completely.
+    # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
+    # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
+    # changes are small if the residual is small. Columns without an initialization have a residual
+    # share of 1.
     residual_std = float(np.sqrt(linear.share))
     mean_share = (num_initialized * linear.share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
@@ -182,34 +183,36 @@ def set_linear_initialization(
 
 
 def _invert_links(
-    init: LinearInitialization, specification: Specification, outputs: np.ndarray
+    initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
-    """Return an initialization whose decoder writes what the link functions map to its values."""
-    # for example, logarithms of counts
+    """Return an initialization whose decoder predicts the inputs of the link functions."""
+    # for example, logarithms of counts, which the link function maps to counts
     blocks = column_outputs(specification.column_types, specification.num_categories)
     types = {block.block.start: block.type for block in blocks if block.type.is_number}
-    indices = [k for k, output in enumerate(outputs) if output in types]
-    indices = [k for k in indices if types[outputs[k]].link != "identity"]
+    indices = [k for k, output in enumerate(output_indices) if output in types]
+    indices = [k for k in indices if types[output_indices[k]].link != "identity"]
     if not indices:
-        return init
-    decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
+        return initialization
+    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual
+    decoder, bias, residual = (array.copy() for array in arrays)
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[outputs[k]].invert_link(bias[:, k], std)
+        bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
         residual[k] *= slope.mean()
-    return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
+    return replace(initialization, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
 def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
-    """Set the maps by length; return the factor that makes up for how they scale changes."""
+    """Set the maps by length; return a factor for the unit of the weights before the maps."""
     if codec is None:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
         offsets, factor = np.zeros(encoder_layer.offsets.shape), 1.0
     else:
         maps, offsets = codec.maps, codec.offsets
-        # the map of a medium length stands for all of them
+        # Maps shrink or enlarge the effect of a weight on the code, and the factor undoes this. It
+        # is that of the map of a medium length.
         mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
         factor = float(np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30)))
     encoder_layer.maps.assign(np.asarray(maps, np.float32))
@@ -229,13 +232,13 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     return is_mixed and num_steps * int(_output_widths(specification).sum()) <= _MAX_JOINT_VALUES
 
 
-def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
+def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
     """Set the ROCKET features of the code to principal components of the pooled convolutions."""
-    # The other dimensions of a code say which value a series has at each time. If the same event
-    # happens a little later, they differ, and a linear classifier cannot find the label. ROCKET
-    # features say which events happen at any time. Training does not change these features, because
+    # The other dimensions of a code say which value a series has at each time. They differ if the
+    # same event happens a little later, so a linear classifier cannot find the label. ROCKET
+    # features say which events happen, no matter when. Training does not change them, because
     # training for reconstruction would lose what reconstruction does not need.
-    sample = scaled[linspace_indices(len(scaled), _MAX_ROCKET_SEQUENCES)]
+    sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
     features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
     varies = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))

@@ -19,8 +19,8 @@ from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training.initialization._principal_components import (
     Components,
-    folds,
     principal_components,
+    split_folds,
 )
 
 # Lower bound of the residual, as a share of the power (the sum of squares). It is a scale, so it
@@ -31,12 +31,12 @@ _MAX_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
 _MIN_SERIES_BY_LENGTH = 20
-# Number of padded values for which a fold of this cross-validation is computed. More data gets
-# fewer folds, for speed.
+# For speed, this number divided by the number of padded values is the number of folds.
 _VALUES_PER_FOLD = 1 << 17
-# Cap on these folds.
+# Cap on the number of folds.
 _MAX_FOLDS = 3
-# Candidate priors of codes by length: whether they are stationary components, and their shrinkage.
+# Candidate priors of codes by length: whether the components are those of a stationary process, and
+# the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_ITERATIONS = 8
@@ -83,8 +83,8 @@ class LinearInitialization:
     decoder: np.ndarray  # (latent_dim, num_steps, n_columns)
     decoder_bias: np.ndarray  # (num_steps, n_columns)
     residual: np.ndarray  # (n_columns,), root mean squared error; 1 for tokens
-    # residual as a share of the power, from just above 0 to 1; for tokens, loss as a share of the
-    # loss of frequencies
+    # squared residual as a share of the power, above 0 and up to 1; for tokens, the loss as a share
+    # of the loss if each token is predicted by its frequency
     share: float
     # (latent_dim,) of a code given its sequence, if the residual is normal noise: M. E. Tipping and
     # C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
@@ -98,58 +98,52 @@ class PaddedSeries(NamedTuple):
     """Series as arrays (n_sequences, num_steps, n_columns)."""
 
     values: np.ndarray  # zero where missing and in padding
-    observed: np.ndarray  # bool, False where missing and in padding
+    is_observed: np.ndarray  # bool, False where missing and in padding
     inputs: np.ndarray  # of the encoder: values after any corruption
 
 
 def fit_linear_initialization(
-    scaled: Sequences,
-    columns: list[int],  # indices of the numeric columns to encode
+    sequences: Sequences,
+    column_indices: list[int],  # of the numeric columns to encode
     latent_dim: int,
     num_steps: int,
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    noiseless: Sequence[int] = (),  # columns without noise
-    by_length: bool = False,  # whether the encoder may depend on the length
+    noiseless_columns: Sequence[int] = (),  # indices of columns that get no noise
+    may_use_length: bool = False,  # whether the encoder may depend on the length
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
     # these are the codes of corrupted series. If no values are missing, the components themselves
     # decode the codes if they are better in cross-validation.
-    values, observed, inputs = pad_series(
-        scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
+    values, is_observed, inputs = pad_series(
+        sequences, column_indices, num_steps, seed, corruption, noiseless_columns
     )
-    lengths = np.minimum(scaled.lengths, num_steps)
-    has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
-    components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
-    codec = fit_linear_codec(values, observed, components, inputs if corruption else None)
-    use_components = not corruption and components_decode_better(
-        values, lengths, observed, components, seed=seed
-    )
+    lengths = np.minimum(sequences.lengths, num_steps)
+    has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
+    components = principal_components(values, lengths, latent_dim, is_observed, seed=seed)
+    codec = fit_linear_codec(values, is_observed, components, inputs if corruption else None)
+    data = values, lengths, is_observed
+    use_components = not corruption and components_decode_better(*data, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
     encoder = codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
     encoder_bias, codes = -codec.weights @ codec.mean, codec.encode(inputs)
     lengthwise = None
-    if by_length and not has_gaps:
+    if may_use_length and not has_missing:
         lengthwise = _choose_lengthwise_codec(
-            values,
-            lengths,
-            observed,
-            components,
-            noise=codec.noise,
-            use_components=use_components,
-            seed=seed,
+            *data, components, mse=codec.mse, use_components=use_components, seed=seed
         )
     if lengthwise is not None:
         encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
         decoder, codes = lengthwise.decoder, lengthwise.encode(values, lengths)
 
     # the squared error of each column, and the power of its values minus their mean
-    error = (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
-    count = np.maximum(observed.sum(axis=(0, 1)), 1)
+    squares = ((decode(codes, decoder) - values) * is_observed) ** 2
+    error = squares.sum(axis=(0, 1)) * codec.optimism
+    count = np.maximum(is_observed.sum(axis=(0, 1)), 1)
     mean = values.sum(axis=(0, 1)) / count
-    power = np.einsum("ntc,ntc->c", *[(values - mean) * observed] * 2)
+    power = np.einsum("ntc,ntc->c", *[(values - mean) * is_observed] * 2)
     power = np.where(power > 1e-12 * count * mean**2, power, 0.0)  # else the column is constant
     share = np.clip(error.sum() / power.sum(), _MIN_RESIDUAL_SHARE, 1.0) if power.any() else 1.0
     return LinearInitialization(
@@ -159,35 +153,34 @@ def fit_linear_initialization(
         decoder[-1],
         np.sqrt(np.maximum(error, _MIN_RESIDUAL_SHARE * power) / count),
         float(share),
-        np.log(np.clip(codec.noise / components.std**2, 1e-6, 1.0)),
+        np.log(np.clip(codec.mse / components.std**2, 1e-6, 1.0)),
         lengthwise,
     )
 
 
 def pad_series(
-    scaled: Sequences,
-    columns: list[int],
+    sequences: Sequences,
+    column_indices: list[int],
     num_steps: int,
-    *,
     seed: int,
     corruption: Corruption,
-    noiseless: Sequence[int],
+    noiseless_columns: Sequence[int],
 ) -> PaddedSeries:
     """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
-    row, step = positions(scaled)
+    row, step = positions(sequences)
     is_used = step < num_steps
-    values = np.full((len(scaled), num_steps, len(columns)), np.nan)
-    values[row[is_used], step[is_used]] = scaled.values[is_used][:, columns]
-    observed = ~np.isnan(values)
-    values = np.where(observed, values, 0.0)
+    values = np.full((len(sequences), num_steps, len(column_indices)), np.nan)
+    values[row[is_used], step[is_used]] = sequences.values[is_used][:, column_indices]
+    is_observed = ~np.isnan(values)
+    values = np.where(is_observed, values, 0.0)
     if not corruption:
-        return PaddedSeries(values, observed, values)
+        return PaddedSeries(values, is_observed, values)
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
-    noise = corruption.noise * rng.standard_normal(values.shape) * observed
-    noise[..., list(noiseless)] = 0.0
+    noise = corruption.noise * rng.standard_normal(values.shape) * is_observed
+    noise[..., list(noiseless_columns)] = 0.0
     remains = rng.random((*values.shape[:2], 1)) >= corruption.steps  # else the step is dropped
-    return PaddedSeries(values, observed, (values + noise) * remains)
+    return PaddedSeries(values, is_observed, (values + noise) * remains)
 
 
 # The decoding map
@@ -201,10 +194,10 @@ class Codec:
     # (latent_dim, num_steps * n_columns), of the encoder; codes have a standard deviation of 1
     weights: np.ndarray
     # Decoding maps (latent_dim + 1, num_steps, n_columns): weights of each dimension, then the
-    # output for a code of zeros. One has the components, and the other a ridge regression.
+    # output for a code of zeros. One decodes by the components, the other by a ridge regression.
     component_decoder: np.ndarray
     regression_decoder: np.ndarray
-    noise: float = 0.0  # mean squared error of the components on new sequences
+    mse: float = 0.0  # mean squared error of the components on new sequences
     optimism: float = 1.0  # ratio of that error to the error on the sequences of the fit
 
     def encode(self, series: np.ndarray) -> np.ndarray:
@@ -218,23 +211,23 @@ def decode(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
 
 
 def _squared_errors(
-    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
+    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, is_observed: np.ndarray
 ) -> np.ndarray:
     """Return the sum of squared errors (n,) of the observed values of each series."""
-    return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
+    return (((decode(codes, decoder) - values) * is_observed) ** 2).sum(axis=(1, 2))
 
 
 def fit_linear_codec(
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
-    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
     components: Components,
     inputs: np.ndarray | None = None,  # corrupted values to encode, if not the values themselves
 ) -> Codec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
-    # values. The regression uses observed values only. It is drawn towards the components, and more
-    # so at steps that fewer series reach. On series of different lengths, this alone has a smaller
-    # error than principal components.
+    # values. The ridge regression uses observed values only. Its weights are drawn towards the
+    # components, and more so at steps that fewer series reach. On series of different lengths, the
+    # regression has a smaller error than the components.
     n, _, num_columns = values.shape
     mean, loadings, std = components.mean, components.loadings, components.std
     rank = int(loadings.any(axis=1).sum())
@@ -248,25 +241,26 @@ def fit_linear_codec(
     component_decoder = component_decoder.reshape(len(component_decoder), -1, num_columns)
     codec = Codec(mean, loadings / std[:, None], component_decoder, component_decoder)
     codes = codec.encode(values if inputs is None else inputs)
-    power, count = (values**2).sum(), max(observed.sum(), 1)
-    residual = (values - decode(codes, component_decoder)) * observed
+    power, count = (values**2).sum(), max(is_observed.sum(), 1)
+    residual = (values - decode(codes, component_decoder)) * is_observed
     error = (residual**2).sum()
-    # Components explain new sequences worse than those of the fit. The factor follows from the
-    # degrees of freedom, or from cross-validation if these are too few.
+    # Components explain new series worse than the series that they were fitted to. The ratio
+    # follows from the degrees of freedom, or from cross-validation if there are few series for the
+    # rank.
     optimism = n / max(1, n - 1 - rank)
     if 2 * rank >= n and np.isfinite(components.held_out_error):
         optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
-    noise = error * optimism / count
+    mse = error * optimism / count
     # The penalty is that of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine
-    # Learning", 2006, sections 3.3 and 3.5): the residual variance over the variance of the weights
-    # that are expected. That is the mean square of the weights of a component, and of the values
-    # for the constant, which is last.
+    # Learning", 2006, sections 3.3 and 3.5): the residual variance divided by the prior variance of
+    # the weights. The prior variance is the mean square of the weights of a component. For the
+    # constant, which is last, it is the mean square of the values.
     prior = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
-    penalty = noise / np.maximum(prior, 1e-12 * prior.max())
+    penalties = mse / np.maximum(prior, 1e-12 * prior.max())
     return replace(
         codec,
-        regression_decoder=component_decoder + fit_ridge(codes, residual, observed, penalty),
-        noise=float(noise),
+        regression_decoder=component_decoder + fit_ridge(codes, residual, is_observed, penalties),
+        mse=float(mse),
         optimism=float(optimism),
     )
 
@@ -274,19 +268,20 @@ def fit_linear_codec(
 def fit_ridge(
     codes: np.ndarray,  # (n, latent_dim)
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
-    observed: np.ndarray,  # bool (n, num_steps, n_columns)
-    penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
+    is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    penalties: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
-    """Regress the values at each step and column on codes and a constant, which is last."""
-    # Returns weights (latent_dim + 1, num_steps, n_columns). Each step and column has normal
-    # equations of its own, because other series are observed there: the sum of the products of the
-    # codes of these series, plus the penalty on the diagonal. Many of them are solved together.
+    """Regress values on codes; return weights (latent_dim + 1, num_steps, n_columns)."""
+    # The last weight is the constant. Each step and column has a system of normal equations of its
+    # own, because not the same series are observed everywhere. Its matrix is the sum of the
+    # products of the codes of these series, plus the penalty on the diagonal. Many systems are
+    # solved at once.
     n, num_steps, num_columns = values.shape
     inputs = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = inputs.shape[1]
-    # if all columns of a step are observed in the same series, they share a matrix
-    is_shared = bool((observed == observed[:, :, :1]).all())
-    in_system = observed[:, :, 0] if is_shared else observed.reshape(n, -1)
+    # if the same series are observed in all columns of a step, these columns share a system
+    is_shared = bool((is_observed == is_observed[:, :, :1]).all())
+    in_system = is_observed[:, :, 0] if is_shared else is_observed.reshape(n, -1)
     num_systems = in_system.shape[1]
     sums = (values.reshape(n, -1).T @ inputs).reshape(num_systems, -1, width).transpose(0, 2, 1)
     solution = np.empty_like(sums)
@@ -300,7 +295,7 @@ def fit_ridge(
             squares += in_system[row : row + batch_size, systems].T.astype(float) @ products
         squares = squares.reshape(-1, width, width)
         with one_blas_thread():  # threads are slower on many small systems
-            solution[systems] = np.linalg.solve(squares + np.diag(penalty + 1e-9), sums[systems])
+            solution[systems] = np.linalg.solve(squares + np.diag(penalties + 1e-9), sums[systems])
     return solution.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
 
 
@@ -308,25 +303,25 @@ def fit_ridge(
 def components_decode_better(
     values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
     lengths: np.ndarray,  # (n,)
-    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
     components: Components,
     *,
     seed: int,
 ) -> bool:
     """Return whether the components reconstruct held-out series better than the regression."""
     # Without missing values, the regression has less to correct, and it overfits few series. With
-    # missing values, it is always used, because cross-validation cannot measure what it predicts
-    # for them. Without this choice, the error was 1.04 times as large, and 1.32 times on 27 series
-    # of ArrowHead.
+    # missing values, the regression is always used, because cross-validation cannot measure what it
+    # predicts for these values. Without the choice between components and regression, the error was
+    # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(values.shape[1]) < lengths[:, None]
-    if components.mixture is None or not observed[is_step].all():
+    if components.mixture is None or not is_observed[is_step].all():
         return False
     gains = np.zeros(len(values))
-    for test in folds(len(values), seed):
-        codec, _ = _fit_fold(values, lengths, observed, components, ~test, seed)
+    for test in split_folds(len(values), seed):
+        codec, _ = _fit_fold(values, lengths, is_observed, components, ~test, seed)
         codes = codec.encode(values[test])
         regression_error, component_error = (
-            _squared_errors(codes, decoder, values[test], observed[test])
+            _squared_errors(codes, decoder, values[test], is_observed[test])
             for decoder in (codec.regression_decoder, codec.component_decoder)
         )
         gains[test] = regression_error - component_error
@@ -336,15 +331,15 @@ def components_decode_better(
 def _fit_fold(
     values: np.ndarray,
     lengths: np.ndarray,
-    observed: np.ndarray,
+    is_observed: np.ndarray,
     components: Components,  # of all series
-    training: np.ndarray,  # bool (n,)
+    is_training: np.ndarray,  # bool (n,)
     seed: int,
 ) -> tuple[Codec, Components]:
-    """Return a codec and components of the training series of a fold, like those of all series."""
-    series, seen, rank = values[training], observed[training], len(components.loadings)
+    """Return a codec and components of the training series, with the mixture of all series."""
+    series, seen, rank = values[is_training], is_observed[is_training], len(components.loadings)
     fold = principal_components(
-        series, lengths[training], rank, seed=seed, observed=seen, like=components
+        series, lengths[is_training], rank, seen, seed=seed, mixture_of=components
     )
     return fit_linear_codec(series, seen, fold), fold
 
@@ -353,11 +348,11 @@ def _fit_fold(
 #
 # Components of zero-filled series also describe where a series ends, and the code of a short series
 # must reconstruct the zeros after its end. Probabilistic principal components [1, 2] ignore the
-# steps after the end. They are found by expectation maximization. A code is the least-squares
-# solution for the steps that a series has, so there is a different linear map for each length. On
-# JapaneseVowels and PLAID with 4 to 32 dimensions, the NMSE of this codec was 0.59 to 0.87 times
-# that of PCA. Without stationary components as a second prior, the error of AR(2) noise was 1.02
-# times as large.
+# steps after the end. They are found by expectation maximization. A code is the (regularized)
+# least-squares solution for the steps that a series has, so each length has a linear map of its
+# own. On JapaneseVowels and PLAID with 4 to 32 dimensions, the NMSE of this codec was 0.59 to 0.87
+# times that of PCA. Without stationary components as a second prior, the error on AR(2) noise was
+# 1.02 times as large.
 #
 # [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the
 #     Royal Statistical Society B 61, 1999.
@@ -368,34 +363,35 @@ def _fit_fold(
 def _choose_lengthwise_codec(
     values: np.ndarray,
     lengths: np.ndarray,
-    observed: np.ndarray,
+    is_observed: np.ndarray,
     components: Components,
     *,
-    noise: float,
-    use_components: bool,  # whether the components decode codes of zero-filled series
+    mse: float,
+    use_components: bool,  # whether the components decode codes that ignore the length
     seed: int,
 ) -> LengthwiseCodec | None:
-    """Return the codec by length with the best prior; None if codes without length are better."""
+    """Return the codec with the best prior; None if codes that ignore the length are better."""
     if len(values) < _MIN_SERIES_BY_LENGTH:
         return None
     rank = len(components.loadings)
     # for each prior, how much smaller the errors of held-out series are in each fold
     gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
     num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, 1, _MAX_FOLDS))
-    for test in itertools.islice(folds(len(values), seed), num_folds):
-        codec, fold = _fit_fold(values, lengths, observed, components, ~test, seed)
+    for test in itertools.islice(split_folds(len(values), seed), num_folds):
+        codec, fold = _fit_fold(values, lengths, is_observed, components, ~test, seed)
         decoder = codec.component_decoder if use_components else codec.regression_decoder
-        errors = _squared_errors(codec.encode(values[test]), decoder, values[test], observed[test])
+        codes = codec.encode(values[test])
+        errors = _squared_errors(codes, decoder, values[test], is_observed[test])
         series, series_lengths = values[~test], lengths[~test]
         priors = {False: fold, True: fit_stationary_components(series, series_lengths, rank)}
         for stationary, shrinkage in _PRIORS:
             if (prior := priors[stationary]) is not None:
                 lengthwise = fit_lengthwise_codec(
-                    series, series_lengths, prior, noise=codec.noise, shrinkage=shrinkage
+                    series, series_lengths, prior, mse=codec.mse, shrinkage=shrinkage
                 )
                 codes = lengthwise.encode(values[test], lengths[test])
                 new_errors = _squared_errors(
-                    codes, lengthwise.decoder, values[test], observed[test]
+                    codes, lengthwise.decoder, values[test], is_observed[test]
                 )
                 gains[stationary, shrinkage].append(errors - new_errors)
     joined = {prior: np.concatenate(gain) for prior, gain in gains.items() if gain}
@@ -404,7 +400,7 @@ def _choose_lengthwise_codec(
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
     prior = (fit_stationary_components(values, lengths, rank) if stationary else None) or components
-    return fit_lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
+    return fit_lengthwise_codec(values, lengths, prior, mse=mse, shrinkage=shrinkage)
 
 
 @one_blas_thread()
@@ -413,30 +409,30 @@ def fit_lengthwise_codec(
     lengths: np.ndarray,  # (n,)
     components: Components,  # prior: of zero-filled series or of a stationary process
     *,
-    noise: float,  # first estimate of the mean squared error of a value
+    mse: float,  # first estimate of the mean squared error of a value
     # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
     # more for a stronger prior. With infinity, the weights are those of the prior, and only the
     # codes depend on the length.
     shrinkage: float,
 ) -> LengthwiseCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
-    # The model of a value is its weights times the code, plus a bias and noise.
+    # In the model, a value is its weights times the code, plus a bias and normal noise.
     _, num_steps, num_columns = values.shape
     rank = len(components.loadings)
     longest_first = np.argsort(-lengths, kind="stable")
     values, lengths = values[longest_first], lengths[longest_first]
     weights = (components.loadings.T * components.std).reshape(num_steps, num_columns, rank)
     bias = components.mean.reshape(num_steps, num_columns)
-    # above zero even for series of zeros, which would have a singular covariance
+    # the noise is above 0, also for series of zeros, whose covariance would be singular
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
-    noise = max(noise, min_noise)
-    # number of series that have each step, which are the first ones
+    noise = max(mse, min_noise)  # variance
+    # for each step, how many series are long enough to have it; these series come first
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
     prior = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
     for _ in range(_MAX_ITERATIONS if np.isfinite(shrinkage) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
-        codes, covariances = _posterior_codes(values, lengths, weights, bias, noise)
+        codes, covariances = _code_posterior(values, lengths, weights, bias, noise)
         inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
         squares = inputs[:, :, None] * inputs[:, None, :]
         squares[:, :rank, :rank] += covariances
@@ -448,7 +444,7 @@ def fit_lengthwise_codec(
         penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
         change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
         solution = prior + change  # (num_steps, rank + 1, n_columns)
-        # expected squared error: the square of values minus predictions, term by term
+        # expected squared error: the terms of the expanded square of values minus predictions
         error = power - 2 * (solution * products).sum(axis=(1, 2))
         error += (np.matmul(squares, solution) * solution).sum(axis=(1, 2))
         previous_noise, noise = noise, max(error.sum() / count, min_noise)
@@ -462,10 +458,10 @@ def fit_lengthwise_codec(
     is_nonzero = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
     noise *= _FINAL_NOISE_FACTOR
-    codes, _ = _posterior_codes(values, lengths, weights, bias, noise)
+    codes, _ = _code_posterior(values, lengths, weights, bias, noise)
     std = np.where(is_nonzero, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
-    # The maps compute the codes of `_posterior_codes` divided by `std`. They divide by it a second
-    # time, because the weights of the encoder are those of the decoder, which are multiplied by it.
+    # The maps compute the codes of `_code_posterior`, divided by `std`. They divide by `std` twice,
+    # because the encoder has the same weights as the decoder, which are multiplied by `std`.
     scaled_weights = weights * std
     offsets = _cumulative_products(scaled_weights, bias[..., None])[..., 0]
     grams = _cumulative_products(weights, weights)
@@ -482,19 +478,20 @@ def _cumulative_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((1, *products.shape[1:])), np.cumsum(products, axis=0)])
 
 
-def _posterior_codes(
-    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, noise: float
+def _code_posterior(
+    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, variance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
-    # given the values of its steps, if the prior of codes is a standard normal distribution
+    # The condition are the values of the series, which have normal noise with the given variance.
+    # Codes have a standard normal distribution as their prior.
     rank = weights.shape[2]
     grams = _cumulative_products(weights, weights)
     offsets = _cumulative_products(weights, bias[..., None])[..., 0]
     # one inverse for each length that occurs
     distinct, index = np.unique(lengths, return_inverse=True)
-    inverses = np.linalg.inv(grams[distinct] + noise * np.eye(rank))[index]
+    inverses = np.linalg.inv(grams[distinct] + variance * np.eye(rank))[index]
     sums = np.tensordot(values, weights, axes=2) - offsets[lengths]
-    return np.einsum("nd,nde->ne", sums, inverses), noise * inverses
+    return np.einsum("nd,nde->ne", sums, inverses), variance * inverses
 
 
 def fit_stationary_components(
@@ -503,7 +500,7 @@ def fit_stationary_components(
     n_components: int,
 ) -> Components | None:
     """Return the components of a stationary process with the autocovariance of the series."""
-    # In a stationary process, the covariance of two steps depends on their distance only (P. J.
+    # In a stationary process, the covariance of two steps only depends on their distance (P. J.
     # Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11).
     # Such a covariance has few parameters, and short series contribute to it as well as long ones.
     # It is a second prior for codes by length, next to the components of zero-filled series.
@@ -527,14 +524,14 @@ def fit_stationary_components(
     return Components(mean.ravel(), directions.T[::-1], std)
 
 
-def _autocovariance(centered: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _autocovariance(series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the mean products of two steps by lag (2 * num_steps - 1, n_columns, n_columns)."""
     # Element k has the products of a step and the step k steps earlier. A negative k counts from
     # the end, as an index. The products are computed by a fast Fourier transform, with padding so
     # that the end does not wrap around to the beginning.
-    num_steps = centered.shape[1]
+    num_steps = series.shape[1]
     num_padded = next_fast_len(2 * num_steps, real=True)
-    spectrum = np.fft.rfft(centered, num_padded, axis=1)
+    spectrum = np.fft.rfft(series, num_padded, axis=1)
     power_spectrum = np.einsum("nfi,nfj->fij", spectrum, spectrum.conj())
     products = np.fft.irfft(power_spectrum, num_padded, axis=0)
     distance = np.abs(np.arange(1 - num_steps, num_steps))

@@ -1,4 +1,7 @@
-"""Principal components of few series, and variations of series that stand in for more of them."""
+"""Principal components of series; if there are few, also of random variations of these series.
+
+`principal_components` is what other modules use.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,60 +12,64 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
-from refold.training._time_warps import random_time_shifts, warp_time
+from refold.training._time_warps import draw_time_shifts, warp_time
 
-# The covariance of few sequences misses patterns that none of them shows. Series often have two
-# properties: a pattern at one time could occur at another, and it could be slightly earlier or
-# later. Surrogates, which have the spectrum of a sequence and random phases that columns share (D.
-# Prichard and J. Theiler, "Generating surrogate data for time series with several simultaneously
-# measured variables", Physical Review Letters 73, 1994), model the first, copies that are warped in
-# time the second. Both are mixed with the sequences if that lowers the error on held-out sequences
-# in cross-validation by more than 1.5 standard errors. With more components than sequences,
-# surrogates determine the remaining ones. On 27 series of ArrowHead, the initialization alone had
-# 0.70 times the NMSE of PCA at 16 dimensions and 0.27 times at 32. Without mixtures, a whole fit
-# had 1.09 times the error.
+# The covariance of few series misses patterns that none of them shows. Two kinds of random
+# variations add such patterns:
+# - Surrogates have the spectrum of a series and random phases, which its columns share (D. Prichard
+#   and J. Theiler, "Generating surrogate data for time series with several simultaneously measured
+#   variables", Physical Review Letters 73, 1994). They help if a pattern can occur at any time.
+# - Warped copies have the values of a series at slightly different times. They help if a pattern
+#   can be slightly earlier or later.
+# A mixture of series and variations is used if it lowers the error on held-out series in
+# cross-validation by more than 1.5 standard errors. If there are more components than series,
+# surrogates determine the additional components. On 27 series of ArrowHead, the NMSE of the
+# initialization alone was 0.70 times that of PCA at 16 dimensions, and 0.27 times at 32. Without
+# mixtures, the error of a complete fit was 1.09 times as large.
 #
-# Curves of the pretrained model were tried as a third source of patterns. If cross-validation chose
-# them by one standard error, the test error of whole fits at 16 dimensions was 1.00, 1.05 and 1.00
-# times as large with 10, 30 and 100 series of 12, 11 and 6 sets, and 1.54 times on one set.
+# Curves of the pretrained model were tried as a third kind of variation, chosen by one standard
+# error. With them, the test error of complete fits at 16 dimensions was 1.00, 1.05 and 1.00 times
+# as large for 10, 30 and 100 series of 12, 11 and 6 data sets, and 1.54 times on one data set.
 
-# From this number of sequences on, their covariance is good enough, and no mixture is tried.
+# From this number of series on, their covariance is good enough, and no mixture is tried.
 _MAX_MIXED_SEQUENCES = 2000
 # Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
 # each fold.
 _MAX_MIXED_VALUES = 1 << 17
-# Number of surrogates and of warped copies: more change the covariance little.
+# Approximate number of surrogates, and of warped copies. More change the covariance little.
 _NUM_VARIATIONS = 1000
-# Cap on the values of both, which limits memory.
+# Cap on the values of the surrogates, and of the warped copies, which limits memory.
 _MAX_VARIATION_VALUES = 600_000
-# Share of the sequences themselves in a mixture with warped copies.
+# Share of the unchanged series in the total variance of series and warped copies. In proportion to
+# their number, it would be almost 0.
 _ORIGINAL_SHARE = 0.25
-# If fewer than this share of all components are wanted, a truncated decomposition is faster.
+# If a fit needs a smaller share of all components, a truncated decomposition is faster.
 _MAX_TRUNCATED_SHARE = 0.2
 
 # Number of cross-validation folds.
 _NUM_FOLDS = 5
 
 
-def folds(n: int, seed: int) -> Iterator[np.ndarray]:
+def split_folds(num_sequences: int, seed: int) -> Iterator[np.ndarray]:
     """Yield which sequences are held out, bool (n,), for each of at most five folds."""
-    fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _NUM_FOLDS
-    for number in range(min(_NUM_FOLDS, n)):
-        yield fold == number
+    fold = np.random.default_rng([seed, 0xF01D]).permutation(num_sequences) % _NUM_FOLDS
+    for index in range(min(_NUM_FOLDS, num_sequences)):
+        yield fold == index
 
 
 # Principal components
 
 
 class MixtureWeights(NamedTuple):
-    """What is mixed with the sequences. A weight of 1 counts as much as one sequence."""
+    """What is mixed with the series."""
 
-    surrogates: float
-    warp: float = 0.0  # standard deviation of the time warps of copies, in steps
+    surrogate_weight: float  # of all surrogates together; 1 counts as much as one series
+    warp_std: float = 0.0  # standard deviation of the time warps of copies, in steps
 
 
+# Candidates for the choice by cross-validation. The first one is used if no other one is better.
 _MIXTURES = (
-    MixtureWeights(1e-6),  # negligible, except in directions that the sequences do not span
+    MixtureWeights(1e-6),  # negligible, except in directions that the series do not span
     MixtureWeights(0.5),
     MixtureWeights(1.5),
     MixtureWeights(1.5, 0.5),
@@ -85,10 +92,10 @@ class Components(NamedTuple):
     # (n_components, num_steps * n_columns), orthonormal; zero beyond the rank of the data
     loadings: np.ndarray
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
-    # the weight of one sequence; 1 where the loading is zero
+    # the weight of one series; 1 where the loading is zero
     std: np.ndarray
     mixture: MixtureWeights | None = None  # None without cross-validation
-    # mean over held-out sequences of the squared error, summed over observed values
+    # mean over held-out series of the squared error, summed over observed values
     held_out_error: float = np.nan
 
 
@@ -96,16 +103,16 @@ def principal_components(
     series: np.ndarray,  # (n, num_steps, n_columns), standardized, zero where nothing was observed
     lengths: np.ndarray,  # (n,), at most num_steps
     n_components: int,
+    is_observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
     *,
     seed: int,
-    observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
-    like: Components | None = None,  # of a superset of the series, whose mixture is used again
+    mixture_of: Components | None = None,  # of a superset of the series; use their mixture again
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
-    observed = observed.reshape(n, -1)
-    mixture, held_out_error = None, np.nan
-    surrogates = np.zeros((0, len(mean)))  # with the weight of one sequence
+    is_observed = is_observed.reshape(n, -1)
+    mixture, error = None, np.nan  # the error of held-out sequences
+    surrogates = np.zeros((0, len(mean)))  # with the weight of one series
     # a full decomposition of a large covariance would be repeated for each mixture and fold
     is_slow = (
         mean.size > MAX_ONE_THREAD_SIDE
@@ -114,12 +121,12 @@ def principal_components(
     if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
-        if like is None or like.mixture is None:
-            mixture, held_out_error = _choose_mixture(series, lengths, observed, n_components, seed)
+        if mixture_of is None or mixture_of.mixture is None:
+            mixture, error = _choose_mixture(series, lengths, is_observed, n_components, seed)
         else:
-            mixture, held_out_error = like.mixture, like.held_out_error
-        weights = [mixture, MixtureWeights(surrogates=1.0)]
-        rows, with_surrogates = _variations(series, lengths, weights, seed).rows()
+            mixture, error = mixture_of.mixture, mixture_of.held_out_error
+        weights = [mixture, MixtureWeights(surrogate_weight=1.0)]
+        rows, with_surrogates = _draw_variations(series, lengths, weights, seed).rows()
         surrogates = with_surrogates[n:]
     else:
         rows = np.zeros((1, len(mean)))
@@ -130,95 +137,91 @@ def principal_components(
     directions = directions[:rank]
     codes = (series.reshape(n, -1) - mean) @ directions.T
     std = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), min_std)
-    # in a direction that no sequence shows, new codes would be divided by a tiny number
+    # in a direction that no series has, codes of new series would be divided by a tiny number
     std = np.maximum(std, np.sqrt(((surrogates @ directions.T) ** 2).sum(axis=0)))
     loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[:rank], code_std[:rank] = directions, std
-    return Components(mean, loadings, code_std, mixture, held_out_error)
+    return Components(mean, loadings, code_std, mixture, error)
 
 
 @one_blas_thread()
 def _choose_mixture(
-    series: np.ndarray,
-    lengths: np.ndarray,
-    observed: np.ndarray,
-    n_components: int,
-    seed: int,
+    series: np.ndarray, lengths: np.ndarray, is_observed: np.ndarray, n_components: int, seed: int
 ) -> tuple[MixtureWeights, float]:
-    """Return the mixture whose components explain held-out sequences best, and its error."""
+    """Return the mixture whose components explain held-out series best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
-    for is_held_out in folds(len(series), seed):
+    for is_held_out in split_folds(len(series), seed):
         train = series[~is_held_out]
         held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
-        variations = _variations(train, lengths[~is_held_out], _MIXTURES, seed)
-        for i, directions in enumerate(_directions(variations, n_components, seed)):
+        variations = _draw_variations(train, lengths[~is_held_out], _MIXTURES, seed)
+        for i, directions in enumerate(_find_directions(variations, n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
-            errors[i, is_held_out] = (residual**2 * observed[is_held_out]).sum(axis=1)
+            errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
     gains = [0.0, *(gain_lower_bound(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
 
 class _Variations(NamedTuple):
-    """Centred series and their variations. The covariance of each is the Gram matrix of its rows.
+    """Centered series and their variations, with rows that are scaled for covariances."""
 
-    The rows are scaled so that the total variance of the surrogates is that of the series.
-    """
-
+    # The product `rows.T @ rows` is a covariance. The total variance of the surrogates is that of
+    # the series.
     mixtures: Sequence[MixtureWeights]
-    n: int  # number of series
-    originals: dict[float, np.ndarray]  # by warp, the series and their warped copies
+    num_series: int
+    # by `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
+    originals: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
     def rows(self) -> Iterator[np.ndarray]:
-        """Yield the rows of each mixture; their Gram matrix is its covariance."""
-        for weight, warp in self.mixtures:
-            surrogates = np.sqrt(weight / self.n) * self.surrogates
-            yield np.concatenate([self.originals[warp], surrogates])
+        """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""
+        for surrogate_weight, warp_std in self.mixtures:
+            surrogates = np.sqrt(surrogate_weight / self.num_series) * self.surrogates
+            yield np.concatenate([self.originals[warp_std], surrogates])
 
     def covariances(self) -> Iterator[np.ndarray]:
         """Yield the covariance of each mixture, without a new matrix product for each."""
         surrogates = self.surrogates.T @ self.surrogates
-        originals = {warp: rows.T @ rows for warp, rows in self.originals.items()}
-        for weight, warp in self.mixtures:
-            yield originals[warp] + weight / self.n * surrogates
+        originals = {warp_std: rows.T @ rows for warp_std, rows in self.originals.items()}
+        for surrogate_weight, warp_std in self.mixtures:
+            yield originals[warp_std] + surrogate_weight / self.num_series * surrogates
 
 
-def _variations(
+def _draw_variations(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
 ) -> _Variations:
-    """Draw the surrogates and the warped copies that mixtures need."""
+    """Draw the surrogates, and the warped copies that the mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
-    centred = (series - mean).reshape(n, -1) / np.sqrt(n)
-    variance = (centred**2).sum()
+    centered = (series - mean).reshape(n, -1) / np.sqrt(n)
+    variance = (centered**2).sum()
     num_copies = -(-min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    surrogates = _surrogates(copies - mean, rng).reshape(len(copies), -1)
+    surrogates = _draw_surrogates(copies - mean, rng).reshape(len(copies), -1)
     surrogates *= np.sqrt(variance / max((surrogates**2).sum(), 1e-30))
-    shifts = random_time_shifts(copy_lengths, num_steps, rng)
-    originals = {0.0: centred}
-    for warp in {mixture.warp for mixture in mixtures} - {0.0}:
-        warped = (warp_time(copies, copy_lengths, warp * shifts) - mean).reshape(len(copies), -1)
+    shifts = draw_time_shifts(copy_lengths, num_steps, rng)
+    originals = {0.0: centered}
+    for std in {mixture.warp_std for mixture in mixtures} - {0.0}:
+        warped = (warp_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
-        originals[warp] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centred, warped])
+        originals[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
     return _Variations(mixtures, n, originals, surrogates)
 
 
-def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return stationary series: the covariance of two times depends on their distance alone."""
-    n, num_steps, _ = centred.shape
+def _draw_surrogates(series: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return random series (n, num_steps, n_columns) with the spectra of centered series."""
+    n, num_steps, _ = series.shape
     # zero padding of the same length, so that the end does not wrap around to the beginning
-    spectrum = np.fft.rfft(centred, 2 * num_steps, axis=1)
+    spectrum = np.fft.rfft(series, 2 * num_steps, axis=1)
     phases = np.exp(2j * np.pi * rng.random((n, spectrum.shape[1], 1)))
-    # these coefficients of a real series are real
+    # the coefficients of the lowest and the highest frequency of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
 
 
-def _directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the leading directions of each mixture, in no particular order."""
+def _find_directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the leading directions (n_components, size) of each mixture, in no special order."""
     num_surrogates, num_values = variations.surrogates.shape
     if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
         for rows in variations.rows():
@@ -233,19 +236,19 @@ def _directions(variations: _Variations, n_components: int, seed: int) -> Iterat
         yield vectors.T
 
 
-def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values and right singular vectors (n_components, size), largest first."""
-    num_rows, num_values = rows.shape
-    with one_blas_thread(*rows.shape):
-        if min(rows.shape) > MAX_ONE_THREAD_SIDE:
-            if n_components < _MAX_TRUNCATED_SHARE * min(rows.shape):  # by a random projection
+    num_rows, num_values = matrix.shape
+    with one_blas_thread(*matrix.shape):
+        if min(matrix.shape) > MAX_ONE_THREAD_SIDE:
+            if n_components < _MAX_TRUNCATED_SHARE * min(matrix.shape):  # by a random projection
                 _, singular_values, directions = randomized_svd(
-                    rows, n_components, random_state=seed
+                    matrix, n_components, random_state=seed
                 )
             else:
-                _, singular_values, directions = np.linalg.svd(rows, full_matrices=False)
+                _, singular_values, directions = np.linalg.svd(matrix, full_matrices=False)
         elif num_rows >= num_values:  # eigenvectors of the covariance, in rising order
-            covariance = rows.T @ rows
+            covariance = matrix.T @ matrix
             if num_values > MAX_ONE_THREAD_SIDE and n_components < num_values:
                 leading = [num_values - n_components, num_values - 1]
                 eigenvalues, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
@@ -254,9 +257,9 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
             singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
             directions = vectors.T[::-1]
         else:  # few rows: eigenvectors of their Gram matrix, in rising order
-            eigenvalues, vectors = np.linalg.eigh(rows @ rows.T)
+            eigenvalues, vectors = np.linalg.eigh(matrix @ matrix.T)
             singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
             is_positive = singular_values > 1e-7 * singular_values[0]
             scale = np.where(is_positive, singular_values, np.inf)  # zero vectors for the others
-            directions = vectors.T[::-1] @ rows / scale[:, None]
+            directions = vectors.T[::-1] @ matrix / scale[:, None]
     return singular_values[:n_components], directions[:n_components]

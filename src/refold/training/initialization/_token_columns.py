@@ -31,10 +31,10 @@ _OVERSAMPLING = 10
 # Cap on the categories of a column whose tokens are stored. With more, their levels in a code would
 # not be distinct as float16.
 _MAX_STORED_CATEGORIES = 256
-# Share of the loss that stored tokens must save in comparison with principal components. Components
-# describe which tokens go together, and stored tokens do not: they also reconstruct an anomalous
-# sequence. So a small gain is not worth them. On sentences of 120 steps at 32 dimensions, 76 % of
-# the categories were wrong without stored tokens, and 61 % with them.
+# Share of the loss that codes with stored tokens must save in comparison with principal components.
+# Components describe which tokens go together. Stored tokens do not, so they also reconstruct
+# anomalous sequences, and a small gain is not worth this. On sentences of 120 steps at 32
+# dimensions, 76 % of the categories were wrong without stored tokens, and 61 % with them.
 _MIN_STORED_GAIN = 0.05
 # Difference in logits between a stored token and the one with the next level.
 _LOGIT_MARGIN = 12.0
@@ -45,7 +45,7 @@ LOGIT_FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Weight of the prior, as a number of sequences. The frequencies at a step are drawn towards those
 # of all steps, and the regression of a step is drawn towards 0.
 _PRIOR_COUNT = 10.0
-# Lower bound of the share of the loss that is left, so that it can be a scale.
+# Lower bound of the loss that remains, as a share. It is a scale, so it must not be 0.
 _MIN_LOSS_SHARE = 1e-4
 # Share of the sequences that are held out to choose the factor.
 _HELD_OUT_SHARE = 0.2
@@ -59,7 +59,7 @@ class Tokens(NamedTuple):
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
     values: scipy.sparse.csr_array  # (n_sequences, num_steps * width)
     lengths: np.ndarray  # (n_sequences,), at most num_steps
-    observed: np.ndarray  # bool (n_sequences, num_steps, n_columns)
+    is_observed: np.ndarray  # bool (n_sequences, num_steps, n_columns)
     num_categories: np.ndarray  # (n_columns,), 0 if the column is binary
 
     @property
@@ -70,17 +70,19 @@ class Tokens(NamedTuple):
     @property
     def token_counts(self) -> np.ndarray:
         """Number of sequences that have each token at each step (num_steps, width)."""
-        return np.asarray(self.values.sum(axis=0)).reshape(self.observed.shape[1], -1)
+        return np.asarray(self.values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
 
     @property
     def num_observed(self) -> np.ndarray:
         """Number of sequences that have any token of the same column (num_steps, width)."""
-        return np.repeat(self.observed.sum(axis=0), self.widths, axis=1)
+        return np.repeat(self.is_observed.sum(axis=0), self.widths, axis=1)
 
-    def take(self, rows: np.ndarray) -> "Tokens":
+    def take(self, indices: np.ndarray) -> "Tokens":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
-            values=self.values[rows], lengths=self.lengths[rows], observed=self.observed[rows]
+            values=self.values[indices],
+            lengths=self.lengths[indices],
+            is_observed=self.is_observed[indices],
         )
 
 
@@ -91,23 +93,22 @@ def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
     row, step, values = row[is_used], step[is_used], sequences.values[is_used]
     num_categories = np.array([len(column.categories) for column in sequences.schema.columns])
     widths = np.maximum(num_categories, 1)
-    observed = np.zeros((len(sequences), num_steps, len(widths)), bool)
+    is_observed = np.zeros((len(sequences), num_steps, len(widths)), bool)
     rows, columns = [], []  # indices of the ones in the sparse array
     for i, first in enumerate(np.cumsum(widths) - widths):
         # the index after the last category means unknown
-        is_observed = (
-            values[:, i] < num_categories[i] if num_categories[i] else ~np.isnan(values[:, i])
-        )
-        observed[row, step, i] = is_observed
+        column, count = values[:, i], num_categories[i]
+        has_token = column < count if count else ~np.isnan(column)
+        is_observed[row, step, i] = has_token
         # a binary column has a one where it is true
-        is_one = is_observed if num_categories[i] else values[:, i] == 1
-        category = values[is_one, i].astype(int) if num_categories[i] else 0
+        is_one = has_token if count else column == 1
+        category = column[is_one].astype(int) if count else 0
         rows.append(row[is_one])
         columns.append(step[is_one] * widths.sum() + first + category)
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
     one_hot = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
-    return Tokens(one_hot, np.minimum(sequences.lengths, num_steps), observed, num_categories)
+    return Tokens(one_hot, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
 
 
 def _drop_steps(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.sparse.csr_array:
@@ -117,7 +118,7 @@ def _drop_steps(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.spar
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
     values = tokens.values.tocoo()
-    remains = rng.random(tokens.observed.shape[:2]) >= corruption.steps
+    remains = rng.random(tokens.is_observed.shape[:2]) >= corruption.steps
     data = values.data * remains[values.row, values.col // tokens.widths.sum()]
     return scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
 
@@ -128,14 +129,14 @@ class _TokenCodec(NamedTuple):
     mean: np.ndarray  # (num_steps * width,), subtracted before encoding
     weights: np.ndarray  # (latent_dim, num_steps * width), of the encoder
     log_variance: np.ndarray  # (latent_dim,), of a code given its sequence
-    frequency: np.ndarray  # (num_steps, width), of tokens
+    frequencies: np.ndarray  # (num_steps, width), of tokens
     # the regression predicts how much probabilities differ from the frequencies
     offset: np.ndarray  # (num_steps, width), its output for a code of 0
     slope: np.ndarray  # (latent_dim, num_steps, width)
 
-    def encode(self, values: scipy.sparse.csr_array) -> np.ndarray:
+    def encode(self, one_hot_values: scipy.sparse.csr_array) -> np.ndarray:
         """Return codes (n, latent_dim) of one-hot values (n, num_steps * width)."""
-        return values @ self.weights.T - self.weights @ self.mean
+        return one_hot_values @ self.weights.T - self.weights @ self.mean
 
 
 def fit_token_initialization(
@@ -145,7 +146,7 @@ def fit_token_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    may_store: bool = True,  # whether codes may store tokens, which needs codes without noise
+    may_store_tokens: bool = True,  # whether codes may store tokens; only codes without noise can
 ) -> LinearInitialization:
     """Find a linear encoder of one-hot tokens, and a decoding map from codes to logits."""
     # The logits of a step are those of the frequencies of its tokens plus a factor times the
@@ -153,20 +154,21 @@ def fit_token_initialization(
     # of held-out sequences. If it is 0, the code explains nothing. The encoder computes principal
     # components, or it stores the first tokens if that saves enough of the loss.
     #
-    # A ridge regression was chosen over logistic regression. Twenty steps with Böhning's bound took
-    # thirty times as long on sentences, and the loss was only 2 % smaller.
+    # A ridge regression was chosen over a logistic regression. On sentences, twenty iterations of a
+    # logistic regression with Böhning's bound took thirty times as long, and the loss was 2 %
+    # smaller.
     tokens = one_hot_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     inputs = _drop_steps(tokens, corruption, seed)
     training, held_out = split_for_factor(n, seed)
-    fit_codec, factor, share = fit_components, 0.0, 1.0
+    fit_codec, factor, share = fit_component_codec, 0.0, 1.0
     if len(held_out):
-        candidates: list[Any] = [(fit_components, LOGIT_FACTORS, 0.0)]
-        if may_store and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
-            candidates.append((store_tokens, (0.0, 1.0), _MIN_STORED_GAIN))
+        candidates: list[Any] = [(fit_component_codec, LOGIT_FACTORS, 0.0)]
+        if may_store_tokens and tokens.num_categories.max() <= _MAX_STORED_CATEGORIES:
+            candidates.append((fit_exact_codec, (0.0, 1.0), _MIN_STORED_GAIN))
         for candidate, factors, min_gain in candidates:
             codec = candidate(tokens.take(training), inputs[training], latent_dim, seed)
-            maps = codec.encode(inputs[held_out]), codec.frequency, codec.slope, codec.offset
+            maps = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
             best = choose_logit_factor(tokens.take(held_out), *maps, factors)
             if best[1] < share - min_gain:
                 fit_codec, (factor, share) = candidate, best
@@ -175,40 +177,42 @@ def fit_token_initialization(
         codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
         -codec.weights @ codec.mean,
         factor * codec.slope,
-        to_logits(codec.frequency, tokens.num_categories) + factor * codec.offset,
+        to_logits(codec.frequencies, tokens.num_categories) + factor * codec.offset,
         np.ones(width),
         share,
         codec.log_variance,
     )
 
 
-def fit_components(
-    tokens: Tokens, inputs: scipy.sparse.csr_array, latent_dim: int, seed: int
+def fit_component_codec(
+    tokens: Tokens, one_hot_inputs: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    mean, loadings, noise = _decompose(tokens.values, latent_dim, seed)
-    clean, codes = (values @ loadings.T - loadings @ mean for values in (tokens.values, inputs))
+    mean, loadings, noise = _find_sparse_components(tokens.values, latent_dim, seed)
+    arrays = tokens.values, one_hot_inputs
+    clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
-    frequency = token_frequencies(tokens)
-    effect = (clean * codes).sum(axis=0) / n / std  # of a code from the inputs on the clean code
-    # empirical Bayes, as in `fit_linear_codec`: the noise over the mean square of the weights
-    penalty = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
-    slope, offset = _regress(tokens, codes / std, frequency, penalty)
+    frequencies = token_frequencies(tokens)
+    # slope of the regression of each clean code on the standardized code of the inputs
+    effect = (clean_codes * codes).sum(axis=0) / n / std
+    # empirical Bayes, as in `fit_linear_codec`: noise divided by the mean square of the weights
+    penalties = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
+    slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
-    return _TokenCodec(mean, loadings / std[:, None], log_variance, frequency, offset, slope)
+    return _TokenCodec(mean, loadings / std[:, None], log_variance, frequencies, offset, slope)
 
 
 @one_blas_thread()  # the products are with sparse arrays, which SciPy computes without threads
-def _decompose(
-    values: scipy.sparse.csr_array, latent_dim: int, seed: int
+def _find_sparse_components(
+    one_hot_values: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the mean (m,), loadings (latent_dim, m) and residual variance of values (n, m)."""
     # Randomized subspace iteration (Halko, Martinsson and Tropp, "Finding structure with
     # randomness", SIAM Review 53, 2011). Loadings beyond the rank of the data are zero.
-    n, num_values = cast(tuple[int, int], values.shape)
-    mean = values.sum(axis=0) / max(n, 1)
+    n, num_values = cast(tuple[int, int], one_hot_values.shape)
+    mean = one_hot_values.sum(axis=0) / max(n, 1)
     power = float(mean.sum() - mean @ mean)  # total variance: zeros and ones equal their squares
     loadings, variance = np.zeros((latent_dim, num_values)), np.zeros(latent_dim)
     num_components = min(latent_dim, n - 1, num_values)
@@ -218,9 +222,9 @@ def _decompose(
         rng = np.random.default_rng([seed, 0x5BD0])
         basis = rng.standard_normal((num_values, num_directions))
         for _ in range(_NUM_ITERATIONS):
-            rows, _ = np.linalg.qr(values @ basis - mean @ basis)
-            basis, _ = np.linalg.qr(values.T @ rows - np.outer(mean, rows.sum(axis=0)))
-        projected = values @ basis - mean @ basis
+            rows, _ = np.linalg.qr(one_hot_values @ basis - mean @ basis)
+            basis, _ = np.linalg.qr(one_hot_values.T @ rows - np.outer(mean, rows.sum(axis=0)))
+        projected = one_hot_values @ basis - mean @ basis
         _, singular_values, rotation = np.linalg.svd(projected, full_matrices=False)
         directions = rotation[:num_components] @ basis.T
         variances = singular_values[:num_components] ** 2 / n
@@ -231,23 +235,23 @@ def _decompose(
 
 
 @one_blas_thread()
-def _regress(
+def _regress_tokens(
     tokens: Tokens,
     codes: np.ndarray,  # (n_sequences, latent_dim)
-    frequency: np.ndarray,  # (num_steps, width)
-    penalty: np.ndarray,  # (latent_dim,), of the square of a weight
+    frequencies: np.ndarray,  # (num_steps, width)
+    penalties: np.ndarray,  # (latent_dim,), of the square of a weight
 ) -> tuple[np.ndarray, np.ndarray]:
     """Regress tokens minus their frequency on codes, each step by itself: slope and offset."""
     # The slope is (latent_dim, num_steps, width) and the offset (num_steps, width). A missing value
     # counts as its frequency. Codes are centered over the sequences that have the step.
-    (num_steps, width), latent_dim = frequency.shape, codes.shape[1]
+    (num_steps, width), latent_dim = frequencies.shape, codes.shape[1]
     products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
     count = tokens.token_counts
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
     negative_lengths = -tokens.lengths[longest_first]
-    # From the last step to the first one, more and more sequences have the step. So the sums over
-    # the codes of these sequences grow, and no sequence is added twice.
+    # The steps are in reverse order, so that each step has the sequences of the step before and
+    # more. Their codes are added to the sums, and no code is added twice.
     squares, sums, num_added = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
     for step in reversed(range(num_steps)):
         num_longer = int(np.searchsorted(negative_lengths, -step, side="left"))
@@ -255,13 +259,13 @@ def _regress(
         squares, sums, num_added = squares + new.T @ new, sums + new.sum(axis=0), num_longer
         if not num_added:
             continue
-        center, observed = sums / num_added, tokens.observed[:, step]
+        center, is_observed = sums / num_added, tokens.is_observed[:, step]
         # products of centered codes with the targets, which are tokens minus frequencies where
         # observed
-        observed_products = codes.T @ observed - np.outer(center, observed.sum(axis=0))
-        expected = np.repeat(observed_products, tokens.widths, axis=1) * frequency[step]
+        observed_products = codes.T @ is_observed - np.outer(center, is_observed.sum(axis=0))
+        expected = np.repeat(observed_products, tokens.widths, axis=1) * frequencies[step]
         target_products = products[:, step] - np.outer(center, count[step]) - expected
-        gram = squares - num_added * np.outer(center, center) + np.diag(penalty)
+        gram = squares - num_added * np.outer(center, center) + np.diag(penalties)
         slope[:, step] = np.linalg.solve(gram, target_products)
         offset[step] = -center @ slope[:, step]
     return slope, offset
@@ -277,7 +281,7 @@ def _regress(
 # distance of levels large. A missing token is decoded as the most frequent one. Training by
 # gradient descent did not find such a code in any trial, from principal components or from random
 # weights, with parallel or autoregressive decoders.
-def store_tokens(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
+def fit_exact_codec(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; its arguments are those of `fit_components`."""
     num_steps, width = tokens.token_counts.shape
     firsts, level = np.cumsum(tokens.widths) - tokens.widths, _token_levels(tokens)
@@ -334,57 +338,58 @@ def shrinkage_factors(tokens: Tokens) -> np.ndarray:
     return tokens.num_observed / (tokens.num_observed + _PRIOR_COUNT)
 
 
-def to_logits(frequency: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
+def to_logits(frequencies: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
     """Return logits of frequencies (num_steps, width); a binary column has 0 categories."""
     is_binary = np.repeat(num_categories == 0, np.maximum(num_categories, 1))
     # for the softmax of a categorical column, logarithms are logits
-    log_complement = np.log1p(-np.minimum(frequency, 1 - 1e-9))
-    return np.log(frequency) - np.where(is_binary, log_complement, 0.0)
+    log_complement = np.log1p(-np.minimum(frequencies, 1 - 1e-9))
+    return np.log(frequencies) - np.where(is_binary, log_complement, 0.0)
 
 
 def choose_logit_factor(
     tokens: Tokens,  # that the frequencies and the regression were not fitted to
     codes: np.ndarray,  # (n_sequences, latent_dim)
-    frequency: np.ndarray,  # (num_steps, width)
+    frequencies: np.ndarray,  # (num_steps, width)
     slope: np.ndarray,  # (latent_dim, num_steps, width)
     offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
+    candidate_factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
     # differences from the frequencies are useful as differences of logits.
-    frequency_logits = to_logits(frequency, tokens.num_categories)
+    frequency_logits = to_logits(frequencies, tokens.num_categories)
     values, width = tokens.values.tocsc(), int(tokens.widths.sum())
     is_binary, firsts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
     binary = firsts[is_binary]
     categorical = [
         (i, slice(firsts[i], firsts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
     ]
-    losses = np.zeros(len(factors))  # negative log-likelihoods of the observed tokens
-    for step in range(tokens.observed.shape[1]):
+    losses = np.zeros(len(candidate_factors))  # negative log-likelihoods of the observed tokens
+    for step in range(tokens.is_observed.shape[1]):
         rows = np.flatnonzero(tokens.lengths > step)
         actual = values[:, step * width : (step + 1) * width].toarray()[rows]
-        observed = tokens.observed[rows, step]
+        is_observed = tokens.is_observed[rows, step]
         difference = codes[rows] @ slope[:, step] + offset[step]
-        for k, factor in enumerate(factors):
+        for k, factor in enumerate(candidate_factors):
             predicted = frequency_logits[step] + factor * difference
             loss = np.logaddexp(0, predicted[:, binary]) - actual[:, binary] * predicted[:, binary]
-            losses[k] += loss[observed[:, is_binary]].sum()
+            losses[k] += loss[is_observed[:, is_binary]].sum()
             for i, block in categorical:
                 actual_logit = (actual[:, block] * predicted[:, block]).sum(axis=1)
                 loss = logsumexp(predicted[:, block], axis=1) - actual_logit
-                losses[k] += loss[observed[:, i]].sum()
+                losses[k] += loss[is_observed[:, i]].sum()
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    return float(factors[best]), float(np.clip(losses[best] / losses[0], _MIN_LOSS_SHARE, 1.0))
+    share = np.clip(losses[best] / losses[0], _MIN_LOSS_SHARE, 1.0)
+    return float(candidate_factors[best]), float(share)
 
 
 # Numeric and token columns together
 
 
 def fit_mixed_initialization(
-    scaled: Sequences,
+    sequences: Sequences,
     latent_dim: int,
     num_steps: int,
     *,
@@ -395,17 +400,17 @@ def fit_mixed_initialization(
     # Numeric columns are decoded as in `fit_linear_initialization`. For token columns, the
     # regression of that function predicts probabilities. Their differences from the frequencies,
     # times a factor, are added to logits, as in `fit_token_initialization`.
-    encoded, is_token = _encode_as_numeric(scaled)
+    encoded, is_token = _encode_as_numeric(sequences)
     token_columns = np.flatnonzero(is_token)
     columns = list(range(len(is_token)))
     settings: dict[str, Any] = {"seed": seed, "corruption": corruption}
-    settings["noiseless"] = token_columns.tolist()
+    settings["noiseless_columns"] = token_columns.tolist()
     init = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
-    indices = np.flatnonzero(~scaled.schema.numeric)
-    schema = Schema(tuple(scaled.schema.columns[i] for i in indices))
-    token_sequences = Sequences(scaled.values[:, indices], scaled.offsets, schema=schema)
+    indices = np.flatnonzero(~sequences.schema.numeric)
+    schema = Schema(tuple(sequences.schema.columns[i] for i in indices))
+    token_sequences = Sequences(sequences.values[:, indices], sequences.offsets, schema=schema)
     tokens = one_hot_tokens(token_sequences, num_steps)
-    training, held_out = split_for_factor(len(scaled), seed)
+    training, held_out = split_for_factor(len(sequences), seed)
     factor = 0.0
     if len(held_out):
         # without the held-out sequences
@@ -416,30 +421,30 @@ def fit_mixed_initialization(
         codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
         terms = _regression_terms(fold, tokens.take(training), token_columns)
         factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
-    frequency, slope, offset = _regression_terms(init, tokens, token_columns)
+    frequencies, slope, offset = _regression_terms(init, tokens, token_columns)
     decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
     decoder[..., token_columns] = factor * slope
-    bias[:, token_columns] = to_logits(frequency, tokens.num_categories) + factor * offset
+    bias[:, token_columns] = to_logits(frequencies, tokens.num_categories) + factor * offset
     residual[token_columns] = 1.0
     return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
 def _regression_terms(
-    init: LinearInitialization,
+    initialization: LinearInitialization,
     tokens: Tokens,
     token_columns: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
-    frequency, factor = token_frequencies(tokens), shrinkage_factors(tokens)
-    offset = init.decoder_bias[:, token_columns] - frequency
-    return frequency, factor * init.decoder[..., token_columns], factor * offset
+    frequencies, factor = token_frequencies(tokens), shrinkage_factors(tokens)
+    offset = initialization.decoder_bias[:, token_columns] - frequencies
+    return frequencies, factor * initialization.decoder[..., token_columns], factor * offset
 
 
-def _encode_as_numeric(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
+def _encode_as_numeric(sequences: Sequences) -> tuple[Sequences, np.ndarray]:
     """Return sequences with one-hot values as numeric columns, and which columns are one-hot."""
     blocks, is_token = [], []
-    for i, column in enumerate(scaled.schema.columns):
-        values = scaled.values[:, [i]]
+    for i, column in enumerate(sequences.schema.columns):
+        values = sequences.values[:, [i]]
         if column.column_type.has_categories:
             num_categories = len(column.categories)
             one_hot = (values == np.arange(num_categories)).astype(float)
@@ -447,4 +452,4 @@ def _encode_as_numeric(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
         blocks.append(values)
         is_token += [not column.column_type.is_number] * values.shape[1]
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in range(len(is_token))))
-    return Sequences(np.hstack(blocks), scaled.offsets, schema=schema), np.array(is_token)
+    return Sequences(np.hstack(blocks), sequences.offsets, schema=schema), np.array(is_token)

@@ -17,7 +17,7 @@ from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
 from refold.network.packed.network import FittedNetwork
-from refold.training._shards import Source
+from refold.training._shards import FitData
 from refold.training.loop._compiled_steps import MetricSums, TrainState
 
 # Fields of `TrainState`. In a checkpoint, the name of an array begins with its field.
@@ -92,8 +92,8 @@ class TrainingProgress:
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values, and arrays of the weights and of the optimizer."""
-        values = {name: x for name, x in vars(self).items() if name not in {"state", "best"}}
-        values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
+        json_values = {name: x for name, x in vars(self).items() if name not in {"state", "best"}}
+        json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
         groups["best"] = self.best or []
         arrays = {
@@ -101,15 +101,15 @@ class TrainingProgress:
             for name, leaves in groups.items()
             for i, leaf in enumerate(leaves)
         }
-        return values, arrays
+        return json_values, arrays
 
     @classmethod
-    def has_fields(cls, values: dict[str, Any]) -> bool:
+    def has_current_fields(cls, json_values: dict[str, Any]) -> bool:
         """Return whether saved values have the fields of this version of Refold."""
-        return {attribute.name for attribute in fields(cls)} == {"state", "best", *values}
+        return {attribute.name for attribute in fields(cls)} == {"state", "best", *json_values}
 
     @classmethod
-    def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+    def from_saved(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         """Return the progress from what `to_saved` returned."""
         groups: dict[str, Any] = {
             name: [
@@ -121,9 +121,9 @@ class TrainingProgress:
         }
         best = groups.pop("best") or None
         state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
-        best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
+        best_loss = math.inf if json_values["best_loss"] is None else json_values["best_loss"]
         progress: dict[str, Any] = {"state": state, "best": best, "best_loss": best_loss}
-        return cls(**{**values, **progress})
+        return cls(**{**json_values, **progress})
 
 
 # Type of the argument `checkpoint` of a fit.
@@ -151,7 +151,7 @@ class SavedTraining:
 def open_checkpoint(
     checkpoint: CheckpointArgument,
     arguments: Arguments,
-    source: Source,
+    fit_data: FitData,
     *,
     seed: int,
     resume: bool,
@@ -163,13 +163,14 @@ def open_checkpoint(
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
-    path, processes = checkpoint.path, source.processes
+    path, processes = checkpoint.path, fit_data.processes
     with lock_checkpoint(None if processes.index else path):
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
         parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
-        identity: dict[str, Any] = {"parameters": parameters, "data": source.digest(), "seed": seed}
+        digest = fit_data.digest()
+        identity: dict[str, Any] = {"parameters": parameters, "data": digest, "seed": seed}
         if base_model is not None:
             identity["weights"] = _digest_weights(base_model.network)
 
@@ -193,7 +194,7 @@ def _read_matching(
     """Read a checkpoint; raise an error if it belongs to a training with another identity."""
     saved_identity, values, arrays = load_checkpoint(path)
     parameters, saved_parameters = identity["parameters"], saved_identity["parameters"]
-    if set(parameters) != set(saved_parameters) or not TrainingProgress.has_fields(values):
+    if set(parameters) != set(saved_parameters) or not TrainingProgress.has_current_fields(values):
         raise ModelFileError(
             f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
             "without resume."
@@ -218,7 +219,6 @@ def _read_matching(
 
 
 def _digest_weights(network: FittedNetwork) -> str:
-    """Return a SHA-256 digest of the weights of a network."""
     digest = hashlib.sha256()
     for name, array in sorted(network.arrays().items()):
         digest.update(name.encode())
@@ -229,12 +229,12 @@ def _digest_weights(network: FittedNetwork) -> str:
 def save_checkpoint(
     path: str | os.PathLike[str],
     identity: Mapping[str, Any],
-    values: Mapping[str, Any],
+    json_values: Mapping[str, Any],
     arrays: dict[str, np.ndarray],
 ) -> None:
     """Write a checkpoint with an identity, and values and arrays of the progress, atomically."""
     write_container(
-        path, pack_container({"checkpoint": dict(values), "identity": dict(identity)}, arrays)
+        path, pack_container({"checkpoint": dict(json_values), "identity": dict(identity)}, arrays)
     )
 
 

@@ -28,11 +28,7 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
 from refold.sequences import BatchRun
 from refold.sequences.types import number_mask
-from refold.training._processes import (
-    Processes,
-    draw_for_global_batch,
-    sum_over_processes,
-)
+from refold.training._processes import Processes, draw_for_global_batch, sum_over_processes
 from refold.training._shards import Batch, DeviceData, InputLayout, corrupt, cut_batch
 
 # KL divergence of each latent dimension, in nats, that adds nothing to the loss.
@@ -61,9 +57,9 @@ class MetricSums(NamedTuple):
         """Return sums of zero on the host."""
         return cls(*[0.0] * len(cls._fields))
 
-    def plus(self, sums: "MetricSums") -> "MetricSums":
+    def plus(self, other_sums: "MetricSums") -> "MetricSums":
         """Return these sums plus other ones."""
-        return MetricSums(*(a + b for a, b in zip(self, sums, strict=True)))
+        return MetricSums(*(a + b for a, b in zip(self, other_sums, strict=True)))
 
 
 class TrainState(NamedTuple):
@@ -108,12 +104,12 @@ class Schedule(NamedTuple):
     peak: Any  # largest learning rate
     num_updates: Any  # length of the schedule
 
-    def learning_rate(self, update: Any) -> Any:
+    def learning_rate(self, update_index: Any) -> Any:
         """Return the learning rate of an update, counted from 0."""
-        update = jnp.asarray(update, jnp.float32)
+        update_index = jnp.asarray(update_index, jnp.float32)
         warmup = jnp.clip(jnp.asarray(self.num_updates) // 10, 1, _MAX_WARMUP_UPDATES)
-        rise = (update + 1.0) / warmup
-        progress = (update - warmup) / jnp.maximum(1, self.num_updates - warmup)
+        rise = (update_index + 1.0) / warmup
+        progress = (update_index - warmup) / jnp.maximum(1, self.num_updates - warmup)
         decay = 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0)))
         return self.peak * jnp.minimum(rise, 0.01 + 0.99 * decay)
 
@@ -131,7 +127,7 @@ class Engine:
         optimizer: keras.optimizers.Optimizer,
         *,
         length_weight: float,  # of the loss of predicted lengths; with 0, they are not trained
-        scheduled: bool = True,  # whether `train` sets the learning rate, else the optimizer
+        sets_learning_rate: bool = True,  # by the schedule; else the optimizer has its own rate
         corruption: Corruption = Corruption(),  # noqa: B008
         seed: int = 0,  # of the corruption and of variational draws
         separate_names: tuple[str, ...] | None = None,  # see `JoinedWeights`
@@ -146,7 +142,7 @@ class Engine:
         )
         # to validate numeric columns without teacher forcing, see `build_joint_model`
         self._decoder = network.models.decoder if "code" in self.joint.output else None
-        self._numeric = numeric_outputs(network)
+        self._is_numeric_output = numeric_output_mask(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self._weights = JoinedWeights(self.joint.trainable_variables, separate_names)
@@ -161,9 +157,9 @@ class Engine:
         self._layout = InputLayout.of(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
-            _index(optimizer, optimizer._learning_rate) if scheduled else None
+            _variable_index(optimizer, optimizer._learning_rate) if sets_learning_rate else None
         )
-        self._iterations_index = _index(optimizer, optimizer.iterations)
+        self._iterations_index = _variable_index(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
         # Without random numbers, the default network is evaluated by a `PackedNetwork`. So a fit
         # compiles its training only.
@@ -179,33 +175,33 @@ class Engine:
         self,
         state: TrainState,
         data: DeviceData,
-        plan: BatchRun,
-        start: int,
-        stop: int,
+        batch_run: BatchRun,
+        first_batch: int,
+        end_batch: int,
         *,
         normalizers: LossNormalizers,
         schedule: Schedule,
     ) -> tuple[TrainState, EpochMetrics]:
-        """Train on the batches from ``start`` to ``stop`` of a plan, and wait for the metrics."""
-        # `start` and `stop` are traced, so the division into chunks does not change the arithmetic
-        bucket, rows = plan.bucket, plan.rows
+        """Train on the batches from ``first_batch`` to before ``end_batch``; wait for metrics."""
+        # the bounds are traced by JAX, so the division into chunks does not change the arithmetic
+        bucket, positions = batch_run.bucket, batch_run.rows
         self.shapes.add(bucket)
         if self._processes is not None:
-            state, data, rows = self._processes.as_global_inputs(state, data, rows)
-        state, metrics = self._compiled_train(bucket.num_steps * bucket.batch_size)(
-            state, data, rows, start, stop, normalizers, schedule, num_steps=bucket.num_steps
-        )
+            state, data, positions = self._processes.as_global_inputs(state, data, positions)
+        run = self._compiled_train(bucket.num_steps * bucket.batch_size)
+        inputs = state, data, positions, first_batch, end_batch, normalizers, schedule
+        state, metrics = run(*inputs, num_steps=bucket.num_steps)
         *totals, learning_rate, finite = np.asarray(metrics).tolist()
         return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(finite))
 
-    def evaluate(self, state: TrainState, data: DeviceData, plan: BatchRun) -> MetricSums:
-        """Return the metrics of all batches of a plan, without training."""
-        # each of several processes evaluates all sequences, with the same random draws
+    def evaluate(self, state: TrainState, data: DeviceData, batch_run: BatchRun) -> MetricSums:
+        """Return the metrics of all batches of a run, without training."""
+        # if there are several processes, each evaluates all sequences, with the same random draws
         if self._packed is not None:
             self._set_packed_weights(self._packed, state)
-            rows = np.asarray(plan.rows[: plan.num_batches]).ravel()
+            positions = np.asarray(batch_run.rows[: batch_run.num_batches]).ravel()
             starts, lengths = (
-                np.asarray(array)[rows[rows >= 0]].astype(np.int64)
+                np.asarray(array)[positions[positions >= 0]].astype(np.int64)
                 for array in (data.starts, data.lengths)
             )
             values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
@@ -213,25 +209,25 @@ class Engine:
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
             return MetricSums(*totals, 0.0)
-        bucket = plan.bucket
+        bucket = batch_run.bucket
         totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
             self._weights.split_on_host(state.trainable),
             state.non_trainable,
             data,
-            plan.rows,
-            plan.num_batches,
+            batch_run.rows,
+            batch_run.num_batches,
             num_steps=bucket.num_steps,
         )
         return MetricSums(*np.asarray(totals).tolist())
 
-    def _set_packed_weights(self, network: PackedNetwork, state: TrainState) -> None:
+    def _set_packed_weights(self, packed_network: PackedNetwork, state: TrainState) -> None:
         """Give the packed network the weights of a state, if it has other ones."""
         if state.trainable is self._packed_trainable:
             return
         self._packed_trainable = state.trainable
         variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
         arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
-        network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
+        packed_network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
 
     def read_state(self, totals: MetricSums | None = None) -> TrainState:
         """Return the state that the Keras variables have; by default with totals of zero."""
@@ -277,33 +273,33 @@ class Engine:
         self,
         state: TrainState,
         data: DeviceData,
-        rows: Any,
-        start: Any,
-        stop: Any,
+        positions: Any,
+        first_batch: Any,
+        end_batch: Any,
         normalizers: LossNormalizers,
         schedule: Schedule,
         *,
         num_steps: int,
     ) -> tuple[TrainState, Any]:
-        """Run an update on each batch from ``start`` to ``stop``."""
+        """Run an update on each batch from ``first_batch`` to before ``end_batch``."""
 
         def update(i: Any, state: TrainState) -> TrainState:
-            batch = cut_batch(data, rows[i], num_steps, self._layout)
+            batch = cut_batch(data, positions[i], num_steps, self._layout)
             return self._update(state, batch, normalizers, schedule)
 
-        state = jax.lax.fori_loop(start, stop, update, state)
+        state = jax.lax.fori_loop(first_batch, end_batch, update, state)
         finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
         learning_rate = self._learning_rate(state.optimizer)
         # All that Python needs after a chunk is in one small array, which is copied at once.
         metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, finite)]
         return state, jnp.stack(metrics)
 
-    def _learning_rate(self, optimizer: list[Any]) -> Any:
+    def _learning_rate(self, optimizer_variables: list[Any]) -> Any:
         """Return the learning rate of the latest update from the variables of the optimizer."""
         learning_rate = self.optimizer._learning_rate
         if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            return learning_rate(jnp.maximum(0, optimizer[self._iterations_index] - 1))
-        return optimizer[_index(self.optimizer, learning_rate)]
+            return learning_rate(jnp.maximum(0, optimizer_variables[self._iterations_index] - 1))
+        return optimizer_variables[_variable_index(self.optimizer, learning_rate)]
 
     def _update(
         self, state: TrainState, batch: Batch, normalizers: LossNormalizers, schedule: Schedule
@@ -318,7 +314,7 @@ class Engine:
         objective = functools.partial(
             self._objective,
             normalizers=normalizers,
-            kl_share=kl_warmup(iteration, schedule) if self._is_variational else 1.0,
+            kl_warmup_factor=kl_warmup(iteration, schedule) if self._is_variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
         with self._layers_draw_for_global_batch():
@@ -333,13 +329,13 @@ class Engine:
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
 
-    def _make_inputs(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
+    def _make_inputs(self, batch: Batch, *draw_ids: Any) -> tuple[Any, Batch]:
         """Return the inputs of the joint model, and the batch after any corruption."""
         if not self._is_random:
             return batch.x, batch
-        # The seed and `fold_in` determine all draws. In training, `fold_in` is the index of the
-        # update. In validation, it identifies the batch, so that each epoch has the same input.
-        key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
+        # The seed and `draw_ids` determine all draws. In training, the id is the index of the
+        # update. In validation, the ids identify the batch, so that each epoch has the same input.
+        key = functools.reduce(jax.random.fold_in, draw_ids, jax.random.PRNGKey(self._seed))
         corruption_key, draw_key = jax.random.split(key)
         # in the order of the inputs in `build_joint_model`
         inputs = [batch.x] if self._autoregressive and self._corruption else []
@@ -376,9 +372,9 @@ class Engine:
         batch: Batch,
         *,
         normalizers: LossNormalizers,
-        kl_share: Any,  # of the full weight of the KL divergence
+        kl_warmup_factor: Any,  # of the full weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
-        """Return the loss of a batch, and what is not differentiated: other weights and metrics."""
+        """Return the loss of a batch; and other weights and metrics, without gradients."""
         outputs, non_trainable, penalties = self.joint.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
@@ -390,7 +386,7 @@ class Engine:
         loss = totals.error / normalizers.num_observed + sum(penalties) / self._num_processes
         if self._is_variational:
             error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
-            weight = kl_share * kl_weight(error, self._kl_factor)
+            weight = kl_warmup_factor * kl_weight(error, self._kl_factor)
             loss = loss + weight * totals.kl_divergence / normalizers.num_observed
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
@@ -407,20 +403,21 @@ class Engine:
         error = self.autoencoder.error(batch.y, outputs["y_pred"]) * num_observed
         length_error = nats = jnp.zeros(())
         if "length" in outputs:
-            length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
+            losses = length_loss(batch.lengths, outputs["length"])
+            length_error = jnp.sum(losses * batch.is_sequence)
         if self._is_variational:
             is_shared = self._processes is not None and in_training
             posterior = outputs["mean"], outputs["log_variance"]
-            sum_shared = sum_over_processes if is_shared else None
-            nats = kl_divergence(*posterior, batch.valid, sum_shared=sum_shared)
-        return MetricSums(error, num_observed, length_error, jnp.sum(batch.valid), nats)
+            sum_arrays = sum_over_processes if is_shared else None
+            nats = kl_divergence(*posterior, batch.is_sequence, sum_arrays=sum_arrays)
+        return MetricSums(error, num_observed, length_error, jnp.sum(batch.is_sequence), nats)
 
     def _evaluate(
         self,
         trainable: Any,
         non_trainable: Any,
         data: DeviceData,
-        rows: Any,
+        positions: Any,
         num_batches: Any,
         *,
         num_steps: int,
@@ -428,7 +425,7 @@ class Engine:
         """Return the metrics of the first batches of rows, as one array."""
 
         def add_batch(i: Any, totals: MetricSums) -> MetricSums:
-            batch = cut_batch(data, rows[i], num_steps, self._layout)
+            batch = cut_batch(data, positions[i], num_steps, self._layout)
             inputs, batch = self._make_inputs(batch, num_steps, i)
             outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
             if self._decoder is not None:
@@ -437,15 +434,14 @@ class Engine:
                     *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
                 ]
                 decoded = decode_in_trace(self._decoder, mapping, outputs["code"], num_steps)
-                outputs["y_pred"] = jnp.where(self._numeric, decoded, outputs["y_pred"])
+                outputs["y_pred"] = jnp.where(self._is_numeric_output, decoded, outputs["y_pred"])
             return totals.plus(self._batch_totals(batch, outputs, in_training=False))
 
         zero = jax.tree.map(jnp.float32, MetricSums.zero())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
-def _index(optimizer: Any, variable: Any) -> int:
-    """Return the index of a variable in the variables of an optimizer."""
+def _variable_index(optimizer: Any, variable: Any) -> int:
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
@@ -479,12 +475,12 @@ def build_joint_model(
     # teacher forcing: without it, cross-entropy mostly measures what follows the first mistake. On
     # 1000 words, the likelihood with teacher forcing and the share of exact reconstructions
     # improved until the end, and the cross-entropy without it was best at epoch 20 of 120.
-    if network.autoregressive and numeric_outputs(network).any():
+    if network.autoregressive and numeric_output_mask(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
 
 
-def numeric_outputs(network: Network) -> np.ndarray:
+def numeric_output_mask(network: Network) -> np.ndarray:
     """Return whether each output of a step is a numeric column, bool (n_outputs,)."""
     specification = network.specification
     return np.repeat(
@@ -531,11 +527,12 @@ class JoinedWeights:
             for name, group in groups.items()
         ]
 
-    def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
-        """Join arrays, one for each weight, to the vectors, with `jax.numpy` or NumPy."""
+    def join(self, arrays: Sequence[Any], array_module: Any = jnp) -> list[Any]:
+        """Join arrays, one for each weight, to vectors, with the module `jax.numpy` or `numpy`."""
         if not self._groups:
             return list(arrays)
-        return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
+        flat = [array.reshape(-1) for array in arrays]
+        return [array_module.concatenate([flat[i] for i in group]) for group in self._groups]
 
     def join_variables(self, variables: Sequence[Any]) -> list[Any]:
         """Return the joined values of Keras variables, on the device."""
@@ -544,26 +541,25 @@ class JoinedWeights:
         values = [np.asarray(variable.value) for variable in variables]
         return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
 
-    def split_on_host(self, joined: Sequence[Any]) -> list[Any]:
-        """Undo `join` outside of compiled code, without compiling slices."""
+    def split_on_host(self, vectors: Sequence[Any]) -> list[Any]:
+        """Undo ``join`` outside of compiled code, where slices of JAX arrays would be compiled."""
         if not self._groups:  # the arrays can stay on the device
-            return list(joined)
-        return self.split([np.asarray(vector) for vector in joined])
+            return list(vectors)
+        return self.split([np.asarray(vector) for vector in vectors])
 
-    def split(self, joined: Sequence[Any]) -> list[Any]:
+    def split(self, vectors: Sequence[Any]) -> list[Any]:
         """Undo ``join``; NumPy arrays give views."""
         if not self._groups:
-            return list(joined)
+            return list(vectors)
         arrays: list[Any] = [None] * len(self._shapes)
-        for group, vector in zip(self._groups, joined, strict=True):
+        for group, vector in zip(self._groups, vectors, strict=True):
             ends = list(itertools.accumulate(self._num_values(group)))
             for i, start, end in zip(group, [0, *ends], ends, strict=False):
                 arrays[i] = vector[start:end].reshape(self._shapes[i])
         return arrays
 
-    def _num_values(self, group: Sequence[int]) -> list[int]:
-        """Return how many numbers each weight of a group has."""
-        return [int(np.prod(self._shapes[i])) for i in group]
+    def _num_values(self, weight_indices: Sequence[int]) -> list[int]:
+        return [int(np.prod(self._shapes[i])) for i in weight_indices]
 
 
 class AdamW(keras.optimizers.AdamW):
@@ -608,41 +604,41 @@ class AdamW(keras.optimizers.AdamW):
 def kl_divergence(
     mean: Any,  # (batch_size, latent_dim)
     log_variance: Any,  # (batch_size, latent_dim)
-    valid: Any,  # (batch_size,), 0 for filler rows
+    is_sequence: Any,  # (batch_size,), 1, or 0 for a row that only fills up the batch
     *,
-    # sums arrays over the processes if they share a batch; the result is the part of this process
-    sum_shared: Callable[[Any], Any] | None = None,
+    # sums arrays over the processes if they share a batch; the result is the share of this process
+    sum_arrays: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return the sum of the KL divergences of a batch from N(0, 1), with free nats."""
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
-    num_sequences = jnp.sum(valid)
-    if sum_shared is not None:
-        num_sequences, num_processes = sum_shared((num_sequences, jnp.ones(())))
-        local_mean = valid @ nats / jnp.maximum(1.0, num_sequences)
+    num_sequences = jnp.sum(is_sequence)
+    if sum_arrays is not None:
+        num_sequences, num_processes = sum_arrays((num_sequences, jnp.ones(())))
+        local_mean = is_sequence @ nats / jnp.maximum(1.0, num_sequences)
         # as below, but whether a dimension is free depends on the mean over all processes
-        is_free = sum_shared(jax.lax.stop_gradient(local_mean)) <= _FREE_NATS
+        is_free = sum_arrays(jax.lax.stop_gradient(local_mean)) <= _FREE_NATS
         free_share = _FREE_NATS / num_processes
         return num_sequences * jnp.sum(jnp.where(is_free, free_share, local_mean))
     return num_sequences * jnp.sum(
-        jnp.maximum(valid @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
+        jnp.maximum(is_sequence @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
     )
 
 
-def kl_warmup(update: Any, schedule: Schedule) -> Any:
+def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
     """Return the factor, up to 1, of the KL divergence in an update, counted from 0."""
     length = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
-    return jnp.minimum(1.0, (jnp.asarray(update, jnp.float32) + 1.0) / length)
+    return jnp.minimum(1.0, (jnp.asarray(update_index, jnp.float32) + 1.0) / length)
 
 
-def kl_weight(error: Any, factor: float) -> Any:
+def kl_weight(mean_error: Any, kl_factor: float) -> Any:
     """Return the weight of a nat relative to the sum of errors."""
     # the factor is 2 for squared errors, else 1
-    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
+    return kl_factor * jnp.maximum(jax.lax.stop_gradient(mean_error), _MIN_MEAN_ERROR)
 
 
-def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
+def negative_elbo(mean_error: float, kl_per_value: float, kl_factor: float) -> float:
     """Return a loss in the order of the negative ELBO, which is the error at zero divergence."""
-    # error * exp(factor * divergence per value), because the negative ELBO is its logarithm / 2
-    return error + max(error, _MIN_MEAN_ERROR) * math.expm1(
-        min(factor * kl_divergence, _MAX_LOSS_EXPONENT)
+    # error * exp(kl_factor * kl_per_value), because the negative ELBO is its logarithm times N / 2
+    return mean_error + max(mean_error, _MIN_MEAN_ERROR) * math.expm1(
+        min(kl_factor * kl_per_value, _MAX_LOSS_EXPONENT)
     )

@@ -14,10 +14,10 @@ from typing import Any
 _CHUNK_SECONDS = 1.0
 # Updates in a chunk whose length must not depend on time: more than a chunk can have.
 _MAX_CHUNK_UPDATES = 1 << 20
-# Share of the time budget that must have passed for a plan, because the first updates may not have
-# the usual speed.
+# Share of the time budget that must have passed before the number of updates is planned, because
+# the first updates may not have the usual speed.
 _MIN_PLAN_TIME_SHARE = 0.05
-# Number of updates that must have been timed for a plan.
+# Number of updates that must have been timed before the number of updates is planned.
 _MIN_PLAN_UPDATES = 20
 # Factor on the time of a refit, whose updates may be slower than those before.
 _REFIT_TIME_FACTOR = 1.1
@@ -28,15 +28,15 @@ class Clock:
 
     def __init__(
         self,
-        budget: float | None,  # in seconds
-        seconds: float = 0.0,  # that earlier runs of a resumed training took
+        time_budget: float | None,  # in seconds
+        earlier_seconds: float = 0.0,  # that earlier runs of a resumed training took
         *,
-        timed: bool = True,  # whether to choose the lengths of chunks by speed
+        adapts_chunks: bool = True,  # whether to choose the lengths of chunks by speed
     ) -> None:
         now = time.perf_counter()
-        self._budget, self._timed = budget, timed
-        self._is_planned = budget is None
-        self._start = now - seconds
+        self._time_budget, self._adapts = time_budget, adapts_chunks
+        self._is_planned = time_budget is None
+        self._start = now - earlier_seconds
         # start of the current stage, the preparation or the updates, moved by compilation times
         self._stage_start = now
         self.preparation = 0.0  # seconds before the first update, which a refit needs again
@@ -54,47 +54,47 @@ class Clock:
         self.preparation = now - self._stage_start
         self._stage_start = now
 
-    def chunk_updates(self, shape: Any) -> int:
+    def chunk_updates(self, batch_shape: Any) -> int:
         """Return the number of updates for a chunk of batches of this shape; 1 if not timed yet."""
         # Processes that train together must run equal chunks, so these do not depend on the speed.
-        return self._chunk_updates.get(shape, 1) if self._timed else _MAX_CHUNK_UPDATES
+        return self._chunk_updates.get(batch_shape, 1) if self._adapts else _MAX_CHUNK_UPDATES
 
-    def record_chunk(self, seconds: float, shape: Any, num_updates: int = 0) -> None:
+    def record_chunk(self, seconds: float, batch_shape: Any, num_updates: int = 0) -> None:
         """Record the time of a chunk; the first chunk of each shape includes compilation."""
         # validation has no updates, but is compiled as well
-        if shape not in self._chunk_updates:
-            self._chunk_updates[shape] = 1
+        if batch_shape not in self._chunk_updates:
+            self._chunk_updates[batch_shape] = 1
             self._stage_start += seconds  # leave compilation out of the seconds per update
             return
         self._num_updates += num_updates
         if num_updates:
             updates_per_second = num_updates / max(seconds, 1e-6)
-            self._chunk_updates[shape] = max(1, int(_CHUNK_SECONDS * updates_per_second))
+            self._chunk_updates[batch_shape] = max(1, int(_CHUNK_SECONDS * updates_per_second))
 
-    def plan(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
+    def plan_num_updates(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
         """Return how many updates the budget allows in total, of which `num_updates` are done."""
-        # This is planned once, as soon as the speed is known. At other times it is `max_updates`,
-        # which then is the result of the plan.
-        if self._budget is None or self._is_planned or self._num_updates < _MIN_PLAN_UPDATES:
+        # The number is planned once, as soon as the speed is known. Before and after that, it is
+        # `max_updates`, which the caller has set to the result of the plan.
+        if self._time_budget is None or self._is_planned or self._num_updates < _MIN_PLAN_UPDATES:
             return max_updates
-        if self.seconds < _MIN_PLAN_TIME_SHARE * self._budget:
+        if self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget:
             return max_updates
         self._is_planned = True
-        seconds = self._budget - self.seconds
+        seconds = self._time_budget - self.seconds
         if refit:  # leave time for its preparation, and for a second pass of these updates
             seconds = (seconds - self.preparation) / (1 + _REFIT_TIME_FACTOR)
         planned = num_updates + int(seconds / self._seconds_per_update)
         return max(num_updates + 1, min(max_updates, planned))
 
-    def is_up(self, refit_updates: int | None = None) -> bool:
+    def is_time_up(self, num_refit_updates: int | None = None) -> bool:
         """Return whether the budget is used up, or would be after a refit of so many updates."""
-        if self._budget is None:
+        if self._time_budget is None:
             return False
         refit_seconds = 0.0
-        if refit_updates is not None:
-            update_seconds = _REFIT_TIME_FACTOR * self._seconds_per_update * refit_updates
+        if num_refit_updates is not None:
+            update_seconds = _REFIT_TIME_FACTOR * self._seconds_per_update * num_refit_updates
             refit_seconds = self.preparation + update_seconds
-        return self.seconds + refit_seconds >= self._budget
+        return self.seconds + refit_seconds >= self._time_budget
 
     @property
     def _seconds_per_update(self) -> float:

@@ -1,7 +1,8 @@
-"""`Training`: train a network for epochs in one or two phases, and keep the best weights.
+"""`Training`: train a network for epochs in one or two phases, with early stopping.
 
-`Training` uses an `Engine` for the compiled updates, a `Clock` for the time, a `TrainingProgress`,
-which checkpoints save, and `CallbackHooks` for Keras callbacks.
+Early stopping ends a phase if the validation loss has not improved for some epochs, and keeps the
+weights of the best epoch. `Training` uses an `Engine` for the compiled updates, a `Clock` for the
+time, a `TrainingProgress`, which checkpoints save, and `CallbackHooks` for Keras callbacks.
 """
 
 import contextlib
@@ -82,16 +83,16 @@ class StopReason(Enum):
 class FitResult:
     """Result of a training, without the weights, which the network has."""
 
-    # phase that trained the weights, "validated" or "refit"; None if no weights were kept
+    # phase that trained the weights of the network: "validated" or "refit"; None if none were kept
     phase: str | None
     history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
-    epoch: int  # that the validated weights have, counted from 1; 0 for the initial weights
+    epoch: int  # best epoch of the validated phase, counted from 1; 0 for the initial weights
     interrupted: bool = False  # by Ctrl-C
     complete: bool = True  # whether the validated phase was finished
     num_shapes: int = 0  # padded shapes of batches; training was compiled for each
     # weights of the validated phase, in the order of `network.variables`; None if the network has
     # them itself, because no refit followed
-    validated: list[Any] | None = None
+    validated_weights: list[Any] | None = None
     out_of_time: bool = False  # whether the time budget ended the validated phase
     initial_loss: float | None = None  # validation loss of the initial weights, if worth keeping
 
@@ -114,15 +115,15 @@ class Training:
         batches: Batches,
         settings: Settings,
         *,
-        saved: SavedTraining | None = None,  # progress to continue from, and checkpoint to write
+        saved_training: SavedTraining | None = None,  # with a checkpoint to continue or to write
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
     ) -> None:
         self._network, self._batches, self._settings = network, batches, settings
-        self._saved, self._processes = saved, processes or Processes()
-        resumed, is_single = saved and saved.progress, self._processes.count == 1
+        self._saved_training, self._processes = saved_training, processes or Processes()
+        resumed, is_single = saved_training and saved_training.progress, self._processes.count == 1
         seconds = 0.0 if resumed is None else resumed.seconds
-        self._clock = Clock(settings.time_budget, seconds, timed=is_single)
+        self._clock = Clock(settings.time_budget, seconds, adapts_chunks=is_single)
         self._last_checkpoint_seconds = self._clock.seconds
         self._bar = ProgressBar(verbose=settings.verbose)
         # several processes have to stop together, so none of them stops on Ctrl-C of its own
@@ -155,7 +156,7 @@ class Training:
 
     def run(
         self,
-        data: PhaseData,
+        phase_data: PhaseData,
         *,
         keep_initial: bool = False,  # whether to keep the initial weights if no epoch is better
     ) -> None:
@@ -174,18 +175,18 @@ class Training:
             # until the first epoch ends, most of the time is compilation
             self._bar.begin("epoch", self._settings.max_epochs, "compiling")
             self._is_running = True
-        reason = self._train_epochs(data, keep_initial=keep_initial)
-        if reason is StopReason.INTERRUPTED:
+        stop_reason = self._train_epochs(phase_data, keep_initial=keep_initial)
+        if stop_reason is StopReason.INTERRUPTED:
             self._write_checkpoint()
         end = self._end_validated if self.phase == "validated" else self._end_refit
-        end(reason)
+        end(stop_reason)
 
-    def _end_validated(self, reason: StopReason) -> None:
+    def _end_validated(self, stop_reason: StopReason) -> None:
         """End the validated phase: prepare the refit, or set the result if none follows."""
         progress, settings = self._progress, self._settings
-        interrupted, diverged = reason is StopReason.INTERRUPTED, reason is StopReason.DIVERGED
-        self._out_of_time = reason is StopReason.TIME
-        if diverged:
+        interrupted = stop_reason is StopReason.INTERRUPTED
+        self._out_of_time = stop_reason is StopReason.TIME
+        if stop_reason is StopReason.DIVERGED:
             advice = (
                 f"The loss became NaN or infinite in epoch {progress.epoch}. Try a smaller "
                 f"learning_rate (it was {settings.learning_rate:g}), and look for extreme values "
@@ -193,32 +194,31 @@ class Training:
             )
             if progress.best is None:
                 raise DivergedError(f"{advice} Nothing was learned before that.")
-            warn(f"{advice} {_describe_kept(progress)}")
-        refit = settings.refit and not interrupted and not diverged
+            warn(f"{advice} {_describe_kept_weights(progress)}")
+        refit = settings.refit and stop_reason not in (StopReason.INTERRUPTED, StopReason.DIVERGED)
         # with no time left even for the initialization of the refit, there is none
-        if refit and self._out_of_time and self._clock.is_up(refit_updates=0):
+        if refit and self._out_of_time and self._clock.is_time_up(num_refit_updates=0):
             refit = False
-            _warn_of_no_refit(reason, progress)
+            _warn_of_no_refit(stop_reason, progress)
         if not refit:
             self._finish(interrupted=interrupted, complete=not interrupted)
             return
         self.phase, self.is_fresh = "refit", True
         progress.phase, progress.refit_steps = "refit", progress.best_steps
-        progress.peak = settings.learning_rate
-        progress.epoch = 1
+        progress.peak, progress.epoch = settings.learning_rate, 1
         self._engine.write_back(self._untrained)  # also resets the optimizer
         self._bar.begin("refit on all: initialize")
 
-    def _end_refit(self, reason: StopReason) -> None:
+    def _end_refit(self, stop_reason: StopReason) -> None:
         """End the refit: set the result, and give the network the weights of a finished refit."""
-        self._finish(interrupted=reason is StopReason.INTERRUPTED)
-        if reason is not StopReason.DONE:
-            _warn_of_no_refit(reason, self._progress)
+        self._finish(interrupted=stop_reason is StopReason.INTERRUPTED)
+        if stop_reason is not StopReason.DONE:
+            _warn_of_no_refit(stop_reason, self._progress)
             return
         # the network has the validated weights now
-        validated = [np.asarray(variable.value) for variable in self._network.variables]
+        validated_weights = [np.asarray(variable.value) for variable in self._network.variables]
         self._engine.write_back(self._progress.state)
-        self.result = replace(self.result, phase="refit", validated=validated)
+        self.result = replace(self.result, phase="refit", validated_weights=validated_weights)
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Give the network the validated weights, and set the result."""
@@ -242,97 +242,100 @@ class Training:
 
     # The epochs of a phase
 
-    def _train_epochs(self, data: PhaseData, *, keep_initial: bool) -> StopReason:
+    def _train_epochs(self, phase_data: PhaseData, *, keep_initial: bool) -> StopReason:
         """Train the epochs of a phase that are still to do, and return why they ended."""
         progress, refit = self._progress, self.phase == "refit"
         self._num_updates = self._engine.num_updates(progress.state)
-        loss = self._validate(data.validation) if keep_initial and data.validation else math.inf
-        if math.isfinite(loss):
-            progress.keep_weights(loss, 0, self._num_updates)
-            progress.initial_loss = loss
+        if keep_initial and phase_data.validation:
+            loss = self._validate(phase_data.validation)
+            if math.isfinite(loss):
+                progress.keep_weights(loss, 0, self._num_updates)
+                progress.initial_loss = loss
         # before any update, so that an unwritable path fails early
         self._write_checkpoint()
-        epochs = self._settings.max_epochs
+        num_epochs = self._settings.max_epochs
         if refit:
             # the length of the refit is a number of updates, so its last epoch may be incomplete
-            num_batches = max(1, self._batches.num_batches(np.arange(data.num_sequences)))
-            total_batches = progress.refit_steps * data.shards.epochs_per_pass
-            epochs = max(1, -(-total_batches // num_batches))
-            self._bar.begin("refit on all: epoch", epochs)
+            num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
+            total_batches = progress.refit_steps * phase_data.loader.epochs_per_pass
+            num_epochs = max(1, -(-total_batches // num_batches))
+            self._bar.begin("refit on all: epoch", num_epochs)
         phase = progress.phase
-        self._apply_hooks(lambda state: self._hooks.begin(state, phase=phase, epochs=epochs))
+        self._apply_hooks(lambda state: self._hooks.begin(state, phase, num_epochs))
         reason = self._check_end_of_phase()
         while reason is None:
-            reason = self._train_epoch(data)
+            reason = self._train_epoch(phase_data)
             if reason is None or (reason is StopReason.TIME and not refit):
                 # the validated phase also measures an epoch that was cut short by the time budget
-                reason = self._end_epoch(data) or reason
+                reason = self._end_epoch(phase_data) or reason
             reason = reason or self._check_interrupt_and_time() or self._check_end_of_phase()
         self._call_hook("on_train_end")
         # read the progress again: an interrupted epoch has restored that of the epoch before
-        progress, is_unmeasured = self._progress, not refit and data.validation is None
+        progress, is_unmeasured = self._progress, not refit and phase_data.validation is None
         is_done = reason is StopReason.DONE and progress.best is not None
         if self._hooks.present and is_unmeasured and is_done:
-            # without validation, the last weights are the best, and a callback may have changed
-            # them
+            # without validation, the last weights are kept, and a callback may have changed them
             progress.keep_weights(progress.best_loss, progress.best_epoch, progress.best_steps)
         return reason
 
-    def _train_epoch(self, data: PhaseData) -> StopReason | None:
+    def _train_epoch(self, phase_data: PhaseData) -> StopReason | None:
         """Train an epoch, and return why it was cut short; None if it is complete."""
         before, progress = replace(self._progress), self._progress
         progress.state = progress.state.with_zero_totals()
         self._call_hook("on_epoch_begin", progress.epoch - 1)
-        first_update, normalizers = self._num_updates, self._normalizers(data)
+        first_update, normalizers = self._num_updates, self._normalizers(phase_data)
         seed, epoch = self._settings.seed, progress.epoch
         plans = (
-            (shard, plan)
-            for index, shard in enumerate(data.shards.epoch(epoch))
-            for plan in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard_index=index)
+            (shard, batch_run)
+            for index, shard in enumerate(phase_data.loader.load_epoch(epoch))
+            for batch_run in self._batches.epoch(
+                shard.indices, seed=seed, epoch=epoch, shard_index=index
+            )
         )
-        for shard, plan in plans:
+        for shard, batch_run in plans:
             batch = 0
-            while batch < plan.num_batches:
+            while batch < batch_run.num_batches:
                 if self._num_updates == self._final_num_updates:
                     return None
                 # an epoch has at least one update before it ends, so that there is a loss
-                if self._num_updates > first_update and (
-                    reason := self._check_interrupt_and_time()
-                ):
+                has_loss = self._num_updates > first_update
+                if has_loss and (reason := self._check_interrupt_and_time()):
                     # a checkpoint after Ctrl-C is that of the last complete epoch
                     if reason is StopReason.INTERRUPTED:
                         self._progress = before
                     return reason
-                batch = self._train_chunk(shard, plan, batch, normalizers)
+                batch = self._train_chunk(shard, batch_run, batch, normalizers)
                 if not math.isfinite(self._metrics.totals.error):
                     return StopReason.DIVERGED
         return None
 
     def _train_chunk(
-        self, shard: Shard, plan: BatchRun, start: int, normalizers: LossNormalizers
+        self, shard: Shard, batch_run: BatchRun, first_batch: int, normalizers: LossNormalizers
     ) -> int:
-        """Train on batches of a plan in one compiled call, and return the next batch after them."""
+        """Train on some batches in one compiled call; return the index of the next batch."""
         progress, every_update = self._progress, self._hooks.every_update
-        max_updates = 1 if every_update else self._clock.chunk_updates(plan.bucket)
+        max_updates = 1 if every_update else self._clock.chunk_updates(batch_run.bucket)
         updates_to_end = self._final_num_updates - self._num_updates
-        stop = min(plan.num_batches, start + max_updates, start + updates_to_end)
+        stop = min(batch_run.num_batches, first_batch + min(max_updates, updates_to_end))
         if every_update:
             self._call_hook("on_train_batch_begin", self._num_updates)
         started = time.perf_counter()
+        indices = self._processes.process_columns(batch_run.rows)
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
-            plan.with_rows(shard.find_positions(self._processes.process_columns(plan.rows))),
-            start,
+            batch_run.with_rows(shard.find_positions(indices)),
+            first_batch,
             stop,
             normalizers=normalizers,
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
         )
-        self._clock.record_chunk(time.perf_counter() - started, plan.bucket, stop - start)
+        seconds = time.perf_counter() - started
+        self._clock.record_chunk(seconds, batch_run.bucket, stop - first_batch)
         if every_update:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
             self._call_hook("on_train_batch_end", self._num_updates, logs)
-        self._num_updates += stop - start
+        self._num_updates += stop - first_batch
         return stop
 
     @property
@@ -341,17 +344,17 @@ class Training:
         progress = self._progress
         return progress.refit_steps if progress.phase == "refit" else sys.maxsize
 
-    def _normalizers(self, data: PhaseData) -> LossNormalizers:
+    def _normalizers(self, phase_data: PhaseData) -> LossNormalizers:
         """Return the numbers of values and sequences in an average batch."""
-        observed = data.num_observed / max(1, data.num_sequences)
+        observed = phase_data.num_observed / max(1, phase_data.num_sequences)
         batch_size = self._settings.batch_size
         return LossNormalizers(max(1.0, observed * batch_size), float(batch_size))
 
-    def _end_epoch(self, data: PhaseData) -> StopReason | None:
+    def _end_epoch(self, phase_data: PhaseData) -> StopReason | None:
         """Validate an epoch, and keep its weights if they are the best; return if it diverged."""
         progress, learning_rate = self._progress, self._metrics.learning_rate
         loss = self._engine.loss(self._metrics.totals)
-        val_loss = None if data.validation is None else self._validate(data.validation)
+        val_loss = None if phase_data.validation is None else self._validate(phase_data.validation)
         measured = loss if val_loss is None else val_loss
         # the loss was measured before the last update, which may have made the weights infinite
         finite = val_loss is not None or self._metrics.finite
@@ -373,11 +376,12 @@ class Training:
     def _validate(self, shard: Shard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums.zero(), self._processes.to_host(self._progress.state)
-        for plan in self._batches.epoch(shard.rows):
+        for batch_run in self._batches.epoch(shard.indices):
             started = time.perf_counter()
-            plan = plan.with_rows(shard.find_positions(plan.rows))
-            totals = totals.plus(self._engine.evaluate(state, shard.data, plan))
-            self._clock.record_chunk(time.perf_counter() - started, (plan.bucket, "validation"))
+            batch_run = batch_run.with_rows(shard.find_positions(batch_run.rows))
+            totals = totals.plus(self._engine.evaluate(state, shard.data, batch_run))
+            seconds = time.perf_counter() - started
+            self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
         return self._engine.loss(totals)
 
     # What ends a phase
@@ -415,42 +419,39 @@ class Training:
         progress = self._progress
         if progress.phase == "refit":
             is_unfinished = progress.refit_steps > self._num_updates
-            is_up, num_updates = is_unfinished and self._clock.is_up(), progress.num_steps
+            is_up, num_updates = is_unfinished and self._clock.is_time_up(), progress.num_steps
         else:
-            refit = self._settings.refit
-            num_updates = self._clock.plan(self._num_updates, progress.num_steps, refit=refit)
-            is_up = self._clock.is_up(progress.best_steps if refit else None)
+            num_done, refit = self._num_updates, self._settings.refit
+            num_updates = self._clock.plan_num_updates(num_done, progress.num_steps, refit=refit)
+            is_up = self._clock.is_time_up(progress.best_steps if refit else None)
         return StopReason.TIME if is_up else None, num_updates
 
     # Checkpoints and callbacks
 
     def _write_checkpoint(self) -> None:
-        """Write the current progress to the checkpoint, if there is one."""
-        if self._saved is not None:
-            self._saved.write(replace(self._progress, seconds=self._clock.seconds))
+        if self._saved_training is not None:
+            self._saved_training.write(replace(self._progress, seconds=self._clock.seconds))
             self._last_checkpoint_seconds = self._clock.seconds
 
     def _checkpoint_if_due(self) -> None:
         """Write a checkpoint after an epoch, if enough time or epochs have passed."""
-        if self._saved is None or (checkpoint := self._saved.checkpoint) is None:
+        if self._saved_training is None or (checkpoint := self._saved_training.checkpoint) is None:
             return
         seconds = self._clock.seconds - self._last_checkpoint_seconds
-        epochs = checkpoint.epochs
-        is_due = epochs and (self._progress.epoch - 1) % epochs == 0
+        is_due = checkpoint.epochs and (self._progress.epoch - 1) % checkpoint.epochs == 0
         if seconds >= checkpoint.seconds or is_due:
             self._write_checkpoint()
 
-    def _call_hook(self, name: str, *args: Any) -> None:
-        """Call one hook, such as `on_epoch_end`, of all callbacks."""
-        self._apply_hooks(lambda state: self._hooks.call(name, state, *args))
+    def _call_hook(self, hook_name: str, *args: Any) -> None:
+        self._apply_hooks(lambda state: self._hooks.call(hook_name, state, *args))
 
-    def _apply_hooks(self, call: Callable[[TrainState], TrainState]) -> None:
+    def _apply_hooks(self, call_hooks: Callable[[TrainState], TrainState]) -> None:
         """Let callbacks change the state; if they change the learning rate, scale the schedule."""
         if not self._hooks.present:
             return
         progress = self._progress
         before = self._engine.learning_rate(progress.state)
-        progress.state = call(progress.state)
+        progress.state = call_hooks(progress.state)
         after = self._engine.learning_rate(progress.state)
         if after == before:
             return
@@ -476,11 +477,11 @@ class ProgressBar:
         self._stage, self._num_epochs = "initialize", 0
         self._task = self._bar.add_task("initialize", total=None, losses="")
 
-    def begin(self, stage: str, num_epochs: int = 0, losses: str = "") -> None:
+    def begin(self, stage: str, num_epochs: int = 0, losses_text: str = "") -> None:
         """Show the next stage of the training, with its number of epochs if it has any."""
         self._stage, self._num_epochs = stage, num_epochs
         self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=num_epochs or None, losses=losses)
+        self._task = self._bar.add_task(stage, total=num_epochs or None, losses=losses_text)
 
     def show_epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
         """Show the losses of an epoch, which is counted from 1."""
@@ -525,20 +526,20 @@ class CallbackHooks:
         """Whether a callback has asked to stop."""
         return self._callbacks is not None and bool(self._model.stop_training)
 
-    def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
+    def begin(self, state: TrainState, phase: str, num_epochs: int) -> TrainState:
         """Begin a phase, which is a training of its own for callbacks; return the changed state."""
         self._engine.write_back(state)
         self._model.stop_training = False
-        self._callbacks.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
+        self._callbacks.set_params({"epochs": num_epochs, "phase": phase, "verbose": 0})
         # for each phase: some callbacks open files here and close them at the end of training
         self._callbacks.set_model(self._model)
         return self.call("on_train_begin", state)
 
-    def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
+    def call(self, hook_name: str, state: TrainState, *args: Any) -> TrainState:
         """Call one hook, such as `on_epoch_end`, of all callbacks; return the changed state."""
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
-        getattr(self._callbacks, name)(*args)
+        getattr(self._callbacks, hook_name)(*args)
         return self._engine.read_state(state.totals)
 
 
@@ -563,7 +564,7 @@ def _make_engine(
     optimizer: Any = settings.optimizer
     # Only the default optimizer is known to treat a vector of weights as separate numbers.
     separate_names = _UNDECAYED_NAMES if optimizer is None else None
-    scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
+    sets_learning_rate = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
         options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _CLIP_NORM}
         optimizer = AdamW(settings.learning_rate, **options)
@@ -582,13 +583,13 @@ def _make_engine(
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # The length model needs no training if all sequences have one length, which it is initialized
     # to, or if a dimension of the code holds the length.
-    is_length_known = batches.has_one_length or network.specification.length_dim > 0
-    length_weight = 0.0 if is_length_known else _LENGTH_WEIGHT
+    needs_no_length_loss = batches.has_one_length or network.specification.length_dim > 0
+    length_weight = 0.0 if needs_no_length_loss else _LENGTH_WEIGHT
     return Engine(
         network,
         optimizer,
         length_weight=length_weight,
-        scheduled=scheduled,
+        sets_learning_rate=sets_learning_rate,
         corruption=settings.corruption,
         seed=settings.seed,
         separate_names=separate_names,
@@ -596,19 +597,17 @@ def _make_engine(
     )
 
 
-def _warn_of_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
-    """Warn that the weights of the refit are not used."""
+def _warn_of_no_refit(stop_reason: StopReason, progress: TrainingProgress) -> None:
     cause = {
         StopReason.TIME: "The time budget ran out in the refit on all sequences",
         StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
         StopReason.STOPPED: "A callback stopped the refit on all sequences",
         StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
-    }[reason]
-    warn(f"{cause}. {_describe_kept(progress)}")
+    }[stop_reason]
+    warn(f"{cause}. {_describe_kept_weights(progress)}")
 
 
-def _describe_kept(progress: TrainingProgress) -> str:
-    """Return a sentence that says which weights were kept."""
+def _describe_kept_weights(progress: TrainingProgress) -> str:
     if progress.best_epoch == 0:
         return "The initial weights were kept: no epoch was better."
     return f"The weights of epoch {progress.best_epoch} were kept."

@@ -19,7 +19,7 @@ from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import column_outputs
-from refold.training._shards import Source
+from refold.training._shards import FitData
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
@@ -31,17 +31,18 @@ from refold.training.loop._training import FitResult
 # 2. The initial decoder is linear. For a numeric column, it predicts the mean or the last value,
 #    plus a ridge regression of the difference from it. Cross-validation chooses between the mean
 #    and the last value, and the penalty, for each step and column. On the digits, the error is 0.53
-#    from the last value alone, and 0.37 with the choice. For a binary or categorical column, it
-#    predicts how often each category follows the last one.
+#    if only the last value is used, and 0.37 with the choice. For a binary or categorical column,
+#    the decoder predicts how often each category follows the last one.
 # 3. LSTMs learn what the linear decoder misses, until the error of held-out sequences no longer
 #    falls. If it never falls, the linear decoder is used.
 #
 # The autoencoder is not trained together with the forecast decoder. When both were trained
-# together, on sequences that were cut, reconstructions were 21 % worse on tracks of storms. The
-# decoder reads the last values as well as the code, because a code does not hold them exactly.
-# Without them, forecasts of moving objects would be worse than the last value.
+# together, on sequences that were cut, the error of reconstructions of storm tracks was 1.21 times
+# as large. The decoder reads the last values as well as the code, because a code does not hold
+# them exactly. Without the last values, forecasts of moving objects would be worse than the last
+# value itself.
 
-# Minimum number of last steps that a forecast decoder reads.
+# Minimum number of steps before a forecast that a forecast decoder reads.
 _MIN_RECENT_STEPS = 16
 # Cap on the values of these steps, which are inputs of the ridge regression.
 _MAX_RECENT_VALUES = 256
@@ -85,7 +86,7 @@ _PATIENCE_SHARE = 0.25
 class CutSequences(NamedTuple):
     """Cut sequences: the input of the forecast decoder before each cut, and its target after it."""
 
-    sequence: np.ndarray  # int (n,), index of the sequence of each cut
+    sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
     recent: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
@@ -95,9 +96,9 @@ class CutSequences(NamedTuple):
     # dominate what is learned.
     weight: np.ndarray
 
-    def take(self, rows: np.ndarray) -> "CutSequences":
-        """Return the cuts in rows, which are indices or a mask."""
-        return CutSequences(*(array[rows] for array in self))
+    def take(self, selection: np.ndarray) -> "CutSequences":
+        """Return the cuts that indices or a mask select."""
+        return CutSequences(*(array[selection] for array in self))
 
     @property
     def inputs(self) -> np.ndarray:
@@ -105,17 +106,17 @@ class CutSequences(NamedTuple):
         return np.concatenate([self.codes, self.recent], axis=1)
 
 
-def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> int:
-    """Pick the number of last steps that a forecast decoder reads."""
+def pick_recent_steps(fit_data: FitData, training_indices: np.ndarray, forecast_steps: int) -> int:
+    """Pick the number of steps before a forecast whose values the forecast decoder reads."""
     # a season, and at least as many steps as are forecast, if sequences are long enough
-    schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
-    season = pick_season(source.sample(rows, _MAX_SEASON_SEQUENCES, 0)) or 0
+    schema, longest = fit_data.sequences.schema, int(fit_data.sequences.lengths.max())
+    season = pick_season(fit_data.sample(training_indices, _MAX_SEASON_SEQUENCES, 0)) or 0
     max_steps = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
 
 
 def fit_forecast_decoder(
-    network: Network, split: Split, outcome: FitResult, arguments: Arguments
+    network: Network, split: Split, fit_result: FitResult, arguments: Arguments
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
     values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.output_width
@@ -126,50 +127,51 @@ def fit_forecast_decoder(
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
 
-    def initialize(training: CutSequences) -> None:
+    def initialize(training_cuts: CutSequences) -> None:
         if split.base_model is None:  # else training starts from the weights of the base model
-            _initialize_decoder(network, training)
+            _initialize_decoder(network, training_cuts)
 
-    with temporary_weights(network, outcome.validated):
-        training = cut("validated", split.sample("validated", max_sequences))
-        if len(split.held_out_rows):
-            held_out = cut("validated", split.held_out_sequences)
+    with temporary_weights(network, fit_result.validated_weights):
+        training_cuts = cut("validated", split.sample("validated", max_sequences))
+        if len(split.held_out_indices):
+            held_out_cuts = cut("validated", split.held_out_sequences)
         else:
-            is_held_out = training.sequence % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
-            training, held_out = training.take(~is_held_out), training.take(is_held_out)
-        initialize(training)
+            is_held_out = training_cuts.sequence_indices % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
+            held_out_cuts = training_cuts.take(is_held_out)
+            training_cuts = training_cuts.take(~is_held_out)
+        initialize(training_cuts)
         epochs = 0
         # if the autoencoder was not trained, the decoder stays linear, too
-        if outcome.history["phase"] and not outcome.interrupted:
-            epochs = _train_until_best(network, training, held_out, arguments, split.seed)
-        validated = weights_of(network)
-    if outcome.validated is None:  # the network had the validated weights already
-        return outcome
+        if fit_result.history["phase"] and not fit_result.interrupted:
+            epochs = _train_until_best(network, training_cuts, held_out_cuts, arguments, split.seed)
+        validated_weights = weights_of(network)
+    if fit_result.validated_weights is None:  # the network had the validated weights already
+        return fit_result
     # outside of the context, the network has the weights of a refit, whose codes need a forecast
     # decoder of their own
-    training = cut("refit", split.sample("refit", max_sequences))
-    initialize(training)
+    training_cuts = cut("refit", split.sample("refit", max_sequences))
+    initialize(training_cuts)
     if epochs:
-        _train(network, training, epochs, split.seed)
-    return replace(outcome, validated=validated)
+        _train(network, training_cuts, epochs, split.seed)
+    return replace(fit_result, validated_weights=validated_weights)
 
 
-def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSequences:
+def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int) -> CutSequences:
     """Cut scaled sequences before their last steps and at random, and encode the first parts."""
     specification = network.specification
-    forecast_steps, lengths = specification.forecast_steps, scaled.lengths
+    forecast_steps, lengths = specification.forecast_steps, scaled_sequences.lengths
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xF0CE])
-    rows = np.flatnonzero(lengths > 1)
+    indices = np.flatnonzero(lengths > 1)
     max_sequences = max(1, _MAX_CUTS // (1 + _NUM_RANDOM_CUTS))
-    if len(rows) > max_sequences:
-        rows = np.sort(rng.choice(rows, max_sequences, replace=False))
+    if len(indices) > max_sequences:
+        indices = np.sort(rng.choice(indices, max_sequences, replace=False))
     # if a sequence is too short for a complete forecast, the steps that it has are the target
-    last = np.maximum(lengths[rows] - forecast_steps, 1)
+    last = np.maximum(lengths[indices] - forecast_steps, 1)
     # leave enough steps before a random cut, if the sequence has them
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
     positions = [last, *(rng.integers(first, last + 1) for _ in range(_NUM_RANDOM_CUTS))]
-    pairs = [split_at(scaled[rows], position) for position in positions]
+    pairs = [split_at(scaled_sequences[indices], position) for position in positions]
     before, after = (concatenate(list(sequences)) for sequences in zip(*pairs, strict=True))
     targets, _ = split_at(after, np.minimum(after.lengths, forecast_steps))
     future = pad(targets, np.arange(len(targets)), forecast_steps)[1]
@@ -179,32 +181,32 @@ def cut_sequences(scaled: Sequences, network: FittedNetwork, seed: int) -> CutSe
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
     weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight
-    return CutSequences(np.tile(rows, len(positions)), codes, recent, future, weight)
+    return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weight)
 
 
 def _train_until_best(
     network: Network,
-    training: CutSequences,
-    held_out: CutSequences,
+    training_cuts: CutSequences,
+    held_out_cuts: CutSequences,
     arguments: Arguments,
     seed: int,
 ) -> int:
     """Train, and return the epoch with the smallest held-out error, which is kept; 0 for none."""
-    if not len(training.codes) or not len(held_out.codes):
+    if not len(training_cuts.codes) or not len(held_out_cuts.codes):
         return 0
-    epochs = _MAX_UPDATES * _BATCH_SIZE // len(training.codes)
-    epochs = int(np.clip(epochs, _MIN_EPOCHS, _MAX_EPOCHS))
+    num_epochs = _MAX_UPDATES * _BATCH_SIZE // len(training_cuts.codes)
+    num_epochs = int(np.clip(num_epochs, _MIN_EPOCHS, _MAX_EPOCHS))
     if arguments.max_epochs is not None:
-        epochs = min(epochs, arguments.max_epochs)
+        num_epochs = min(num_epochs, arguments.max_epochs)
     budget = arguments.time_budget
     seconds = np.inf if budget is None else FORECAST_TIME_SHARE * budget
     model: Any = network.forecaster
     initial_weights = model.get_weights()
-    patience = max(1, round(_PATIENCE_SHARE * epochs))
+    patience = max(1, round(_PATIENCE_SHARE * num_epochs))
     early_stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     with InterruptHandler() as interrupt:
         callbacks = [early_stopping, _StopOnTimeOrInterrupt(seconds, interrupt)]
-        initial_loss = _train(network, training, epochs, seed, callbacks, held_out)
+        initial_loss = _train(network, training_cuts, num_epochs, seed, callbacks, held_out_cuts)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
         return early_stopping.best_epoch + 1
     model.set_weights(initial_weights)
@@ -213,31 +215,31 @@ def _train_until_best(
 
 def _train(
     network: Network,
-    training: CutSequences,
-    epochs: int,
+    training_cuts: CutSequences,
+    num_epochs: int,
     seed: int,
     callbacks: Sequence[Any] = (),
-    held_out: CutSequences | None = None,
+    held_out_cuts: CutSequences | None = None,
 ) -> float:
     """Train the forecast decoder; return its loss on held-out cuts before, infinity without any."""
     enable_compilation_cache()
     model: Any = network.forecaster
-    num_updates = epochs * -(-len(training.codes) // _BATCH_SIZE)
+    num_updates = num_epochs * -(-len(training_cuts.codes) // _BATCH_SIZE)
     learning_rate: Any = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_updates)
     optimizer = AdamW(learning_rate, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_make_relative_loss(network, training))
+    model.compile(optimizer, loss=_make_relative_loss(network, training_cuts))
     validation, initial_loss = None, np.inf
-    if held_out is not None:
-        validation = _model_inputs(model, held_out), held_out.future, held_out.weight
+    if held_out_cuts is not None:
+        validation = _model_inputs(model, held_out_cuts), held_out_cuts.future, held_out_cuts.weight
         initial_loss = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
     with seeded(seed):
         model.fit(
-            _model_inputs(model, training),
-            training.future,
-            sample_weight=training.weight,
+            _model_inputs(model, training_cuts),
+            training_cuts.future,
+            sample_weight=training_cuts.weight,
             validation_data=validation,
             batch_size=_BATCH_SIZE,
-            epochs=epochs,
+            epochs=num_epochs,
             callbacks=list(callbacks),
             verbose=0,
         )
@@ -249,29 +251,30 @@ def _model_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
     return [cuts.codes, cuts.recent][: len(model.inputs)]
 
 
-def _make_relative_loss(network: Network, training: CutSequences) -> Any:
+def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
     """Return a loss that divides the error of each step and column by its initial error."""
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
     def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
         """Return the error of each value, 0 for a missing one, and whether it was observed."""
-        observed = ops.logical_not(ops.isnan(future))
-        values = ops.where(observed, future, 0.0)
-        observed = ops.cast(observed, outputs.dtype)
-        return column_errors(values, outputs, types, categories) * observed, observed
+        is_observed = ops.logical_not(ops.isnan(future))
+        values = ops.where(is_observed, future, 0.0)
+        is_observed = ops.cast(is_observed, outputs.dtype)
+        return column_errors(values, outputs, types, categories) * is_observed, is_observed
 
     model: Any = network.forecaster
-    outputs = model.predict(_model_inputs(model, training), batch_size=1024, verbose=0)
-    error, observed = (np.asarray(array) for array in errors(training.future, outputs))
-    initial = np.tensordot(training.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
-    power = np.nan_to_num(np.nanmean(np.square(training.future), axis=0), nan=0.0)
+    outputs = model.predict(_model_inputs(model, training_cuts), batch_size=1024, verbose=0)
+    error, is_observed = (np.asarray(array) for array in errors(training_cuts.future, outputs))
+    count = np.maximum(is_observed.sum(axis=0), 1.0)
+    initial = np.tensordot(training_cuts.weight, error, 1) / count
+    power = np.nan_to_num(np.nanmean(np.square(training_cuts.future), axis=0), nan=0.0)
     initial = np.maximum(initial, _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE))
 
     def loss(future: Any, outputs: Any) -> Any:
-        error, observed = errors(future, outputs)
+        error, is_observed = errors(future, outputs)
         total: Any = ops.sum(error / initial, axis=(1, 2))
-        return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
+        return total / ops.maximum(ops.sum(is_observed, axis=(1, 2)), 1.0)
 
     return loss
 
@@ -279,9 +282,9 @@ def _make_relative_loss(network: Network, training: CutSequences) -> Any:
 class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
     """Stop training when the time is up or Ctrl-C was pressed."""
 
-    def __init__(self, seconds: float, interrupt: InterruptHandler) -> None:
+    def __init__(self, max_seconds: float, interrupt: InterruptHandler) -> None:
         super().__init__()
-        self._end, self._interrupt = time.perf_counter() + seconds, interrupt
+        self._end, self._interrupt = time.perf_counter() + max_seconds, interrupt
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         if time.perf_counter() > self._end or self._interrupt.is_requested:
@@ -300,7 +303,7 @@ class _Regression(NamedTuple):
     error: np.ndarray  # (forecast_steps, n_columns), sum of squared errors in cross-validation
 
 
-def _initialize_decoder(network: Network, training: CutSequences) -> None:
+def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
     """Set the linear path to a regression, to which the LSTMs add nothing at first."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
@@ -314,13 +317,14 @@ def _initialize_decoder(network: Network, training: CutSequences) -> None:
         block, num_categories = output.block, specification.num_categories[output.index]
         # in the inputs, the last values follow the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
-        future = training.future[:, :, output.index]
-        weights, constant = _follower_logits(training.recent[:, block], future, num_categories)
+        future = training_cuts.future[:, :, output.index]
+        last = training_cuts.recent[:, block]
+        weights, constant = _transition_logits(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
-    if numeric and len(training.codes):
-        future = training.future[:, :, [output.index for output in numeric]]
+    if numeric and len(training_cuts.codes):
+        future = training_cuts.future[:, :, [output.index for output in numeric]]
         regression = _fit_best_regression(
-            training, future, np.array([o.block.start for o in numeric])
+            training_cuts, future, np.array([o.block.start for o in numeric])
         )
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
@@ -332,7 +336,7 @@ def _initialize_decoder(network: Network, training: CutSequences) -> None:
             residual_std = np.sqrt(error / count)[:, k]
             if output.type.link != "identity":
                 # approximate the inverse of the link function by a line around the mean forecast
-                predicted = training.inputs @ weights + constant
+                predicted = training_cuts.inputs @ weights + constant
                 mean = predicted.mean(axis=0)
                 level, slope = output.type.invert_link(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
@@ -349,33 +353,34 @@ def _initialize_decoder(network: Network, training: CutSequences) -> None:
 
 
 def _fit_best_regression(
-    training: CutSequences,
-    future: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
-    positions: np.ndarray,  # (n_columns,), of the last values of these columns in `recent`
+    training_cuts: CutSequences,
+    future_values: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
+    last_value_columns: np.ndarray,  # (n_columns,), their indices in `training_cuts.recent`
 ) -> _Regression:
     """Regress future values or their differences from the last value, whichever is better."""
-    last = training.recent[:, None, positions]
-    for_values, for_differences = _fit_regressions(training, future, future - last)
+    last = training_cuts.recent[:, None, last_value_columns]
+    targets = future_values, future_values - last
+    for_values, for_differences = _fit_regressions(training_cuts, *targets)
     # add the last value, which follows the code in the inputs, to the predicted difference
-    columns = range(len(positions))
-    for_differences.weights[training.codes.shape[1] + positions, :, columns] += 1.0
+    columns = range(len(last_value_columns))
+    for_differences.weights[training_cuts.codes.shape[1] + last_value_columns, :, columns] += 1.0
     is_better = for_differences.error < for_values.error
     pairs = zip(for_differences, for_values, strict=True)
     return _Regression(*(np.where(is_better, *pair) for pair in pairs))
 
 
-def _fit_regressions(training: CutSequences, *targets: np.ndarray) -> list[_Regression]:
+def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[_Regression]:
     """Regress several targets (n, forecast_steps, n_columns) on codes and recent values."""
     # each step of each column is an output, with its own penalty
-    x, y = training.inputs.astype(float), np.concatenate(targets, axis=2)
+    x, y = training_cuts.inputs.astype(float), np.concatenate(targets, axis=2)
     shape, y = y.shape[1:], y.reshape(len(y), -1).astype(float)
     center, std = x.mean(axis=0), x.std(axis=0)
     # an input that hardly varies gets a weight of 0
     std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
-    standardized, fold = (x - center) / std, training.sequence % _NUM_FOLDS
+    standardized, fold = (x - center) / std, training_cuts.sequence_indices % _NUM_FOLDS
     weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
     for outputs, rows in _group_outputs(~np.isnan(y)):
-        inputs, target, weight = standardized[rows], y[rows][:, outputs], training.weight[rows]
+        inputs, target, weight = standardized[rows], y[rows][:, outputs], training_cuts.weight[rows]
         errors, folds = np.zeros((len(_RIDGE_PENALTIES), len(outputs))), np.unique(fold[rows])
         for i in folds if len(folds) > 1 else []:
             test = fold[rows] == i
@@ -396,9 +401,9 @@ def _fit_regressions(training: CutSequences, *targets: np.ndarray) -> list[_Regr
     return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
 
 
-def _group_outputs(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield groups of outputs that are observed in the same rows, and these rows as a mask."""
-    patterns, pattern = np.unique(observed, axis=1, return_inverse=True)
+def _group_outputs(is_observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the indices of outputs that are observed in the same rows, and a mask of these rows."""
+    patterns, pattern = np.unique(is_observed, axis=1, return_inverse=True)
     for i, rows in enumerate(patterns.T):
         outputs = np.flatnonzero(pattern.ravel() == i)
         for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION):
@@ -406,37 +411,37 @@ def _group_outputs(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
 
 
 def _ridge_path(
-    x: np.ndarray,  # (n, d)
+    inputs: np.ndarray,  # (n, d)
     targets: np.ndarray,  # (n, m)
-    weight: np.ndarray,  # (n,), of the rows
+    row_weights: np.ndarray,  # (n,), of the rows
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return slopes (n_penalties, d, m) and constants (n_penalties, 1, m) of ridge regressions."""
     # In the directions of the eigenvectors of the weighted covariance, a penalty is added to each
     # eigenvalue, so one decomposition serves all penalties. The constant has no penalty.
-    share = weight / weight.sum()
-    center, level = share @ x, share @ targets
-    centered = x - center
-    weighted = centered * weight[:, None]
+    share = row_weights / row_weights.sum()
+    center, level = share @ inputs, share @ targets
+    centered = inputs - center
+    weighted = centered * row_weights[:, None]
     eigenvalues, eigenvectors = np.linalg.eigh(weighted.T @ centered)
     products = eigenvectors.T @ (weighted.T @ (targets - level))
-    penalized = np.maximum(eigenvalues, 0) + len(x) * _RIDGE_PENALTIES[:, None]
+    penalized = np.maximum(eigenvalues, 0) + len(inputs) * _RIDGE_PENALTIES[:, None]
     slope = eigenvectors @ (products / penalized[..., None])
     return slope, (level - center @ slope)[:, None]
 
 
-def _follower_logits(
-    last: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
-    future: np.ndarray,  # (n, forecast_steps), NaN where missing
+def _transition_logits(
+    last_one_hot: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
+    future_ids: np.ndarray,  # (n, forecast_steps), indices of categories, NaN where missing
     num_categories: int,  # 0 for a binary column
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how likely each category follows a last one, as linear weights and a constant."""
+    """Return weights and a constant: the logits of each next category, given the last one."""
     # Weights have the shape (num_categories, forecast_steps, num_categories), with the last
     # category first, and the constant has (forecast_steps, num_categories). The logits of what
     # follows a last category are its weights plus the constant.
     binary = not num_categories
-    one_hot = np.concatenate([1 - last, last], axis=1) if binary else last
+    one_hot = np.concatenate([1 - last_one_hot, last_one_hot], axis=1) if binary else last_one_hot
     width = one_hot.shape[1]
-    is_follower = (future[..., None] == np.arange(width)).astype(float)
+    is_follower = (future_ids[..., None] == np.arange(width)).astype(float)
     overall = is_follower.sum(axis=0) + _PRIOR_COUNT
     overall = overall / overall.sum(axis=1, keepdims=True)
     counts = np.einsum("ni,nhj->ihj", one_hot, is_follower)
