@@ -78,7 +78,7 @@ def error_curve(
         tuple(fidelity.error for fidelity in pcas),
         autoencoders[0].measure,
         trials.num_sequences,
-        len(trials.held_out.sequences),
+        len(trials.evaluator.sequences),
         len(pairs) == len(sizes),
         tuple(fidelity.accuracy for fidelity in autoencoders if fidelity.accuracy is not None),
         tuple(fidelity.accuracy for fidelity in pcas if fidelity.accuracy is not None),
