@@ -62,7 +62,7 @@ def linspace_indices(num_items: int, max_indices: int) -> np.ndarray:
     return np.linspace(0, num_items - 1, min(num_items, max_indices)).round().astype(int)
 
 
-def gain_lower_bound(gains: np.ndarray) -> float:
+def mean_gain_lower_bound(gains: np.ndarray) -> float:
     """Return a lower bound of the mean of gains (n,): the mean minus 1.5 standard errors."""
     # If the true mean is 0 and gains are normal, the bound is positive in about 7 % of the cases.
     return float(gains.mean() - 1.5 * gains.std() / np.sqrt(len(gains)))

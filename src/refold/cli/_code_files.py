@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, format_of_file, write_tables
+from refold.cli._outputs import CODE_FORMATS, Output, format_name_of_file, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
@@ -73,7 +73,7 @@ def read_codes(
     format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
     """Read codes (n_sequences, code_size), ids, and a function from lengths to times, or None."""
-    name, format_name = str(path), format or format_of_file(path.name)
+    name, format_name = str(path), format or format_name_of_file(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."

@@ -21,7 +21,7 @@ from refold.cli._outputs import (
     STANDARD_STREAM,
     CommandFiles,
     check_no_streams,
-    format_of_file,
+    format_name_of_file,
     log,
 )
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
@@ -174,7 +174,7 @@ class ReadOptions:
     def _open_file(self, file_name: str, command_files: CommandFiles) -> Any:
         """Open one of the inputs of a command as `open_input` does."""
         formats, format_name = refold.sequences.FORMATS, self.input_format
-        if STANDARD_STREAM in command_files.inputs and format_of_file(file_name) in formats:
+        if STANDARD_STREAM in command_files.inputs and format_name_of_file(file_name) in formats:
             format_name = None  # --format is the format of standard input, which is another input
         return open_input(file_name, format_name, formats)
 

@@ -99,7 +99,7 @@ def print_table(
 # Formats
 
 
-def format_of_file(file_name: str) -> str | None:
+def format_name_of_file(file_name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
     data_format = refold.sequences.format_of_file_name(file_name)
     if data_format is not None:
@@ -152,7 +152,7 @@ class CommandFiles:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(file_name), format_of_file(file_name)
+        path, format_name = local_path(file_name), format_name_of_file(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
         # the last suffix of a compressed file is that of the compression, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes

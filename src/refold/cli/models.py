@@ -16,7 +16,7 @@ from refold.cli._outputs import (
     MODEL_FORMATS,
     ONNX_FORMATS,
     CommandFiles,
-    format_of_file,
+    format_name_of_file,
     log,
     print_json,
     print_table,
@@ -40,7 +40,7 @@ def info(
     model = None
     if model_file is None:
         properties = _installation_properties()
-    elif format_of_file(model_file) == "parquet":
+    elif format_name_of_file(model_file) == "parquet":
         # not at the top, because the other commands of this module do not need PyArrow
         from refold.cli._code_files import describe_codes
 

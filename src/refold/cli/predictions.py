@@ -21,7 +21,7 @@ from refold.cli._outputs import (
     TABLE_FORMATS,
     CommandFiles,
     data_formats,
-    format_of_file,
+    format_name_of_file,
     id_column_name,
     log,
     print_json,
@@ -277,7 +277,7 @@ def stream(
     """
     model, streams, num_steps = load_model(model_file, latent_steps=latent_steps), {}, 0
     # the default, JSON lines, has no delimiter
-    delimiter = _DELIMITERS.get(input_format or format_of_file(data_file) or "jsonl")
+    delimiter = _DELIMITERS.get(input_format or format_name_of_file(data_file) or "jsonl")
     steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data_file), start=1)
     if delimiter is not None:
         texts = (line.decode("utf-8-sig") for line in _read_lines(data_file))

@@ -119,7 +119,7 @@ def _convert_blocks(
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
     block_ids, first_row_names, num_sequences = [], [], 0
     for chunk in _chunks_of_whole_sequences(large_table):
-        block = _convert_chunk(large_table, chunk, options, schema_metadata(schema))
+        block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
         if options.id is None:
             block = block.with_ids(np.arange(num_sequences, num_sequences + len(block)))
         block_ids.append(block.ids)
@@ -155,7 +155,7 @@ def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     yield pending_row, pa.concat_tables(pending)
 
 
-def _convert_chunk(
+def _sequences_from_chunk(
     large_table: LargeTable,
     chunk: TableChunk,
     options: TableOptions,
@@ -230,7 +230,7 @@ def _collect_distinct_values(
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
     for chunk in _chunks_of_whole_sequences(large_table):
-        sequences = _convert_chunk(large_table, chunk, options)
+        sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
         is_certain = True  # whether later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):

@@ -85,7 +85,7 @@ def draw(
         ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
     tidy(ax, grid=chart.grid)
     if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
-        _thin_out_ticks(ax, chart)
+        _prevent_tick_overlap(ax, chart)
     return ax
 
 
@@ -213,7 +213,7 @@ def compute_layout(ax: Axes) -> float:
     return float(figure.dpi) / 72
 
 
-def _thin_out_ticks(ax: Axes, chart: Chart) -> None:
+def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
     gap = NAME_GAP * compute_layout(ax)
     for axis, ticks, side in (

@@ -145,7 +145,7 @@ class _Parser:
 
     def parse(self) -> Truth:
         """Return whether the condition is true for each row (n_rows,)."""
-        truth = self._parse_or()
+        truth = self._evaluate_or()
         if self._next_token.group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
@@ -189,31 +189,31 @@ class _Parser:
 
     # conditions
 
-    def _parse_or(self) -> Truth:
+    def _evaluate_or(self) -> Truth:
         """Parse and evaluate the rule ``condition``."""
-        truth = self._parse_and()
+        truth = self._evaluate_and()
         while self._accept("OR"):
-            truth = _compute.or_kleene(truth, self._parse_and())
+            truth = _compute.or_kleene(truth, self._evaluate_and())
         return truth
 
-    def _parse_and(self) -> Truth:
+    def _evaluate_and(self) -> Truth:
         """Parse and evaluate the rule ``and``."""
-        truth = self._parse_not()
+        truth = self._evaluate_not()
         while self._accept("AND"):
-            truth = _compute.and_kleene(truth, self._parse_not())
+            truth = _compute.and_kleene(truth, self._evaluate_not())
         return truth
 
-    def _parse_not(self) -> Truth:
+    def _evaluate_not(self) -> Truth:
         """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
-            return _compute.invert(self._parse_not())
+            return _compute.invert(self._evaluate_not())
         if self._accept("("):
-            truth = self._parse_or()
+            truth = self._evaluate_or()
             self._expect(")", "AND, OR or )")
             return truth
-        return self._parse_comparison()
+        return self._evaluate_comparison()
 
-    def _parse_comparison(self) -> Truth:
+    def _evaluate_comparison(self) -> Truth:
         """Parse and evaluate the rule ``comparison``."""
         column = self._parse_column()
         if self._accept("IS"):

@@ -7,7 +7,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from refold._support.arrays import gain_lower_bound
+from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
 from refold.sequences import Sequences, positions
 
@@ -117,7 +117,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
         gains[..., test] = _density_gains(
             series[~test], scaled_series.lengths[~test], series[test], latent_dim
         )
-    is_clear = np.apply_along_axis(gain_lower_bound, 2, gains) > 0  # else it may be chance
+    is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else it may be chance
     gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
     best = int(np.argmax(gain))
     return _WARP_STDS[best] if gain[best] > _MIN_DENSITY_GAIN else 0.0

@@ -142,7 +142,7 @@ def set_linear_initialization(
         )
     linear = _invert_links(linear, specification, outputs)
 
-    def fill(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
+    def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
         array = np.broadcast_to(np.asarray(default, np.float32), shape).copy()
         array[..., outputs] = values
@@ -158,7 +158,7 @@ def set_linear_initialization(
     decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
     decoder_layer.start.assign(decoder_kernel)
-    decoder_layer.bias.assign(fill(decoder_layer.bias.shape, linear.decoder_bias))
+    decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
     # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
     # changes are small if the residual is small. Columns without an initialization have a residual
@@ -171,11 +171,13 @@ def set_linear_initialization(
         change *= _set_length_maps(encoder_layer, linear.lengthwise)
     encoder_layer.unit.assign(float(change))
     decoder_layer.unit.assign(float(residual_std / np.sqrt(specification.latent_dim)))
-    head.scale.assign(fill(head.scale.shape, linear.residual, 1.0))
+    head.scale.assign(expand_outputs(head.scale.shape, linear.residual, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
-    head.dense.kernel.assign(fill(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
+    head.dense.kernel.assign(
+        expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
+    )
     if models.posterior is not None:
         variance_layer: Any = models.posterior.get_layer("log_variance")
         variance_layer.bias.assign(np.asarray(linear.log_variance, np.float32))

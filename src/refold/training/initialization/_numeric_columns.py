@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 from scipy.fft import next_fast_len
 
-from refold._support.arrays import gain_lower_bound
+from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
@@ -325,7 +325,7 @@ def components_decode_better(
             for decoder in (codec.regression_decoder, codec.component_decoder)
         )
         gains[test] = regression_error - component_error
-    return gain_lower_bound(gains) > 0
+    return mean_gain_lower_bound(gains) > 0
 
 
 def _fit_fold(
@@ -395,7 +395,9 @@ def _choose_lengthwise_codec(
                 )
                 gains[stationary, shrinkage].append(errors - new_errors)
     joined = {prior: np.concatenate(gain) for prior, gain in gains.items() if gain}
-    better = {prior: gain.mean() for prior, gain in joined.items() if gain_lower_bound(gain) > 0}
+    better = {
+        prior: gain.mean() for prior, gain in joined.items() if mean_gain_lower_bound(gain) > 0
+    }
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
-from refold._support.arrays import gain_lower_bound
+from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import MAX_ONE_THREAD_SIDE, one_blas_thread
 from refold.training._time_warps import draw_time_shifts, warp_time
 
@@ -157,7 +157,7 @@ def _choose_mixture(
         for i, directions in enumerate(_find_directions(variations, n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
-    gains = [0.0, *(gain_lower_bound(errors[0] - error) for error in errors[1:])]
+    gains = [0.0, *(mean_gain_lower_bound(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
