@@ -32,6 +32,9 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     assert new.schema_ == old.schema_
     assert new.model_.num_calibrated == 40  # as in the first fit
     assert not new.warm_start
+    without_seed = [option for option in options if option not in ("--seed", 0)]
+    run("fit", shifted, *without_seed, "-o", tmp_path / "without_seed.refold")
+    assert load(tmp_path / "without_seed.refold").random_state == old.random_state
     old.set_params(warm_start=True, max_epochs=3, random_state=0).fit(data)
     np.testing.assert_array_equal(old.transform(data), new.transform(data))
 

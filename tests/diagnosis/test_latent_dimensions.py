@@ -70,3 +70,11 @@ def test_bad_arguments_are_refused(fitted):
         latent_dimensions(model, codes[:, :2])
     with pytest.raises(ParameterError, match="dimension must be an integer from 0 to 3"):
         sweep(model, codes, 4)
+    with pytest.raises(DataError, match="base_code"):
+        sweep(model, codes, 1, base_code=codes[0, :3])
+
+
+def test_a_sweep_from_a_code_of_integers_is_one_from_floats(fitted):
+    model, codes = fitted
+    swept = [sweep(model, codes, 1, base_code=np.ones(4, dtype)) for dtype in (int, float)]
+    np.testing.assert_array_equal(swept[0].values, swept[1].values)

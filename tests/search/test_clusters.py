@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.search import cluster
+from refold.search import Index, cluster
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,15 @@ def test_clusters_of_sequences(ae, sequences):
     assert (len(no_clusters), no_clusters.noise, no_clusters.to_table().num_rows) == (0, 1.0, 0)
 
 
-def test_wrong_arguments_are_refused(ae):
+def test_wrong_arguments_are_refused(ae, tmp_path):
     codes = np.zeros((3, 3))
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 3"):
         cluster(ae, codes=codes, distance="code", num_clusters=4)
     with pytest.raises(ParameterError, match=r"min_size is not for method='k-means'\. Leave it"):
         cluster(ae, codes=codes, distance="code", min_size=3)
+    index = Index.create(tmp_path / "index", ae, codes=codes, distance="code")
+    with pytest.raises(ParameterError, match="have ids, so leave ids out"):
+        cluster(ae, index=index, ids=["a", "b", "c"])
     with pytest.raises(ParameterError, match="num_clusters is not for method='hdbscan'"):
         cluster(ae, codes=codes, distance="code", method="hdbscan", num_clusters=3)
     with pytest.raises(DataError, match="There is no sequence to cluster"):

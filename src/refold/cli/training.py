@@ -78,7 +78,9 @@ def fit(
     model = refold.SequenceAutoencoder()
     if base is not None:
         model = refold.SequenceAutoencoder.load(base)
-    fit_arguments = fit_options.to_arguments() | {"random_state": seed, "verbose": int(not quiet)}
+    fit_arguments = fit_options.to_arguments() | {"verbose": int(not quiet)}
+    if seed is not None:
+        fit_arguments["random_state"] = seed
     if read_options.missing is not None:
         fit_arguments["missing_values"] = read_options.missing
     # --from continues from the weights of the model, which scikit-learn calls a warm start

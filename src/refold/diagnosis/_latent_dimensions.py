@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from refold._support.arrays import check_array
 from refold._support.messages import pluralize
-from refold._support.rules import check, check_not_empty, integer_rule
+from refold._support.rules import check, check_counts_match, check_not_empty, integer_rule
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
@@ -152,6 +152,9 @@ def sweep(
     model, codes = model_of(model), _check_codes(codes)
     check("dimension", dimension, integer_rule(0, codes.shape[1] - 1))
     mean, std = codes.mean(axis=0), codes[:, dimension].std()
+    if base_code is not None:
+        base_code = check_array("base_code", base_code, ("width",)).astype(float)
+        check_counts_match(len(base_code), "numbers in base_code", len(mean), "numbers in a code")
     swept = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
     swept[:, dimension] = mean[dimension] + np.asarray(deviations) * std
     return Sequences.from_list(_decode_codes(model, swept), schema=model.schema)

@@ -242,6 +242,8 @@ def _read_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, codes and vectors of sequences, or of the rows of an index."""
     if index is not None:
+        if ids is not None:
+            raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
         # with another distance, the vectors are computed from the codes below
