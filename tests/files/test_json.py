@@ -136,3 +136,21 @@ def test_errors_name_the_line(text, options, message):
 def test_errors_name_the_entry_of_an_array(text, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
         read_text(text, "json")
+
+
+def test_large_integers_in_lists_are_floats(tmp_path):
+    path = tmp_path / "large.jsonl"
+    for numbers in ([2**64 + 1, 1], [2**53 + 1, 0.5]):
+        path.write_text(json.dumps({"id": "a", "x": numbers}))
+        assert read(path).values[:, 0].tolist() == [float(number) for number in numbers]
+    for mixed in ([2**64, True], [2**64, "b"]):
+        path.write_text(json.dumps({"id": "a", "x": mixed}))
+        with pytest.raises(RefoldError, match="mixes numbers and text in its lists"):
+            read(path)
+
+
+def test_an_error_after_nan_has_its_own_line(tmp_path):
+    path = tmp_path / "nan.json"
+    path.write_text('[{"id": "a", "x": [1, NaN]},\n {"id": "b", "x": [1, 2}]')
+    with pytest.raises(RefoldError, match="line 2 is not JSON"):
+        read(path)

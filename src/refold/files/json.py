@@ -76,18 +76,25 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if b"NaN" in data or b"Infinity" in data:
-            # JSON has no such words, but Python's own module writes and reads them
-            with contextlib.suppress(ValueError, RecursionError):
-                return json.loads(data)
-        decode_utf8(data, file_name, line_number or 1)  # a wrong byte has an error of its own
+        message = str(error)
         # The error of a whole file names the byte, which tells the line. An error without a byte
         # is about the end of the file.
-        offset = re.search(r"\(byte (\d+)\)", str(error))
+        offset = re.search(r"\(byte (\d+)\)", message)
         end = int(offset[1]) if offset else len(data.rstrip())
         line = line_number or 1 + data.count(b"\n", 0, end)
+        if b"NaN" in data or b"Infinity" in data:
+            # JSON has no such words, but Python's own module writes and reads them
+            try:
+                return json.loads(data)
+            except json.JSONDecodeError as later_error:  # another error comes after such a word
+                message, line = later_error.msg, line_number or later_error.lineno
+            except (ValueError, RecursionError):
+                pass
+        decode_utf8(data, file_name, line_number or 1)  # a wrong byte has an error of its own
         advice = "" if line_number is None else ". Expected one whole sequence per line"
-        raise FileFormatError(f"{file_name}, line {line} is not JSON: {error}{advice}.") from error
+        raise FileFormatError(
+            f"{file_name}, line {line} is not JSON: {message}{advice}."
+        ) from error
 
 
 def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
@@ -232,12 +239,27 @@ def _table_of_entries(
         _check_types(entries, cells, types.get(type(example), int | float | None), file_name, key)
         try:
             columns[key] = pa.array(cells)
-        except OverflowError:  # an integer of more than 64 bits
-            convert = str if key in text_keys else float
-            columns[key] = pa.array([None if cell is None else convert(cell) for cell in cells])
-        except pa.ArrowException as error:
-            raise DataError(f"{file_name}: {key!r} mixes numbers and text in its lists.") from error
+        except (OverflowError, pa.ArrowException) as error:
+            # an integer of more than 64 bits, one of more than 53 bits next to fractions, or text
+            if key in text_keys:
+                columns[key] = pa.array([None if cell is None else str(cell) for cell in cells])
+                continue
+            try:
+                columns[key] = pa.array(list(map(_to_floats, cells)))
+            except TypeError:
+                message = f"{file_name}: {key!r} mixes numbers and text in its lists."
+                raise DataError(message) from error
     return pa.table(columns)
+
+
+def _to_floats(cell: Any) -> Any:
+    """Return a number or a list of numbers as floats; None stays, and a TypeError for others."""
+    if isinstance(cell, list):
+        return [_to_floats(entry) for entry in cell]
+    if isinstance(cell, bool | str):
+        raise TypeError
+    # from text, because `float` of an integer beyond its range is an error and not infinity
+    return None if cell is None else float(str(cell))
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
