@@ -29,9 +29,9 @@ CAPS = {"max_epochs": 1, "units": 8, "latent_steps": 0}
 # Pages that show what an epoch leaves: their fits have one, and those of other pages have none.
 WITH_AN_EPOCH = {"diagnosis.md", "training.md"}
 # Maximum number of sequences of `refold data` in `make test`.
-MOST_SEQUENCES = 200
+MAX_SEQUENCES = 200
 # How-to pages of users; those of contributors may be longer.
-MOST_WORDS = 710
+MAX_WORDS = 710
 HOW_TO = set((ROOT / "docs" / "how-to").glob("*.md")) - {
     ROOT / "docs" / "how-to" / name for name in ("development.md", "extend.md")
 }
@@ -158,7 +158,7 @@ def capped_command(command):
     name = command.split(" ", 2)[1]
     if name == "data":
         few = re.compile(r" -n (\d+)")
-        return few.sub(lambda given: f" -n {min(int(given[1]), MOST_SEQUENCES)}", command)
+        return few.sub(lambda given: f" -n {min(int(given[1]), MAX_SEQUENCES)}", command)
     if name == "curve":
         return re.sub(r"--sizes [\d,]+,", "--sizes ", command) + " --max-epochs 1 --units 8"
     if name in {"doctor", "fit"}:
@@ -209,7 +209,7 @@ def test_pictures_and_how_to_pages_are_small():
     pictures = (ROOT / "docs" / "images").glob("*")
     assert [path.name for path in pictures if path.stat().st_size > 100_000] == []
     words = {page.name: len(page.read_text("utf-8").split()) for page in HOW_TO}
-    assert {name: count for name, count in words.items() if count > MOST_WORDS} == {}
+    assert {name: count for name, count in words.items() if count > MAX_WORDS} == {}
 
 
 def test_every_page_is_in_an_index_and_in_the_navigation():

@@ -1,6 +1,5 @@
 """Reconstruction and forecast errors, the PCA baseline, generated sequences, conformal p-values."""
 
-from refold.evaluation._classifiers import NGRAM_SIZES as NGRAM_SIZES
 from refold.evaluation._classifiers import Comparison as Comparison
 from refold.evaluation._classifiers import Probe as Probe
 from refold.evaluation._classifiers import compare as compare

@@ -54,7 +54,7 @@ _VERDICTS = (
     (1.0, "poor, easy to distinguish from real ones"),
 )
 # Lengths of the n-grams of tokens that `compare` counts.
-NGRAM_SIZES = (2, 3, 4, 5)
+_NGRAM_SIZES = (2, 3, 4, 5)
 # Only this number of the most frequent categories of a column are counted. It limits the number of
 # features.
 _MAX_COUNTED_CATEGORIES = 64
@@ -216,10 +216,10 @@ def _count_unseen_ngrams(
     """Return the number of n-grams that are not in the reference, and the number of all n-grams."""
     # both have the shape (n_sequences, number of token columns, number of n-gram lengths)
     token_columns = np.flatnonzero(~sequences.schema.numeric).tolist()
-    num_unseen = np.zeros((len(sequences), len(token_columns), len(NGRAM_SIZES)), np.int64)
+    num_unseen = np.zeros((len(sequences), len(token_columns), len(_NGRAM_SIZES)), np.int64)
     num_ngrams = np.zeros_like(num_unseen)
     for i, column_index in enumerate(token_columns):
-        for j, n in enumerate(NGRAM_SIZES):
+        for j, n in enumerate(_NGRAM_SIZES):
             seen = set().union(*_iterate_ngrams(reference_sequences, column_index, n))
             for row, ngrams in enumerate(_iterate_ngrams(sequences, column_index, n)):
                 num_ngrams[row, i, j] = len(ngrams)

@@ -53,7 +53,7 @@ class RowNamer:
         return f"{self.noun} {self.number_of(row)}".strip()
 
 
-# RowNamer of a table that comes from no file.
+# Names the rows of a table that comes from no file.
 DEFAULT_ROW_NAMER = RowNamer()
 
 

@@ -83,6 +83,7 @@ def concurrent_batches(
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
     """Yield an iterator that calls ``compute_batch`` with the sequence indices of each batch."""
+    # The caller iterates, so that this function adds no frame to the call stack of an operation.
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits, while the threads of one operation wait for each other. If fewer batches than
     # cores are left at the end, each of them gets several cores.
