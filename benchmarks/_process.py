@@ -1,6 +1,5 @@
 """Measurements in processes of their own: of a function, and of a whole command."""
 
-import contextlib
 import importlib
 import multiprocessing
 import os
@@ -9,9 +8,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 ROOT = Path(__file__).parents[1]
 # The peak memory of a process is never below that of its parent, so this module imports little.
@@ -32,21 +32,6 @@ class Usage(NamedTuple):
     peak: float
 
 
-@contextlib.contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Set variables that the processes started in this block inherit."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def measure(
     function: Callable[..., Any],
     *arguments: Any,
@@ -63,7 +48,7 @@ def measure(
     where = function.__module__, function.__qualname__
     child = context.Process(target=_child, args=(answers, backend, *where, arguments))
     variables |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    with _starts, environment(**variables):
+    with _starts, patch.dict(os.environ, variables):
         child.start()
     answers.close()
     title = " ".join(map(str, (function.__name__, *arguments)))
@@ -98,7 +83,7 @@ def _child(answers: Any, backend: str, module: str, name: str, arguments: tuple[
 def measure_command(*command: object, **variables: str) -> Usage:
     """Run a command of Python, such as ``-m refold info MODEL``, and measure its process."""
     words = [sys.executable, *map(str, command)]
-    with tempfile.TemporaryFile() as errors, environment(**variables):
+    with tempfile.TemporaryFile() as errors, patch.dict(os.environ, variables):
         started = time.perf_counter()
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)

@@ -111,8 +111,8 @@ def run_parts(
     """Run the parts that the command line names, and write the page of their texts.
 
     A part is given the first of ``sizes``, or the second one with ``--quick``, and a folder for its
-    files.  If all parts ran in full, the page and pictures go to ``results/`` and to the
-    documentation, and otherwise to a temporary folder.
+    files.  If all parts ran in full, the page goes to ``results/`` and to the documentation, and
+    otherwise to a temporary folder.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("--parts", nargs="+", choices=list(parts), default=list(parts))
@@ -129,9 +129,6 @@ def run_parts(
         gaps = any(gap in text for text in texts for gap in ("Did not run", "not measured"))
         complete = len(options.parts) == len(parts) and not options.quick and not gaps
         folder = results_folder(complete=complete)
-        for picture in Path(scratch).glob("*.png"):
-            image = (DOCS / "images" if complete else folder) / picture.name
-            image.write_bytes(picture.read_bytes())
     write_page(name, title, texts, packages=packages, folder=folder)
     if complete and in_docs:
         text = "\n\n".join([environment(packages), *texts]).replace("## ", "### ")

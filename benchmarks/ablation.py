@@ -11,12 +11,9 @@ the table is written from all stored results.  ``--report`` writes it without me
 """
 
 import argparse
-import math
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,13 +29,9 @@ LARGE = 32
 # Time limit of a fit. No set needs as much on an idle core.
 SECONDS = 300
 RESULTS = FOLDER / "ablation.json"
-# Variants of sets for choosing, which have neither missing values nor columns of two types.
-VARIANTS = {
-    "countries_gaps": "countries, a fifth of the values missing at random",
-    "trace_gaps": "Trace, a fifth of the values missing at random",
-    "countries_mixed": "countries, with a binary column: whether life expectancy rose",
-    "temperatures_mixed": "temperatures of days, with a column of three categories",
-}
+# Variants of sets for choosing: a fifth of the values is missing at random, or there is a column of
+# another type (whether life expectancy rose; whether the temperature falls, is steady or rises).
+VARIANTS = ("countries_gaps", "trace_gaps", "countries_mixed", "temperatures_mixed")
 # Smaller errors count as this one.
 SMALLEST = 1e-6
 DEFAULT = "default"
@@ -205,10 +198,6 @@ MECHANISMS = {
 }
 
 
-# Mechanisms that were measured and then removed.
-REMOVED = {"patience": "patience that follows the validation loss (removed)"}
-
-
 class Cell(NamedTuple):
     """A default fit without one mechanism; with the code it identifies a result."""
 
@@ -229,8 +218,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.report:
         try:
-            with tempfile.TemporaryDirectory(prefix="refold-ablation-") as scratch:
-                _measure(options, Path(scratch))
+            _measure(options)
         except KeyboardInterrupt:
             print("Interrupted. All results so far are stored, and the next call continues there.")
             raise SystemExit(130) from None
@@ -249,12 +237,12 @@ def _sets() -> list[str]:
     return [*CHOOSE, *VARIANTS]
 
 
-def _measure(options: argparse.Namespace, scratch: Path) -> None:
+def _measure(options: argparse.Namespace) -> None:
     """Fit all cells that have no result of the current code."""
     known: dict[str, Facts] = {}
     for name in options.sets:
         try:
-            known[name] = Facts(**measure(write_set, name, scratch))
+            known[name] = measure(facts_of, name)
         except MeasurementError as error:
             print(f"Skipping {name}: {error}")
     code = METHODS[OURS].code
@@ -264,8 +252,7 @@ def _measure(options: argparse.Namespace, scratch: Path) -> None:
     print(f"{len(todo)} fits to do", flush=True)
 
     def measured(cell: Cell) -> dict[str, Any]:
-        options = (cell.mechanism, scratch / cell.data, cell.size, cell.seed)
-        return measure(errors_without, *options, timeout=3 * SECONDS)
+        return measure(errors_without, *cell, timeout=3 * SECONDS)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         for number, (cell, result) in enumerate(zip(todo, pool.map(measured, todo), strict=True)):
@@ -297,8 +284,7 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the text and the tables of the page."""
     errors = {_cell(record): record["error"] for record in records}
     rows = []
-    titles = {name: mechanism.title for name, mechanism in MECHANISMS.items()} | REMOVED
-    for name, title in titles.items():
+    for name, mechanism in MECHANISMS.items():
         ratios = {}
         for cell, error in errors.items():
             default = errors.get(cell._replace(mechanism=DEFAULT))
@@ -306,10 +292,10 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
                 ratio = max(error, SMALLEST) / max(default, SMALLEST)
                 ratios.setdefault((cell.data, cell.size), []).append(ratio)
         if ratios:
-            means = {key: _geometric(values) for key, values in ratios.items()}
+            means = {key: statistics.geometric_mean(values) for key, values in ratios.items()}
             changed = [ratio for ratio in means.values() if ratio != 1.0]
-            mean = _geometric(means.values())
-            cells = [title, f"{mean:.4f}", f"{len(changed)} of {len(means)}"]
+            mean = statistics.geometric_mean(means.values())
+            cells = [mechanism.title, f"{mean:.4f}", f"{len(changed)} of {len(means)}"]
             for extreme in (max, min):
                 data, size = extreme(means, key=means.__getitem__)
                 cells.append(f"{means[data, size]:.3f} ({data}, {size})")
@@ -324,37 +310,21 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
     )
     header = ["without", "mean ratio", "cells that change", "largest ratio", "smallest ratio"]
     yield table(header, [row for _, row in rows])
-    yield "## Default errors"
-    yield table(
-        ["set", "latent dimensions", "error", "error of PCA"],
-        [
-            [r["data"], str(r["size"]), f"{r['error']:.4g}", f"{r['pca']:.4g}"]
-            for r in records
-            if r["mechanism"] == DEFAULT and r["seed"] == 0
-        ],
-    )
 
 
-def _geometric(values: Any) -> float:
-    return math.exp(statistics.fmean(math.log(value) for value in values))
-
-
-def write_set(name: str, scratch: Path) -> dict[str, Any]:
-    """Write a data set to a folder, and return its facts."""
-    from refold.sequences import Sequences, write
-
+def load_set(name: str) -> tuple[Any, Any]:
+    """Return both splits of a set, or of a variant of it."""
     base, _, variant = name.partition("_")
-    folder = scratch / name
-    folder.mkdir()
     train, test = DATA[base].splits()
-    if variant:
-        train, test = (
-            _varied(part, variant, base, seed) for seed, part in enumerate((train, test))
-        )
-        test = test.align(train.schema)
-    for part, data in (("train", train), ("test", test)):
-        write(data, folder / f"{part}.parquet")
-    assert isinstance(train, Sequences)
+    if not variant:
+        return train, test
+    train, test = (_varied(part, variant, base, seed) for seed, part in enumerate((train, test)))
+    return train, test.align(train.schema)
+
+
+def facts_of(name: str) -> Facts:
+    """Return what the training split of a set has."""
+    train, _ = load_set(name)
     numeric, lengths = train.schema.numeric, train.lengths
     return Facts(
         numeric=bool(numeric.all()),
@@ -364,7 +334,7 @@ def write_set(name: str, scratch: Path) -> dict[str, Any]:
         gaps=bool(np.isnan(train.values).any()),
         longest=int(lengths.max()),
         num_sequences=len(train),
-    )._asdict()
+    )
 
 
 def _varied(part: Any, variant: str, base: str, seed: int) -> Any:
@@ -387,16 +357,15 @@ def _varied(part: Any, variant: str, base: str, seed: int) -> Any:
     return Sequences.from_list(rows)
 
 
-def errors_without(mechanism: str, folder: Path, size: int, seed: int) -> dict[str, float]:
+def errors_without(mechanism: str, data: str, size: int, seed: int) -> dict[str, float]:
     """Fit without a mechanism, and return the held-out error and that of PCA."""
     import refold
     from refold.evaluation import PCABaseline, fidelity
-    from refold.sequences import Scaler, read
+    from refold.sequences import Scaler
 
     if mechanism != DEFAULT:
         MECHANISMS[mechanism].switch_off()
-    train = read(folder / "train.parquet")
-    test = read(folder / "test.parquet").align(train.schema)
+    train, test = load_set(data)
     ae = refold.SequenceAutoencoder(size, time_budget=SECONDS, random_state=seed).fit(train)
     units = Scaler.fit(train)
     back = ae.model_.decode(ae.model_.encode(test))

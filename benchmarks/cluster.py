@@ -24,27 +24,13 @@ import pyarrow.parquet as pq
 import refold
 from benchmarks import _process
 from benchmarks._results import PACKAGES, results_folder, table, write_page
-from refold.sequences import Sequences
+from benchmarks._series import log_normal
+from refold.sequences import write
 
 NUMBER = 1_000_000
-FILES, ROW_GROUP = 8, 10_000
-# Rows that a worker reads at a time, about.
-READ_ROWS = 2500
-# Log-normal lengths: their median and the standard deviation of their logarithm.
-MEDIAN, SPREAD, LONGEST = 40, 0.7, 1000
+FILES = 8
+DATA: dict[str, Any] = {"median": 40, "log_std": 0.7, "features": 2}
 WORKERS = (1, 2, 4)
-
-
-def sequences(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw noisy sines with two columns: values of shape (num_steps, 2), and lengths."""
-    rng = np.random.default_rng(seed)
-    lengths = np.exp(rng.normal(np.log(MEDIAN), SPREAD, number)).astype(np.int64).clip(1, LONGEST)
-    step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    phase = np.repeat(rng.uniform(0, 6, number), lengths)
-    speed = np.repeat(rng.uniform(0.1, 1, number), lengths)
-    angle = (phase + speed * step).astype(np.float32)
-    values = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    return values + rng.normal(0, 0.1, values.shape).astype(np.float32), lengths
 
 
 def write_files(folder: Path, number: int) -> None:
@@ -52,19 +38,13 @@ def write_files(folder: Path, number: int) -> None:
     folder.mkdir()
     for i in range(FILES):
         first, last = number * i // FILES, number * (i + 1) // FILES
-        values, lengths = sequences(last - first, i)
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-        columns = {f"x{j}": pa.ListArray.from_arrays(offsets, values[:, j]) for j in range(2)}
-        written = pa.table({"id": np.arange(first, last), **columns})
-        pq.write_table(written, folder / f"{i}.parquet", row_group_size=ROW_GROUP)
+        write(log_normal(last - first, seed=i, first_id=first, **DATA), folder / f"{i}.parquet")
 
 
 def fit_model(path: Path) -> None:
     """Fit a default model with 16 latent dimensions for two epochs; speed does not depend on it."""
-    values, lengths = sequences(5000, 99)
-    data = Sequences(values, np.concatenate([[0], np.cumsum(lengths)]))
     ae = refold.SequenceAutoencoder(16, max_epochs=2, latent_steps=0, random_state=0)
-    ae.fit(data).save(path)
+    ae.fit(log_normal(5000, seed=99, **DATA)).save(path)
 
 
 def run(model: Path, data: Path, output: Path, num_workers: int) -> Any:
@@ -75,18 +55,6 @@ def run(model: Path, data: Path, output: Path, num_workers: int) -> Any:
     )
     print(f"{num_workers} workers: {summary}", flush=True)
     return summary
-
-
-def read_alone(data: Path) -> tuple[int, float]:
-    """Return bytes and seconds of reading all files with one core, without computing."""
-    files = sorted(data.glob("*.parquet"))
-    started = time.perf_counter()
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(READ_ROWS, use_threads=False):
-                del batch
-    seconds = time.perf_counter() - started
-    return sum(path.stat().st_size for path in files), seconds
 
 
 def check(output: Path, expected: np.ndarray) -> None:
@@ -105,7 +73,6 @@ def measure(folder: Path, scale: int) -> list[str]:
     _process.measure(fit_model, model)
     data = folder / "large"
     write_files(data, NUMBER // scale)
-    num_bytes, seconds_to_read = read_alone(data)
     runs = [run(model, data, output, workers) for workers in WORKERS]
     started = time.perf_counter()
     expected = refold.load(model).encode(data)
@@ -122,15 +89,14 @@ def measure(folder: Path, scale: int) -> list[str]:
         for workers, summary in zip(WORKERS, runs, strict=True)
     ]
     header = ["workers", "seconds", "speed-up", "million steps/s", "memory of a worker, MB"]
-    steps, megabytes = runs[0].num_steps, num_bytes / 1e6
+    steps = runs[0].num_steps
+    megabytes = sum(path.stat().st_size for path in data.iterdir()) / 1e6
     return [
         f"{runs[0].num_sequences:,} sequences with {steps:,} steps of two numbers ({megabytes:.0f} "
         f"MB of Parquet in {FILES} files) on a local Ray cluster. Lengths are log-normal. A worker "
         "has one core. Seconds include the start of the workers and the search for ids that occur "
         "twice, and not the start of the cluster. The default model has 16 latent dimensions.",
         table(header, rows),
-        f"Reading alone, without computing: {megabytes / seconds_to_read:.0f} MB/s, or "
-        f"{steps / seconds_to_read / 1e6:.1f} million steps/s, with one core.",
         "The same sequences in one process with all cores, without a cluster: "
         f"{seconds_alone:.1f} s. The codes have the same bits.",
     ]

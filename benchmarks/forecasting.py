@@ -183,19 +183,10 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=[*CHOOSE, *REPORT], help="all by default")
     chosen = parser.parse_args().sets
     warnings.simplefilter("ignore", UserWarning)
-    header = [
-        "data",
-        "steps",
-        "Refold",
-        "last value",
-        "linear",
-        "last season",
-        "ridge on the history",
-        "baseline",
-        "Refold / baseline by step",
-        "reconstruction",
-        "seconds",
-    ]
+    header = (
+        "data | steps | Refold | last value | linear | last season | ridge on the history | "
+        "baseline | Refold / baseline by step | reconstruction | seconds"
+    )
     parts = []
     for title, sets in (("to choose settings", CHOOSE), ("for reporting only", REPORT)):
         rows, ratios = [], []
@@ -212,7 +203,7 @@ def main() -> None:
                 f"{np.exp(np.log(ratio).mean()):.3f}. Of {len(ratio)} pairs of set and step, "
                 f"{(ratio > 1.02).sum()} have a ratio above 1.02."
             )
-            parts.append(section(f"Sets {title}", line, table(header, rows)))
+            parts.append(section(f"Sets {title}", line, table(header.split(" | "), rows)))
     folder = results_folder(complete=not chosen)
     write_page("forecasting", "Forecasting", [_ABOUT, *parts], folder=folder)
 

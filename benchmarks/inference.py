@@ -309,12 +309,10 @@ def _by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
 
 
 def onnx(sizes: Sizes, folder: Path) -> str:
-    """Measure ONNX Runtime next to Keras, also without Refold's kernel."""
+    """Measure ONNX Runtime next to Refold and Keras."""
     _prepare(folder, sizes.epochs)
     model, rounds = folder / "vowels.refold", 10 * sizes.repeats
     rates = measure(onnx_rates, model, folder / "vowels.onnx", rounds)
-    name = "`keras.Model.predict`, Keras's own loop"
-    rates[name] = measure(predict_rate, model, rounds, REFOLD_KERNEL="none")
     keras = rates["`keras.Model.predict`, Refold's kernel"]
     rows = [[title, f"{rate:,.0f}", f"{rate / keras:.2f}"] for title, rate in rates.items()]
     text = (
@@ -357,17 +355,6 @@ def onnx_rates(model: Path, graph: Path, rounds: int) -> dict[str, float]:
         rounds,
     )
     return {title: len(test) / seconds for title, seconds in took.items()}
-
-
-def predict_rate(model: Path, rounds: int) -> float:
-    """Return the rate of ``predict``, with the LSTM that this process has."""
-    import refold
-
-    ae = refold.SequenceAutoencoder.load(model)
-    test = refold.datasets.japanese_vowels().test
-    x, predict = ae.encoder_inputs(test), ae.encoder_.predict
-    took = _by_turns({"predict": lambda: predict(x, verbose=0)}, rounds)
-    return len(test) / took["predict"]
 
 
 def main() -> None:

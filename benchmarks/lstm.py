@@ -47,11 +47,10 @@ class Sizes(NamedTuple):
 
     rounds: int = 7
     seconds: float = 0.1  # of a turn
-    units: tuple[int, ...] = (8, 16, 20, 32, 48, 64, 96, 128, 192, 256, 384, 512)
     settings: int | None = None
 
 
-QUICK = Sizes(2, 0.03, (8, 64, 256), 1)
+QUICK = Sizes(2, 0.03, 1)
 
 
 class Implementation(NamedTuple):
@@ -221,7 +220,8 @@ def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Times:
 
 
 def layer(sizes: Sizes, folder: Path) -> str:
-    """Measure all shapes, and draw the rate against the number of units."""
+    """Measure all shapes."""
+    del folder
     packages = sorted({one.package for one in IMPLEMENTATIONS.values()})
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise MeasurementError(f"{', '.join(missing)} not installed")
@@ -231,21 +231,17 @@ def layer(sizes: Sizes, folder: Path) -> str:
 
     pool = Pool(sizes.rounds, sizes.seconds)
     rows: dict[Case, Times] = {}
-    sweep, rates = {}, []
+    rates = []
     try:
         engine = pool.process(OURS).submit(lstm_layers.engine).result()
         for case in ROWS:
             rates.append(matrix_rate(pool))
             rows[case] = measure_row(pool, case, entries(case))
             print(case.title, {n: t.seconds for n, t in rows[case].items()}, flush=True)
-        for case in (Case(50, 64, 16, units) for units in sizes.units):
-            sweep[case] = pool.race("both", case, entries(case))
-            print(case.title, {n: t.seconds for n, t in sweep[case].items()}, flush=True)
         rates.append(matrix_rate(pool))
     finally:
         pool.close()
     rate = statistics.median(rates)
-    draw(sweep, rate, folder / "lstm.png")
     text = (
         f"Refold's engine is {engine}. Each implementation has its own process and its best "
         "setting (second line of a cell). The implementations take turns, and times are medians "
@@ -295,48 +291,8 @@ def _cell(timed: Timed | None) -> str:
     return f"{1000 * timed.seconds:.3g}" + (f"<br>{words}" if words else "")
 
 
-def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
-    """Draw rate against units, with one curve for each implementation."""
-    from matplotlib.figure import Figure
-
-    from refold.plots._matplotlib import tidy
-    from refold.plots.charts import MUTED, PALETTE
-
-    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
-    ax = figure.add_subplot()
-    for name, color in zip(IMPLEMENTATIONS, PALETTE, strict=False):
-        points = [
-            (case.units, case.flops / times[name].seconds / 1e9)
-            for case, times in sweep.items()
-            if name in times
-        ]
-        widths = (2.6, 5, 3) if name == OURS else (1.6, 3.5, 2)
-        style = dict(zip(("linewidth", "markersize", "zorder"), widths, strict=True))
-        title = IMPLEMENTATIONS[name].title
-        ax.plot(*zip(*points, strict=True), color=color, marker="o", label=title, **style)
-    first, *_, last = (case.units for case in sweep)
-    limit = rate / 1e9
-    ax.axhline(limit, color=MUTED, linestyle="--", linewidth=1.2)
-    words = f"one large matrix product on this machine, {limit:.0f} GFLOP/s"
-    above = {"xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
-    ax.annotate(words, (first, limit), color="#5b6371", **above)
-    ax.set_ylim(bottom=0)
-    figure.legend(loc="outside right center", frameon=False)
-    case = next(iter(sweep))
-    ax.set_xscale("log", base=2)
-    ax.set_xticks([tick for tick in (8, 16, 32, 64, 128, 256, 512) if first <= tick <= last])
-    ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.minorticks_off()
-    ax.set_xlabel("units")
-    ax.set_ylabel("GFLOP/s, forward and backward")
-    shape = f"{case.steps} steps, batch {case.batch}, {case.features} features"
-    ax.set_title(f"One LSTM layer: {shape}, float32", loc="left", fontsize=11)
-    tidy(ax, grid="y")
-    figure.savefig(path)
-
-
 def main() -> None:
-    """Measure, and write the table and the picture."""
+    """Measure, and write the table."""
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch")
     facts = {"about": __doc__, "packages": packages, "in_docs": True}
     run_parts("lstm", "One LSTM layer", {"layer": layer}, (Sizes(), QUICK), **facts)

@@ -8,19 +8,16 @@ the error is measured on the hidden values.  All methods are told the lengths.  
 dimensions.
 
 - Mean by step: the mean of the feature at the same step.
-- Iterative PCA: missing values of the padded training split are initialized with the means by step.
-  Then PCA is fitted, and its reconstruction replaces the missing values, a hundred times.  The
-  missing values of the test split are imputed in the same way, with the components of the training
-  split.
-- Regularized iterative PCA: in training, components are shrunk by the share of their variance that
-  is not noise (J. Josse and F. Husson, Journal de la SFdS 153, 2012).  On the test split, a code is
-  the most likely one of probabilistic PCA (M. E. Tipping and C. M. Bishop, 1999).
+- Regularized iterative PCA: missing values of the padded training split are initialized with the
+  means by step.  Then PCA is fitted, and its reconstruction replaces the missing values, a hundred
+  times.  Components are shrunk by the share of their variance that is not noise (J. Josse and
+  F. Husson, Journal de la SFdS 153, 2012).  On the test split, a code is the most likely one of
+  probabilistic PCA (M. E. Tipping and C. M. Bishop, 1999).
 - Refold: default settings and at most a minute for a fit.  Missing values are taken from the
   decoded codes.
 """
 
 import argparse
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -61,8 +58,8 @@ def means_by_step(train: Sequences, test: Sequences) -> Sequences:
     return _cut(_means_by_step(train, test), test, beyond=np.nanmean(train.values, axis=0))
 
 
-def iterative_pca(train: Sequences, test: Sequences, *, regularized: bool) -> Sequences:
-    """Impute with principal components that are fitted to the imputed data."""
+def iterative_pca(train: Sequences, test: Sequences) -> Sequences:
+    """Impute with regularized principal components that are fitted to the imputed data."""
     scaler = Scaler.fit(train, mode="features")
     train, test = scaler.transform(train), scaler.transform(test)
     steps = int(train.lengths.max())
@@ -71,20 +68,11 @@ def iterative_pca(train: Sequences, test: Sequences, *, regularized: bool) -> Se
     pca = PCA(LATENT_DIM, random_state=0)
     for _ in range(ITERATIONS):
         codes = pca.fit_transform(_flat(filled))
-        if regularized:
-            codes *= np.maximum(1 - pca.noise_variance_ / pca.explained_variance_, 0)
+        codes *= np.maximum(1 - pca.noise_variance_ / pca.explained_variance_, 0)
         filled = np.where(known, filled, pca.inverse_transform(codes).reshape(filled.shape))
-
     values, known = _pad(test, steps)
-    if regularized:
-        back = _most_likely(pca, _flat(values), _flat(known)).reshape(values.shape)
-        values = np.where(known, values, back)
-    else:
-        values = np.where(known, values, _means_by_step(train, test))
-        for _ in range(ITERATIONS):
-            back = pca.inverse_transform(pca.transform(_flat(values))).reshape(values.shape)
-            values = np.where(known, values, back)
-    return scaler.inverse_transform(_cut(values, test))
+    back = _most_likely(pca, _flat(values), _flat(known)).reshape(values.shape)
+    return scaler.inverse_transform(_cut(np.where(known, values, back), test))
 
 
 def _most_likely(pca: PCA, values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -109,8 +97,7 @@ def refold_default(train: Sequences, test: Sequences) -> Sequences:
 
 METHODS: dict[str, Callable[[Sequences, Sequences], Sequences]] = {
     "mean by step": means_by_step,
-    "iterative PCA": functools.partial(iterative_pca, regularized=False),
-    "regularized iterative PCA": functools.partial(iterative_pca, regularized=True),
+    "regularized iterative PCA": iterative_pca,
     "Refold": refold_default,
 }
 

@@ -16,15 +16,12 @@ on standardized vectors, for labelled sets of at most 512 steps.
 import statistics
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import refold
 from benchmarks._process import measure_command
@@ -36,16 +33,14 @@ from benchmarks._sets import (
     LONG_REPORT,
     SEARCH_CHOOSE,
     SEARCH_REPORT,
-    load_labelled,
 )
-from benchmarks._vectors import aeon_features
+from benchmarks.probe import OTHERS, Codes, Method, accuracies
 from refold._support.arrays import offsets_from_lengths
 from refold.network.packed.resampling import interpolate_missing_values, resample_columns
-from refold.training.initialization._principal_components import principal_components
 
 SIZES = (16, 32, 64)
-START = 16
-LEAST = 1e-4
+PCA_DIM = 64
+MIN_ERROR = 1e-4  # smaller errors count as this one
 CHOSEN = {"vowels", "digits", "UnitTest", *CHOOSE, *LONG_CHOOSE}
 LABELLED = [
     name for name in SEARCH_CHOOSE | SEARCH_REPORT if name not in {"PLAID", "ACSF1", "PigCVP"}
@@ -103,7 +98,7 @@ def fidelity(limit: int | None, _: Path) -> str:
         cells, ratios[name] = [], []
         for size in SIZES:
             errors = own_error(parts[1], test, size), pca_error(train, test, size)
-            ours, others = (max(value, LEAST) for value in errors)
+            ours, others = (max(value, MIN_ERROR) for value in errors)
             ratios[name].append(ours / others)
             cells += [f"{ours:.4f}", f"{others:.4f}", f"{ours / others:.2f}"]
         with warnings.catch_warnings(record=True) as told:
@@ -140,123 +135,45 @@ def fidelity(limit: int | None, _: Path) -> str:
     )
 
 
-def start(limit: int | None, _: Path) -> str:
-    """Return the table of linear starts of a fit from few series, with the pretrained model's."""
-    counts, starts = (10, 30, 100), ("pretrained", "with the better one of both")
-    ratios: dict[tuple[int, str], list[float]] = {}
-    for data in [*DATA.values()][:limit]:
-        if data.error != "nmse":
-            continue
-        parts = [refold.sequences.as_sequences(part) for part in data.load()[:2]]
-        lengths = {*parts[0].lengths.tolist(), *parts[1].lengths.tolist()}
-        values = [part.values for part in parts]
-        if len(lengths) > 1 or not START < min(lengths) <= 512 or np.isnan(values[0]).any():
-            continue
-        train, test = (part[:, 0].reshape(-1, *lengths).astype(float) for part in values)
-        train = train[np.random.default_rng(0).permutation(len(train))]
-        for number in counts:
-            if number <= len(train):
-                ours, theirs = start_errors(train[:number], test)
-                ratios.setdefault((number, starts[0]), []).append(ours / theirs)
-                ratios.setdefault((number, starts[1]), []).append(min(1.0, ours / theirs))
-    rows = [
-        [f"{number}", f"{len(ratios[number, starts[0]])}"]
-        + [f"{statistics.geometric_mean(ratios[number, name]):.2f}" for name in starts]
-        for number in counts
-        if (number, starts[0]) in ratios
-    ]
-    return section(
-        "A fit that starts from it",
-        f"Principal components of {START} dimensions of few series, of the first column, with a "
-        "prior that weighs as one series: the curves that the model writes, at the size of the "
-        "data. The ratio of its error on the test split to that of the start that `fit` has. The "
-        "better one of both is chosen on the test split, so no rule could choose better.",
-        table(["series", "sets", *starts], rows),
-    )
-
-
-def start_errors(train: np.ndarray, test: np.ndarray) -> tuple[float, float]:
-    """Return the errors of components with the prior of the model, and of those of a fit."""
-    center, unit = train.mean(), train.std()
-    train, test = (train - center) / unit, (test - center) / unit
-    mean, observed = train.mean(axis=0), np.ones((*train.shape, 1), bool)
-    options: Any = {"seed": 0, "is_observed": observed}
-    lengths = np.full(len(train), train.shape[1])
-    own = principal_components(train[..., None], lengths, START, **options).loadings
+def codes(train: Any, test: Any, _seed: int) -> list[Codes]:
+    """Return features of the codes, and the codes."""
     model = refold.load("series")
-    codes = model.require_reference().codes.copy()
-    codes[:, -2:] = 0  # no level, and the scale 1
-    drawn = np.array(model.decode(codes, [train.shape[1]] * len(codes)))
-    within = train.std(axis=1).mean()
-    prior = np.cov(within * drawn.T) + train.mean(axis=1).var()
-    covariance = np.cov(train.T, bias=True)
-    prior *= np.trace(covariance) / np.trace(prior) / len(train)
-    components = np.linalg.eigh(covariance + prior)[1][:, -START:].T
-    away = test - mean
-    return tuple(max(error(away, away @ part.T @ part), LEAST) for part in (components, own))
+    both = model.encode(train), model.encode(test)
+    return [Codes(*map(model.features, both)), Codes(*both)]
 
 
-def classified(data: Any, vectors: Callable[[Any], np.ndarray]) -> float:
-    """Return the test accuracy of a ridge classifier on vectors of both splits."""
-    return scored(data, vectors(data.train), vectors(data.test))
-
-
-def scored(data: Any, train: np.ndarray, test: np.ndarray) -> float:
-    """Return the test accuracy of a ridge classifier."""
-    probe = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 3, 10)))
-    return float(probe.fit(train, data.train_labels).score(test, data.test_labels))
+def pca_codes(train: Any, test: Any, _seed: int) -> list[Codes]:
+    """Return principal components of the curves of all columns."""
+    first, second = (curves(part).reshape(len(part), -1) for part in (train, test))
+    pca = PCA(min(PCA_DIM, len(first) - 1)).fit(first)
+    return [Codes(pca.transform(first), pca.transform(second))]
 
 
 def accuracy(limit: int | None, _: Path) -> str:
     """Return the table of accuracies."""
-    model, rows = refold.load("series"), []
-    for name in LABELLED[:limit]:
-        data = load_labelled(name)
-        first, second = (curves(part).reshape(len(part), -1) for part in (data.train, data.test))
-        pca = PCA(min(64, len(first) - 1)).fit(first)
-        rows.append(
-            [
-                classified(data, lambda part: model.features(model.encode(part))),
-                classified(data, model.encode),
-                scored(data, *aeon_features(data.train, data.test, "MiniRocket")),
-                scored(data, *aeon_features(data.train, data.test, "Catch22")),
-                scored(data, pca.transform(first), pca.transform(second)),
-            ]
-        )
-        print(name, *rows[-1], flush=True)
-    cells = [[name, *(f"{x:.3f}" for x in row)] for name, row in zip(LABELLED, rows, strict=False)]
-    cells.append(["mean", *(f"{x:.3f}" for x in np.mean(rows, axis=0))])
-    heading = [
-        "data",
-        "`features` of codes",
-        "codes",
-        "MiniRocket",
-        "Catch22",
-        "PCA, 64 dimensions",
-    ]
-    return section("Accuracy of a linear classifier", table(heading, cells))
+    methods = (
+        Method(("**`features` of codes**", "codes"), codes),
+        *OTHERS,
+        Method((f"PCA, {PCA_DIM} dimensions",), pca_codes),
+    )
+    classifier = RidgeClassifierCV(np.logspace(-3, 3, 10))
+    text = accuracies(methods, LABELLED[:limit], classifier)
+    return section("Accuracy of a linear classifier", "MiniRocket has three seeds.", text)
 
 
 def speed(limit: int | None, _: Path) -> str:
     """Return the speed of the model, and the time of the first vector of a process."""
-    series, model = (
-        np.random.default_rng(0).standard_normal((8192, 128)).cumsum(axis=1),
-        refold.load("series"),
-    )
-    seconds = []
-    for _i in range(3 if limit else 7):
+    series = np.random.default_rng(0).standard_normal((8192, 128)).cumsum(axis=1)
+    model, rounds, seconds = refold.load("series"), 3 if limit else 7, []
+    for _i in range(rounds):
         begun = time.perf_counter()
         model.encode(series)
         seconds.append(time.perf_counter() - begun)
-    first = statistics.median(
-        measure_command("-c", FIRST_VECTOR).seconds for _i in range(3 if limit else 7)
-    )
+    first = statistics.median(measure_command("-c", FIRST_VECTOR).seconds for _i in range(rounds))
     size = (Path(refold.__file__).parent / "model/series.refold").stat().st_size
+    rate = len(series) / statistics.median(seconds)
     rows = [
-        [
-            "series of 128 steps encoded in a second",
-            f"{len(series) / statistics.median(seconds):,.0f}",
-        ],
+        ["series of 128 steps encoded in a second", f"{rate:,.0f}"],
         ["seconds from the start of Python to the first vector", f"{first:.2f}"],
         ["size of the file in MB", f"{size / 1e6:.2f}"],
     ]
@@ -265,5 +182,5 @@ def speed(limit: int | None, _: Path) -> str:
 
 if __name__ == "__main__":
     title, packages = "The pretrained model", (*PACKAGES, "aeon", "aeon-neuro")
-    parts = {"fidelity": fidelity, "accuracy": accuracy, "start": start, "speed": speed}
+    parts = {"fidelity": fidelity, "accuracy": accuracy, "speed": speed}
     run_parts("pretrained", title, parts, (None, 2), about=__doc__, packages=packages)

@@ -48,8 +48,7 @@ BAND, STEPS = 0.1, 512
 # Speed: numbers of codes, and what is drawn and measured.
 NUMBERS = ("100000", "1000000")
 DIMENSIONS, HITS, GROUPS = 32, 10, 1000
-# Number of queries among up to MANY codes, and among more.
-MANY, QUERIES, FEWER = 100_000, 100, 20
+QUERIES = 50
 
 
 class Vectors(NamedTuple):
@@ -190,7 +189,7 @@ def draw(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return vectors to index, and queries."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(GROUPS, DIMENSIONS))
-    total = number + (QUERIES if number <= MANY else FEWER)
+    total = number + QUERIES
     rows = centers[rng.integers(GROUPS, size=total)] + 0.5 * rng.normal(size=(total, DIMENSIONS))
     rows = rows.astype(np.float32)
     return rows[:number], rows[number:]
@@ -312,8 +311,8 @@ def page(cells: dict[str, Any]) -> list[str]:
             ]
     parts.append(
         f"The codes have {DIMENSIONS} dimensions and come from a mixture of {GROUPS} "
-        f"Gaussians. Times are medians over {QUERIES} single queries, or {FEWER} among "
-        f"more than {MANY:,} codes. Refold's index is an Arrow file, whose rows are in "
+        f"Gaussians. Times are medians over {QUERIES} single queries. "
+        "Refold's index is an Arrow file, whose rows are in "
         "memory for searches. The time to build includes writing it, and a hit has an id and "
         "metadata. Wall time includes waiting for other programs. CPU time is the sum over all "
         "threads of the process."

@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks._process import measure, measure_command
 from benchmarks._results import PACKAGES, run_parts, section, table
-from benchmarks._series import FEATURES, equal, log_normal
+from benchmarks._series import FEATURES, equal, log_normal, sines
 
-PICTURE = "training.png"
 QUESTION_SEQUENCES, QUESTION_BATCH = 1200, 100
 BATCH = 64
+FILE_FEATURES = 48
 
 
 class Sizes(NamedTuple):
@@ -37,7 +37,8 @@ QUICK = Sizes(4, 1, 200, 64, 0.01, 200)
 
 def question(sizes: Sizes, folder: Path) -> str:
     """Train the model of the question "LSTM Autoencoder" on its data, with three programs."""
-    rows, curves, ours = [], {}, None
+    del folder
+    rows, ours = [], None
     for title, train, backend, rounds in (
         ("Refold", question_with_refold, "jax", sizes.rounds),
         ("Keras on JAX", question_with_keras, "jax", sizes.rounds),
@@ -56,7 +57,6 @@ def question(sizes: Sizes, folder: Path) -> str:
             )
         step, total = statistics.median(steps), statistics.median(totals)
         ours = ours or (step, total)
-        curves[title] = losses[0]
         rows.append(
             [
                 title,
@@ -67,7 +67,6 @@ def question(sizes: Sizes, folder: Path) -> str:
                 ", ".join(f"{curve[-1]:.4f}" for curve in losses),
             ]
         )
-    _draw_losses(curves, folder / PICTURE)
     relative, whole = "time relative to Refold", f"seconds for {sizes.epochs} epochs"
     header = ["program", "ms per step", relative, whole, relative, "final losses"]
     text = (
@@ -135,17 +134,6 @@ def _fit_by_keras(
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
     fitted = model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[clock])
     return fitted.history["loss"], list(np.diff(ends))
-
-
-def _draw_losses(curves: dict[str, list[float]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
-    ax = figure.add_subplot(xlabel="epoch", ylabel="binary cross-entropy")
-    for title, curve in curves.items():
-        ax.plot(range(1, len(curve) + 1), curve, label=title, linewidth=1.2)
-    ax.legend(frameon=False)
-    figure.savefig(path)
 
 
 def ragged(sizes: Sizes, folder: Path) -> str:
@@ -263,24 +251,16 @@ def write_files(folder: Path, gigabytes: float, num_sequences: int) -> tuple[int
 
     There are 48 numeric columns, and lengths of 20 to 180 steps.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from refold.sequences import write
 
     folder.mkdir(parents=True)
-    rng, features = np.random.default_rng(0), 48
-    size = number = steps = 0
+    rng, size, number, steps = np.random.default_rng(0), 0, 0, 0
     while size < gigabytes * 1e9:
         lengths = rng.integers(20, 181, num_sequences)
-        ids = np.repeat(np.arange(num_sequences) + number * num_sequences, lengths)
-        times = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
-        phase = rng.uniform(0, 6, (num_sequences, features)).astype(np.float32)
-        shifted = 0.1 * times[:, None] + np.repeat(phase, lengths, axis=0)
-        values = np.sin(shifted, dtype=np.float32)
-        values += 0.2 * rng.standard_normal(values.shape, np.float32)
-        columns = {"id": ids, "time": times} | {f"x{i:02d}": x for i, x in enumerate(values.T)}
         file = folder / f"part-{number:04d}.parquet"
-        pq.write_table(pa.table(columns), file, row_group_size=100_000)
-        size, number, steps = size + file.stat().st_size, number + 1, steps + len(ids)
+        write(sines(lengths, rng, FILE_FEATURES, number * num_sequences), file, layout="long")
+        size, number = size + file.stat().st_size, number + 1
+        steps += int(lengths.sum())
     return number, size, steps
 
 

@@ -30,11 +30,6 @@ CAPS = {"max_epochs": 1, "units": 8, "latent_steps": 0}
 WITH_AN_EPOCH = {"diagnosis.md", "training.md"}
 # Maximum number of sequences of `refold data` in `make test`.
 MAX_SEQUENCES = 200
-# How-to pages of users; those of contributors may be longer.
-MAX_WORDS = 710
-HOW_TO = set((ROOT / "docs" / "how-to").glob("*.md")) - {
-    ROOT / "docs" / "how-to" / name for name in ("development.md", "extend.md")
-}
 # Printed shapes, which do not depend on training.
 SHAPES = r"(\((\d+, ?)*\d*\) ?)+"
 
@@ -202,14 +197,6 @@ def anchors(page):
     """Return the anchors of the headings of a page, with the rules of GitHub."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_pictures_and_how_to_pages_are_small():
-    """A how-to page fits on two screens; details belong to explanation and reference."""
-    pictures = (ROOT / "docs" / "images").glob("*")
-    assert [path.name for path in pictures if path.stat().st_size > 100_000] == []
-    words = {page.name: len(page.read_text("utf-8").split()) for page in HOW_TO}
-    assert {name: count for name, count in words.items() if count > MAX_WORDS} == {}
 
 
 def test_every_page_is_in_an_index_and_in_the_navigation():

@@ -278,23 +278,8 @@ def aeon_autoencoder(train: Any, size: int, seconds: float, seed: int) -> Recons
 
 # What the results of all methods depend on, and more that those of Refold depend on.
 SHARED = ("benchmarks/fidelity_peers/methods.py", "src/refold/evaluation")
-OURS_ALONE = (
-    "src/refold",
-    *(
-        f":(exclude)src/refold/{room}"
-        for room in (
-            "__main__.py",
-            "cli",
-            "cluster",
-            "datasets",
-            "explore",
-            "plots",
-            "report",
-            "search",
-            "serve",
-        )
-    ),
-)
+APPLICATIONS = "__main__.py cli cluster datasets explore plots report search serve"
+OURS_ALONE = ("src/refold", *(f":(exclude)src/refold/{room}" for room in APPLICATIONS.split()))
 
 
 class Method(NamedTuple):
