@@ -16,7 +16,7 @@ from pyarrow import csv as arrow_csv
 
 import refold
 from refold.cli import _code_files, main
-from refold.cli._code_files import read_codes
+from refold.cli._code_files import read_code_file
 from refold.cli._outputs import Output
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
@@ -45,7 +45,7 @@ def write_codes(path, blocks, **options):
 def test_written_codes_are_read_with_the_same_bits(tmp_path, suffix, ids):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, [(CODES[:2], ids[:2]), (CODES[2:], ids[2:])])
-    codes, read_ids, _ = read_codes(path)
+    codes, read_ids, _ = read_code_file(path)
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert read_ids.tolist() == ([*range(5)] if suffix == "npy" else ids.tolist())
@@ -54,7 +54,7 @@ def test_written_codes_are_read_with_the_same_bits(tmp_path, suffix, ids):
 def test_codes_in_half_of_the_space(tmp_path):
     path = tmp_path / "codes.parquet"
     write_codes(path, [(CODES, np.arange(5))], dtype="float16")
-    codes, _, _ = read_codes(path)
+    codes, _, _ = read_code_file(path)
     np.testing.assert_array_equal(codes, CODES.astype(np.float16).astype(np.float32))
 
 
@@ -69,7 +69,7 @@ def test_the_contents_of_files(tmp_path):
     assert (first["id"], np.float32(first["code"]).tolist()) == (0, CODES[0].tolist())
     # as a spreadsheet writes it, with a mark in front and other names
     (tmp_path / "other.csv").write_bytes(b"\xef\xbb\xbfcodename,code0,code1\na,1,2\nb,3,4\n")
-    codes, ids, _ = read_codes(tmp_path / "other.csv")
+    codes, ids, _ = read_code_file(tmp_path / "other.csv")
     assert (codes.tolist(), ids.tolist()) == ([[1, 2], [3, 4]], ["a", "b"])
 
 
@@ -91,20 +91,20 @@ def test_the_contents_of_files(tmp_path):
 def test_other_text_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content.encode())
     with pytest.raises(FileFormatError, match=message):
-        read_codes(tmp_path / name)
+        read_code_file(tmp_path / name)
 
 
 def test_codes_in_arrays_with_names_are_read(tmp_path, sines):
     path, model = tmp_path / "codes.npz", refold.load(sines / "sines.refold")
     np.savez(path, code=CODES, id=TEXTS, model=np.array(model.hash))
-    codes, ids, _ = read_codes(path, model=model)  # no warning
+    codes, ids, _ = read_code_file(path, model=model)  # no warning
     assert (codes.tolist(), ids.tolist()) == (CODES.tolist(), TEXTS.tolist())
     np.savez(path, code=CODES, model=np.array("0" * 64))
     with pytest.raises(RefoldError, match="codes of another model"):
-        read_codes(path, model=model)
+        read_code_file(path, model=model)
     np.savez(path, code=CODES, id=TEXTS[1:])
     with pytest.raises(FileFormatError, match="Got 4 ids for 5"):
-        read_codes(path)
+        read_code_file(path)
 
 
 # From sequences to codes and back
@@ -119,7 +119,7 @@ def codes(sines):
 def test_codes_decode_to_the_same_sequences(sines, codes, tmp_path, suffix, run):
     model, data, path = sines / "bare.refold", sines / "new.parquet", tmp_path / f"codes.{suffix}"
     run("encode", model, data, "-o", path)
-    np.testing.assert_array_equal(read_codes(path)[0], codes)
+    np.testing.assert_array_equal(read_code_file(path)[0], codes)
     captured = run("decode", model, path, "-o", tmp_path / "back.npz")
     assert captured.out == ""
     assert f"Wrote 6 sequences to {tmp_path / 'back.npz'}" in captured.err

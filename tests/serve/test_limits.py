@@ -118,12 +118,12 @@ def test_total_body(files):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
         with open_socket(url) as incomplete:
             incomplete.sendall(request_head(100) + b"x" * 99)
-            wait_until(lambda: service.body_bytes == 99)
+            wait_until(lambda: service.num_body_bytes == 99)
             response = httpx.post(url + PATH, content=large, headers=JSON_HEADERS)
             assert is_refused(response, 503, "total_body", 150)
-        wait_until(lambda: service.body_bytes == 0)
+        wait_until(lambda: service.num_body_bytes == 0)
         assert httpx.post(url + PATH, json=SMALL_REQUEST).status_code == 200
-        assert service.body_bytes == 0
+        assert service.num_body_bytes == 0
 
 
 def test_default_limits_fit_together():

@@ -1,4 +1,4 @@
-"""What a command reads: files, models and sequences. Also how a command runs on a Ray cluster."""
+"""What a command reads: models, codes and sequences. Also how a command runs on a Ray cluster."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ from refold.cli._outputs import (
     STANDARD_STREAM,
     CommandFiles,
     check_no_streams,
-    format_name_of_file,
+    find_format_name,
     log,
 )
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
@@ -43,7 +43,7 @@ def open_input(
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as file:
-            shutil.copyfileobj(standard_input(), file)
+            shutil.copyfileobj(open_standard_input(), file)
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
@@ -51,7 +51,7 @@ def open_input(
             raise type(error)(text.replace(str(path), path.name)) from error
 
 
-def standard_input() -> BinaryIO:
+def open_standard_input() -> BinaryIO:
     """Return standard input as a stream of bytes."""
     if sys.stdin is None:
         raise ParameterError("Standard input is closed. Name a file.")
@@ -65,12 +65,12 @@ def load_model(model_file: str, *, latent_steps: int | None = None) -> "refold.M
 
 
 def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, ...]:
-    """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times, or None."""
+    """Read a file of codes, or standard input; return what `read_code_file` returns."""
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli import _code_files
+    from refold.cli._code_files import read_code_file
 
     with open_input(file_name, format_name, CODE_FORMATS) as file_options:
-        return _code_files.read_codes(**file_options, id_name=model.schema.id_name, model=model)
+        return read_code_file(**file_options, id_name=model.schema.id_name, model=model)
 
 
 def check_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
@@ -101,8 +101,8 @@ class ReadOptions:
         time_format: Form of the times, such as "%d.%m.%Y %H:%M". [default: ISO 8601]
     """
 
-    id: options.Name = None
-    time: options.Name = None
+    id: options.OptionalName = None
+    time: options.OptionalName = None
     columns: options.NameList = None
     column_types: options.ColumnTypes = None
     unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
@@ -113,9 +113,8 @@ class ReadOptions:
     time_format: Annotated[str | None, Parameter(metavar="FORMAT")] = None
     input_format: options.InputFormat = None
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The options that are set, as arguments of `refold.sequences.read`."""
+    def to_arguments(self) -> dict[str, Any]:
+        """Return the options that are set, as arguments of `refold.sequences.read`."""
         names = [field.name for field in fields(ReadOptions) if field.name != "input_format"]
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if options.is_set(value)}
@@ -132,8 +131,8 @@ class ReadOptions:
     ) -> Iterator[Any]:
         """Yield the sequences of a file; with a model, only the columns that the model knows."""
         with self._open_file(file_name, command_files) as file_options:
-            ignored = () if label_column is None else (label_column,)
-            yield self._read_sequences(model, file_options, ignored, is_one_series=is_one_series)
+            labels = () if label_column is None else (label_column,)
+            yield self._read_sequences(model, file_options, labels, is_one_series=is_one_series)
 
     @contextmanager
     def open_with_metadata(
@@ -144,18 +143,27 @@ class ReadOptions:
         label_columns: Sequence[str],
         label_file: str | None,
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield sequences, and columns by name with one value per sequence, such as labels."""
+        """Yield sequences, and an array (num_sequences,) for each label column, by name."""
         if label_columns:
             check_no_streams("--label", file_name, label_file)
         with self._open_file(file_name, command_files) as file_options:
-            # columns of a label file may have the names of features
-            ignored_columns = label_columns if label_file is None else ()
+            label_file_options: dict[str, Any] = {"path": label_file}
+            ignored_columns: Sequence[str] = ()  # a label file may use the names of features
+            if label_file is None:
+                label_file_options, ignored_columns = file_options, label_columns
             sequences = self._read_sequences(model, file_options, ignored_columns)
             id_name = sequences.schema.id_name
             if id_name in ignored_columns:
                 raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
-            location = file_options if label_file is None else {"path": label_file}
-            labels = {name: self._read_labels(location, name, sequences) for name in label_columns}
+            labels: dict[str, Any] = {}
+            for name in label_columns:
+                arguments = {**label_file_options, "label": name, "sequences": sequences}
+                if self.id is None and id_name is not None:
+                    # a label file without the id column of the data: its id column is guessed below
+                    with contextlib.suppress(SchemaError):
+                        labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
+                if name not in labels:
+                    labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
     def read(self, model: "refold.Model", file_name: str, command_files: CommandFiles) -> Any:
@@ -174,8 +182,8 @@ class ReadOptions:
     def _open_file(self, file_name: str, command_files: CommandFiles) -> Any:
         """Open one of the inputs of a command as `open_input` does."""
         formats, format_name = refold.sequences.FORMATS, self.input_format
-        if STANDARD_STREAM in command_files.inputs and format_name_of_file(file_name) in formats:
-            format_name = None  # --format is the format of standard input, which is another input
+        if STANDARD_STREAM in command_files.inputs and find_format_name(file_name) in formats:
+            format_name = None  # --format describes standard input, and this is another input
         return open_input(file_name, format_name, formats)
 
     def _read_sequences(
@@ -190,22 +198,13 @@ class ReadOptions:
         sequences = refold.sequences.read_for(
             None if model is None or model.any_columns else model.schema,
             **file_options,
-            **self.arguments,
+            **self.to_arguments(),
             labels=ignored_columns,
             as_series=is_one_series or (model is not None and model.window is not None),
         )
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
-
-    def _read_labels(self, file_options: dict[str, Any], label_column: str, sequences: Any) -> Any:
-        """Read one label per sequence, matched by the ids of the sequences."""
-        arguments = {**file_options, "label": label_column, "sequences": sequences}
-        if self.id is None and sequences.schema.id_name is not None:
-            # if the label file lacks this column of ids, the call below looks for another one
-            with contextlib.suppress(SchemaError):
-                return refold.sequences.read_labels(**arguments, id=sequences.schema.id_name)
-        return refold.sequences.read_labels(**arguments, id=self.id)
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
@@ -250,26 +249,31 @@ class ClusterOptions:
         quiet: bool,
         **settings: Any,
     ) -> None:
-        """Run a function of `refold.cluster` on Parquet files; ``settings`` are its arguments."""
+        """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
         check_cluster_options(read_options, unsupported_options)
         check_no_streams("--on", data_file, output_folder)
-        settings |= read_options.arguments | {"on": self.address, "num_workers": self.num_workers}
+        settings |= read_options.to_arguments() | {
+            "on": self.address,
+            "num_workers": self.num_workers,
+        }
         # Ray prints a line about a worker that died, and standard output is for results
         with contextlib.redirect_stdout(sys.stderr):
-            run = getattr(refold.cluster, operation)
-            summary = run(model, data_file, output_folder, verbose=int(not quiet), **settings)
+            run_on_cluster = getattr(refold.cluster, operation)
+            summary = run_on_cluster(
+                model, data_file, output_folder, verbose=int(not quiet), **settings
+            )
         if not quiet:
             log(str(summary))
         if summary.num_failed:
-            first, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
+            failure, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(
                 f"{summary.num_failed} sequences are in no part; {failures_file} lists them. The "
-                f"first is in row {first.row} of {first.file}: {first.reason}"
+                f"first is in row {failure.row} of {failure.file}: {failure.reason}"
             )
 
 
 def check_cluster_options(read_options: ReadOptions, unsupported_options: dict[str, Any]) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
-    conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
-    conflicting |= unsupported_options | {"format": read_options.input_format}
-    options.check_conflicts("--on", conflicting)
+    values = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
+    values |= unsupported_options | {"format": read_options.input_format}
+    options.check_conflicts("--on", values)

@@ -15,8 +15,8 @@ from refold.cli._inputs import ClusterOptions, ReadOptions, check_in_memory, loa
 from refold.cli._outputs import (
     CODE_FORMATS,
     CommandFiles,
-    data_formats,
-    id_column_name,
+    choose_id_column,
+    list_writable_formats,
     log,
     print_json,
     print_table,
@@ -33,7 +33,7 @@ def encode(
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence, or per window.
@@ -47,38 +47,49 @@ def encode(
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli._code_files import POSITION_COLUMNS, check_dtype, locate_codes, write_codes
+    from refold.cli._code_files import (
+        POSITION_COLUMNS,
+        check_stored_type,
+        locate_codes,
+        write_codes,
+    )
 
-    if cluster.address is not None:
+    if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
-        unsupported = {"features": as_features}
-        cluster.run(
-            "encode", model, data_file, output, read_options, unsupported, quiet=quiet, dtype=dtype
+        cluster_options.run(
+            "encode",
+            model,
+            data_file,
+            output,
+            read_options,
+            {"features": as_features},
+            quiet=quiet,
+            dtype=dtype,
         )
         return
     files = CommandFiles(data_file)
-    target = files.output(output, CODE_FORMATS)
-    check_dtype(dtype, target.format)
+    target = files.prepare_output(output, CODE_FORMATS)
+    check_stored_type(dtype, target.format_name)
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)
-        code_size, id_column = model.code_size, id_column_name(sequences.schema, POSITION_COLUMNS)
+        id_column = choose_id_column(sequences.schema, POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
         is_mapped = sequences.is_mapped
         blocks = model.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
         if is_mapped:  # a progress bar over the blocks, not one for each block
-            console, count = Console(stderr=True), len(sequences.block_offsets) - 1
-            blocks = track(blocks, "encode", count, console=console, disable=quiet)
+            console, num_blocks = Console(stderr=True), len(sequences.block_offsets) - 1
+            blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
+        row_size, noun = model.code_size, "codes"
         if as_features:
             # the features of a code of zeros tell their number before the first block
-            code_size = model.features([[0.0] * code_size]).shape[1]
+            row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
-        positions = locate_codes(windows, id_column, has_windows=model.window is not None)
-        write_codes(target, blocks, id_column, dtype, model, positions)
+        position_table = locate_codes(windows, id_column, has_windows=model.window is not None)
+        write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
-            noun = "rows of features" if as_features else "codes"
-            log(f"Wrote {len(sequences)} {noun} with {code_size} dimensions to {target.name}")
+            log(f"Wrote {len(sequences)} {noun} with {row_size} dimensions to {target.file_name}")
 
 
 def decode(
@@ -89,7 +100,7 @@ def decode(
     output: options.DataOutput = "-",
     lengths: options.Lengths = None,
     input_format: options.InputFormat = None,
-    clip: options.ClipOptions = options.ClipOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Decode codes to sequences, each with its own length.
@@ -100,12 +111,14 @@ def decode(
         code_file: File of codes, or -.
     """
     files = CommandFiles(code_file)
-    target = files.output(output, data_formats())
+    target = files.prepare_output(output, list_writable_formats())
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
     model = model.with_columns_of(codes)
     lengths = options.repeat_single_length(lengths, len(codes))
-    decoded = model.decode(codes, lengths=lengths, clip=clip.value, verbose=int(not quiet))
+    decoded = model.decode(
+        codes, lengths=lengths, clip=clip_options.to_argument(), verbose=int(not quiet)
+    )
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
 
 
@@ -117,25 +130,33 @@ def reconstruct(
     output: options.DataOutput = "-",
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
-    clip: options.ClipOptions = options.ClipOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
-    if cluster.address is not None:
+    if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
-        cluster.run(
-            "reconstruct", model, data_file, output, read_options, {}, quiet=quiet, clip=clip.value
+        cluster_options.run(
+            "reconstruct",
+            model,
+            data_file,
+            output,
+            read_options,
+            {},
+            quiet=quiet,
+            clip=clip_options.to_argument(),
         )
         return
     files = CommandFiles(data_file)
-    target = files.output(output, data_formats())
+    target = files.prepare_output(output, list_writable_formats())
     model = load_model(model_file, latent_steps=latent_steps)
     sequences = read_options.read(model, data_file, files)
     model = model.adapt(sequences)
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = model.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    # a reconstruction may be longer than its sequence; its times continue at the usual gap
+    decoded = model.reconstruct(sequences, clip=clip_options.to_argument(), verbose=int(not quiet))
+    # the times begin at step 0 of each sequence; if a reconstruction is longer than its sequence,
+    # they continue at the median gap
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
@@ -166,40 +187,45 @@ def probe(
     """
     files = CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    opened = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
-    with opened as (opened_sequences, labels):
+    data_context = read_options.open_with_metadata(
+        model, data_file, files, [label_column], label_file
+    )
+    with data_context as (opened_sequences, labels):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
+    vectors = {}  # (num_sequences, dimensions) by method
     if model.window is not None:  # labels belong to a series, so its windows are pooled
-        vectors = {"Refold, pooled": model.pooled(sequences, verbose=verbose)}
+        vectors["Refold, pooled"] = model.pooled(sequences, verbose=verbose)
     else:
-        vectors = {"Refold": model.encode(sequences, verbose=verbose)}
+        vectors["Refold"] = model.encode(sequences, verbose=verbose)
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
     aligned = sequences.align(model.schema)
-    num_inputs = sum(column.width for column in aligned.schema.columns)  # of a step, one-hot
-    num_padded_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs
-    # PCA has no more dimensions than sequences, nor than inputs of a padded sequence
-    max_pca_dim = min(len(aligned), num_padded_inputs)
-    pca = refold.evaluation.PCABaseline(min(code_size, max_pca_dim)).fit(aligned)
+    # PCA has no more dimensions than sequences, nor than inputs of a sequence: padded and one-hot
+    num_inputs_per_step = sum(column.width for column in aligned.schema.columns)
+    num_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs_per_step
+    pca_dim = min(code_size, len(aligned), num_inputs)
+    pca = refold.evaluation.PCABaseline(pca_dim).fit(aligned)
     pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
     vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        method: refold.evaluation.probe(x, labels[label_column], folds=num_folds, seed=seed)
-        for method, x in vectors.items()
+        method: refold.evaluation.probe(
+            method_vectors, labels[label_column], folds=num_folds, seed=seed
+        )
+        for method, method_vectors in vectors.items()
     }
     if as_json:
-        print_json({name: asdict(result) for name, result in results.items()})
+        print_json({method: asdict(result) for method, result in results.items()})
     else:
         headings = f"codes of {code_size} numbers", "linear probe accuracy"
         rows = [
-            (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
-            for name, result in results.items()
+            (method, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
+            for method, result in results.items()
         ]
         print_table(headings, rows)
     if not quiet:
-        result = next(iter(results.values()))
+        result = next(iter(results.values()))  # all methods have the same classes and folds
         log(
             f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
             f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "

@@ -15,14 +15,14 @@ from refold._support.messages import format_short
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.cli import _options as options
-from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, standard_input
+from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, open_standard_input
 from refold.cli._outputs import (
     STANDARD_STREAM,
     TABLE_FORMATS,
     CommandFiles,
-    data_formats,
-    format_name_of_file,
-    id_column_name,
+    choose_id_column,
+    find_format_name,
+    list_writable_formats,
     log,
     print_json,
     print_line,
@@ -57,7 +57,7 @@ def detect(
     step_file: Annotated[str | None, Parameter(name="--steps", metavar="TABLE")] = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences.
@@ -70,16 +70,16 @@ def detect(
             .png or .svg.
     """
     files = CommandFiles(data_file, normal_file)
-    if cluster.address is not None:
+    if cluster_options.address is not None:
         model = read_options.calibrate_model(load_model(model_file), normal_file, files)
         unsupported = {"steps": step_file, "picture": picture_file}
-        cluster.run(
+        cluster_options.run(
             "detect", model, data_file, output, read_options, unsupported, quiet=quiet, alpha=alpha
         )
         return
-    target = files.output(output, TABLE_FORMATS)
-    step_target = files.optional_output("--steps", step_file, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.prepare_output(output, TABLE_FORMATS)
+    step_target = files.prepare_optional_output("--steps", step_file, TABLE_FORMATS)
+    picture_target = files.prepare_picture_output(picture_file)
 
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
@@ -87,7 +87,7 @@ def detect(
         check_not_empty(len(series), "sequence", "to draw with --picture")
     anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
-    id_column = id_column_name(series.schema, _DETECT_COLUMNS)
+    id_column = choose_id_column(series.schema, _DETECT_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
@@ -146,7 +146,7 @@ def forecast(
     season: options.OptionalInt = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
-    clip: options.ClipOptions = options.ClipOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -169,10 +169,14 @@ def forecast(
     if evaluate:
         # these options change a file or an interval that --evaluate does not write
         conflicting = {"output": None if output == STANDARD_STREAM else output, "alpha": alpha}
-        conflicting |= {"picture": picture_file, "normal": normal_file, "clip": clip.value}
+        conflicting |= {
+            "picture": picture_file,
+            "normal": normal_file,
+            "clip": clip_options.to_argument(),
+        }
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
-    target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.prepare_output(output, TABLE_FORMATS)
+    picture_target = files.prepare_picture_output(picture_file)
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
     if evaluate:
@@ -187,8 +191,10 @@ def forecast(
     if picture_target is not None:
         count = len(series) if model.schema.numeric.any() else 0
         check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
-    predicted = model.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
-    target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
+    predicted = model.forecast(
+        series, steps, alpha=alpha, clip=clip_options.to_argument(), verbose=int(not quiet)
+    )
+    target.write_table(predicted.to_table(choose_id_column(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
@@ -211,7 +217,7 @@ def generate(
     observed_file: Annotated[str | None, Parameter(name="--compare", metavar="DATA")] = None,
     seed: options.OptionalSeed = None,
     read_options: ReadOptions = ReadOptions(),
-    clip: options.ClipOptions = options.ClipOptions(clip=True),
+    clip_options: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
@@ -222,7 +228,7 @@ def generate(
         observed_file: Real sequences to compare the new ones with.
     """
     files = CommandFiles(observed_file)
-    target = files.output(output, data_formats())
+    target = files.prepare_output(output, list_writable_formats())
     if observed_file is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
@@ -235,7 +241,7 @@ def generate(
         num_sequences,
         temperature=temperature,
         lengths=options.repeat_single_length(lengths, num_sequences),
-        clip=clip.value,
+        clip=clip_options.to_argument(),
         random_state=seed,
     )
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)
@@ -255,7 +261,7 @@ def stream(
     *,
     window: options.OptionalPositiveInt = None,
     every_n_steps: Annotated[options.PositiveInt, Parameter(name="--every")] = 1,
-    id_column: Annotated[options.Name, Parameter(name="--id")] = None,
+    id_column: Annotated[options.OptionalName, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
     input_format: Annotated[
         Literal["csv", "tsv", "jsonl"] | None, Parameter(name="--format", metavar="FORMAT")
@@ -277,7 +283,7 @@ def stream(
     """
     model, streams, num_steps = load_model(model_file, latent_steps=latent_steps), {}, 0
     # the default, JSON lines, has no delimiter
-    delimiter = _DELIMITERS.get(input_format or format_name_of_file(data_file) or "jsonl")
+    delimiter = _DELIMITERS.get(input_format or find_format_name(data_file) or "jsonl")
     steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data_file), start=1)
     if delimiter is not None:
         texts = (line.decode("utf-8-sig") for line in _read_lines(data_file))
@@ -306,7 +312,7 @@ def stream(
 def _read_lines(file_name: str) -> Iterator[bytes]:
     """Yield the lines of a file or of standard input, each as soon as it is complete."""
     if file_name == STANDARD_STREAM:
-        yield from standard_input()
+        yield from open_standard_input()
         return
     with local_path(file_name).open("rb") as file:
         yield from file

@@ -10,7 +10,13 @@ import refold
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import TABLE_FORMATS, CommandFiles, data_formats, id_column_name, log
+from refold.cli._outputs import (
+    TABLE_FORMATS,
+    CommandFiles,
+    choose_id_column,
+    list_writable_formats,
+    log,
+)
 
 # Number of hits under the first query in a picture. With more, the panels would be small.
 _NUM_DRAWN_HITS = 6
@@ -93,7 +99,7 @@ def search(
     data_file: options.OptionalDataFile = None,
     /,
     *,
-    row_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
+    query_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
     code_file: Annotated[str | None, Parameter(name="--codes", metavar="CODES")] = None,
     k: Annotated[options.PositiveInt, Parameter(name="-k")] = 10,
     condition: Annotated[str | None, Parameter(name="--where", metavar="CONDITION")] = None,
@@ -108,25 +114,25 @@ def search(
     Args:
         index_file: File from `refold index`.
         data_file: File of sequences to search for, or -.
-        row_ids: Ids of rows of the index to search for, not DATA.
+        query_ids: Ids of rows of the index to search for, not DATA.
         code_file: File of codes to search for, not DATA.
         k: Hits per query.
         condition: Condition on id and metadata, as in SQL: "site = 'a'".
         output: File for one row per hit, or -.
         picture_file: Image file for the first query under its hits: .png or .svg.
     """
-    check_exactly_one("DATA, --like ids or --codes to search for", data_file, row_ids, code_file)
+    check_exactly_one("DATA, --like ids or --codes to search for", data_file, query_ids, code_file)
     files = CommandFiles(data_file, code_file)
-    target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.prepare_output(output, TABLE_FORMATS)
+    picture_target = files.prepare_picture_output(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
     if data_file is not None:
         sequences = read_options.read(model, data_file, files)
         queries = {"X": sequences}
-    elif row_ids is not None:
-        queries = {"ids": row_ids}
+    elif query_ids is not None:
+        queries = {"ids": query_ids}
     else:
         codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, model)
         queries = {"codes": codes, "names": code_ids}
@@ -175,10 +181,10 @@ def cluster(
     """
     check_exactly_one("DATA or --index", data_file, index_file)
     files = CommandFiles(data_file)
-    target = files.output(output, TABLE_FORMATS)
-    table_target = files.optional_output("--clusters", cluster_file, TABLE_FORMATS)
-    center_target = files.optional_output("--centers", center_file, data_formats())
-    picture_target = files.picture_output(picture_file)
+    target = files.prepare_output(output, TABLE_FORMATS)
+    table_target = files.prepare_optional_output("--clusters", cluster_file, TABLE_FORMATS)
+    center_target = files.prepare_optional_output("--centers", center_file, list_writable_formats())
+    picture_target = files.prepare_picture_output(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     settings = {
         "method": method,
@@ -196,10 +202,12 @@ def cluster(
         with read_options.open_sequences(model, str(data_file), files) as sequences:
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
-    target.write_table(clustering.rows(id_column_name(model.schema, ("cluster", "distance"))))
+    target.write_table(clustering.rows(choose_id_column(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()
-        if table_target.format == "csv":  # CSV has no lists, so each code takes several columns
+        if (
+            table_target.format_name == "csv"
+        ):  # CSV has no lists, so each code takes several columns
             table = table.drop_columns("code")
             for i, values in enumerate(clustering.centers.T):
                 table = table.append_column(f"code{i}", [values])

@@ -61,7 +61,7 @@ def fit(
         processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = CommandFiles(base, data_file)
-    target = files.output(output, MODEL_FORMATS)
+    target = files.prepare_output(output, MODEL_FORMATS)
     checkpoint = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
@@ -90,7 +90,10 @@ def fit(
     if ray_address is not None:
         check_cluster_options(read_options, {"from": base, "window": model.window})
         check_no_streams("--on", data_file)
-        settings: Any = read_options.arguments | {"on": ray_address, "processes": processes or 2}
+        settings: Any = read_options.to_arguments() | {
+            "on": ray_address,
+            "processes": processes or 2,
+        }
         model = refold.cluster.fit(model, data_file, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
@@ -153,7 +156,7 @@ def curve(
         latent_dims: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
     files, latent_dims = CommandFiles(data_file), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
-    target = files.picture_output(output, "--output")
+    target = files.prepare_picture_output(output, "--output")
     with read_options.open_sequences(
         None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
@@ -171,7 +174,7 @@ def curve(
     if target is not None:
         target.write_picture(refold.plots.error_by_size(result).figure)
         if not quiet:
-            log(f"Wrote the figure to {target.name}")
+            log(f"Wrote the figure to {target.file_name}")
     if not result.complete:
         progress = f"{len(result.sizes)} of {len(latent_dims)} sizes"
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {progress}.")

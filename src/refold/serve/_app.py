@@ -23,7 +23,7 @@ import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
 from refold.serve._bodies import ARROW_TYPE, read_json, read_table, to_arrow_stream, to_json
-from refold.serve._docs import DOCS_POLICY, docs_page
+from refold.serve._docs import DOCS_POLICY, make_docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
     LOCAL_HOST_NAMES,
@@ -45,7 +45,7 @@ _PROBE_PATHS = frozenset({"/v1/health", "/v1/ready"})
 _DOCS_PATH = "/docs"
 # Larger bodies are parsed in another thread, because they would block the event loop. For smaller
 # bodies, the change of threads takes longer than the parsing.
-_MAX_DIRECT_BYTES = 1 << 18
+_MAX_BYTES_IN_EVENT_LOOP = 1 << 18
 # A model cannot have these names, because /v1/NAME is another page.
 _RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
 # Names of models that need no escapes in a URL.
@@ -93,7 +93,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(lambda: self.batcher)
         self.batcher = Batcher(settings, self.metrics.batches.observe)
-        self.body_bytes = 0  # received bytes of all open requests
+        self.num_body_bytes = 0  # received bytes of all open requests
         names = (*LOCAL_HOST_NAMES, settings.host, *settings.allowed_hosts)
         self._host_names = frozenset(name.lower() for name in names)
         self._token = settings.secret()
@@ -174,7 +174,7 @@ class Service:
         if self._token is not None:
             # a browser can ask its user for a password, but it cannot send a Bearer header
             expected_scheme = "Basic" if scope["path"] == _DOCS_PATH else "Bearer"
-            scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+            scheme, _, token = get_headers(scope).get(b"authorization", b"").partition(b" ")
             if expected_scheme == "Basic":
                 token = _parse_password(token)
             # the time of this comparison does not depend on the token
@@ -220,9 +220,9 @@ class Service:
             await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
         async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
-            host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
+            host = get_headers(scope).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
-            content = docs_page(self._make_openapi(), self.models, origin)
+            content = make_docs_page(self._make_openapi(), self.models, origin)
             policy = {"content-security-policy": DOCS_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
@@ -278,7 +278,7 @@ class Service:
     async def _run_operation(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, operation_name: str
     ) -> None:
-        headers, model = headers_of(scope), self.models[model_name]
+        headers, model = get_headers(scope), self.models[model_name]
         operation = OPERATIONS[operation_name]
         scope["refold.labels"] = model_name, operation_name
         self.batcher.check_queue_limit()  # before the body, which may be large, is received
@@ -292,7 +292,7 @@ class Service:
             parse = functools.partial(read_json, *arguments)
             if is_table:
                 parse = functools.partial(read_table, *arguments, url_query=scope["query_string"])
-            if len(body) <= _MAX_DIRECT_BYTES:
+            if len(body) <= _MAX_BYTES_IN_EVENT_LOOP:
                 inputs = parse()
             else:
                 inputs = await self.batcher.run_in_background(parse)
@@ -326,14 +326,14 @@ class Service:
                     raise ClientDisconnect
                 chunks.append(message.get("body", b""))
                 num_bytes += len(chunks[-1])
-                self.body_bytes += len(chunks[-1])
+                self.num_body_bytes += len(chunks[-1])
                 check_limit("body", num_bytes, self.settings)
-                check_limit("total_body", self.body_bytes, self.settings)
+                check_limit("total_body", self.num_body_bytes, self.settings)
                 is_open = message.get("more_body", False)
             chunks = [b"".join(chunks)]
             yield chunks.pop()  # no reference stays here, so the caller can free the body
         finally:
-            self.body_bytes -= num_bytes
+            self.num_body_bytes -= num_bytes
 
 
 def create_app(
@@ -391,16 +391,16 @@ def create_app(
     settings = settings or read_settings()
     served = {name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models}
     for name, model in served.items():
-        if model.fitted.max_steps > settings.max_steps:
+        if model.fitted_model.max_steps > settings.max_steps:
             raise ParameterError(
                 f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
-                f"the model {name!r} was fitted on, which have up to {model.fitted.max_steps} "
+                f"the model {name!r} was fitted on, which have up to {model.fitted_model.max_steps} "
                 "steps. Raise it."
             )
     return Service(served, settings)
 
 
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
+def get_headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers of a request by name; the last one if a header is repeated."""
     return dict(scope["headers"])
 

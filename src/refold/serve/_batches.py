@@ -34,24 +34,24 @@ class Job:
 class Batcher:
     """A queue of jobs, and the thread that computes them."""
 
-    def __init__(self, settings: ServeSettings, report_batch_size: Callable[[int], None]) -> None:
+    def __init__(self, settings: ServeSettings, record_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
-        self._report_batch_size = report_batch_size
+        self._record_batch_size = record_batch_size
         self._background_lock = asyncio.Semaphore(1)  # one background computation at a time
-        self._waiting: deque[Job] = deque()
-        self._arrival = asyncio.Event()  # set when a job arrives or has waited long enough
-        self._last_seconds = 0.0  # computing time of the last batch
+        self._waiting_jobs: deque[Job] = deque()
+        self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
+        self._last_batch_seconds = 0.0  # computing time of the last batch
         # the next batch waits for this number of requests: as many were there after the last batch
-        self._num_expected = 1
+        self._expected_batch_size = 1
 
     @property
     def num_waiting(self) -> int:
         """Number of requests in the queue."""
-        return len(self._waiting)
+        return len(self._waiting_jobs)
 
     def check_queue_limit(self) -> None:
         """Refuse a request if the queue is full."""
-        check_limit("queue", len(self._waiting) + 1, self.settings)
+        check_limit("queue", len(self._waiting_jobs) + 1, self.settings)
 
     async def compute(
         self, batch_key: Hashable, payload: Any, num_steps: int, batch_function: BatchFunction
@@ -60,8 +60,8 @@ class Batcher:
         self.check_queue_limit()
         loop = asyncio.get_running_loop()
         job = Job(batch_key, payload, num_steps, batch_function, loop.create_future(), loop.time())
-        self._waiting.append(job)
-        self._arrival.set()
+        self._waiting_jobs.append(job)
+        self._wake_up.set()
         return await job.result
 
     async def compute_unbatched(self, num_steps: int, function: Callable[[], Any]) -> Any:
@@ -83,7 +83,7 @@ class Batcher:
                 batch = self._take_batch()
                 if not batch:
                     continue
-                self._report_batch_size(len(batch))
+                self._record_batch_size(len(batch))
                 start_time = loop.time()
                 payloads = [job.payload for job in batch]
                 results = loop.run_in_executor(
@@ -95,8 +95,8 @@ class Batcher:
                             job.result.set_exception(result)
                         else:
                             job.result.set_result(result)
-                self._last_seconds = loop.time() - start_time
-                self._num_expected = len(batch) + len(self._waiting)
+                self._last_batch_seconds = loop.time() - start_time
+                self._expected_batch_size = len(batch) + len(self._waiting_jobs)
 
     async def _wait_for_batch(self) -> None:
         """Return when the next batch is full, or when its first request has waited long enough."""
@@ -106,16 +106,19 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             timer = None  # wakes this task at the deadline of the first request
-            if self._waiting:
-                num_steps = sum(job.num_steps for job in self._waiting)
-                is_full = len(self._waiting) >= self._num_expected or num_steps >= MAX_BATCH_STEPS
-                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_seconds)
-                deadline = self._waiting[0].arrival_time + max_wait
+            if self._waiting_jobs:
+                num_steps = sum(job.num_steps for job in self._waiting_jobs)
+                is_full = (
+                    len(self._waiting_jobs) >= self._expected_batch_size
+                    or num_steps >= MAX_BATCH_STEPS
+                )
+                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
+                deadline = self._waiting_jobs[0].arrival_time + max_wait
                 if is_full or deadline <= loop.time():
                     return
-                timer = loop.call_at(deadline, self._arrival.set)
-            self._arrival.clear()
-            await self._arrival.wait()
+                timer = loop.call_at(deadline, self._wake_up.set)
+            self._wake_up.clear()
+            await self._wake_up.wait()
             if timer is not None:
                 timer.cancel()
 
@@ -123,7 +126,7 @@ class Batcher:
         """Remove and return the first request, and others with its key while the steps fit."""
         batch: list[Job] = []
         num_steps, remaining = 0, deque[Job]()
-        for job in self._waiting:
+        for job in self._waiting_jobs:
             if job.result.done():  # the client has disconnected
                 continue
             fits = num_steps + job.num_steps <= MAX_BATCH_STEPS
@@ -132,7 +135,7 @@ class Batcher:
                 num_steps += job.num_steps
             else:
                 remaining.append(job)
-        self._waiting = remaining
+        self._waiting_jobs = remaining
         return batch
 
 

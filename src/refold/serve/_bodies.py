@@ -22,9 +22,9 @@ from refold.sequences import (
     stored_model_hash,
 )
 from refold.serve._operations import (
-    AnyRequest,
-    AnySequence,
+    BaseRequest,
     CodeT,
+    JsonSequence,
     RequestInputs,
     SequenceT,
     ServedModel,
@@ -44,7 +44,7 @@ _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
 def read_json(
-    body: bytes, request_type: type[AnyRequest], model: ServedModel, settings: ServeSettings
+    body: bytes, request_type: type[BaseRequest], model: ServedModel, settings: ServeSettings
 ) -> RequestInputs:
     """Return the checked content of a JSON request."""
     # for a numeric model, a decoder that accepts only numbers is tried first, because it is faster
@@ -68,9 +68,9 @@ def read_json(
         if is_numeric and entries:
             inputs.sequences = _sequences_from_lists(entries, model)
         else:
-            inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
+            inputs.sequences = Sequences.from_list(entries, schema=model.fitted_model.schema)
         # checked now, because an error in a batch would affect other requests
-        model.fitted.scaler.check(inputs.sequences)
+        model.fitted_model.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
     if (code_lists := getattr(fields, "codes", None)) is not None:
         check_limit("sequences", len(code_lists), settings)
@@ -81,7 +81,7 @@ def read_json(
 
 @functools.cache
 def _make_json_decoder(
-    request_type: type[AnyRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
+    request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
     """Return a JSON decoder for requests; rows have ``num_columns`` numbers, or any values if 0."""
 
@@ -90,7 +90,7 @@ def _make_json_decoder(
 
     steps = list[float] if is_flat else list[number_list(num_columns)]
     # the generic request class gets these types for its type variables
-    types = {SequenceT: steps if num_columns else AnySequence, CodeT: number_list(code_size)}
+    types = {SequenceT: steps if num_columns else JsonSequence, CodeT: number_list(code_size)}
     parameters = getattr(request_type, "__parameters__", ())
     if parameters:
         request_type = request_type[tuple(types[name] for name in parameters)]  # type: ignore[index]
@@ -98,7 +98,7 @@ def _make_json_decoder(
 
 
 @contextlib.contextmanager
-def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
+def _describe_field_errors(request_type: type[BaseRequest]) -> Iterator[None]:
     """Turn errors about fields into errors that name the value and the allowed fields."""
     try:
         yield
@@ -132,7 +132,7 @@ def to_json(content: object) -> bytes:
 
 def read_table(
     body: bytes,
-    request_type: type[AnyRequest],
+    request_type: type[BaseRequest],
     model: ServedModel,
     settings: ServeSettings,
     url_query: bytes,
@@ -149,7 +149,7 @@ def read_table(
         if "lengths" in names:
             table_fields["lengths"] = table["length"].to_pylist()
         table = table.drop_columns(["length"])
-    inputs = RequestInputs(model, _parse_query(url_query, request_type, table_fields))
+    inputs = RequestInputs(model, _parse_url_query(url_query, request_type, table_fields))
     if has_codes:
         warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
@@ -159,8 +159,8 @@ def read_table(
     elif "sequences" in names:
         sequences = _sequences_from_floats(table, model) if model.is_numeric else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).align(model.fitted.schema)
-        model.fitted.scaler.check(sequences)
+            sequences = Sequences.from_arrow(table).align(model.fitted_model.schema)
+        model.fitted_model.scaler.check(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
 
@@ -254,8 +254,8 @@ def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int
     return table_position + field_offset if field_offset else 0
 
 
-def _parse_query(
-    url_query: bytes, request_type: type[AnyRequest], table_fields: dict[str, list[Any]]
+def _parse_url_query(
+    url_query: bytes, request_type: type[BaseRequest], table_fields: dict[str, list[Any]]
 ) -> Any:
     """Return the fields in the query of a URL, whose values are JSON or plain words."""
     try:

@@ -11,7 +11,7 @@ from refold.serve._bodies import to_json
 from refold.serve._operations import ServedModel
 
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
-_HTML_BEFORE, _, _HTML_AFTER = _TEMPLATE.partition("<!-- operations -->")
+_HTML_BEFORE_OPERATIONS, _, _HTML_AFTER_OPERATIONS = _TEMPLATE.partition("<!-- operations -->")
 _STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # With this policy, a browser applies the style with the hash, and loads nothing else.
@@ -32,7 +32,7 @@ _BOUND_WORDS = {
 _MAX_SHOWN_BOUND = 2**31 - 1
 
 
-def docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
+def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
     """Return the HTML page of an OpenAPI description, with curl commands for the first model."""
     name, model = next(iter(models.items()))
     examples = model.example_values()
@@ -66,7 +66,7 @@ def docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: s
         )
     introduction = f"<p>{_to_html(summary)} {_to_html(openapi['info']['description'])}</p>"
     content = f"{introduction}<nav>{' '.join(links)}</nav>{''.join(sections)}"
-    return f"{_HTML_BEFORE}{content}{_HTML_AFTER}".encode()
+    return f"{_HTML_BEFORE_OPERATIONS}{content}{_HTML_AFTER_OPERATIONS}".encode()
 
 
 def _to_html(text: str) -> str:

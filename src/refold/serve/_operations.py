@@ -49,11 +49,11 @@ _EXAMPLE_STEPS = 2
 # Largest integer in a request: it fits in 32 bits, as in the network.
 _MAX_INTEGER = 2**31 - 1
 # Value of an entry of a sequence in JSON.
-Cell: TypeAlias = float | int | str | bool | None
+JsonCell: TypeAlias = float | int | str | bool | None
 # A sequence of any model: a string, a flat list, or a list of rows.
-AnySequence: TypeAlias = str | list[Cell | list[Cell]]
+JsonSequence: TypeAlias = str | list[JsonCell | list[JsonCell]]
 # Type variables, because numeric models have narrower types, which are faster to parse.
-SequenceT = TypeVar("SequenceT", bound=AnySequence)
+SequenceT = TypeVar("SequenceT", bound=JsonSequence)
 CodeT = TypeVar("CodeT", bound=list[float])
 
 SequenceList = Annotated[
@@ -87,17 +87,17 @@ NumSteps = Annotated[int, Meta(ge=1, le=_MAX_INTEGER)]
 
 
 # msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
-class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class BaseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
 
-class EncodeRequest(AnyRequest, Generic[SequenceT]):
+class EncodeRequest(BaseRequest, Generic[SequenceT]):
     """Encode sequences as codes."""
 
     sequences: SequenceList[SequenceT]
 
 
-class DecodeRequest(AnyRequest, Generic[CodeT]):
+class DecodeRequest(BaseRequest, Generic[CodeT]):
     """Decode codes to sequences."""
 
     codes: CodeList[CodeT]
@@ -105,14 +105,14 @@ class DecodeRequest(AnyRequest, Generic[CodeT]):
     clip: Clip = False
 
 
-class ReconstructRequest(AnyRequest, Generic[SequenceT]):
+class ReconstructRequest(BaseRequest, Generic[SequenceT]):
     """Encode sequences and decode the codes."""
 
     sequences: SequenceList[SequenceT]
     clip: Clip = False
 
 
-class DetectRequest(AnyRequest, Generic[SequenceT]):
+class DetectRequest(BaseRequest, Generic[SequenceT]):
     """Find anomalous sequences."""
 
     sequences: SequenceList[SequenceT]
@@ -122,7 +122,7 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
     ] = False
 
 
-class ForecastRequest(AnyRequest, Generic[SequenceT]):
+class ForecastRequest(BaseRequest, Generic[SequenceT]):
     """Forecast the next steps of sequences."""
 
     sequences: SequenceList[SequenceT]
@@ -136,7 +136,7 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
     clip: Clip = False
 
 
-class GenerateRequest(AnyRequest):
+class GenerateRequest(BaseRequest):
     """Generate sequences like those of the training data."""
 
     n: Annotated[int, Meta(ge=0, le=_MAX_INTEGER, description="Number of sequences.")] = 1
@@ -151,7 +151,7 @@ class GenerateRequest(AnyRequest):
     clip: Clip = True
 
 
-class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
+class SearchRequest(BaseRequest, Generic[SequenceT, CodeT]):
     """Find the nearest rows of an index to one of sequences, codes and ids."""
 
     sequences: SequenceList[SequenceT] | None = None
@@ -174,10 +174,12 @@ class ServedModel:
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
         self.name = name
-        self.fitted = Model.load(path)
-        if self.fitted.any_columns:  # the pretrained model is served for one column only
-            self.fitted = self.fitted.with_columns_of(np.zeros((1, self.fitted.code_size)))
-        if not isinstance(self.fitted.network, PackedNetwork):
+        self.fitted_model = Model.load(path)
+        if self.fitted_model.any_columns:  # the pretrained model is served for one column only
+            self.fitted_model = self.fitted_model.with_columns_of(
+                np.zeros((1, self.fitted_model.code_size))
+            )
+        if not isinstance(self.fitted_model.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
@@ -185,13 +187,15 @@ class ServedModel:
         with Path(find_model_file(path).path).open("rb") as file:
             # hash of the whole file; the attribute `hash` covers only what codes depend on
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        self.hash = self.fitted.hash
+        self.hash = self.fitted_model.hash
         self.index: Any = (
-            None if index_path is None else refold.search.Index.open(index_path, self.fitted)
+            None if index_path is None else refold.search.Index.open(index_path, self.fitted_model)
         )
-        self._low_limits, self._high_limits = outlier_limits(self.fitted.error_scaler)
-        schema = self.fitted.schema
-        self.code_size = self.fitted.code_size
+        self._outlier_minimums, self._outlier_maximums = outlier_limits(
+            self.fitted_model.error_scaler
+        )
+        schema = self.fitted_model.schema
+        self.code_size = self.fitted_model.code_size
         # whether the numbers of a request are values without any conversion
         self.is_numeric = not schema.missing and all(
             column.column_type is NUMERIC for column in schema.columns
@@ -203,18 +207,18 @@ class ServedModel:
 
     def is_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
-        return stored_hash == self.hash or self.fitted.is_hash(stored_hash)
+        return stored_hash == self.hash or self.fitted_model.is_hash(stored_hash)
 
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
         offsets = offsets.astype(np.int64)
         return Sequences.from_checked(
-            values, offsets, np.arange(len(offsets) - 1), self.fitted.schema
+            values, offsets, np.arange(len(offsets) - 1), self.fitted_model.schema
         )
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
-        fitted = self.fitted
+        fitted = self.fitted_model
         return {
             "name": self.name,
             "sha256": self._file_hash,
@@ -239,14 +243,14 @@ class ServedModel:
     def example_values(self) -> dict[str, Any]:
         """Return values of fields for example requests, made by the decoder, not from data."""
         code = np.zeros((1, self.code_size), np.float32)
-        sequences = self.fitted.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
+        sequences = self.fitted_model.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from the training data."""
         # `purpose` is what the sequences are used for; None if long sequences are no problem
-        fitted, values, lines = self.fitted, sequences.values, []
+        fitted, values, lines = self.fitted_model, sequences.values, []
         # `values` has the steps of all sequences: a sequence is longer only if `values` is
         if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
@@ -266,7 +270,7 @@ class ServedModel:
                 )
         if purpose == "detection":
             lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
-        if ((values < self._low_limits) | (values > self._high_limits)).any():
+        if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
             lines.append(
                 describe_outliers([count_outliers(values, fitted.error_scaler)], fitted.schema)
             )
@@ -278,7 +282,7 @@ class RequestInputs:
     """The checked content of a request."""
 
     model: ServedModel
-    fields: Any  # an `AnyRequest` without its sequences and codes
+    fields: Any  # an `BaseRequest` without its sequences and codes
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (n_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
@@ -304,7 +308,7 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences, or windows of them."""
     model, windows = inputs.model, await _cut_windows(inputs, batcher)
     codes = await _encode_sequences(model, windows.sequences, batcher)
-    ids = inputs.ids if model.fitted.window is None else windows
+    ids = inputs.ids if model.fitted_model.window is None else windows
     return OperationResult(
         lambda: {"codes": codes} | _window_field(model, windows),
         lambda: codes_to_arrow(codes, ids, model=model),
@@ -314,7 +318,7 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
 async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes."""
-    model, settings = inputs.model.fitted, batcher.settings
+    model, settings = inputs.model.fitted_model, batcher.settings
     payload = _check_codes(model, inputs.codes, inputs.fields.lengths)
     decoded = await batcher.compute(
         (inputs.model, "decode"),
@@ -327,7 +331,7 @@ async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
 async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences and decode their codes; a large request is computed in several batches."""
-    model, settings = inputs.model.fitted, batcher.settings
+    model, settings = inputs.model.fitted_model, batcher.settings
     windows = await _cut_windows(inputs, batcher)
 
     def compute_batch(batch: list[Sequences]) -> list[Any]:
@@ -341,7 +345,9 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
     for chunk in _split_large(windows.sequences):
         # twice the steps, because each step is encoded and decoded
         key = inputs.model, "reconstruct", chunk.dtype
-        chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute_batch))
+        chunks.append(
+            await batcher.compute(key, chunk, 2 * _encoding_cost_in_steps(chunk), compute_batch)
+        )
         check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
     decoded = _concatenate_sequences(chunks)
     if model.window is not None:
@@ -352,10 +358,10 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
 async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
-    model, fields, series = inputs.model.fitted, inputs.fields, inputs.sequences
+    model, fields, series = inputs.model.fitted_model, inputs.fields, inputs.sequences
     sequences = (await _cut_windows(inputs, batcher)).sequences
     detection = await batcher.compute_unbatched(
-        2 * _cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
+        2 * _encoding_cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
     )
     by_step = {}
     if fields.by_step:
@@ -379,9 +385,9 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
 async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
-    model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
+    model, fields, sequences = inputs.model.fitted_model, inputs.fields, inputs.sequences
     forecasts = await batcher.compute_unbatched(
-        _cost_in_steps(sequences),
+        _encoding_cost_in_steps(sequences),
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
@@ -398,7 +404,7 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
 async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes drawn from a density of the codes of the training data."""
-    model, fields, settings = inputs.model.fitted, inputs.fields, batcher.settings
+    model, fields, settings = inputs.model.fitted_model, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
     # in the background, because the density is fitted first if an old model file lacks it
@@ -429,7 +435,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         codes = await _encode_sequences(model, sequences, batcher)
         warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
-        codes = _check_codes(model.fitted, codes, None).codes
+        codes = _check_codes(model.fitted_model, codes, None).codes
 
     def search_index() -> Any:
         try:
@@ -454,7 +460,7 @@ class Operation(NamedTuple):
     """An operation of the service."""
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
-    request_type: type[AnyRequest]
+    request_type: type[BaseRequest]
     answer: str  # describes the fields of its answer in JSON
 
 
@@ -479,7 +485,7 @@ OPERATIONS = {
 
 async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     """Cut sequences into windows; if the model has no windows, each sequence is one window."""
-    model, series = inputs.model.fitted, inputs.sequences
+    model, series = inputs.model.fitted_model, inputs.sequences
     if model.window is None:
         return uncut_windows(series)
     # overlapping windows have more steps than the request, so the limits are checked again
@@ -492,7 +498,7 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
 
 def _window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
     """Return the field `windows` of an answer with ids, starts and ends; empty without windows."""
-    return {} if model.fitted.window is None else {"windows": windows.to_table().to_pylist()}
+    return {} if model.fitted_model.window is None else {"windows": windows.to_table().to_pylist()}
 
 
 async def _encode_sequences(
@@ -501,11 +507,11 @@ async def _encode_sequences(
     """Encode sequences in chunks, so that other requests need not wait for a large one."""
 
     def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted.encode_aligned(_concatenate_sequences(batch)), batch)
+        return _split_like(model.fitted_model.encode_aligned(_concatenate_sequences(batch)), batch)
 
     key = model, "encode", sequences.dtype
     chunks = [
-        await batcher.compute(key, chunk, _cost_in_steps(chunk), encode_batch)
+        await batcher.compute(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
         for chunk in _split_large(sequences)
     ]
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
@@ -559,9 +565,9 @@ def _split_like(array: Any, chunks: list[Any]) -> list[Any]:
 
 def _split_large(sequences: Sequences) -> list[Sequences]:
     """Cut a large set of sequences into chunks of about MAX_BATCH_STEPS steps."""
-    if _cost_in_steps(sequences) <= MAX_BATCH_STEPS:
+    if _encoding_cost_in_steps(sequences) <= MAX_BATCH_STEPS:
         return [sequences]
-    # the steps before each sequence, counted as in `_cost_in_steps`; a new chunk begins where they
+    # the steps before each sequence, counted as in `_encoding_cost_in_steps`; a new chunk begins where they
     # pass a multiple of MAX_BATCH_STEPS
     starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
     ends = np.flatnonzero(np.diff(starts // MAX_BATCH_STEPS)) + 1
@@ -569,7 +575,7 @@ def _split_large(sequences: Sequences) -> list[Sequences]:
     return [sequences[first:last] for first, last in bounds]
 
 
-def _cost_in_steps(sequences: Sequences) -> int:
+def _encoding_cost_in_steps(sequences: Sequences) -> int:
     """Return the steps that sequences count as; each sequence counts as one more step."""
     return len(sequences.values) + len(sequences)
 
@@ -595,7 +601,7 @@ def _make_sequence_result(
     inputs: RequestInputs, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
-    decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
+    decoded = inputs.model.fitted_model.scaler.clip(decoded, clip=inputs.fields.clip)
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
     return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)

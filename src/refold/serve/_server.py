@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
         super().__init__(config)
         self._max_seconds = max_seconds
-        self._idle_since: dict[tuple[Any, Any], float] = {}  # by connection and last request
+        self._idle_start_times: dict[tuple[Any, Any], float] = {}  # by connection and last request
 
     async def on_tick(self, counter: int) -> bool:
         """Close idle connections once per second."""
@@ -50,8 +50,8 @@ class Server(uvicorn.Server):
             for connection in connections
             if connection.cycle is None or connection.cycle.response_complete
         ]
-        self._idle_since = {key: self._idle_since.get(key, now) for key in idle}
-        for (connection, _), idle_since in self._idle_since.items():
+        self._idle_start_times = {key: self._idle_start_times.get(key, now) for key in idle}
+        for (connection, _), idle_since in self._idle_start_times.items():
             if now - idle_since > self._max_seconds:
                 connection.transport.abort()
 

@@ -19,7 +19,7 @@ _VARIABLE_PREFIX = "REFOLD_SERVE_"
 # Host names by which browsers and programs on the same machine reach the service.
 LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
 # Settings that must be positive integers.
-_POSITIVE_INTEGERS = (
+_POSITIVE_INTEGER_SETTINGS = (
     *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
     "max_connections",
 )
@@ -27,7 +27,7 @@ _POSITIVE_INTEGERS = (
 _SETTING_RULES = {
     "port": integer_rule(0, 65535),
     "max_seconds": number_rule(above=0),
-    **dict.fromkeys(_POSITIVE_INTEGERS, integer_rule()),
+    **dict.fromkeys(_POSITIVE_INTEGER_SETTINGS, integer_rule()),
 }
 # In each pair, the first limit must not exceed the second: a sequence has at least one step and one
 # byte, and the bodies of all open requests together are at least as large as one body.
@@ -176,7 +176,7 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
 
 
 # HTTP status and meaning of each limit. The setting of a limit has the prefix max_.
-_LIMIT_MEANINGS = {
+_LIMIT_RESPONSES = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
     "steps": (422, "steps in a request, its windows, and its answer"),
@@ -217,7 +217,7 @@ def check_limit(limit_name: str, value: float, settings: ServeSettings) -> None:
 
 def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error for a request beyond a limit."""
-    status, noun = _LIMIT_MEANINGS[limit_name]
+    status, noun = _LIMIT_RESPONSES[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
     if status in (429, 503):  # other requests cause these, so a second try may succeed
         advice, headers = "Try again later.", {"retry-after": "1"}
