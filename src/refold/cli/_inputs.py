@@ -16,14 +16,7 @@ import refold
 from refold._support.atomic_files import local_path
 from refold._support.native_libraries import return_freed_memory
 from refold.cli import _options as options
-from refold.cli._outputs import (
-    CODE_FORMATS,
-    STANDARD_STREAM,
-    CommandFiles,
-    check_no_streams,
-    find_format_name,
-    log,
-)
+from refold.cli import _outputs as outputs
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
@@ -32,7 +25,7 @@ def open_input(
     file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
-    if file_name != STANDARD_STREAM:
+    if file_name != outputs.STANDARD_STREAM:
         yield {"path": local_path(file_name), "format": format_name}
         return
     if format_name is None:
@@ -69,7 +62,7 @@ def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli._code_files import read_code_file
 
-    with open_input(file_name, format_name, CODE_FORMATS) as file_options:
+    with open_input(file_name, format_name, outputs.CODE_FORMATS) as file_options:
         return read_code_file(**file_options, id_name=model.schema.id_name, model=model)
 
 
@@ -124,7 +117,7 @@ class ReadOptions:
         self,
         model: "refold.Model | None",
         file_name: str,
-        command_files: CommandFiles,
+        command_files: outputs.CommandFiles,
         *,
         label_column: str | None = None,  # is not read as a feature
         is_one_series: bool = False,  # if the file has no ids, all rows are one series
@@ -139,13 +132,13 @@ class ReadOptions:
         self,
         model: "refold.Model",
         file_name: str,
-        command_files: CommandFiles,
+        command_files: outputs.CommandFiles,
         label_columns: Sequence[str],
         label_file: str | None,
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield sequences, and an array (num_sequences,) for each label column, by name."""
         if label_columns:
-            check_no_streams("--label", file_name, label_file)
+            outputs.check_no_streams("--label", file_name, label_file)
         with self._open_file(file_name, command_files) as file_options:
             label_file_options: dict[str, Any] = {"path": label_file}
             ignored_columns: Sequence[str] = ()  # a label file may use the names of features
@@ -166,23 +159,28 @@ class ReadOptions:
                     labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
-    def read(self, model: "refold.Model", file_name: str, command_files: CommandFiles) -> Any:
+    def read(
+        self, model: "refold.Model", file_name: str, command_files: outputs.CommandFiles
+    ) -> Any:
         """Return the sequences of a file in memory; larger ones are an error."""
         with self.open_sequences(model, file_name, command_files) as sequences:
             return check_in_memory(sequences, file_name)
 
     def calibrate_model(
-        self, model: "refold.Model", normal_file: str | None, command_files: CommandFiles
+        self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles
     ) -> "refold.Model":
         """Return the model, calibrated on the file of ``--normal`` if this option is set."""
         if normal_file is None:
             return model
         return model.calibrate(self.read(model, normal_file, command_files))
 
-    def _open_file(self, file_name: str, command_files: CommandFiles) -> Any:
+    def _open_file(self, file_name: str, command_files: outputs.CommandFiles) -> Any:
         """Open one of the inputs of a command as `open_input` does."""
         formats, format_name = refold.sequences.FORMATS, self.input_format
-        if STANDARD_STREAM in command_files.inputs and find_format_name(file_name) in formats:
+        if (
+            outputs.STANDARD_STREAM in command_files.inputs
+            and outputs.find_format_name(file_name) in formats
+        ):
             format_name = None  # --format describes standard input, and this is another input
         return open_input(file_name, format_name, formats)
 
@@ -251,7 +249,7 @@ class ClusterOptions:
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
         check_cluster_options(read_options, unsupported_options)
-        check_no_streams("--on", data_file, output_folder)
+        outputs.check_no_streams("--on", data_file, output_folder)
         settings |= read_options.to_arguments() | {
             "on": self.address,
             "num_workers": self.num_workers,
@@ -263,7 +261,7 @@ class ClusterOptions:
                 model, data_file, output_folder, verbose=int(not quiet), **settings
             )
         if not quiet:
-            log(str(summary))
+            outputs.log(str(summary))
         if summary.num_failed:
             failure, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(

@@ -11,16 +11,8 @@ from rich.progress import track
 
 import refold
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ClusterOptions, ReadOptions, check_in_memory, load_model, read_codes
-from refold.cli._outputs import (
-    CODE_FORMATS,
-    CommandFiles,
-    choose_id_column,
-    list_writable_formats,
-    log,
-    print_json,
-    print_table,
-)
 
 
 def encode(
@@ -67,13 +59,13 @@ def encode(
             dtype=dtype,
         )
         return
-    files = CommandFiles(data_file)
-    target = files.prepare_output(output, CODE_FORMATS)
+    files = outputs.CommandFiles(data_file)
+    target = files.prepare_output(output, outputs.CODE_FORMATS)
     check_stored_type(dtype, target.format_name)
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)
-        id_column = choose_id_column(sequences.schema, POSITION_COLUMNS)
+        id_column = outputs.choose_id_column(sequences.schema, POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
         is_mapped = sequences.is_mapped
@@ -89,7 +81,9 @@ def encode(
         position_table = locate_codes(windows, id_column, has_windows=model.window is not None)
         write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
-            log(f"Wrote {len(sequences)} {noun} with {row_size} dimensions to {target.file_name}")
+            outputs.log(
+                f"Wrote {len(sequences)} {noun} with {row_size} dimensions to {target.file_name}"
+            )
 
 
 def decode(
@@ -110,8 +104,8 @@ def decode(
     Args:
         code_file: File of codes, or -.
     """
-    files = CommandFiles(code_file)
-    target = files.prepare_output(output, list_writable_formats())
+    files = outputs.CommandFiles(code_file)
+    target = files.prepare_output(output, outputs.list_writable_formats())
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
     model = model.with_columns_of(codes)
@@ -148,8 +142,8 @@ def reconstruct(
             clip=clip_options.to_argument(),
         )
         return
-    files = CommandFiles(data_file)
-    target = files.prepare_output(output, list_writable_formats())
+    files = outputs.CommandFiles(data_file)
+    target = files.prepare_output(output, outputs.list_writable_formats())
     model = load_model(model_file, latent_steps=latent_steps)
     sequences = read_options.read(model, data_file, files)
     model = model.adapt(sequences)
@@ -185,7 +179,7 @@ def probe(
         label_column: Column of labels, one value per sequence.
         num_folds: Folds of the cross-validation.
     """
-    files = CommandFiles(data_file)
+    files = outputs.CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
     data_context = read_options.open_with_metadata(
         model, data_file, files, [label_column], label_file
@@ -216,17 +210,17 @@ def probe(
         for method, method_vectors in vectors.items()
     }
     if as_json:
-        print_json({method: asdict(result) for method, result in results.items()})
+        outputs.print_json({method: asdict(result) for method, result in results.items()})
     else:
         headings = f"codes of {code_size} numbers", "linear probe accuracy"
         rows = [
             (method, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
             for method, result in results.items()
         ]
-        print_table(headings, rows)
+        outputs.print_table(headings, rows)
     if not quiet:
         result = next(iter(results.values()))  # all methods have the same classes and folds
-        log(
+        outputs.log(
             f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
             f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "
             "these sequences."

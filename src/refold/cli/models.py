@@ -11,16 +11,8 @@ from refold._support.atomic_files import local_path
 from refold._support.messages import describe_columns, format_number
 from refold._support.optional_imports import is_installed
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ReadOptions, load_model
-from refold.cli._outputs import (
-    MODEL_FORMATS,
-    ONNX_FORMATS,
-    CommandFiles,
-    find_format_name,
-    log,
-    print_json,
-    print_table,
-)
 from refold.errors import MissingExtraError, ParameterError
 
 
@@ -37,7 +29,7 @@ def info(
     model = None
     if model_file is None:
         properties = _describe_installation()
-    elif find_format_name(model_file) == "parquet":
+    elif outputs.find_format_name(model_file) == "parquet":
         # not at the top, because it imports PyArrow, which `refold --help` does not need
         from refold.cli._code_files import describe_code_file
 
@@ -46,7 +38,7 @@ def info(
         model = load_model(model_file)
         properties = _describe_model(model)
     if as_json:
-        print_json(properties)
+        outputs.print_json(properties)
         return
     rows = []
     if model is not None:
@@ -56,7 +48,7 @@ def info(
         if value is not None and not isinstance(value, list | dict):  # these are only in the JSON
             text = format_number(value) if isinstance(value, float) else str(value)
             rows.append((name.replace("_", " "), text))
-    print_table(("name", "value"), rows, num_text_columns=2)
+    outputs.print_table(("name", "value"), rows, num_text_columns=2)
 
 
 def _describe_installation() -> dict[str, Any]:
@@ -150,8 +142,8 @@ def adapt(
         max_loss: Cut a series only if its code would lose more than this share of its variance.
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
-    files = CommandFiles(data_file, normal_file)
-    target = files.prepare_output(output, MODEL_FORMATS)
+    files = outputs.CommandFiles(data_file, normal_file)
+    target = files.prepare_output(output, outputs.MODEL_FORMATS)
     model = load_model(model_file)
     if not model.any_columns:
         raise ParameterError(
@@ -165,7 +157,7 @@ def adapt(
     model = read_options.calibrate_model(model, normal_file, files)
     model.save(str(target.path))
     if not quiet:
-        log(f"Wrote {output}: {model!r}.")
+        outputs.log(f"Wrote {output}: {model!r}.")
 
 
 def export(
@@ -184,7 +176,7 @@ def export(
         part: Part of the model to write.
         category_indices: Take categories as indices, not as text.
     """
-    target = CommandFiles().prepare_output(output, ONNX_FORMATS)
+    target = outputs.CommandFiles().prepare_output(output, outputs.ONNX_FORMATS)
     model = load_model(model_file)
     exported = refold.export.to_onnx(
         model, str(target.path), part, category_indices=category_indices
@@ -192,14 +184,14 @@ def export(
     if quiet:
         return
     noun = "codes" if part == "encoder" else "values"
-    log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
+    outputs.log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
     if exported.largest_difference is not None:
-        log(
+        outputs.log(
             f"In a check on decoded sequences, the {noun} from ONNX Runtime differ from those of "
             f"Refold by at most {exported.largest_difference:.1g} standard deviations."
         )
     if part == "encoder" and model.latent_steps:
-        log(
+        outputs.log(
             f"Refold encodes this model with {model.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )

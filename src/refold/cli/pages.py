@@ -13,17 +13,8 @@ from cyclopts.validators import Number
 
 import refold
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ReadOptions, check_in_memory, load_model, read_codes
-from refold.cli._outputs import (
-    PAGE_FORMATS,
-    STANDARD_STREAM,
-    TABLE_FORMATS,
-    CommandFiles,
-    check_no_streams,
-    list_writable_formats,
-    log,
-    print_table,
-)
 from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
@@ -68,8 +59,8 @@ def report(
             DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
-    files = CommandFiles(data_file, train_file)
-    target = files.prepare_output(output, PAGE_FORMATS, option="--output")
+    files = outputs.CommandFiles(data_file, train_file)
+    target = files.prepare_output(output, outputs.PAGE_FORMATS, option="--output")
     # not at the top, because they take long to import and most commands do not need them
     from refold.report import check_packages
     from refold.report import report as write_report
@@ -94,7 +85,9 @@ def report(
             labels=None if label_column is None else labels[label_column],
             label_name=label_column,
             train=train_sequences,
-            title="standard input" if data_file == STANDARD_STREAM else Path(data_file).name,
+            title="standard input"
+            if data_file == outputs.STANDARD_STREAM
+            else Path(data_file).name,
             max_sequences=max_sequences,
             seed=seed,
             verbose=int(not quiet),
@@ -109,9 +102,9 @@ def report(
         )
         for score in result.scores
     ]
-    print_table((f"codes of {code_size} dimensions", "Refold", pca), rows)
+    outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca), rows)
     if not quiet:
-        log(f"Open {output} in a browser.")
+        outputs.log(f"Open {output} in a browser.")
 
 
 def explore(
@@ -146,13 +139,13 @@ def explore(
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         umap: Put a UMAP map into the page of --export, too.
     """
-    files = CommandFiles(data_file, code_file, label_file)
-    target = files.prepare_optional_output("--export", page_file, PAGE_FORMATS)
+    files = outputs.CommandFiles(data_file, code_file, label_file)
+    target = files.prepare_optional_output("--export", page_file, outputs.PAGE_FORMATS)
     # not at the top, because it takes long to import and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
-    check_no_streams("refold explore", model_file, data_file, code_file, label_file)
+    outputs.check_no_streams("refold explore", model_file, data_file, code_file, label_file)
     model = load_model(model_file, latent_steps=latent_steps)
     if target is not None:
         check_exportable(model)
@@ -180,15 +173,15 @@ def explore(
         sequences, codes = sequences[rows], None if codes is None else codes[rows]
         labels = {name: [values[row] for row in rows] for name, values in labels.items()}
         if not quiet:
-            log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
+            outputs.log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
     atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
     if target is not None:
         num_bytes = export_page(atlas, str(target.path), name=Path(model_file).stem, umap=umap)
         if not quiet:
-            log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
+            outputs.log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
-        log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
+        outputs.log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
     explore_atlas(model_file, atlas, port=port)
 
 
@@ -210,14 +203,14 @@ def data(
         label_file: File for the labels, one per sequence: the speakers of japanese-vowels.
     """
     if name is None:
-        if output != STANDARD_STREAM or num_sequences is not None or label_file is not None:
+        if output != outputs.STANDARD_STREAM or num_sequences is not None or label_file is not None:
             raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
         rows = [(listed, _DATA_SETS.get(listed, "")) for listed in refold.datasets.names()]
-        print_table(("name", "description"), rows, num_text_columns=2)
+        outputs.print_table(("name", "description"), rows, num_text_columns=2)
         return
-    files = CommandFiles()
-    target = files.prepare_output(output, list_writable_formats())
-    label_target = files.prepare_optional_output("--labels", label_file, TABLE_FORMATS)
+    files = outputs.CommandFiles()
+    target = files.prepare_output(output, outputs.list_writable_formats())
+    label_target = files.prepare_optional_output("--labels", label_file, outputs.TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
         import pyarrow as pa
@@ -227,7 +220,7 @@ def data(
         label_target.write_table(pa.table({"id": ids, label_column: label_values[: len(ids)]}))
     refold.sequences.write(sequences, target.path or sys.stdout.buffer, format=target.format_name)
     if not quiet and target.path is not None:
-        log(f"Wrote {len(sequences)} sequences to {output}")
+        outputs.log(f"Wrote {len(sequences)} sequences to {output}")
 
 
 def demo(
@@ -248,7 +241,7 @@ def demo(
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
     # before the fits, because it checks that the page can be written
-    page = CommandFiles().prepare_output(str(output / "index.html"), PAGE_FORMATS)
+    page = outputs.CommandFiles().prepare_output(str(output / "index.html"), outputs.PAGE_FORMATS)
     sections: list[Any] = []
     downloads: list[tuple[str, str]] = []  # files next to the page, with descriptions
     settings: dict[str, Any] = {"verbose": int(not quiet)}
@@ -262,7 +255,7 @@ def demo(
     ) -> None:
         title = texts_and_labels["title"]
         if not quiet:
-            log(f"{title}: {latent_dim} latent dimensions")
+            outputs.log(f"{title}: {latent_dim} latent dimensions")
         model = refold.SequenceAutoencoder(
             latent_dim, random_state=seed, max_epochs=max_epochs, **settings
         )
@@ -327,7 +320,7 @@ def demo(
         for result in (page_section.result for page_section in sections)
     ]
     headings = ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds")
-    print_table(headings, rows)
+    outputs.print_table(headings, rows)
     if not quiet:
         note = "The models, codes and sequences are in the same folder."
-        log(f"Open {page.file_name} in a browser. {note}")
+        outputs.log(f"Open {page.file_name} in a browser. {note}")

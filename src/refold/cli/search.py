@@ -1,5 +1,6 @@
 """``refold index``, ``search`` and ``cluster``: indexes, nearest neighbors and clusters."""
 
+import contextlib
 import math
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import refold
+from refold._support.messages import pluralize
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
@@ -52,18 +54,20 @@ def index(
             --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    changes = data_file, removed_ids, remove_where
-    check_exactly_one("DATA to add, or --remove or --remove-where", *changes)
+    check_exactly_one(
+        "DATA to add, or --remove or --remove-where", data_file, removed_ids, remove_where
+    )
     files = CommandFiles(data_file)
     model, verbose = load_model(model_file, latent_steps=latent_steps), int(not quiet)
     if data_file is None:
         opened_index = refold.search.Index.open(output, model, verbose=verbose)
-        count = opened_index.remove(removed_ids, where=remove_where)
-        summary = f"Removed {count} of {len(opened_index) + count} rows from"
+        num_removed = opened_index.remove(removed_ids, where=remove_where)
+        summary = f"Removed {num_removed} of {len(opened_index) + num_removed} rows from"
     else:
-        names = metadata_columns or []
-        opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
-        with opened as (sequences, values_by_column):
+        data_context = read_options.open_with_metadata(
+            model, data_file, files, metadata_columns or [], label_file
+        )
+        with data_context as (sequences, values_by_column):
             model = model.adapt(sequences)
             windows = model.windows(sequences)
             sequences = windows.sequences
@@ -72,8 +76,11 @@ def index(
                 table = windows.to_table("series")
                 metadata |= zip(table.column_names, table.columns, strict=True)
             for name, values in values_by_column.items():
-                # labels are read as integers or text, but conditions compare numbers
-                metadata[name] = _text_to_numbers(values)[windows.series]
+                if values.dtype.kind == "U":
+                    # labels are read as integers or text, but conditions compare any numbers
+                    with contextlib.suppress(ValueError):
+                        values = values.astype(float)
+                metadata[name] = values[windows.series]
             if add or replace:
                 opened_index = refold.search.Index.open(output, model, verbose=verbose)
                 opened_index.add(sequences, metadata=metadata, replace=replace)
@@ -83,14 +90,6 @@ def index(
         summary = f"Wrote {len(sequences)} rows to"
     if not quiet:
         log(f"{summary} {output}. It has {len(opened_index)} rows.")
-
-
-def _text_to_numbers(values: Any) -> Any:
-    """Return text values as floats if all are numbers, and other values as they are."""
-    try:
-        return values.astype(float) if values.dtype.kind == "U" else values
-    except ValueError:
-        return values
 
 
 def search(
@@ -130,7 +129,7 @@ def search(
     sequences = None
     if data_file is not None:
         sequences = read_options.read(model, data_file, files)
-        queries = {"X": sequences}
+        queries: dict[str, Any] = {"X": sequences}
     elif query_ids is not None:
         queries = {"ids": query_ids}
     else:
@@ -217,18 +216,21 @@ def cluster(
         center_target.write_sequences(decoded, model.schema, quiet=quiet)
     if picture_target is not None:
         names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
-        texts = [names[label] if label >= 0 else "noise" for label in clustering.labels]
+        # -1 is the label of noise
+        labels = [names[label] if label >= 0 else "noise" for label in clustering.labels]
         # the picture shows the id of the sequence nearest to each center
-        labeled_rows = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
+        ids_by_row = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
         axes = refold.plots.code_map(
-            clustering.vectors, texts, labeled_rows, label_name="cluster (size)"
+            clustering.vectors, labels, ids_by_row, label_name="cluster (size)"
         )
         picture_target.write_picture(axes.figure)
     if quiet:
         return
     count = len(clustering)
-    name = "HDBSCAN" if method == "hdbscan" else method
-    summary = f"{name} found {count} cluster{'s' * (count != 1)} of {len(clustering.ids)} sequences"
+    summary = (
+        f"{'HDBSCAN' if method == 'hdbscan' else method} found {pluralize(count, 'cluster')} of "
+        f"{len(clustering.ids)} sequences"
+    )
     if method == "hdbscan":
         summary += f"; {100 * clustering.noise:.1f} % are noise"
     if not math.isnan(clustering.silhouette):
