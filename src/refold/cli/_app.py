@@ -74,13 +74,7 @@ _COMMANDS = {
 _COMMANDS_WITH_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 
 # Exit code for an error that the user can fix. Parsers of arguments use 2, too.
-EXIT_USER_ERROR = 2
-# Exit code after Ctrl-C: 128 plus the number of SIGINT, as in a shell.
-EXIT_INTERRUPTED = 130
-# Exit code after SIGTERM: 128 plus the number of SIGTERM, as in a shell.
-EXIT_TERMINATED = 143
-# Exit code if the reader of standard output closes it early, as in `refold ... | head`.
-EXIT_PIPE_CLOSED = 1
+_EXIT_USER_ERROR = 2
 
 
 # Cyclopts makes the options of a command from its signature and its docstring, and a group of
@@ -175,6 +169,8 @@ def _parse_and_run(arguments: list[str]) -> None:
 
 def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
+    # exit codes after signals, as in a shell
+    exit_interrupted, exit_terminated = 128 + signal.SIGINT, 128 + signal.SIGTERM
     # Other exceptions are bugs. They are not caught, because a bug report needs the traceback.
     with _log_each_warning_once(), _treat_sigterm_as_ctrl_c() as sigterms:
         try:
@@ -191,15 +187,15 @@ def run_command(command: Callable[[], None]) -> int:
             message = spell_as_options(interruption.args[0] if interruption.args else message)
             if sigterms:
                 log(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
-                return EXIT_TERMINATED
+                return exit_terminated
             log(message, label="Interrupted", color="yellow")
-            return EXIT_INTERRUPTED
+            return exit_interrupted
         except BrokenPipeError:
             _discard_stdout()
-            return EXIT_PIPE_CLOSED
+            return 1  # the reader of standard output has closed it, as in `refold ... | head`
         except RefoldError as error:
             log(spell_as_options(error.message), label="Error", color="red")
-            return EXIT_USER_ERROR
+            return _EXIT_USER_ERROR
         except OSError as error:
             problem = (
                 f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
@@ -208,9 +204,9 @@ def run_command(command: Callable[[], None]) -> int:
                 _discard_stdout()
                 problem = f"{error.strerror or error}. The output is incomplete."
             log(problem, label="Error", color="red")
-            return EXIT_USER_ERROR
+            return _EXIT_USER_ERROR
     # A command that catches the interruption returns normally. It has said what is incomplete.
-    return EXIT_TERMINATED if sigterms else 0
+    return exit_terminated if sigterms else 0
 
 
 def _discard_stdout() -> None:

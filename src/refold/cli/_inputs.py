@@ -4,10 +4,11 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
@@ -119,13 +120,25 @@ class ReadOptions:
         file_name: str,
         command_files: outputs.CommandFiles,
         *,
-        label_column: str | None = None,  # is not read as a feature
+        ignored_columns: Sequence[str] = (),  # such as labels, which are no features
         is_one_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
-        """Yield the sequences of a file; with a model, only the columns that the model knows."""
-        with self._open_file(file_name, command_files) as file_options:
-            labels = () if label_column is None else (label_column,)
-            yield self._read_sequences(model, file_options, labels, is_one_series=is_one_series)
+        """Yield the sequences of a file; with a model, only the columns that the model knows.
+
+        Sequences that are larger than memory stay in a memory-mapped file.
+        """
+        formats, format_name = refold.sequences.FORMATS, self._find_format(file_name, command_files)
+        with open_input(file_name, format_name, formats) as file_options:
+            sequences = refold.sequences.read_for(
+                None if model is None or model.any_columns else model.schema,
+                **file_options,
+                **self.to_arguments(),
+                labels=ignored_columns,
+                as_series=is_one_series or (model is not None and model.window is not None),
+            )
+            if sequences.is_mapped:
+                return_freed_memory()
+            yield sequences
 
     @contextmanager
     def open_with_metadata(
@@ -133,31 +146,41 @@ class ReadOptions:
         model: "refold.Model",
         file_name: str,
         command_files: outputs.CommandFiles,
-        label_columns: Sequence[str],
-        label_file: str | None,
+        label_columns: Sequence[str] | None,
+        label_file: str | None,  # by default, the file of the sequences
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield sequences, and an array (num_sequences,) for each label column, by name."""
+        label_columns = label_columns or []
         if label_columns:
             outputs.check_no_streams("--label", file_name, label_file)
-        with self._open_file(file_name, command_files) as file_options:
-            label_file_options: dict[str, Any] = {"path": label_file}
-            ignored_columns: Sequence[str] = ()  # a label file may use the names of features
-            if label_file is None:
-                label_file_options, ignored_columns = file_options, label_columns
-            sequences = self._read_sequences(model, file_options, ignored_columns)
+        file_options: dict[str, Any] = {"path": label_file}
+        ignored_columns: Sequence[str] = ()  # another file may give labels the names of features
+        if label_file is None:
+            format_name = self._find_format(file_name, command_files)
+            file_options = {"path": local_path(file_name), "format": format_name}
+            ignored_columns = label_columns
+        with self.open_sequences(
+            model, file_name, command_files, ignored_columns=ignored_columns
+        ) as sequences:
             id_name = sequences.schema.id_name
             if id_name in ignored_columns:
                 raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
             labels: dict[str, Any] = {}
             for name in label_columns:
-                arguments = {**label_file_options, "label": name, "sequences": sequences}
+                arguments = {**file_options, "label": name, "sequences": sequences}
                 if self.id is None and id_name is not None:
-                    # a label file without the id column of the data: its id column is guessed below
+                    # if the label file lacks the id column of the data, the call below guesses it
                     with contextlib.suppress(SchemaError):
                         labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
                 if name not in labels:
                     labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
+
+    def _find_format(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
+        """Return ``--format``; None if this option describes another input: standard input."""
+        has_known_suffix = outputs.find_format_name(file_name) in refold.sequences.FORMATS
+        is_for_stream = outputs.STANDARD_STREAM in command_files.inputs and has_known_suffix
+        return None if is_for_stream else self.input_format
 
     def read(
         self, model: "refold.Model", file_name: str, command_files: outputs.CommandFiles
@@ -173,36 +196,6 @@ class ReadOptions:
         if normal_file is None:
             return model
         return model.calibrate(self.read(model, normal_file, command_files))
-
-    def _open_file(self, file_name: str, command_files: outputs.CommandFiles) -> Any:
-        """Open one of the inputs of a command as `open_input` does."""
-        formats, format_name = refold.sequences.FORMATS, self.input_format
-        if (
-            outputs.STANDARD_STREAM in command_files.inputs
-            and outputs.find_format_name(file_name) in formats
-        ):
-            format_name = None  # --format describes standard input, and this is another input
-        return open_input(file_name, format_name, formats)
-
-    def _read_sequences(
-        self,
-        model: "refold.Model | None",
-        file_options: dict[str, Any],  # path and format
-        ignored_columns: Sequence[str],  # labels, which are not features
-        *,
-        is_one_series: bool = False,
-    ) -> Any:
-        """Read a file with these options. Data larger than memory stay on disk, memory-mapped."""
-        sequences = refold.sequences.read_for(
-            None if model is None or model.any_columns else model.schema,
-            **file_options,
-            **self.to_arguments(),
-            labels=ignored_columns,
-            as_series=is_one_series or (model is not None and model.window is not None),
-        )
-        if sequences.is_mapped:
-            return_freed_memory()
-        return sequences
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
@@ -242,24 +235,20 @@ class ClusterOptions:
         data_file: str,
         output_folder: str,
         read_options: ReadOptions,
-        unsupported_options: dict[str, Any],  # values by name; none of them may be set
         *,
         quiet: bool,
+        unsupported_options: Mapping[str, Any] = MappingProxyType({}),  # none may be set
         **settings: Any,
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
         check_cluster_options(read_options, unsupported_options)
         outputs.check_no_streams("--on", data_file, output_folder)
-        settings |= read_options.to_arguments() | {
-            "on": self.address,
-            "num_workers": self.num_workers,
-        }
+        settings |= {"on": self.address, "num_workers": self.num_workers, "verbose": int(not quiet)}
+        settings |= read_options.to_arguments()
         # Ray prints a line about a worker that died, and standard output is for results
         with contextlib.redirect_stdout(sys.stderr):
             run_on_cluster = getattr(refold.cluster, operation)
-            summary = run_on_cluster(
-                model, data_file, output_folder, verbose=int(not quiet), **settings
-            )
+            summary = run_on_cluster(model, data_file, output_folder, **settings)
         if not quiet:
             outputs.log(str(summary))
         if summary.num_failed:
@@ -270,8 +259,10 @@ class ClusterOptions:
             )
 
 
-def check_cluster_options(read_options: ReadOptions, unsupported_options: dict[str, Any]) -> None:
+def check_cluster_options(
+    read_options: ReadOptions, unsupported_options: Mapping[str, Any]
+) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
     values = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
-    values |= unsupported_options | {"format": read_options.input_format}
+    values |= {**unsupported_options, "format": read_options.input_format}
     options.check_conflicts("--on", values)

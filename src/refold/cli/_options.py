@@ -231,8 +231,9 @@ class ClipOptions:
     clip: Annotated[bool, Parameter(negative="--no-clip")] = False
     clip_positive: Annotated[bool, Parameter(negative=())] = False
 
-    def to_argument(self) -> bool | str:
-        """Return the argument ``clip`` of ``Model.decode``."""
+    @property
+    def mode(self) -> bool | str:
+        """The argument ``clip`` of ``Model.decode``: False, True or ``"positive"``."""
         return "positive" if self.clip_positive else self.clip
 
 

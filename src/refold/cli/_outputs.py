@@ -105,12 +105,6 @@ def find_format_name(file_name: str) -> str | None:
     return suffix if suffix in _FORMATS_WITHOUT_SEQUENCES else None
 
 
-def list_writable_formats() -> tuple[str, ...]:
-    """Return the names of the formats that sequences can be written in."""
-    formats = refold.sequences.FORMATS.items()
-    return tuple(name for name, data_format in formats if data_format.writer is not None)
-
-
 # Files
 
 
@@ -137,10 +131,17 @@ class CommandFiles:
             os.path.realpath(name) for name in self.inputs if name != STANDARD_STREAM
         }
 
-    def prepare_output(
-        self, file_name: str, formats: tuple[str, ...], *, option: str | None = None
+    def add_output(
+        self, file_name: str, formats: Sequence[str] | None = None, *, option: str | None = None
     ) -> "Output":
-        """Return an output, after checks of its format and folder; ``option`` is its option."""
+        """Return an output, after checks of its format and folder.
+
+        By default, all formats are allowed in which sequences can be written. The option is named
+        in errors about a standard stream; by default, it is -o.
+        """
+        if formats is None:
+            data_formats = refold.sequences.FORMATS.items()
+            formats = [name for name, data_format in data_formats if data_format.writer is not None]
         if file_name == STANDARD_STREAM:
             # only JSON lines can be written to standard output, and only by -o
             if option is not None or "jsonl" not in formats:
@@ -165,19 +166,17 @@ class CommandFiles:
         self._used_paths.add(os.path.realpath(path))
         return Output(file_name, format_name, path)
 
-    def prepare_optional_output(
-        self, option: str, file_name: str | None, formats: tuple[str, ...]
+    def add_optional_output(
+        self, option: str, file_name: str | None, formats: Sequence[str] | None = None
     ) -> "Output | None":
         """Return the checked output of an option; None if the option is not set."""
-        return None if file_name is None else self.prepare_output(file_name, formats, option=option)
+        return None if file_name is None else self.add_output(file_name, formats, option=option)
 
-    def prepare_picture_output(
-        self, file_name: str | None, option: str = "--picture"
-    ) -> "Output | None":
+    def add_picture(self, file_name: str | None, option: str = "--picture") -> "Output | None":
         """Return the checked image file of an option; None if the option is not set."""
         if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
-        return self.prepare_optional_output(option, file_name, PICTURE_FORMATS)
+        return self.add_optional_output(option, file_name, PICTURE_FORMATS)
 
 
 def _check_writable(path: Path) -> None:

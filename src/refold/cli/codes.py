@@ -39,33 +39,22 @@ def encode(
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli._code_files import (
-        POSITION_COLUMNS,
-        check_stored_type,
-        locate_codes,
-        write_codes,
-    )
+    from refold.cli import _code_files as code_files
 
     if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
+        settings = {"dtype": dtype, "unsupported_options": {"features": as_features}}
         cluster_options.run(
-            "encode",
-            model,
-            data_file,
-            output,
-            read_options,
-            {"features": as_features},
-            quiet=quiet,
-            dtype=dtype,
+            "encode", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
     files = outputs.CommandFiles(data_file)
-    target = files.prepare_output(output, outputs.CODE_FORMATS)
-    check_stored_type(dtype, target.format_name)
+    target = files.add_output(output, outputs.CODE_FORMATS)
+    code_files.check_stored_type(dtype, target.format_name)
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)
-        id_column = outputs.choose_id_column(sequences.schema, POSITION_COLUMNS)
+        id_column = outputs.choose_id_column(sequences.schema, code_files.POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
         is_mapped = sequences.is_mapped
@@ -78,12 +67,13 @@ def encode(
             # the features of a code of zeros tell their number before the first block
             row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
-        position_table = locate_codes(windows, id_column, has_windows=model.window is not None)
-        write_codes(target, blocks, id_column, dtype, model, position_table)
+        position_table = code_files.locate_codes(
+            windows, id_column, has_windows=model.window is not None
+        )
+        code_files.write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
-            outputs.log(
-                f"Wrote {len(sequences)} {noun} with {row_size} dimensions to {target.file_name}"
-            )
+            text = f"{len(sequences)} {noun} with {row_size} dimensions"
+            outputs.log(f"Wrote {text} to {target.file_name}")
 
 
 def decode(
@@ -105,14 +95,12 @@ def decode(
         code_file: File of codes, or -.
     """
     files = outputs.CommandFiles(code_file)
-    target = files.prepare_output(output, outputs.list_writable_formats())
+    target = files.add_output(output)
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
     model = model.with_columns_of(codes)
     lengths = options.repeat_single_length(lengths, len(codes))
-    decoded = model.decode(
-        codes, lengths=lengths, clip=clip_options.to_argument(), verbose=int(not quiet)
-    )
+    decoded = model.decode(codes, lengths=lengths, clip=clip_options.mode, verbose=int(not quiet))
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
 
 
@@ -137,18 +125,17 @@ def reconstruct(
             data_file,
             output,
             read_options,
-            {},
             quiet=quiet,
-            clip=clip_options.to_argument(),
+            clip=clip_options.mode,
         )
         return
     files = outputs.CommandFiles(data_file)
-    target = files.prepare_output(output, outputs.list_writable_formats())
+    target = files.add_output(output)
     model = load_model(model_file, latent_steps=latent_steps)
     sequences = read_options.read(model, data_file, files)
     model = model.adapt(sequences)
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = model.reconstruct(sequences, clip=clip_options.to_argument(), verbose=int(not quiet))
+    decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
     # the times begin at step 0 of each sequence; if a reconstruction is longer than its sequence,
     # they continue at the median gap
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
@@ -181,10 +168,10 @@ def probe(
     """
     files = outputs.CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    data_context = read_options.open_with_metadata(
-        model, data_file, files, [label_column], label_file
-    )
-    with data_context as (opened_sequences, labels):
+    with read_options.open_with_metadata(model, data_file, files, [label_column], label_file) as (
+        opened_sequences,
+        labels,
+    ):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
@@ -204,20 +191,18 @@ def probe(
     pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
     vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        method: refold.evaluation.probe(
-            method_vectors, labels[label_column], folds=num_folds, seed=seed
-        )
-        for method, method_vectors in vectors.items()
+        method: refold.evaluation.probe(rows, labels[label_column], folds=num_folds, seed=seed)
+        for method, rows in vectors.items()
     }
     if as_json:
         outputs.print_json({method: asdict(result) for method, result in results.items()})
     else:
         headings = f"codes of {code_size} numbers", "linear probe accuracy"
-        rows = [
+        table = [
             (method, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
             for method, result in results.items()
         ]
-        outputs.print_table(headings, rows)
+        outputs.print_table(headings, table)
     if not quiet:
         result = next(iter(results.values()))  # all methods have the same classes and folds
         outputs.log(

@@ -143,7 +143,7 @@ def adapt(
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
     files = outputs.CommandFiles(data_file, normal_file)
-    target = files.prepare_output(output, outputs.MODEL_FORMATS)
+    target = files.add_output(output, outputs.MODEL_FORMATS)
     model = load_model(model_file)
     if not model.any_columns:
         raise ParameterError(
@@ -176,7 +176,7 @@ def export(
         part: Part of the model to write.
         category_indices: Take categories as indices, not as text.
     """
-    target = outputs.CommandFiles().prepare_output(output, outputs.ONNX_FORMATS)
+    target = outputs.CommandFiles().add_output(output, outputs.ONNX_FORMATS)
     model = load_model(model_file)
     exported = refold.export.to_onnx(
         model, str(target.path), part, category_indices=category_indices

@@ -60,7 +60,7 @@ def report(
         max_sequences: Sequences to show, drawn at random if there are more.
     """
     files = outputs.CommandFiles(data_file, train_file)
-    target = files.prepare_output(output, outputs.PAGE_FORMATS, option="--output")
+    target = files.add_output(output, outputs.PAGE_FORMATS, option="--output")
     # not at the top, because they take long to import and most commands do not need them
     from refold.report import check_packages
     from refold.report import report as write_report
@@ -68,15 +68,17 @@ def report(
     check_packages()
     options.check_required_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
-    label_columns = [] if label_column is None else [label_column]
-    data_context = read_options.open_with_metadata(
-        model, data_file, files, label_columns, label_file
-    )
     train_context: Any = contextlib.nullcontext()
     if train_file is not None:
         # the training data likely have the label column, too, if it is in the file of the data
-        ignored = label_column if label_file is None else None
-        train_context = read_options.open_sequences(model, train_file, files, label_column=ignored)
+        ignored = [label_column] if label_column is not None and label_file is None else []
+        train_context = read_options.open_sequences(
+            model, train_file, files, ignored_columns=ignored
+        )
+    label_columns = None if label_column is None else [label_column]
+    data_context = read_options.open_with_metadata(
+        model, data_file, files, label_columns, label_file
+    )
     with data_context as (sequences, labels), train_context as train_sequences:
         result = write_report(
             model,
@@ -140,7 +142,7 @@ def explore(
         umap: Put a UMAP map into the page of --export, too.
     """
     files = outputs.CommandFiles(data_file, code_file, label_file)
-    target = files.prepare_optional_output("--export", page_file, outputs.PAGE_FORMATS)
+    target = files.add_optional_output("--export", page_file, outputs.PAGE_FORMATS)
     # not at the top, because it takes long to import and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
@@ -150,10 +152,10 @@ def explore(
     if target is not None:
         check_exportable(model)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    data_context = read_options.open_with_metadata(
-        model, data_file, files, label_columns or [], label_file
-    )
-    with data_context as (opened_sequences, labels):
+    with read_options.open_with_metadata(model, data_file, files, label_columns, label_file) as (
+        opened_sequences,
+        labels,
+    ):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
@@ -209,8 +211,8 @@ def data(
         outputs.print_table(("name", "description"), rows, num_text_columns=2)
         return
     files = outputs.CommandFiles()
-    target = files.prepare_output(output, outputs.list_writable_formats())
-    label_target = files.prepare_optional_output("--labels", label_file, outputs.TABLE_FORMATS)
+    target = files.add_output(output)
+    label_target = files.add_optional_output("--labels", label_file, outputs.TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
         import pyarrow as pa
@@ -241,7 +243,7 @@ def demo(
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
     # before the fits, because it checks that the page can be written
-    page = outputs.CommandFiles().prepare_output(str(output / "index.html"), outputs.PAGE_FORMATS)
+    page = outputs.CommandFiles().add_output(str(output / "index.html"), outputs.PAGE_FORMATS)
     sections: list[Any] = []
     downloads: list[tuple[str, str]] = []  # files next to the page, with descriptions
     settings: dict[str, Any] = {"verbose": int(not quiet)}

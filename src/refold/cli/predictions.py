@@ -63,15 +63,14 @@ def detect(
     if cluster_options.address is not None:
         model = read_options.calibrate_model(load_model(model_file), normal_file, files)
         unsupported_options = {"steps": step_file, "picture": picture_file}
+        settings = {"alpha": alpha, "unsupported_options": unsupported_options}
         cluster_options.run(
-            *("detect", model, data_file, output, read_options, unsupported_options),
-            quiet=quiet,
-            alpha=alpha,
+            "detect", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
-    target = files.prepare_output(output, outputs.TABLE_FORMATS)
-    step_target = files.prepare_optional_output("--steps", step_file, outputs.TABLE_FORMATS)
-    picture_target = files.prepare_picture_output(picture_file)
+    target = files.add_output(output, outputs.TABLE_FORMATS)
+    step_target = files.add_optional_output("--steps", step_file, outputs.TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
 
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
@@ -164,11 +163,11 @@ def forecast(
         conflicting |= {
             "picture": picture_file,
             "normal": normal_file,
-            "clip": clip_options.to_argument(),
+            "clip": clip_options.mode,
         }
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
-    target = files.prepare_output(output, outputs.TABLE_FORMATS)
-    picture_target = files.prepare_picture_output(picture_file)
+    target = files.add_output(output, outputs.TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
     if evaluate:
@@ -186,7 +185,7 @@ def forecast(
         num_drawable = len(series) if model.schema.numeric.any() else 0
         check_not_empty(num_drawable, "sequence with a numeric column", "to draw with --picture")
     predicted = model.forecast(
-        series, steps, alpha=alpha, clip=clip_options.to_argument(), verbose=int(not quiet)
+        series, steps, alpha=alpha, clip=clip_options.mode, verbose=int(not quiet)
     )
     target.write_table(predicted.to_table(outputs.choose_id_column(series.schema, ("step",))))
     if picture_target is not None:
@@ -222,7 +221,7 @@ def generate(
         observed_file: Real sequences to compare the new ones with.
     """
     files = outputs.CommandFiles(observed_file)
-    target = files.prepare_output(output, outputs.list_writable_formats())
+    target = files.add_output(output)
     if observed_file is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
@@ -235,7 +234,7 @@ def generate(
         num_sequences,
         temperature=temperature,
         lengths=options.repeat_single_length(lengths, num_sequences),
-        clip=clip_options.to_argument(),
+        clip=clip_options.mode,
         random_state=seed,
     )
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)

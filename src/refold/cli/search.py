@@ -16,7 +16,6 @@ from refold.cli._outputs import (
     TABLE_FORMATS,
     CommandFiles,
     choose_id_column,
-    list_writable_formats,
     log,
 )
 
@@ -54,9 +53,8 @@ def index(
             --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    check_exactly_one(
-        "DATA to add, or --remove or --remove-where", data_file, removed_ids, remove_where
-    )
+    changes = data_file, removed_ids, remove_where
+    check_exactly_one("DATA to add, or --remove or --remove-where", *changes)
     files = CommandFiles(data_file)
     model, verbose = load_model(model_file, latent_steps=latent_steps), int(not quiet)
     if data_file is None:
@@ -64,10 +62,9 @@ def index(
         num_removed = opened_index.remove(removed_ids, where=remove_where)
         summary = f"Removed {num_removed} of {len(opened_index) + num_removed} rows from"
     else:
-        data_context = read_options.open_with_metadata(
-            model, data_file, files, metadata_columns or [], label_file
-        )
-        with data_context as (sequences, values_by_column):
+        with read_options.open_with_metadata(
+            model, data_file, files, metadata_columns, label_file
+        ) as (sequences, values_by_column):
             model = model.adapt(sequences)
             windows = model.windows(sequences)
             sequences = windows.sequences
@@ -122,8 +119,8 @@ def search(
     """
     check_exactly_one("DATA, --like ids or --codes to search for", data_file, query_ids, code_file)
     files = CommandFiles(data_file, code_file)
-    target = files.prepare_output(output, TABLE_FORMATS)
-    picture_target = files.prepare_picture_output(picture_file)
+    target = files.add_output(output, TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
@@ -180,10 +177,10 @@ def cluster(
     """
     check_exactly_one("DATA or --index", data_file, index_file)
     files = CommandFiles(data_file)
-    target = files.prepare_output(output, TABLE_FORMATS)
-    table_target = files.prepare_optional_output("--clusters", cluster_file, TABLE_FORMATS)
-    center_target = files.prepare_optional_output("--centers", center_file, list_writable_formats())
-    picture_target = files.prepare_picture_output(picture_file)
+    target = files.add_output(output, TABLE_FORMATS)
+    table_target = files.add_optional_output("--clusters", cluster_file, TABLE_FORMATS)
+    center_target = files.add_optional_output("--centers", center_file)
+    picture_target = files.add_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     settings = {
         "method": method,
@@ -204,9 +201,8 @@ def cluster(
     target.write_table(clustering.rows(choose_id_column(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()
-        if (
-            table_target.format_name == "csv"
-        ):  # CSV has no lists, so each code takes several columns
+        if table_target.format_name == "csv":
+            # CSV has no lists, so each code takes several columns
             table = table.drop_columns("code")
             for i, values in enumerate(clustering.centers.T):
                 table = table.append_column(f"code{i}", [values])
@@ -227,10 +223,8 @@ def cluster(
     if quiet:
         return
     count = len(clustering)
-    summary = (
-        f"{'HDBSCAN' if method == 'hdbscan' else method} found {pluralize(count, 'cluster')} of "
-        f"{len(clustering.ids)} sequences"
-    )
+    name = "HDBSCAN" if method == "hdbscan" else method
+    summary = f"{name} found {pluralize(count, 'cluster')} of {len(clustering.ids)} sequences"
     if method == "hdbscan":
         summary += f"; {100 * clustering.noise:.1f} % are noise"
     if not math.isnan(clustering.silhouette):

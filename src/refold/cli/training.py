@@ -55,7 +55,7 @@ def fit(
         processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = outputs.CommandFiles(base_file, data_file)
-    target = files.prepare_output(output, outputs.MODEL_FORMATS)
+    target = files.add_output(output, outputs.MODEL_FORMATS)
     checkpoint_path = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
@@ -160,7 +160,7 @@ def curve(
     """
     latent_dims = sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     files = outputs.CommandFiles(data_file)
-    target = files.prepare_picture_output(output, "--output")
+    target = files.add_picture(output, "--output")
     with read_options.open_sequences(
         None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
