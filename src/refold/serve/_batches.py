@@ -25,10 +25,10 @@ class Job:
 
     batch_key: Hashable  # jobs with the same key can be computed together
     payload: Any
-    num_steps: int  # what it counts of MAX_BATCH_STEPS
+    cost_in_steps: int  # its share of MAX_BATCH_STEPS
     batch_function: BatchFunction
     result: asyncio.Future[Any]  # is cancelled if the client disconnects
-    arrival_time: float
+    arrival_time: float  # in seconds, of the clock of the event loop
 
 
 class Batcher:
@@ -40,8 +40,8 @@ class Batcher:
         self._background_lock = asyncio.Semaphore(1)  # one background computation at a time
         self._waiting_jobs: deque[Job] = deque()
         self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
-        self._last_batch_seconds = 0.0  # computing time of the last batch
-        # the next batch waits for this number of requests: as many were there after the last batch
+        self._last_batch_seconds = 0.0  # computing time
+        # The next batch waits for this number of jobs: as many were there after the last batch.
         self._expected_batch_size = 1
 
     @property
@@ -54,20 +54,21 @@ class Batcher:
         check_limit("queue", len(self._waiting_jobs) + 1, self.settings)
 
     async def compute(
-        self, batch_key: Hashable, payload: Any, num_steps: int, batch_function: BatchFunction
+        self, batch_key: Hashable, payload: Any, cost_in_steps: int, batch_function: BatchFunction
     ) -> Any:
         """Compute a payload together with other payloads of the same key, and return its result."""
         self.check_queue_limit()
         loop = asyncio.get_running_loop()
-        job = Job(batch_key, payload, num_steps, batch_function, loop.create_future(), loop.time())
+        result, arrival_time = loop.create_future(), loop.time()
+        job = Job(batch_key, payload, cost_in_steps, batch_function, result, arrival_time)
         self._waiting_jobs.append(job)
         self._wake_up.set()
-        return await job.result
+        return await result
 
-    async def compute_unbatched(self, num_steps: int, function: Callable[[], Any]) -> Any:
-        """Compute a request in the queue, but in a batch of its own, because its options differ."""
+    async def compute_unbatched(self, cost_in_steps: int, function: Callable[[], Any]) -> Any:
+        """Wait in the queue, and return the result of a function that is a batch of its own."""
         # a new object differs from every other key
-        return await self.compute(object(), None, num_steps, lambda _: [function()])
+        return await self.compute(object(), None, cost_in_steps, lambda _: [function()])
 
     async def run_in_background(self, function: Callable[[], Any]) -> Any:
         """Run a long computation in another thread, one at a time, beside the batches."""
@@ -86,10 +87,10 @@ class Batcher:
                 self._record_batch_size(len(batch))
                 start_time = loop.time()
                 payloads = [job.payload for job in batch]
-                results = loop.run_in_executor(
+                results = await loop.run_in_executor(
                     executor, _compute_or_catch, batch[0].batch_function, payloads
                 )
-                for job, result in zip(batch, await results, strict=True):
+                for job, result in zip(batch, results, strict=True):
                     if not job.result.done():  # it is done if the client has disconnected
                         if isinstance(result, BaseException):
                             job.result.set_exception(result)
@@ -107,14 +108,11 @@ class Batcher:
         while True:
             timer = None  # wakes this task at the deadline of the first request
             if self._waiting_jobs:
-                num_steps = sum(job.num_steps for job in self._waiting_jobs)
-                is_full = (
-                    len(self._waiting_jobs) >= self._expected_batch_size
-                    or num_steps >= MAX_BATCH_STEPS
-                )
+                cost_in_steps = sum(job.cost_in_steps for job in self._waiting_jobs)
+                has_expected_size = len(self._waiting_jobs) >= self._expected_batch_size
                 max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
                 deadline = self._waiting_jobs[0].arrival_time + max_wait
-                if is_full or deadline <= loop.time():
+                if has_expected_size or cost_in_steps >= MAX_BATCH_STEPS or deadline <= loop.time():
                     return
                 timer = loop.call_at(deadline, self._wake_up.set)
             self._wake_up.clear()
@@ -125,24 +123,27 @@ class Batcher:
     def _take_batch(self) -> list[Job]:
         """Remove and return the first request, and others with its key while the steps fit."""
         batch: list[Job] = []
-        num_steps, remaining = 0, deque[Job]()
+        batch_cost, remaining_jobs = 0, deque[Job]()
         for job in self._waiting_jobs:
             if job.result.done():  # the client has disconnected
                 continue
-            fits = num_steps + job.num_steps <= MAX_BATCH_STEPS
+            fits = batch_cost + job.cost_in_steps <= MAX_BATCH_STEPS
             if not batch or (job.batch_key == batch[0].batch_key and fits):
                 batch.append(job)
-                num_steps += job.num_steps
+                batch_cost += job.cost_in_steps
             else:
-                remaining.append(job)
-        self._waiting_jobs = remaining
+                remaining_jobs.append(job)
+        self._waiting_jobs = remaining_jobs
         return batch
 
 
 def _compute_or_catch(batch_function: BatchFunction, payloads: list[Any]) -> list[Any]:
     """Return a result or an exception for each payload; after a failure, compute them singly."""
     try:
-        return batch_function(payloads)
+        results = batch_function(payloads)
+        if len(results) != len(payloads):
+            raise RuntimeError(f"A batch of {len(payloads)} requests got {len(results)} results.")
+        return results
     except Exception as error:
         if len(payloads) == 1:
             return [error]
