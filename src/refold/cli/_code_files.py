@@ -88,7 +88,17 @@ def read_code_file(
     with _name_file_in_errors(name, format_name):
         table = _read_table(path, format_name)
         id_column = _find_id_column(table.column_names, id_name)
-        codes, ids = codes_from_arrow(_make_window_ids_unique(table, id_column), id_column)
+        if {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
+            # windows get ids such as a[0:100], but a series with a single window keeps its id
+            names = (id_column, *_WINDOW_COLUMNS)
+            series_ids, starts, ends = (table[name].to_pylist() for name in names)
+            num_windows = Counter(series_ids)
+            is_single = [num_windows[series_id] == 1 for series_id in series_ids]
+            ids = window_ids(series_ids, starts, ends, is_single)
+            # if any id is text such as 7[0:100], all become text, because a column has one type
+            ids = pa.array(ids if all(is_single) else [*map(str, ids)])
+            table = table.set_column(table.column_names.index(id_column), id_column, ids)
+        codes, ids = codes_from_arrow(table, id_column)
         get_times = None
         if {*_TIME_COLUMNS} <= {*table.column_names}:
             start_times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
@@ -200,19 +210,6 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
         return str(expected_name)
     # without a column `id`, a single other column holds the ids
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
-
-
-def _make_window_ids_unique(table: pa.Table, id_column: str) -> pa.Table:
-    """Return a table of codes in which the windows of a series have ids such as a[0:100]."""
-    if not {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
-        return table
-    series_ids, starts, ends = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
-    num_windows = Counter(series_ids)  # by series
-    # a series with a single window keeps its id
-    ids = window_ids(series_ids, starts, ends, [num_windows[name] == 1 for name in series_ids])
-    # if any id is text such as 7[0:100], all ids become text, because a column has one type
-    ids = pa.array([*map(str, ids)] if max(num_windows.values(), default=0) > 1 else ids)
-    return table.set_column(table.column_names.index(id_column), id_column, ids)
 
 
 def check_stored_type(dtype: str, format_name: str) -> None:

@@ -154,10 +154,19 @@ class CommandFiles:
         data_format = refold.sequences.FORMATS.get(format_name or "")
         # the last suffix of a compressed file is that of the compression, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes
-        if format_name not in formats or is_compressed:
+        if format_name is None or format_name not in formats or is_compressed:
             expected = ", ".join(f".{ending}" for ending in formats)
             raise ParameterError(f"The output {file_name!r} must end in {expected}.")
-        _check_writable(path)
+        problem = "it is a folder" if path.is_dir() else None
+        try:  # only a trial tells whether the folder takes files
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            problem = f"{error.strerror}: the folder {str(path.parent)!r}"
+        if problem is not None:
+            raise ParameterError(
+                f"The output {str(path)!r} cannot be written: {problem}. Name a file in a folder "
+                "that exists and that you can write to."
+            )
         if os.path.realpath(path) in self._used_paths:
             raise ParameterError(
                 f"The output {file_name!r} would overwrite an input or another output. "
@@ -177,20 +186,6 @@ class CommandFiles:
         if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
         return self.add_optional_output(option, file_name, PICTURE_FORMATS)
-
-
-def _check_writable(path: Path) -> None:
-    """Raise ``ParameterError`` if no file can be written at a path."""
-    problem = "it is a folder" if path.is_dir() else None
-    try:  # only a trial tells whether the folder takes files
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        problem = f"{error.strerror}: the folder {str(path.parent)!r}"
-    if problem is not None:
-        raise ParameterError(
-            f"The output {str(path)!r} cannot be written: {problem}. Name a file in a folder that "
-            "exists and that you can write to."
-        )
 
 
 @dataclass(frozen=True)

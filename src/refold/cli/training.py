@@ -100,8 +100,18 @@ def fit(
         with read_options.open_sequences(
             base_model, data_file, files, is_one_series=has_windows
         ) as sequences:
-            if not (quiet or base_file is not None or checkpoint_path.exists()):
-                _log_findings(sequences, estimator)
+            # the fit raises an error for empty sequences; windows of mapped data would need a slow
+            # copy on disk
+            can_diagnose = sequences.lengths.any() and not (has_windows and sequences.is_mapped)
+            is_first_fit = base_file is None and not checkpoint_path.exists()
+            if is_first_fit and can_diagnose and not quiet:
+                diagnosis = refold.diagnosis.diagnose(
+                    sequences, estimator=estimator, short_fit=False
+                )
+                for finding in diagnosis.findings:
+                    if finding.name in _LOGGED_FINDINGS:
+                        text = outputs.spell_as_options(finding.message)
+                        outputs.log(text, label=finding.name, color="yellow")
             estimator.fit(sequences, checkpoint=checkpoint, resume=resume)
             trained_data = f"{len(sequences)} series, in windows of {estimator.window} steps,"
             if not has_windows:
@@ -122,19 +132,6 @@ def fit(
             "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
             f"continues from {str(checkpoint_path)!r}."
         )
-
-
-def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
-    """Log problems that a quick check of the data finds, before a fit that may take hours."""
-    if not sequences.lengths.any() or (estimator.window is not None and sequences.is_mapped):
-        # The fit raises an error for empty sequences. Windows of mapped data need a copy on disk.
-        return
-    diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
-    for finding in diagnosis.findings:
-        if finding.name in _LOGGED_FINDINGS:
-            outputs.log(
-                outputs.spell_as_options(finding.message), label=finding.name, color="yellow"
-            )
 
 
 def curve(

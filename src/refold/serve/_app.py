@@ -62,36 +62,30 @@ _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Metrics:
-    """Counters and histograms of one server, in the format of Prometheus."""
-
-    def __init__(self, get_batcher: Callable[[], Batcher]) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        counter = functools.partial(Counter, registry=registry)
-        histogram = functools.partial(Histogram, registry=registry)
-        # pages and unknown paths count with an empty model and with the operation "other"
-        names = ["model", "operation"]
-        self.request_counter = counter("refold_requests", "Requests", [*names, "status"])
-        self.duration_histogram = histogram("refold_request_seconds", "Time to the answer", names)
-        self.refusal_counter = counter(
-            "refold_refused", "Requests beyond a limit", ["model", "limit"]
-        )
-        self.batch_size_histogram = histogram(
-            "refold_batch_requests", "Requests computed together", buckets=_BATCH_SIZE_BUCKETS
-        )
-        queue_gauge = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
-        queue_gauge.set_function(lambda: get_batcher().num_waiting)
-
-
 class Service:
     """The ASGI application: it checks and counts every request, and answers errors as JSON."""
 
     def __init__(self, models: dict[str, ServedModel], settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
-        self.metrics = Metrics(lambda: self.batcher)
-        self.batcher = Batcher(settings, self.metrics.batch_size_histogram.observe)
+        # metrics of this server in the format of Prometheus; pages and unknown paths count with an
+        # empty model and with the operation "other"
+        labels = ["model", "operation"]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        counter = functools.partial(Counter, registry=registry)
+        histogram = functools.partial(Histogram, registry=registry)
+        self.request_counter = counter("refold_requests", "Requests", [*labels, "status"])
+        self.duration_histogram = histogram("refold_request_seconds", "Time to the answer", labels)
+        self.refusal_counter = counter(
+            "refold_refused", "Requests beyond a limit", ["model", "limit"]
+        )
+        batch_size_histogram = histogram(
+            "refold_batch_requests", "Requests computed together", buckets=_BATCH_SIZE_BUCKETS
+        )
+        self.batcher = Batcher(settings, batch_size_histogram.observe)
+        queue_gauge = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
+        queue_gauge.set_function(lambda: self.batcher.num_waiting)
         self.num_body_bytes = 0  # received bytes of all open requests
         names = (*LOCAL_HOST_NAMES, settings.host, *settings.allowed_hosts)
         self._host_names = frozenset(name.lower() for name in names)
@@ -103,8 +97,9 @@ class Service:
         self._handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
-                names = {"model_name": name, "operation_name": operation}
-                handler = functools.partial(self._run_operation, **names)
+                handler = functools.partial(
+                    self._run_operation, model_name=name, operation_name=operation
+                )
                 self._handlers[f"/v1/{name}/{operation}"] = "POST", handler
         self._lifespan = Router(lifespan=self._run_batches)
 
@@ -135,36 +130,31 @@ class Service:
             if scope["path"] not in _PROBE_PATHS:
                 self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
-                await self._find_handler(scope)(scope, receive, send_and_record)
+                if scope["path"] not in self._handlers:
+                    message = "There is nothing at this path. /docs has all operations."
+                    raise ServiceError(404, "not_found", message)
+                method, handler = self._handlers[scope["path"]]
+                allowed_methods = ("GET", "HEAD") if method == "GET" else (method,)
+                if scope["method"] not in allowed_methods:
+                    headers = {"allow": ", ".join(allowed_methods)}
+                    raise ServiceError(405, "refused", "This path has another method.", headers)
+                await handler(scope, receive, send_and_record)
         except ClientDisconnect:
             status = 499  # nginx uses this status for a client that closed the connection
         except Exception as error:
             service_error = self._to_service_error(error)
             problem = service_error.problem
             if problem.limit:
-                self.metrics.refusal_counter.labels(scope["refold.labels"][0], problem.limit).inc()
+                self.refusal_counter.labels(scope["refold.labels"][0], problem.limit).inc()
             if not status:  # nothing was sent yet
+                body, headers = to_json({"error": problem}), service_error.headers
                 await send_response(
-                    send_and_record,
-                    to_json({"error": problem}),
-                    status=service_error.status,
-                    headers=service_error.headers,
+                    send_and_record, body, status=service_error.status, headers=headers
                 )
         finally:
             labels, seconds = scope["refold.labels"], loop.time() - start_time
-            self.metrics.request_counter.labels(*labels, str(status)).inc()
-            self.metrics.duration_histogram.labels(*labels).observe(seconds)
-
-    def _find_handler(self, scope: Scope) -> Handler:
-        if scope["path"] not in self._handlers:
-            message = "There is nothing at this path. /docs has all operations."
-            raise ServiceError(404, "not_found", message)
-        method, handler = self._handlers[scope["path"]]
-        allowed = ("GET", "HEAD") if method == "GET" else (method,)
-        if scope["method"] not in allowed:
-            headers = {"allow": ", ".join(allowed)}
-            raise ServiceError(405, "refused", "This path has another method.", headers)
-        return handler
+            self.request_counter.labels(*labels, str(status)).inc()
+            self.duration_histogram.labels(*labels).observe(seconds)
 
     def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
@@ -227,7 +217,7 @@ class Service:
             await send_response(send, to_json(pages[scope["path"]]()))
 
         async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
-            text = generate_latest(self.metrics.registry)
+            text = generate_latest(self.registry)
             await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
         async def send_docs(scope: Scope, _: Receive, send: Send) -> None:

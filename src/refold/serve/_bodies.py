@@ -68,7 +68,12 @@ def read_json(
         check_limit("sequences", len(sequence_lists), settings)
         check_limit("steps", sum(map(len, sequence_lists)), settings)
         if has_only_numbers and sequence_lists:
-            inputs.sequences = _sequences_from_lists(sequence_lists, model)
+            offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
+            steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
+            # array.array converts a list of floats faster than NumPy does
+            numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
+            values = np.frombuffer(numbers).reshape(-1, model.num_columns)
+            inputs.sequences = model.make_sequences(values, offsets)
         else:
             inputs.sequences = Sequences.from_list(sequence_lists, schema=model.fitted_model.schema)
         # checked now, because an error in a batch would affect other requests
@@ -85,7 +90,7 @@ def read_json(
 def _make_json_decoder(
     request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a JSON decoder for requests, whose steps have ``num_columns`` numbers; 0: any values."""
+    """Return a decoder for requests; a step has ``num_columns`` numbers, or any values if 0."""
 
     def make_list_type(num_values: int) -> Any:
         return Annotated[list[float], msgspec.Meta(min_length=num_values, max_length=num_values)]
@@ -111,15 +116,6 @@ def _describe_field_errors(request_type: type[BaseRequest]) -> Iterator[None]:
         names = ", ".join(request_type.__struct_fields__)
         reason = str(error).replace(" - at ", " at ")
         raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
-
-
-def _sequences_from_lists(parsed_sequences: list[Any], model: ServedModel) -> Sequences:
-    """Convert a list for each sequence, of numbers or of rows of numbers, to sequences."""
-    offsets = np.array([0, *itertools.accumulate(map(len, parsed_sequences))])
-    steps = parsed_sequences[0] if len(parsed_sequences) == 1 else [*_flatten(parsed_sequences)]
-    # array.array converts a list of floats faster than NumPy does
-    numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
-    return model.make_sequences(np.frombuffer(numbers).reshape(-1, model.num_columns), offsets)
 
 
 def to_json(content: object) -> bytes:
@@ -154,7 +150,18 @@ def read_table(
         if "lengths" in names:
             table_fields["lengths"] = table["length"].to_pylist()
         table = table.drop_columns(["length"])
-    inputs = RequestInputs(model, _parse_url_query(url_query, request_type, table_fields))
+    try:
+        query = parse_qsl(url_query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
+    except ValueError as error:
+        raise invalid_request("The query of the URL cannot be read.") from error
+    values: dict[str, Any] = {}
+    for name, text in query:
+        try:
+            values[name] = msgspec.json.decode(text)
+        except (ValueError, RecursionError):  # a word without the quotes of JSON
+            values[name] = text
+    with _describe_field_errors(request_type):
+        inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
     if has_codes:
         warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
@@ -258,25 +265,6 @@ def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int
         return 0
     (field_offset,) = struct.unpack_from("<H", buffer, vtable_position + entry_offset)
     return table_position + field_offset if field_offset else 0
-
-
-def _parse_url_query(
-    url_query: bytes, request_type: type[BaseRequest], table_fields: dict[str, list[Any]]
-) -> Any:
-    """Return the fields in the query of a URL, whose values are JSON or plain words."""
-    try:
-        query = url_query.decode("ascii")
-        texts = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=50))
-    except ValueError as error:
-        raise invalid_request("The query of the URL cannot be read.") from error
-    values: dict[str, Any] = {}
-    for name, text in texts.items():
-        try:
-            values[name] = msgspec.json.decode(text)
-        except (ValueError, RecursionError):
-            values[name] = text
-    with _describe_field_errors(request_type):
-        return msgspec.convert(values | table_fields, request_type)
 
 
 def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | None:

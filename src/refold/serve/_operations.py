@@ -605,6 +605,7 @@ def _make_sequence_result(
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
     decoded = inputs.model.fitted_model.scaler.clip(decoded, clip=inputs.fields.clip)
-    has_ids = inputs.ids is not None and len(decoded) > 0
-    decoded = decoded.with_ids(inputs.ids if has_ids else np.arange(len(decoded)))
+    # decoded codes have new ids if the request has none
+    ids = np.arange(len(decoded)) if inputs.ids is None or not len(decoded) else inputs.ids
+    decoded = decoded.with_ids(ids)
     return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)
