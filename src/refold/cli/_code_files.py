@@ -80,18 +80,18 @@ def read_code_file(
     The function takes the lengths of the decoded sequences and returns the times of their steps. It
     is None if the file has no times.
     """
-    name, format_name = str(path), format or find_format_name(path.name)
+    file_name, format_name = str(path), format or find_format_name(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
-            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
+            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
         )
-    with _name_file_in_errors(name, format_name):
+    with _name_file_in_errors(file_name, format_name):
         table = _read_table(path, format_name)
         id_column = _find_id_column(table.column_names, id_name)
         if {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
             # windows get ids such as a[0:100], but a series with a single window keeps its id
-            names = (id_column, *_WINDOW_COLUMNS)
-            series_ids, starts, ends = (table[name].to_pylist() for name in names)
+            columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
+            series_ids, starts, ends = columns
             num_windows = Counter(series_ids)
             is_single = [num_windows[series_id] == 1 for series_id in series_ids]
             ids = window_ids(series_ids, starts, ends, is_single)

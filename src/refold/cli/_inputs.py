@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
@@ -179,8 +178,9 @@ class ReadOptions:
     def _find_format(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
         """Return ``--format``; None if this option describes another input: standard input."""
         has_known_suffix = outputs.find_format_name(file_name) in refold.sequences.FORMATS
-        is_for_stream = outputs.STANDARD_STREAM in command_files.inputs and has_known_suffix
-        return None if is_for_stream else self.input_format
+        if outputs.STANDARD_STREAM in command_files.inputs and has_known_suffix:
+            return None
+        return self.input_format
 
     def read(
         self, model: "refold.Model", file_name: str, command_files: outputs.CommandFiles
@@ -237,11 +237,11 @@ class ClusterOptions:
         read_options: ReadOptions,
         *,
         quiet: bool,
-        unsupported_options: Mapping[str, Any] = MappingProxyType({}),  # none may be set
+        unsupported_options: Mapping[str, Any] | None = None,  # none of them may be set
         **settings: Any,
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
-        check_cluster_options(read_options, unsupported_options)
+        check_cluster_options(read_options, unsupported_options or {})
         outputs.check_no_streams("--on", data_file, output_folder)
         settings |= {"on": self.address, "num_workers": self.num_workers, "verbose": int(not quiet)}
         settings |= read_options.to_arguments()

@@ -123,7 +123,8 @@ class CommandFiles:
     At most one input is standard input, and no output overwrites an input or another output.
     """
 
-    def __init__(self, *inputs: str | None) -> None:  # None stands for an optional input
+    def __init__(self, *inputs: str | None) -> None:
+        # None stands for an input that is not set
         self.inputs = [name for name in inputs if name is not None]
         if self.inputs.count(STANDARD_STREAM) > 1:
             raise ParameterError("Only one input can be standard input. Name a file for the other.")
@@ -232,12 +233,12 @@ class Output:
         # the columns of ids and times are named as in the data, unless a feature has that name
         id_column = choose_id_column(schema)
         time_column = schema.time_column({id_column}, has_times=sequences.times is not None)
-        target = self.path or sys.stdout.buffer
+        destination = self.path or sys.stdout.buffer
         arguments: dict[str, Any] = {"id": id_column, "time": time_column}
         if sequences.times is not None and self.format_name == "parquet":
             # the default layout, with a list for each sequence, cannot hold the times of steps
             arguments["layout"] = "long"
-        refold.sequences.write(sequences, target, format=self.format_name, **arguments)
+        refold.sequences.write(sequences, destination, format=self.format_name, **arguments)
         if not quiet and self.path is not None:
             log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.file_name}")
         return sequences

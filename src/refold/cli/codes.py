@@ -57,9 +57,9 @@ def encode(
         id_column = outputs.choose_id_column(sequences.schema, code_files.POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
-        is_mapped = sequences.is_mapped
-        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
-        if is_mapped:  # a progress bar over the blocks, not one for each block
+        has_blocks = sequences.is_mapped
+        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or has_blocks)))
+        if has_blocks:  # a progress bar over all blocks, not one for each block
             console, num_blocks = Console(stderr=True), len(sequences.block_offsets) - 1
             blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
         row_size, noun = model.code_size, "codes"
@@ -67,9 +67,8 @@ def encode(
             # the features of a code of zeros tell their number before the first block
             row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
-        position_table = code_files.locate_codes(
-            windows, id_column, has_windows=model.window is not None
-        )
+        has_windows = model.window is not None
+        position_table = code_files.locate_codes(windows, id_column, has_windows=has_windows)
         code_files.write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
             text = f"{len(sequences)} {noun} with {row_size} dimensions"
@@ -119,14 +118,9 @@ def reconstruct(
     """Encode sequences and decode them again."""
     if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
+        settings = {"clip": clip_options.mode}
         cluster_options.run(
-            "reconstruct",
-            model,
-            data_file,
-            output,
-            read_options,
-            quiet=quiet,
-            clip=clip_options.mode,
+            "reconstruct", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
     files = outputs.CommandFiles(data_file)
@@ -168,10 +162,8 @@ def probe(
     """
     files = outputs.CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    with read_options.open_with_metadata(model, data_file, files, [label_column], label_file) as (
-        opened_sequences,
-        labels,
-    ):
+    context = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
+    with context as (opened_sequences, labels):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size

@@ -76,10 +76,9 @@ def report(
             model, train_file, files, ignored_columns=ignored
         )
     label_columns = None if label_column is None else [label_column]
-    data_context = read_options.open_with_metadata(
-        model, data_file, files, label_columns, label_file
-    )
-    with data_context as (sequences, labels), train_context as train_sequences:
+    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    with context as (sequences, labels), train_context as train_sequences:
+        title = "standard input" if data_file == outputs.STANDARD_STREAM else Path(data_file).name
         result = write_report(
             model,
             sequences,
@@ -87,24 +86,18 @@ def report(
             labels=None if label_column is None else labels[label_column],
             label_name=label_column,
             train=train_sequences,
-            title="standard input"
-            if data_file == outputs.STANDARD_STREAM
-            else Path(data_file).name,
+            title=title,
             max_sequences=max_sequences,
             seed=seed,
             verbose=int(not quiet),
         )
-    code_size, pca_size = result.code_size, result.pca_size  # 0 if there is no PCA
-    pca = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
-    rows = [
-        (
-            score.meaning,
-            score.number(score.value),
-            "none" if score.pca is None else score.number(score.pca),
-        )
-        for score in result.scores
-    ]
-    outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca), rows)
+    code_size, pca_size = result.code_size, result.pca_size  # pca_size is 0 without PCA
+    pca_heading = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
+    rows = []
+    for score in result.scores:
+        pca_text = "none" if score.pca is None else score.number(score.pca)
+        rows.append((score.meaning, score.number(score.value), pca_text))
+    outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca_heading), rows)
     if not quiet:
         outputs.log(f"Open {output} in a browser.")
 
@@ -152,10 +145,8 @@ def explore(
     if target is not None:
         check_exportable(model)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    with read_options.open_with_metadata(model, data_file, files, label_columns, label_file) as (
-        opened_sequences,
-        labels,
-    ):
+    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    with context as (opened_sequences, labels):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
@@ -270,13 +261,14 @@ def demo(
             f"{name}-codes.parquet": "their codes, with ids",
             f"{name}-reconstructed.parquet": "the sequences decoded from the codes",
         }
-        model_file, data_file, code_file, reconstructions = (str(output / x) for x in descriptions)
+        files = [str(output / file_name) for file_name in descriptions]
+        model_file, data_file, code_file, reconstructed_file = files
         model.save(model_file)
         refold.sequences.write(held_out, data_file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the page shows these warnings
             encode(model_file, data_file, output=code_file, quiet=True)
-            reconstruct(model_file, data_file, output=reconstructions, quiet=True)
+            reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
         training: dict[str, Any] = {"train": train, "seed": seed, "seconds": seconds}
         sections.append(section(model, held_out, **training, **texts_and_labels, **settings))
@@ -310,17 +302,12 @@ def demo(
         "decode the sequences from the vectors alone. Everything below was measured on sequences "
         "that the models were not trained on, with default settings.",
     )
-    rows = [
-        (
-            result.name,
-            f"{result.num_sequences:,}",
-            str(result.code_size),
-            result.scores[0].text(result.scores[0].value),
-            result.scores[0].text(result.scores[0].pca),
-            f"{result.seconds:.1f}",
-        )
-        for result in (page_section.result for page_section in sections)
-    ]
+    rows = []
+    for result in (page_section.result for page_section in sections):
+        score = result.scores[0]
+        error_texts = score.text(score.value), score.text(score.pca)
+        counts = f"{result.num_sequences:,}", str(result.code_size)
+        rows.append((result.name, *counts, *error_texts, f"{result.seconds:.1f}"))
     headings = ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds")
     outputs.print_table(headings, rows)
     if not quiet:

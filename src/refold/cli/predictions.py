@@ -104,10 +104,8 @@ def detect(
     # by `count`. An anomaly remains only if the product is at most alpha.
     min_calibrated = math.ceil(count / alpha) - 1
     if model.num_calibrated < min_calibrated:
-        summary += (
-            f": to find a single one, it needs {min_calibrated} normal {noun}, "
-            f"not {model.num_calibrated}"
-        )
+        summary += f": to find a single one, it needs {min_calibrated} normal {noun}, not "
+        summary += str(model.num_calibrated)
     outputs.log(f"{summary}.")
     # the test for drift assumes independent sequences, which overlapping windows are not
     drift = anomalies.drift if windows is None else None
@@ -156,15 +154,9 @@ def forecast(
     options.check_required_option("--season", season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:  # then no file and no interval is written, which these options are about
-        conflicting = {
-            "output": None if output == outputs.STANDARD_STREAM else output,
-            "alpha": alpha,
-        }
-        conflicting |= {
-            "picture": picture_file,
-            "normal": normal_file,
-            "clip": clip_options.mode,
-        }
+        forecast_file = None if output == outputs.STANDARD_STREAM else output
+        conflicting = {"output": forecast_file, "alpha": alpha, "picture": picture_file}
+        conflicting |= {"normal": normal_file, "clip": clip_options.mode}
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
     target = files.add_output(output, outputs.TABLE_FORMATS)
     picture_target = files.add_picture(picture_file)
@@ -177,9 +169,8 @@ def forecast(
             by_step = errors.to_table().to_pylist()
             outputs.print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
         else:
-            outputs.print_line(
-                f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}"
-            )
+            summary = f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}"
+            outputs.print_line(summary)
         return
     if picture_target is not None:
         num_drawable = len(series) if model.schema.numeric.any() else 0
@@ -293,7 +284,7 @@ def stream(
                 id_value, step = _parse_step(raw_step, model.schema, id_column)
                 if id_value not in streams:
                     streams[id_value] = model.stream(window, every_n_steps)
-                # None if this is not every N-th step
+                # None between two steps of --every
                 state = streams[id_value].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error
@@ -325,12 +316,9 @@ def _parse_csv_steps(
         features = [name for name in names if name != id_column]
         # A model of data without column names has the names x0, x1 and so on. If the file has other
         # names, its columns are those of the model in the same order.
-        has_other_names = not {*schema.names} <= {*names}
-        if (
-            refold.sequences.has_default_names(schema)
-            and has_other_names
-            and len(features) == schema.num_columns
-        ):
+        has_default_names = refold.sequences.has_default_names(schema)
+        has_other_names = len(features) == schema.num_columns and not {*schema.names} <= {*names}
+        if has_default_names and has_other_names:
             default_names = dict(zip(features, schema.names, strict=True))
             names = [default_names.get(name, name) for name in names]
         for row in filter(None, csv_reader):  # skips empty lines

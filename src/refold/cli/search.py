@@ -182,14 +182,8 @@ def cluster(
     center_target = files.add_optional_output("--centers", center_file)
     picture_target = files.add_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    settings = {
-        "method": method,
-        "num_clusters": num_clusters,
-        "min_size": min_size,
-        "distance": distance,
-        "random_state": 0 if seed is None else seed,
-        "verbose": int(not quiet),
-    }
+    settings = {"method": method, "num_clusters": num_clusters, "min_size": min_size}
+    settings |= {"distance": distance, "random_state": seed or 0, "verbose": int(not quiet)}
     if index_file is not None:
         opened_index = refold.search.Index.open(index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)

@@ -88,10 +88,8 @@ def fit(
     if ray_address is not None:
         check_cluster_options(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
-        settings: Any = read_options.to_arguments() | {
-            "on": ray_address,
-            "processes": processes or 2,
-        }
+        settings: Any = {"on": ray_address, "processes": processes or 2}
+        settings |= read_options.to_arguments()
         estimator = refold.cluster.fit(
             estimator, data_file, checkpoint=checkpoint, resume=resume, **settings
         )
@@ -175,7 +173,7 @@ def curve(
         if result.measure == "NMSE":
             columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
             columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
-        if result.accuracy:  # there are categorical columns
+        if result.accuracy:  # empty without categorical and binary columns
             format_percent = refold.evaluation.as_percent
             columns["Refold, accuracy"] = [format_percent(value) for value in result.accuracy]
             columns["PCA, accuracy"] = [format_percent(value) for value in result.pca_accuracy]

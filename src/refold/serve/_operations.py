@@ -174,13 +174,10 @@ class ServedModel:
     """A loaded model, with its index and the properties that every request needs."""
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
-        self.name = name
-        self.fitted_model = Model.load(path)
-        if self.fitted_model.any_columns:  # the pretrained model is served for one column only
-            self.fitted_model = self.fitted_model.with_columns_of(
-                np.zeros((1, self.fitted_model.code_size))
-            )
-        if not isinstance(self.fitted_model.network, PackedNetwork):
+        model = Model.load(path)
+        if model.any_columns:  # the pretrained model is served for one column only
+            model = model.with_columns_of(np.zeros((1, model.code_size)))
+        if not isinstance(model.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
@@ -188,21 +185,18 @@ class ServedModel:
         with Path(find_model_file(path).path).open("rb") as file:
             # of the whole file, while the hash of the model covers only what codes depend on
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        self.hash = self.fitted_model.hash
-        self.index: Any = (
-            None if index_path is None else refold.search.Index.open(index_path, self.fitted_model)
-        )
-        self._outlier_minimums, self._outlier_maximums = outlier_limits(
-            self.fitted_model.error_scaler
-        )
-        schema = self.fitted_model.schema
-        self.code_size = self.fitted_model.code_size
+        self.name, self.fitted_model, self.hash = name, model, model.hash
+        self.index: Any = None
+        if index_path is not None:
+            self.index = refold.search.Index.open(index_path, model)
+        # of each column; values outside are far from the training data
+        self._outlier_minimums, self._outlier_maximums = outlier_limits(model.error_scaler)
+        self.code_size = model.code_size
+        schema = model.schema
         # whether the numbers of a request are the values of the model, without any conversion
-        self.is_numeric = not schema.missing and all(
-            column.column_type is NUMERIC for column in schema.columns
-        )
-        self.column_names = list(schema.names)
-        self.num_columns = schema.num_columns
+        is_numeric = all(column.column_type is NUMERIC for column in schema.columns)
+        self.is_numeric = is_numeric and not schema.missing
+        self.column_names, self.num_columns = list(schema.names), schema.num_columns
         # whether a sequence in JSON is a list of numbers instead of a list of rows
         self.is_flat = schema.layout == "series"
 
@@ -212,10 +206,8 @@ class ServedModel:
 
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (num_steps, num_columns) as sequences, without the usual checks."""
-        offsets = offsets.astype(np.int64)
-        return Sequences.from_checked(
-            values, offsets, np.arange(len(offsets) - 1), self.fitted_model.schema
-        )
+        offsets, ids = offsets.astype(np.int64), np.arange(len(offsets) - 1)
+        return Sequences.from_checked(values, offsets, ids, self.fitted_model.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
@@ -273,9 +265,8 @@ class ServedModel:
         if purpose == "detection":
             lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
-            lines.append(
-                describe_outliers([count_outliers(values, fitted.error_scaler)], fitted.schema)
-            )
+            counts = count_outliers(values, fitted.error_scaler)
+            lines.append(describe_outliers([counts], fitted.schema))
         return [line for line in lines if line is not None]
 
 
@@ -284,7 +275,7 @@ class RequestInputs:
     """The checked content of a request."""
 
     model: ServedModel
-    fields: Any  # an `BaseRequest` without its sequences and codes
+    fields: Any  # a `BaseRequest` without its sequences and codes
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
@@ -322,12 +313,12 @@ async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes."""
     model, settings = inputs.model.fitted_model, batcher.settings
     payload = _check_codes(model, inputs.codes, inputs.fields.lengths)
-    decoded = await batcher.compute(
-        (inputs.model, "decode"),
-        payload,
-        _decoding_cost_in_steps(model, payload),
-        lambda batch: _decode_batch(model, batch, settings, None),
-    )
+    cost = _decoding_cost_in_steps(model, payload)
+
+    def decode_batch(batch: list[CodesToDecode]) -> list[Sequences]:
+        return _decode_batch(model, batch, settings, None)
+
+    decoded = await batcher.compute((inputs.model, "decode"), payload, cost, decode_batch)
     return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
 
 
@@ -393,13 +384,11 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
     def make_content() -> dict[str, Any]:
         # in JSON, numbers that are not finite, such as open bounds, become null
-        sequences = forecasts.sequences.to_list()
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
-        return {"sequences": sequences, "alpha": forecasts.alpha} | bounds
+        return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    return OperationResult(
-        make_content, forecasts.to_table, inputs.model.describe_differences(sequences, None)
-    )
+    warnings = inputs.model.describe_differences(sequences, None)
+    return OperationResult(make_content, forecasts.to_table, warnings)
 
 
 async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -439,10 +428,9 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
     def search_index() -> Any:
         try:
-            return model.index.search(
-                sequences, codes=codes, ids=ids, k=fields.k, where=fields.where
-            )
-        except (DataError, ParameterError) as error:  # its message may hold the path of the index
+            settings = {"k": fields.k, "where": fields.where}
+            return model.index.search(sequences, codes=codes, ids=ids, **settings)
+        except (DataError, ParameterError) as error:  # the message may hold the path of the index
             raise invalid_request(str(error).replace(model.index.path, model.name)) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
@@ -504,17 +492,17 @@ def _window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
 async def _encode_sequences(
     model: ServedModel, sequences: Sequences, batcher: Batcher
 ) -> np.ndarray:
-    """Encode sequences in chunks, so that other requests need not wait for a large one."""
+    """Return codes (num_sequences, code_size); other requests can run between two chunks."""
 
     def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
         return _split_like(model.fitted_model.encode_aligned(_concatenate_sequences(batch)), batch)
 
     key = model, "encode", sequences.dtype
-    chunks = [
+    code_chunks = [
         await batcher.compute(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
         for chunk in _split_large(sequences)
     ]
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    return code_chunks[0] if len(code_chunks) == 1 else np.concatenate(code_chunks)
 
 
 def _decode_batch(
