@@ -178,7 +178,7 @@ class ReadOptions:
     def _find_format(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
         """Return ``--format``; None if this option describes another input: standard input."""
         has_known_suffix = outputs.find_format_name(file_name) in refold.sequences.FORMATS
-        if outputs.STANDARD_STREAM in command_files.inputs and has_known_suffix:
+        if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:
             return None
         return self.input_format
 

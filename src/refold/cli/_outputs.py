@@ -123,13 +123,13 @@ class CommandFiles:
     At most one input is standard input, and no output overwrites an input or another output.
     """
 
-    def __init__(self, *inputs: str | None) -> None:
+    def __init__(self, *input_files: str | None) -> None:
         # None stands for an input that is not set
-        self.inputs = [name for name in inputs if name is not None]
-        if self.inputs.count(STANDARD_STREAM) > 1:
+        self.input_files = [name for name in input_files if name is not None]
+        if self.input_files.count(STANDARD_STREAM) > 1:
             raise ParameterError("Only one input can be standard input. Name a file for the other.")
         self._used_paths = {
-            os.path.realpath(name) for name in self.inputs if name != STANDARD_STREAM
+            os.path.realpath(name) for name in self.input_files if name != STANDARD_STREAM
         }
 
     def add_output(

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -118,7 +118,7 @@ def reconstruct(
     """Encode sequences and decode them again."""
     if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
-        settings = {"clip": clip_options.mode}
+        settings: Any = {"clip": clip_options.mode}
         cluster_options.run(
             "reconstruct", model, data_file, output, read_options, quiet=quiet, **settings
         )

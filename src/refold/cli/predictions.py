@@ -126,11 +126,11 @@ def forecast(
     /,
     *,
     output: options.TableOutput = "-",
-    steps: options.OptionalInt = None,
+    num_steps: Annotated[options.OptionalInt, Parameter(name="--steps")] = None,
     alpha: Annotated[float | None, Parameter(metavar="R")] = None,
     normal_file: options.NormalFile = None,
     evaluate: bool = False,
-    season: options.OptionalInt = None,
+    steps_per_season: Annotated[options.OptionalInt, Parameter(name="--season")] = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
     clip_options: options.ClipOptions = options.ClipOptions(),
@@ -143,15 +143,15 @@ def forecast(
 
     Args:
         output: File for one row per step, or -.
-        steps: Steps to forecast. [default: as in the fit]
+        num_steps: Steps to forecast. [default: as in the fit]
         alpha: Share of values outside of the intervals. [default: 0.1 if calibrated]
         evaluate: Forecast the last steps of DATA from those before, and print the errors.
-        season: Steps per season, for --evaluate. [default: detected]
+        steps_per_season: Steps per season, for --evaluate. [default: detected]
         picture_file: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
     files = outputs.CommandFiles(data_file, normal_file)
-    options.check_required_option("--season", season, "--evaluate", evaluate)
+    options.check_required_option("--season", steps_per_season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
     if evaluate:  # then no file and no interval is written, which these options are about
         forecast_file = None if output == outputs.STANDARD_STREAM else output
@@ -163,8 +163,8 @@ def forecast(
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
     if evaluate:
-        errors = model.forecast_errors(series, steps, season=season)
-        num_steps = steps or model.specification.forecast_steps
+        errors = model.forecast_errors(series, num_steps, season=steps_per_season)
+        num_steps = num_steps or model.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
             outputs.print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
@@ -176,18 +176,18 @@ def forecast(
         num_drawable = len(series) if model.schema.numeric.any() else 0
         check_not_empty(num_drawable, "sequence with a numeric column", "to draw with --picture")
     predicted = model.forecast(
-        series, steps, alpha=alpha, clip=clip_options.mode, verbose=int(not quiet)
+        series, num_steps, alpha=alpha, clip=clip_options.mode, verbose=int(not quiet)
     )
     target.write_table(predicted.to_table(outputs.choose_id_column(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
-        count = len(predicted.sequences)
-        num_steps = len(predicted.sequences.values) // max(1, count)
+        num_sequences = len(predicted.sequences)
+        num_steps = len(predicted.sequences.values) // max(1, num_sequences)
         intervals = "without prediction intervals"
         if predicted.alpha is not None:
             intervals = f"with {100 * (1 - predicted.alpha):g} % prediction intervals"
-        outputs.log(f"Forecast {num_steps} steps of {count} sequences, {intervals}.")
+        outputs.log(f"Forecast {num_steps} steps of {num_sequences} sequences, {intervals}.")
 
 
 def generate(

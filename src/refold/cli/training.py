@@ -17,7 +17,6 @@ from refold.cli._inputs import TrainingReadOptions, check_cluster_options
 from refold.errors import ParameterError
 
 _TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
-_CLUSTER_PANEL = Parameter(group=options.HELP_PANELS["Cluster"])
 # Names of the findings that are logged before training. The fit itself warns of suspicious values.
 _LOGGED_FINDINGS = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
@@ -41,23 +40,26 @@ def fit(
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     ray_address: options.ClusterAddress = None,
-    processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
+    num_processes: Annotated[
+        options.OptionalPositiveInt,
+        Parameter(name="--processes", group=options.HELP_PANELS["Cluster"]),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file.
 
     Args:
         output: File for the model.
-        base_file: Continue from the weights of a model. Options that you leave out are as in its
+        base_file: Continue from the weights of a model. Options that are left out are as in its
             fit.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
-        processes: Processes that train together, each on a part of the data. [default: 2]
+        num_processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = outputs.CommandFiles(base_file, data_file)
     target = files.add_output(output, outputs.MODEL_FORMATS)
     checkpoint_path = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
+    options.check_required_option("--processes", num_processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
     with lock_checkpoint(checkpoint_path):
@@ -88,7 +90,7 @@ def fit(
     if ray_address is not None:
         check_cluster_options(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
-        settings: Any = {"on": ray_address, "processes": processes or 2}
+        settings: Any = {"on": ray_address, "processes": num_processes or 2}
         settings |= read_options.to_arguments()
         estimator = refold.cluster.fit(
             estimator, data_file, checkpoint=checkpoint, resume=resume, **settings

@@ -22,7 +22,7 @@ import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
 from refold.serve._bodies import ARROW_TYPE, read_json, read_table, to_arrow_stream, to_json
-from refold.serve._docs import DOCS_POLICY, JSON_TYPE, describe_as_openapi, make_docs_page
+from refold.serve._docs import DOCS_SECURITY_POLICY, JSON_TYPE, describe_as_openapi, make_docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
     LOCAL_HOST_NAMES,
@@ -224,7 +224,7 @@ class Service:
             host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
             content = make_docs_page(make_openapi(), self.models, origin)
-            policy = {"content-security-policy": DOCS_POLICY}
+            policy = {"content-security-policy": DOCS_SECURITY_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
         handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))

@@ -22,7 +22,7 @@ _HTML_BEFORE_OPERATIONS, _, _HTML_AFTER_OPERATIONS = _TEMPLATE.partition("<!-- o
 _STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # With this policy, a browser applies the style with the hash, and loads nothing else.
-DOCS_POLICY = (
+DOCS_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
