@@ -114,17 +114,15 @@ def read_code_file(
 
 def describe_code_file(path: Path) -> dict[str, Any]:
     """Return the metadata of a Parquet file of codes, without reading the codes."""
-    with (
-        _name_file_in_errors(str(path), "parquet"),
-        path.open("rb") as stream,
-        pq.ParquetFile(stream) as file,
-    ):
-        schema = file.schema_arrow
+    # Python opens the file, because errors of PyArrow about missing files have no file name
+    with _name_file_in_errors(str(path), "parquet"), path.open("rb") as stream:
+        file_metadata = pq.read_metadata(stream)
+        schema = file_metadata.schema.to_arrow_schema()
         code_type = schema.field("code").type
         metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
         calibration_text = metadata.get(_CALIBRATION_KEY)
         return {
-            "codes": file.metadata.num_rows,
+            "codes": file_metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
             "id": _find_id_column(schema.names, None),
             "model_hash": metadata.get(MODEL_HASH_KEY),

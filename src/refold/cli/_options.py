@@ -199,7 +199,8 @@ def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
             negative=f"--no-{name}" if option.has_negative else (),
         )
         fields.append((name, Annotated[option.type | None, parameter], field(default=None)))
-    # without __module__ the class would belong to the standard library, which Cyclopts skips
+    # the class is only a base class, so it needs no name; without __module__ it would belong to the
+    # standard library, which Cyclopts skips
     module = {"__module__": __name__}
     return make_dataclass("_", fields, bases=(EstimatorOptions,), namespace=module, frozen=True)
 

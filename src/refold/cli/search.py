@@ -12,12 +12,7 @@ from refold._support.messages import pluralize
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import (
-    TABLE_FORMATS,
-    CommandFiles,
-    choose_id_column,
-    log,
-)
+from refold.cli._outputs import TABLE_FORMATS, CommandFiles, choose_id_column, log
 
 # Number of hits under the first query in a picture. With more, the panels would be small.
 _NUM_DRAWN_HITS = 6

@@ -37,7 +37,7 @@ class Batcher:
     def __init__(self, settings: ServeSettings, record_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
         self._record_batch_size = record_batch_size
-        self._background_lock = asyncio.Semaphore(1)  # one background computation at a time
+        self._background_lock = asyncio.Lock()  # one background computation at a time
         self._waiting_jobs: deque[Job] = deque()
         self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
         self._last_batch_seconds = 0.0  # computing time
