@@ -240,7 +240,9 @@ def serve(
     port: Annotated[int | None, _setting_option("port")] = None,
     token_file: options.FileOption = None,
     anonymous: bool = False,
-    allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
+    allowed_hosts: Annotated[
+        list[str] | None, Parameter(name="--allowed-host", metavar="NAME")
+    ] = None,
     limit_options: LimitOptions = LimitOptions(),
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
@@ -255,18 +257,15 @@ def serve(
         port: Port; 0 takes a free one.
         token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
         anonymous: Serve other machines without a token.
-        allowed_host: Name that the Host header may have. Repeat for more.
+        allowed_hosts: Name that the Host header may have. Repeat for more.
     """
     from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
 
+    # None leaves a setting to its environment variable
+    access = {"anonymous": anonymous or None, "allowed_hosts": allowed_hosts or None}
     settings = read_settings(
-        host=host,
-        port=port,
-        token_file=token_file,
-        anonymous=anonymous or None,
-        allowed_hosts=allowed_host or None,
-        **vars(limit_options),
+        host=host, port=port, token_file=token_file, **access, **vars(limit_options)
     )
     model_paths = named_paths(models)
     index_paths = named_indexes(index_files or [], model_paths)

@@ -284,7 +284,7 @@ def stream(
                 id_value, step = _parse_step(raw_step, model.schema, id_column)
                 if id_value not in streams:
                     streams[id_value] = model.stream(window, every_n_steps)
-                # None between two steps of --every
+                # `push` returns a state for every N-th step, and None for the others
                 state = streams[id_value].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error

@@ -242,10 +242,11 @@ class ServedModel:
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from the training data."""
-        # `purpose` is "codes", "reconstructions", "detection", or None: no problem if they are long
+        # The purpose is "codes", "reconstructions" or "detection". If it is None, sequences may be
+        # longer than those of training.
         fitted, lines = self.fitted_model, []
         values = sequences.values  # (num_steps of all sequences, num_columns)
-        # an array that is not longer than the longest training sequence holds no longer sequence
+        # if even all steps together are no more than `max_steps`, then no sequence is too long
         if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())

@@ -221,7 +221,7 @@ def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceErr
     """Return the error for a request beyond a limit."""
     status, noun = _LIMIT_RESPONSES[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
-    # these are limits of all requests together, or of time, so a second try may succeed
+    # these limits depend on the other requests, so a second try may succeed
     if status in (429, 503):
         advice, headers = "Try again later.", {"retry-after": "1"}
     text = f"The service allows {maximum} {noun}. {advice}"
