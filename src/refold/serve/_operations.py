@@ -79,7 +79,7 @@ LengthsField = Annotated[
 ClipField = Annotated[
     bool | Literal["positive"],
     Meta(
-        description="ClipField each numeric column to its range in the training data, or with "
+        description="Clip each numeric column to its range in the training data, or with "
         '"positive" those that were never negative there at 0.'
     ),
 ]
