@@ -9,18 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv as csv_format
 
-import refold
 from refold.cli import main
+from refold.datasets import noisy_sines
 from refold.sequences import as_sequences, uncut_windows, write
 from refold.training._split import split_off_calibration
 from small_data import fit_without_training
 
 FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--latent-steps", "0"]
 FIT += ["--seed", "0"]
-
-
-def _sines(n, seed):
-    return refold.datasets.noisy_sines(n, seed=seed, max_steps=40)
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +44,16 @@ def sines(tmp_path_factory):
     ``bare.refold`` is fitted to the other half, ``fitted.parquet``, and is not calibrated.
     """
     folder = tmp_path_factory.mktemp("sines")
-    write(_sines(80, 0), folder / "train.parquet")
-    write(_sines(40, 1), folder / "normal.parquet")
-    write(as_sequences([*_sines(5, 2).to_list(), np.full(20, 9.0)]), folder / "new.parquet")
-    fitted_part, _ = split_off_calibration(uncut_windows(_sines(80, 0)), 0.5)
+    train, normal, new = (
+        noisy_sines(num_sequences, seed=seed, max_steps=40)
+        for num_sequences, seed in ((80, 0), (40, 1), (5, 2))
+    )
+    fitted_part, _ = split_off_calibration(uncut_windows(train), 0.5)
+    write(train, folder / "train.parquet")
     write(fitted_part.sequences, folder / "fitted.parquet")
+    write(normal, folder / "normal.parquet")
+    # the last sequence is an anomaly
+    write(as_sequences([*new.to_list(), np.full(20, 9.0)]), folder / "new.parquet")
     for data, model, options in (
         ("fitted", "bare", []),
         ("train", "sines", ["--calibration-fraction", "0.5"]),
@@ -73,8 +74,8 @@ def fit_options():
 def run(capsys):
     """Return a function that runs a command and returns what it wrote to the two streams."""
 
-    def call(*arguments, code=0):
-        assert main([str(argument) for argument in arguments]) == code
+    def call(*arguments, exit_code=0):
+        assert main([str(argument) for argument in arguments]) == exit_code
         return capsys.readouterr()
 
     return call

@@ -16,7 +16,7 @@ from pyarrow import csv as arrow_csv
 
 import refold
 from refold.cli import _code_files, main
-from refold.cli._code_files import read_codes
+from refold.cli._code_files import read_code_file
 from refold.cli._outputs import Output
 from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
@@ -45,17 +45,10 @@ def write_codes(path, blocks, **options):
 def test_written_codes_are_read_with_the_same_bits(tmp_path, suffix, ids):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, [(CODES[:2], ids[:2]), (CODES[2:], ids[2:])])
-    codes, read_ids, _ = read_codes(path)
+    codes, read_ids, _ = read_code_file(path)
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert read_ids.tolist() == ([*range(5)] if suffix == "npy" else ids.tolist())
-
-
-def test_codes_in_half_of_the_space(tmp_path):
-    path = tmp_path / "codes.parquet"
-    write_codes(path, [(CODES, np.arange(5))], dtype="float16")
-    codes, _, _ = read_codes(path)
-    np.testing.assert_array_equal(codes, CODES.astype(np.float16).astype(np.float32))
 
 
 def test_the_contents_of_files(tmp_path):
@@ -67,9 +60,12 @@ def test_the_contents_of_files(tmp_path):
     assert (tmp_path / "c.csv").read_text().splitlines()[0] == '"id","code0","code1","code2"'
     first = json.loads((tmp_path / "c.jsonl").read_text().splitlines()[0])
     assert (first["id"], np.float32(first["code"]).tolist()) == (0, CODES[0].tolist())
+    write_codes(tmp_path / "half.parquet", [(CODES, np.arange(5))], dtype="float16")
+    codes, _, _ = read_code_file(tmp_path / "half.parquet")
+    np.testing.assert_array_equal(codes, CODES.astype(np.float16).astype(np.float32))
     # as a spreadsheet writes it, with a mark in front and other names
     (tmp_path / "other.csv").write_bytes(b"\xef\xbb\xbfcodename,code0,code1\na,1,2\nb,3,4\n")
-    codes, ids, _ = read_codes(tmp_path / "other.csv")
+    codes, ids, _ = read_code_file(tmp_path / "other.csv")
     assert (codes.tolist(), ids.tolist()) == ([[1, 2], [3, 4]], ["a", "b"])
 
 
@@ -91,20 +87,20 @@ def test_the_contents_of_files(tmp_path):
 def test_other_text_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content.encode())
     with pytest.raises(FileFormatError, match=message):
-        read_codes(tmp_path / name)
+        read_code_file(tmp_path / name)
 
 
 def test_codes_in_arrays_with_names_are_read(tmp_path, sines):
     path, model = tmp_path / "codes.npz", refold.load(sines / "sines.refold")
     np.savez(path, code=CODES, id=TEXTS, model=np.array(model.hash))
-    codes, ids, _ = read_codes(path, model=model)  # no warning
+    codes, ids, _ = read_code_file(path, model=model)  # no warning
     assert (codes.tolist(), ids.tolist()) == (CODES.tolist(), TEXTS.tolist())
     np.savez(path, code=CODES, model=np.array("0" * 64))
     with pytest.raises(RefoldError, match="codes of another model"):
-        read_codes(path, model=model)
+        read_code_file(path, model=model)
     np.savez(path, code=CODES, id=TEXTS[1:])
     with pytest.raises(FileFormatError, match="Got 4 ids for 5"):
-        read_codes(path)
+        read_code_file(path)
 
 
 # From sequences to codes and back
@@ -119,7 +115,7 @@ def codes(sines):
 def test_codes_decode_to_the_same_sequences(sines, codes, tmp_path, suffix, run):
     model, data, path = sines / "bare.refold", sines / "new.parquet", tmp_path / f"codes.{suffix}"
     run("encode", model, data, "-o", path)
-    np.testing.assert_array_equal(read_codes(path)[0], codes)
+    np.testing.assert_array_equal(read_code_file(path)[0], codes)
     captured = run("decode", model, path, "-o", tmp_path / "back.npz")
     assert captured.out == ""
     assert f"Wrote 6 sequences to {tmp_path / 'back.npz'}" in captured.err
@@ -159,25 +155,20 @@ def test_pipes_give_the_same_results_as_files(sines, tmp_path):
 
 # Formats and layouts of the input
 
-STEPS = {"a": [0.5, 1.5, 2.5], "b": [1.25], "c": [3.5, 0.25]}
-EVENTS = [
-    {"id": name, "time": step, "x0": value}
-    for name, series in STEPS.items()
-    for step, value in enumerate(series)
-]
-LINES = "".join(json.dumps(event) + "\n" for event in EVENTS)
+SEQUENCES = {"a": [0.5, 1.5, 2.5], "b": [1.25], "c": [3.5, 0.25]}
+ROWS = [(name, t, x) for name, values in SEQUENCES.items() for t, x in enumerate(values)]
+JSON_LINES = "".join(json.dumps({"who": name, "time": t, "x0": x}) + "\n" for name, t, x in ROWS)
 
 
-def to_csv(events=EVENTS):
-    rows = [["id", "time", "x0"], *(map(str, event.values()) for event in events)]
-    return "".join(",".join(row) + "\n" for row in rows).encode()
+def to_csv(rows):
+    return "".join(f"{a},{b},{c}\n" for a, b, c in [("id", "time", "x0"), *rows]).encode()
 
 
 FORMS = {
-    "data.csv.gz": (gzip.compress(to_csv()), []),
-    "name.json": (LINES.replace('"id"', '"who"').encode(), ["--id", "who"]),
+    "data.csv.gz": (gzip.compress(to_csv(ROWS)), []),
+    "name.json": (JSON_LINES.encode(), ["--id", "who"]),
     "wide.csv": (b"id,t0,t1,t2\na,0.5,1.5,2.5\nb,1.25,,\nc,3.5,0.25,\n", ["--layout", "wide"]),
-    "swap.csv": (to_csv([*EVENTS[1::-1], *EVENTS[2:]]), ["--sort"]),
+    "swap.csv": (to_csv([*ROWS[1::-1], *ROWS[2:]]), ["--sort"]),
 }
 
 
@@ -186,13 +177,11 @@ def test_every_format_gives_the_same_codes(sines, tmp_path, monkeypatch, run, na
     monkeypatch.chdir(tmp_path)
     data, options = FORMS[name]
     Path(name).write_bytes(data)
-    write(Sequences.from_list(list(STEPS.values()), ids=list(STEPS)), "expected.parquet")
+    sequences = Sequences.from_list([*SEQUENCES.values()], ids=[*SEQUENCES])
+    write(sequences, "expected.parquet")
+    from_stream = ["-", "--format", name[5:], *options]
     results = []
-    for arguments in (
-        ["expected.parquet"],
-        [name, *options],
-        ["-", "--format", name[5:], *options],
-    ):
+    for arguments in (["expected.parquet"], [name, *options], from_stream):
         standard_input(monkeypatch, data)
         assert run("encode", sines / "bare.refold", *arguments, "-o", "codes.jsonl", "-q").err == ""
         lines = map(json.loads, Path("codes.jsonl").read_text().splitlines())
@@ -212,22 +201,18 @@ def test_a_known_suffix_has_priority_if_the_other_input_is_standard_input(sines,
 
 def test_decode_refuses_codes_of_another_model(sines, tmp_path, run):
     model, other_model = sines / "bare.refold", tmp_path / "other.refold"
-    fit_without_training(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(
-        other_model
-    )
+    fit_without_training(read(sines / "normal.parquet"), latent_dim=4).save(other_model)
     codes, reconstructed = tmp_path / "codes.parquet", tmp_path / "back.npz"
     run("encode", model, sines / "new.parquet", "-o", codes, "-q")
-    (line,) = run("decode", other_model, codes, "-o", reconstructed, code=2).err.splitlines()
+    (line,) = run("decode", other_model, codes, "-o", reconstructed, exit_code=2).err.splitlines()
     hashes = [refold.load(path).hash[:12] for path in (model, other_model)]
     assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
     assert not reconstructed.exists()
     # that of the calibrated model differs only in what no code depends on
     assert run("decode", sines / "sines.refold", codes, "-o", reconstructed, "-q").err == ""
-    codes_without_hash = tmp_path / "codes.csv"  # has no place for the hash of the model
-    run("encode", model, sines / "new.parquet", "-o", codes_without_hash, "-q")
-    (line,) = run(
-        "decode", other_model, codes_without_hash, "-o", reconstructed, "-q"
-    ).err.splitlines()
+    codes = tmp_path / "codes.csv"  # has no place for the hash of the model
+    run("encode", model, sines / "new.parquet", "-o", codes, "-q")
+    (line,) = run("decode", other_model, codes, "-o", reconstructed, "-q").err.splitlines()
     assert line.startswith("Warning: This file does not tell the model of its codes")
 
 
@@ -236,14 +221,14 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
     scaler = refold.load(model).scaler
     np.save(codes, 20 * np.eye(4, dtype=np.float32))
     generate, decode = ("generate", model, "-n", 1000, "--seed", 1), ("decode", model, codes)
-    for command, is_clipped in [
-        (generate, True),
-        ((*generate, "--no-clip"), False),
-        (decode, False),
-        ((*decode, "--clip"), True),
-        ((*decode, "--clip-positive"), False),  # sines are negative in training
+    for command, option, is_clipped in [
+        (generate, [], True),
+        (generate, ["--no-clip"], False),
+        (decode, [], False),
+        (decode, ["--clip"], True),
+        (decode, ["--clip-positive"], False),  # sines are negative in training
     ]:
-        run(*command, "-o", out, "-q")
+        run(*command, *option, "-o", out, "-q")
         values = read(out).values
         is_in_range = (scaler.least_ <= values) & (values <= scaler.greatest_)
         assert is_in_range.all() == is_clipped
@@ -254,11 +239,8 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
 
 def write_table(path, *, id_column="patient", time="day"):
     rng = np.random.default_rng(0)
-    lines = [
-        f"{name},{t},{rng.normal():.3f},{rng.normal():.3f},later"
-        for name in "abcdef"
-        for t in range(5)
-    ]
+    steps = [(name, t) for name in "abcdef" for t in range(5)]
+    lines = [f"{name},{t},{rng.normal():.3f},{rng.normal():.3f},later" for name, t in steps]
     path.write_text("\n".join([f"{id_column},{time},x,y,note", *lines]), encoding="utf-8")
     return path
 
@@ -329,9 +311,8 @@ def test_options_have_priority_and_default_names_are_read(patients, with_model, 
     assert header(with_model("decode", "back.csv", data="who.csv"))[0] == "patient"
     write_table(patients / "plain.csv", id_column="id", time="time")
     assert header(with_model("encode", "plain-codes.csv", data="plain.csv"))[0] == "id"
-    captured = run(
-        "encode", patients / "m.refold", other_file, "-o", patients / "no.csv", code=2
-    ).err
+    files = patients / "m.refold", other_file, "-o", patients / "no.csv"
+    captured = run("encode", *files, exit_code=2).err
     assert "other.csv has no column 'patient'. It has 'who'," in captured
 
 
@@ -348,11 +329,8 @@ def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):
 
 
 def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
-    data, model, codes = (
-        write_table(tmp_path / "data.csv"),
-        tmp_path / "m.refold",
-        tmp_path / "codes.npy",
-    )
+    data, model = write_table(tmp_path / "data.csv"), tmp_path / "m.refold"
+    codes = tmp_path / "codes.npy"
     columns = "--id", "patient", "--time", "day", "--columns", "x,y"
     with fits_without_epochs():
         run("fit", data, "-o", model, *columns, "--time-gaps", *TINY, "-q")
@@ -392,16 +370,11 @@ def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
     (tmp_path / "folder").mkdir()
     for i, part in enumerate((table[:12], table[12:])):
         pq.write_table(part, tmp_path / f"folder/{i}.parquet")
-    other_files = (
-        tmp_path / "long.csv",
-        tmp_path / "lists.parquet",
-        tmp_path / "folder",
-        renamed_file,
-    )
-    for data_file in (data, *other_files):
+    other_files = (tmp_path / name for name in ("long.csv", "lists.parquet", "folder"))
+    for data_file in (data, *other_files, renamed_file):
         run("encode", model, data_file, "-o", codes, "-q")
         assert codes.read_bytes() == expected
-    line = run("encode", model, data, "-o", codes, "--layout", "long", code=2).err
+    line = run("encode", model, data, "-o", codes, "--layout", "long", exit_code=2).err
     assert "The data have 3 features, but the model was fitted on 1" in line
 
 
@@ -419,15 +392,14 @@ def test_models_remember_the_steps_of_wide_tables(tmp_path, run):
 
 def test_repeated_and_local_times(tmp_path, run):
     data, model, codes = tmp_path / "visits.csv", tmp_path / "m.refold", tmp_path / "codes.npy"
-    rows = [
-        f"p{i},{1 + j}.05.2024 12:00,{(i + 3 * j) % 7}.5\n" for i in range(20) for j in (0, 1, 1)
-    ]
+    visits = [(i, j) for i in range(20) for j in (0, 1, 1)]
+    rows = [f"p{i},{1 + j}.05.2024 12:00,{(i + 3 * j) % 7}.5\n" for i, j in visits]
     data.write_text("patient,at,x\n" + "".join(rows))
     columns = "--id", "patient", "--time", "at", "--time-format", "%d.%m.%Y %H:%M"
-    line = run("fit", data, "-o", model, *columns, code=2).err
+    line = run("fit", data, "-o", model, *columns, exit_code=2).err
     assert "20 rows repeat a time of the same id, in 20 sequences." in line
     assert "in line 3 and in line 4. Keep one row for each time with --duplicates" in line
-    line = run("fit", data, "-o", model, *columns[:4], code=2).err
+    line = run("fit", data, "-o", model, *columns[:4], exit_code=2).err
     assert "'1.05.2024 12:00', in line 2" in line
     assert "name another form with --time-format" in line
     with fits_without_epochs():
@@ -436,7 +408,7 @@ def test_repeated_and_local_times(tmp_path, run):
     options = {"id": "patient", "time": "at", "time_format": columns[-1]}
     last = read(data, duplicates="last", **options)
     assert np.load(codes).tobytes() == refold.load(model).encode(last).tobytes()
-    line = run("encode", model, data, "-o", codes, "--duplicates", "error", code=2).err
+    line = run("encode", model, data, "-o", codes, "--duplicates", "error", exit_code=2).err
     assert "20 rows repeat a time of the same id" in line
     write(last, tmp_path / "lists.parquet", id="patient")  # which has no times
     run("encode", model, tmp_path / "lists.parquet", "-o", codes, "-q")
@@ -457,9 +429,8 @@ def probe(two_groups, run):
 
 
 def test_a_label_column_in_the_file_of_the_sequences(two_groups, tmp_path, probe, run):
-    captured = run(
-        "probe", two_groups / "model.refold", two_groups / "labelled.parquet", "--label", "kind"
-    )
+    files = two_groups / "model.refold", two_groups / "labelled.parquet"
+    captured = run("probe", *files, "--label", "kind")
     assert captured.out.count("100.0 %") == 3
     chance = "Always predicting the most frequent class has an accuracy of 50.0 %"
     assert f"2 classes, 5 folds. {chance}" in captured.err
@@ -469,14 +440,10 @@ def test_a_label_column_in_the_file_of_the_sequences(two_groups, tmp_path, probe
     assert results == {"Refold": 1.0, "Refold, features": 1.0, "PCA": 1.0}
 
 
-def test_labels_in_another_file(two_groups, probe):
+def test_labels_in_another_file_and_in_a_wide_table(two_groups, sines, tmp_path, probe):
     labels = "--label", "who", "--labels", two_groups / "who.csv"
     assert probe(two_groups / "data.parquet", *labels)["Refold"] == 1.0
-
-
-def test_labels_of_wide_tables(sines, tmp_path, probe):
     rows = [f"{'high' if i % 2 else 'low'},{i % 2},{i % 2 + i / 50}" for i in range(20)]
     (tmp_path / "wide.csv").write_text("who,t0,t1\n" + "\n".join(rows) + "\n")
-    model = sines / "bare.refold"
     options = "--label", "who", "--layout", "wide"
-    assert probe(tmp_path / "wide.csv", *options, model=model)["Refold"] > 0.9
+    assert probe(tmp_path / "wide.csv", *options, model=sines / "bare.refold")["Refold"] > 0.9

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 import refold
-from refold.cli._code_files import read_codes
+from refold.cli._code_files import read_code_file
 from refold.datasets import moving_ones
 from refold.sequences import read
 
@@ -74,7 +74,7 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(tmp_path, run, monkey
     assert rows[1][:4] == ["Moving", "ones", "10", "4"]
     assert rows[2][:4] == ["Japanese", "vowels", "60", "16"]
 
-    codes, ids, _ = read_codes(folder / "moving-ones-codes.parquet")
+    codes, ids, _ = read_code_file(folder / "moving-ones-codes.parquet")
     held_out = read(folder / "moving-ones.parquet")
     assert ids.tolist() == held_out.ids.tolist()
     model = refold.load(folder / "moving-ones.refold")

@@ -67,12 +67,10 @@ def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run)
     later_series[100:110] = 3.0
     for name, series in {"long": long_series[:400], "later": later_series}.items():
         (tmp_path / f"{name}.csv").write_text("\n".join(["level", *map(str, series)]))
-    windows, model = ["--window", 40, "--step", 4], tmp_path / "long.refold"
+    model = tmp_path / "long.refold"
+    options = [*fit_options, "--window", 40, "--step", 4, "--calibration-fraction", 0.4]
     with fits_without_epochs():
-        captured = run(
-            *("fit", tmp_path / "long.csv", "-o", model, *fit_options, *windows),
-            *("--calibration-fraction", 0.4),
-        )
+        captured = run("fit", tmp_path / "long.csv", "-o", model, *options)
     assert "Trained on 1 series, in windows of 40 steps, in" in captured.err
     assert "few-sequences: 10 windows are few for 4 latent dimensions." in captured.err
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
@@ -95,9 +93,8 @@ def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run)
     assert read(tmp_path / "back.csv").lengths.tolist() == [200]
     index = tmp_path / "long.index"
     run("index", model, tmp_path / "long.csv", "-o", index)
-    captured = run(
-        "search", model, index, later_file, "-k", 1, "--where", "series = 0 AND start > 100"
-    )
+    condition = "--where", "series = 0 AND start > 100"
+    captured = run("search", model, index, later_file, "-k", 1, *condition)
     assert json_lines(captured.out)[0]["start"] > 100
     arguments = model, later_file, "--codes", codes, "--export", tmp_path / "map.html"
     captured = run("explore", *arguments, "--max-sequences", 30)
@@ -183,9 +180,9 @@ def test_generate_and_compare(sines, tmp_path, run):
 def push(sines, monkeypatch, run):
     """Run the command on text as standard input, and return its objects and messages."""
 
-    def call(text, *options, code=0, model="sines.refold"):
+    def call(text, *options, exit_code=0, model="sines.refold"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("latin-1"))))
-        captured = run("stream", sines / model, *options, code=code)
+        captured = run("stream", sines / model, *options, exit_code=exit_code)
         return json_lines(captured.out), captured.err
 
     return call
@@ -239,7 +236,7 @@ def test_steps_as_csv(push, tmp_path):
     ],
 )
 def test_a_wrong_line_is_named(push, text, options, message):
-    results, messages = push(text, *options, code=2)
+    results, messages = push(text, *options, exit_code=2)
     assert messages.startswith(f"Error: {message}")
     assert messages.count("\n") == 1
     assert len(results) == (text.startswith("0.5") and "npz" not in options)

@@ -103,15 +103,11 @@ def test_ctrl_c_is_one_line(tmp_path):
 
 @pytest.fixture
 def _default_signals():
-    before = {
-        signal_number: signal.getsignal(signal_number)
-        for signal_number in (signal.SIGTERM, signal.SIGINT)
-    }
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sigterm_handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sigint_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    for signal_number, handler in before.items():
-        signal.signal(signal_number, handler)
+    signal.signal(signal.SIGTERM, sigterm_handler)
+    signal.signal(signal.SIGINT, sigint_handler)
 
 
 @not_on_windows
@@ -148,7 +144,7 @@ class TestSigterm:
         assert message.startswith("Terminated: Training was interrupted ")
         assert message.endswith(f"Its state is saved; --resume continues from '{checkpoint}'.\n")
         assert message.count("\n") == 1
-        assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+        assert [*tmp_path.iterdir()] == [checkpoint]
 
 
 def test_an_error_of_refold_itself_keeps_its_traceback():

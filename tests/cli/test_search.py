@@ -57,16 +57,18 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
     model, index = sines / "bare.refold", tmp_path / "x.index"
     command = ["index", model, sines / "train.parquet", "-o", index, "--distance", "code"]
     assert "Wrote 80 rows to" in run(*command).err
-    assert "Add rows to an index with --add or --replace" in run(*command, code=2).err
+    assert "Add rows to an index with --add or --replace" in run(*command, exit_code=2).err
     message = "The id 0 and 79 more is in the index already. Set --replace"
-    assert message in run(*command, "--add", code=2).err
+    assert message in run(*command, "--add", exit_code=2).err
     assert "It has 80 rows." in run(*command, "--replace").err
     removed = run("index", model, "-o", index, "--remove", "3,4,200").err
     assert "Removed 2 of 80 rows from" in removed
     removed = run("index", model, "-o", index, "--remove-where", "id >= 70").err
     assert "Removed 10 of 78 rows from" in removed
     message = "--remove-where is not valid at character 1: There is no column 'year'"
-    assert message in run("index", model, "-o", index, "--remove-where", "year > 7", code=2).err
+    assert (
+        message in run("index", model, "-o", index, "--remove-where", "year > 7", exit_code=2).err
+    )
 
 
 def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
@@ -91,4 +93,4 @@ def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
     captured = run("cluster", model, sines / "new.parquet", *dense)
     assert "HDBSCAN found 0 clusters of 6 sequences; 100.0 % are noise" in captured.err
     message = "--min-size is not for --method k-means. Leave it out, or set another --method."
-    assert message in run("cluster", model, "--index", index, "--min-size", "5", code=2).err
+    assert message in run("cluster", model, "--index", index, "--min-size", "5", exit_code=2).err

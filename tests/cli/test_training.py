@@ -78,9 +78,8 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     interrupt_after_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
-    captured = run(
-        "curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130
-    )
+    options = "--sizes", "1,4,8", "-o", picture, "--json", "-q"
+    captured = run("curve", data, *options, *SHORT, exit_code=130)
     assert json.loads(captured.out)["sizes"] == [1]
     assert captured.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")

@@ -103,9 +103,10 @@ def request_head(length):
     ).encode()
 
 
-def to_stream(table):
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+def to_stream(table, compression=None):
+    """Return a table as the bytes of an Arrow IPC stream."""
+    sink, options = pa.BufferOutputStream(), pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 

@@ -93,18 +93,11 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
     model.save(tmp_path / "long.refold")
     series = [rng.normal(size=(steps, 2)) for steps in (13, 0, 4)]
     index = refold.search.Index.create(tmp_path / "long.index", model, series)
-    body, with_ids = (
-        {"sequences": [x.tolist() for x in series]},
-        Sequences.from_list(series, ids=list("abc")),
-    )
-    windows, codes, detection = (
-        model.windows(with_ids),
-        model.encode(series),
-        model.detect(with_ids, 0.1),
-    )
-    first_windows = [
-        {"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))
-    ]
+    body = {"sequences": [x.tolist() for x in series]}
+    with_ids = Sequences.from_list(series, ids=list("abc"))
+    windows, codes = model.windows(with_ids), model.encode(series)
+    detection = model.detect(with_ids, 0.1)
+    first_windows = [{"id": 0, "start": start, "end": start + 6} for start in (0, 2, 4)]
     files, indexes = {"long": tmp_path / "long.refold"}, {"long": index.path}
     server = started(files, indexes=indexes, max_sequences=40, max_steps=45)
     with server as (url, _), httpx.Client(base_url=url) as client:
@@ -116,13 +109,10 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
         assert table.equals(codes_to_arrow(codes, windows, model=model))
         assert len(post_table(client, "long/decode", table)) == len(windows.starts)
 
-        assert has_same_bits(
-            post(client, "long/reconstruct", body)["sequences"], model.reconstruct(series)
-        )
-        reconstructed = Sequences.from_arrow(
-            post_table(client, "long/reconstruct", with_ids.to_arrow())
-        )
-        assert reconstructed.ids.tolist() == ["a", "b", "c"]
+        answer = post(client, "long/reconstruct", body)
+        assert has_same_bits(answer["sequences"], model.reconstruct(series))
+        table = post_table(client, "long/reconstruct", with_ids.to_arrow())
+        assert Sequences.from_arrow(table).ids.tolist() == ["a", "b", "c"]
 
         answer = post(client, "long/detect", body | {"alpha": 0.1, "by_step": True})
         assert [row["score"] for row in answer["detections"]] == detection.scores.tolist()
@@ -179,11 +169,8 @@ def test_warnings(client):
     assert "columns 'x0', 'x1' are far outside of the training data, up to" in warnings[0]
     answer = post_table(client, "pairs/encode", Sequences.from_list(far).to_arrow())
     assert json.loads(answer.schema.metadata[b"refold.warnings"]) == warnings
-    trained = {
-        "sequences": [sequence.tolist() for sequence in draw_ragged_sequences(60)][:40],
-        "alpha": 0.1,
-    }
-    line = post(client, "pairs/detect", trained)["warnings"][0]
+    trained = [sequence.tolist() for sequence in draw_ragged_sequences(60)][:40]
+    line = post(client, "pairs/detect", {"sequences": trained, "alpha": 0.1})["warnings"][0]
     assert "of 40 sequences are among those that the model was trained on" in line
     assert "warnings" not in post(client, "pairs/encode", {"sequences": NEW})
 
@@ -192,15 +179,12 @@ def test_many_and_large_requests_give_the_same_bits_as_one_machine(url, pairs, m
     """Requests are computed together, and the last one in parts."""
     for module in ("_batches", "_operations"):
         monkeypatch.setattr(f"refold.serve.{module}.MAX_BATCH_STEPS", 50)
-    sets = [
-        [sequence.tolist() for sequence in draw_ragged_sequences(1 + i % 4, seed=i)]
-        for i in range(10)
-    ]
-    sets.append([sequence.tolist() for sequence in draw_ragged_sequences(40)])
+    sets = [draw_ragged_sequences(1 + i % 4, seed=i) for i in range(10)]
+    sets.append(draw_ragged_sequences(40))
 
     def send(data):
         with httpx.Client(base_url=url, timeout=20) as client:
-            fields = {"sequences": data}
+            fields = {"sequences": [sequence.tolist() for sequence in data]}
             return post(client, "pairs/encode", fields), post(client, "pairs/reconstruct", fields)
 
     with ThreadPoolExecutor(8) as threads:
@@ -226,9 +210,8 @@ def test_options_of_a_request_do_not_reach_others(url, pairs, service):
 
 def test_an_answer_in_another_format(client, pairs):
     expected = pairs.encode(NEW)
-    response = client.post(
-        "/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW_TYPE}
-    )
+    headers = {"accept": ARROW_TYPE}
+    response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers=headers)
     table = pa.ipc.open_stream(response.content).read_all()
     np.testing.assert_array_equal(codes_from_arrow(table)[0], expected)
     headers = {"content-type": ARROW_TYPE, "accept": "application/json"}

@@ -39,11 +39,10 @@ def test_hits_are_those_of_python(client, index, pairs):
         ({"ids": ["s3"], "where": "site = 'south'"}, {"ids": ["s3"], "where": "site = 'south'"}),
     ):
         expected = index.search(options.pop("X", None), k=4, **options)
-        hits = post(client, "pairs/search", content | {"k": 4})["hits"]
-        for i in range(len(hits)):
-            assert [hit["id"] for hit in hits[i]] == expected.ids(i)
-            assert [hit["distance"] for hit in hits[i]] == expected.distances(i)
-            assert [hit["site"] for hit in hits[i]] == expected.column("site", i)
+        for i, hits in enumerate(post(client, "pairs/search", content | {"k": 4})["hits"]):
+            assert [hit["id"] for hit in hits] == expected.ids(i)
+            assert [hit["distance"] for hit in hits] == expected.distances(i)
+            assert [hit["site"] for hit in hits] == expected.column("site", i)
     for table, expected in (
         (Sequences.from_list(NEW).to_arrow(), index.search(NEW, k=4).table),
         (codes_to_arrow(codes), index.search(codes=codes, k=4).table),

@@ -8,7 +8,7 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.cli import main
-from refold.cli._code_files import read_codes
+from refold.cli._code_files import read_code_file
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import DividedData, Processes
@@ -95,7 +95,7 @@ def test_the_command_line_fits_to_a_folder(folder, tmp_path, monkeypatch, capsys
     assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
-    found, ids, _ = read_codes(codes)
+    found, ids, _ = read_code_file(codes)
     np.testing.assert_allclose(
         found, refold.SequenceAutoencoder.load(model).transform(draw_ragged_sequences()), atol=1e-5
     )

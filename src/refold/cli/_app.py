@@ -22,17 +22,15 @@ from refold._support.messages import LONGER_WARNING, argument_spelling
 from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
 from refold.cli._outputs import log, spell_as_options
 from refold.cli.codes import decode, encode, probe, reconstruct
-from refold.cli.examples import data, demo
 from refold.cli.models import adapt, export, info, serve
-from refold.cli.pages import explore, report
+from refold.cli.pages import data, demo, explore, report
 from refold.cli.predictions import detect, forecast, generate, stream
 from refold.cli.search import cluster, index, search
 from refold.cli.training import curve, doctor, fit
 from refold.errors import ParameterError, RefoldError
 
-_FIRST_EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
 # Headings of the help, each with its commands and an example of each command. The commands under
-# the heading Training are in training.py, and so on.
+# the heading Training are in training.py, and so on; those under Examples are in pages.py.
 _COMMANDS = {
     "Training": {
         fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
@@ -71,19 +69,12 @@ _COMMANDS = {
         demo: "refold demo --output demo",
     },
 }
-# Commands that train a network or use scikit-learn. An installation without these packages cannot
-# run the commands.
-_NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
-INTERRUPTION_MESSAGE = "Stopped by Ctrl-C. Unfinished output was not written."
+# Commands that train a network or use scikit-learn. They first check that these packages are
+# installed, because a small installation lacks them.
+_COMMANDS_WITH_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 
 # Exit code for an error that the user can fix. Parsers of arguments use 2, too.
-EXIT_USER_ERROR = 2
-# Exit code after Ctrl-C: 128 plus the number of SIGINT, as in a shell.
-EXIT_INTERRUPTED = 130
-# Exit code after SIGTERM: 128 plus the number of SIGTERM, as in a shell.
-EXIT_TERMINATED = 143
-# Exit code if the reader of standard output closes it early, as in `refold ... | head`.
-EXIT_PIPE_CLOSED = 1
+_EXIT_USER_ERROR = 2
 
 
 # Cyclopts makes the options of a command from its signature and its docstring, and a group of
@@ -97,7 +88,8 @@ def _make_app() -> App:
         "standard output.",
         help_flags=["--help", "-h"],
         help_format="plaintext",
-        help_epilogue=f"Example:  {_FIRST_EXAMPLE}",
+        help_epilogue="Example:  refold data moving-ones -o ones.npz  &&  refold fit ones.npz "
+        "-o ones.refold",
         version=f"refold {refold.__version__}",
         version_flags=["--version"],
         default_parameter=Parameter(
@@ -157,16 +149,17 @@ def _parse_and_run(arguments: list[str]) -> None:
             arguments, print_error=False, exit_on_error=False
         )
     except CycloptsError as error:
-        error.verbose = False
+        error.verbose = False  # no list of the parsed tokens
         if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
-            error.argument_collection = error.app.assemble_argument_collection()  # for a suggestion
+            # with the options of the command, the message suggests the most similar option
+            error.argument_collection = error.app.assemble_argument_collection()
         command_words, problem = ["refold", *(error.command_chain or ())], str(error)
         period = "" if problem.endswith((".", "?")) else "."
         raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
     if bound_arguments.arguments.get("quiet"):
         # the warning that a sequence is longer than those in training is only information
         warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
-    if command in _NEED_TRAINING_PACKAGES:
+    if command in _COMMANDS_WITH_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound_arguments.args, **bound_arguments.kwargs)
 
@@ -176,8 +169,10 @@ def _parse_and_run(arguments: list[str]) -> None:
 
 def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
+    # exit codes after signals, as in a shell
+    exit_interrupted, exit_terminated = 128 + signal.SIGINT, 128 + signal.SIGTERM
     # Other exceptions are bugs. They are not caught, because a bug report needs the traceback.
-    with _one_line_warnings(), _sigterm_as_interrupt() as sigterms:
+    with _log_each_warning_once(), _treat_sigterm_as_ctrl_c() as sigterms:
         try:
             with contextlib.suppress(AttributeError):  # standard output may be closed
                 stdout: Any = sys.stdout
@@ -187,23 +182,31 @@ def run_command(command: Callable[[], None]) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()  # an error in the flush at exit would be shown as a traceback
         except KeyboardInterrupt as interruption:
-            text = spell_as_options((*interruption.args, INTERRUPTION_MESSAGE)[0])
+            # a command may say in the interruption which of its results are complete
+            message = "Stopped by Ctrl-C. Unfinished output was not written."
+            message = spell_as_options(interruption.args[0] if interruption.args else message)
             if sigterms:
-                log(text.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
-                return EXIT_TERMINATED
-            log(text, label="Interrupted", color="yellow")
-            return EXIT_INTERRUPTED
+                log(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
+                return exit_terminated
+            log(message, label="Interrupted", color="yellow")
+            return exit_interrupted
         except BrokenPipeError:
             _discard_stdout()
-            return EXIT_PIPE_CLOSED
-        except (RefoldError, OSError) as error:
-            # an OSError without a file name is about standard output, such as a full disk
-            if not isinstance(error, RefoldError) and error.filename is None:
+            return 1  # the reader of standard output has closed it, as in `refold ... | head`
+        except RefoldError as error:
+            log(spell_as_options(error.message), label="Error", color="red")
+            return _EXIT_USER_ERROR
+        except OSError as error:
+            problem = (
+                f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
+            )
+            if error.filename is None:  # the error is about standard output, such as a full disk
                 _discard_stdout()
-            log(_describe_error(error), label="Error", color="red")
-            return EXIT_USER_ERROR
+                problem = f"{error.strerror or error}. The output is incomplete."
+            log(problem, label="Error", color="red")
+            return _EXIT_USER_ERROR
     # A command that catches the interruption returns normally. It has said what is incomplete.
-    return EXIT_TERMINATED if sigterms else 0
+    return exit_terminated if sigterms else 0
 
 
 def _discard_stdout() -> None:
@@ -213,35 +216,26 @@ def _discard_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
-def _describe_error(error: RefoldError | OSError) -> str:
-    """Return the message of an error: what went wrong, with which file, and what to do."""
-    if isinstance(error, RefoldError):
-        return spell_as_options(error.message)
-    if error.filename is None:
-        return f"{error.strerror or error}. The output is incomplete."
-    return f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
-
-
 @contextlib.contextmanager
-def _one_line_warnings() -> Iterator[None]:
-    """Print each warning as one line, with Python arguments spelled as options, and only once."""
-    printed_keys: set[str] = set()
+def _log_each_warning_once() -> Iterator[None]:
+    """Log each warning as one line, with Python arguments spelled as options, and only once."""
+    logged_keys: set[str] = set()
 
-    def print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    def log_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         label = "Warning" if issubclass(category, UserWarning) else category.__name__
         text = spell_as_options(
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
-        # each block of data has this warning with other lengths, but one line is enough
-        message_key = "longer" if LONGER_WARNING in text else text
-        if message_key not in printed_keys:
+        # each block of data warns of its longer sequences with other lengths; one line is enough
+        key = LONGER_WARNING if LONGER_WARNING in text else text
+        if key not in logged_keys:
             log(text, label=label, color="yellow")
-        printed_keys.add(message_key)
+        logged_keys.add(key)
 
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = print_warning
+        warnings.showwarning = log_warning
         previous_spelling = argument_spelling.set(spell_as_options)
         try:
             yield
@@ -250,7 +244,7 @@ def _one_line_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[list[int]]:
+def _treat_sigterm_as_ctrl_c() -> Iterator[list[int]]:
     """Treat SIGTERM as Ctrl-C, and yield a list that gets an entry for each SIGTERM."""
     sigterms: list[int] = []
     is_main_thread = threading.current_thread() is threading.main_thread()
@@ -259,15 +253,15 @@ def _sigterm_as_interrupt() -> Iterator[list[int]]:
         yield sigterms
         return
 
-    def interrupt(signal_number: int, frame: Any) -> None:
+    def call_ctrl_c_handler(signal_number: int, frame: Any) -> None:
         sigterms.append(signal_number)
         # in training, this handler lets the current chunk of batches finish
-        interrupt_handler = signal.getsignal(signal.SIGINT)
-        if not callable(interrupt_handler):  # a script ignores SIGINT for its background jobs
+        ctrl_c_handler = signal.getsignal(signal.SIGINT)
+        if not callable(ctrl_c_handler):  # a script ignores SIGINT for its background jobs
             raise KeyboardInterrupt
-        interrupt_handler(signal_number, frame)
+        ctrl_c_handler(signal_number, frame)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGTERM, call_ctrl_c_handler)
     try:
         yield sigterms
     finally:

@@ -1,13 +1,15 @@
-"""Code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays.
+"""Code files: one row per sequence, or per window, as Parquet, CSV, JSON lines or NumPy arrays.
 
-Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
-latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
-file is an array without ids. The column of ids may have another name, as in the data. Codes of
-windows have the id of the series and the columns `start` and `end`. Codes of data with times have
-the columns `start_time` and `time_gap`, the usual gap in seconds or in the unit of the times; codes
-of windows have `end_time`, too. Parquet also holds the hash of the model, its number of calibration
-sequences, and the version of Refold. An .npz file with the arrays `code`, `id` and `model` can be
-read but not written.
+- Parquet has a column ``id``, and a column ``code`` of fixed-size lists. Its metadata hold the hash
+  of the model, the number of calibration sequences of the model, and the version of Refold.
+- CSV has a column ``id``, and a column for each latent dimension: ``code0``, ``code1`` and so on.
+- A JSON line is ``{"id": 3, "code": [0.1, -2.5]}``.
+- An .npy file is an array without ids.
+- An .npz file with the arrays ``code``, ``id`` and ``model`` can be read but not written.
+
+The column of ids may have another name, as in the data. Codes of windows have the id of the series,
+and columns for the place of the window; see ``_WINDOW_COLUMNS``. If the data have times, there are
+more columns; see ``_TIME_COLUMNS``. Codes of windows then have ``end_time``, too.
 """
 
 import csv
@@ -28,7 +30,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, format_name_of_file, write_tables
+from refold.cli._outputs import CODE_FORMATS, Output, find_format_name, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
@@ -51,14 +53,15 @@ from refold.sequences import (
 _VERSION_KEY = "refold.version"
 # Key of the number of calibration sequences in the metadata of Parquet files.
 _CALIBRATION_KEY = "refold.calibration_sequences"
-# Columns with the first step of a window and the step after the last one.
+# Columns with the first step of a window, and the step after its last one.
 _WINDOW_COLUMNS = ("start", "end")
-# Columns with the time of the first step and the usual time between steps.
+# Columns with the time of the first step, and the median time between steps: in seconds, or in the
+# unit of numeric times.
 _TIME_COLUMNS = ("start_time", "time_gap")
 # All columns that say where a code lies in a series; a column of ids cannot have their names.
 POSITION_COLUMNS = (*_WINDOW_COLUMNS, *_TIME_COLUMNS, "end_time")
 # Formats that can hold float16.
-_BINARY_FORMATS = ("parquet", "npy")
+_FLOAT16_FORMATS = ("parquet", "npy")
 # Exceptions of libraries for a damaged file, or for values that are not numbers.
 _READ_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
@@ -66,52 +69,65 @@ _READ_ERRORS = (
 )
 
 
-def read_codes(
+def read_code_file(
     path: Path,
     id_name: str | None = None,
     model: "refold.Model | None" = None,
     format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
-    """Read codes (n_sequences, code_size), ids, and a function from lengths to times, or None."""
-    name, format_name = str(path), format or format_name_of_file(path.name)
+    """Read codes (num_codes, code_size), their ids (num_codes,), and a function or None.
+
+    The function takes the lengths of the decoded sequences and returns the times of their steps. It
+    is None if the file has no times.
+    """
+    file_name, format_name = str(path), format or find_format_name(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
-            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
+            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
         )
-    with _name_file_in_errors(name, format_name):
+    with _name_file_in_errors(file_name, format_name):
         table = _read_table(path, format_name)
         id_column = _find_id_column(table.column_names, id_name)
-        codes, ids = codes_from_arrow(_make_window_ids_unique(table, id_column), id_column)
+        if {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
+            # windows get ids such as a[0:100], but a series with a single window keeps its id
+            columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
+            series_ids, starts, ends = columns
+            num_windows = Counter(series_ids)
+            is_single = [num_windows[series_id] == 1 for series_id in series_ids]
+            ids = window_ids(series_ids, starts, ends, is_single)
+            # if any id is text such as 7[0:100], all become text, because a column has one type
+            ids = pa.array(ids if all(is_single) else [*map(str, ids)])
+            table = table.set_column(table.column_names.index(id_column), id_column, ids)
+        codes, ids = codes_from_arrow(table, id_column)
         get_times = None
         if {*_TIME_COLUMNS} <= {*table.column_names}:
-            times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
-            starts, gaps = parse_times(times, _TIME_COLUMNS[0]), np.asarray(gaps.cast(pa.float64()))
-            get_times = partial(extrapolate_times, starts, gaps)
-    if model is not None and (
-        warning := describe_model_mismatch(stored_model_hash(table), model, "This file")
-    ):
-        warn(warning)
+            start_times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
+            start_times = parse_times(start_times, _TIME_COLUMNS[0])
+            gaps = np.asarray(gaps.cast(pa.float64()))
+            get_times = partial(extrapolate_times, start_times, gaps)
+    if model is not None:
+        warning = describe_model_mismatch(stored_model_hash(table), model, "This file")
+        if warning is not None:
+            warn(warning)
     return codes, ids, get_times
 
 
-def describe_codes(path: Path) -> dict[str, Any]:
+def describe_code_file(path: Path) -> dict[str, Any]:
     """Return the metadata of a Parquet file of codes, without reading the codes."""
-    with (
-        _name_file_in_errors(str(path), "parquet"),
-        path.open("rb") as stream,
-        pq.ParquetFile(stream) as file,
-    ):
-        schema = file.schema_arrow
+    # Python opens the file, because errors of PyArrow about missing files have no file name
+    with _name_file_in_errors(str(path), "parquet"), path.open("rb") as stream:
+        file_metadata = pq.read_metadata(stream)
+        schema = file_metadata.schema.to_arrow_schema()
         code_type = schema.field("code").type
         metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
-        num_calibrated = metadata.get(_CALIBRATION_KEY)
+        calibration_text = metadata.get(_CALIBRATION_KEY)
         return {
-            "codes": file.metadata.num_rows,
+            "codes": file_metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
             "id": _find_id_column(schema.names, None),
             "model_hash": metadata.get(MODEL_HASH_KEY),
             "refold_version": metadata.get(_VERSION_KEY),
-            "calibration_sequences": None if num_calibrated is None else int(num_calibrated),
+            "calibration_sequences": None if calibration_text is None else int(calibration_text),
         }
 
 
@@ -124,8 +140,8 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
         if isinstance(error, RefoldError):
             problem = error.message.marked
         else:
-            line = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
-            problem = f"It is not a .{format_name} file of codes ({line})."
+            reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
+            problem = f"It is not a .{format_name} file of codes ({reason})."
         problem = problem if file_name in problem else f"{file_name!r}: {problem}"
         raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
 
@@ -135,7 +151,8 @@ def _read_table(path: Path, format_name: str) -> pa.Table:
     if format_name == "jsonl":
         records, row_name = parse_jsonl(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
-            if not isinstance(record, dict) or not _is_number_list(record.get("code")):
+            code = record.get("code") if isinstance(record, dict) else None
+            if not isinstance(code, list) or not all(isinstance(x, int | float) for x in code):
                 raise FileFormatError(
                     f"{str(path)!r}, {row_name(row)}: expected an object such as "
                     f'{{"id": 3, "code": [0.1, -2.5]}}. Got {json.dumps(record)[:40]}.'
@@ -149,15 +166,10 @@ def _read_table(path: Path, format_name: str) -> pa.Table:
             return codes_to_arrow(np.load(stream))
         if format_name == "npz":
             arrays = dict(np.load(stream))
-            metadata = {MODEL_HASH_KEY: str(arrays["model"])} if "model" in arrays else None
+            model_metadata = {MODEL_HASH_KEY: str(arrays["model"])} if "model" in arrays else None
             table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
-            return table.replace_schema_metadata(metadata)
+            return table.replace_schema_metadata(model_metadata)
         return _read_csv(stream)
-
-
-def _is_number_list(value: object) -> bool:
-    """Return whether a value from JSON is a list of numbers."""
-    return isinstance(value, list) and all(isinstance(item, int | float) for item in value)
 
 
 def _read_csv(stream: IO[bytes]) -> pa.Table:
@@ -177,19 +189,20 @@ def _read_csv(stream: IO[bytes]) -> pa.Table:
     table = pyarrow.csv.read_csv(stream, convert_options=options)
     columns = {name: integers_from_text(table.column(name)) for name in text_types}
     columns |= {name: table.column(name) for name in _TIME_COLUMNS if name in names}
-    dimensions = sorted({*names} - {*columns}, key=lambda name: int(name[4:]))  # code10 after code9
-    values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
+    # in the order of the latent dimensions: code10 comes after code9
+    code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))
+    values = [table.column(name).cast(pa.float32()).to_numpy() for name in code_columns]
     columns["code"] = vectors_to_arrow(np.column_stack(values))
     return pa.table(columns)
 
 
 def _is_code_column(name: str) -> bool:
     """Return whether a column of a CSV file holds one dimension of codes, such as code12."""
-    return name.startswith("code") and name[4:].isdecimal()
+    return name.startswith("code") and name.removeprefix("code").isdecimal()
 
 
 def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
-    """Return the name of the column of ids, or ``"id"`` if the file has no such column."""
+    """Return the expected name if the file has this column, or else the likely column of ids."""
     other_names = [name for name in column_names if name not in ("code", *POSITION_COLUMNS)]
     if expected_name in other_names:
         return str(expected_name)
@@ -197,23 +210,10 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
 
 
-def _make_window_ids_unique(table: pa.Table, id_column: str) -> pa.Table:
-    """Return a table of codes in which the windows of a series have ids such as a[0:100]."""
-    if not {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
-        return table
-    names, starts, ends = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
-    counts = Counter(names)
-    # a series with a single window keeps its id
-    ids = window_ids(names, starts, ends, [counts[name] == 1 for name in names])
-    # if any id is such as 7[0:100], all ids become text, because a column has one type
-    ids = pa.array([*map(str, ids)] if max(counts.values(), default=0) > 1 else ids)
-    return table.set_column(table.column_names.index(id_column), id_column, ids)
-
-
-def check_dtype(dtype: str, format_name: str) -> None:
+def check_stored_type(dtype: str, format_name: str) -> None:
     """Check that codes of a type can be stored in a file format."""
     check_code_dtype(dtype)
-    if dtype != "float32" and format_name not in _BINARY_FORMATS:
+    if dtype != "float32" and format_name not in _FLOAT16_FORMATS:
         raise ParameterError(
             f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
             f".{format_name}. Name such a file with -o."
@@ -233,60 +233,61 @@ def locate_codes(windows: Windows, id_name: str, *, has_windows: bool) -> pa.Tab
 
 def write_codes(
     output: Output,
-    code_blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
+    code_blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     id_column: str = "id",
     dtype: str = "float32",
     model: "refold.Model | None" = None,
     position_table: pa.Table | None = None,
 ) -> None:
-    """Write blocks of codes and ids; the columns of ``position_table``, if any, replace the ids."""
+    """Write blocks of codes (num_codes, code_size) with ids (num_codes,) as one file.
+
+    The table from ``locate_codes``, if any, has a row for each code of all blocks. Its columns
+    replace the ids.
+    """
     # an id column cannot have the name of a column of codes
     id_name = "id" if id_column == "code" or _is_code_column(id_column) else id_column
-    metadata = {_VERSION_KEY: refold.__version__}
-    if model is not None:
-        metadata[_CALIBRATION_KEY] = str(model.num_calibrated)
-    tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in code_blocks)
+    code_tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in code_blocks)
     with output.open_stream() as stream:
-        if output.format == "npy":
+        if output.format_name == "npy":
             # an array needs all codes in memory, but the other formats are written block by block
-            np.save(stream, _codes_to_array(pa.concat_tables(tables)))
+            np.save(stream, _codes_to_array(pa.concat_tables(code_tables)))
             return
-        tables = (_to_format_columns(table, id_name, output.format, metadata) for table in tables)
-        if position_table is not None:
-            tables = _add_positions(tables, position_table)
+        tables = _to_file_tables(code_tables, output.format_name, id_name, model, position_table)
         # a dictionary makes repeated ids smaller, but the floats of codes larger
         parquet_options = {"use_dictionary": [id_name], "compression": "zstd"}
-        write_tables(stream, output.format, tables, **parquet_options)
+        write_tables(stream, output.format_name, tables, **parquet_options)
 
 
-def _add_positions(code_tables: Iterable[pa.Table], position_table: pa.Table) -> Iterator[pa.Table]:
-    """Yield the tables of codes with the columns of ``position_table`` instead of the ids."""
+def _to_file_tables(
+    code_tables: Iterable[pa.Table],
+    format_name: str,
+    id_name: str,
+    model: "refold.Model | None",
+    position_table: pa.Table | None,
+) -> Iterator[pa.Table]:
+    """Yield the tables of codes with the columns and the metadata of the file format."""
     num_written = 0
     for table in code_tables:
-        position_rows = position_table.slice(num_written, len(table))
+        columns = {id_name: table["id"]}
+        if position_table is not None:
+            rows = position_table.slice(num_written, len(table))
+            columns = dict(zip(rows.column_names, rows.columns, strict=True))
         num_written += len(table)
-        columns = dict(zip(position_rows.column_names, position_rows.columns, strict=True))
-        columns |= {name: table[name] for name in table.column_names[1:]}
-        yield pa.table(columns).replace_schema_metadata(table.schema.metadata)
+        metadata = None
+        if format_name == "parquet":
+            columns["code"] = table["code"]
+            metadata = {**(table.schema.metadata or {}), _VERSION_KEY: refold.__version__}
+            if model is not None:
+                metadata[_CALIBRATION_KEY] = str(model.num_calibrated)
+        elif format_name == "csv":
+            codes = _codes_to_array(table)
+            columns |= {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
+        else:  # JSON lines have the shortest decimals that read back as the same float32
+            columns["code"] = pa.array(list(_codes_to_array(table).astype(str).astype(float)))
+        yield pa.table(columns).replace_schema_metadata(metadata)
 
 
 def _codes_to_array(table: pa.Table) -> np.ndarray:
-    """Return the codes of a table as an array (n_sequences, code_size)."""
+    """Return the codes of a table as an array (num_codes, code_size)."""
     codes = table["code"].combine_chunks()
     return codes.values.to_numpy(zero_copy_only=False).reshape(len(codes), codes.type.list_size)
-
-
-def _to_format_columns(
-    table: pa.Table, id_name: str, format_name: str | None, metadata: dict[str, str]
-) -> pa.Table:
-    """Return a table of codes with the columns and metadata of a file format."""
-    if format_name == "parquet":
-        # rename_columns drops the metadata, so they are set again
-        renamed = table.rename_columns([id_name, "code"])
-        return renamed.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
-    codes = _codes_to_array(table)
-    if format_name == "csv":
-        columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
-    else:  # the shortest decimals that read back as the same float32
-        columns = {"code": pa.array(list(codes.astype(str).astype(float)))}
-    return pa.table({id_name: table["id"], **columns})

@@ -1,10 +1,10 @@
-"""What a command reads: files, models and sequences. Also how a command runs on a Ray cluster."""
+"""What a command reads: models, codes and sequences. Also how a command runs on a Ray cluster."""
 
 import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,14 +16,7 @@ import refold
 from refold._support.atomic_files import local_path
 from refold._support.native_libraries import return_freed_memory
 from refold.cli import _options as options
-from refold.cli._outputs import (
-    CODE_FORMATS,
-    STANDARD_STREAM,
-    CommandFiles,
-    check_no_streams,
-    format_name_of_file,
-    log,
-)
+from refold.cli import _outputs as outputs
 from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
@@ -32,7 +25,7 @@ def open_input(
     file_name: str, format_name: str | None, formats: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield ``{"path": ..., "format": ...}`` of an input, for `refold.sequences.read`."""
-    if file_name != STANDARD_STREAM:
+    if file_name != outputs.STANDARD_STREAM:
         yield {"path": local_path(file_name), "format": format_name}
         return
     if format_name is None:
@@ -43,7 +36,7 @@ def open_input(
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as file:
-            shutil.copyfileobj(standard_input(), file)
+            shutil.copyfileobj(open_standard_input(), file)
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
@@ -51,7 +44,7 @@ def open_input(
             raise type(error)(text.replace(str(path), path.name)) from error
 
 
-def standard_input() -> BinaryIO:
+def open_standard_input() -> BinaryIO:
     """Return standard input as a stream of bytes."""
     if sys.stdin is None:
         raise ParameterError("Standard input is closed. Name a file.")
@@ -65,12 +58,12 @@ def load_model(model_file: str, *, latent_steps: int | None = None) -> "refold.M
 
 
 def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, ...]:
-    """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times, or None."""
+    """Read a file of codes, or standard input; return what `read_code_file` returns."""
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli import _code_files
+    from refold.cli._code_files import read_code_file
 
-    with open_input(file_name, format_name, CODE_FORMATS) as file_options:
-        return _code_files.read_codes(**file_options, id_name=model.schema.id_name, model=model)
+    with open_input(file_name, format_name, outputs.CODE_FORMATS) as file_options:
+        return read_code_file(**file_options, id_name=model.schema.id_name, model=model)
 
 
 def check_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
@@ -101,8 +94,8 @@ class ReadOptions:
         time_format: Form of the times, such as "%d.%m.%Y %H:%M". [default: ISO 8601]
     """
 
-    id: options.Name = None
-    time: options.Name = None
+    id: options.OptionalName = None
+    time: options.OptionalName = None
     columns: options.NameList = None
     column_types: options.ColumnTypes = None
     unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
@@ -113,9 +106,8 @@ class ReadOptions:
     time_format: Annotated[str | None, Parameter(metavar="FORMAT")] = None
     input_format: options.InputFormat = None
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The options that are set, as arguments of `refold.sequences.read`."""
+    def to_arguments(self) -> dict[str, Any]:
+        """Return the options that are set, as arguments of `refold.sequences.read`."""
         names = [field.name for field in fields(ReadOptions) if field.name != "input_format"]
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if options.is_set(value)}
@@ -125,87 +117,85 @@ class ReadOptions:
         self,
         model: "refold.Model | None",
         file_name: str,
-        command_files: CommandFiles,
+        command_files: outputs.CommandFiles,
         *,
-        label_column: str | None = None,  # is not read as a feature
+        ignored_columns: Sequence[str] = (),  # such as labels, which are no features
         is_one_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
-        """Yield the sequences of a file; with a model, only the columns that the model knows."""
-        with self._open_file(file_name, command_files) as file_options:
-            ignored = () if label_column is None else (label_column,)
-            yield self._read_sequences(model, file_options, ignored, is_one_series=is_one_series)
+        """Yield the sequences of a file; with a model, only the columns that the model knows.
+
+        Sequences that are larger than memory stay in a memory-mapped file.
+        """
+        formats, format_name = refold.sequences.FORMATS, self._find_format(file_name, command_files)
+        with open_input(file_name, format_name, formats) as file_options:
+            sequences = refold.sequences.read_for(
+                None if model is None or model.any_columns else model.schema,
+                **file_options,
+                **self.to_arguments(),
+                labels=ignored_columns,
+                as_series=is_one_series or (model is not None and model.window is not None),
+            )
+            if sequences.is_mapped:
+                return_freed_memory()
+            yield sequences
 
     @contextmanager
     def open_with_metadata(
         self,
         model: "refold.Model",
         file_name: str,
-        command_files: CommandFiles,
-        label_columns: Sequence[str],
-        label_file: str | None,
+        command_files: outputs.CommandFiles,
+        label_columns: Sequence[str] | None,
+        label_file: str | None,  # by default, the file of the sequences
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield sequences, and columns by name with one value per sequence, such as labels."""
+        """Yield sequences, and an array (num_sequences,) for each label column, by name."""
+        label_columns = label_columns or []
         if label_columns:
-            check_no_streams("--label", file_name, label_file)
-        with self._open_file(file_name, command_files) as file_options:
-            # columns of a label file may have the names of features
-            ignored_columns = label_columns if label_file is None else ()
-            sequences = self._read_sequences(model, file_options, ignored_columns)
+            outputs.check_no_streams("--label", file_name, label_file)
+        file_options: dict[str, Any] = {"path": label_file}
+        ignored_columns: Sequence[str] = ()  # another file may give labels the names of features
+        if label_file is None:
+            format_name = self._find_format(file_name, command_files)
+            file_options = {"path": local_path(file_name), "format": format_name}
+            ignored_columns = label_columns
+        with self.open_sequences(
+            model, file_name, command_files, ignored_columns=ignored_columns
+        ) as sequences:
             id_name = sequences.schema.id_name
             if id_name in ignored_columns:
                 raise SchemaError(f"The label column {id_name!r} is the id column. Choose another.")
-            location = file_options if label_file is None else {"path": label_file}
-            labels = {name: self._read_labels(location, name, sequences) for name in label_columns}
+            labels: dict[str, Any] = {}
+            for name in label_columns:
+                arguments = {**file_options, "label": name, "sequences": sequences}
+                if self.id is None and id_name is not None:
+                    # if the label file lacks the id column of the data, the call below guesses it
+                    with contextlib.suppress(SchemaError):
+                        labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
+                if name not in labels:
+                    labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
-    def read(self, model: "refold.Model", file_name: str, command_files: CommandFiles) -> Any:
+    def _find_format(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
+        """Return ``--format``; None if this option describes another input: standard input."""
+        has_known_suffix = outputs.find_format_name(file_name) in refold.sequences.FORMATS
+        if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:
+            return None
+        return self.input_format
+
+    def read(
+        self, model: "refold.Model", file_name: str, command_files: outputs.CommandFiles
+    ) -> Any:
         """Return the sequences of a file in memory; larger ones are an error."""
         with self.open_sequences(model, file_name, command_files) as sequences:
             return check_in_memory(sequences, file_name)
 
     def calibrate_model(
-        self, model: "refold.Model", normal_file: str | None, command_files: CommandFiles
+        self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles
     ) -> "refold.Model":
         """Return the model, calibrated on the file of ``--normal`` if this option is set."""
         if normal_file is None:
             return model
         return model.calibrate(self.read(model, normal_file, command_files))
-
-    def _open_file(self, file_name: str, command_files: CommandFiles) -> Any:
-        """Open one of the inputs of a command as `open_input` does."""
-        formats, format_name = refold.sequences.FORMATS, self.input_format
-        if STANDARD_STREAM in command_files.inputs and format_name_of_file(file_name) in formats:
-            format_name = None  # --format is the format of standard input, which is another input
-        return open_input(file_name, format_name, formats)
-
-    def _read_sequences(
-        self,
-        model: "refold.Model | None",
-        file_options: dict[str, Any],  # path and format
-        ignored_columns: Sequence[str],  # labels, which are not features
-        *,
-        is_one_series: bool = False,
-    ) -> Any:
-        """Read a file with these options. Data larger than memory stay on disk, memory-mapped."""
-        sequences = refold.sequences.read_for(
-            None if model is None or model.any_columns else model.schema,
-            **file_options,
-            **self.arguments,
-            labels=ignored_columns,
-            as_series=is_one_series or (model is not None and model.window is not None),
-        )
-        if sequences.is_mapped:
-            return_freed_memory()
-        return sequences
-
-    def _read_labels(self, file_options: dict[str, Any], label_column: str, sequences: Any) -> Any:
-        """Read one label per sequence, matched by the ids of the sequences."""
-        arguments = {**file_options, "label": label_column, "sequences": sequences}
-        if self.id is None and sequences.schema.id_name is not None:
-            # if the label file lacks this column of ids, the call below looks for another one
-            with contextlib.suppress(SchemaError):
-                return refold.sequences.read_labels(**arguments, id=sequences.schema.id_name)
-        return refold.sequences.read_labels(**arguments, id=self.id)
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
@@ -245,31 +235,34 @@ class ClusterOptions:
         data_file: str,
         output_folder: str,
         read_options: ReadOptions,
-        unsupported_options: dict[str, Any],  # values by name; none of them may be set
         *,
         quiet: bool,
+        unsupported_options: Mapping[str, Any] | None = None,  # none of them may be set
         **settings: Any,
     ) -> None:
-        """Run a function of `refold.cluster` on Parquet files; ``settings`` are its arguments."""
-        check_cluster_options(read_options, unsupported_options)
-        check_no_streams("--on", data_file, output_folder)
-        settings |= read_options.arguments | {"on": self.address, "num_workers": self.num_workers}
+        """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
+        check_cluster_options(read_options, unsupported_options or {})
+        outputs.check_no_streams("--on", data_file, output_folder)
+        settings |= {"on": self.address, "num_workers": self.num_workers, "verbose": int(not quiet)}
+        settings |= read_options.to_arguments()
         # Ray prints a line about a worker that died, and standard output is for results
         with contextlib.redirect_stdout(sys.stderr):
-            run = getattr(refold.cluster, operation)
-            summary = run(model, data_file, output_folder, verbose=int(not quiet), **settings)
+            run_on_cluster = getattr(refold.cluster, operation)
+            summary = run_on_cluster(model, data_file, output_folder, **settings)
         if not quiet:
-            log(str(summary))
+            outputs.log(str(summary))
         if summary.num_failed:
-            first, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
+            failure, failures_file = summary.failures[0], Path(output_folder) / "_failures.jsonl"
             raise DataError(
                 f"{summary.num_failed} sequences are in no part; {failures_file} lists them. The "
-                f"first is in row {first.row} of {first.file}: {first.reason}"
+                f"first is in row {failure.row} of {failure.file}: {failure.reason}"
             )
 
 
-def check_cluster_options(read_options: ReadOptions, unsupported_options: dict[str, Any]) -> None:
+def check_cluster_options(
+    read_options: ReadOptions, unsupported_options: Mapping[str, Any]
+) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
-    conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
-    conflicting |= unsupported_options | {"format": read_options.input_format}
-    options.check_conflicts("--on", conflicting)
+    values = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
+    values |= {**unsupported_options, "format": read_options.input_format}
+    options.check_conflicts("--on", values)

@@ -25,8 +25,8 @@ HELP_PANELS = {
 }
 
 
-# Converters: they parse the text of an option. Cyclopts calls a converter with the annotated type
-# and the tokens of the text. It puts the name of the option before the text of a ValueError.
+# Converters. Cyclopts calls a converter with the annotated type and the tokens of the text. It puts
+# the name of the option before the text of a ValueError.
 
 
 def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
@@ -56,6 +56,7 @@ def _parse_column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]
     if any("=" in text_value for text_value in values):
         pairs = (text_value.rpartition("=") for text_value in values)
         return {name.strip(): column_type.strip() for name, _, column_type in pairs}
+    # a single type such as "binary" is the type of all columns
     return values[0] if len(values) == 1 else values
 
 
@@ -71,16 +72,12 @@ def _file_argument(**kwargs: Any) -> Parameter:
     return Parameter(validator=_check_not_an_option, **kwargs)
 
 
-def _option(metavar: str, **kwargs: Any) -> Parameter:
-    return Parameter(metavar=metavar, **kwargs)
-
-
 def _integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
-    return _option("N", validator=Number(gte=minimum, lte=maximum), **kwargs)
+    return Parameter(metavar="N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
 def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
-    return _option(metavar, converter=converter, n_tokens=1, **kwargs)
+    return Parameter(metavar=metavar, converter=converter, n_tokens=1, **kwargs)
 
 
 # Types of arguments that have no option name.
@@ -96,15 +93,15 @@ IndexFile = Annotated[str, _file_argument(name="INDEX")]
 # Types of options whose help is in the docstring of each command.
 PositiveInt = Annotated[int, _integer_option(1)]
 OptionalPositiveInt = Annotated[int | None, _integer_option(1)]
-OptionalInt = Annotated[int | None, _option("N")]
-Name = Annotated[str | None, _option("NAME")]
+OptionalInt = Annotated[int | None, Parameter(metavar="N")]
+OptionalName = Annotated[str | None, Parameter(metavar="NAME")]
 NameList = Annotated[list[str] | None, _list_option("A,B,...")]
 IntegerList = Annotated[list[int] | None, _list_option("N,N,...")]
 NumberList = Annotated[list[float] | None, _list_option("X,...")]
 ColumnTypes = Annotated[Any, _list_option("TYPES", converter=_parse_column_types)]
-FileOption = Annotated[str | None, _option("FILE")]
-PictureFile = Annotated[str | None, _option("PICTURE", name="--picture")]
-TableOutput = Annotated[str, _option("TABLE", alias="-o")]
+FileOption = Annotated[str | None, Parameter(metavar="FILE")]
+PictureFile = Annotated[str | None, Parameter(metavar="PICTURE", name="--picture")]
+TableOutput = Annotated[str, Parameter(metavar="TABLE", alias="-o")]
 
 # Types of options that have the same meaning, and so the same help, in all commands.
 Quiet = Annotated[
@@ -137,29 +134,38 @@ Lengths = Annotated[
         "[default: decoded from the code]",
     ),
 ]
-DataOutput = Annotated[str, _option("DATA", help="File for the sequences, or -.", alias="-o")]
+DataOutput = Annotated[
+    str, Parameter(metavar="DATA", help="File for the sequences, or -.", alias="-o")
+]
 NormalFile = Annotated[
     str | None,
-    _option(
-        "DATA",
+    Parameter(
+        metavar="DATA",
         name="--normal",
         help="Normal sequences for calibration, not in the training data. "
         "[default: those set aside by `refold fit --calibration-fraction`]",
     ),
 ]
-_LABEL_HELP = "File with that column. [default: DATA]"
-LabelFile = Annotated[str | None, _option("FILE", help=_LABEL_HELP, name="--labels")]
-LabelColumn = Annotated[str | None, _option("NAME", name="--label")]
+LabelFile = Annotated[
+    str | None,
+    Parameter(metavar="FILE", help="File with that column. [default: DATA]", name="--labels"),
+]
+LabelColumn = Annotated[str | None, Parameter(metavar="NAME", name="--label")]
 InputFormat = Annotated[
     str | None,
-    _option("FORMAT", help="Format of the input, instead of its suffix.", name="--format"),
+    Parameter(
+        metavar="FORMAT", help="Format of the input, instead of its suffix.", name="--format"
+    ),
 ]
-_CLUSTER_HELP = (
-    "Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for that of "
-    "RAY_ADDRESS, or local to start one here."
-)
 ClusterAddress = Annotated[
-    str | None, _option("CLUSTER", help=_CLUSTER_HELP, group=HELP_PANELS["Cluster"], name="--on")
+    str | None,
+    Parameter(
+        metavar="CLUSTER",
+        help="Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for "
+        "that of RAY_ADDRESS, or local to start one here.",
+        group=HELP_PANELS["Cluster"],
+        name="--on",
+    ),
 ]
 
 
@@ -193,7 +199,8 @@ def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
             negative=f"--no-{name}" if option.has_negative else (),
         )
         fields.append((name, Annotated[option.type | None, parameter], field(default=None)))
-    # without __module__ the class would belong to the standard library, which Cyclopts skips
+    # the class is only a base class, so it needs no name; without __module__ it would belong to the
+    # standard library, which Cyclopts skips
     module = {"__module__": __name__}
     return make_dataclass("_", fields, bases=(EstimatorOptions,), namespace=module, frozen=True)
 
@@ -226,22 +233,23 @@ class ClipOptions:
     clip_positive: Annotated[bool, Parameter(negative=())] = False
 
     @property
-    def value(self) -> bool | str:
-        """The argument ``clip`` of ``Model.decode``."""
+    def mode(self) -> bool | str:
+        """The argument ``clip`` of ``Model.decode``: False, True or ``"positive"``."""
         return "positive" if self.clip_positive else self.clip
 
 
 def check_required_option(
     option: str, value: object, required_option: str, required_value: object
 ) -> None:
-    """Refuse an option that is set without the option that it requires."""
+    """Refuse an option that is set without the option that it requires, such as --on CLUSTER."""
     if is_set(value) and not is_set(required_value):
+        # the first sentence has the option without its value
         raise ParameterError(f"{option} needs {required_option.split()[0]}. Add {required_option}.")
 
 
-def check_conflicts(option: str, conflicting: Mapping[str, object]) -> None:
-    """Refuse an option together with any of the conflicting arguments that are set."""
-    names = [name for name, value in conflicting.items() if is_set(value)]
+def check_conflicts(option: str, conflicting_values: Mapping[str, object]) -> None:
+    """Refuse an option if any of the conflicting values, which have Python names, is set."""
+    names = [name for name, value in conflicting_values.items() if is_set(value)]
     if names:
         raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 

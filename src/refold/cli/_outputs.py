@@ -29,10 +29,10 @@ PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 ONNX_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
-# These files have a format that `refold.sequences` does not know.
+# Formats that `refold.sequences` does not know.
 _FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
 # Options that are not spelled as their Python argument with hyphens.
-_OPTION_NAMES = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
+_IRREGULAR_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 
 # Messages and tables
@@ -51,23 +51,20 @@ def spell_as_options(text: object) -> str:
 
 
 def _to_option(argument: str) -> str:
-    """Return a Python argument as an option: max_steps is --max-steps, and n=3 is -n 3."""
-    name, _, value = argument.partition("=")
-    option = _OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
-    return option if value in ("", "True") else f"{option} {_format_literal(value)}"
-
-
-def _format_literal(literal: str) -> str:
-    """Return a Python literal as users of the command line write it: [2, 4] is 2,4."""
+    """Return a Python argument as an option: max_steps is --max-steps, and n=[2, 4] is -n 2,4."""
+    name, _, literal = argument.partition("=")
+    option = _IRREGULAR_OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    if literal in ("", "True"):
+        return option
     try:
         value = ast.literal_eval(literal)
-    except (SyntaxError, ValueError):
-        return literal
+    except (SyntaxError, ValueError):  # already as a user writes it
+        return f"{option} {literal}"
     if isinstance(value, dict):
-        return ",".join(f"{key}={item}" for key, item in value.items())
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "none" if value is None else str(value)
+        value = ",".join(f"{key}={item}" for key, item in value.items())
+    elif isinstance(value, list):
+        value = ",".join(map(str, value))
+    return f"{option} {'none' if value is None else value}"
 
 
 def print_line(text: str) -> None:
@@ -99,19 +96,13 @@ def print_table(
 # Formats
 
 
-def format_name_of_file(file_name: str) -> str | None:
+def find_format_name(file_name: str) -> str | None:
     """Return the format of a file by the suffix of its name; None if it is unknown."""
     data_format = refold.sequences.format_of_file_name(file_name)
     if data_format is not None:
         return data_format.name
     suffix = Path(file_name).suffix.lower().lstrip(".")
     return suffix if suffix in _FORMATS_WITHOUT_SEQUENCES else None
-
-
-def data_formats() -> tuple[str, ...]:
-    """Return the formats that sequences can be written to."""
-    formats = refold.sequences.FORMATS.items()
-    return tuple(name for name, data_format in formats if data_format.writer is not None)
 
 
 # Files
@@ -132,18 +123,26 @@ class CommandFiles:
     At most one input is standard input, and no output overwrites an input or another output.
     """
 
-    def __init__(self, *inputs: str | None) -> None:
-        self.inputs = [name for name in inputs if name is not None]
-        if self.inputs.count(STANDARD_STREAM) > 1:
+    def __init__(self, *input_files: str | None) -> None:
+        # None stands for an input that is not set
+        self.input_files = [name for name in input_files if name is not None]
+        if self.input_files.count(STANDARD_STREAM) > 1:
             raise ParameterError("Only one input can be standard input. Name a file for the other.")
         self._used_paths = {
-            os.path.realpath(name) for name in self.inputs if name != STANDARD_STREAM
+            os.path.realpath(name) for name in self.input_files if name != STANDARD_STREAM
         }
 
-    def output(
-        self, file_name: str, formats: tuple[str, ...], *, option: str | None = None
+    def add_output(
+        self, file_name: str, formats: Sequence[str] | None = None, *, option: str | None = None
     ) -> "Output":
-        """Return an output after checks of its format, its folder and collisions with others."""
+        """Return an output, after checks of its format and folder.
+
+        By default, all formats are allowed in which sequences can be written. The option is named
+        in errors about a standard stream; by default, it is -o.
+        """
+        if formats is None:
+            data_formats = refold.sequences.FORMATS.items()
+            formats = [name for name, data_format in data_formats if data_format.writer is not None]
         if file_name == STANDARD_STREAM:
             # only JSON lines can be written to standard output, and only by -o
             if option is not None or "jsonl" not in formats:
@@ -152,14 +151,23 @@ class CommandFiles:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(file_name), format_name_of_file(file_name)
+        path, format_name = local_path(file_name), find_format_name(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
         # the last suffix of a compressed file is that of the compression, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes
-        if format_name not in formats or is_compressed:
+        if format_name is None or format_name not in formats or is_compressed:
             expected = ", ".join(f".{ending}" for ending in formats)
             raise ParameterError(f"The output {file_name!r} must end in {expected}.")
-        _check_folder(path)
+        problem = "it is a folder" if path.is_dir() else None
+        try:  # only a trial tells whether the folder takes files
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            problem = f"{error.strerror}: the folder {str(path.parent)!r}"
+        if problem is not None:
+            raise ParameterError(
+                f"The output {str(path)!r} cannot be written: {problem}. Name a file in a folder "
+                "that exists and that you can write to."
+            )
         if os.path.realpath(path) in self._used_paths:
             raise ParameterError(
                 f"The output {file_name!r} would overwrite an input or another output. "
@@ -168,39 +176,25 @@ class CommandFiles:
         self._used_paths.add(os.path.realpath(path))
         return Output(file_name, format_name, path)
 
-    def optional_output(
-        self, option: str, file_name: str | None, formats: tuple[str, ...]
+    def add_optional_output(
+        self, option: str, file_name: str | None, formats: Sequence[str] | None = None
     ) -> "Output | None":
         """Return the checked output of an option; None if the option is not set."""
-        return None if file_name is None else self.output(file_name, formats, option=option)
+        return None if file_name is None else self.add_output(file_name, formats, option=option)
 
-    def picture_output(self, file_name: str | None, option: str = "--picture") -> "Output | None":
+    def add_picture(self, file_name: str | None, option: str = "--picture") -> "Output | None":
         """Return the checked image file of an option; None if the option is not set."""
         if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
-        return self.optional_output(option, file_name, PICTURE_FORMATS)
-
-
-def _check_folder(path: Path) -> None:
-    """Raise ``ParameterError`` if no file can be written at a path."""
-    problem = "it is a folder" if path.is_dir() else None
-    try:
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        problem = f"{error.strerror}: the folder {str(path.parent)!r}"
-    if problem is not None:
-        raise ParameterError(
-            f"The output {str(path)!r} cannot be written: {problem}. Name a file in a folder that "
-            "exists and that you can write to."
-        )
+        return self.add_optional_output(option, file_name, PICTURE_FORMATS)
 
 
 @dataclass(frozen=True)
 class Output:
     """A checked output: standard output, or a file that appears only when it is complete."""
 
-    name: str
-    format: str
+    file_name: str  # as the user wrote it
+    format_name: str
     path: Path | None  # None: standard output
 
     @contextmanager
@@ -215,12 +209,12 @@ class Output:
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
         with self.open_stream() as stream:
-            write_tables(stream, self.format, [table])
+            write_tables(stream, self.format_name, [table])
 
     def write_picture(self, figure: Any) -> None:
         """Write a matplotlib figure."""
         with self.open_stream() as stream:
-            figure.savefig(stream, format=self.format, dpi=160)
+            figure.savefig(stream, format=self.format_name, dpi=160)
 
     def write_sequences(
         self,
@@ -228,31 +222,32 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        get_times: Callable[[Any], Any] | None = None,  # may return None
+        # from the lengths (num_sequences,) to the times (num_steps,), or None without times
+        get_times: Callable[[Any], Any] | None = None,
         quiet: bool,
     ) -> "refold.Sequences":
-        """Write decoded arrays, log the number of sequences, and return them as `Sequences`."""
+        """Write an array for each sequence, log their number, and return them as `Sequences`."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
         if get_times is not None:
             sequences.times = get_times(sequences.lengths)
         # the columns of ids and times are named as in the data, unless a feature has that name
-        id_column = id_column_name(schema)
+        id_column = choose_id_column(schema)
         time_column = schema.time_column({id_column}, has_times=sequences.times is not None)
-        target = self.path or sys.stdout.buffer
+        destination = self.path or sys.stdout.buffer
         arguments: dict[str, Any] = {"id": id_column, "time": time_column}
-        if sequences.times is not None and self.format == "parquet":
+        if sequences.times is not None and self.format_name == "parquet":
             # the default layout, with a list for each sequence, cannot hold the times of steps
             arguments["layout"] = "long"
-        refold.sequences.write(sequences, target, format=self.format, **arguments)
+        refold.sequences.write(sequences, destination, format=self.format_name, **arguments)
         if not quiet and self.path is not None:
-            log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.name}")
+            log(f"Wrote {pluralize(len(sequences), 'sequence')} to {self.file_name}")
         return sequences
 
 
 def write_tables(
     stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
 ) -> None:
-    """Write tables with the same columns as one table to a binary stream."""
+    """Write tables with the same columns to a binary stream, one below the other."""
     # not at the top, because `refold --help` does not need PyArrow
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -275,7 +270,7 @@ def write_tables(
         writer.close()
 
 
-def id_column_name(schema: "refold.sequences.Schema", taken_names: Sequence[str] = ()) -> str:
-    """Return the column name of ids as in the data, or "id" if another column has that name."""
+def choose_id_column(schema: "refold.sequences.Schema", other_columns: Sequence[str] = ()) -> str:
+    """Return the name of the id column as in the data, or "id" if another column has that name."""
     name = schema.id_name
-    return "id" if name is None or name in {*taken_names, *schema.names} else name
+    return "id" if name is None or name in {*other_columns, *schema.names} else name

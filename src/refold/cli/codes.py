@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -11,16 +11,8 @@ from rich.progress import track
 
 import refold
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ClusterOptions, ReadOptions, check_in_memory, load_model, read_codes
-from refold.cli._outputs import (
-    CODE_FORMATS,
-    CommandFiles,
-    data_formats,
-    id_column_name,
-    log,
-    print_json,
-    print_table,
-)
 
 
 def encode(
@@ -33,7 +25,7 @@ def encode(
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence, or per window.
@@ -47,38 +39,40 @@ def encode(
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
     # not at the top, because it imports PyArrow, which `refold --help` does not need
-    from refold.cli._code_files import POSITION_COLUMNS, check_dtype, locate_codes, write_codes
+    from refold.cli import _code_files as code_files
 
-    if cluster.address is not None:
+    if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
-        unsupported = {"features": as_features}
-        cluster.run(
-            "encode", model, data_file, output, read_options, unsupported, quiet=quiet, dtype=dtype
+        settings = {"dtype": dtype, "unsupported_options": {"features": as_features}}
+        cluster_options.run(
+            "encode", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
-    files = CommandFiles(data_file)
-    target = files.output(output, CODE_FORMATS)
-    check_dtype(dtype, target.format)
+    files = outputs.CommandFiles(data_file)
+    target = files.add_output(output, outputs.CODE_FORMATS)
+    code_files.check_stored_type(dtype, target.format_name)
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)
-        code_size, id_column = model.code_size, id_column_name(sequences.schema, POSITION_COLUMNS)
+        id_column = outputs.choose_id_column(sequences.schema, code_files.POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
-        is_mapped = sequences.is_mapped
-        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or is_mapped)))
-        if is_mapped:  # a progress bar over the blocks, not one for each block
-            console, count = Console(stderr=True), len(sequences.block_offsets) - 1
-            blocks = track(blocks, "encode", count, console=console, disable=quiet)
+        has_blocks = sequences.is_mapped
+        blocks = model.encode_blocks(sequences, verbose=int(not (quiet or has_blocks)))
+        if has_blocks:  # a progress bar over all blocks, not one for each block
+            console, num_blocks = Console(stderr=True), len(sequences.block_offsets) - 1
+            blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
+        row_size, noun = model.code_size, "codes"
         if as_features:
             # the features of a code of zeros tell their number before the first block
-            code_size = model.features([[0.0] * code_size]).shape[1]
+            row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
-        positions = locate_codes(windows, id_column, has_windows=model.window is not None)
-        write_codes(target, blocks, id_column, dtype, model, positions)
+        has_windows = model.window is not None
+        position_table = code_files.locate_codes(windows, id_column, has_windows=has_windows)
+        code_files.write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
-            noun = "rows of features" if as_features else "codes"
-            log(f"Wrote {len(sequences)} {noun} with {code_size} dimensions to {target.name}")
+            text = f"{len(sequences)} {noun} with {row_size} dimensions"
+            outputs.log(f"Wrote {text} to {target.file_name}")
 
 
 def decode(
@@ -89,7 +83,7 @@ def decode(
     output: options.DataOutput = "-",
     lengths: options.Lengths = None,
     input_format: options.InputFormat = None,
-    clip: options.ClipOptions = options.ClipOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Decode codes to sequences, each with its own length.
@@ -99,13 +93,13 @@ def decode(
     Args:
         code_file: File of codes, or -.
     """
-    files = CommandFiles(code_file)
-    target = files.output(output, data_formats())
+    files = outputs.CommandFiles(code_file)
+    target = files.add_output(output)
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
     model = model.with_columns_of(codes)
     lengths = options.repeat_single_length(lengths, len(codes))
-    decoded = model.decode(codes, lengths=lengths, clip=clip.value, verbose=int(not quiet))
+    decoded = model.decode(codes, lengths=lengths, clip=clip_options.mode, verbose=int(not quiet))
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
 
 
@@ -117,25 +111,27 @@ def reconstruct(
     output: options.DataOutput = "-",
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
-    clip: options.ClipOptions = options.ClipOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
-    if cluster.address is not None:
+    if cluster_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
-        cluster.run(
-            "reconstruct", model, data_file, output, read_options, {}, quiet=quiet, clip=clip.value
+        settings: Any = {"clip": clip_options.mode}
+        cluster_options.run(
+            "reconstruct", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
-    files = CommandFiles(data_file)
-    target = files.output(output, data_formats())
+    files = outputs.CommandFiles(data_file)
+    target = files.add_output(output)
     model = load_model(model_file, latent_steps=latent_steps)
     sequences = read_options.read(model, data_file, files)
     model = model.adapt(sequences)
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = model.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    # a reconstruction may be longer than its sequence; its times continue at the usual gap
+    decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
+    # the times begin at step 0 of each sequence; if a reconstruction is longer than its sequence,
+    # they continue at the median gap
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
@@ -164,43 +160,44 @@ def probe(
         label_column: Column of labels, one value per sequence.
         num_folds: Folds of the cross-validation.
     """
-    files = CommandFiles(data_file)
+    files = outputs.CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    opened = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
-    with opened as (opened_sequences, labels):
+    context = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
+    with context as (opened_sequences, labels):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
+    vectors = {}  # (num_sequences, dimensions) by method
     if model.window is not None:  # labels belong to a series, so its windows are pooled
-        vectors = {"Refold, pooled": model.pooled(sequences, verbose=verbose)}
+        vectors["Refold, pooled"] = model.pooled(sequences, verbose=verbose)
     else:
-        vectors = {"Refold": model.encode(sequences, verbose=verbose)}
+        vectors["Refold"] = model.encode(sequences, verbose=verbose)
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
     aligned = sequences.align(model.schema)
-    num_inputs = sum(column.width for column in aligned.schema.columns)  # of a step, one-hot
-    num_padded_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs
-    # PCA has no more dimensions than sequences, nor than inputs of a padded sequence
-    max_pca_dim = min(len(aligned), num_padded_inputs)
-    pca = refold.evaluation.PCABaseline(min(code_size, max_pca_dim)).fit(aligned)
+    # PCA has no more dimensions than sequences, nor than inputs of a sequence: padded and one-hot
+    num_inputs_per_step = sum(column.width for column in aligned.schema.columns)
+    num_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs_per_step
+    pca_dim = min(code_size, len(aligned), num_inputs)
+    pca = refold.evaluation.PCABaseline(pca_dim).fit(aligned)
     pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
     vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        method: refold.evaluation.probe(x, labels[label_column], folds=num_folds, seed=seed)
-        for method, x in vectors.items()
+        method: refold.evaluation.probe(rows, labels[label_column], folds=num_folds, seed=seed)
+        for method, rows in vectors.items()
     }
     if as_json:
-        print_json({name: asdict(result) for name, result in results.items()})
+        outputs.print_json({method: asdict(result) for method, result in results.items()})
     else:
         headings = f"codes of {code_size} numbers", "linear probe accuracy"
-        rows = [
-            (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
-            for name, result in results.items()
+        table = [
+            (method, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
+            for method, result in results.items()
         ]
-        print_table(headings, rows)
+        outputs.print_table(headings, table)
     if not quiet:
-        result = next(iter(results.values()))
-        log(
+        result = next(iter(results.values()))  # all methods have the same classes and folds
+        outputs.log(
             f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
             f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "
             "these sequences."

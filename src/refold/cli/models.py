@@ -11,20 +11,9 @@ from refold._support.atomic_files import local_path
 from refold._support.messages import describe_columns, format_number
 from refold._support.optional_imports import is_installed
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ReadOptions, load_model
-from refold.cli._outputs import (
-    MODEL_FORMATS,
-    ONNX_FORMATS,
-    CommandFiles,
-    format_name_of_file,
-    log,
-    print_json,
-    print_table,
-)
 from refold.errors import MissingExtraError, ParameterError
-
-# Libraries whose versions `refold info` prints, because results depend on them.
-_LISTED_LIBRARIES = ("keras", "jax", "numpy")
 
 
 def info(
@@ -39,40 +28,41 @@ def info(
     """
     model = None
     if model_file is None:
-        properties = _installation_properties()
-    elif format_name_of_file(model_file) == "parquet":
-        # not at the top, because the other commands of this module do not need PyArrow
-        from refold.cli._code_files import describe_codes
+        properties = _describe_installation()
+    elif outputs.find_format_name(model_file) == "parquet":
+        # not at the top, because it imports PyArrow, which `refold --help` does not need
+        from refold.cli._code_files import describe_code_file
 
-        properties = describe_codes(local_path(model_file))
+        properties = describe_code_file(local_path(model_file))
     else:
         model = load_model(model_file)
-        properties = _model_properties(model)
+        properties = _describe_model(model)
     if as_json:
-        print_json(properties)
+        outputs.print_json(properties)
         return
     rows = []
     if model is not None:
         columns = describe_columns(model.schema)
         rows.append(("columns", "any that are numeric" if model.any_columns else columns))
     for name, value in properties.items():
-        if value is not None and not isinstance(value, list | dict):
+        if value is not None and not isinstance(value, list | dict):  # these are only in the JSON
             text = format_number(value) if isinstance(value, float) else str(value)
             rows.append((name.replace("_", " "), text))
-    print_table(("name", "value"), rows, num_text_columns=2)
+    outputs.print_table(("name", "value"), rows, num_text_columns=2)
 
 
-def _installation_properties() -> dict[str, Any]:
-    """Return the versions of libraries, the device and the LSTM kernel."""
+def _describe_installation() -> dict[str, Any]:
+    """Return the versions of libraries on which results depend, the device and the LSTM kernel."""
     # not at the top, because this import takes as long as loading a model
     from importlib.metadata import version
 
+    libraries = ("keras", "jax", "numpy")
     # a small installation lacks Keras and JAX, so it has only the LSTM kernel
-    complete = is_installed("keras") and is_installed("jax")
-    runtime = refold.layers.runtime() if complete else None
+    has_training_packages = is_installed("keras") and is_installed("jax")
+    runtime = refold.layers.runtime() if has_training_packages else None
     return {
         "refold": refold.__version__,
-        **{name: version(name) if is_installed(name) else None for name in _LISTED_LIBRARIES},
+        **{name: version(name) if is_installed(name) else None for name in libraries},
         "python": platform.python_version(),
         "backend": runtime.backend if runtime else None,
         "device": runtime.device if runtime else None,
@@ -81,16 +71,16 @@ def _installation_properties() -> dict[str, Any]:
     }
 
 
-def _model_properties(model: "refold.Model") -> dict[str, Any]:
-    """Return what `refold info` says about a model; nested values are shown only with --json."""
-    history, best = model.history.epochs, model.history.best_epoch_and_loss
-    # each epoch belongs to a phase: "validated" measures the loss of held-out sequences after each
-    # epoch, and "refit" then trains on all sequences
+def _describe_model(model: "refold.Model") -> dict[str, Any]:
+    """Return properties of a model, its training and its arguments."""
+    history, best_epoch_and_loss = model.history.epochs, model.history.best_epoch_and_loss
+    # Each epoch belongs to a phase. In the phase "validated", the loss of held-out sequences is
+    # measured after each epoch. The phase "refit" then trains on all sequences.
     phases = list(history.get("phase", ()))
     # only the default architecture has a choice of cell and decoder
     specification = model.specification
     is_default = specification.architecture == "default"
-    # only pretrained models resample each sequence to a grid, which is a fixed number of points
+    # only pretrained models have a grid: a number of points to which they resample each sequence
     pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.grid else {}
     return {
         "architecture": specification.architecture,
@@ -105,14 +95,10 @@ def _model_properties(model: "refold.Model") -> dict[str, Any]:
         "max_steps": model.max_steps,
         "cell": specification.cell if is_default else None,
         "decoder": specification.decoder if is_default else None,
-        "patch": specification.patch,
-        "rocket_dim": specification.rocket_dim,
-        "length_dim": specification.length_dim,
+        **{name: getattr(specification, name) for name in ("patch", "rocket_dim", "length_dim")},
         "latent_steps": model.latent_steps,
         "forecast_steps": specification.forecast_steps,
-        "window": model.window,
-        "step": model.step,
-        "code_size": model.code_size,
+        **{name: getattr(model, name) for name in ("window", "step", "code_size")},
         "active_dimensions": model.active_dimensions,
         "model_hash": model.hash,
         "refold_version": model.version,
@@ -121,7 +107,7 @@ def _model_properties(model: "refold.Model") -> dict[str, Any]:
         "epochs": phases.count("validated"),
         "refit_epochs": phases.count("refit"),
         "best_epoch": model.history.best_epoch,
-        "best_validation_loss": None if best is None else best[1],
+        "best_validation_loss": None if best_epoch_and_loss is None else best_epoch_and_loss[1],
         # the history has the time since the start of the training at the end of each epoch
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": {key: value for key, value in model.arguments.items() if key != "verbose"},
@@ -152,20 +138,22 @@ def adapt(
         max_loss: Cut a series only if its code would lose more than this share of its variance.
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
-    files = CommandFiles(data_file, normal_file)
-    target = files.output(output, MODEL_FORMATS)
+    files = outputs.CommandFiles(data_file, normal_file)
+    target = files.add_output(output, outputs.MODEL_FORMATS)
     model = load_model(model_file)
     if not model.any_columns:
         raise ParameterError(
             f"{model_file} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
-    windowed = window is not None or max_loss is not None
-    with read_options.open_sequences(model, data_file, files, is_one_series=windowed) as sequences:
+    has_windows = window is not None or max_loss is not None
+    with read_options.open_sequences(
+        model, data_file, files, is_one_series=has_windows
+    ) as sequences:
         model = model.adapt(sequences, window=window, max_loss=max_loss)
     model = read_options.calibrate_model(model, normal_file, files)
     model.save(str(target.path))
     if not quiet:
-        log(f"Wrote {output}: {model!r}.")
+        outputs.log(f"Wrote {output}: {model!r}.")
 
 
 def export(
@@ -184,7 +172,7 @@ def export(
         part: Part of the model to write.
         category_indices: Take categories as indices, not as text.
     """
-    target = CommandFiles().output(output, ONNX_FORMATS)
+    target = outputs.CommandFiles().add_output(output, outputs.ONNX_FORMATS)
     model = load_model(model_file)
     exported = refold.export.to_onnx(
         model, str(target.path), part, category_indices=category_indices
@@ -192,14 +180,14 @@ def export(
     if quiet:
         return
     noun = "codes" if part == "encoder" else "values"
-    log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
+    outputs.log(f"Wrote the {part} to {output} ({exported.num_bytes / 1000:,.0f} kB).")
     if exported.largest_difference is not None:
-        log(
+        outputs.log(
             f"In a check on decoded sequences, the {noun} from ONNX Runtime differ from those of "
             f"Refold by at most {exported.largest_difference:.1g} standard deviations."
         )
     if part == "encoder" and model.latent_steps:
-        log(
+        outputs.log(
             f"Refold encodes this model with {model.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )
@@ -208,7 +196,7 @@ def export(
 def _setting_option(name: str, metavar: str = "N") -> Parameter:
     """Describe the option for a setting of the service; the help shows the default."""
 
-    def read_default(_: object) -> str:
+    def show_default(_: object) -> str:
         # imported only when the help is printed, because it takes as long as all other imports
         try:
             from refold.serve import ServeSettings
@@ -216,7 +204,7 @@ def _setting_option(name: str, metavar: str = "N") -> Parameter:
             return "shown if the extra `serve` is installed"
         return str(getattr(ServeSettings, name))
 
-    return Parameter(metavar=metavar, show_default=read_default)
+    return Parameter(metavar=metavar, show_default=show_default)
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Limits"])
@@ -252,8 +240,10 @@ def serve(
     port: Annotated[int | None, _setting_option("port")] = None,
     token_file: options.FileOption = None,
     anonymous: bool = False,
-    allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
-    limits: LimitOptions = LimitOptions(),
+    allowed_hosts: Annotated[
+        list[str] | None, Parameter(name="--allowed-host", metavar="NAME")
+    ] = None,
+    limit_options: LimitOptions = LimitOptions(),
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 
@@ -267,18 +257,15 @@ def serve(
         port: Port; 0 takes a free one.
         token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
         anonymous: Serve other machines without a token.
-        allowed_host: Name that the Host header may have. Repeat for more.
+        allowed_hosts: Name that the Host header may have. Repeat for more.
     """
     from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
 
+    # None leaves a setting to its environment variable
+    access = {"anonymous": anonymous or None, "allowed_hosts": allowed_hosts or None}
     settings = read_settings(
-        host=host,
-        port=port,
-        token_file=token_file,
-        anonymous=anonymous or None,
-        allowed_hosts=allowed_host or None,
-        **vars(limits),
+        host=host, port=port, token_file=token_file, **access, **vars(limit_options)
     )
     model_paths = named_paths(models)
     index_paths = named_indexes(index_files or [], model_paths)

@@ -1,28 +1,36 @@
-"""``refold report`` and ``explore``: pages about a model and data."""
+"""``refold report``, ``explore`` and ``demo``: pages about models and data; and ``data``."""
 
 import contextlib
 import random
+import sys
+import time
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+import refold
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import ReadOptions, check_in_memory, load_model, read_codes
-from refold.cli._outputs import (
-    PAGE_FORMATS,
-    STANDARD_STREAM,
-    CommandFiles,
-    check_no_streams,
-    log,
-    print_table,
-)
+from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
-# Maximum number of sequences in an exported page, unless --max-sequences is set. More make a larger
-# file, which a browser opens more slowly.
+# Maximum number of sequences in an exported page, unless --max-sequences is set. With more, the
+# file is larger, and a browser opens it more slowly.
 _MAX_EXPORTED_SEQUENCES = 100_000
+# Names of the data sets, each with its line in the list of `refold data`.
+_DATA_SETS = {
+    "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
+    "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
+    "random-one-hot": "random one-hot tokens: 5 binary features, 10 steps",
+    "noisy-sines": "noisy sines of random length, 1 feature",
+    "ramps": "four ramps, 1 feature, as in the second answer",
+    "japanese-vowels": "270 utterances of 9 speakers, 12 features",
+    "japanese-vowels-test": "370 other utterances of the same speakers",
+}
 
 
 def report(
@@ -51,8 +59,8 @@ def report(
             DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
-    files = CommandFiles(data_file, train_file)
-    target = files.output(output, PAGE_FORMATS, option="--output")
+    files = outputs.CommandFiles(data_file, train_file)
+    target = files.add_output(output, outputs.PAGE_FORMATS, option="--output")
     # not at the top, because they take long to import and most commands do not need them
     from refold.report import check_packages
     from refold.report import report as write_report
@@ -60,14 +68,17 @@ def report(
     check_packages()
     options.check_required_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
-    label_columns = [] if label_column is None else [label_column]
-    opened = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
-    opened_train: Any = contextlib.nullcontext()
+    train_context: Any = contextlib.nullcontext()
     if train_file is not None:
-        # a label in the file of the data is likely a column of the training data, too
-        excluded = label_column if label_file is None else None
-        opened_train = read_options.open_sequences(model, train_file, files, label_column=excluded)
-    with opened as (sequences, labels), opened_train as train_sequences:
+        # the training data likely have the label column, too, if it is in the file of the data
+        ignored = [label_column] if label_column is not None and label_file is None else []
+        train_context = read_options.open_sequences(
+            model, train_file, files, ignored_columns=ignored
+        )
+    label_columns = None if label_column is None else [label_column]
+    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    with context as (sequences, labels), train_context as train_sequences:
+        title = "standard input" if data_file == outputs.STANDARD_STREAM else Path(data_file).name
         result = write_report(
             model,
             sequences,
@@ -75,24 +86,20 @@ def report(
             labels=None if label_column is None else labels[label_column],
             label_name=label_column,
             train=train_sequences,
-            title="standard input" if data_file == STANDARD_STREAM else Path(data_file).name,
+            title=title,
             max_sequences=max_sequences,
             seed=seed,
-            verbose=0 if quiet else 1,  # logs the stages of the page
+            verbose=int(not quiet),
         )
-    code_size, pca_size = result.code_size, result.pca_size
-    pca = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
-    rows = [
-        (
-            score.meaning,
-            score.number(score.value),
-            "none" if score.pca is None else score.number(score.pca),
-        )
-        for score in result.scores
-    ]
-    print_table((f"codes of {code_size} dimensions", "Refold", pca), rows)
+    code_size, pca_size = result.code_size, result.pca_size  # pca_size is 0 without PCA
+    pca_heading = "PCA" if pca_size in (0, code_size) else f"PCA, {pca_size} dimensions"
+    rows = []
+    for score in result.scores:
+        pca_text = "none" if score.pca is None else score.number(score.pca)
+        rows.append((score.meaning, score.number(score.value), pca_text))
+    outputs.print_table((f"codes of {code_size} dimensions", "Refold", pca_heading), rows)
     if not quiet:
-        log(f"Open {output} in a browser.")
+        outputs.log(f"Open {output} in a browser.")
 
 
 def explore(
@@ -127,46 +134,182 @@ def explore(
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         umap: Put a UMAP map into the page of --export, too.
     """
-    files = CommandFiles(data_file, code_file, label_file)
-    target = files.optional_output("--export", page_file, PAGE_FORMATS)
+    files = outputs.CommandFiles(data_file, code_file, label_file)
+    target = files.add_optional_output("--export", page_file, outputs.PAGE_FORMATS)
     # not at the top, because it takes long to import and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
-    check_no_streams("refold explore", model_file, data_file, code_file, label_file)
+    outputs.check_no_streams("refold explore", model_file, data_file, code_file, label_file)
     model = load_model(model_file, latent_steps=latent_steps)
     if target is not None:
         check_exportable(model)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    names = label_columns or []
-    opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
-    with opened as (opened_sequences, labels):
+    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    with context as (opened_sequences, labels):
         sequences = check_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
     sequences = windows.sequences
     noun = "sequences" if model.window is None else f"windows of {len(windows.lengths)} series"
     # each window has the label of its series
-    labels = {name: column[windows.series] for name, column in labels.items()}
+    labels = {name: values[windows.series] for name, values in labels.items()}
     if code_file is not None:
         codes, ids, _ = read_codes(code_file, None, model)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             problem = f"{code_file} does not hold the codes of {data_file}: the ids differ."
             raise ParameterError(f"{problem} Encode {data_file} again.")
     if max_sequences is not None and len(sequences) > max_sequences:
-        # the same seed every time, so that the page shows the same sequences again
+        # the same seed in each run, so that the page shows the same sequences again
         num_sequences = len(sequences)
         rows = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
         sequences, codes = sequences[rows], None if codes is None else codes[rows]
-        labels = {name: [column[row] for row in rows] for name, column in labels.items()}
+        labels = {name: [values[row] for row in rows] for name, values in labels.items()}
         if not quiet:
-            log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
+            outputs.log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
     atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
     if target is not None:
         num_bytes = export_page(atlas, str(target.path), name=Path(model_file).stem, umap=umap)
         if not quiet:
-            log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
+            outputs.log(f"{page_file} has {num_bytes / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
-        log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
+        outputs.log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
     explore_atlas(model_file, atlas, port=port)
+
+
+def data(
+    name: options.OptionalFile = None,
+    /,
+    *,
+    output: options.DataOutput = "-",
+    num_sequences: Annotated[options.OptionalInt, Parameter(name="-n")] = None,
+    seed: options.Seed = 0,
+    label_file: Annotated[str | None, Parameter(name="--labels", metavar="TABLE")] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a data set to a file, or list the data sets.
+
+    Args:
+        name: Name of the data set; without it, list them.
+        num_sequences: Number of sequences.
+        label_file: File for the labels, one per sequence: the speakers of japanese-vowels.
+    """
+    if name is None:
+        if output != outputs.STANDARD_STREAM or num_sequences is not None or label_file is not None:
+            raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
+        rows = [(listed, _DATA_SETS.get(listed, "")) for listed in refold.datasets.names()]
+        outputs.print_table(("name", "description"), rows, num_text_columns=2)
+        return
+    files = outputs.CommandFiles()
+    target = files.add_output(output)
+    label_target = files.add_optional_output("--labels", label_file, outputs.TABLE_FORMATS)
+    sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
+    if label_target is not None:
+        import pyarrow as pa
+
+        label_column, label_values = refold.datasets.labels_of(name)
+        ids = sequences.ids.tolist()
+        label_target.write_table(pa.table({"id": ids, label_column: label_values[: len(ids)]}))
+    refold.sequences.write(sequences, target.path or sys.stdout.buffer, format=target.format_name)
+    if not quiet and target.path is not None:
+        outputs.log(f"Wrote {len(sequences)} sequences to {output}")
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(alias="-o", metavar="FOLDER")] = Path("demo"),
+    seed: options.Seed = 0,
+    max_epochs: options.OptionalInt = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fit two data sets, and write a page about the models, codes and reconstructions.
+
+    Args:
+        output: Folder for the results.
+        max_epochs: Maximum number of epochs, for a quick look.
+    """
+    from refold.report import check_packages, section, write_page
+
+    check_packages()
+    output.mkdir(parents=True, exist_ok=True)
+    # before the fits, because it checks that the page can be written
+    page = outputs.CommandFiles().add_output(str(output / "index.html"), outputs.PAGE_FORMATS)
+    sections: list[Any] = []
+    downloads: list[tuple[str, str]] = []  # files next to the page, with descriptions
+    settings: dict[str, Any] = {"verbose": int(not quiet)}
+
+    def add_section(
+        name: str,
+        latent_dim: int,
+        train: "refold.Sequences",
+        held_out: "refold.Sequences",
+        **texts_and_labels: Any,
+    ) -> None:
+        title = texts_and_labels["title"]
+        if not quiet:
+            outputs.log(f"{title}: {latent_dim} latent dimensions")
+        model = refold.SequenceAutoencoder(
+            latent_dim, random_state=seed, max_epochs=max_epochs, **settings
+        )
+        start_time = time.perf_counter()
+        model.fit(train)
+        seconds = time.perf_counter() - start_time
+        descriptions = {
+            f"{name}.refold": "the model",
+            f"{name}.parquet": "the held-out sequences",
+            f"{name}-codes.parquet": "their codes, with ids",
+            f"{name}-reconstructed.parquet": "the sequences decoded from the codes",
+        }
+        files = [str(output / file_name) for file_name in descriptions]
+        model_file, data_file, code_file, reconstructed_file = files
+        model.save(model_file)
+        refold.sequences.write(held_out, data_file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the page shows these warnings
+            encode(model_file, data_file, output=code_file, quiet=True)
+            reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
+        downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
+        training: dict[str, Any] = {"train": train, "seed": seed, "seconds": seconds}
+        sections.append(section(model, held_out, **training, **texts_and_labels, **settings))
+
+    moving_ones = refold.datasets.moving_ones(5000, seed=seed)
+    num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
+    add_section(
+        *("moving-ones", 4, moving_ones[:num_train], moving_ones[num_train:]),
+        title="Moving ones",
+        summary="The data of the question: a one that moves through eight features, for 0 to 10 "
+        "steps. Some steps are all zero and some sequences are empty, so padding must not be "
+        "mistaken for data. Only the length describes such a sequence, and PCA is given the "
+        "lengths. Trained on 4,000 sequences, measured on 1,000 others.",
+    )
+    vowels = refold.datasets.japanese_vowels()
+    add_section(
+        *("japanese-vowels", 16, vowels.train, vowels.test),
+        title="Japanese vowels",
+        summary="Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
+        "coefficients. Trained on 270 utterances, measured on 370 others. The map is colored by "
+        "speaker; the model was trained without speakers.",
+        labels=vowels.test_labels,
+        label_name="speaker",
+    )
+    write_page(
+        str(page.path),
+        sections,
+        downloads=downloads,
+        title="Sequences, encoded and decoded",
+        introduction="The models encode sequences of different lengths as short vectors, and "
+        "decode the sequences from the vectors alone. Everything below was measured on sequences "
+        "that the models were not trained on, with default settings.",
+    )
+    rows = []
+    for result in (page_section.result for page_section in sections):
+        score = result.scores[0]
+        error_texts = score.text(score.value), score.text(score.pca)
+        counts = f"{result.num_sequences:,}", str(result.code_size)
+        rows.append((result.name, *counts, *error_texts, f"{result.seconds:.1f}"))
+    headings = ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds")
+    outputs.print_table(headings, rows)
+    if not quiet:
+        note = "The models, codes and sequences are in the same folder."
+        outputs.log(f"Open {page.file_name} in a browser. {note}")

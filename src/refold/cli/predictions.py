@@ -15,18 +15,8 @@ from refold._support.messages import format_short
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.cli import _options as options
-from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, standard_input
-from refold.cli._outputs import (
-    STANDARD_STREAM,
-    TABLE_FORMATS,
-    CommandFiles,
-    data_formats,
-    format_name_of_file,
-    id_column_name,
-    log,
-    print_json,
-    print_line,
-)
+from refold.cli import _outputs as outputs
+from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, open_standard_input
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError
 
 # Columns of the tables of `refold detect`. The column of ids cannot have these names.
@@ -34,13 +24,13 @@ _DETECT_COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
-# `refold.evaluation.compare` needs this number of sequences for the folds of its classifier.
+# `refold.evaluation.compare` needs this number of sequences, one for each fold of its classifier.
 _MIN_COMPARED_SEQUENCES = 5
 # Drift is logged only for at least this number of sequences. With fewer, its test has little power.
 _MIN_DRIFT_SEQUENCES = 50
 # Drift is logged only up to this p-value, so that chance rarely causes the message.
 _MAX_DRIFT_P_VALUE = 0.001
-# Delimiters of the cells in a line, by format.
+# Delimiters of the cells in a line, by format. JSON lines have no delimiter.
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Cells that stand for a missing value, in lower case.
 _MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
@@ -57,7 +47,7 @@ def detect(
     step_file: Annotated[str | None, Parameter(name="--steps", metavar="TABLE")] = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster: ClusterOptions = ClusterOptions(),
+    cluster_options: ClusterOptions = ClusterOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences.
@@ -69,17 +59,18 @@ def detect(
         picture_file: Image file for the most anomalous sequence, its anomalous steps shaded:
             .png or .svg.
     """
-    files = CommandFiles(data_file, normal_file)
-    if cluster.address is not None:
+    files = outputs.CommandFiles(data_file, normal_file)
+    if cluster_options.address is not None:
         model = read_options.calibrate_model(load_model(model_file), normal_file, files)
-        unsupported = {"steps": step_file, "picture": picture_file}
-        cluster.run(
-            "detect", model, data_file, output, read_options, unsupported, quiet=quiet, alpha=alpha
+        unsupported_options = {"steps": step_file, "picture": picture_file}
+        settings = {"alpha": alpha, "unsupported_options": unsupported_options}
+        cluster_options.run(
+            "detect", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
-    target = files.output(output, TABLE_FORMATS)
-    step_target = files.optional_output("--steps", step_file, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.add_output(output, outputs.TABLE_FORMATS)
+    step_target = files.add_optional_output("--steps", step_file, outputs.TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
 
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
@@ -87,50 +78,46 @@ def detect(
         check_not_empty(len(series), "sequence", "to draw with --picture")
     anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
-    id_column = id_column_name(series.schema, _DETECT_COLUMNS)
+    id_column = outputs.choose_id_column(series.schema, _DETECT_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
-        time = series.schema.time_column((id_column, "step", "score", "p_value"))
-        step_target.write_table(anomalies.steps(id_column, time))
+        time_column = series.schema.time_column((id_column, "step", "score", "p_value"))
+        step_target.write_table(anomalies.steps(id_column, time_column))
     if picture_target is not None:
-        # a row is a sequence or a window, and the picture shows the series of the window
-        row = int(anomalies.scores.argmax())
-        drawn = row if windows is None else int(windows.series[row])
-        p_values = anomalies.series_p_values[drawn]
-        axes = refold.plots.anomalies(series[[drawn]], p_values, alpha=alpha)
+        # scores are of sequences or of windows, and the picture shows the series of the window
+        series_index = int(anomalies.scores.argmax())
+        if windows is not None:
+            series_index = int(windows.series[series_index])
+        p_values = anomalies.series_p_values[series_index]  # (num_steps,)
+        axes = refold.plots.anomalies(series[[series_index]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
-    if not quiet:
-        noun = "sequences" if windows is None else "windows"
-        _log_anomalies(anomalies, noun, model.num_calibrated)
-        # the test for drift assumes independent sequences, which overlapping windows are not
-        drift = None if windows is not None else anomalies.drift
-        if (
-            drift is not None
-            and drift.num_sequences >= _MIN_DRIFT_SEQUENCES
-            and drift.p_value <= _MAX_DRIFT_P_VALUE
-        ):
-            log(
-                f"Drift: these sequences differ from the training data ({drift}). Check them; "
-                "`refold fit DATA --from MODEL` trains the model further."
-            )
-
-
-def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
-    """Log the numbers of anomalies before and after correction for multiple testing."""
-    count = len(anomalies.scores)
-    # A p-value is at least 1 / (num_normal + 1). The correction multiplies the smallest p-value by
-    # `count`, and an anomaly remains only if the product is at most alpha.
-    min_normal = math.ceil(count / anomalies.alpha) - 1
-    line = (
+    if quiet:
+        return
+    count, noun = len(anomalies.scores), "sequences" if windows is None else "windows"
+    summary = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
-        f"of {anomalies.alpha:g} (if all were normal, at most "
-        f"{format_short(anomalies.alpha * count)} on average). "
+        f"of {alpha:g} (if all were normal, at most {format_short(alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
-    if num_normal < min_normal:
-        line += f": to find a single one, it needs {min_normal} normal {noun}, not {num_normal}"
-    log(f"{line}.")
+    # A p-value is at least 1 / (num_calibrated + 1). The correction multiplies the smallest p-value
+    # by `count`. An anomaly remains only if the product is at most alpha.
+    min_calibrated = math.ceil(count / alpha) - 1
+    if model.num_calibrated < min_calibrated:
+        summary += f": to find a single one, it needs {min_calibrated} normal {noun}, not "
+        summary += str(model.num_calibrated)
+    outputs.log(f"{summary}.")
+    # the test for drift assumes independent sequences, which overlapping windows are not
+    drift = anomalies.drift if windows is None else None
+    if (
+        drift is not None
+        and drift.num_sequences >= _MIN_DRIFT_SEQUENCES
+        and drift.p_value <= _MAX_DRIFT_P_VALUE
+    ):
+        outputs.log(
+            f"Drift: these sequences differ from the training data ({drift}). Check them; "
+            "`refold fit DATA --from MODEL` trains the model further."
+        )
 
 
 def forecast(
@@ -139,14 +126,14 @@ def forecast(
     /,
     *,
     output: options.TableOutput = "-",
-    steps: options.OptionalInt = None,
+    num_steps: Annotated[options.OptionalInt, Parameter(name="--steps")] = None,
     alpha: Annotated[float | None, Parameter(metavar="R")] = None,
     normal_file: options.NormalFile = None,
     evaluate: bool = False,
-    season: options.OptionalInt = None,
+    steps_per_season: Annotated[options.OptionalInt, Parameter(name="--season")] = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
-    clip: options.ClipOptions = options.ClipOptions(),
+    clip_options: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -156,48 +143,51 @@ def forecast(
 
     Args:
         output: File for one row per step, or -.
-        steps: Steps to forecast. [default: as in the fit]
+        num_steps: Steps to forecast. [default: as in the fit]
         alpha: Share of values outside of the intervals. [default: 0.1 if calibrated]
         evaluate: Forecast the last steps of DATA from those before, and print the errors.
-        season: Steps per season, for --evaluate. [default: detected]
+        steps_per_season: Steps per season, for --evaluate. [default: detected]
         picture_file: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    files = CommandFiles(data_file, normal_file)
-    options.check_required_option("--season", season, "--evaluate", evaluate)
+    files = outputs.CommandFiles(data_file, normal_file)
+    options.check_required_option("--season", steps_per_season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
-    if evaluate:
-        # these options change a file or an interval that --evaluate does not write
-        conflicting = {"output": None if output == STANDARD_STREAM else output, "alpha": alpha}
-        conflicting |= {"picture": picture_file, "normal": normal_file, "clip": clip.value}
+    if evaluate:  # then no file and no interval is written, which these options are about
+        forecast_file = None if output == outputs.STANDARD_STREAM else output
+        conflicting = {"output": forecast_file, "alpha": alpha, "picture": picture_file}
+        conflicting |= {"normal": normal_file, "clip": clip_options.mode}
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
-    target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.add_output(output, outputs.TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
     series = read_options.read(model, data_file, files)
     if evaluate:
-        errors = model.forecast_errors(series, steps, season=season)
-        num_steps = steps or model.specification.forecast_steps
+        errors = model.forecast_errors(series, num_steps, season=steps_per_season)
+        num_steps = num_steps or model.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
-            print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
+            outputs.print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
         else:
-            print_line(f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}")
+            summary = f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}"
+            outputs.print_line(summary)
         return
     if picture_target is not None:
-        count = len(series) if model.schema.numeric.any() else 0
-        check_not_empty(count, "sequence with a numeric column", "to draw with --picture")
-    predicted = model.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
-    target.write_table(predicted.to_table(id_column_name(series.schema, ("step",))))
+        num_drawable = len(series) if model.schema.numeric.any() else 0
+        check_not_empty(num_drawable, "sequence with a numeric column", "to draw with --picture")
+    predicted = model.forecast(
+        series, num_steps, alpha=alpha, clip=clip_options.mode, verbose=int(not quiet)
+    )
+    target.write_table(predicted.to_table(outputs.choose_id_column(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, predicted).figure)
     if not quiet:
-        count = len(predicted.sequences)
-        num_steps = len(predicted.sequences.values) // max(1, count)
+        num_sequences = len(predicted.sequences)
+        num_steps = len(predicted.sequences.values) // max(1, num_sequences)
         intervals = "without prediction intervals"
         if predicted.alpha is not None:
             intervals = f"with {100 * (1 - predicted.alpha):g} % prediction intervals"
-        log(f"Forecast {num_steps} steps of {count} sequences, {intervals}.")
+        outputs.log(f"Forecast {num_steps} steps of {num_sequences} sequences, {intervals}.")
 
 
 def generate(
@@ -211,7 +201,7 @@ def generate(
     observed_file: Annotated[str | None, Parameter(name="--compare", metavar="DATA")] = None,
     seed: options.OptionalSeed = None,
     read_options: ReadOptions = ReadOptions(),
-    clip: options.ClipOptions = options.ClipOptions(clip=True),
+    clip_options: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
@@ -221,8 +211,8 @@ def generate(
         temperature: Sampling temperature of categories; 0 takes the most likely.
         observed_file: Real sequences to compare the new ones with.
     """
-    files = CommandFiles(observed_file)
-    target = files.output(output, data_formats())
+    files = outputs.CommandFiles(observed_file)
+    target = files.add_output(output)
     if observed_file is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
@@ -235,13 +225,13 @@ def generate(
         num_sequences,
         temperature=temperature,
         lengths=options.repeat_single_length(lengths, num_sequences),
-        clip=clip.value,
+        clip=clip_options.mode,
         random_state=seed,
     )
     sequences = target.write_sequences(generated, model.schema, quiet=quiet)
     if observed is not None:
         comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
-        log(
+        outputs.log(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
             f"{comparison.verdict}."
@@ -250,12 +240,12 @@ def generate(
 
 def stream(
     model_file: options.ModelFile,
-    data_file: Annotated[options.File, Parameter(name="DATA")] = STANDARD_STREAM,
+    data_file: Annotated[options.File, Parameter(name="DATA")] = outputs.STANDARD_STREAM,
     /,
     *,
     window: options.OptionalPositiveInt = None,
     every_n_steps: Annotated[options.PositiveInt, Parameter(name="--every")] = 1,
-    id_column: Annotated[options.Name, Parameter(name="--id")] = None,
+    id_column: Annotated[options.OptionalName, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
     input_format: Annotated[
         Literal["csv", "tsv", "jsonl"] | None, Parameter(name="--format", metavar="FORMAT")
@@ -275,38 +265,43 @@ def stream(
         id_column: Column or key of the ids; each id is a stream of its own.
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
-    model, streams, num_steps = load_model(model_file, latent_steps=latent_steps), {}, 0
-    # the default, JSON lines, has no delimiter
-    delimiter = _DELIMITERS.get(input_format or format_name_of_file(data_file) or "jsonl")
-    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data_file), start=1)
-    if delimiter is not None:
-        texts = (line.decode("utf-8-sig") for line in _read_lines(data_file))
-        steps = _parse_csv_steps(csv.reader(texts, delimiter=delimiter), model.schema, id_column)
+    model = load_model(model_file, latent_steps=latent_steps)
+    streams, num_steps = {}, 0  # a stream by id
+    format_name = input_format or outputs.find_format_name(data_file) or "jsonl"
+    lines = _read_lines(data_file)
+    # raw steps with their line numbers: bytes of JSON, or the cells of a table by column name
+    raw_steps: Iterable[tuple[int, Any]] = enumerate(lines, start=1)
+    if format_name in _DELIMITERS:
+        csv_reader = csv.reader(
+            (line.decode("utf-8-sig") for line in lines), delimiter=_DELIMITERS[format_name]
+        )
+        raw_steps = _parse_csv_steps(csv_reader, model.schema, id_column)
     try:
-        for line_number, raw_step in steps:
+        for line_number, raw_step in raw_steps:
             if isinstance(raw_step, bytes) and not raw_step.strip():
-                continue
+                continue  # an empty line
             try:
                 id_value, step = _parse_step(raw_step, model.schema, id_column)
                 if id_value not in streams:
                     streams[id_value] = model.stream(window, every_n_steps)
+                # `push` returns a state for every N-th step, and None for the others
                 state = streams[id_value].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {line_number}: {error.message.marked}") from error
             num_steps += 1
             if state is not None:
                 id_field = {} if id_column is None else {"id": id_value}
-                print_json(id_field | state.to_table().to_pylist()[0])
+                outputs.print_json(id_field | state.to_table().to_pylist()[0])
         if not quiet:
-            log(f"Read {num_steps} steps.")
+            outputs.log(f"Read {num_steps} steps.")
     except KeyboardInterrupt:  # the usual end of a stream
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {num_steps} steps.") from None
 
 
 def _read_lines(file_name: str) -> Iterator[bytes]:
     """Yield the lines of a file or of standard input, each as soon as it is complete."""
-    if file_name == STANDARD_STREAM:
-        yield from standard_input()
+    if file_name == outputs.STANDARD_STREAM:
+        yield from open_standard_input()
         return
     with local_path(file_name).open("rb") as file:
         yield from file
@@ -319,12 +314,13 @@ def _parse_csv_steps(
     try:
         names: list[str] = [name.strip() for name in next(csv_reader, [])]
         features = [name for name in names if name != id_column]
-        # a model of data without column names has the names x0, x1 and so on
-        is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
-        if is_unnamed and len(features) == schema.num_columns:
-            # the columns of the file are then those of the model in the same order
-            renamed = dict(zip(features, schema.names, strict=True))
-            names = [renamed.get(name, name) for name in names]
+        # A model of data without column names has the names x0, x1 and so on. If the file has other
+        # names, its columns are those of the model in the same order.
+        has_default_names = refold.sequences.has_default_names(schema)
+        has_other_names = len(features) == schema.num_columns and not {*schema.names} <= {*names}
+        if has_default_names and has_other_names:
+            default_names = dict(zip(features, schema.names, strict=True))
+            names = [default_names.get(name, name) for name in names]
         for row in filter(None, csv_reader):  # skips empty lines
             if len(row) != len(names):
                 note = f"has {len(row)} cells, but the first has {len(names)}"
@@ -342,7 +338,7 @@ def _parse_csv_steps(
 def _parse_step(
     raw_step: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> tuple[Any, Any]:
-    """Return the id of a step, and its values: a list, or a dict of the columns of the model."""
+    """Return the id of a step, and its values: a list, or a dict by column of the model."""
     try:
         raw_step = json.loads(raw_step) if isinstance(raw_step, bytes) else raw_step
     except (ValueError, RecursionError) as error:
@@ -359,14 +355,13 @@ def _parse_step(
         return id_value, raw_step
     names = list(schema.names)
     if schema.time_gaps and names[-1] not in raw_step:
-        # the last column has time gaps, which the model computes from times
+        # the last column has time gaps; if they are absent, the model computes them from times
         names[-1] = schema.time_name or "time"
     step = {name: raw_step[name] for name in names if name in raw_step}
     if not step:
-        present, expected = (
-            ", ".join(map(repr, [*keys][:10])) for keys in (raw_step, schema.names)
-        )
+        present_names = ", ".join(map(repr, [*raw_step][:10])) or "nothing"
+        expected_names = ", ".join(map(repr, schema.names[:10]))
         raise SchemaError(
-            f"There is no column of the model, only {present or 'nothing'}. Expected {expected}."
+            f"There is no column of the model, only {present_names}. Expected {expected_names}."
         )
     return id_value, step

@@ -1,5 +1,6 @@
 """``refold index``, ``search`` and ``cluster``: indexes, nearest neighbors and clusters."""
 
+import contextlib
 import math
 from typing import Annotated, Any
 
@@ -7,10 +8,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import refold
+from refold._support.messages import pluralize
 from refold._support.rules import check_exactly_one
 from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
-from refold.cli._outputs import TABLE_FORMATS, CommandFiles, data_formats, id_column_name, log
+from refold.cli._outputs import TABLE_FORMATS, CommandFiles, choose_id_column, log
 
 # Number of hits under the first query in a picture. With more, the panels would be small.
 _NUM_DRAWN_HITS = 6
@@ -52,12 +54,12 @@ def index(
     model, verbose = load_model(model_file, latent_steps=latent_steps), int(not quiet)
     if data_file is None:
         opened_index = refold.search.Index.open(output, model, verbose=verbose)
-        count = opened_index.remove(removed_ids, where=remove_where)
-        summary = f"Removed {count} of {len(opened_index) + count} rows from"
+        num_removed = opened_index.remove(removed_ids, where=remove_where)
+        summary = f"Removed {num_removed} of {len(opened_index) + num_removed} rows from"
     else:
-        names = metadata_columns or []
-        opened = read_options.open_with_metadata(model, data_file, files, names, label_file)
-        with opened as (sequences, values_by_column):
+        with read_options.open_with_metadata(
+            model, data_file, files, metadata_columns, label_file
+        ) as (sequences, values_by_column):
             model = model.adapt(sequences)
             windows = model.windows(sequences)
             sequences = windows.sequences
@@ -66,8 +68,11 @@ def index(
                 table = windows.to_table("series")
                 metadata |= zip(table.column_names, table.columns, strict=True)
             for name, values in values_by_column.items():
-                # labels are read as integers or text, but conditions compare numbers
-                metadata[name] = _text_to_numbers(values)[windows.series]
+                if values.dtype.kind == "U":
+                    # labels are read as integers or text, but conditions compare any numbers
+                    with contextlib.suppress(ValueError):
+                        values = values.astype(float)
+                metadata[name] = values[windows.series]
             if add or replace:
                 opened_index = refold.search.Index.open(output, model, verbose=verbose)
                 opened_index.add(sequences, metadata=metadata, replace=replace)
@@ -79,21 +84,13 @@ def index(
         log(f"{summary} {output}. It has {len(opened_index)} rows.")
 
 
-def _text_to_numbers(values: Any) -> Any:
-    """Return text values as floats if all are numbers, and other values as they are."""
-    try:
-        return values.astype(float) if values.dtype.kind == "U" else values
-    except ValueError:
-        return values
-
-
 def search(
     model_file: options.ModelFile,
     index_file: options.IndexFile,
     data_file: options.OptionalDataFile = None,
     /,
     *,
-    row_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
+    query_ids: Annotated[options.NameList, Parameter(name="--like")] = None,
     code_file: Annotated[str | None, Parameter(name="--codes", metavar="CODES")] = None,
     k: Annotated[options.PositiveInt, Parameter(name="-k")] = 10,
     condition: Annotated[str | None, Parameter(name="--where", metavar="CONDITION")] = None,
@@ -108,25 +105,25 @@ def search(
     Args:
         index_file: File from `refold index`.
         data_file: File of sequences to search for, or -.
-        row_ids: Ids of rows of the index to search for, not DATA.
+        query_ids: Ids of rows of the index to search for, not DATA.
         code_file: File of codes to search for, not DATA.
         k: Hits per query.
         condition: Condition on id and metadata, as in SQL: "site = 'a'".
         output: File for one row per hit, or -.
         picture_file: Image file for the first query under its hits: .png or .svg.
     """
-    check_exactly_one("DATA, --like ids or --codes to search for", data_file, row_ids, code_file)
+    check_exactly_one("DATA, --like ids or --codes to search for", data_file, query_ids, code_file)
     files = CommandFiles(data_file, code_file)
-    target = files.output(output, TABLE_FORMATS)
-    picture_target = files.picture_output(picture_file)
+    target = files.add_output(output, TABLE_FORMATS)
+    picture_target = files.add_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
     if data_file is not None:
         sequences = read_options.read(model, data_file, files)
-        queries = {"X": sequences}
-    elif row_ids is not None:
-        queries = {"ids": row_ids}
+        queries: dict[str, Any] = {"X": sequences}
+    elif query_ids is not None:
+        queries = {"ids": query_ids}
     else:
         codes, code_ids, _ = read_codes(str(code_file), read_options.input_format, model)
         queries = {"codes": codes, "names": code_ids}
@@ -175,19 +172,13 @@ def cluster(
     """
     check_exactly_one("DATA or --index", data_file, index_file)
     files = CommandFiles(data_file)
-    target = files.output(output, TABLE_FORMATS)
-    table_target = files.optional_output("--clusters", cluster_file, TABLE_FORMATS)
-    center_target = files.optional_output("--centers", center_file, data_formats())
-    picture_target = files.picture_output(picture_file)
+    target = files.add_output(output, TABLE_FORMATS)
+    table_target = files.add_optional_output("--clusters", cluster_file, TABLE_FORMATS)
+    center_target = files.add_optional_output("--centers", center_file)
+    picture_target = files.add_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    settings = {
-        "method": method,
-        "num_clusters": num_clusters,
-        "min_size": min_size,
-        "distance": distance,
-        "random_state": 0 if seed is None else seed,
-        "verbose": int(not quiet),
-    }
+    settings = {"method": method, "num_clusters": num_clusters, "min_size": min_size}
+    settings |= {"distance": distance, "random_state": seed or 0, "verbose": int(not quiet)}
     if index_file is not None:
         opened_index = refold.search.Index.open(index_file, model)
         clustering = refold.search.cluster(model, index=opened_index, **settings)
@@ -196,10 +187,11 @@ def cluster(
         with read_options.open_sequences(model, str(data_file), files) as sequences:
             model = model.adapt(sequences)
             clustering = refold.search.cluster(model, sequences, **settings)
-    target.write_table(clustering.rows(id_column_name(model.schema, ("cluster", "distance"))))
+    target.write_table(clustering.rows(choose_id_column(model.schema, ("cluster", "distance"))))
     if table_target is not None:
         table = clustering.to_table()
-        if table_target.format == "csv":  # CSV has no lists, so each code takes several columns
+        if table_target.format_name == "csv":
+            # CSV has no lists, so each code takes several columns
             table = table.drop_columns("code")
             for i, values in enumerate(clustering.centers.T):
                 table = table.append_column(f"code{i}", [values])
@@ -209,18 +201,19 @@ def cluster(
         center_target.write_sequences(decoded, model.schema, quiet=quiet)
     if picture_target is not None:
         names = [f"{i} ({num_members})" for i, num_members in enumerate(clustering.sizes)]
-        texts = [names[label] if label >= 0 else "noise" for label in clustering.labels]
+        # -1 is the label of noise
+        labels = [names[label] if label >= 0 else "noise" for label in clustering.labels]
         # the picture shows the id of the sequence nearest to each center
-        labeled_rows = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
+        ids_by_row = {int(row): str(clustering.ids[row]) for row in clustering.nearest}
         axes = refold.plots.code_map(
-            clustering.vectors, texts, labeled_rows, label_name="cluster (size)"
+            clustering.vectors, labels, ids_by_row, label_name="cluster (size)"
         )
         picture_target.write_picture(axes.figure)
     if quiet:
         return
     count = len(clustering)
     name = "HDBSCAN" if method == "hdbscan" else method
-    summary = f"{name} found {count} cluster{'s' * (count != 1)} of {len(clustering.ids)} sequences"
+    summary = f"{name} found {pluralize(count, 'cluster')} of {len(clustering.ids)} sequences"
     if method == "hdbscan":
         summary += f"; {100 * clustering.noise:.1f} % are noise"
     if not math.isnan(clustering.silhouette):

@@ -9,25 +9,15 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.atomic_files import lock_checkpoint
-from refold._support.messages import format_short
+from refold._support.messages import format_short, pluralize
 from refold._support.rules import check, number_rule
 from refold.cli import _options as options
+from refold.cli import _outputs as outputs
 from refold.cli._inputs import TrainingReadOptions, check_cluster_options
-from refold.cli._outputs import (
-    MODEL_FORMATS,
-    CommandFiles,
-    check_no_streams,
-    log,
-    print_json,
-    print_line,
-    print_table,
-    spell_as_options,
-)
 from refold.errors import ParameterError
 
 _TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
-_CLUSTER_PANEL = Parameter(group=options.HELP_PANELS["Cluster"])
-# Findings that are logged before training. The fit itself warns of suspicious values.
+# Names of the findings that are logged before training. The fit itself warns of suspicious values.
 _LOGGED_FINDINGS = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
     *("few-sequences", "id-like"),
@@ -42,93 +32,106 @@ def fit(
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     fit_options: options.FitOptions = options.FitOptions(),
-    base: Annotated[str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL] = None,
+    base_file: Annotated[
+        str | None, Parameter(name="--from", metavar="MODEL"), _TRAINING_PANEL
+    ] = None,
     seed: options.OptionalSeed = None,
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
     ray_address: options.ClusterAddress = None,
-    processes: Annotated[options.OptionalPositiveInt, _CLUSTER_PANEL] = None,
+    num_processes: Annotated[
+        options.OptionalPositiveInt,
+        Parameter(name="--processes", group=options.HELP_PANELS["Cluster"]),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file.
 
     Args:
         output: File for the model.
-        base: Continue from the weights of a model. Options that are left out are as in its fit.
+        base_file: Continue from the weights of a model. Options that are left out are as in its
+            fit.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
-        processes: Processes that train together, each on a part of the data. [default: 2]
+        num_processes: Processes that train together, each on a part of the data. [default: 2]
     """
-    files = CommandFiles(base, data_file)
-    target = files.output(output, MODEL_FORMATS)
-    checkpoint = Path(f"{output}.checkpoint")
-    options.check_required_option("--processes", processes, "--on CLUSTER", ray_address)
+    files = outputs.CommandFiles(base_file, data_file)
+    target = files.add_output(output, outputs.MODEL_FORMATS)
+    checkpoint_path = Path(f"{output}.checkpoint")
+    options.check_required_option("--processes", num_processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
     # raises an error if another training run is using the checkpoint
-    with lock_checkpoint(checkpoint):
-        writer = refold.Checkpoint(checkpoint, checkpoint_seconds)
-    if checkpoint.exists() and not resume:
+    with lock_checkpoint(checkpoint_path):
+        checkpoint = refold.Checkpoint(checkpoint_path, checkpoint_seconds)
+    if checkpoint_path.exists() and not resume:
         raise ParameterError(
-            f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
+            f"The checkpoint {str(checkpoint_path)!r} of an interrupted training run would be "
             "overwritten. Continue that run with --resume, or delete the file to start over."
         )
-    if resume and not quiet and not checkpoint.exists():
-        log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
-    model = refold.SequenceAutoencoder()
-    if base is not None:
-        model = refold.SequenceAutoencoder.load(base)
+    if resume and not quiet and not checkpoint_path.exists():
+        outputs.log(
+            f"There is no checkpoint {str(checkpoint_path)!r}, so a new training run starts."
+        )
+    base_model, estimator = None, refold.SequenceAutoencoder()
+    if base_file is not None:
+        estimator = refold.SequenceAutoencoder.load(base_file)
+        base_model = estimator.model_
     fit_arguments = fit_options.to_arguments() | {"verbose": int(not quiet)}
     if seed is not None:
         fit_arguments["random_state"] = seed
     if read_options.missing is not None:
         fit_arguments["missing_values"] = read_options.missing
     # --from continues from the weights of the model, which scikit-learn calls a warm start
-    model.set_params(**fit_arguments, warm_start=base is not None)
+    estimator.set_params(**fit_arguments, warm_start=base_file is not None)
 
-    start_time, data_text = time.perf_counter(), data_file
+    start_time = time.perf_counter()
+    trained_data = data_file  # for the message at the end
     if ray_address is not None:
-        check_cluster_options(read_options, {"from": base, "window": model.window})
-        check_no_streams("--on", data_file)
-        settings: Any = read_options.arguments | {"on": ray_address, "processes": processes or 2}
-        model = refold.cluster.fit(model, data_file, checkpoint=writer, resume=resume, **settings)
+        check_cluster_options(read_options, {"from": base_file, "window": estimator.window})
+        outputs.check_no_streams("--on", data_file)
+        settings: Any = {"on": ray_address, "processes": num_processes or 2}
+        settings |= read_options.to_arguments()
+        estimator = refold.cluster.fit(
+            estimator, data_file, checkpoint=checkpoint, resume=resume, **settings
+        )
     else:
-        base_model = None if base is None else model.model_
-        has_windows = model.window is not None
+        has_windows = estimator.window is not None
         with read_options.open_sequences(
             base_model, data_file, files, is_one_series=has_windows
         ) as sequences:
-            if not (quiet or base is not None or checkpoint.exists()):
-                _log_findings(sequences, model)
-            model.fit(sequences, checkpoint=writer, resume=resume)
-            data_text = f"{len(sequences)} series, in windows of {model.window} steps,"
+            # the fit raises an error for empty sequences; windows of mapped data would need a slow
+            # copy on disk
+            can_diagnose = sequences.lengths.any() and not (has_windows and sequences.is_mapped)
+            is_first_fit = base_file is None and not checkpoint_path.exists()
+            if is_first_fit and can_diagnose and not quiet:
+                diagnosis = refold.diagnosis.diagnose(
+                    sequences, estimator=estimator, short_fit=False
+                )
+                for finding in diagnosis.findings:
+                    if finding.name in _LOGGED_FINDINGS:
+                        text = outputs.spell_as_options(finding.message)
+                        outputs.log(text, label=finding.name, color="yellow")
+            estimator.fit(sequences, checkpoint=checkpoint, resume=resume)
+            trained_data = f"{len(sequences)} series, in windows of {estimator.window} steps,"
             if not has_windows:
-                data_text = f"{len(sequences) - model.model_.num_calibrated} sequences"
+                trained_data = f"{len(sequences) - estimator.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - start_time
-    model.set_params(warm_start=False)
-    model.save(str(target.path))
-    if not model.interrupted_:
-        checkpoint.unlink(missing_ok=True)
+    estimator.set_params(warm_start=False)
+    estimator.save(str(target.path))
+    if not estimator.interrupted_:
+        checkpoint_path.unlink(missing_ok=True)
     if not quiet:
-        shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
-        log(f"Trained on {data_text} in {seconds:.1f} s, in batches of {shapes}. Model: {output}")
+        shapes = pluralize(estimator.n_shapes_, "padded shape")
+        outputs.log(
+            f"Trained on {trained_data} in {seconds:.1f} s, in batches of {shapes}. Model: {output}"
+        )
     # the model is written, but the exit code must be that of an interruption
-    if model.interrupted_:
+    if estimator.interrupted_:
         raise KeyboardInterrupt(
             "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
-            f"continues from {str(checkpoint)!r}."
+            f"continues from {str(checkpoint_path)!r}."
         )
-
-
-def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
-    """Log problems that a quick check of the data finds, before a fit that may take hours."""
-    if not sequences.lengths.any() or (estimator.window is not None and sequences.is_mapped):
-        # The fit raises an error for empty sequences. Windows of mapped data need a copy on disk.
-        return
-    diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
-    for finding in diagnosis.findings:
-        if finding.name in _LOGGED_FINDINGS:
-            log(spell_as_options(finding.message), label=finding.name, color="yellow")
 
 
 def curve(
@@ -152,8 +155,9 @@ def curve(
         output: Image file for a figure: .png or .svg.
         latent_dims: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files, latent_dims = CommandFiles(data_file), sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
-    target = files.picture_output(output, "--output")
+    latent_dims = sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
+    files = outputs.CommandFiles(data_file)
+    target = files.add_picture(output, "--output")
     with read_options.open_sequences(
         None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:
@@ -161,33 +165,28 @@ def curve(
             **fit_options.to_arguments(),
             missing_values=read_options.missing,
             random_state=seed,
-            verbose=0 if quiet else 1,
+            verbose=int(not quiet),
         )
         result = refold.error_curve(sequences, latent_dims, estimator=estimator)
     if as_json:
-        print_json(asdict(result))
+        outputs.print_json(asdict(result))
     else:
-        _print_curve(result)
+        columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
+        if result.measure == "NMSE":
+            columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
+            columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
+        if result.accuracy:  # empty without categorical and binary columns
+            format_percent = refold.evaluation.as_percent
+            columns["Refold, accuracy"] = [format_percent(value) for value in result.accuracy]
+            columns["PCA, accuracy"] = [format_percent(value) for value in result.pca_accuracy]
+        outputs.print_table([*columns], zip(*columns.values(), strict=True), num_text_columns=0)
     if target is not None:
         target.write_picture(refold.plots.error_by_size(result).figure)
         if not quiet:
-            log(f"Wrote the figure to {target.name}")
+            outputs.log(f"Wrote the figure to {target.file_name}")
     if not result.complete:
         progress = f"{len(result.sizes)} of {len(latent_dims)} sizes"
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {progress}.")
-
-
-def _print_curve(result: "refold.ErrorCurve") -> None:
-    """Print a table with a row for each size, and columns for the measures that the data allow."""
-    columns = {"latent dimensions": [str(latent_dim) for latent_dim in result.sizes]}
-    if result.measure == "NMSE":
-        columns["Refold, NMSE"] = [format_short(value) for value in result.errors]
-        columns["PCA, NMSE"] = [format_short(value) for value in result.pca]
-    if result.accuracy:
-        percent = refold.evaluation.as_percent
-        columns["Refold, accuracy"] = [percent(value) for value in result.accuracy]
-        columns["PCA, accuracy"] = [percent(value) for value in result.pca_accuracy]
-    print_table([*columns], zip(*columns.values(), strict=True), num_text_columns=0)
 
 
 def doctor(
@@ -206,22 +205,22 @@ def doctor(
     fit ends after 30 seconds, or after --time-budget.
     """
     with read_options.open_sequences(
-        None, data_file, CommandFiles(data_file), is_one_series=fit_options.has_window
+        None, data_file, outputs.CommandFiles(data_file), is_one_series=fit_options.has_window
     ) as sequences:
         estimator = refold.SequenceAutoencoder(
             **fit_options.to_arguments(), random_state=seed, missing_values=read_options.missing
         )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [
-        replace(finding, message=spell_as_options(finding.message))
+        replace(finding, message=outputs.spell_as_options(finding.message))
         for finding in diagnosis.findings
     ]
     if as_json:
-        print_json(replace(diagnosis, findings=tuple(findings)).to_dict())
+        outputs.print_json(replace(diagnosis, findings=tuple(findings)).to_dict())
         return
     for finding in findings:
-        print_line(f"{finding.name}: {finding.message}")
+        outputs.print_line(f"{finding.name}: {finding.message}")
     if not findings and not quiet:
-        log("Nothing looks wrong.")
+        outputs.log("Nothing looks wrong.")
     if not quiet and (errors := diagnosis.text()) is not None:
-        log(errors)
+        outputs.log(errors)

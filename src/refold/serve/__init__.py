@@ -10,16 +10,12 @@ from refold._support.optional_imports import import_optional
 for _package in ("httptools", "prometheus_client", "starlette", "uvicorn"):
     import_optional(_package, extra="serve", purpose="refold.serve")
 
-from refold.serve._app import create_app as create_app
+from refold.serve._app import create_app
 from refold.serve._bodies import to_json as to_json
 from refold.serve._server import run_app as run_app
-from refold.serve._server import running as running
+from refold.serve._server import running, serve
 from refold.serve._server import running_app as running_app
-from refold.serve._server import serve as serve
-from refold.serve._settings import ServeSettings as ServeSettings
-from refold.serve._settings import named_indexes as named_indexes
-from refold.serve._settings import named_paths as named_paths
-from refold.serve._settings import read_settings as read_settings
+from refold.serve._settings import ServeSettings, named_indexes, named_paths, read_settings
 
 __all__ = [
     "ServeSettings",

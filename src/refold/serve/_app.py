@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
@@ -23,11 +22,10 @@ import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
 from refold.serve._bodies import ARROW_TYPE, read_json, read_table, to_arrow_stream, to_json
-from refold.serve._docs import DOCS_POLICY, docs_page
+from refold.serve._docs import DOCS_SECURITY_POLICY, JSON_TYPE, describe_as_openapi, make_docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
     LOCAL_HOST_NAMES,
-    Problem,
     ServeSettings,
     ServiceError,
     check_limit,
@@ -37,15 +35,14 @@ from refold.serve._settings import (
 )
 
 logger = logging.getLogger("refold.serve")
-# Media type of JSON.
-_JSON_TYPE = "application/json"
 # Probes of systems such as Kubernetes send neither the token nor the host name of the service.
 _PROBE_PATHS = frozenset({"/v1/health", "/v1/ready"})
 # Path of the page that describes the service for people.
 _DOCS_PATH = "/docs"
-# Larger bodies are parsed in another thread, because they would block the event loop. For smaller
-# bodies, the change of threads takes longer than the parsing.
-_MAX_DIRECT_BYTES = 1 << 18
+# Maximum number of bytes of a body that is parsed in the event loop. Larger bodies are parsed in
+# another thread, because they would block the loop. A smaller body is parsed in less time than the
+# change of threads takes.
+_MAX_BYTES_IN_EVENT_LOOP = 1 << 18
 # A model cannot have these names, because /v1/NAME is another page.
 _RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
 # Names of models that need no escapes in a URL.
@@ -65,52 +62,50 @@ _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Metrics:
-    """Counters and histograms of one server, in the format of Prometheus."""
-
-    def __init__(self, get_batcher: Callable[[], Batcher]) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        counter = functools.partial(Counter, registry=registry)
-        histogram = functools.partial(Histogram, registry=registry)
-        # pages and unknown paths count with an empty model and with the operation "other"
-        names = ["model", "operation"]
-        self.requests = counter("refold_requests", "Requests", [*names, "status"])
-        self.seconds = histogram("refold_request_seconds", "Time to the answer", names)
-        self.refused = counter("refold_refused", "Requests beyond a limit", ["model", "limit"])
-        self.batches = histogram(
-            "refold_batch_requests", "Requests computed together", buckets=_BATCH_SIZE_BUCKETS
-        )
-        queue_gauge = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
-        queue_gauge.set_function(lambda: get_batcher().num_waiting)
-
-
 class Service:
     """The ASGI application: it checks and counts every request, and answers errors as JSON."""
 
     def __init__(self, models: dict[str, ServedModel], settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
-        self.metrics = Metrics(lambda: self.batcher)
-        self.batcher = Batcher(settings, self.metrics.batches.observe)
-        self.body_bytes = 0  # received bytes of all open requests
+        # metrics of this server in the format of Prometheus; pages and unknown paths count with an
+        # empty model and with the operation "other"
+        labels = ["model", "operation"]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        counter = functools.partial(Counter, registry=registry)
+        histogram = functools.partial(Histogram, registry=registry)
+        self.request_counter = counter("refold_requests", "Requests", [*labels, "status"])
+        self.duration_histogram = histogram("refold_request_seconds", "Time to the answer", labels)
+        self.refusal_counter = counter(
+            "refold_refused", "Requests beyond a limit", ["model", "limit"]
+        )
+        batch_size_histogram = histogram(
+            "refold_batch_requests", "Requests computed together", buckets=_BATCH_SIZE_BUCKETS
+        )
+        self.batcher = Batcher(settings, batch_size_histogram.observe)
+        queue_gauge = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
+        queue_gauge.set_function(lambda: self.batcher.num_waiting)
+        self.num_body_bytes = 0  # received bytes of all open requests
         names = (*LOCAL_HOST_NAMES, settings.host, *settings.allowed_hosts)
         self._host_names = frozenset(name.lower() for name in names)
         self._token = settings.secret()
-        # A dict of handlers by path: the router and middleware of Starlette take 35 us of processor
-        # time, as much as Uvicorn for a small request. A shortcut around the tasks of Uvicorn was
-        # tried. It raised the rate from 3,580 to 5,270 short requests per second, but it needed as
-        # much code as all operations, so it was removed.
+        # The method and the handler of each path. The router and middleware of Starlette would take
+        # 35 us of processor time, as much as Uvicorn for a small request. A shortcut around the
+        # tasks of Uvicorn was tried. It raised the rate from 3,580 to 5,270 short requests per
+        # second, but it needed as much code as all operations, so it was removed.
         self._handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
-                names = {"model_name": name, "operation_name": operation}
-                handler = functools.partial(self._run_operation, **names)
+                handler = functools.partial(
+                    self._run_operation, model_name=name, operation_name=operation
+                )
                 self._handlers[f"/v1/{name}/{operation}"] = "POST", handler
         self._lifespan = Router(lifespan=self._run_batches)
 
     @contextlib.asynccontextmanager
     async def _run_batches(self, _: object) -> AsyncIterator[None]:
+        """Compute batches in a task from the start to the end of the server."""
         task = asyncio.create_task(self.batcher.run())
         yield
         task.cancel()
@@ -123,7 +118,7 @@ class Service:
             return
         loop, status = asyncio.get_running_loop(), 0
         start_time = loop.time()
-        scope["refold.labels"] = "", "other"
+        scope["refold.labels"] = "", "other"  # model and operation, for the metrics
 
         async def send_and_record(message: Message) -> None:
             nonlocal status
@@ -135,48 +130,52 @@ class Service:
             if scope["path"] not in _PROBE_PATHS:
                 self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
-                await self._find_handler(scope)(scope, receive, send_and_record)
+                if scope["path"] not in self._handlers:
+                    message = "There is nothing at this path. /docs has all operations."
+                    raise ServiceError(404, "not_found", message)
+                method, handler = self._handlers[scope["path"]]
+                allowed_methods = ("GET", "HEAD") if method == "GET" else (method,)
+                if scope["method"] not in allowed_methods:
+                    headers = {"allow": ", ".join(allowed_methods)}
+                    raise ServiceError(405, "refused", "This path has another method.", headers)
+                await handler(scope, receive, send_and_record)
         except ClientDisconnect:
             status = 499  # nginx uses this status for a client that closed the connection
         except Exception as error:
-            response = self._to_service_error(error)
-            if limit := response.problem.limit:
-                self.metrics.refused.labels(scope["refold.labels"][0], limit).inc()
+            service_error = self._to_service_error(error)
+            problem = service_error.problem
+            if problem.limit:
+                self.refusal_counter.labels(scope["refold.labels"][0], problem.limit).inc()
             if not status:  # nothing was sent yet
-                body = to_json({"error": response.problem})
+                body, headers = to_json({"error": problem}), service_error.headers
                 await send_response(
-                    send_and_record, body, status=response.status, headers=response.headers
+                    send_and_record, body, status=service_error.status, headers=headers
                 )
         finally:
             labels, seconds = scope["refold.labels"], loop.time() - start_time
-            self.metrics.requests.labels(*labels, str(status)).inc()
-            self.metrics.seconds.labels(*labels).observe(seconds)
-
-    def _find_handler(self, scope: Scope) -> Handler:
-        if scope["path"] not in self._handlers:
-            message = "There is nothing at this path. /docs has all operations."
-            raise ServiceError(404, "not_found", message)
-        method, handler = self._handlers[scope["path"]]
-        allowed = ("GET", "HEAD") if method == "GET" else (method,)
-        if scope["method"] not in allowed:
-            headers = {"allow": ", ".join(allowed)}
-            raise ServiceError(405, "refused", "This path has another method.", headers)
-        return handler
+            self.request_counter.labels(*labels, str(status)).inc()
+            self.duration_histogram.labels(*labels).observe(seconds)
 
     def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
         # a web page can make a browser send requests here under the name of its own host
         if "*" not in self._host_names:
-            hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or _remove_port(hosts[0]) not in self._host_names:
+            hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            # the port is optional; the last colon of [::1] does not begin one
+            names = [re.sub(r":[0-9]+$", "", host.lower()) for host in hosts]
+            if len(names) != 1 or names[0] not in self._host_names:
                 message = "The Host header names no host of this service."
                 raise ServiceError(400, "wrong_host", message)
         if self._token is not None:
             # a browser can ask its user for a password, but it cannot send a Bearer header
             expected_scheme = "Basic" if scope["path"] == _DOCS_PATH else "Bearer"
-            scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+            authorization = dict(scope["headers"]).get(b"authorization", b"")
+            scheme, _, token = authorization.partition(b" ")
             if expected_scheme == "Basic":
-                token = _parse_password(token)
+                try:  # USER:PASSWORD in base64
+                    token = base64.b64decode(token, validate=True).partition(b":")[2]
+                except ValueError:
+                    token = b""
             # the time of this comparison does not depend on the token
             is_correct = hmac.compare_digest(token.strip(), self._token)
             if scheme.lower() != expected_scheme.lower().encode() or not is_correct:
@@ -188,27 +187,29 @@ class Service:
 
     def _to_service_error(self, error: Exception) -> ServiceError:
         """Return the answer to an error, and log an error that the client did not cause."""
-        # other errors do not show their text, which may hold paths or data of the server
         if isinstance(error, ServiceError):
-            response = error
-        elif isinstance(error, TimeoutError):
-            response = limit_error("time", self.settings.max_seconds)
-        elif isinstance(error, MissingExtraError):
-            response = ServiceError(501, "not_installed", "This server lacks a package for this.")
-        elif isinstance(error, DataError | ParameterError):
-            response = invalid_request(str(error))
-        else:
-            response = ServiceError(500, "internal", "The server failed. Its log says why.")
-            logger.error("A request failed", exc_info=error)
-        return response
+            return error
+        if isinstance(error, TimeoutError):
+            return limit_error("time", self.settings.max_seconds)
+        if isinstance(error, MissingExtraError):
+            return ServiceError(501, "not_installed", "This server lacks a package for this.")
+        if isinstance(error, DataError | ParameterError):
+            return invalid_request(str(error))
+        # the text of any other error is only logged: it may hold paths or data of the server
+        logger.error("A request failed", exc_info=error)
+        return ServiceError(500, "internal", "The server failed. Its log says why.")
 
     def _make_page_handlers(self) -> dict[str, tuple[str, Handler]]:
         """Return the method and the handler for each path that is not an operation."""
+
+        def make_openapi() -> dict[str, Any]:
+            return describe_as_openapi(self.settings, [*self.models], needs_token=bool(self._token))
+
         pages: dict[str, Callable[[], object]] = {
             "/v1/health": lambda: {"version": refold.__version__},
             "/v1/ready": lambda: {"ready": True},
             "/v1/models": lambda: {"models": [model.describe() for model in self.models.values()]},
-            "/v1/openapi.json": self._make_openapi,
+            "/v1/openapi.json": make_openapi,
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
@@ -216,97 +217,51 @@ class Service:
             await send_response(send, to_json(pages[scope["path"]]()))
 
         async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
-            text = generate_latest(self.metrics.registry)
+            text = generate_latest(self.registry)
             await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
         async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
-            host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
+            host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
-            content = docs_page(self._make_openapi(), self.models, origin)
-            policy = {"content-security-policy": DOCS_POLICY}
+            content = make_docs_page(make_openapi(), self.models, origin)
+            policy = {"content-security-policy": DOCS_SECURITY_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
         handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))
         return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
-    def _make_openapi(self) -> dict[str, Any]:
-        request_types = [Problem, *(operation.request_type for operation in OPERATIONS.values())]
-        schema_path = "#/components/schemas/"
-        _, schemas = msgspec.json.schema_components(
-            request_types, ref_template=schema_path + "{name}"
-        )
-        stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
-        table = {ARROW_TYPE: {"schema": stream}}
-        names = {"type": "string", "enum": [*self.models]}
-        problem = {"error": {"$ref": schema_path + Problem.__name__}}
-        error = {_JSON_TYPE: {"schema": {"type": "object", "properties": problem}}}
-        answer_content = {_JSON_TYPE: {"schema": {"type": "object"}}} | table
-        paths = {}
-        for name, operation in OPERATIONS.items():
-            request = {
-                _JSON_TYPE: {"schema": {"$ref": schema_path + operation.request_type.__name__}}
-            } | table
-            paths[f"/v1/{{model}}/{name}"] = {
-                "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
-                "post": {
-                    "operationId": name,
-                    "summary": operation.request_type.__doc__,
-                    "requestBody": {"required": True, "content": request},
-                    "responses": {
-                        "200": {"description": operation.answer, "content": answer_content},
-                        "default": {"description": "An error says why.", "content": error},
-                    },
-                },
-            }
-        limits = (
-            f"A request has at most {self.settings.max_sequences} sequences or codes, "
-            f"{self.settings.max_steps} steps and {self.settings.max_body} bytes. A table as "
-            f"`{ARROW_TYPE}` has the sequences or codes in columns, and the other fields are in "
-            "the query of the URL."
-        )
-        return {
-            "openapi": "3.1.0",
-            "info": {"title": "Refold", "version": refold.__version__, "description": limits},
-            "paths": paths,
-            "components": {
-                "schemas": schemas,
-                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            },
-            "security": [{"token": []}] if self._token else [],
-        }
-
     async def _run_operation(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, operation_name: str
     ) -> None:
-        headers, model = headers_of(scope), self.models[model_name]
-        operation = OPERATIONS[operation_name]
+        # the last value counts if a header is repeated
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        model, operation = self.models[model_name], OPERATIONS[operation_name]
         scope["refold.labels"] = model_name, operation_name
         self.batcher.check_queue_limit()  # before the body, which may be large, is received
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         is_table = content_type == ARROW_TYPE.encode()
-        if not is_table and content_type != _JSON_TYPE.encode():
-            message = f"The Content-Type must be {_JSON_TYPE} or {ARROW_TYPE}."
+        if not is_table and content_type != JSON_TYPE.encode():
+            message = f"The Content-Type must be {JSON_TYPE} or {ARROW_TYPE}."
             raise ServiceError(415, "unsupported_media_type", message)
         async with self._receive_body(receive, headers) as body:
             arguments = body, operation.request_type, model, self.settings
             parse = functools.partial(read_json, *arguments)
             if is_table:
                 parse = functools.partial(read_table, *arguments, url_query=scope["query_string"])
-            if len(body) <= _MAX_DIRECT_BYTES:
+            if len(body) <= _MAX_BYTES_IN_EVENT_LOOP:
                 inputs = parse()
             else:
                 inputs = await self.batcher.run_in_background(parse)
-            # frees the memory of the body while the request waits and is computed
+            # these references would keep the memory of the body until the request is computed
             del body, arguments, parse
             result = await operation.run(inputs, self.batcher)
-        accepted = headers.get(b"accept", b"*/*")
-        if ARROW_TYPE.encode() in accepted or (is_table and accepted == b"*/*"):
-            await send_response(
-                send, to_arrow_stream(result.table(), result.warnings), media_type=ARROW_TYPE
-            )
+        accepted_types = headers.get(b"accept", b"*/*")
+        if ARROW_TYPE.encode() in accepted_types or (is_table and accepted_types == b"*/*"):
+            stream = to_arrow_stream(result.make_table(), result.warnings)
+            await send_response(send, stream, media_type=ARROW_TYPE)
         else:
             warning_field = {"warnings": result.warnings} if result.warnings else {}
-            await send_response(send, to_json(result.content() | warning_field))
+            await send_response(send, to_json(result.make_content() | warning_field))
 
     @contextlib.asynccontextmanager
     async def _receive_body(
@@ -315,9 +270,9 @@ class Service:
         """Yield the body of a request, whose bytes count in the limits until the block ends."""
         if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise ServiceError(415, "unsupported_encoding", "The body must not be compressed.")
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit():
-            check_limit("body", int(length), self.settings)
+        length_text = headers.get(b"content-length", b"0")
+        if length_text.isdigit():  # before the first byte is received
+            check_limit("body", int(length_text), self.settings)
         chunks, num_bytes, is_open = [], 0, True
         try:
             while is_open:
@@ -326,14 +281,14 @@ class Service:
                     raise ClientDisconnect
                 chunks.append(message.get("body", b""))
                 num_bytes += len(chunks[-1])
-                self.body_bytes += len(chunks[-1])
+                self.num_body_bytes += len(chunks[-1])
                 check_limit("body", num_bytes, self.settings)
-                check_limit("total_body", self.body_bytes, self.settings)
+                check_limit("total_body", self.num_body_bytes, self.settings)
                 is_open = message.get("more_body", False)
             chunks = [b"".join(chunks)]
-            yield chunks.pop()  # no reference stays here, so the caller can free the body
+            yield chunks.pop()  # this generator keeps no reference, so the caller can free the body
         finally:
-            self.body_bytes -= num_bytes
+            self.num_body_bytes -= num_bytes
 
 
 def create_app(
@@ -389,49 +344,34 @@ def create_app(
             f"{', '.join(map(repr, models))}."
         )
     settings = settings or read_settings()
-    served = {name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models}
-    for name, model in served.items():
-        if model.fitted.max_steps > settings.max_steps:
+    served_models = {
+        name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models
+    }
+    for name, model in served_models.items():
+        if model.fitted_model.max_steps > settings.max_steps:
             raise ParameterError(
                 f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
-                f"the model {name!r} was fitted on, which have up to {model.fitted.max_steps} "
-                "steps. Raise it."
+                f"the model {name!r} was fitted on, which have up to "
+                f"{model.fitted_model.max_steps} steps. Raise it."
             )
-    return Service(served, settings)
-
-
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """Return the headers of a request by name; the last one if a header is repeated."""
-    return dict(scope["headers"])
+    return Service(served_models, settings)
 
 
 async def send_response(
     send: Send,
     body: bytes,
     *,
-    media_type: str = _JSON_TYPE,
+    media_type: str = JSON_TYPE,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> None:
     """Send a complete HTTP response, with the security headers."""
-    combined = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY_HEADERS}
-    combined.update(headers or {})
-    encoded_headers = [(name.encode(), value.encode()) for name, value in combined.items()]
+    all_headers = {
+        "content-type": media_type,
+        "content-length": str(len(body)),
+        **_SECURITY_HEADERS,
+        **(headers or {}),
+    }
+    encoded_headers = [(name.encode(), value.encode()) for name, value in all_headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded_headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _parse_password(credentials: bytes) -> bytes:
-    """Return the password in Basic credentials, or empty bytes if they are malformed."""
-    try:
-        return base64.b64decode(credentials, validate=True).partition(b":")[2]
-    except ValueError:
-        return b""
-
-
-def _remove_port(host: bytes) -> str:
-    """Return a Host header without its port, in lower case."""
-    # the last colon of [::1] does not begin a port
-    text = host.decode("latin-1").lower()
-    name, separator, port = text.rpartition(":")
-    return name if separator and port.isdigit() and not text.endswith("]") else text

@@ -25,49 +25,50 @@ class Job:
 
     batch_key: Hashable  # jobs with the same key can be computed together
     payload: Any
-    num_steps: int  # what it counts of MAX_BATCH_STEPS
+    cost_in_steps: int  # its share of MAX_BATCH_STEPS
     batch_function: BatchFunction
     result: asyncio.Future[Any]  # is cancelled if the client disconnects
-    arrival_time: float
+    arrival_time: float  # in seconds, of the clock of the event loop
 
 
 class Batcher:
     """A queue of jobs, and the thread that computes them."""
 
-    def __init__(self, settings: ServeSettings, report_batch_size: Callable[[int], None]) -> None:
+    def __init__(self, settings: ServeSettings, record_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
-        self._report_batch_size = report_batch_size
-        self._background_lock = asyncio.Semaphore(1)  # one background computation at a time
-        self._waiting: deque[Job] = deque()
-        self._arrival = asyncio.Event()  # set when a job arrives or has waited long enough
-        self._last_seconds = 0.0  # computing time of the last batch
-        # the next batch waits for this number of requests: as many were there after the last batch
-        self._num_expected = 1
+        self._record_batch_size = record_batch_size
+        self._background_lock = asyncio.Lock()  # one background computation at a time
+        self._waiting_jobs: deque[Job] = deque()
+        self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
+        self._last_batch_seconds = 0.0  # computing time
+        # The next batch waits for this number of jobs: as many were there after the last batch.
+        self._expected_batch_size = 1
 
     @property
     def num_waiting(self) -> int:
         """Number of requests in the queue."""
-        return len(self._waiting)
+        return len(self._waiting_jobs)
 
     def check_queue_limit(self) -> None:
         """Refuse a request if the queue is full."""
-        check_limit("queue", len(self._waiting) + 1, self.settings)
+        check_limit("queue", len(self._waiting_jobs) + 1, self.settings)
 
     async def compute(
-        self, batch_key: Hashable, payload: Any, num_steps: int, batch_function: BatchFunction
+        self, batch_key: Hashable, payload: Any, cost_in_steps: int, batch_function: BatchFunction
     ) -> Any:
         """Compute a payload together with other payloads of the same key, and return its result."""
         self.check_queue_limit()
         loop = asyncio.get_running_loop()
-        job = Job(batch_key, payload, num_steps, batch_function, loop.create_future(), loop.time())
-        self._waiting.append(job)
-        self._arrival.set()
-        return await job.result
+        result, arrival_time = loop.create_future(), loop.time()
+        job = Job(batch_key, payload, cost_in_steps, batch_function, result, arrival_time)
+        self._waiting_jobs.append(job)
+        self._wake_up.set()
+        return await result
 
-    async def compute_unbatched(self, num_steps: int, function: Callable[[], Any]) -> Any:
-        """Compute a request in the queue, but in a batch of its own, because its options differ."""
+    async def compute_unbatched(self, cost_in_steps: int, function: Callable[[], Any]) -> Any:
+        """Wait in the queue, and return the result of a function that is a batch of its own."""
         # a new object differs from every other key
-        return await self.compute(object(), None, num_steps, lambda _: [function()])
+        return await self.compute(object(), None, cost_in_steps, lambda _: [function()])
 
     async def run_in_background(self, function: Callable[[], Any]) -> Any:
         """Run a long computation in another thread, one at a time, beside the batches."""
@@ -83,20 +84,20 @@ class Batcher:
                 batch = self._take_batch()
                 if not batch:
                     continue
-                self._report_batch_size(len(batch))
+                self._record_batch_size(len(batch))
                 start_time = loop.time()
                 payloads = [job.payload for job in batch]
-                results = loop.run_in_executor(
+                results = await loop.run_in_executor(
                     executor, _compute_or_catch, batch[0].batch_function, payloads
                 )
-                for job, result in zip(batch, await results, strict=True):
+                for job, result in zip(batch, results, strict=True):
                     if not job.result.done():  # it is done if the client has disconnected
                         if isinstance(result, BaseException):
                             job.result.set_exception(result)
                         else:
                             job.result.set_result(result)
-                self._last_seconds = loop.time() - start_time
-                self._num_expected = len(batch) + len(self._waiting)
+                self._last_batch_seconds = loop.time() - start_time
+                self._expected_batch_size = len(batch) + len(self._waiting_jobs)
 
     async def _wait_for_batch(self) -> None:
         """Return when the next batch is full, or when its first request has waited long enough."""
@@ -106,40 +107,43 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             timer = None  # wakes this task at the deadline of the first request
-            if self._waiting:
-                num_steps = sum(job.num_steps for job in self._waiting)
-                is_full = len(self._waiting) >= self._num_expected or num_steps >= MAX_BATCH_STEPS
-                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_seconds)
-                deadline = self._waiting[0].arrival_time + max_wait
-                if is_full or deadline <= loop.time():
+            if self._waiting_jobs:
+                cost_in_steps = sum(job.cost_in_steps for job in self._waiting_jobs)
+                has_expected_size = len(self._waiting_jobs) >= self._expected_batch_size
+                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
+                deadline = self._waiting_jobs[0].arrival_time + max_wait
+                if has_expected_size or cost_in_steps >= MAX_BATCH_STEPS or deadline <= loop.time():
                     return
-                timer = loop.call_at(deadline, self._arrival.set)
-            self._arrival.clear()
-            await self._arrival.wait()
+                timer = loop.call_at(deadline, self._wake_up.set)
+            self._wake_up.clear()
+            await self._wake_up.wait()
             if timer is not None:
                 timer.cancel()
 
     def _take_batch(self) -> list[Job]:
         """Remove and return the first request, and others with its key while the steps fit."""
         batch: list[Job] = []
-        num_steps, remaining = 0, deque[Job]()
-        for job in self._waiting:
+        batch_cost, remaining_jobs = 0, deque[Job]()
+        for job in self._waiting_jobs:
             if job.result.done():  # the client has disconnected
                 continue
-            fits = num_steps + job.num_steps <= MAX_BATCH_STEPS
+            fits = batch_cost + job.cost_in_steps <= MAX_BATCH_STEPS
             if not batch or (job.batch_key == batch[0].batch_key and fits):
                 batch.append(job)
-                num_steps += job.num_steps
+                batch_cost += job.cost_in_steps
             else:
-                remaining.append(job)
-        self._waiting = remaining
+                remaining_jobs.append(job)
+        self._waiting_jobs = remaining_jobs
         return batch
 
 
 def _compute_or_catch(batch_function: BatchFunction, payloads: list[Any]) -> list[Any]:
     """Return a result or an exception for each payload; after a failure, compute them singly."""
     try:
-        return batch_function(payloads)
+        results = batch_function(payloads)
+        if len(results) != len(payloads):
+            raise RuntimeError(f"A batch of {len(payloads)} requests got {len(results)} results.")
+        return results
     except Exception as error:
         if len(payloads) == 1:
             return [error]

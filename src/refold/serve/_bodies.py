@@ -22,9 +22,9 @@ from refold.sequences import (
     stored_model_hash,
 )
 from refold.serve._operations import (
-    AnyRequest,
-    AnySequence,
+    BaseRequest,
     CodeT,
+    JsonSequence,
     RequestInputs,
     SequenceT,
     ServedModel,
@@ -44,17 +44,18 @@ _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
 def read_json(
-    body: bytes, request_type: type[AnyRequest], model: ServedModel, settings: ServeSettings
+    body: bytes, request_type: type[BaseRequest], model: ServedModel, settings: ServeSettings
 ) -> RequestInputs:
     """Return the checked content of a JSON request."""
-    # for a numeric model, a decoder that accepts only numbers is tried first, because it is faster
-    fields, is_numeric = None, False
+    fields, has_only_numbers = None, False
     if model.is_numeric:
-        with contextlib.suppress(ValueError):  # the decoder for all values then reports the error
+        # a decoder that accepts only numbers is tried first, because it is faster; if it fails, the
+        # decoder for all values reports the error
+        with contextlib.suppress(ValueError):
             fields = _make_json_decoder(
                 request_type, model.code_size, model.num_columns, is_flat=model.is_flat
             ).decode(body)
-            is_numeric = True
+            has_only_numbers = True
     try:
         with _describe_field_errors(request_type):
             fields = fields or _make_json_decoder(request_type, model.code_size).decode(body)
@@ -62,17 +63,23 @@ def read_json(
         reason = str(error).removeprefix("JSON is malformed: ")
         raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
     inputs = RequestInputs(model, fields)
-    if (entries := getattr(fields, "sequences", None)) is not None:
-        check_limit("sequences", len(entries), settings)
-        check_limit("steps", sum(map(len, entries)), settings)
-        if is_numeric and entries:
-            inputs.sequences = _sequences_from_lists(entries, model)
+    sequence_lists, code_lists = (getattr(fields, name, None) for name in ("sequences", "codes"))
+    if sequence_lists is not None:
+        check_limit("sequences", len(sequence_lists), settings)
+        check_limit("steps", sum(map(len, sequence_lists)), settings)
+        if has_only_numbers and sequence_lists:
+            offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
+            steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
+            # array.array converts a list of floats faster than NumPy does
+            numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
+            values = np.frombuffer(numbers).reshape(-1, model.num_columns)
+            inputs.sequences = model.make_sequences(values, offsets)
         else:
-            inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
+            inputs.sequences = Sequences.from_list(sequence_lists, schema=model.fitted_model.schema)
         # checked now, because an error in a batch would affect other requests
-        model.fitted.scaler.check(inputs.sequences)
+        model.fitted_model.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
-    if (code_lists := getattr(fields, "codes", None)) is not None:
+    if code_lists is not None:
         check_limit("sequences", len(code_lists), settings)
         inputs.codes = np.array(code_lists)
         fields.codes = []
@@ -81,24 +88,27 @@ def read_json(
 
 @functools.cache
 def _make_json_decoder(
-    request_type: type[AnyRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
+    request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a JSON decoder for requests; rows have ``num_columns`` numbers, or any values if 0."""
+    """Return a decoder for requests; a step has ``num_columns`` numbers, or any values if 0."""
 
-    def number_list(count: int) -> Any:
-        return Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
+    def make_list_type(num_values: int) -> Any:
+        return Annotated[list[float], msgspec.Meta(min_length=num_values, max_length=num_values)]
 
-    steps = list[float] if is_flat else list[number_list(num_columns)]
-    # the generic request class gets these types for its type variables
-    types = {SequenceT: steps if num_columns else AnySequence, CodeT: number_list(code_size)}
-    parameters = getattr(request_type, "__parameters__", ())
-    if parameters:
-        request_type = request_type[tuple(types[name] for name in parameters)]  # type: ignore[index]
+    numeric_sequence = list[float] if is_flat else list[make_list_type(num_columns)]
+    # types for the type variables of the request, which is a generic class
+    types = {
+        SequenceT: numeric_sequence if num_columns else JsonSequence,
+        CodeT: make_list_type(code_size),
+    }
+    type_variables = getattr(request_type, "__parameters__", ())
+    if type_variables:
+        request_type = request_type[tuple(types[name] for name in type_variables)]  # type: ignore[index]
     return msgspec.json.Decoder(request_type)
 
 
 @contextlib.contextmanager
-def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
+def _describe_field_errors(request_type: type[BaseRequest]) -> Iterator[None]:
     """Turn errors about fields into errors that name the value and the allowed fields."""
     try:
         yield
@@ -106,15 +116,6 @@ def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
         names = ", ".join(request_type.__struct_fields__)
         reason = str(error).replace(" - at ", " at ")
         raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
-
-
-def _sequences_from_lists(parsed_sequences: list[Any], model: ServedModel) -> Sequences:
-    """Convert parsed lists of numbers, or of rows of numbers, to sequences."""
-    offsets = np.array([0, *itertools.accumulate(map(len, parsed_sequences))])
-    steps = parsed_sequences[0] if len(parsed_sequences) == 1 else [*_flatten(parsed_sequences)]
-    # array.array converts a list of floats faster than NumPy does
-    numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
-    return model.make_sequences(np.frombuffer(numbers).reshape(-1, model.num_columns), offsets)
 
 
 def to_json(content: object) -> bytes:
@@ -132,7 +133,7 @@ def to_json(content: object) -> bytes:
 
 def read_table(
     body: bytes,
-    request_type: type[AnyRequest],
+    request_type: type[BaseRequest],
     model: ServedModel,
     settings: ServeSettings,
     url_query: bytes,
@@ -141,7 +142,7 @@ def read_table(
     table = _read_arrow_table(body, settings)
     names = request_type.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
-    # the other fields are in the query; empty lists stand for the fields that the table holds
+    # the query of the URL has the other fields; empty lists stand for the fields in the table
     table_fields: dict[str, list[Any]] = {}
     if has_codes or "sequences" in names:
         table_fields["codes" if has_codes else "sequences"] = []
@@ -149,7 +150,18 @@ def read_table(
         if "lengths" in names:
             table_fields["lengths"] = table["length"].to_pylist()
         table = table.drop_columns(["length"])
-    inputs = RequestInputs(model, _parse_query(url_query, request_type, table_fields))
+    try:
+        query = parse_qsl(url_query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
+    except ValueError as error:
+        raise invalid_request("The query of the URL cannot be read.") from error
+    values: dict[str, Any] = {}
+    for name, text in query:
+        try:
+            values[name] = msgspec.json.decode(text)
+        except (ValueError, RecursionError):  # a word without the quotes of JSON
+            values[name] = text
+    with _describe_field_errors(request_type):
+        inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
     if has_codes:
         warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
@@ -159,8 +171,8 @@ def read_table(
     elif "sequences" in names:
         sequences = _sequences_from_floats(table, model) if model.is_numeric else None
         if sequences is None:
-            sequences = Sequences.from_arrow(table).align(model.fitted.schema)
-        model.fitted.scaler.check(sequences)
+            sequences = Sequences.from_arrow(table).align(model.fitted_model.schema)
+        model.fitted_model.scaler.check(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
 
@@ -247,31 +259,12 @@ def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int
     # A table begins with the distance back to its vtable. A vtable holds 16-bit integers: the size
     # of the vtable, the size of the table, and the offset of each field in the table.
     vtable_position = table_position - struct.unpack_from("<i", buffer, table_position)[0]
-    entry, (vtable_size,) = 4 + 2 * field_index, struct.unpack_from("<H", buffer, vtable_position)
-    field_offset = (
-        struct.unpack_from("<H", buffer, vtable_position + entry)[0] if entry < vtable_size else 0
-    )
+    (vtable_size,) = struct.unpack_from("<H", buffer, vtable_position)
+    entry_offset = 4 + 2 * field_index
+    if entry_offset >= vtable_size:  # a table leaves out absent fields at its end
+        return 0
+    (field_offset,) = struct.unpack_from("<H", buffer, vtable_position + entry_offset)
     return table_position + field_offset if field_offset else 0
-
-
-def _parse_query(
-    url_query: bytes, request_type: type[AnyRequest], table_fields: dict[str, list[Any]]
-) -> Any:
-    """Return the fields in the query of a URL, whose values are JSON or plain words."""
-    try:
-        texts = dict(
-            parse_qsl(url_query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
-        )
-    except ValueError as error:
-        raise invalid_request("The query of the URL cannot be read.") from error
-    values: dict[str, Any] = {}
-    for name, text in texts.items():
-        try:
-            values[name] = msgspec.json.decode(text)
-        except (ValueError, RecursionError):
-            values[name] = text
-    with _describe_field_errors(request_type):
-        return msgspec.convert(values | table_fields, request_type)
 
 
 def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | None:

@@ -1,4 +1,4 @@
-"""The page /docs: the OpenAPI description of the service as HTML, without scripts."""
+"""The OpenAPI description of the service, and the page /docs: the same as HTML without scripts."""
 
 import base64
 import hashlib
@@ -7,15 +7,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from refold.serve._bodies import to_json
-from refold.serve._operations import ServedModel
+import msgspec
+
+import refold
+from refold.serve._bodies import ARROW_TYPE, to_json
+from refold.serve._operations import OPERATIONS, ServedModel
+from refold.serve._settings import Problem, ServeSettings
+
+# Media type of JSON.
+JSON_TYPE = "application/json"
 
 _TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
-_HTML_BEFORE, _, _HTML_AFTER = _TEMPLATE.partition("<!-- operations -->")
+_HTML_BEFORE_OPERATIONS, _, _HTML_AFTER_OPERATIONS = _TEMPLATE.partition("<!-- operations -->")
 _STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # With this policy, a browser applies the style with the hash, and loads nothing else.
-DOCS_POLICY = (
+DOCS_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
@@ -32,41 +39,88 @@ _BOUND_WORDS = {
 _MAX_SHOWN_BOUND = 2**31 - 1
 
 
-def docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
-    """Return the HTML page of an OpenAPI description, with curl commands for the first model."""
-    name, model = next(iter(models.items()))
+def describe_as_openapi(
+    settings: ServeSettings, model_names: list[str], *, needs_token: bool
+) -> dict[str, Any]:
+    """Return the OpenAPI description of the operations."""
+    request_types = [Problem, *(operation.request_type for operation in OPERATIONS.values())]
+    schema_path = "#/components/schemas/"
+    _, schemas = msgspec.json.schema_components(request_types, ref_template=schema_path + "{name}")
+    stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
+    table_content = {ARROW_TYPE: {"schema": stream}}
+    answer_content = {JSON_TYPE: {"schema": {"type": "object"}}} | table_content
+    problem = {"error": {"$ref": schema_path + Problem.__name__}}
+    error_content = {JSON_TYPE: {"schema": {"type": "object", "properties": problem}}}
+    names = {"type": "string", "enum": model_names}
+    paths = {}
+    for name, operation in OPERATIONS.items():
+        request_schema = {"$ref": schema_path + operation.request_type.__name__}
+        request_content = {JSON_TYPE: {"schema": request_schema}} | table_content
+        answer = {"description": operation.answer_description, "content": answer_content}
+        error = {"description": "An error says why.", "content": error_content}
+        paths[f"/v1/{{model}}/{name}"] = {
+            "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
+            "post": {
+                "operationId": name,
+                "summary": operation.request_type.__doc__,
+                "requestBody": {"required": True, "content": request_content},
+                "responses": {"200": answer, "default": error},
+            },
+        }
+    limits = (
+        f"A request has at most {settings.max_sequences} sequences or codes, "
+        f"{settings.max_steps} steps and {settings.max_body} bytes. A table as "
+        f"`{ARROW_TYPE}` has the sequences or codes in columns, and the other fields are in "
+        "the query of the URL."
+    )
+    security_schemes = {"token": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Refold", "version": refold.__version__, "description": limits},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": security_schemes},
+        "security": [{"token": []}] if needs_token else [],
+    }
+
+
+def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
+    """Return the HTML page of an OpenAPI description, with curl commands for the first model.
+
+    The origin is the beginning of the URLs, such as http://localhost:8000.
+    """
+    model_name, model = next(iter(models.items()))
     examples = model.example_values()
-    token = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
+    token_header = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
     summary = f"Version {openapi['info']['version']}. Models: {', '.join(models)}."
     links, sections = [], []
     for path, methods in openapi["paths"].items():
         post = methods["post"]
-        reference = post["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        schema = openapi["components"]["schemas"][reference.rpartition("/")[2]]
+        schema_reference = post["requestBody"]["content"][JSON_TYPE]["schema"]["$ref"]
+        schema = openapi["components"]["schemas"][schema_reference.rpartition("/")[2]]
         properties, required = schema["properties"], schema.get("required", [])
         # an operation without required fields is shown with its first field
         example_fields = required or [*properties][:1]
         body = to_json({field: examples[field] for field in example_fields}).decode()
         body = body.replace("'", r"'\''")  # quotes inside of the quotes of the shell
-        request = (
-            f"curl {origin}{path.replace('{model}', name)}{token} \\\n"
-            f"    -H 'Content-Type: application/json' \\\n    -d '{body}'"
+        command = (
+            f"curl {origin}{path.replace('{model}', model_name)}{token_header} \\\n"
+            f"    -H 'Content-Type: {JSON_TYPE}' \\\n    -d '{body}'"
         )
         operation = post["operationId"]
         links.append(f'<a href="#{operation}">{operation}</a>')
         fields = [
-            _describe_field(key, value, is_required=key in required)
-            for key, value in properties.items()
+            _describe_field(name, field_schema, is_required=name in required)
+            for name, field_schema in properties.items()
         ]
         sections.append(
             f'<section id="{operation}"><h2>POST {path}</h2><p>{_to_html(post["summary"])}</p>'
             f"<dl>{''.join(fields)}</dl>"
             f"<p>Answer: {_to_html(post['responses']['200']['description'])}</p>"
-            f"<pre>{escape(request)}</pre></section>"
+            f"<pre>{escape(command)}</pre></section>"
         )
     introduction = f"<p>{_to_html(summary)} {_to_html(openapi['info']['description'])}</p>"
     content = f"{introduction}<nav>{' '.join(links)}</nav>{''.join(sections)}"
-    return f"{_HTML_BEFORE}{content}{_HTML_AFTER}".encode()
+    return f"{_HTML_BEFORE_OPERATIONS}{content}{_HTML_AFTER_OPERATIONS}".encode()
 
 
 def _to_html(text: str) -> str:
@@ -76,8 +130,9 @@ def _to_html(text: str) -> str:
 
 def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
     """Return the HTML for a field of a request: name, description, type, bounds and default."""
+    # the schema of an optional field is anyOf a type and null
     types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
-    merged_schema = schema | types[0]  # the schema of an optional field is anyOf a type and null
+    merged_schema = schema | types[0]
     rules = [_describe_type(schema)]
     for key, word in _BOUND_WORDS.items():
         if merged_schema.get(key, _MAX_SHOWN_BOUND) < _MAX_SHOWN_BOUND:

@@ -48,15 +48,16 @@ _SEARCH_STEPS_PER_QUERY = 100
 _EXAMPLE_STEPS = 2
 # Largest integer in a request: it fits in 32 bits, as in the network.
 _MAX_INTEGER = 2**31 - 1
-# Value of an entry of a sequence in JSON.
-Cell: TypeAlias = float | int | str | bool | None
+# A value of a step in JSON.
+JsonCell: TypeAlias = float | int | str | bool | None
 # A sequence of any model: a string, a flat list, or a list of rows.
-AnySequence: TypeAlias = str | list[Cell | list[Cell]]
-# Type variables, because numeric models have narrower types, which are faster to parse.
-SequenceT = TypeVar("SequenceT", bound=AnySequence)
+JsonSequence: TypeAlias = str | list[JsonCell | list[JsonCell]]
+# Type variables of a sequence and a code. For a numeric model, they become narrower types, which
+# are faster to parse: lists of numbers of the right length.
+SequenceT = TypeVar("SequenceT", bound=JsonSequence)
 CodeT = TypeVar("CodeT", bound=list[float])
 
-SequenceList = Annotated[
+SequencesField = Annotated[
     list[SequenceT],
     Meta(
         description="One entry per sequence: a list of rows, a flat list or a string, in the "
@@ -64,83 +65,83 @@ SequenceList = Annotated[
         examples=[[[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]],
     ),
 ]
-CodeList = Annotated[
+CodesField = Annotated[
     list[CodeT],
     Meta(
         description="One code per sequence, each with `code_size` numbers of the model.",
         examples=[[[0.12, -1.3]]],
     ),
 ]
-Lengths = Annotated[
+LengthsField = Annotated[
     list[Annotated[int, Meta(ge=0, le=_MAX_INTEGER)]] | None,
     Meta(description="Length of each sequence, by default that which its code has."),
 ]
-Clip = Annotated[
+ClipField = Annotated[
     bool | Literal["positive"],
     Meta(
         description="Clip each numeric column to its range in the training data, or with "
         '"positive" those that were never negative there at 0.'
     ),
 ]
-Fraction = Annotated[float, Meta(gt=0, lt=1)]
-NumSteps = Annotated[int, Meta(ge=1, le=_MAX_INTEGER)]
+FractionField = Annotated[float, Meta(gt=0, lt=1)]
+NumStepsField = Annotated[int, Meta(ge=1, le=_MAX_INTEGER)]
 
 
 # msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
-class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class BaseRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
 
-class EncodeRequest(AnyRequest, Generic[SequenceT]):
+class EncodeRequest(BaseRequest, Generic[SequenceT]):
     """Encode sequences as codes."""
 
-    sequences: SequenceList[SequenceT]
+    sequences: SequencesField[SequenceT]
 
 
-class DecodeRequest(AnyRequest, Generic[CodeT]):
+class DecodeRequest(BaseRequest, Generic[CodeT]):
     """Decode codes to sequences."""
 
-    codes: CodeList[CodeT]
-    lengths: Lengths = None
-    clip: Clip = False
+    codes: CodesField[CodeT]
+    lengths: LengthsField = None
+    clip: ClipField = False
 
 
-class ReconstructRequest(AnyRequest, Generic[SequenceT]):
+class ReconstructRequest(BaseRequest, Generic[SequenceT]):
     """Encode sequences and decode the codes."""
 
-    sequences: SequenceList[SequenceT]
-    clip: Clip = False
+    sequences: SequencesField[SequenceT]
+    clip: ClipField = False
 
 
-class DetectRequest(AnyRequest, Generic[SequenceT]):
+class DetectRequest(BaseRequest, Generic[SequenceT]):
     """Find anomalous sequences."""
 
-    sequences: SequenceList[SequenceT]
-    alpha: Annotated[Fraction, Meta(description="False alarm rate.")] = 0.01
+    sequences: SequencesField[SequenceT]
+    alpha: Annotated[FractionField, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
         bool, Meta(description="Also give the results for each step; a table has these alone.")
     ] = False
 
 
-class ForecastRequest(AnyRequest, Generic[SequenceT]):
+class ForecastRequest(BaseRequest, Generic[SequenceT]):
     """Forecast the next steps of sequences."""
 
-    sequences: SequenceList[SequenceT]
+    sequences: SequencesField[SequenceT]
     steps: Annotated[
-        NumSteps | None,
+        NumStepsField | None,
         Meta(description="Steps to forecast, by default all that the model was fitted for."),
     ] = None
     alpha: Annotated[
-        Fraction | None, Meta(description="Largest share of values outside the bounds.")
+        FractionField | None, Meta(description="Largest share of values outside the bounds.")
     ] = None
-    clip: Clip = False
+    clip: ClipField = False
 
 
-class GenerateRequest(AnyRequest):
+class GenerateRequest(BaseRequest):
     """Generate sequences like those of the training data."""
 
     n: Annotated[int, Meta(ge=0, le=_MAX_INTEGER, description="Number of sequences.")] = 1
-    lengths: Lengths = None
+    lengths: LengthsField = None
     temperature: Annotated[
         float, Meta(ge=0, description="Temperature of categorical and binary columns.")
     ] = 0.0
@@ -148,14 +149,14 @@ class GenerateRequest(AnyRequest):
         Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
         Meta(description="Seed of the draws; each answer is another one without it."),
     ] = None
-    clip: Clip = True
+    clip: ClipField = True
 
 
-class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
+class SearchRequest(BaseRequest, Generic[SequenceT, CodeT]):
     """Find the nearest rows of an index to one of sequences, codes and ids."""
 
-    sequences: SequenceList[SequenceT] | None = None
-    codes: CodeList[CodeT] | None = None
+    sequences: SequencesField[SequenceT] | None = None
+    codes: CodesField[CodeT] | None = None
     ids: Annotated[
         list[str | int] | None, Meta(description="Ids of rows of the index to search for.")
     ] = None
@@ -173,48 +174,44 @@ class ServedModel:
     """A loaded model, with its index and the properties that every request needs."""
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
-        self.name = name
-        self.fitted = Model.load(path)
-        if self.fitted.any_columns:  # the pretrained model is served for one column only
-            self.fitted = self.fitted.with_columns_of(np.zeros((1, self.fitted.code_size)))
-        if not isinstance(self.fitted.network, PackedNetwork):
+        model = Model.load(path)
+        if model.any_columns:  # the pretrained model is served for one column only
+            model = model.with_columns_of(np.zeros((1, model.code_size)))
+        if not isinstance(model.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
         with Path(find_model_file(path).path).open("rb") as file:
-            # hash of the whole file; the attribute `hash` covers only what codes depend on
+            # of the whole file, while the hash of the model covers only what codes depend on
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        self.hash = self.fitted.hash
-        self.index: Any = (
-            None if index_path is None else refold.search.Index.open(index_path, self.fitted)
-        )
-        self._low_limits, self._high_limits = outlier_limits(self.fitted.error_scaler)
-        schema = self.fitted.schema
-        self.code_size = self.fitted.code_size
-        # whether the numbers of a request are values without any conversion
-        self.is_numeric = not schema.missing and all(
-            column.column_type is NUMERIC for column in schema.columns
-        )
-        self.column_names = list(schema.names)
-        self.num_columns = schema.num_columns
+        self.name, self.fitted_model, self.hash = name, model, model.hash
+        self.index: Any = None
+        if index_path is not None:
+            self.index = refold.search.Index.open(index_path, model)
+        # of each column; values outside are far from the training data
+        self._outlier_minimums, self._outlier_maximums = outlier_limits(model.error_scaler)
+        self.code_size = model.code_size
+        schema = model.schema
+        # whether the numbers of a request are the values of the model, without any conversion
+        is_numeric = all(column.column_type is NUMERIC for column in schema.columns)
+        self.is_numeric = is_numeric and not schema.missing
+        self.column_names, self.num_columns = list(schema.names), schema.num_columns
         # whether a sequence in JSON is a list of numbers instead of a list of rows
         self.is_flat = schema.layout == "series"
 
     def is_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
-        return stored_hash == self.hash or self.fitted.is_hash(stored_hash)
+        return stored_hash == self.hash or self.fitted_model.is_hash(stored_hash)
 
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
-        """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
-        offsets = offsets.astype(np.int64)
-        return Sequences.from_checked(
-            values, offsets, np.arange(len(offsets) - 1), self.fitted.schema
-        )
+        """Return finite values (num_steps, num_columns) as sequences, without the usual checks."""
+        offsets, ids = offsets.astype(np.int64), np.arange(len(offsets) - 1)
+        return Sequences.from_checked(values, offsets, ids, self.fitted_model.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
-        fitted = self.fitted
+        fitted = self.fitted_model
         return {
             "name": self.name,
             "sha256": self._file_hash,
@@ -239,15 +236,17 @@ class ServedModel:
     def example_values(self) -> dict[str, Any]:
         """Return values of fields for example requests, made by the decoder, not from data."""
         code = np.zeros((1, self.code_size), np.float32)
-        sequences = self.fitted.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
+        sequences = self.fitted_model.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from the training data."""
-        # `purpose` is what the sequences are used for; None if long sequences are no problem
-        fitted, values, lines = self.fitted, sequences.values, []
-        # `values` has the steps of all sequences: a sequence is longer only if `values` is
+        # The purpose is "codes", "reconstructions" or "detection". If it is None, sequences may be
+        # longer than those of training.
+        fitted, lines = self.fitted_model, []
+        values = sequences.values  # (num_steps of all sequences, num_columns)
+        # if even all steps together are no more than `max_steps`, then no sequence is too long
         if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
@@ -266,10 +265,9 @@ class ServedModel:
                 )
         if purpose == "detection":
             lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
-        if ((values < self._low_limits) | (values > self._high_limits)).any():
-            lines.append(
-                describe_outliers([count_outliers(values, fitted.error_scaler)], fitted.schema)
-            )
+        if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
+            counts = count_outliers(values, fitted.error_scaler)
+            lines.append(describe_outliers([counts], fitted.schema))
         return [line for line in lines if line is not None]
 
 
@@ -278,33 +276,33 @@ class RequestInputs:
     """The checked content of a request."""
 
     model: ServedModel
-    fields: Any  # an `AnyRequest` without its sequences and codes
+    fields: Any  # a `BaseRequest` without its sequences and codes
     sequences: Any = None  # `Sequences` that are aligned with the model
-    codes: Any = None  # (n_codes, code_size)
+    codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
-    code_warnings: tuple[str, ...] = ()  # warnings that the codes may be those of another model
+    code_warnings: tuple[str, ...] = ()  # say that the codes may be those of another model
 
 
 class OperationResult(NamedTuple):
-    """A result with functions that make the JSON content or the Arrow table, whichever is sent."""
+    """A result, as functions that make its JSON content and its table. Only one of them is sent."""
 
-    content: Callable[[], dict[str, Any]]
-    table: Callable[[], pa.Table]
+    make_content: Callable[[], dict[str, Any]]
+    make_table: Callable[[], pa.Table]
     warnings: list[str]
 
 
 class CodesToDecode(NamedTuple):
     """Codes and the lengths of their sequences."""
 
-    codes: np.ndarray  # (n_sequences, code_size)
-    lengths: np.ndarray | None  # (n_sequences,); None to predict them from the codes
+    codes: np.ndarray  # (num_sequences, code_size)
+    lengths: np.ndarray | None  # (num_sequences,); None to predict them from the codes
 
 
 async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences, or windows of them."""
     model, windows = inputs.model, await _cut_windows(inputs, batcher)
     codes = await _encode_sequences(model, windows.sequences, batcher)
-    ids = inputs.ids if model.fitted.window is None else windows
+    ids = inputs.ids if model.fitted_model.window is None else windows
     return OperationResult(
         lambda: {"codes": codes} | _window_field(model, windows),
         lambda: codes_to_arrow(codes, ids, model=model),
@@ -314,20 +312,20 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 
 async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes."""
-    model, settings = inputs.model.fitted, batcher.settings
+    model, settings = inputs.model.fitted_model, batcher.settings
     payload = _check_codes(model, inputs.codes, inputs.fields.lengths)
-    decoded = await batcher.compute(
-        (inputs.model, "decode"),
-        payload,
-        _decoding_cost_in_steps(model, payload),
-        lambda batch: _decode_batch(model, batch, settings, None),
-    )
+    cost = _decoding_cost_in_steps(model, payload)
+
+    def decode_batch(batch: list[CodesToDecode]) -> list[Sequences]:
+        return _decode_batch(model, batch, settings, None)
+
+    decoded = await batcher.compute((inputs.model, "decode"), payload, cost, decode_batch)
     return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
 
 
 async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Encode sequences and decode their codes; a large request is computed in several batches."""
-    model, settings = inputs.model.fitted, batcher.settings
+    model, settings = inputs.model.fitted_model, batcher.settings
     windows = await _cut_windows(inputs, batcher)
 
     def compute_batch(batch: list[Sequences]) -> list[Any]:
@@ -337,13 +335,13 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
             lengths = model.reconstruction_lengths(codes, lengths)
         return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings, None)
 
-    chunks: list[Sequences] = []
+    decoded_chunks: list[Sequences] = []
     for chunk in _split_large(windows.sequences):
-        # twice the steps, because each step is encoded and decoded
         key = inputs.model, "reconstruct", chunk.dtype
-        chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute_batch))
-        check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
-    decoded = _concatenate_sequences(chunks)
+        cost = 2 * _encoding_cost_in_steps(chunk)  # each step is encoded and decoded
+        decoded_chunks.append(await batcher.compute(key, chunk, cost, compute_batch))
+        check_limit("steps", sum(len(decoded.values) for decoded in decoded_chunks), settings)
+    decoded = _concatenate_sequences(decoded_chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
     warnings = inputs.model.describe_differences(windows.sequences, "reconstructions")
@@ -352,53 +350,51 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
 async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find anomalous sequences."""
-    model, fields, series = inputs.model.fitted, inputs.fields, inputs.sequences
+    model, fields, series = inputs.model.fitted_model, inputs.fields, inputs.sequences
     sequences = (await _cut_windows(inputs, batcher)).sequences
     detection = await batcher.compute_unbatched(
-        2 * _cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
+        2 * _encoding_cost_in_steps(sequences), lambda: model.detect(series, fields.alpha)
     )
-    by_step = {}
+    step_fields = {}
     if fields.by_step:
-        by_step["step_scores"] = detection.series_scores
-        by_step["step_p_values"] = detection.series_p_values
+        step_fields["step_scores"] = detection.series_scores
+        step_fields["step_p_values"] = detection.series_p_values
 
-    def content() -> dict[str, Any]:
+    def make_content() -> dict[str, Any]:
         drift, table = detection.drift, detection.to_table()
         return {
             "detections": (table if model.window else table.drop_columns(["id"])).to_pylist(),
             "alpha": fields.alpha,
             "drift_p_value": None if drift is None else drift.p_value,
-        } | by_step
+        } | step_fields
 
-    def table() -> pa.Table:
-        return detection.steps() if by_step else detection.to_table()
+    def make_table() -> pa.Table:
+        return detection.steps() if step_fields else detection.to_table()
 
     warnings = inputs.model.describe_differences(sequences, "detection")
-    return OperationResult(content, table, warnings)
+    return OperationResult(make_content, make_table, warnings)
 
 
 async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
-    model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
+    model, fields, sequences = inputs.model.fitted_model, inputs.fields, inputs.sequences
     forecasts = await batcher.compute_unbatched(
-        _cost_in_steps(sequences),
+        _encoding_cost_in_steps(sequences),
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
-    def content() -> dict[str, Any]:
+    def make_content() -> dict[str, Any]:
         # in JSON, numbers that are not finite, such as open bounds, become null
-        sequences = forecasts.sequences.to_list()
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
-        return {"sequences": sequences, "alpha": forecasts.alpha} | bounds
+        return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
-    return OperationResult(
-        content, forecasts.to_table, inputs.model.describe_differences(sequences, None)
-    )
+    warnings = inputs.model.describe_differences(sequences, None)
+    return OperationResult(make_content, forecasts.to_table, warnings)
 
 
 async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes drawn from a density of the codes of the training data."""
-    model, fields, settings = inputs.model.fitted, inputs.fields, batcher.settings
+    model, fields, settings = inputs.model.fitted_model, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
     # in the background, because the density is fitted first if an old model file lacks it
@@ -429,33 +425,32 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         codes = await _encode_sequences(model, sequences, batcher)
         warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
-        codes = _check_codes(model.fitted, codes, None).codes
+        codes = _check_codes(model.fitted_model, codes, None).codes
 
     def search_index() -> Any:
         try:
-            return model.index.search(
-                sequences, codes=codes, ids=ids, k=fields.k, where=fields.where
-            )
-        except (DataError, ParameterError) as error:  # its message may hold the path of the index
+            settings = {"k": fields.k, "where": fields.where}
+            return model.index.search(sequences, codes=codes, ids=ids, **settings)
+        except (DataError, ParameterError) as error:  # the message may hold the path of the index
             raise invalid_request(str(error).replace(model.index.path, model.name)) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
     hits = await batcher.compute_unbatched(_SEARCH_STEPS_PER_QUERY * num_queries, search_index)
 
-    def content() -> dict[str, Any]:
+    def make_content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
         return {"hits": [rows[first:last] for first, last in bounds]} | window_field
 
-    return OperationResult(content, lambda: hits.table, warnings)
+    return OperationResult(make_content, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
     """An operation of the service."""
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
-    request_type: type[AnyRequest]
-    answer: str  # describes the fields of its answer in JSON
+    request_type: type[BaseRequest]
+    answer_description: str  # of the fields in JSON
 
 
 # Operations by name. The name is the last part of the path.
@@ -479,10 +474,10 @@ OPERATIONS = {
 
 async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     """Cut sequences into windows; if the model has no windows, each sequence is one window."""
-    model, series = inputs.model.fitted, inputs.sequences
+    model, series = inputs.model.fitted_model, inputs.sequences
     if model.window is None:
         return uncut_windows(series)
-    # overlapping windows have more steps than the request, so the limits are checked again
+    # overlapping windows have more steps than the sequences, whose limits were checked before
     step = model.step or default_window_step(model.window)
     positions = window_positions(series.lengths, model.window, step)
     check_limit("sequences", len(positions.starts), batcher.settings)
@@ -491,38 +486,38 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
 
 
 def _window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
-    """Return the field `windows` of an answer with ids, starts and ends; empty without windows."""
-    return {} if model.fitted.window is None else {"windows": windows.to_table().to_pylist()}
+    """Return the field ``windows`` of an answer, or no field if the model has no windows."""
+    return {} if model.fitted_model.window is None else {"windows": windows.to_table().to_pylist()}
 
 
 async def _encode_sequences(
     model: ServedModel, sequences: Sequences, batcher: Batcher
 ) -> np.ndarray:
-    """Encode sequences in chunks, so that other requests need not wait for a large one."""
+    """Return codes (num_sequences, code_size); other requests can run between two chunks."""
 
     def encode_batch(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted.encode_aligned(_concatenate_sequences(batch)), batch)
+        return _split_like(model.fitted_model.encode_aligned(_concatenate_sequences(batch)), batch)
 
     key = model, "encode", sequences.dtype
-    chunks = [
-        await batcher.compute(key, chunk, _cost_in_steps(chunk), encode_batch)
+    code_chunks = [
+        await batcher.compute(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
         for chunk in _split_large(sequences)
     ]
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    return code_chunks[0] if len(code_chunks) == 1 else np.concatenate(code_chunks)
 
 
 def _decode_batch(
     model: Model, batch: list[CodesToDecode], settings: ServeSettings, sampling: Sampling | None
 ) -> list[Sequences]:
-    """Decode the codes of several requests together."""
-    chunks = [payload.codes for payload in batch]
-    codes = np.concatenate(chunks)
-    predicted = _split_like(model.predict_lengths(codes), chunks)
-    lengths = [
-        predicted_lengths if payload.lengths is None else payload.lengths
-        for payload, predicted_lengths in zip(batch, predicted, strict=True)
+    """Decode the codes of several requests together, and return the sequences of each request."""
+    codes_by_request = [payload.codes for payload in batch]
+    codes = np.concatenate(codes_by_request)
+    predicted_lengths = _split_like(model.predict_lengths(codes), codes_by_request)
+    lengths_by_request = [
+        predicted if payload.lengths is None else payload.lengths
+        for payload, predicted in zip(batch, predicted_lengths, strict=True)
     ]
-    return _decode_to_lengths(model, codes, lengths, settings, sampling)
+    return _decode_to_lengths(model, codes, lengths_by_request, settings, sampling)
 
 
 def _decode_to_lengths(
@@ -532,8 +527,8 @@ def _decode_to_lengths(
     settings: ServeSettings,
     sampling: Sampling | None,
 ) -> list[Sequences]:
-    """Decode the codes of several requests, and return the sequences of each request."""
-    # if the check fails, the batcher computes each request singly, so only the long one is refused
+    """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
+    # if this check fails, the batcher computes each request singly, so only the long one is refused
     max_steps = max(int(lengths.sum()) for lengths in lengths_by_request)
     check_limit("steps", max_steps, settings)
     decoded = model.decode_to_sequences(
@@ -543,7 +538,7 @@ def _decode_to_lengths(
 
 
 def _concatenate_sequences(chunks: list[Sequences]) -> Sequences:
-    """Return several sets of aligned sequences as one set, without ids."""
+    """Return several `Sequences` of the same schema as one, without ids."""
     if len(chunks) == 1:
         return chunks[0]
     values = np.concatenate([sequences.values for sequences in chunks])
@@ -552,50 +547,54 @@ def _concatenate_sequences(chunks: list[Sequences]) -> Sequences:
 
 
 def _split_like(array: Any, chunks: list[Any]) -> list[Any]:
-    """Cut an array, or sequences, into chunks as long as ``chunks``."""
+    """Cut an array, or sequences, into as many and as long parts as ``chunks``."""
     ends = itertools.accumulate(map(len, chunks), initial=0)
     return [array[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def _split_large(sequences: Sequences) -> list[Sequences]:
     """Cut a large set of sequences into chunks of about MAX_BATCH_STEPS steps."""
-    if _cost_in_steps(sequences) <= MAX_BATCH_STEPS:
+    if _encoding_cost_in_steps(sequences) <= MAX_BATCH_STEPS:
         return [sequences]
-    # the steps before each sequence, counted as in `_cost_in_steps`; a new chunk begins where they
-    # pass a multiple of MAX_BATCH_STEPS
-    starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
-    ends = np.flatnonzero(np.diff(starts // MAX_BATCH_STEPS)) + 1
-    bounds = itertools.pairwise([0, *ends.tolist(), len(sequences)])
+    # The cost of all sequences before each sequence. A new chunk begins where this cost passes a
+    # multiple of MAX_BATCH_STEPS.
+    costs = sequences.lengths + 1  # as in `_encoding_cost_in_steps`
+    costs_before = np.cumsum(costs) - costs
+    first_indices = np.flatnonzero(np.diff(costs_before // MAX_BATCH_STEPS)) + 1
+    bounds = itertools.pairwise([0, *first_indices.tolist(), len(sequences)])
     return [sequences[first:last] for first, last in bounds]
 
 
-def _cost_in_steps(sequences: Sequences) -> int:
-    """Return the steps that sequences count as; each sequence counts as one more step."""
+def _encoding_cost_in_steps(sequences: Sequences) -> int:
+    """Return the number of steps of sequences, and one more for the overhead of each sequence."""
     return len(sequences.values) + len(sequences)
 
 
 def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int:
-    """Return the steps that decoding counts as: the maximum if lengths are not known yet."""
-    if codes_to_decode.lengths is not None:
-        return int(codes_to_decode.lengths.sum()) + len(codes_to_decode.codes)
-    return len(codes_to_decode.codes) * (1 + model.max_steps)
+    """Return the number of steps to decode, and one more for each sequence."""
+    num_sequences = len(codes_to_decode.codes)
+    if codes_to_decode.lengths is None:  # the lengths are not known yet, so the maximum counts
+        return num_sequences * (model.max_steps + 1)
+    return int(codes_to_decode.lengths.sum()) + num_sequences
 
 
 def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
     """Return the codes and lengths of a request after checks."""
-    valid_codes = model.check_codes(codes)
-    if (line := model.describe_outliers(valid_codes)) is not None:
-        raise DataError(f"{line} Send codes as encode returns them.")
-    if lengths is None:
-        return CodesToDecode(valid_codes, None)
-    return CodesToDecode(valid_codes, model.check_lengths(lengths, len(valid_codes)))
+    codes = model.check_codes(codes)
+    outlier_text = model.describe_outliers(codes)
+    if outlier_text is not None:
+        raise DataError(f"{outlier_text} Send codes as encode returns them.")
+    return CodesToDecode(
+        codes, None if lengths is None else model.check_lengths(lengths, len(codes))
+    )
 
 
 def _make_sequence_result(
     inputs: RequestInputs, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
-    decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
-    ids = inputs.ids
-    decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
+    decoded = inputs.model.fitted_model.scaler.clip(decoded, clip=inputs.fields.clip)
+    # decoded codes have new ids if the request has none
+    ids = np.arange(len(decoded)) if inputs.ids is None or not len(decoded) else inputs.ids
+    decoded = decoded.with_ids(ids)
     return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)

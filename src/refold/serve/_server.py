@@ -31,29 +31,27 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
         super().__init__(config)
         self._max_seconds = max_seconds
-        self._idle_since: dict[tuple[Any, Any], float] = {}  # by connection and last request
+        # by connection and its last request, which Uvicorn calls a cycle
+        self._idle_start_times: dict[tuple[Any, Any], float] = {}
 
     async def on_tick(self, counter: int) -> bool:
-        """Close idle connections once per second."""
-        if counter % 10 == 0:  # Uvicorn calls this method ten times per second
-            self._close_idle_connections()
-        return await super().on_tick(counter)
-
-    def _close_idle_connections(self) -> None:
         """Close connections without a next request, or with a refused request that never ends."""
         # Uvicorn limits only the time without any byte after an answer. It does not limit the time
         # for the head of a request.
-        now = asyncio.get_running_loop().time()
-        connections: set[Any] = {*self.server_state.connections}
-        idle = [
-            (connection, connection.cycle)
-            for connection in connections
-            if connection.cycle is None or connection.cycle.response_complete
-        ]
-        self._idle_since = {key: self._idle_since.get(key, now) for key in idle}
-        for (connection, _), idle_since in self._idle_since.items():
-            if now - idle_since > self._max_seconds:
-                connection.transport.abort()
+        if counter % 10 == 0:  # once per second, because Uvicorn ticks ten times per second
+            now = asyncio.get_running_loop().time()
+            connections: set[Any] = {*self.server_state.connections}
+            idle_keys = [
+                (connection, connection.cycle)
+                for connection in connections
+                if connection.cycle is None or connection.cycle.response_complete
+            ]
+            start_times = {key: self._idle_start_times.get(key, now) for key in idle_keys}
+            self._idle_start_times = start_times
+            for (connection, _), start_time in start_times.items():
+                if now - start_time > self._max_seconds:
+                    connection.transport.abort()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -155,7 +153,7 @@ def running_app(app: ASGIApp, settings: ServeSettings) -> Iterator[str]:
 
 
 def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socket.socket, str]:
-    """Return a server, the socket that it will accept connections from, and its URL."""
+    """Return a server, its listening socket, and its URL."""
     config = uvicorn.Config(
         app,
         http="httptools",  # in C: with h11, a small request took 25 % more processor time
@@ -166,7 +164,7 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        # Uvicorn refuses the connection that reaches its limit, with status 503
+        # Uvicorn answers with status 503 already when the number of connections is at its limit
         limit_concurrency=settings.max_connections + 1,
         timeout_graceful_shutdown=math.ceil(settings.max_seconds),
     )
@@ -180,14 +178,12 @@ def prepare_server(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socke
             (host, settings.port), family=family, backlog=1024, dualstack_ipv6=is_dual_stack
         )
     except OSError as error:
-        reason = str(error.strerror or error).partition(" (")[0]  # Python repeats the address
+        # Python repeats the address after the reason: " (while attempting to bind on ..."
+        reason = str(error.strerror or error).partition(" (")[0]
         raise FileAccessError(
             f"The service cannot use the address {host} with port {settings.port}: {reason}. "
             "Choose another with host and port."
         ) from error
     url_host = f"[{host}]" if is_ipv6 else host
-    return (
-        Server(config, settings.max_seconds),
-        listener,
-        f"http://{url_host}:{listener.getsockname()[1]}",
-    )
+    url = f"http://{url_host}:{listener.getsockname()[1]}"
+    return Server(config, settings.max_seconds), listener, url

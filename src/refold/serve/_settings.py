@@ -19,7 +19,7 @@ _VARIABLE_PREFIX = "REFOLD_SERVE_"
 # Host names by which browsers and programs on the same machine reach the service.
 LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
 # Settings that must be positive integers.
-_POSITIVE_INTEGERS = (
+_POSITIVE_INTEGER_SETTINGS = (
     *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
     "max_connections",
 )
@@ -27,7 +27,7 @@ _POSITIVE_INTEGERS = (
 _SETTING_RULES = {
     "port": integer_rule(0, 65535),
     "max_seconds": number_rule(above=0),
-    **dict.fromkeys(_POSITIVE_INTEGERS, integer_rule()),
+    **dict.fromkeys(_POSITIVE_INTEGER_SETTINGS, integer_rule()),
 }
 # In each pair, the first limit must not exceed the second: a sequence has at least one step and one
 # byte, and the bodies of all open requests together are at least as large as one body.
@@ -91,12 +91,13 @@ class ServeSettings:
     def __post_init__(self) -> None:
         for name, rule in _SETTING_RULES.items():
             check(name, getattr(self, name), rule)
-        for low, high in _ORDERED_LIMITS:
-            if getattr(self, low) > getattr(self, high):
-                pair = (argument(**{name: getattr(self, name)}) for name in (low, high))
+        for lower_name, upper_name in _ORDERED_LIMITS:
+            lower, upper = getattr(self, lower_name), getattr(self, upper_name)
+            if lower > upper:
                 raise ParameterError(
-                    f"{' cannot be combined with '.join(pair)}. Raise {argument(high)} to at least "
-                    f"{getattr(self, low)}, or lower {argument(low)}."
+                    f"{argument(**{lower_name: lower})} cannot be combined with "
+                    f"{argument(**{upper_name: upper})}. Raise {argument(upper_name)} to at least "
+                    f"{lower}, or lower {argument(lower_name)}."
                 )
         if self.token is not None and self.token_file is not None:
             raise ParameterError("There is a token and a token file. Give one of them.")
@@ -106,8 +107,8 @@ class ServeSettings:
                 f"The address {self.host} is open to other machines. Set a token, or allow access "
                 "without one with anonymous."
             )
-        if self.token == "":
-            self.secret()  # raises the error for an empty token
+        if self.token is not None:
+            self.secret()  # raises an error if the token is empty
 
     def secret(self) -> bytes | None:
         """Return the token as bytes, read from the token file if one is set."""
@@ -175,8 +176,9 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
     return index_paths
 
 
-# HTTP status and meaning of each limit. The setting of a limit has the prefix max_.
-_LIMIT_MEANINGS = {
+# HTTP status of an answer beyond each limit, and what the limit counts. The setting of a limit has
+# the prefix max_.
+_LIMIT_RESPONSES = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
     "steps": (422, "steps in a request, its windows, and its answer"),
@@ -217,9 +219,10 @@ def check_limit(limit_name: str, value: float, settings: ServeSettings) -> None:
 
 def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error for a request beyond a limit."""
-    status, noun = _LIMIT_MEANINGS[limit_name]
+    status, noun = _LIMIT_RESPONSES[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
-    if status in (429, 503):  # other requests cause these, so a second try may succeed
+    # these limits depend on the other requests, so a second try may succeed
+    if status in (429, 503):
         advice, headers = "Try again later.", {"retry-after": "1"}
     text = f"The service allows {maximum} {noun}. {advice}"
     error = ServiceError(status, "limit_exceeded", text, headers)
