@@ -384,7 +384,7 @@ def align_values(
         numbers = indices_to_categories(old_values, old_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
-        if markers := column.column_type.valid_markers(fitted_schema.missing):
+        if markers := column.column_type.valid_missing_markers(fitted_schema.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers

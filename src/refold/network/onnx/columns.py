@@ -193,7 +193,7 @@ def _replace_missing_markers(graph: Graph, values: Value, columns: GraphColumns)
     """Replace the markers of missing values, such as -99999, by NaN."""
     types = [columns.schema.columns[i].column_type for i in columns.number_columns]
     for marker in columns.schema.missing:
-        has_marker = [bool(type_.valid_markers((marker,))) for type_ in types]
+        has_marker = [bool(type_.valid_missing_markers((marker,))) for type_ in types]
         if any(has_marker):
             is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
             is_marker = graph("And", is_marker, np.array(has_marker))
