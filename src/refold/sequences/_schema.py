@@ -41,8 +41,6 @@ _OPTIONAL_FIELDS = (
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
 _NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
-# What the layout can be.
-_LAYOUT_RULE = one_of(*get_args(Layout))
 
 
 @dataclass(frozen=True)
@@ -167,9 +165,11 @@ class Schema:
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_not_empty(len(self.columns), "column", "in the schema")
         check_unique_names([column.name for column in self.columns])
-        check("layout", self.layout, _LAYOUT_RULE)
+        check("layout", self.layout, one_of(*get_args(Layout)))
         if self.layout == "array":
             return
+        # a sequence in the other layouts has one value for each step: a number in "series", else a
+        # token
         needs_tokens = self.layout != "series"
         if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
             raise SchemaError(
@@ -204,7 +204,7 @@ class Schema:
 
     @cached_property
     def unknown(self) -> np.ndarray:
-        """Index of the unknown category of each column; NaN if it is not categorical."""
+        """Index of the unknown category of each column (F,); NaN if it is not categorical."""
         unknown = np.full(self.num_columns, np.nan)
         unknown[self.categorical] = [len(self.columns[i].categories) for i in self.categorical]
         return unknown
@@ -222,17 +222,19 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
-        options = {key: getattr(self, key) for key in _OPTIONAL_FIELDS}
-        # JSON has no tuples
-        options |= {"missing": list(self.missing), "step_columns": list(self.step_columns)}
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        return state | {key: value for key, value in options.items() if value}
+        for key in _OPTIONAL_FIELDS:
+            if value := getattr(self, key):
+                state[key] = (
+                    list(value) if isinstance(value, tuple) else value
+                )  # JSON has no tuples
+        return state
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
-        reserved = {*other_names, *self.names}
-        names = (self.time_name, "time") if has_times else ("time", "step")
-        return next((name for name in names if name and name not in reserved), "time")
+        used_names = {*other_names, *self.names}
+        candidates = (self.time_name, "time") if has_times else ("time", "step")
+        return next((name for name in candidates if name and name not in used_names), "time")
 
     def with_read_options(
         self,
@@ -319,6 +321,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     if has_categories == {False}:  # numbers can be converted to the more general type
         return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
+    # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
         contents = " in one set and ".join(sorted({column.contents for column in columns}))
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
@@ -335,8 +338,8 @@ def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
-    is_nan = np.isnan(values)
-    indices = np.where(is_nan, len(column.categories) + 1, values).astype(np.int64)
+    # the last of the decoded values stands for missing
+    indices = np.where(np.isnan(values), len(column.categories) + 1, values).astype(np.int64)
     return column.decoded_values[indices]
 
 
@@ -370,18 +373,32 @@ def align_values(
     # an empty list has no features, so its schema is only a default
     if not len(values) and has_default_names(data_schema):
         return np.zeros((0, fitted_schema.num_columns), dtype=values.dtype)
-    order = _match_column_order(data_schema, fitted_schema)
+    # index in the data of each column of the fitted schema
+    if set(data_schema.names) == set(fitted_schema.names):
+        order = [data_schema.names.index(name) for name in fitted_schema.names]
+    else:  # columns without names are matched by position
+        order = list(range(fitted_schema.num_columns))
+        by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
+        if not by_position or data_schema.num_columns != fitted_schema.num_columns:
+            absent = [name for name in fitted_schema.names if name not in data_schema.names]
+            extra = [name for name in data_schema.names if name not in fitted_schema.names]
+            difference = f" (without {join_names(absent)}; with {join_names(extra)})"
+            raise SchemaError(
+                f"The data have {data_schema.num_columns} features"
+                f"{'' if by_position else difference}, but the model was fitted on "
+                f"{fitted_schema.num_columns}. Choose the same ones with {argument('columns=')}."
+            )
     aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
     unseen: list[str] = []  # descriptions of unseen categories
     for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
-        old_values, old_column = values[:, index], data_schema.columns[index]
+        data_values, data_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], lines = _translate_categories(old_values, old_column, column, locate)
+            aligned[:, i], lines = _translate_categories(data_values, data_column, column, locate)
             unseen += lines
             continue
-        if old_column.column_type.has_categories and not old_column.has_integer_categories:
-            raise _column_mismatch(old_column, column)
-        numbers = indices_to_categories(old_values, old_column)
+        if data_column.column_type.has_categories and not data_column.has_integer_categories:
+            raise _column_mismatch(data_column, column)
+        numbers = indices_to_categories(data_values, data_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
         if markers := column.column_type.valid_missing_markers(fitted_schema.missing):
@@ -394,39 +411,28 @@ def align_values(
     return aligned
 
 
-def _match_column_order(data_schema: Schema, fitted_schema: Schema) -> list[int]:
-    """Return the index in the data of each column of the fitted schema."""
-    if set(data_schema.names) == set(fitted_schema.names):
-        return [data_schema.names.index(name) for name in fitted_schema.names]
-    # without names, columns are matched by position
-    by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
-    if by_position and data_schema.num_columns == fitted_schema.num_columns:
-        return list(range(fitted_schema.num_columns))
-    absent = [name for name in fitted_schema.names if name not in data_schema.names]
-    extra = [name for name in data_schema.names if name not in fitted_schema.names]
-    difference = f" (without {join_names(absent)}; with {join_names(extra)})"
-    raise SchemaError(
-        f"The data have {data_schema.num_columns} features{'' if by_position else difference}, but "
-        f"the model was fitted on {fitted_schema.num_columns}. Choose the same ones with "
-        f"{argument('columns=')}."
-    )
-
-
 def _translate_categories(
     values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
     """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
     indices, categories, fitted = values, data_column.categories, fitted_column.categories
-    if not data_column.column_type.has_categories:  # numbers that are categories when fitted
+    if (
+        not data_column.column_type.has_categories
+    ):  # numbers in the data, but categories when fitted
         indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
-        # Both are compared as text: a file with 1, 2 and N5 has text, one with 1 and 2 integers.
-        categories = _categories_as_text(categories, data_column, fitted_column)
-        fitted = tuple(map(str, fitted))
-        if not set(categories) & set(fitted):
+        # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
+        texts, fitted = tuple(map(str, categories)), tuple(map(str, fitted))
+        if data_column.column_type is BINARY:
+            # 0 and 1 in the spelling of the fitted column, which may have "False" and "TRUE"
+            spellings = {text.lower(): text for text in fitted}
+            words = ["true" if value else "false" for value in categories]
+            texts = tuple(map(spellings.get, words, texts))
+        categories = texts
+        if set(categories).isdisjoint(fitted):
             raise _column_mismatch(data_column, fitted_column)
     index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
-    # fitted index of each category of the data, then of an unknown and of a missing one
+    # fitted index of each category of the data, then of an unknown and of a missing category
     translation = [index_of.get(category, unknown) for category in categories]
     translation += [unknown, np.nan]
     indices = np.where(np.isnan(indices), len(categories) + 1, indices).astype(np.int64)
@@ -440,17 +446,6 @@ def _translate_categories(
             f"({join_names([categories[i] for i in unseen])})"
         ]
     return np.array(translation)[indices], descriptions
-
-
-def _categories_as_text(
-    categories: tuple, data_column: Column, fitted_column: Column
-) -> tuple[str, ...]:
-    """Return categories as text; booleans in the spelling of the fitted column."""
-    if data_column.column_type is not BINARY:
-        return tuple(map(str, categories))
-    # the fitted column may have "TRUE" or "False", and Python writes "True"
-    words = {str(word).lower(): str(word) for word in fitted_column.categories}
-    return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 
 def _column_mismatch(data_column: Column, fitted_column: Column) -> SchemaError:
