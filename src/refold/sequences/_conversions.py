@@ -26,7 +26,7 @@ from refold.sequences._tables import (
     has_lists,
     has_nested_lists,
     is_table,
-    is_text,
+    is_text_type,
     resize_column,
     time_index_column,
     to_arrow_table,
@@ -144,7 +144,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *original.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
-    has_text = keys is None and only_feature is not None and is_text(only_feature.type)
+    has_text = keys is None and only_feature is not None and is_text_type(only_feature.type)
     has_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
     row_is_sequence = has_text or any(map(has_lists, columns.values()))
     if row_is_sequence and has_one_cell:  # a sequence is one cell: text, or a list of lists

@@ -28,7 +28,7 @@ from refold.sequences._encoding import (
     check_unique_ids,
     encode_columns,
     is_missing,
-    is_text,
+    is_text_type,
     name_sequence,
     numeric_text_warnings,
     object_array,
@@ -194,7 +194,7 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
     """Return a column as a NumPy array of numbers or objects."""
     column = decode_dictionary(column)
     arrow_type = column.type
-    if is_text(arrow_type):
+    if is_text_type(arrow_type):
         return object_array(column.to_pylist())
     if pa.types.is_null(arrow_type):
         return np.full(len(column), np.nan, dtype=np.float32)
@@ -281,7 +281,7 @@ def decode_dictionary(column: Any) -> Any:
     value_type = column.type.value_type
     # Arrow can neither cast nor take from a column with a dictionary of some types of text, but it
     # can cast the dictionary itself
-    new_type = pa.large_string() if is_text(value_type) else value_type
+    new_type = pa.large_string() if is_text_type(value_type) else value_type
     chunks = [chunk.dictionary.cast(new_type).take(chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(chunks, new_type)
 
@@ -332,7 +332,7 @@ def find_step_keys(
     if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
-    is_one_text = len(features) == 1 and is_text(columns[features[0]].type)
+    is_one_text = len(features) == 1 and is_text_type(columns[features[0]].type)
     if id_name is not None and not table.is_series and (schema is None or is_one_text):
         # if no id repeats, a row is a sequence: text, or the steps of a wide table
         ids = decode_dictionary(columns[id_name])
@@ -594,7 +594,7 @@ def arrays_from_arrow(
     def name_row(row: int) -> str:
         return name_sequence(row, ids[row]) if row_namer is None else row_namer(row)
 
-    if len(names) == 1 and is_text(features[0].type):
+    if len(names) == 1 and is_text_type(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
         return arrays_from_list(items, column_types=column_types, ids=given_ids, names=names)
     has_nested = len(names) == 1 and has_nested_lists(features[0])
@@ -633,7 +633,7 @@ def _find_list_columns(table: ArrowColumns, id: str | None) -> list[str]:  # noq
     if names:
         return names
     names = [name for name in table.columns if name not in {id, *table.index_columns}]
-    if len(names) != 1 or not is_text(table.columns[names[0]].type):
+    if len(names) != 1 or not is_text_type(table.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
             "tokens. A table with one row per step needs a column 'id' that repeats, or "

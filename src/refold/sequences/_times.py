@@ -16,7 +16,7 @@ from pyarrow.compute import ReplaceSubstringOptions, StrptimeOptions, call_funct
 
 from refold._support.rules import check, integer_rule
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._encoding import DEFAULT_ROW_NAMER, RowNamer, is_text
+from refold.sequences._encoding import DEFAULT_ROW_NAMER, RowNamer, is_text_type
 from refold.sequences._schema import Column, Schema, check_unique_names
 
 # Name of the column of gaps.
@@ -62,7 +62,7 @@ def parse_times(
     # a file with dates such as 20240531 holds integers
     if time_format is not None and pa.types.is_integer(column.type):
         column = column.cast(pa.large_string())
-    if not is_text(column.type):
+    if not is_text_type(column.type):
         if time_format is None:
             return column
         raise SchemaError(
