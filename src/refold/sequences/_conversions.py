@@ -22,7 +22,7 @@ from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    find_step_keys,
+    find_id_and_time,
     has_lists,
     has_nested_lists,
     is_table,
@@ -91,7 +91,7 @@ def _convert_input(
         )
     if isinstance(x, ArrowColumns) or (is_table(x) and not _holds_arrays(x)):
         table = to_arrow_table(x)
-        keys = find_step_keys(table, schema)
+        keys = find_id_and_time(table, schema)
         if keys is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in table.columns else None
@@ -140,7 +140,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
     original = to_arrow_table(user_table)
-    columns, keys = original.columns, find_step_keys(original, schema)
+    columns, keys = original.columns, find_id_and_time(original, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *original.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
