@@ -211,21 +211,6 @@ def unpad_array(
     return [sequence[start:stop] for sequence, start, stop in bounds]
 
 
-def unpad_aeon(x: Any) -> list[np.ndarray]:
-    """Return the cases, each (length, channels) or (length,), of an aeon collection."""
-    if isinstance(x, list | tuple):
-        return [np.asarray(fill_masked_entries(case)).T for case in x]
-    if isinstance(x, np.ndarray) and x.ndim in {2, 3}:
-        # aeon puts channels before time points
-        return unpad_array(fill_masked_entries(x).swapaxes(1, -1))
-    shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
-    raise DataError(
-        f"Got a {type(x).__name__}{shape}. Expected aeon's layout: an array of shape (n_cases, "
-        "n_channels, n_timepoints) or (n_cases, n_timepoints), or a list of arrays of shape "
-        "(n_channels, n_timepoints). Sequences.from_table takes frames."
-    )
-
-
 def _warn_of_ambiguous_padding(
     is_padded: np.ndarray, lengths: np.ndarray, padding_value: float | str, side: str
 ) -> None:

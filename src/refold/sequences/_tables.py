@@ -543,20 +543,6 @@ def _order_by_time(
     return order, np.arange(len(order))
 
 
-def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
-    """Return an sktime panel as a long table, and the names of its columns of ids and times."""
-    if getattr(getattr(frame, "index", None), "nlevels", 0) != 2:
-        raise DataError(
-            f"Got a {type(frame).__name__}. Expected a pandas frame whose index is (instance, time "
-            "point). sktime.datatypes.convert_to(X, 'pd-multiindex') returns one for other panels."
-        )
-    times = frame.index.levels[1]
-    if hasattr(times, "to_timestamp"):  # Arrow does not support periods as times
-        frame = frame.set_axis(frame.index.set_levels(times.to_timestamp(), level=1))
-    id_name, time_name = "(instance)", "(time point)"  # names that no feature has
-    return frame.reset_index(names=[id_name, time_name]), id_name, time_name
-
-
 # Tables of lists
 
 
