@@ -19,7 +19,6 @@ from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions
 from refold.files.tables import find_layout as find_layout
 from refold.files.tables import sequences_from_table as sequences_from_table
-from refold.files.tables import step_columns as step_columns
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchRun as BatchRun
 from refold.sequences._batches import input_and_target as input_and_target

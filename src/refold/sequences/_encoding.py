@@ -136,14 +136,28 @@ def encode_columns(
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
     stored_columns = () if stored_schema is None else stored_schema.columns
-    categories = {column.name: column.categories for column in stored_columns if column.categories}
+    stored_categories = {column.name: column.categories or None for column in stored_columns}
     encoded, columns = [], []
     for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
-        column_values, column = _encode_column(
-            raw_values, name, type_name, locate, categories.get(name)
-        )
+        # raw values may be numbers, booleans, text or a mix of Python objects
+        if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
+            raw_values, type_name = _parse_objects(raw_values, name, type_name, locate)
+        if raw_values.dtype.kind == "O":  # still objects, so it is text
+            type_name = CATEGORICAL.name
+        elif raw_values.dtype.kind not in "biuf":
+            # scikit-learn's estimator checks expect the words "Complex data not supported"
+            raise SchemaError(
+                f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. "
+                f"Pass dates as {argument('time=')}, or as numbers. Complex data not supported: "
+                "pass it as two columns."
+            )
+        if type_name is None:
+            # whole numbers alone are no reason for a count column, which the user has to request
+            type_name = (BINARY if BINARY.looks_binary(raw_values) else NUMERIC).name
+        stored = stored_categories.get(name)
+        column_values, categories = COLUMN_TYPES[type_name].encode(raw_values, name, locate, stored)
         encoded.append(column_values)
-        columns.append(column)
+        columns.append(Column(name, type_name, categories))
     # float32, or float64 if a column needs it
     dtype = np.result_type(np.float32, *encoded)
     values = np.stack(encoded, axis=1, dtype=dtype)
@@ -172,34 +186,6 @@ def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | 
                 "it as numbers."
             )
     return messages
-
-
-def _encode_column(
-    raw_values: np.ndarray,
-    name: str,
-    column_type: str | None,
-    locate: Locator,
-    stored_categories: tuple[Any, ...] | None,
-) -> tuple[np.ndarray, Column]:
-    """Return raw values (num_steps,) as floats, NaN where missing, and their column."""
-    # Raw values may be numbers, booleans, text or a mix of Python objects.
-    if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
-        raw_values, column_type = _parse_objects(raw_values, name, column_type, locate)
-    if raw_values.dtype.kind == "O":  # still objects, so it is text
-        column_type = CATEGORICAL.name
-    elif raw_values.dtype.kind not in "biuf":
-        # scikit-learn's estimator checks expect the words "Complex data not supported"
-        raise SchemaError(
-            f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. Pass "
-            f"dates as {argument('time=')}, or as numbers. Complex data not supported: pass it as "
-            "two columns."
-        )
-    if column_type is None:
-        # whole numbers alone are no reason for a count column, which the user has to request
-        column_type = (BINARY if BINARY.looks_binary(raw_values) else NUMERIC).name
-    type_ = COLUMN_TYPES[column_type]
-    values, categories = type_.encode(raw_values, name, locate, stored_categories)
-    return values, Column(name, column_type, categories)
 
 
 def is_text_type(arrow_type: pa.DataType) -> bool:

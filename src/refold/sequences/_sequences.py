@@ -39,6 +39,7 @@ from refold.sequences._schema import (
     Layout,
     Schema,
     align_values,
+    check_unique_names,
     default_names,
     describe_column_types,
     indices_to_categories,
@@ -48,7 +49,9 @@ from refold.sequences._schema import (
 from refold.sequences._tables import (
     arrays_from_arrow,
     arrays_from_table,
-    arrow_from_arrays,
+    column_to_arrow,
+    ids_to_arrow,
+    schema_metadata,
     table_from_arrays,
     time_index_column,
     to_arrow_table,
@@ -566,7 +569,8 @@ class Sequences:
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
         sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
-        return table_from_arrays(self._arrays(), id, time)
+        arrays = SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
+        return table_from_arrays(arrays, id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
@@ -578,7 +582,17 @@ class Sequences:
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
-        return arrow_from_arrays(self._arrays(), id)
+        names = [id, *self.schema.names]
+        check_unique_names(names, f"Choose an {argument('id=')} that no feature has.")
+        # the usual lists of Arrow have offsets of 32 bits
+        is_small = self.offsets[-1] <= np.iinfo(np.int32).max
+        list_type = pa.ListArray if is_small else pa.LargeListArray
+        offsets = pa.array(self.offsets, pa.int32() if is_small else pa.int64())
+        columns = {id: ids_to_arrow(self.ids)}
+        for i, column in enumerate(self.schema.columns):
+            steps = column_to_arrow(self.values[:, i], column)
+            columns[column.name] = list_type.from_arrays(offsets, steps)
+        return pa.table(columns, metadata=schema_metadata(self.schema))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -655,10 +669,6 @@ class Sequences:
             chunks += [times[start:stop].cast(time_type)]
             chunks += [later_times[max(0, start - len(times)) :].cast(time_type)]
         return pa.concat_arrays(chunks)
-
-    def _arrays(self) -> SequenceArrays:
-        """Return the arrays for the functions that convert them."""
-        return SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
 
     def cut_pieces(
         self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray

@@ -1,8 +1,7 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
 `to_arrow_table` turns a table of any library into Arrow columns. `arrays_from_table` converts a
-long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` and `arrow_from_arrays`
-convert back.
+long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` makes a long table.
 """
 
 import json
@@ -573,10 +572,7 @@ def arrays_from_arrow(
     features = [table.get(name, "columns") for name in names]
     check_not_empty(len(features[0]), "row", "in the table")
     ids = check_ids(id_list, len(features[0]))
-
-    def name_row(row: int) -> str:
-        return name_sequence(row, ids[row]) if row_namer is None else row_namer(row)
-
+    name_row = row_namer or (lambda row: name_sequence(row, ids[row]))
     if len(names) == 1 and is_text_type(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
         return arrays_from_list(items, column_types=column_types, ids=id_list, names=names)
@@ -593,21 +589,6 @@ def arrays_from_arrow(
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )
-
-
-def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A002
-    """Return a table of list columns; implements `Sequences.to_arrow`."""
-    values, offsets, ids, schema, _ = arrays
-    check_unique_names([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
-    # the usual lists of Arrow have offsets of 32 bits
-    is_small = offsets[-1] <= np.iinfo(np.int32).max
-    list_type = pa.ListArray if is_small else pa.LargeListArray
-    arrow_offsets = pa.array(offsets, pa.int32() if is_small else pa.int64())
-    columns = {id: ids_to_arrow(ids)}
-    for i, column in enumerate(schema.columns):
-        steps = column_to_arrow(values[:, i], column)
-        columns[column.name] = list_type.from_arrays(arrow_offsets, steps)
-    return pa.table(columns, metadata=schema_metadata(schema))
 
 
 def _flatten_list_columns(

@@ -85,13 +85,9 @@ class ColumnType(ABC):
     # Encoding
 
     def encode(
-        self,
-        raw_values: np.ndarray,
-        column_name: str,
-        locate: Locator,
-        stored_categories: tuple[Any, ...] | None,
-    ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Return raw values (num_steps,) as floats, and the categories: stored ones if they fit."""
+        self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
+    ) -> tuple[np.ndarray, tuple]:
+        """Return raw values (num_steps,) as floats, and the categories: these, or new ones."""
         values = raw_values.astype(self.dtype(raw_values.dtype, 0), copy=False)
         self.check(values, column_name, locate)
         return values, ()
@@ -293,17 +289,13 @@ class Categorical(ColumnType):
     has_categories = True
 
     def encode(
-        self,
-        raw_values: np.ndarray,
-        column_name: str,
-        locate: Locator,
-        stored_categories: tuple[Any, ...] | None,
-    ) -> tuple[np.ndarray, tuple[Any, ...]]:
+        self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
+    ) -> tuple[np.ndarray, tuple]:
         """Return the indices of text (objects, None where missing) or integers, and categories."""
         is_text = raw_values.dtype.kind == "O"
         tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
         distinct: set[Any] = set(tokens) - {None}
-        categories = stored_categories
+        # new categories if the data hold others
         if categories is None or not distinct <= {*categories, UNKNOWN}:
             categories = tuple(sorted(distinct))
         index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
