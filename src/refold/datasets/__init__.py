@@ -33,7 +33,6 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
 
     Examples
     --------
-    >>> from refold.datasets import moving_ones
     >>> ones = moving_ones(100)
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
@@ -64,7 +63,6 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
     Examples
     --------
-    >>> from refold.datasets import question_array
     >>> x, lengths = question_array()
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
@@ -101,7 +99,6 @@ def random_one_hot(
 
     Examples
     --------
-    >>> from refold.datasets import random_one_hot
     >>> random_one_hot(3)[0].shape
     (10, 5)
     """
@@ -117,7 +114,6 @@ def ramps() -> Sequences:
 
     Examples
     --------
-    >>> from refold.datasets import ramps
     >>> ramps().lengths.tolist()
     [9, 8, 4, 4]
     """
@@ -146,7 +142,6 @@ def noisy_sines(
 
     Examples
     --------
-    >>> from refold.datasets import noisy_sines
     >>> sines = noisy_sines(200)
     >>> bool(sines.lengths.min() >= 20 and sines.lengths.max() <= 100)
     True
@@ -206,7 +201,6 @@ def japanese_vowels() -> JapaneseVowels:
 
     Examples
     --------
-    >>> from refold.datasets import japanese_vowels
     >>> vowels = japanese_vowels()
     >>> len(vowels.train), len(vowels.test), vowels.train[0].shape
     (270, 370, (20, 12))
@@ -252,7 +246,6 @@ def names() -> list[str]:
 
     Examples
     --------
-    >>> from refold.datasets import names
     >>> names()[:4]
     ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
@@ -274,7 +267,6 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
 
     Examples
     --------
-    >>> from refold.datasets import load
     >>> len(load("moving-ones", n=20))
     20
     """
@@ -307,7 +299,6 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
 
     Examples
     --------
-    >>> from refold.datasets import labels_of
     >>> column, labels = labels_of("japanese-vowels")
     >>> column, labels[:3].tolist()
     ('speaker', [1, 1, 1])

@@ -3,8 +3,6 @@
 Needs NumPy and Arrow only, not Keras or JAX.
 """
 
-from refold.errors import FileAccessError as FileAccessError
-from refold.errors import MissingFileError as MissingFileError
 from refold.files.json import parse_jsonl as parse_jsonl
 from refold.files.mapped import map_blocks as map_blocks
 from refold.files.read_write import FORMATS as FORMATS

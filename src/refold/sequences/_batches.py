@@ -93,10 +93,7 @@ class Batches:
 
     def num_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
-        return sum(
-            max(-(-len(partition) // partition_width) for partition in partitions)
-            for _, partitions, partition_width in self._iter_buckets(indices)
-        )
+        return sum(run.num_batches for run in self.iter_runs(indices))
 
     def padding_ratio(self) -> float:
         """Return the ratio of padding to real steps over all sequences."""
@@ -111,30 +108,27 @@ class Batches:
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
+        bucket_indices = self._bucket_indices[indices]  # both (len(indices),)
+        partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
         runs = []
-        for bucket, partitions, partition_width in self._iter_buckets(indices):
+        for i, bucket in enumerate(self.buckets):
+            masks = [
+                (bucket_indices == i) & (partition_indices == p)
+                for p in range(self._num_partitions)
+            ]
+            partitions = [indices[mask] for mask in masks]  # the indices of each partition
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
-            bucket_indices = _interleave_partitions(partitions, partition_width)
+            partition_width = bucket.batch_size // self._num_partitions
+            interleaved = _interleave_partitions(partitions, partition_width)
             run_size = bucket.batch_size * self._batches_per_run
-            for start in range(0, len(bucket_indices), run_size):
-                run_indices = bucket_indices[start : start + run_size]
+            for start in range(0, len(interleaved), run_size):
+                run_indices = interleaved[start : start + run_size]
                 padded = np.full((_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
                 padded.flat[: len(run_indices)] = run_indices
                 runs.append(BatchRun(bucket, padded, -(-len(run_indices) // bucket.batch_size)))
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
-
-    def _iter_buckets(self, indices: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
-        """Yield each bucket, its indices by partition, and the number of columns of a partition."""
-        # (len(indices),)
-        partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
-        bucket_indices = self._bucket_indices[indices]
-        for i, bucket in enumerate(self.buckets):
-            is_inside = bucket_indices == i
-            masks = [is_inside & (partition_indices == p) for p in range(self._num_partitions)]
-            partition_width = bucket.batch_size // self._num_partitions
-            yield bucket, [indices[mask] for mask in masks], partition_width
 
 
 def _interleave_partitions(partitions: list[np.ndarray], partition_width: int) -> np.ndarray:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -26,17 +26,6 @@ from refold.sequences.types import (
 Layout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT_CHARACTER = "\ufffd"
-# Fields of a schema besides columns and layout; the output of `to_dict` has those that are set.
-_OPTIONAL_FIELDS = (
-    "missing",
-    "time_gaps",
-    "id_name",
-    "time_name",
-    "time_format",
-    "duplicates",
-    "is_wide",
-    "step_columns",
-)
 # Maximum number of names or categories in a message, so that it stays short.
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
@@ -128,10 +117,10 @@ class Schema:
     missing : tuple of float, optional
         Numbers that mark a missing value in numeric columns, and in binary columns if they are
         outside 0 to 1. `Sequences.align` turns them into NaN.
-    id_name, time_name : str or None, default=None
-        Names that the user gave for the id and time columns of the file. Comparisons ignore them.
     time_gaps : bool, default=False
         Whether the last column is the time since the previous step. Comparisons ignore it.
+    id_name, time_name : str or None, default=None
+        Names that the user gave for the id and time columns of the file. Comparisons ignore them.
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
     duplicates : str or None, default=None
@@ -151,9 +140,9 @@ class Schema:
     columns: tuple[Column, ...]
     layout: Layout = "array"
     missing: tuple[float, ...] = ()
+    time_gaps: bool = field(default=False, compare=False, repr=False)
     id_name: str | None = field(default=None, compare=False, repr=False)
     time_name: str | None = field(default=None, compare=False, repr=False)
-    time_gaps: bool = field(default=False, compare=False, repr=False)
     time_format: str | None = field(default=None, compare=False, repr=False)
     duplicates: str | None = field(default=None, compare=False, repr=False)
     is_wide: bool = field(default=False, compare=False, repr=False)
@@ -271,6 +260,11 @@ class Schema:
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
                 f"'name' and 'type'. Got {type(error).__name__}: {error}"
             ) from error
+
+
+# Fields of a schema besides columns and layout. The output of `to_dict` has those that are set, in
+# this order.
+_OPTIONAL_FIELDS = [field_.name for field_ in fields(Schema)][2:]
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:

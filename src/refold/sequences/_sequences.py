@@ -1,7 +1,7 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
 The class has the storage, indexing and display, and the documentation of all constructors.
-`_lists.py` and `_tables.py` have the code of the conversions.
+`_lists.py` and `_tables.py` have the code of most conversions.
 """
 
 import copy
@@ -435,12 +435,12 @@ class Sequences:
 
     def block(self, start: int, stop: int) -> "Sequences":
         """Return the sequences from ``start`` to ``stop`` without copying their values."""
-        values = self.values[self.offsets[start] : self.offsets[stop]]
+        rows = slice(int(self.offsets[start]), int(self.offsets[stop]))
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        times = self.times
-        if times is not None:
-            times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        arrays = SequenceArrays(values, offsets, self.ids[start:stop], self.schema, times)
+        times = None if self.times is None else self.times[rows]
+        arrays = SequenceArrays(
+            self.values[rows], offsets, self.ids[start:stop], self.schema, times
+        )
         return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:

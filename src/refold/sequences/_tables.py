@@ -5,7 +5,7 @@ long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` makes 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -578,57 +578,42 @@ def arrays_from_arrow(
         return arrays_from_list(items, column_types=column_types, ids=id_list, names=names)
     has_nested = len(names) == 1 and has_nested_lists(features[0])
     if has_nested:
-        lengths, entries = _flatten_nested_column(names[0], features[0], name_row)
-        names, stored = default_names(len(entries)), None
+        lengths, steps = flatten_lists(features[0])
+        widths, entries = flatten_lists(steps)  # widths: number of features of each step
+        width = int(widths[0]) if len(widths) else 1
+        wrong = np.flatnonzero((widths != width) | (widths == 0))
+        if len(wrong):
+            row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
+            raise DataError(
+                f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
+                f"column {names[0]!r}, but others have {width}. All steps need the same, at least "
+                "one; fill missing ones with null."
+            )
+        # indices of the entries of each feature, (width, num_steps)
+        entry_indices = np.arange(len(entries)).reshape(-1, width).T
+        entries = [entries.take(pa.array(indices)) for indices in entry_indices]
+        names, stored = default_names(width), None
     else:
-        lengths, entries = _flatten_list_columns(names, features, name_row)
-        stored = table.stored_schema
+        for name, feature in zip(names, features, strict=True):
+            if not has_lists(feature) or pa.types.is_nested(feature.type.value_type):
+                raise SchemaError(
+                    f"Column {name!r} has the type {feature.type}. Expected lists of numbers or "
+                    "tokens, one list per row; Sequences.from_table reads long tables."
+                )
+        lengths_by_column, entries = zip(*map(flatten_lists, features), strict=True)
+        lengths, stored = lengths_by_column[0], table.stored_schema
+        for name, column_lengths in zip(names, lengths_by_column, strict=True):
+            wrong = np.flatnonzero(column_lengths != lengths)
+            if len(wrong):
+                row = int(wrong[0])
+                raise DataError(
+                    f"{capitalize_first(name_row(row))} has {lengths[row]} steps in column "
+                    f"{names[0]!r}, but {column_lengths[row]} in {name!r}. The lists of a row must "
+                    "have the same length."
+                )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
     types = declared_types(names, [column.type for column in entries], column_types, stored)
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )
-
-
-def _flatten_list_columns(
-    names: Sequence[str], columns: Sequence[Any], name_row: Callable[[int], str]
-) -> tuple[np.ndarray, list[Any]]:
-    """Return the lengths (n,) of the rows' lists, and for each column the entries of all lists."""
-    for name, column in zip(names, columns, strict=True):
-        if not has_lists(column) or pa.types.is_nested(column.type.value_type):
-            raise SchemaError(
-                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
-                "one list per row; Sequences.from_table reads long tables."
-            )
-    flattened = [flatten_lists(column) for column in columns]
-    lengths = flattened[0][0]
-    for name, (column_lengths, _) in zip(names, flattened, strict=True):
-        wrong = np.flatnonzero(column_lengths != lengths)
-        if len(wrong):
-            i = int(wrong[0])
-            raise DataError(
-                f"{capitalize_first(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, "
-                f"but {column_lengths[i]} in {name!r}. The lists of a row must have the same "
-                "length."
-            )
-    return lengths, [entries for _, entries in flattened]
-
-
-def _flatten_nested_column(
-    name: str, column: Any, name_row: Callable[[int], str]
-) -> tuple[np.ndarray, list[Any]]:
-    """Return the lengths (n,) of the rows of lists of lists, and for each feature its entries."""
-    lengths, steps = flatten_lists(column)
-    widths, entries = flatten_lists(steps)  # widths: number of features of each step, (num_steps,)
-    width = int(widths[0]) if len(widths) else 1
-    wrong = np.flatnonzero((widths != width) | (widths == 0))
-    if len(wrong):
-        row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
-        raise DataError(
-            f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
-            f"column {name!r}, but others have {width}. All steps need the same, at least one; "
-            "fill missing ones with null."
-        )
-    indices = np.arange(len(entries)).reshape(-1, width)  # of the entry of each step and feature
-    return lengths, [entries.take(pa.array(feature_indices)) for feature_indices in indices.T]
