@@ -122,12 +122,7 @@ def ramps() -> Sequences:
 
 
 def noisy_sines(
-    n: int = 1000,
-    seed: int = 0,
-    *,
-    min_steps: int = 20,
-    max_steps: int = 100,
-    noise: float = 0.1,
+    n: int = 1000, seed: int = 0, *, min_steps: int = 20, max_steps: int = 100, noise: float = 0.1
 ) -> Sequences:
     """Draw sines of random length, phase and frequency (up to 0.1 periods per step), with noise.
 

@@ -21,9 +21,7 @@ from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchRun as BatchRun
 from refold.sequences._batches import input_and_target as input_and_target
 from refold.sequences._batches import pad as pad
-from refold.sequences._batches import (
-    unpadded_input_and_target as unpadded_input_and_target,
-)
+from refold.sequences._batches import unpadded_input_and_target as unpadded_input_and_target
 from refold.sequences._code_tables import MODEL_HASH_KEY as MODEL_HASH_KEY
 from refold.sequences._code_tables import check_code_dtype as check_code_dtype
 from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow

@@ -22,10 +22,7 @@ MODEL_HASH_KEY = "refold.model"
 
 
 def codes_to_arrow(
-    codes: Any,
-    ids: ArrayLike | Windows | None = None,
-    dtype: str = "float32",
-    model: Any = None,
+    codes: Any, ids: ArrayLike | Windows | None = None, dtype: str = "float32", model: Any = None
 ) -> pa.Table:
     """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
 
