@@ -120,28 +120,23 @@ class Batches:
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
             partition_width = bucket.batch_size // self._num_partitions
-            interleaved = _interleave_partitions(partitions, partition_width)
-            run_size = bucket.batch_size * self._batches_per_run
-            for start in range(0, len(interleaved), run_size):
-                run_indices = interleaved[start : start + run_size]
-                padded = np.full((_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
-                padded.flat[: len(run_indices)] = run_indices
-                runs.append(BatchRun(bucket, padded, -(-len(run_indices) // bucket.batch_size)))
+            # number of batches in which each partition has sequences, rounded up
+            counts = [-(-len(partition) // partition_width) for partition in partitions]
+            num_batches = max(counts)
+            batches = np.full((num_batches, len(partitions), partition_width), -1, np.int32)
+            for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
+                columns = np.full((count, partition_width), -1, np.int32)
+                columns.flat[: len(partition)] = partition
+                # batches without sequences of this partition are spread over the epoch
+                batches[np.arange(count) * num_batches // max(1, count), p] = columns
+            batches = batches.reshape(num_batches, bucket.batch_size)
+            for start in range(0, num_batches, self._batches_per_run):
+                run_batches = batches[start : start + self._batches_per_run]
+                run_indices = np.full((_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
+                run_indices[: len(run_batches)] = run_batches
+                runs.append(BatchRun(bucket, run_indices, len(run_batches)))
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
-
-
-def _interleave_partitions(partitions: list[np.ndarray], partition_width: int) -> np.ndarray:
-    """Return the indices of all batches, one after another, padded with -1."""
-    counts = [-(-len(partition) // partition_width) for partition in partitions]
-    # each batch has the same number of columns for each partition
-    batches = np.full((max(counts), len(partitions), partition_width), -1, np.int64)
-    for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
-        columns = np.full((count, partition_width), -1, np.int64)
-        columns.flat[: len(partition)] = partition
-        # batches without sequences of this partition are spread over the epoch
-        batches[np.arange(count) * max(counts) // max(1, count), p] = columns
-    return batches.reshape(-1)
 
 
 def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:

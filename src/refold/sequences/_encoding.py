@@ -6,7 +6,6 @@ steps in messages. The checks refuse values, ids and offsets that `Sequences` ca
 """
 
 import math
-import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -291,21 +290,6 @@ def check_unique_ids(ids: np.ndarray) -> None:
             f"ids must differ. Got {join_names(repeated.tolist())} more than once, first for the "
             f"sequences {first} and {second}. Give each its own id, as Sequences.with_ids does."
         )
-
-
-def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
-    """Return offsets (n + 1,) as int64; raise if they do not rise from 0 to ``num_steps``."""
-    offsets = np.asarray(offsets)
-    is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
-    if is_valid:
-        offsets = offsets.astype(np.int64)
-        is_valid = offsets[0] == 0 and offsets[-1] == num_steps and (np.diff(offsets) >= 0).all()
-    if not is_valid:
-        raise DataError(
-            f"offsets must rise from 0 to the number of steps, {num_steps}, in integers. "
-            f"Got {reprlib.repr(offsets.tolist())}."
-        )
-    return offsets
 
 
 def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:

@@ -194,8 +194,22 @@ def unpad_array(
         if x.ndim == 3:
             is_padded = np.all(is_padded, axis=2)
         lengths = lengths_without_padding(is_padded, side)
-        if not is_missing(padding_value):  # a step that is NaN in all features is hardly data
-            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, side)
+        num_trimmed = int((lengths < num_steps).sum())
+        # number of sequences with steps that look like padding before other steps
+        num_stray = int(_find_stray_steps(is_padded, side).any(axis=1).sum())
+        # Keras pads in front by default. Then no step at the end is padded, but first steps are.
+        is_padded_in_front = side == "post" and is_padded[:, :1].any()
+        doubt = ""
+        if num_stray and (num_trimmed or is_padded_in_front):
+            doubt = f"{num_stray} sequences have such steps elsewhere"
+        elif num_trimmed and lengths.max() < num_steps:
+            doubt = f"no sequence fills the {num_steps} steps of the array"
+        if doubt and not is_missing(padding_value):  # a step of NaN in all features is hardly data
+            advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
+            warn(
+                f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, "
+                f"but {doubt}, so they may be data. Pass lengths= instead{advice}."
+            )
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_counts_match(len(lengths), argument("lengths"), len(x), "sequences")
@@ -209,28 +223,6 @@ def unpad_array(
     starts = num_steps - lengths if side == "pre" else np.zeros_like(lengths)
     bounds = zip(x, starts, starts + lengths, strict=True)
     return [sequence[start:stop] for sequence, start, stop in bounds]
-
-
-def _warn_of_ambiguous_padding(
-    is_padded: np.ndarray, lengths: np.ndarray, padding_value: float | str, side: str
-) -> None:
-    """Warn if steps treated as padding, a mask (n, T), may be data."""
-    num_steps = is_padded.shape[1]
-    # number of sequences with such steps between other steps, and of sequences that became shorter
-    num_stray = int(_find_stray_steps(is_padded, side).any(axis=1).sum())
-    num_trimmed = int((lengths < num_steps).sum())
-    doubt = ""
-    # Keras pads in front by default. Then no step at the end is padded, but first steps are.
-    if num_stray and (num_trimmed or (side == "post" and is_padded[:, 0].any())):
-        doubt = f"{num_stray} sequences have such steps elsewhere"
-    elif num_trimmed and lengths.max() < num_steps:
-        doubt = f"no sequence fills the {num_steps} steps of the array"
-    if doubt:
-        advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
-        warn(
-            f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, but "
-            f"{doubt}, so they may be data. Pass lengths= instead{advice}."
-        )
 
 
 def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.ndarray:

@@ -6,6 +6,7 @@ The class has the storage, indexing and display, and the documentation of all co
 
 import copy
 import mmap
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
@@ -29,7 +30,6 @@ from refold.sequences._encoding import (
     SequenceArrays,
     StepLocator,
     check_ids,
-    check_offsets,
     check_unique_ids,
     check_values,
 )
@@ -128,7 +128,17 @@ class Sequences:
         names = default_names(values.shape[1])
         schema = schema or Schema(tuple(Column(name, "numeric") for name in names))
         check_counts_match(values.shape[1], "columns", schema.num_columns, "columns of the schema")
-        offsets = check_offsets(offsets, len(values))
+        offsets = np.asarray(offsets)
+        is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
+        if is_valid:
+            offsets = offsets.astype(np.int64)
+            lengths = lengths_from_offsets(offsets)
+            is_valid = offsets[0] == 0 and offsets[-1] == len(values) and (lengths >= 0).all()
+        if not is_valid:
+            raise DataError(
+                f"offsets must rise from 0 to the number of steps, {len(values)}, in integers. "
+                f"Got {reprlib.repr(offsets.tolist())}."
+            )
         ids = check_ids(ids, len(offsets) - 1)
         check_values(values, schema, StepLocator(offsets, ids))
         if times is not None:
