@@ -14,7 +14,6 @@ from refold.sequences import (
     concatenate,
     future_times,
     read,
-    read_batches,
     windows,
     write,
 )
@@ -153,24 +152,6 @@ def test_long_files_keep_times(tmp_path, suffix, times):
     assert back.ids.tolist() == ["a", "b"]
     assert back.times.to_pylist() == times.to_pylist()
     assert getattr(back.times.type, "tz", None) == getattr(times.type, "tz", None)
-
-
-ZONES = ["2024-05-31T12:00+02:00", "2024-06-01T12:00+01:00", "2024-06-02T12:00Z"]
-
-
-@pytest.mark.parametrize(
-    "times", [pa.array([1, 2, 3], pa.timestamp("ns", "Asia/Tokyo")), ZONES, ["1", "2.5", "3"]]
-)
-def test_mapped_data_have_the_same_times(tmp_path, times):
-    table = pa.table({"id": ["a", "b", "c"], "time": times, "x": [0.5, 1.5, 2.5]})
-    pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
-    in_memory = read(tmp_path / "steps.parquet")
-    batches = read_batches(table.to_batches(max_chunksize=1), memory_bytes=1)
-    for from_file in (read_as_mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
-        assert from_file.is_mapped
-        joined = pa.concat_arrays([block.times for block in from_file.blocks()])
-        for times_read in (from_file.times, joined, from_file[[0, 1, 2]].times):
-            assert times_read.equals(in_memory.times)
 
 
 def test_mapped_times_of_two_kinds_are_refused(tmp_path):
