@@ -95,12 +95,6 @@ class Batches:
         """Return the number of batches of an epoch over the sequences with these indices."""
         return sum(run.num_batches for run in self.iter_runs(indices))
 
-    def padding_ratio(self) -> float:
-        """Return the ratio of padding to real steps over all sequences."""
-        padded_lengths = np.array([bucket.num_steps for bucket in self.buckets])
-        padded_lengths = padded_lengths[self._bucket_indices]
-        return int(padded_lengths.sum()) / int(self.lengths.sum()) - 1.0
-
     def iter_runs(
         self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
     ) -> Iterator[BatchRun]:

@@ -74,15 +74,7 @@ def as_sequences(
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-    else:
-        x = _convert_input(x, column_types, names, schema)
-    return x if schema is None else x.align(schema)
-
-
-def _convert_input(
-    x: Any, column_types: ColumnTypes, names: Sequence[str] | None, schema: Schema | None
-) -> Sequences:
-    """Convert a table, an array or a list, with the names that a schema remembers."""
+        return x if schema is None else x.align(schema)
     if hasattr(x, "tocoo"):  # a sparse matrix of SciPy
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -98,26 +90,32 @@ def _convert_input(
         if id_and_time is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in table.columns else None
-            return Sequences.from_arrow(table, id_name, names, column_types)
-        id_name, time_name = id_and_time
-        options: dict[str, Any] = {}
-        if schema is not None:
-            # the column of time gaps is added, unless the table has it
-            options["time_gaps"] = schema.time_gaps and schema.names[-1] not in table.columns
-            features = schema.names[:-1] if options["time_gaps"] else schema.names
-            if {*features} <= {*table.columns}:
-                names = features  # further columns of the table are left out
-            if time_name is not None:
-                is_time = pa.types.is_temporal(table.columns[time_name].type)
-                options["time_format"] = None if is_time else schema.time_format
-                options["duplicates"] = schema.duplicates or "error"
-        return Sequences.from_table(table, id_name, time_name, names, column_types, **options)
-    if hasattr(x, "__array__") and not isinstance(x, list | tuple):
+            sequences = Sequences.from_arrow(table, id_name, names, column_types)
+        else:
+            id_name, time_name = id_and_time
+            options: dict[str, Any] = {}
+            if schema is not None:
+                # the column of time gaps is added, unless the table has it
+                options["time_gaps"] = schema.time_gaps and schema.names[-1] not in table.columns
+                features = schema.names[:-1] if options["time_gaps"] else schema.names
+                if {*features} <= {*table.columns}:
+                    names = features  # further columns of the table are left out
+                if time_name is not None:
+                    is_time = pa.types.is_temporal(table.columns[time_name].type)
+                    options["time_format"] = None if is_time else schema.time_format
+                    options["duplicates"] = schema.duplicates or "error"
+            sequences = Sequences.from_table(
+                table, id_name, time_name, names, column_types, **options
+            )
+    elif hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
-        if x.dtype.kind not in "OUT" or x.ndim != 1:
-            return Sequences.from_array(x, column_types=column_types, names=names)
-        x = x.tolist()  # an array of text or objects, each of which is a sequence
-    return Sequences.from_list(x, column_types=column_types, names=names)
+        if x.ndim == 1 and x.dtype.kind in "OUT":  # text or objects, each of which is a sequence
+            sequences = Sequences.from_list(x.tolist(), column_types=column_types, names=names)
+        else:
+            sequences = Sequences.from_array(x, column_types=column_types, names=names)
+    else:
+        sequences = Sequences.from_list(x, column_types=column_types, names=names)
+    return sequences if schema is None else sequences.align(schema)
 
 
 def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:

@@ -12,7 +12,7 @@ import numpy as np
 from refold.errors import Message, argument, spelled
 from refold.sequences._conversions import positions
 from refold.sequences._encoding import StepLocator
-from refold.sequences._lists import looks_padded
+from refold.sequences._lists import find_stray_steps, lengths_without_padding
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
@@ -22,6 +22,13 @@ _MIN_SEQUENCES_WITH_IDS = 10
 _MIN_TIME_CHANGES = 20
 # Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
 _MIN_DISTINCT_ID_SHARE = 0.9
+
+# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
+_MIN_PADDED_SHARE = 0.1
+# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
+_MIN_PADDED_SEQUENCES = 2
+# Maximum share of real steps that look like padding. If there are more, such steps are data.
+_MAX_STRAY_PADDING_SHARE = 0.01
 
 # A suspect is a number that is far from all regular values of its column. Its gap to the nearest
 # regular value is compared with the range of all regular values. So heavy tails are no suspects,
@@ -106,8 +113,8 @@ def find_key_columns(sequences: Sequences) -> dict[str, str]:
 
 def _padding_warnings(sequences: Sequences) -> list[str]:
     """Return one warning if sequences of equal length end or begin with steps of zeros, or none."""
-    lengths = sequences.lengths
-    if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
+    num_steps = int(sequences.lengths.max(initial=0))
+    if num_steps < 2 or (sequences.lengths != num_steps).any():
         return []
     block = next(sequences.blocks())  # the first block is enough, and fast for large files
     padded_step = np.zeros(sequences.schema.num_columns)
@@ -118,8 +125,19 @@ def _padding_warnings(sequences: Sequences) -> list[str]:
         padded_step[i] = categories.index(0) if 0 in categories else np.nan
     # (num_sequences, num_steps)
     is_padded = (block.values == padded_step).all(axis=1).reshape(len(block), -1)
-    side = next((side for side in ("post", "pre") if looks_padded(is_padded, side)), None)
-    if side is None:
+    for side in ("post", "pre"):
+        lengths = lengths_without_padding(is_padded, side)
+        lengths = lengths[lengths > 0]
+        num_padded = (lengths < num_steps).sum()
+        num_stray = find_stray_steps(is_padded, side).sum()
+        # padding is frequent, differs in length, and hardly occurs between real steps
+        if (
+            num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
+            and lengths.min() < lengths.max()
+            and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
+        ):
+            break
+    else:
         return []
     verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
     count = int(is_padded[:, -1 if side == "post" else 0].sum())

@@ -2,7 +2,7 @@
 
 `encode_columns` infers types and categories and makes `SequenceArrays`. Conversions return
 `SequenceArrays`, so they need not import `Sequences`. `RowNamer` and `StepLocator` name rows and
-steps in messages. The checks refuse values, ids and offsets that `Sequences` cannot have.
+steps in messages. The checks refuse values and ids that `Sequences` cannot have.
 """
 
 import math
@@ -66,10 +66,8 @@ class StepLocator:
     row_indices: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
     def __call__(self, step_index: int, column_name: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps.
-
-        For data from a file: ``row 3, step 5``, or ``row 17 (id 'a')`` if each step has a row.
-        """
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps."""
+        # for data from a file, "row 3, step 5", or "row 17 (id 'a')" if each step has a row
         index = int(np.searchsorted(self.offsets, step_index, side="right")) - 1
         step = f"step {step_index - self.offsets[index]}"
         if self.row_namer is None:
@@ -160,6 +158,7 @@ def encode_columns(
     # float32, or float64 if a column needs it
     dtype = np.result_type(np.float32, *encoded)
     values = np.stack(encoded, axis=1, dtype=dtype)
+    # A stored layout is that of all stored columns. Lists are series or tokens, and tables arrays.
     layout: Layout = "array"
     if stored_schema is not None and stored_schema.names == tuple(names):
         layout = stored_schema.layout

@@ -30,13 +30,6 @@ from refold.sequences._encoding import (
 from refold.sequences._schema import Layout, default_names
 from refold.sequences.types import CATEGORICAL
 
-# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
-_MIN_PADDED_SHARE = 0.1
-# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
-_MIN_PADDED_SEQUENCES = 2
-# Maximum share of real steps that look like padding. If there are more, such steps are data.
-_MAX_STRAY_PADDING_SHARE = 0.01
-
 
 def arrays_from_list(
     sequences: Iterable[Any],
@@ -196,7 +189,7 @@ def unpad_array(
         lengths = lengths_without_padding(is_padded, side)
         num_trimmed = int((lengths < num_steps).sum())
         # number of sequences with steps that look like padding before other steps
-        num_stray = int(_find_stray_steps(is_padded, side).any(axis=1).sum())
+        num_stray = int(find_stray_steps(is_padded, side).any(axis=1).sum())
         # Keras pads in front by default. Then no step at the end is padded, but first steps are.
         is_padded_in_front = side == "post" and is_padded[:, :1].any()
         doubt = ""
@@ -233,20 +226,7 @@ def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.nda
     return np.where(is_padded, 0, step_numbers).max(axis=1, initial=0).astype(np.int64)
 
 
-def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
+def find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
     is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
     return is_padded & (is_step if side == "post" else is_step[:, ::-1])
-
-
-def looks_padded(is_padded: np.ndarray, side: str) -> bool:
-    """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
-    lengths = lengths_without_padding(is_padded, side)
-    lengths = lengths[lengths > 0]
-    num_padded = (lengths < is_padded.shape[1]).sum()
-    num_stray = _find_stray_steps(is_padded, side).sum()
-    return bool(
-        num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
-        and lengths.min() < lengths.max()
-        and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
-    )

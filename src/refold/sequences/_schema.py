@@ -234,16 +234,15 @@ class Schema:
         duplicates: str | None = None,
     ) -> "Schema":
         """Return the schema with the options of reading the data, unless they are None."""
-        schema = replace(
+        return replace(
             self,
             id_name=id or self.id_name,
             time_name=time or self.time_name,
             time_format=time_format or self.time_format,
             duplicates=duplicates or self.duplicates,
+            is_wide=self.is_wide or wide_columns is not None,
+            step_columns=self.step_columns if wide_columns is None else tuple(wide_columns),
         )
-        if wide_columns is None:
-            return schema
-        return replace(schema, is_wide=True, step_columns=tuple(wide_columns))
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":

@@ -275,9 +275,8 @@ class Sequences:
         time : str, optional
             Name of the column of times: numbers or dates, strictly ascending within an id. Rows
             of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
-            without times, the rows of an id must be contiguous.
-            Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
-            the same offset from UTC, else the zone is UTC.
+            without times, the rows of an id must be contiguous. Text of dates may have any form of
+            ISO 8601. Times keep their zone if all have the same offset from UTC, else it is UTC.
         columns : list of str, optional
             Names of the features; by default all other columns.
         column_types : str, list of str or dict, optional
@@ -494,36 +493,29 @@ class Sequences:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
-        indices = np.arange(len(self))[self._ids_to_indices(key)]
+        keys: np.ndarray = np.zeros(0) if isinstance(key, slice | tuple) else np.asarray(key)
+        if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
+            keys = keys.astype(str)
+        if keys.dtype.kind == "U":  # ids, which become indices
+            index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
+            if len(index_of) < len(self):
+                check_unique_ids(self.ids)
+            ids: list[Any] = keys.reshape(-1).tolist()
+            absent = next((id_ for id_ in ids if id_ not in index_of), None)
+            if absent is not None:
+                nearest = get_close_matches(absent, map(str, self.ids[:_MAX_IDS_COMPARED].tolist()))
+                advice = f"The nearest: {join_names(nearest)}"
+                if self.ids.dtype.kind != "U":
+                    advice = "The ids are integers; sequences[0] is the first sequence"
+                elif not nearest:
+                    advice = f"The ids are {join_names(self.ids.tolist())}"
+                raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
+            key = np.array([index_of[id_] for id_ in ids]).reshape(keys.shape)
+        indices = np.arange(len(self))[key]
         if indices.ndim == 0:
             start, stop = self.offsets[indices : indices + 2]
             return to_layout(self.values[start:stop], self.schema)
         return self.cut_pieces(indices, np.zeros_like(indices), self.lengths[indices])
-
-    def _ids_to_indices(self, key: Any) -> Any:
-        """Return the indices of sequences if a key is one id or several; other keys unchanged."""
-        # only ids that are text are keys, because integers are indices
-        if isinstance(key, slice | tuple):
-            return key
-        keys = np.asarray(key)
-        if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
-            keys = keys.astype(str)
-        if keys.dtype.kind != "U":
-            return key
-        index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
-        if len(index_of) < len(self):
-            check_unique_ids(self.ids)
-        ids = keys.reshape(-1).tolist()
-        absent = next((id_ for id_ in ids if id_ not in index_of), None)
-        if absent is not None:
-            nearest = get_close_matches(absent, map(str, self.ids[:_MAX_IDS_COMPARED].tolist()))
-            advice = f"The nearest: {join_names(nearest)}"
-            if self.ids.dtype.kind != "U":
-                advice = "The ids are integers; sequences[0] is the first sequence"
-            elif not nearest:
-                advice = f"The ids are {join_names(self.ids.tolist())}"
-            raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
-        return np.array([index_of[id_] for id_ in ids]).reshape(keys.shape)
 
     def __repr__(self) -> str:
         if not len(self):

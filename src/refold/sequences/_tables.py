@@ -333,7 +333,8 @@ def find_id_and_time(
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
     is_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
     if id_name is not None and not table.is_series and (schema is None or is_only_text):
-        # if no id repeats, a row is a sequence: text, or the steps of a wide table
+        # If no id repeats, a row is a sequence: text, or the steps of a wide table. But with a
+        # schema, a row of numbers is a step, because the schema names its columns.
         ids = decode_dictionary(columns[id_name])
         if len(ids.unique()) == len(ids):
             return None
@@ -494,7 +495,7 @@ def table_from_arrays(
 
 
 def _to_names(names: Sequence[str]) -> list[str]:
-    """Return one name or several names as a list."""
+    # a single name is allowed, too
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
 

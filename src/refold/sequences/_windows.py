@@ -159,12 +159,13 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     return cut_windows(sequences, length, step)
 
 
-def cut_windows(sequences: Sequences, window_length: int | np.ndarray, step: int) -> Windows:
+def cut_windows(sequences: Sequences, window_length: int | np.ndarray, stride: int) -> Windows:
     """Cut sequences into windows of one length, or of a length for each sequence (n,)."""
+    # the stride is the number of steps from the start of a window to the start of the next
     lengths = sequences.lengths
     if (lengths <= window_length).all():
         return uncut_windows(sequences)
-    series, starts, window_lengths = window_positions(lengths, window_length, step)
+    series, starts, window_lengths = window_positions(lengths, window_length, stride)
     cut = sequences.cut_pieces(series, starts, window_lengths)
     is_whole = (window_lengths == lengths[series]).tolist()
     ends = (starts + window_lengths).tolist()
@@ -203,12 +204,12 @@ class WindowPositions(NamedTuple):
 
 
 def window_positions(
-    series_lengths: np.ndarray, window_length: int | np.ndarray, step: int
+    series_lengths: np.ndarray, window_length: int | np.ndarray, stride: int
 ) -> WindowPositions:
     """Return where to cut windows of one length, or of a length for each series (n_series,)."""
     last_starts = np.maximum(series_lengths - window_length, 0).tolist()
-    # the last window of a series ends with the series, and may be less than a step after another
-    starts_by_series = [np.append(np.arange(0, last, step), last) for last in last_starts]
+    # the last window ends with its series, and may start less than a stride after the window before
+    starts_by_series = [np.append(np.arange(0, last, stride), last) for last in last_starts]
     counts = [len(starts) for starts in starts_by_series]
     series = np.repeat(np.arange(len(series_lengths)), counts)
     # `concatenate` needs one array at least, also if there are no series
