@@ -171,9 +171,6 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     return padded_lengths[::-1]
 
 
-# Padding
-
-
 def pad(
     sequences: Sequences, indices: Any, num_steps: int, *, flags: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:

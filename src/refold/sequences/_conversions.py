@@ -241,9 +241,6 @@ def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     return sequence_indices, concatenated_ranges(np.zeros_like(lengths), lengths)
 
 
-# Missing values
-
-
 def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
     return sequences.align(replace(sequences.schema, missing=check_missing(markers)))

@@ -61,14 +61,22 @@ def arrays_from_list(
         check_not_empty(raw_values.shape[1], "feature", "in the sequences")
         names = names or table_names or default_names(raw_values.shape[1])
     elif names is None:
-        names = [_default_column_name(raw_values, column_types)]
+        # the default name of the only column is "token" for text and categories, else "x0"
+        if column_types and isinstance(column_types, Mapping):
+            has_tokens = "token" in column_types
+        elif requested := resolve_column_types(column_types or None, ["x0"])[0]:
+            has_tokens = requested == CATEGORICAL.name
+        else:
+            types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
+            has_tokens = str in types and types <= {str, type(None)}
+        names = ["token" if has_tokens else "x0"]
     names = (names,) if isinstance(names, str) else tuple(names)
     raw_columns = list(raw_values.T) if has_columns else [raw_values]
     check_counts_match(len(names), argument("names"), len(raw_columns), "features")
-    types = resolve_column_types(column_types, names)
-    encoded = encode_columns(names, raw_columns, types, locate, from_lists=not has_columns)
-    has_tokens = encoded.schema.layout == "tokens"
-    if layout is None and has_tokens and all(isinstance(item, str) for item in items):
+    type_names = resolve_column_types(column_types, names)
+    encoded = encode_columns(names, raw_columns, type_names, locate, from_lists=not has_columns)
+    are_strings = all(isinstance(item, str) for item in items)
+    if layout is None and encoded.schema.layout == "tokens" and are_strings:
         layout = "characters"
     if layout is None or layout == encoded.schema.layout:
         return encoded
@@ -133,17 +141,6 @@ def _check_same_features(
     return None if first is None else first[1][2]
 
 
-def _default_column_name(raw_values: np.ndarray, column_types: ColumnTypes) -> str:
-    """Return the default name of the only column: "token" for text and categories, else "x0"."""
-    if column_types and isinstance(column_types, Mapping):
-        return "token" if "token" in column_types else "x0"
-    requested = resolve_column_types(column_types or None, ["x0"])[0]
-    if requested is not None:
-        return "token" if requested == CATEGORICAL.name else "x0"
-    types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
-    return "token" if str in types and types <= {str, type(None)} else "x0"
-
-
 def fill_masked_entries(x: Any) -> Any:
     """Return a masked array of NumPy with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
@@ -152,9 +149,6 @@ def fill_masked_entries(x: Any) -> Any:
     filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if is_numeric else object)
     filled[np.ma.getmaskarray(x)] = np.nan if is_numeric else None
     return filled
-
-
-# Padded arrays
 
 
 def unpad_array(

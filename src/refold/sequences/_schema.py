@@ -324,9 +324,6 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     return Column(first.name, CATEGORICAL.name, tuple(sorted(categories)))
 
 
-# Values in the user's layout
-
-
 def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
@@ -354,9 +351,6 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
     if schema.columns[0].has_integer_categories:
         return [None if token != token else int(token) for token in tokens]  # NaN becomes None
     return tokens
-
-
-# Values under another schema
 
 
 def align_values(

@@ -53,9 +53,6 @@ def check_has_times(time_name: str | None, option: str = argument(time_gaps=True
         )
 
 
-# Text as times
-
-
 def parse_times(
     column: Any, name: str, row_namer: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
 ) -> Any:
@@ -146,9 +143,6 @@ def _restore_time_zone(times: Any, text: Any) -> Any:
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
-
-
-# Times as numbers
 
 
 def times_as_numbers(column: Any, name: str, row_namer: RowNamer) -> np.ndarray:
