@@ -101,9 +101,6 @@ def test_ids_that_are_text_are_an_index():
         storms.with_ids(["a", "a", "b"])["a"]
 
 
-# Round trips
-
-
 @st.composite
 def draw_arrays(draw):
     num_features = draw(st.integers(1, 3))
@@ -180,8 +177,6 @@ def test_fingerprints_depend_only_on_values_and_lengths():
     same = (hashes[:, None] == hashes).astype(int)
     assert same.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2, 2]
 
-
-# Windows and splits
 
 STAIRS = [np.arange(10.0), np.arange(50.0, 54.0)]
 

@@ -22,9 +22,6 @@ COLUMNS = {
 }
 
 
-# Long tables
-
-
 @pytest.mark.parametrize(
     "make_table", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict]
 )
@@ -179,8 +176,6 @@ def test_times_and_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
         for times_read in (from_file.times, joined, from_file[range(len(from_file))].times):
             assert times_read.equals(in_memory.times)
 
-
-# Tables of lists
 
 THREE = [[1, 2], [], [3]]
 NESTED = [[[1.0, 2.0], [3.0, 4.0]], [], None]

@@ -9,15 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.sequences import (
-    Sequences,
-    concatenate,
-    future_times,
-    read,
-    windows,
-    write,
-)
-from refold.sequences import split_at as split
+from refold.sequences import Sequences, concatenate, future_times, read, split_at, windows, write
 from small_data import read_as_mapped
 
 NOON = dt.datetime(2024, 5, 31, 12)
@@ -93,8 +85,6 @@ def test_times_that_cannot_be_read(times, options, message):
         with_times(times, **options)
 
 
-# Operations that keep times
-
 STEPS = pa.table(
     {
         "id": ["b", "a", "b", "a", "c"],
@@ -119,7 +109,7 @@ def test_all_operations_keep_times():
     assert days(concatenate([steps, steps[1:]])) == [5, 7, 1, 4, 2, 1, 4, 2]
     untimed = Sequences.from_list([[1, 2]], column_types={"x": "numeric"}, names=["x"])
     assert concatenate([steps, untimed]).times is None
-    assert [days(half) for half in split(steps, 1)] == [[5, 1, 2], [7, 4]]
+    assert [days(half) for half in split_at(steps, 1)] == [[5, 1, 2], [7, 4]]
     assert days(windows(steps[:2], 1, 1).sequences) == [5, 7, 1, 4]
     assert days(Sequences(steps.values, steps.offsets, times=steps.times)) == days(steps)
     table = steps.to_table("id", "time")
@@ -160,8 +150,6 @@ def test_mapped_times_of_two_kinds_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"id 'b' are double, but those before it are timestamp"):
         read_as_mapped(tmp_path / "steps.parquet")
 
-
-# Repeated times
 
 REPEATED = {
     "id": ["a", "a", "b", "a", "b"],
