@@ -426,7 +426,7 @@ class Sequences:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
         # counts as one step.
-        bytes_per_step = 4 * self.schema.num_columns
+        bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
         # end_bytes[i]: bytes of the sequences up to sequence i
         end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
         offsets, start_byte = [0], 0
