@@ -91,8 +91,8 @@ missing_values=[-99999]."]
 
 def find_key_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
-    _, step = positions(sequences)
-    is_change = step[1:] > 0  # False where the next row begins another sequence
+    _, steps = positions(sequences)
+    is_change = steps[1:] > 0  # False where the next row begins another sequence
     first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences with a change
     key_columns = {}
     for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
@@ -218,8 +218,8 @@ class _Extremes:
 def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
     """Return as many values of a column as possible that are far from all its other values."""
     values, counts = extremes.values, extremes.counts
-    # Try 3 suspects at each end, then fewer, until all of them are far from the regular values,
-    # which are all values between the two ends.
+    # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
+    # These are the values between the suspects at the two ends.
     num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
     for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)

@@ -157,8 +157,7 @@ class Schema:
         check("layout", self.layout, one_of(*get_args(Layout)))
         if self.layout == "array":
             return
-        # a sequence in the other layouts has one value for each step: a number in "series", else a
-        # token
+        # A step of the other layouts is a single value: in "series" any, in the others a token.
         needs_tokens = self.layout != "series"
         if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
             raise SchemaError(
@@ -403,9 +402,8 @@ def _translate_categories(
 ) -> tuple[np.ndarray, list[str]]:
     """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
     indices, categories, fitted = values, data_column.categories, fitted_column.categories
-    if (
-        not data_column.column_type.has_categories
-    ):  # numbers in the data, but categories when fitted
+    if not data_column.column_type.has_categories:
+        # numbers in the data, which were categories in training
         indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
@@ -413,8 +411,10 @@ def _translate_categories(
         if data_column.column_type is BINARY:
             # 0 and 1 in the spelling of the fitted column, which may have "False" and "TRUE"
             spellings = {text.lower(): text for text in fitted}
-            words = ["true" if value else "false" for value in categories]
-            texts = tuple(map(spellings.get, words, texts))
+            texts = tuple(
+                spellings.get("true" if value else "false", text)
+                for value, text in zip(categories, texts, strict=True)
+            )
         categories = texts
         if set(categories).isdisjoint(fitted):
             raise _column_mismatch(data_column, fitted_column)
