@@ -204,10 +204,10 @@ def japanese_vowels() -> JapaneseVowels:
     path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
     splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
-    masks = splits == "train", splits == "test"
+    is_train, is_test = splits == "train", splits == "test"
     features = table.drop_columns(["split", "label"])
-    sequences = [as_sequences(features.filter(mask)) for mask in masks]
-    return JapaneseVowels(*sequences, *(labels[mask] for mask in masks))
+    train, test = (as_sequences(features.filter(mask)) for mask in (is_train, is_test))
+    return JapaneseVowels(train, test, labels[is_train], labels[is_test])
 
 
 def _question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
