@@ -178,12 +178,14 @@ def ragged_with_refold(num_sequences: int, rounds: int) -> dict[str, Any]:
             seconds[name] += list(np.diff(ae.history_["seconds"]))
             patch = ae.model_.network.specification.patch
     batches = Batches(data.lengths, BATCH)
+    bucket_lengths = np.array([bucket.num_steps for bucket in batches.buckets])
+    padded = bucket_lengths[np.searchsorted(bucket_lengths, batches.lengths)]
     return {
         **{name: statistics.median(epochs) for name, epochs in seconds.items()},
         "num_steps": int(data.offsets[-1]),
         "longest": int(data.lengths.max()),
         "num_shapes": len(batches.buckets),
-        "padding": batches.padding_ratio(),
+        "padding": float(padded.sum() / batches.lengths.sum()) - 1.0,
         "patch": patch,
     }
 

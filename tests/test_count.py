@@ -57,12 +57,8 @@ def test_a_burst_is_an_anomaly(ae):
 
 
 def test_files_keep_the_type(tmp_path):
-    path = tmp_path / "counts.csv"
-    path.write_text("id,time,visits\na,1,3\na,2,0\nb,1,7\n")
-    sequences = refold.sequences.read(path, column_types="count")
-    assert sequences.schema.columns[0].type == "count"
-    refold.sequences.write(sequences, tmp_path / "again.parquet")
-    assert refold.sequences.read(tmp_path / "again.parquet").schema == sequences.schema
+    refold.sequences.write(data(), tmp_path / "visits.parquet")
+    assert refold.sequences.read(tmp_path / "visits.parquet").schema == data().schema
 
 
 def test_training_lowers_the_loss_of_counts():

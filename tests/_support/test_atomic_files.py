@@ -13,8 +13,8 @@ import pytest
 from refold import SequenceAutoencoder
 from refold._support.atomic_files import atomic_writer, lock_checkpoint
 from refold.datasets import ramps
-from refold.errors import ParameterError, SchemaError
-from refold.sequences import FileAccessError, MissingFileError, write
+from refold.errors import FileAccessError, MissingFileError, ParameterError, SchemaError
+from refold.sequences import write
 
 BUSY_MESSAGE = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other special files")

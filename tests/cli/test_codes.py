@@ -230,7 +230,7 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
     ]:
         run(*command, *option, "-o", out, "-q")
         values = read(out).values
-        is_in_range = (scaler.least_ <= values) & (values <= scaler.greatest_)
+        is_in_range = (scaler.data_min_ <= values) & (values <= scaler.data_max_)
         assert is_in_range.all() == is_clipped
 
 

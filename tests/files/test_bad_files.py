@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from refold.datasets import japanese_vowels, ramps
-from refold.errors import DataError, FileFormatError, ParameterError, RefoldError
-from refold.sequences import FileAccessError, MissingFileError, column_names, read, write
+from refold.errors import (
+    DataError,
+    FileAccessError,
+    FileFormatError,
+    MissingFileError,
+    ParameterError,
+    RefoldError,
+)
+from refold.sequences import column_names, read, write
 
 BINARY = ["parquet", "npz", "npy"]
 SUFFIXES = [*BINARY, "csv", "jsonl", "txt", "ts"]

@@ -101,7 +101,7 @@ def test_the_coverage_of_bounds_is_that_of_alpha(calibrated):
 def test_clipped_forecasts_lie_within_their_bounds(calibrated):
     series = draw_waves(20, 6)
     series = series.with_values(series.values * 3)
-    greatest = calibrated.scaler_.greatest_[0]
+    greatest = calibrated.scaler_.data_max_[0]
     free, clipped = calibrated.forecast(series), calibrated.forecast(series, clip=True)
     assert np.concatenate(free.values).max() > greatest
     assert np.concatenate(clipped.values).max() == greatest

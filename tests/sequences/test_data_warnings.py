@@ -1,5 +1,7 @@
 """Warnings about data: numbers for missing values, outliers, single steps and padding."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +11,7 @@ from refold.datasets import question_array
 from refold.sequences import Sequences, as_sequences, data_warnings, mark_missing, write
 from small_data import fit_without_training, read_as_mapped
 
-
-def rng():
-    """Return a new generator with a fixed seed."""
-    return np.random.default_rng(0)
-
-
+rng = partial(np.random.default_rng, 0)  # returns a new generator with a fixed seed
 TEMPERATURES = rng().normal(20, 5, 1000)
 
 

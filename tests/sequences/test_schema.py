@@ -89,9 +89,6 @@ def test_counts_are_declared_and_whole():
             Sequences.from_list([[1.0, wrong]]).align(counts.schema)
 
 
-# Under another schema
-
-
 def test_unknown_categories_are_counted_in_one_warning():
     fitted = Sequences.from_list([[["a", "x"]], [["b", "y"]]]).schema
     data = Sequences.from_list([[["a", "z"]], [["q", "z"]], [["q", "y"]], [[None, "x"]]])
@@ -142,10 +139,7 @@ def test_categories_are_compared_as_text_if_one_side_is_text():
         Sequences.from_list([[0.5]]).align(integers)
 
 
-# Numbers that stand for a missing value
-
-
-def test_only_numeric_columns_are_changed():
+def test_missing_value_markers_change_only_numeric_columns():
     rows = [[-1.0, 5.0], [2.5, -1.0]]
     sequences = Sequences.from_list([rows], column_types=["numeric", "categorical"])
     marked = mark_missing(sequences, -1)
@@ -155,7 +149,7 @@ def test_only_numeric_columns_are_changed():
     np.testing.assert_array_equal(new.align(binary.schema)[0], [0, np.nan, 1])
 
 
-def test_numbers_have_the_precision_of_the_data_and_are_kept_in_files(tmp_path):
+def test_markers_have_the_precision_of_the_data_and_are_kept_in_files(tmp_path):
     values = np.array([1e20, 0.1, 999.9], np.float32)
     marked = mark_missing(Sequences.from_list([values]), [1e20, 999.9])
     assert np.isnan(marked.values[:, 0]).tolist() == [True, False, True]

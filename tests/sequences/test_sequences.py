@@ -21,27 +21,21 @@ from refold.sequences import (
     split_at,
     windows,
 )
+from sequences.equal import assert_equal
 
 NAN = np.nan
 
 
-ARRAYS = [np.ones((2, 3)), np.ones((1, 3))]
-ragged = np.empty(2, dtype=object)
-ragged[:] = ARRAYS
-
-
-@pytest.mark.parametrize(
-    ("x", "lengths"),
-    [
-        (ragged, [2, 1]),
-        (jnp.ones((2, 4, 3)), [4, 4]),
-        (pd.Series(["ab", "a"]), [2, 1]),
-        (pd.Series(ARRAYS), [2, 1]),
-        (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
-    ],
-)
-def test_accepted_data(x, lengths):
-    assert as_sequences(x).lengths.tolist() == lengths
+def test_accepted_data():
+    arrays = [np.ones((2, 3)), np.ones((1, 3))]
+    for x in (
+        np.array([*arrays, None], dtype=object)[:2],
+        jnp.ones((2, 4, 3))[:, :2].at[1, 1].set(NAN),
+        pd.Series(["ab", "a"]),
+        pd.Series(arrays),
+        pl.Series([[1.0, 2.0], [3.0]]),
+    ):
+        assert as_sequences(x).lengths.tolist() == [2, 1]
 
 
 def test_sequences_are_not_converted_again():
@@ -107,33 +101,22 @@ def test_ids_that_are_text_are_an_index():
         storms.with_ids(["a", "a", "b"])["a"]
 
 
-# Round trips
-
-numbers = st.floats(-1e6, 1e6, width=32) | st.just(NAN)
-
-
 @st.composite
-def arrays(draw):
+def draw_arrays(draw):
     num_features = draw(st.integers(1, 3))
     lengths = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
+    numbers = st.floats(-1e6, 1e6, width=32) | st.just(NAN)
     return [draw(hnp.arrays(dtype, (n, num_features), elements=numbers)) for n in lengths]
 
 
-tokens = st.lists(st.lists(st.text(max_size=2) | st.none(), max_size=4), min_size=1, max_size=4)
-strings = st.lists(st.text(max_size=6), min_size=1, max_size=5)
-integers = st.lists(st.lists(st.integers(-9, 9), max_size=4), min_size=1, max_size=5)
-
-
-def assert_same(a, b):
-    assert a.schema == b.schema
-    assert a.values.dtype == b.values.dtype
-    np.testing.assert_array_equal(a.values, b.values)
-    np.testing.assert_array_equal(a.offsets, b.offsets)
+TOKENS = st.lists(st.lists(st.text(max_size=2) | st.none(), max_size=4), min_size=1, max_size=4)
+STRINGS = st.lists(st.text(max_size=6), min_size=1, max_size=5)
+INTEGERS = st.lists(st.lists(st.integers(-9, 9), max_size=4), min_size=1, max_size=5)
 
 
 @settings(max_examples=40, deadline=None)
-@given(arrays() | tokens | strings | integers, st.booleans())
+@given(draw_arrays() | TOKENS | STRINGS | INTEGERS, st.booleans())
 def test_to_other_forms_and_back(data, is_categorical):
     is_array = isinstance(data[0], np.ndarray)
     column_types = "numeric" if is_array else ("categorical" if is_categorical else None)
@@ -144,19 +127,19 @@ def test_to_other_forms_and_back(data, is_categorical):
             np.testing.assert_array_equal(after, before)
     again = Sequences.from_list(sequences.to_list(), schema=sequences.schema)
     np.testing.assert_array_equal(again.values, sequences.values)
-    assert_same(concatenate([sequences[:1], sequences[1:]]), sequences)
-    assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)
+    assert_equal(concatenate([sequences[:1], sequences[1:]]), sequences)
+    assert_equal(Sequences.from_arrow(sequences.to_arrow()), sequences)
     if is_array:
         padded = sequences.to_padded(-1.0)
         again = Sequences.from_array(padded, sequences.lengths, column_types="numeric")
-        assert_same(again, sequences)
-    full = sequences[sequences.lengths > 0]
-    if len(full):
-        table = full.to_table()
+        assert_equal(again, sequences)
+    with_steps = sequences[sequences.lengths > 0]
+    if len(with_steps):
+        table = with_steps.to_table()
         mixed = np.random.default_rng(0).permutation(table["id"].to_numpy())
         interleaved = table.take(np.argsort(np.argsort(mixed, kind="stable")))
         again = Sequences.from_table(interleaved, id="id", time="time")
-        assert_same(again[np.argsort(again.ids)], full)
+        assert_equal(again[np.argsort(again.ids)], with_steps)
 
 
 def test_unknown_and_missing_categories():
@@ -172,7 +155,7 @@ def test_unknown_and_missing_categories():
     np.testing.assert_array_equal(decode((5, 6), "array"), [[5.0], [NAN], [NAN]])
     schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
     sequences = Sequences(values, [0, 3], schema=schema)
-    assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)
+    assert_equal(Sequences.from_arrow(sequences.to_arrow()), sequences)
     extended = concatenate([sequences, Sequences.from_list([["c"]])])
     assert extended.to_list() == [["a", "<unknown>", None], ["c"]]
 
@@ -194,8 +177,6 @@ def test_fingerprints_depend_only_on_values_and_lengths():
     same = (hashes[:, None] == hashes).astype(int)
     assert same.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2, 2]
 
-
-# Windows and splits
 
 STAIRS = [np.arange(10.0), np.arange(50.0, 54.0)]
 

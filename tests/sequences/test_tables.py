@@ -22,9 +22,6 @@ COLUMNS = {
 }
 
 
-# Long tables
-
-
 @pytest.mark.parametrize(
     "make_table", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict]
 )
@@ -137,20 +134,22 @@ def test_a_long_table_of_sequences():
 
 
 NANOSECONDS = np.cumsum(np.random.default_rng(0).integers(1, 10**10, 60))
+ZONES = ["+02:00", "+01:00", "Z"]
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(60)]
 # Times, the number of their ticks in a gap of 1, and for times other than `NANOSECONDS` a number of
 # which all gaps are multiples.
 TIMES = {
     "int8": (pa.array(np.arange(-120, 120, 4).astype(np.int8)), 1.0, 4),
-    "ns": (pa.array(NANOSECONDS, pa.timestamp("ns")), 1e9, None),
+    "ns": (pa.array(NANOSECONDS, pa.timestamp("ns", "Asia/Tokyo")), 1e9, None),
     "date": (pa.array(DAYS), 0, 86_400),
     "text": (pa.array(np.datetime_as_string(NANOSECONDS.astype("M8[ns]"))), 1e9, None),
-    "numbers as text": (pa.array([f"{i}.5" for i in range(60)]), 1.0, 1),
+    "numbers as text": (pa.array([f"{i / 2:g}" for i in range(60)]), 1.0, 0.5),
+    "zones": (pa.array([f"{day}T12:00{ZONES[i % 3]}" for i, day in enumerate(DAYS)]), 0, 3600),
 }
 
 
 @pytest.mark.parametrize("name", TIMES)
-def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
+def test_times_and_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
     times, ticks, multiple = TIMES[name]
     ids = np.sort(np.random.default_rng(1).integers(0, 9, 60))
     table = pa.table({"id": ids, "time": times, "x": np.arange(60) / 8, "page": list("abc") * 20})
@@ -172,9 +171,11 @@ def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
     ):
         assert from_file.schema == in_memory.schema
         assert from_file.values.tobytes() == in_memory.values.tobytes()
+        assert from_file.is_mapped
+        joined = pa.concat_arrays([block.times for block in from_file.blocks()])
+        for times_read in (from_file.times, joined, from_file[range(len(from_file))].times):
+            assert times_read.equals(in_memory.times)
 
-
-# Tables of lists
 
 THREE = [[1, 2], [], [3]]
 NESTED = [[[1.0, 2.0], [3.0, 4.0]], [], None]

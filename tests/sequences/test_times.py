@@ -9,16 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.sequences import (
-    Sequences,
-    concatenate,
-    future_times,
-    read,
-    read_batches,
-    windows,
-    write,
-)
-from refold.sequences import split_at as split
+from refold.sequences import Sequences, concatenate, future_times, read, split_at, windows, write
 from small_data import read_as_mapped
 
 NOON = dt.datetime(2024, 5, 31, 12)
@@ -94,8 +85,6 @@ def test_times_that_cannot_be_read(times, options, message):
         with_times(times, **options)
 
 
-# Operations that keep times
-
 STEPS = pa.table(
     {
         "id": ["b", "a", "b", "a", "c"],
@@ -120,7 +109,7 @@ def test_all_operations_keep_times():
     assert days(concatenate([steps, steps[1:]])) == [5, 7, 1, 4, 2, 1, 4, 2]
     untimed = Sequences.from_list([[1, 2]], column_types={"x": "numeric"}, names=["x"])
     assert concatenate([steps, untimed]).times is None
-    assert [days(half) for half in split(steps, 1)] == [[5, 1, 2], [7, 4]]
+    assert [days(half) for half in split_at(steps, 1)] == [[5, 1, 2], [7, 4]]
     assert days(windows(steps[:2], 1, 1).sequences) == [5, 7, 1, 4]
     assert days(Sequences(steps.values, steps.offsets, times=steps.times)) == days(steps)
     table = steps.to_table("id", "time")
@@ -155,32 +144,12 @@ def test_long_files_keep_times(tmp_path, suffix, times):
     assert getattr(back.times.type, "tz", None) == getattr(times.type, "tz", None)
 
 
-ZONES = ["2024-05-31T12:00+02:00", "2024-06-01T12:00+01:00", "2024-06-02T12:00Z"]
-
-
-@pytest.mark.parametrize(
-    "times", [pa.array([1, 2, 3], pa.timestamp("ns", "Asia/Tokyo")), ZONES, ["1", "2.5", "3"]]
-)
-def test_mapped_data_have_the_same_times(tmp_path, times):
-    table = pa.table({"id": ["a", "b", "c"], "time": times, "x": [0.5, 1.5, 2.5]})
-    pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
-    in_memory = read(tmp_path / "steps.parquet")
-    batches = read_batches(table.to_batches(max_chunksize=1), memory_bytes=1)
-    for from_file in (read_as_mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
-        assert from_file.is_mapped
-        joined = pa.concat_arrays([block.times for block in from_file.blocks()])
-        for times_read in (from_file.times, joined, from_file[[0, 1, 2]].times):
-            assert times_read.equals(in_memory.times)
-
-
 def test_mapped_times_of_two_kinds_are_refused(tmp_path):
     table = pa.table({"id": ["a", "b"], "time": ["2024-05-31", "7"], "x": [0.5, 1.5]})
     pq.write_table(table, tmp_path / "steps.parquet", row_group_size=1)
     with pytest.raises(DataError, match=r"id 'b' are double, but those before it are timestamp"):
         read_as_mapped(tmp_path / "steps.parquet")
 
-
-# Repeated times
 
 REPEATED = {
     "id": ["a", "a", "b", "a", "b"],

@@ -16,8 +16,7 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
-from refold.errors import ModelFileError, ParameterError
-from refold.sequences import FileAccessError
+from refold.errors import FileAccessError, ModelFileError, ParameterError
 from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler

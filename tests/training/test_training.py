@@ -146,8 +146,8 @@ def test_a_training_step_agrees_with_keras():
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
     shard = next(phase_data(data).loader.load_epoch(1))
-    (plan,) = Batches(data.lengths, 5).epoch(shard.indices, seed=0, epoch=1)
-    order = plan.rows[: plan.num_batches]
+    (plan,) = Batches(data.lengths, 5).iter_runs(shard.indices, seed=0, epoch=1)
+    order = plan.indices[: plan.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.0, sets_learning_rate=False)

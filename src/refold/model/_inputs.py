@@ -278,10 +278,10 @@ _MIN_SCIENTIFIC_NOTATION = 1e6
 def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
     """Return two limits (n_columns,) outside of which values are far from the training data."""
     # a column that was constant in training has no limits, because its usual range is unknown
-    varies = error_scaler.least_ < error_scaler.greatest_
+    varies = error_scaler.data_min_ < error_scaler.data_max_
     distances = np.where(varies, _FAR_STD_FROM_MEAN * error_scaler.scale_, np.inf)
-    low = np.minimum(error_scaler.least_, error_scaler.mean_ - distances)
-    return low, np.maximum(error_scaler.greatest_, error_scaler.mean_ + distances)
+    low = np.minimum(error_scaler.data_min_, error_scaler.mean_ - distances)
+    return low, np.maximum(error_scaler.data_max_, error_scaler.mean_ + distances)
 
 
 def count_outliers(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:

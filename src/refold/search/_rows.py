@@ -180,7 +180,7 @@ def _feature_inputs(
     scaled, is_missing = _fill_gaps(scaled, specification)
     statistics = np.asarray(statistics, np.float32)
     if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
-        is_missing_number = is_missing[:, model.scaler.numeric_]
+        is_missing_number = is_missing[:, model.scaler.is_numeric_]
         statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
     if specification.observed_flags:  # after all columns, each has a flag, missing in the same rows
         is_missing = np.tile(is_missing, 2)

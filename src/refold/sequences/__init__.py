@@ -3,8 +3,6 @@
 Needs NumPy and Arrow only, not Keras or JAX.
 """
 
-from refold.errors import FileAccessError as FileAccessError
-from refold.errors import MissingFileError as MissingFileError
 from refold.files.json import parse_jsonl as parse_jsonl
 from refold.files.mapped import map_blocks as map_blocks
 from refold.files.read_write import FORMATS as FORMATS
@@ -19,14 +17,11 @@ from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions
 from refold.files.tables import find_layout as find_layout
 from refold.files.tables import sequences_from_table as sequences_from_table
-from refold.files.tables import step_columns as step_columns
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchRun as BatchRun
 from refold.sequences._batches import input_and_target as input_and_target
 from refold.sequences._batches import pad as pad
-from refold.sequences._batches import (
-    unpadded_input_and_target as unpadded_input_and_target,
-)
+from refold.sequences._batches import unpadded_input_and_target as unpadded_input_and_target
 from refold.sequences._code_tables import MODEL_HASH_KEY as MODEL_HASH_KEY
 from refold.sequences._code_tables import check_code_dtype as check_code_dtype
 from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow

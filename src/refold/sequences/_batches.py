@@ -23,33 +23,29 @@ _MIN_BUCKET_BATCHES = 8
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
 _MIN_SAVED_STEPS = 1 << 16
-# Maximum number of candidates for the padded lengths. The search takes the square of it.
+# Maximum number of candidates for the padded lengths. The time of the search grows with its square.
 _MAX_LENGTH_CANDIDATES = 128
-# Number of consecutive batches of one bucket if there is only one bucket.
-_RUN_LENGTH = 64
-# Number of consecutive batches of one bucket if there are several. Shorter runs mix the buckets.
-_SHORT_RUN_LENGTH = 8
+# Number of batches of a run if there is only one bucket.
+_BATCHES_PER_RUN = 64
+# Number of batches of a run if there are several buckets. Shorter runs mix the buckets.
+_BATCHES_PER_SHORT_RUN = 8
 
 
 class Bucket(NamedTuple):
     """The padded shape of batches; a sequence is in the smallest bucket that it fits."""
 
-    num_steps: int
-    batch_size: int
+    num_steps: int  # padded length of its sequences
+    batch_size: int  # maximum number of sequences per batch
 
 
 class BatchRun(NamedTuple):
     """A run of consecutive batches of one bucket."""
 
     bucket: Bucket
-    # Indices of sequences, int32 (_RUN_LENGTH, batch_size), padded with -1. All runs have the same
-    # number of rows, so that they are compiled once.
-    rows: np.ndarray
-    num_batches: int  # the first rows; all later rows are padding
-
-    def with_rows(self, indices: np.ndarray) -> "BatchRun":
-        """Return the run with other indices of sequences."""
-        return self._replace(rows=indices)
+    # Indices of sequences, int32 (_BATCHES_PER_RUN, batch_size), padded with -1. All runs have the
+    # same number of rows, so that they are compiled once.
+    indices: np.ndarray
+    num_batches: int  # the first rows of the indices; all later rows are padding
 
 
 class Batches:
@@ -80,117 +76,99 @@ class Batches:
         self._num_partitions = len(self._partition_offsets) - 1
         max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BUCKET_BATCHES)))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
-        self._bucket_of = np.searchsorted(padded_lengths, lengths)
+        self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()
-        self._run_length = _RUN_LENGTH if len(padded_lengths) == 1 else _SHORT_RUN_LENGTH
+        has_one_bucket = len(padded_lengths) == 1
+        self._batches_per_run = _BATCHES_PER_RUN if has_one_bucket else _BATCHES_PER_SHORT_RUN
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
-            inside = lengths[self._bucket_of == i]
-            mean_length = float(inside.mean()) if len(inside) else steps_per_batch
-            num_columns = min(max(1, len(inside)), max(1, round(steps_per_batch / mean_length)))
+            bucket_lengths = lengths[self._bucket_indices == i]
+            mean_length = float(bucket_lengths.mean()) if len(bucket_lengths) else steps_per_batch
+            size = max(1, round(steps_per_batch / mean_length))
+            size = min(size, max(1, len(bucket_lengths)))
             # the next multiple of the number of partitions: -(-a // b) is a / b, rounded up
-            num_columns = -(-num_columns // self._num_partitions) * self._num_partitions
-            buckets.append(Bucket(int(padded_length), num_columns))
+            size = -(-size // self._num_partitions) * self._num_partitions
+            buckets.append(Bucket(int(padded_length), size))
         self.buckets = tuple(buckets)  # in ascending order of length
 
     def num_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
-        return sum(
-            max(-(-len(partition) // partition_width) for partition in partitions)
-            for _, partitions, partition_width in self._iter_buckets(indices)
-        )
+        return sum(run.num_batches for run in self.iter_runs(indices))
 
-    def padding_ratio(self) -> float:
-        """Return the ratio of padding to real steps over all sequences."""
-        padded_lengths = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
-        return int(padded_lengths.sum()) / int(self.lengths.sum()) - 1.0
-
-    def epoch(
+    def iter_runs(
         self, indices: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard_index: int = 0
     ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
         # of an epoch, has its own order.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
+        bucket_indices = self._bucket_indices[indices]  # both (len(indices),)
+        partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
         runs = []
-        for bucket, partitions, partition_width in self._iter_buckets(indices):
+        for i, bucket in enumerate(self.buckets):
+            masks = [
+                (bucket_indices == i) & (partition_indices == p)
+                for p in range(self._num_partitions)
+            ]
+            partitions = [indices[mask] for mask in masks]  # the indices of each partition
             if rng is not None:
                 partitions = [rng.permutation(partition) for partition in partitions]
-            flat = _interleave_partitions(partitions, partition_width)
-            stride = bucket.batch_size * self._run_length
-            runs += [
-                _make_run(bucket, flat[start : start + stride])
-                for start in range(0, len(flat), stride)
-            ]
+            partition_width = bucket.batch_size // self._num_partitions
+            # number of batches in which each partition has sequences, rounded up
+            counts = [-(-len(partition) // partition_width) for partition in partitions]
+            num_batches = max(counts)
+            batches = np.full((num_batches, len(partitions), partition_width), -1, np.int32)
+            for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
+                columns = np.full((count, partition_width), -1, np.int32)
+                columns.flat[: len(partition)] = partition
+                # batches without sequences of this partition are spread over the epoch
+                batches[np.arange(count) * num_batches // max(1, count), p] = columns
+            batches = batches.reshape(num_batches, bucket.batch_size)
+            for start in range(0, num_batches, self._batches_per_run):
+                run_batches = batches[start : start + self._batches_per_run]
+                run_indices = np.full((_BATCHES_PER_RUN, bucket.batch_size), -1, np.int32)
+                run_indices[: len(run_batches)] = run_batches
+                runs.append(BatchRun(bucket, run_indices, len(run_batches)))
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
 
-    def _iter_buckets(self, indices: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
-        """Yield each bucket, its indices by partition, and the number of columns of a partition."""
-        partition_of = np.searchsorted(self._partition_offsets, indices, side="right") - 1
-        for i, bucket in enumerate(self.buckets):
-            inside = self._bucket_of[indices] == i
-            masks = [inside & (partition_of == p) for p in range(self._num_partitions)]
-            partition_width = bucket.batch_size // self._num_partitions
-            yield bucket, [indices[mask] for mask in masks], partition_width
-
-
-def _make_run(bucket: Bucket, indices: np.ndarray) -> BatchRun:
-    """Return the run of batches that have these indices, one batch after another."""
-    batch_size = bucket.batch_size
-    rows = np.full(_RUN_LENGTH * batch_size, -1, np.int32)
-    rows[: len(indices)] = indices
-    return BatchRun(bucket, rows.reshape(_RUN_LENGTH, batch_size), -(-len(indices) // batch_size))
-
-
-def _interleave_partitions(partitions: list[np.ndarray], partition_width: int) -> np.ndarray:
-    """Return indices in batches, flat: each batch has ``partition_width`` of each partition."""
-    counts = [-(-len(partition) // partition_width) for partition in partitions]
-    batches = np.full((max(counts), len(partitions), partition_width), -1, np.int64)
-    for p, (partition, count) in enumerate(zip(partitions, counts, strict=True)):
-        columns = np.full((count, partition_width), -1, np.int64)
-        columns.flat[: len(partition)] = partition
-        # batches without sequences of this partition are spread over the epoch
-        batches[np.arange(count) * max(counts) // max(1, count), p] = columns
-    return batches.reshape(-1)
-
 
 def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
-    """Return padded lengths: the fewest with tolerable padding, or the best ``max_buckets``."""
-    # Dynamic programming over candidates: the best division of the shortest lengths into k buckets
-    # extends a best division of fewer lengths into k - 1.
+    """Return the padded length of each bucket: the fewest with tolerable padding, ascending."""
+    # Dynamic programming over candidates: a best division of the first candidates into k buckets
+    # is a best division of fewer candidates into k - 1 buckets, and one more bucket.
     longest = int(lengths.max())
     candidates = np.unique(
         np.quantile(lengths, np.linspace(0, 1, _MAX_LENGTH_CANDIDATES), method="higher")
     )
-    index = np.searchsorted(candidates, lengths)
-    counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
-    # cost[i, j]: total steps, with padding, if candidates i to j share a bucket
+    candidate_indices = np.searchsorted(candidates, lengths)
+    counts = np.bincount(candidate_indices, minlength=len(candidates))
+    counts = np.concatenate([[0], np.cumsum(counts)])  # number of sequences before each candidate
+    # cost[i, j]: number of steps, with padding, of a bucket of the candidates i to j
     cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
     max_cost = lengths.sum() * (1.0 + _MAX_PADDING_RATIO)
-    # best[j]: cost of candidates 0 to j; cuts: first candidate of the last bucket
-    best, cuts = cost[0], []
+    # best_cost[j]: minimum cost of the candidates 0 to j. last_starts: for each number of buckets
+    # after one, the first candidate of the last bucket, (len(candidates),).
+    best_cost, last_starts = cost[0], []
     for _ in range(max_buckets - 1):
-        if best[-1] <= max_cost:
+        if best_cost[-1] <= max_cost:
             break
-        # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j; negative
-        # costs are those of an i after j, which is no bucket
-        total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
-        if best[-1] - total[:, -1].min() < _MIN_SAVED_STEPS:
+        # total_cost[i, j]: minimum cost of the candidates before i, plus a last bucket from i to j.
+        # The cost is negative if i is after j, which is no bucket.
+        last_cost = np.where(cost >= 0, cost, np.inf)
+        total_cost = np.concatenate([[0.0], best_cost[:-1]])[:, None] + last_cost
+        if best_cost[-1] - total_cost[:, -1].min() < _MIN_SAVED_STEPS:
             break
-        cuts.append(total.argmin(axis=0))
-        best = total.min(axis=0)
+        last_starts.append(total_cost.argmin(axis=0))
+        best_cost = total_cost.min(axis=0)
     # back from the last bucket to the first
     padded_lengths, end = [longest], len(candidates) - 1
-    for cut in reversed(cuts):
-        end = int(cut[end]) - 1
+    for starts in reversed(last_starts):
+        end = int(starts[end]) - 1
         if end < 0:
             break
         padded_lengths.append(int(candidates[end]))
     return padded_lengths[::-1]
-
-
-# Padding
 
 
 def pad(
@@ -256,8 +234,8 @@ def unpadded_input_and_target(
     is_observed = ~xp.isnan(values)
     # Networks take NaN in the input as padding. So a missing value becomes a finite number, and
     # flags tell what was observed: a real step is no padding, even if all its values are missing.
-    filler = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
-    x = xp.where(is_observed, values, filler)
+    missing_input = np.where(np.isnan(unknown_indices), np.float32(0), unknown_indices)
+    x = xp.where(is_observed, values, missing_input)
     if flags:
         x = xp.concatenate([x, is_observed.astype(np.float32)], axis=-1)
     # an unknown category is no target that a network could learn

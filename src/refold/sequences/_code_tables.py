@@ -22,10 +22,7 @@ MODEL_HASH_KEY = "refold.model"
 
 
 def codes_to_arrow(
-    codes: Any,
-    ids: ArrayLike | Windows | None = None,
-    dtype: str = "float32",
-    model: Any = None,
+    codes: Any, ids: ArrayLike | Windows | None = None, dtype: str = "float32", model: Any = None
 ) -> pa.Table:
     """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
 
@@ -110,10 +107,8 @@ def codes_from_arrow(
     array([[ 0.5,  1. ],
            [ 2. , -1. ]], dtype=float32)
     """
-    if model is not None and (
-        doubt := describe_model_mismatch(stored_model_hash(table), model, "This table")
-    ):
-        warn(doubt)
+    if model is not None:
+        warn(describe_model_mismatch(stored_model_hash(table), model, "This table"))
     arrow_table = to_arrow_table(table)
     column = arrow_table.get(code, "code")
     item_type = column.type.value_type if has_lists(column) else pa.null()
@@ -121,12 +116,12 @@ def codes_from_arrow(
         raise SchemaError(
             f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
-    widths, flat = flatten_lists(column)
-    # the width of the first code; a table without rows has that of its fixed-size lists
+    widths, numbers = flatten_lists(column)  # length of each code, and the numbers of all codes
+    # the width of the first code; in a table without rows, the size of its fixed-size lists
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
-    row_of = np.repeat(np.arange(len(widths)), widths)  # of each number in flat
+    row_indices = np.repeat(np.arange(len(widths)), widths)  # of each number
     is_complete = (widths == width) & (widths > 0)
-    is_complete[row_of[flat.is_null().to_numpy()]] = False
+    is_complete[row_indices[numbers.is_null().to_numpy()]] = False
     if not is_complete.all():
         row = int(np.argmin(is_complete))
         got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
@@ -134,7 +129,7 @@ def codes_from_arrow(
             f"The code of row {row} has {got}. Expected {width} numbers. Pass codes of one model; "
             "drop the row or encode it again."
         )
-    codes = flat.to_numpy().reshape(len(widths), width)
+    codes = numbers.to_numpy().reshape(len(widths), width)
     with np.errstate(over="ignore"):  # decoding refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
     ids = arrow_table.columns.get(id)
@@ -149,7 +144,7 @@ def check_code_dtype(dtype: str) -> None:
 def stored_model_hash(table: Any) -> str | None:
     """Return the hash of the model that a table of codes stores, or None."""
     schema: Any = getattr(table, "schema", None)
-    if isinstance(schema, pa.Schema):
+    if isinstance(schema, pa.Schema):  # a table of Arrow
         stored = (schema.metadata or {}).get(MODEL_HASH_KEY.encode())
         # latin-1 decodes any bytes, also those that another program wrote under this key
         return None if stored is None else stored.decode("latin-1")
@@ -173,7 +168,8 @@ def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -
     fitted = _fitted_model(model)
     if not fitted.is_hash(stored_hash):
         model_hash = fitted.hash
-        # The hash of a pretrained model begins with that of its weights; the column names follow.
+        # A pretrained model has the hash of its weights, and after that the hash of the column
+        # names. The first 12 characters are enough to tell hashes apart.
         if stored_hash[:12] == model_hash[:12]:
             raise DataError(
                 f"{subject} holds codes of columns of other names, or in another order. Encode the "

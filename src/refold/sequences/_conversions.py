@@ -1,7 +1,6 @@
 """Conversion of any input to `Sequences`, and functions of whole sets of sequences.
 
-`as_sequences` converts any input, and `table_like` converts back to a table like that of the
-user.
+`as_sequences` converts any input, and `table_like` converts back to a table like that of the user.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.arrays import offsets_from_lengths
+from refold._support.arrays import concatenated_ranges, offsets_from_lengths
 from refold._support.rules import Rule, check, check_not_empty, number_rule
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._encoding import ColumnTypes
@@ -22,11 +21,11 @@ from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    find_step_keys,
+    find_id_and_time,
     has_lists,
     has_nested_lists,
     is_table,
-    is_text,
+    is_text_type,
     resize_column,
     time_index_column,
     to_arrow_table,
@@ -75,56 +74,53 @@ def as_sequences(
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-    else:
-        x = _convert_input(x, column_types, names, schema)
-    return x if schema is None else x.align(schema)
-
-
-def _convert_input(
-    x: Any, column_types: ColumnTypes, names: Sequence[str] | None, schema: Schema | None
-) -> Sequences:
-    """Convert a table, an array or a list, with the names that a schema remembers."""
+        return x if schema is None else x.align(schema)
     if hasattr(x, "tocoo"):  # a sparse matrix of SciPy
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if isinstance(x, ArrowColumns) or (is_table(x) and not _holds_arrays(x)):
+    reads_table = isinstance(x, ArrowColumns) or is_table(x)
+    if reads_table and not hasattr(x, "columns") and str(getattr(x, "dtype", None)) == "object":
+        # a pandas column whose cells are arrays of several features is a list of sequences
+        reads_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
+    if reads_table:
         table = to_arrow_table(x)
-        keys = find_step_keys(table, schema)
-        if keys is None:  # each row is a sequence
+        id_and_time = find_id_and_time(table, schema)
+        if id_and_time is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in table.columns else None
-            return Sequences.from_arrow(table, id_name, names, column_types)
-        # the column of time gaps is added, unless the table has it
-        add_gaps = schema is not None and schema.time_gaps and schema.names[-1] not in table.columns
-        features = () if schema is None else schema.names[: -1 if add_gaps else None]
-        if schema is not None and {*features} <= {*table.columns}:
-            names = features  # further columns of the table are left out
-        options: dict[str, Any] = {"time_gaps": add_gaps}
-        if schema is not None and keys[1] is not None:
-            is_time = pa.types.is_temporal(table.columns[keys[1]].type)
-            options["time_format"] = None if is_time else schema.time_format
-            options["duplicates"] = schema.duplicates or "error"
-        return Sequences.from_table(table, *keys, names, column_types, **options)
-    if hasattr(x, "__array__") and not isinstance(x, list | tuple):
+            sequences = Sequences.from_arrow(table, id_name, names, column_types)
+        else:
+            id_name, time_name = id_and_time
+            options: dict[str, Any] = {}
+            if schema is not None:
+                # the column of time gaps is added, unless the table has it
+                options["time_gaps"] = schema.time_gaps and schema.names[-1] not in table.columns
+                features = schema.names[:-1] if options["time_gaps"] else schema.names
+                if {*features} <= {*table.columns}:
+                    names = features  # further columns of the table are left out
+                if time_name is not None:
+                    is_time = pa.types.is_temporal(table.columns[time_name].type)
+                    options["time_format"] = None if is_time else schema.time_format
+                    options["duplicates"] = schema.duplicates or "error"
+            sequences = Sequences.from_table(
+                table, id_name, time_name, names, column_types, **options
+            )
+    elif hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
-        if x.dtype.kind not in "OUT" or x.ndim != 1:
-            return Sequences.from_array(x, column_types=column_types, names=names)
-        x = x.tolist()  # an array of text or objects, each of which is a sequence
-    return Sequences.from_list(x, column_types=column_types, names=names)
+        if x.ndim == 1 and x.dtype.kind in "OUT":  # text or objects, each of which is a sequence
+            sequences = Sequences.from_list(x.tolist(), column_types=column_types, names=names)
+        else:
+            sequences = Sequences.from_array(x, column_types=column_types, names=names)
+    else:
+        sequences = Sequences.from_list(x, column_types=column_types, names=names)
+    return sequences if schema is None else sequences.align(schema)
 
 
 def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
     """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
     return as_sequences(to_arrow_table(table)._replace(is_series=True), schema=schema)
-
-
-def _holds_arrays(column: Any) -> bool:
-    """Return whether a column of objects, as in pandas, holds arrays of several features."""
-    if hasattr(column, "columns") or str(getattr(column, "dtype", None)) != "object":
-        return False
-    return any(getattr(cell, "ndim", 1) > 1 for cell in column)
 
 
 def is_frame(data: Any) -> bool:
@@ -135,32 +131,32 @@ def is_frame(data: Any) -> bool:
 def table_like(sequences: Sequences, user_table: Any) -> Any:
     """Return sequences as a table like the user's: of the same library, layout and columns."""
     schema = sequences.schema
-    id_name, time = schema.id_name or "id", schema.time_name or "time"
+    id_name, time_name = schema.id_name or "id", schema.time_name or "time"
     if not is_frame(user_table):  # a long table for data that were no table
-        time = schema.time_column({id_name}, has_times=sequences.times is not None)
-        return sequences.to_table(id_name, time)
-    original = to_arrow_table(user_table)
-    columns, keys = original.columns, find_step_keys(original, schema)
+        time_name = schema.time_column({id_name}, has_times=sequences.times is not None)
+        return sequences.to_table(id_name, time_name)
+    user_columns = to_arrow_table(user_table)
+    columns, id_and_time = user_columns.columns, find_id_and_time(user_columns, schema)
     id_name = id_name if id_name in columns else "id"
-    features = [name for name in columns if name not in {id_name, *original.index_columns}]
+    features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None
-    has_text = keys is None and only_feature is not None and is_text(only_feature.type)
-    has_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
+    has_text = id_and_time is None and only_feature is not None and is_text_type(only_feature.type)
+    is_one_cell = has_text or (only_feature is not None and has_nested_lists(only_feature))
     row_is_sequence = has_text or any(map(has_lists, columns.values()))
-    if row_is_sequence and has_one_cell:  # a sequence is one cell: text, or a list of lists
+    if row_is_sequence and is_one_cell:  # a sequence is one cell: text, or a list of lists
         items = [item if isinstance(item, str) else item.tolist() for item in sequences]
         ids = sequences.to_arrow(id_name)[id_name]
         table = pa.table({id_name: ids, features[0]: pa.array(items)})
     elif row_is_sequence:
         table = sequences.to_arrow(id_name)
     else:  # each row is a step
-        if time not in columns:
-            time = time_index_column(original.index_columns, columns) or "time"
-        table = sequences.to_table(id_name, time)
-        if time in columns and not schema.duplicates:
+        if time_name not in columns:
+            time_name = time_index_column(user_columns.index_columns, columns) or "time"
+        table = sequences.to_table(id_name, time_name)
+        if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
-            times = resize_column(original, id_name, time, sequences.lengths)
-            table = table.set_column(1, time, times)
+            times = resize_column(user_columns, id_name, time_name, sequences.lengths)
+            table = table.set_column(1, time_name, times)
     numeric_names = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
         if name in columns and name not in numeric_names:
@@ -168,26 +164,22 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
             with contextlib.suppress(pa.ArrowException):
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
     # the user's columns in their order, then new ones, such as time gaps
-    new_names = [name for name in table.column_names if name not in {id_name, time, *columns}]
+    new_names = [name for name in table.column_names if name not in {id_name, time_name, *columns}]
     table = table.select([name for name in [*columns, *new_names] if name in table.column_names])
-    return _to_library_of(user_table, table, keep_index=row_is_sequence)
-
-
-def _to_library_of(user_table: Any, table: pa.Table, *, keep_index: bool) -> Any:
-    """Return an Arrow table as a table of the user's library, for pandas with the user's index."""
     library = type(user_table).__module__.partition(".")[0]
     if library != "pandas":
         return type(user_table)(table) if library == "polars" else table
     frame = table.to_pandas()
-    # from the columns that Arrow makes of the user's index to the names of the index levels
+    # The frame gets the user's index. Arrow makes a column of each level of the index; a level
+    # without a name becomes a column such as "__index_level_0__".
     levels = enumerate(user_table.index.names)
-    level_of = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
-    columns = [name for name in level_of if name in frame]
-    if keep_index:  # the rows are those of the user's table
-        return frame.drop(columns=columns).set_axis(user_table.index)
-    if not columns:
+    level_names = {f"__index_level_{i}__" if name is None else name: name for i, name in levels}
+    index_columns = [name for name in level_names if name in frame]
+    if row_is_sequence:  # the rows are those of the user's table
+        return frame.drop(columns=index_columns).set_axis(user_table.index)
+    if not index_columns:
         return frame
-    return frame.set_index(columns).rename_axis([level_of[name] for name in columns])
+    return frame.set_index(index_columns).rename_axis([level_names[name] for name in index_columns])
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:
@@ -243,13 +235,10 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
 
 
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sequence index and the step of each row of the values, both (num_steps,)."""
+    """Return for each step the index of its sequence and its index there, both (num_steps,)."""
     lengths = sequences.lengths
-    index = np.repeat(np.arange(len(lengths)), lengths)
-    return index, np.arange(len(index)) - np.repeat(sequences.offsets[:-1], lengths)
-
-
-# Missing values
+    sequence_indices = np.repeat(np.arange(len(lengths)), lengths)
+    return sequence_indices, concatenated_ranges(np.zeros_like(lengths), lengths)
 
 
 def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
@@ -259,17 +248,10 @@ def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
 
 def check_missing(markers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
-    check("missing_values", markers, _MARKERS_RULE)
-    return tuple(map(float, _to_list(markers)))
-
-
-def _to_list(values: Any) -> list[Any]:
-    """Return a collection of values, or one value, as a list."""
-    return list(values) if isinstance(values, list | tuple | set | np.ndarray) else [values]
-
-
-# What the argument `missing_values` can be.
-_MARKERS_RULE = Rule(
-    "a finite number or a list of them, such as [-99999], or None",
-    lambda values: all(map(number_rule().allows, _to_list(values))),
-)
+    is_list = isinstance(markers, list | tuple | set | np.ndarray)
+    numbers = list(markers) if is_list else [markers]
+    expected = "a finite number or a list of them, such as [-99999], or None"
+    check(
+        "missing_values", markers, Rule(expected, lambda _: all(map(number_rule().allows, numbers)))
+    )
+    return tuple(map(float, numbers))

@@ -12,7 +12,7 @@ import numpy as np
 from refold.errors import Message, argument, spelled
 from refold.sequences._conversions import positions
 from refold.sequences._encoding import StepLocator
-from refold.sequences._lists import looks_padded
+from refold.sequences._lists import find_stray_steps, lengths_without_padding
 from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 
@@ -22,6 +22,13 @@ _MIN_SEQUENCES_WITH_IDS = 10
 _MIN_TIME_CHANGES = 20
 # Minimum share of distinct values among the sequences, for a column of ids: some ids may repeat.
 _MIN_DISTINCT_ID_SHARE = 0.9
+
+# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
+_MIN_PADDED_SHARE = 0.1
+# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
+_MIN_PADDED_SEQUENCES = 2
+# Maximum share of real steps that look like padding. If there are more, such steps are data.
+_MAX_STRAY_PADDING_SHARE = 0.01
 
 # A suspect is a number that is far from all regular values of its column. Its gap to the nearest
 # regular value is compared with the range of all regular values. So heavy tails are no suspects,
@@ -69,68 +76,76 @@ def data_warnings(source: Sequences) -> list[str]:
 (0.1 to 0.5). It dominates training. Correct it, or if it stands for missing values, pass \
 missing_values=[-99999]."]
     """
-    messages = [
-        _single_step_warning(source),
-        _padding_warning(source),
-        *_suspect_warnings(source),
-    ]
-    return [Message(message) for message in messages if message is not None]
+    messages = []
+    # a single sequence of one step may be meant so
+    if len(source) > 1 and source.lengths.max() == 1:
+        messages.append(
+            f"All {len(source)} sequences have at most one step. If they are the steps of one "
+            f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
+            f"the column of sequence ids with {argument('id=')}, or pass "
+            f"{argument(layout='wide')} if a row is a whole sequence."
+        )
+    messages += [*_padding_warnings(source), *_suspect_warnings(source)]
+    return [Message(message) for message in messages]
 
 
 def find_key_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
-    _, step = positions(sequences)
-    is_change = step[1:] > 0  # False where the next row begins another sequence
+    _, steps = positions(sequences)
+    is_change = steps[1:] > 0  # False where the next row begins another sequence
     first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences with a change
-    keys = {}
+    key_columns = {}
     for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
         changes = np.diff(values.astype(np.float64))[is_change]
         changes = changes[~np.isnan(changes)]
         # ids are constant within each sequence and differ between sequences
         if len(changes) and not changes.any() and len(first_rows) >= _MIN_SEQUENCES_WITH_IDS:
             if len(np.unique(values[first_rows])) >= _MIN_DISTINCT_ID_SHARE * len(first_rows):
-                keys[column.name] = "id"
+                key_columns[column.name] = "id"
+        # a single column is data, and no column of times
         elif len(changes) < _MIN_TIME_CHANGES or sequences.schema.num_columns == 1:
             continue
-        # times are ascending within each sequence
+        # times ascend within each sequence
         elif column.column_type.is_number and (changes > 0).all():
-            keys[column.name] = "time"
-    return keys
+            key_columns[column.name] = "time"
+    return key_columns
 
 
-def _single_step_warning(sequences: Sequences) -> str | None:
-    """Return a warning if no sequence has two steps; one sequence of one step may be meant so."""
-    if len(sequences) < 2 or sequences.lengths.max() != 1:
-        return None
-    return (
-        f"All {len(sequences)} sequences have at most one step. If they are the steps of one "
-        f"series x, pass [x], or add {argument(window=100)}. If they are rows of a table, name "
-        f"the column of sequence ids with {argument('id=')}, or pass {argument(layout='wide')} if "
-        "a row is a whole sequence."
-    )
-
-
-def _padding_warning(sequences: Sequences) -> str | None:
-    """Return a warning if sequences of equal length end or begin with steps of zeros."""
-    lengths = sequences.lengths
-    if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
-        return None
+def _padding_warnings(sequences: Sequences) -> list[str]:
+    """Return one warning if sequences of equal length end or begin with steps of zeros, or none."""
+    num_steps = int(sequences.lengths.max(initial=0))
+    if num_steps < 2 or (sequences.lengths != num_steps).any():
+        return []
     block = next(sequences.blocks())  # the first block is enough, and fast for large files
-    zeros = np.zeros(sequences.schema.num_columns)
-    for i in sequences.schema.categorical:  # the index of the category 0; NaN, which equals nothing
+    padded_step = np.zeros(sequences.schema.num_columns)
+    # In a categorical column, a padded step holds the index of the category 0. Without such a
+    # category, no step is padded: NaN equals nothing.
+    for i in sequences.schema.categorical:
         categories: tuple = sequences.schema.columns[i].categories
-        zeros[i] = categories.index(0) if 0 in categories else np.nan
-    is_padded = (block.values == zeros).all(axis=1).reshape(len(block), -1)
-    side = next((side for side in ("post", "pre") if looks_padded(is_padded, side)), None)
-    if side is None:
-        return None
+        padded_step[i] = categories.index(0) if 0 in categories else np.nan
+    # (num_sequences, num_steps)
+    is_padded = (block.values == padded_step).all(axis=1).reshape(len(block), -1)
+    for side in ("post", "pre"):
+        lengths = lengths_without_padding(is_padded, side)
+        lengths = lengths[lengths > 0]
+        num_padded = (lengths < num_steps).sum()
+        num_stray = find_stray_steps(is_padded, side).sum()
+        # padding is frequent, differs in length, and hardly occurs between real steps
+        if (
+            num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
+            and lengths.min() < lengths.max()
+            and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
+        ):
+            break
+    else:
+        return []
     verb, padding = ("end", "") if side == "post" else ("begin", ", padding='pre'")
     count = int(is_padded[:, -1 if side == "post" else 0].sum())
     checked = f"{'the first ' * (len(block) < len(sequences))}{len(block)}"
-    return (
+    return [
         f"{count} of {checked} sequences {verb} with steps of zeros, as padded ones do. If this "
         f"is padding, remove it with Sequences.from_array(x, padding_value=0{padding})."
-    )
+    ]
 
 
 class _Suspect(NamedTuple):
@@ -144,45 +159,36 @@ class _Suspect(NamedTuple):
 
 
 def _suspect_warnings(sequences: Sequences) -> list[str]:
-    """Return one warning per marker or outlier, with all columns that hold it."""
-    columns = np.flatnonzero(sequences.schema.numeric).tolist()
-    extremes = [_Extremes() for _ in columns]
+    """Return one warning for each marker or outlier, which names all columns that hold it."""
+    extremes = {int(i): _Extremes() for i in np.flatnonzero(sequences.schema.numeric)}
     for block in sequences.blocks():
-        for column, column_extremes in zip(columns, extremes, strict=True):
-            column_extremes.add(block.values[:, column])
-    by_value: dict[float, list[_Suspect]] = {}
-    for column, column_extremes in zip(columns, extremes, strict=True):
-        for suspect in _find_suspects(column_extremes, column):
-            by_value.setdefault(suspect.value, []).append(suspect)
-    texts = [_format_number(value) for value in sorted(by_value)]
-    fix = spelled(f"missing_values=[{', '.join(texts)}]", f"--missing {','.join(texts)}")
-    return [_describe_suspect(sequences, suspects, fix) for suspects in by_value.values()]
-
-
-def _describe_suspect(sequences: Sequences, suspects: list[_Suspect], fix: str) -> str:
-    """Return the warning about a number that is a suspect in these columns."""
-    first, count = suspects[0], sum(suspect.count for suspect in suspects)
-    names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
-    times = "once" if count == 1 else f"{count} times, first"
-    return (
-        f"{_format_number(first.value)} occurs in {join_names(names)} {times} at "
-        f"{_locate_suspect(sequences, first)}, far from all other values ({first.min_regular:.6g} "
-        f"to {first.max_regular:.6g}). It dominates training. Correct it, or if it stands for "
-        f"missing values, pass {fix}."
-    )
-
-
-def _locate_suspect(sequences: Sequences, suspect: _Suspect) -> str:
-    """Return ``sequence 3, step 5, column 'x0'`` for the first step with a suspect."""
-    row = 0
-    for block in sequences.blocks():
-        rows = np.flatnonzero(block.values[:, suspect.column_index] == suspect.value)
-        if len(rows):
-            row += int(rows[0])
-            break
-        row += len(block.values)
-    column_name = sequences.schema.names[suspect.column_index]
-    return StepLocator(sequences.offsets, sequences.ids)(row, column_name)
+        for column_index, column_extremes in extremes.items():
+            column_extremes.add(block.values[:, column_index])
+    suspects_by_value: dict[float, list[_Suspect]] = {}
+    for column_index, column_extremes in extremes.items():
+        for suspect in _find_suspects(column_extremes, column_index):
+            suspects_by_value.setdefault(suspect.value, []).append(suspect)
+    texts = ",".join(_format_number(value) for value in sorted(suspects_by_value))
+    fix = spelled(f"missing_values=[{texts.replace(',', ', ')}]", f"--missing {texts}")
+    messages = []
+    for value, suspects in suspects_by_value.items():
+        names = [sequences.schema.names[suspect.column_index] for suspect in suspects]
+        first, count = suspects[0], sum(suspect.count for suspect in suspects)
+        step_index = 0  # of the first occurrence in the first column, among all steps
+        for block in sequences.blocks():
+            is_suspect = block.values[:, first.column_index] == value
+            if is_suspect.any():
+                step_index += int(np.argmax(is_suspect))
+                break
+            step_index += len(is_suspect)
+        location = StepLocator(sequences.offsets, sequences.ids)(step_index, names[0])
+        times = "once" if count == 1 else f"{count} times, first"
+        messages.append(
+            f"{_format_number(value)} occurs in {join_names(names)} {times} at {location}, far "
+            f"from all other values ({first.min_regular:.6g} to {first.max_regular:.6g}). It "
+            f"dominates training. Correct it, or if it stands for missing values, pass {fix}."
+        )
+    return messages
 
 
 class _Extremes:
@@ -190,7 +196,8 @@ class _Extremes:
 
     def __init__(self) -> None:
         self.num_values = 0
-        # distinct values in ascending order: all, or the first and last _NUM_EXTREMES of them
+        # The distinct values in ascending order, and how often each occurs. Of more than
+        # 2 * _NUM_EXTREMES distinct values, only the first and last _NUM_EXTREMES are here.
         self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:
@@ -204,15 +211,15 @@ class _Extremes:
         distinct, counts = np.unique(values, return_counts=True)
         merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
         counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
-        first_and_last = np.r_[0:_NUM_EXTREMES, len(merged) - _NUM_EXTREMES : len(merged)]
-        ends = first_and_last if len(merged) > 2 * _NUM_EXTREMES else slice(None)
-        self.values, self.counts = merged[ends], counts[ends]
+        middle = slice(_NUM_EXTREMES, max(_NUM_EXTREMES, len(merged) - _NUM_EXTREMES))
+        self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
 
 def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
-    """Return as many values as possible that are far from all other values, the regular ones."""
+    """Return as many values of a column as possible that are far from all its other values."""
     values, counts = extremes.values, extremes.counts
-    # first 3 suspects at each end, then fewer, until all of them are far from the regular values
+    # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
+    # These are the values between the suspects at the two ends.
     num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
     for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)
@@ -233,14 +240,14 @@ def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: 
     """Return whether a suspect is far enough from the regular values of its column."""
     low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
     gap = max(low - suspect.value, suspect.value - high)
-    # equal values have a range of 0; it is then replaced by a multiple of their magnitude
-    width = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
+    # In a constant column the range is 0, and a multiple of its value takes the place of the range.
+    value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_repeated_digits = _REPEATED_DIGITS.fullmatch(_format_number(suspect.value))
     if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
-        return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * width
+        return num_regular >= _MIN_REGULAR_WITH_MARKER and gap > _MIN_MARKER_GAP * value_range
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
     has_enough = num_regular >= _MIN_REGULAR_WITH_OUTLIER and num_distinct >= _MIN_DISTINCT_REGULAR
-    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * width
+    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * value_range
 
 
 def _format_number(value: float) -> str:

@@ -1,13 +1,11 @@
 """From raw columns to `SequenceArrays`, the result of all conversions to `Sequences`.
 
-`encode_columns` infers types and categories and makes `SequenceArrays`. Conversions
-return `SequenceArrays`, so they need not import `Sequences`.
-`RowNamer` and `StepLocator` name rows and steps in messages.
-The checks refuse values, ids and offsets that `Sequences` cannot have.
+`encode_columns` infers types and categories and makes `SequenceArrays`. Conversions return
+`SequenceArrays`, so they need not import `Sequences`. `RowNamer` and `StepLocator` name rows and
+steps in messages. The checks refuse values and ids that `Sequences` cannot have.
 """
 
 import math
-import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,7 +22,7 @@ from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, L
 
 # Types of all columns, of each column, or of the columns with these names; None where inferred.
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
-# The largest number of float32. Networks compute in this dtype.
+# The largest number of float32, in which networks compute.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -46,7 +44,8 @@ class RowNamer:
     """Names rows of a table in messages."""
 
     noun: str = "row"  # or "line", "entry"
-    number_of: Callable[[int], object] = int  # from the index of a row to its number in the file
+    # function from the index of a row to the number or text that follows the noun
+    number_of: Callable[[int], object] = int
 
     def __call__(self, row: int) -> str:
         """Return ``row 3`` for the index of a row."""
@@ -64,22 +63,20 @@ class StepLocator:
     offsets: np.ndarray  # (n + 1,)
     ids: np.ndarray | None = None  # (n,); None if they are the indices
     row_namer: RowNamer | None = None  # if the data come from a file
-    row_of_step: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
+    row_indices: np.ndarray | None = None  # (num_steps,); None if a row of the file is a sequence
 
     def __call__(self, step_index: int, column_name: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps.
-
-        For data from a file: ``row 3, step 5``, or ``row 17 (id 'a')`` if each step has a row.
-        """
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a step among all steps."""
+        # for data from a file, "row 3, step 5", or "row 17 (id 'a')" if each step has a row
         index = int(np.searchsorted(self.offsets, step_index, side="right")) - 1
         step = f"step {step_index - self.offsets[index]}"
         if self.row_namer is None:
             id_ = None if self.ids is None else self.ids[index]
             location = f"{name_sequence(index, id_)}, {step}"
-        elif self.row_of_step is None or self.ids is None:
+        elif self.row_indices is None or self.ids is None:
             location = f"{self.row_namer(index)}, {step}"
         else:
-            file_row = self.row_namer(self.row_of_step.item(step_index))
+            file_row = self.row_namer(self.row_indices.item(step_index))
             location = f"{file_row} (id {to_scalar(self.ids[index])!r})"
         return location if column_name is None else f"{location}, column {column_name!r}"
 
@@ -119,9 +116,9 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
     else:
         resolved = list(column_types)
         check_counts_match(len(resolved), argument("column_types"), len(names), "columns")
-    for type_ in resolved:
-        if type_ is not None:
-            check_column_type(type_)
+    for type_name in resolved:
+        if type_name is not None:
+            check_column_type(type_name)
     return resolved
 
 
@@ -135,70 +132,63 @@ def encode_columns(
     stored_schema: Schema | None = None,  # its categories are used if they cover the data
 ) -> SequenceArrays:
     """Return raw columns as encoded values with a schema."""
-    columns = () if stored_schema is None else stored_schema.columns
-    categories = {column.name: column.categories for column in columns if column.categories}
-    encoded = [
-        _encode_column(raw, name, type_, locate, categories.get(name))
-        for name, raw, type_ in zip(names, raw_columns, type_names, strict=True)
-    ]
-    dtype = np.result_type(np.float32, *(column_values.dtype for column_values, _ in encoded))
-    values = np.empty((len(raw_columns[0]), len(raw_columns)), dtype=dtype)
-    for i, (column_values, _) in enumerate(encoded):
-        values[:, i] = column_values
+    stored_columns = () if stored_schema is None else stored_schema.columns
+    stored_categories = {column.name: column.categories or None for column in stored_columns}
+    encoded, columns = [], []
+    for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
+        # raw values may be numbers, booleans, text or a mix of Python objects
+        if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
+            raw_values, type_name = _parse_objects(raw_values, name, type_name, locate)
+        if raw_values.dtype.kind == "O":  # still objects, so it is text
+            type_name = CATEGORICAL.name
+        elif raw_values.dtype.kind not in "biuf":
+            # scikit-learn's estimator checks expect the words "Complex data not supported"
+            raise SchemaError(
+                f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. "
+                f"Pass dates as {argument('time=')}, or as numbers. Complex data not supported: "
+                "pass it as two columns."
+            )
+        if type_name is None:
+            # whole numbers alone are no reason for a count column, which the user has to request
+            type_name = (BINARY if BINARY.looks_binary(raw_values) else NUMERIC).name
+        stored = stored_categories.get(name)
+        column_values, categories = COLUMN_TYPES[type_name].encode(raw_values, name, locate, stored)
+        encoded.append(column_values)
+        columns.append(Column(name, type_name, categories))
+    # float32, or float64 if a column needs it
+    dtype = np.result_type(np.float32, *encoded)
+    values = np.stack(encoded, axis=1, dtype=dtype)
+    # A stored layout is that of all stored columns. Lists are series or tokens, and tables arrays.
     layout: Layout = "array"
-    if stored_schema is not None:
-        layout = stored_schema.layout if stored_schema.names == tuple(names) else "array"
-    elif from_lists and len(names) == 1:
-        layout = "tokens" if encoded[0][1].column_type.has_categories else "series"
-    schema = Schema(tuple(column for _, column in encoded), layout)
+    if stored_schema is not None and stored_schema.names == tuple(names):
+        layout = stored_schema.layout
+    elif stored_schema is None and from_lists and len(names) == 1:
+        layout = "tokens" if columns[0].column_type.has_categories else "series"
+    schema = Schema(tuple(columns), layout)
     check_values(values, schema, locate)
-    offsets, ids = locate.offsets, locate.ids
-    return SequenceArrays(
-        values, offsets, np.arange(len(offsets) - 1) if ids is None else ids, schema
-    )
+    ids = check_ids(locate.ids, len(locate.offsets) - 1)
+    return SequenceArrays(values, locate.offsets, ids, schema)
 
 
 def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | None]) -> list[str]:
     """Return a warning for each column without requested type whose categories are all numbers."""
-    return [
-        f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
-        f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
-        for column, type_ in zip(columns, type_names, strict=True)
-        if type_ is None and column.categories and all(map(_is_numeric_text, column.categories))
-    ]
+    messages = []
+    for column, type_name in zip(columns, type_names, strict=True):
+        if type_name is not None or not column.categories or column.has_integer_categories:
+            continue
+        numbers = [_parse_number(category) for category in column.categories]
+        if all(number is not None and math.isfinite(number) for number in numbers):
+            messages.append(
+                f"Column {column.name!r} holds numbers written as text and is treated as "
+                f"categorical. Pass {argument(column_types={column.name: NUMERIC.name})} to read "
+                "it as numbers."
+            )
+    return messages
 
 
-def _encode_column(
-    raw_values: np.ndarray,
-    name: str,
-    column_type: str | None,
-    locate: Locator,
-    stored_categories: tuple[Any, ...] | None,
-) -> tuple[np.ndarray, Column]:
-    """Return raw values (num_steps,) as floats, NaN where missing, and their column."""
-    # Raw values may be numbers, booleans, text or a mix of Python objects.
-    if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
-        raw_values, column_type = _parse_objects(raw_values, name, column_type, locate)
-    if raw_values.dtype.kind == "O":  # still objects, so it is text
-        column_type = CATEGORICAL.name
-    elif raw_values.dtype.kind not in "biuf":
-        # scikit-learn's estimator checks expect the words "Complex data not supported"
-        raise SchemaError(
-            f"Column {name!r} holds {raw_values.dtype} values. Expected real numbers or text. Pass "
-            f"dates as {argument('time=')}, or as numbers. Complex data not supported: pass it as "
-            "two columns."
-        )
-    if column_type is None:
-        # whole numbers alone are no reason for a count column, which the user has to request
-        column_type = (BINARY if BINARY.looks_binary(raw_values) else NUMERIC).name
-    type_ = COLUMN_TYPES[column_type]
-    values, categories = type_.encode(raw_values, name, locate, stored_categories)
-    return values, Column(name, column_type, categories)
-
-
-def is_text(type_: pa.DataType) -> bool:
+def is_text_type(arrow_type: pa.DataType) -> bool:
     """Return whether an Arrow type is a text type."""
-    return type_ in {pa.string(), pa.large_string(), pa.string_view()}
+    return arrow_type in {pa.string(), pa.large_string(), pa.string_view()}
 
 
 def is_missing(value: object) -> bool:
@@ -217,22 +207,25 @@ def _parse_objects(
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
         return raw_values.astype(object, copy=False), column_type
     objects = [None if is_missing(value) else value for value in objects]
-    present = [value for value in objects if value is not None]
-    if objects and not present:
+    observed = [value for value in objects if value is not None]
+    if objects and not observed:
         return np.full(len(objects), np.nan, np.float32), column_type
-    num_texts = sum(isinstance(value, str) for value in present)
+    num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
-    if may_be_text and num_texts and (column_type is not None or num_texts == len(present)):
+    if may_be_text and num_texts and (column_type is not None or num_texts == len(observed)):
         return object_array(None if v is None else str(v) for v in objects), column_type
-    if column_type is None and {type(value) for value in present} <= {bool, np.bool_}:
+    if column_type is None and {type(value) for value in observed} <= {bool, np.bool_}:
         column_type = BINARY.name
     # text such as "1.5" becomes a number only if the user requested numbers
-    parse = column_type is not None
-    numbers = [math.nan if v is None else _parse_number(v, parse_text=parse) for v in objects]
+    may_parse_text = column_type is not None
+    numbers = [
+        math.nan if value is None else _parse_number(value, parse_text=may_parse_text)
+        for value in objects
+    ]
     if None in numbers:
         i = numbers.index(None)
-        is_text = isinstance(objects[i], str)
-        got = f"the text {objects[i]!r}" if is_text else f"a {type(objects[i]).__name__}"
+        value = objects[i]
+        got = f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}"
         raise DataError(
             f"Got {got} at {locate(i, name)}, where a number is expected. Use None for a missing "
             f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
@@ -256,43 +249,34 @@ def _parse_number(value: Any, *, parse_text: bool = True) -> float | None:
         return math.inf
 
 
-def _is_numeric_text(category: Any) -> bool:
-    """Return whether a category is text that holds a finite number."""
-    value = _parse_number(category) if isinstance(category, str) else None
-    return value is not None and math.isfinite(value)
-
-
 # Checks
 
 
 def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
-    """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None."""
+    """Return one integer or string per sequence (n,); ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
-    original, ids = ids, np.asarray(ids).reshape(-1)
-    check_counts_match(len(ids), argument("ids"), num_sequences, "sequences")
-    if ids.dtype.kind in "iu" and ids.max(initial=0) < 1 << 63:
-        return ids.astype(np.int64, copy=False)
-    if ids.dtype.kind == "U":
-        return ids
+    array = np.asarray(ids).reshape(-1)
+    check_counts_match(len(array), argument("ids"), num_sequences, "sequences")
+    if array.dtype.kind in "iu" and array.max(initial=0) < 1 << 63:
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "U":
+        return array
     # from the original objects, because NumPy turns integers into floats if one is too large
-    objects = np.asarray(original, dtype=object).reshape(-1).tolist()
+    objects = np.asarray(ids, dtype=object).reshape(-1).tolist()
     for i, id_ in enumerate(objects):
         if is_missing(id_):
             raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
-    if all(map(_is_integer, objects)):
+    are_whole_numbers = all(
+        isinstance(id_, Integral) or (isinstance(id_, Real) and float(id_).is_integer())
+        for id_ in objects
+    )
+    if are_whole_numbers and not any(isinstance(id_, bool) for id_ in objects):
         objects = [int(id_) for id_ in objects]
         if all(-(1 << 63) <= id_ < 1 << 63 for id_ in objects):
             return np.array(objects, dtype=np.int64)
     # an integer too large for int64, as a hash may be, makes all ids strings
     return np.array([str(id_) for id_ in objects], dtype=str)
-
-
-def _is_integer(id_: Any) -> bool:
-    """Return whether an id is a whole number, also one stored as a float; booleans are none."""
-    if isinstance(id_, Integral):
-        return not isinstance(id_, bool)
-    return isinstance(id_, Real) and float(id_).is_integer()
 
 
 def check_unique_ids(ids: np.ndarray) -> None:
@@ -307,21 +291,6 @@ def check_unique_ids(ids: np.ndarray) -> None:
         )
 
 
-def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
-    """Return offsets (n + 1,) as int64; raise if they do not rise from 0 to ``num_steps``."""
-    offsets = np.asarray(offsets)
-    is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
-    if is_valid:
-        offsets = offsets.astype(np.int64)
-        is_valid = offsets[0] == 0 and offsets[-1] == num_steps and (np.diff(offsets) >= 0).all()
-    if not is_valid:
-        raise DataError(
-            f"offsets must rise from 0 to the number of steps, {num_steps}, in integers. "
-            f"Got {reprlib.repr(offsets.tolist())}."
-        )
-    return offsets
-
-
 def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> None:
     """Refuse values (num_steps, F) that are infinite, or that are no index of a category."""
     infinite = np.isinf(values)
@@ -332,11 +301,12 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
             "Expected finite numbers; use NaN for a missing entry."
         )
     for i in schema.categorical:
-        index = values[:, i]
-        n = len(schema.columns[i].categories)
-        is_wrong = (index < 0) | (index > n) | (index != np.floor(index)) & ~np.isnan(index)
+        indices, n = values[:, i], len(schema.columns[i].categories)
+        is_wrong = (
+            (indices < 0) | (indices > n) | (indices != np.floor(indices)) & ~np.isnan(indices)
+        )
         advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
-        refuse_where(is_wrong, index, schema.names[i], locate, advice)
+        refuse_where(is_wrong, indices, schema.names[i], locate, advice)
 
 
 def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:

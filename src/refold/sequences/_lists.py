@@ -30,13 +30,6 @@ from refold.sequences._encoding import (
 from refold.sequences._schema import Layout, default_names
 from refold.sequences.types import CATEGORICAL
 
-# Minimum share of padded sequences in an array that looks padded: in fewer, it may be chance.
-_MIN_PADDED_SHARE = 0.1
-# Minimum number of padded sequences in an array that looks padded; it matters for small arrays.
-_MIN_PADDED_SEQUENCES = 2
-# Maximum share of real steps that look like padding. If there are more, such steps are data.
-_MAX_STRAY_PADDING_SHARE = 0.01
-
 
 def arrays_from_list(
     sequences: Iterable[Any],
@@ -56,25 +49,34 @@ def arrays_from_list(
     items = list(sequences)
     check_not_empty(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
+    # each (length,) or (length, features)
     arrays = [_convert_sequence(item, i, ids) for i, item in enumerate(items)]
-    frame_names = _check_same_features(items, arrays, ids)
+    table_names = _check_same_features(items, arrays, ids)
     # without empty lists, which fit any number of features
     with_features = [array for array in arrays if array.ndim == 2 or array.size]
-    raw = np.concatenate(with_features or [np.zeros(0, np.float32)])
+    raw_values = np.concatenate(with_features or [np.zeros(0, np.float32)])
     locate = StepLocator(offsets_from_lengths([len(array) for array in arrays]), ids, row_namer)
-    has_columns = raw.ndim == 2
+    has_columns = raw_values.ndim == 2
     if has_columns:
-        check_not_empty(raw.shape[1], "feature", "in the sequences")
-        names = names or frame_names or default_names(raw.shape[1])
+        check_not_empty(raw_values.shape[1], "feature", "in the sequences")
+        names = names or table_names or default_names(raw_values.shape[1])
     elif names is None:
-        names = [_default_column_name(raw, column_types)]
+        # the default name of the only column is "token" for text and categories, else "x0"
+        if column_types and isinstance(column_types, Mapping):
+            has_tokens = "token" in column_types
+        elif requested := resolve_column_types(column_types or None, ["x0"])[0]:
+            has_tokens = requested == CATEGORICAL.name
+        else:
+            types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
+            has_tokens = str in types and types <= {str, type(None)}
+        names = ["token" if has_tokens else "x0"]
     names = (names,) if isinstance(names, str) else tuple(names)
-    raw_columns = list(raw.T) if has_columns else [raw]
+    raw_columns = list(raw_values.T) if has_columns else [raw_values]
     check_counts_match(len(names), argument("names"), len(raw_columns), "features")
-    types = resolve_column_types(column_types, names)
-    encoded = encode_columns(names, raw_columns, types, locate, from_lists=not has_columns)
-    has_tokens = encoded.schema.layout == "tokens"
-    if layout is None and has_tokens and all(isinstance(item, str) for item in items):
+    type_names = resolve_column_types(column_types, names)
+    encoded = encode_columns(names, raw_columns, type_names, locate, from_lists=not has_columns)
+    are_strings = all(isinstance(item, str) for item in items)
+    if layout is None and encoded.schema.layout == "tokens" and are_strings:
         layout = "characters"
     if layout is None or layout == encoded.schema.layout:
         return encoded
@@ -97,6 +99,7 @@ def _convert_sequence(sequence: Any, index: int, ids: np.ndarray) -> np.ndarray:
             array = np.asarray(sequence, dtype=object)
     except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
         array = object_array(sequence)
+    # the entries of a list with steps of differing numbers of features are lists
     steps = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
         got = reprlib.repr(sequence)
@@ -117,52 +120,35 @@ def _check_same_features(
     sequences: list[Any], arrays: list[np.ndarray], ids: np.ndarray
 ) -> tuple[str, ...] | None:
     """Return the column names if the items are tables; raise if their forms or columns differ."""
-
-    def form_of(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
-        columns = getattr(sequences[i], "column_names", getattr(sequences[i], "columns", None))
+    first = None  # index and form of the first sequence
+    for i, (sequence, array) in enumerate(zip(sequences, arrays, strict=True)):
+        if array.shape == (0,):  # an empty list, which fits any form
+            continue
+        columns = getattr(sequence, "column_names", getattr(sequence, "columns", None))
         names = None if columns is None else tuple(map(str, columns))
-        return isinstance(sequences[i], str), arrays[i].shape[1:], names
-
-    def describe(i: int) -> str:
-        names = form_of(i)[2]
-        columns = f" with the columns {names}" if names else ""
-        shape = f"a {type(sequences[i]).__name__} of shape {arrays[i].shape}{columns}"
-        return f"{shape} for {name_sequence(i, ids[i])}"
-
-    # without empty lists, which fit any form
-    with_form = [i for i, array in enumerate(arrays) if array.shape != (0,)]
-    form = form_of(with_form[0]) if with_form else (False, (), None)
-    for i in with_form:
-        if form_of(i) != form:
+        form = isinstance(sequence, str), array.shape[1:], names
+        first = first or (i, form)
+        if form != first[1]:
+            descriptions = [
+                f"a {type(sequences[k]).__name__} of shape {arrays[k].shape}"
+                f"{f' with the columns {names}' if names else ''} for {name_sequence(k, ids[k])}"
+                for k, (_, _, names) in ((i, form), first)
+            ]
             raise SchemaError(
-                f"Got {describe(i)}, but {describe(with_form[0])}. All sequences need the same "
+                f"Got {descriptions[0]}, but {descriptions[1]}. All sequences need the same "
                 "features in the same order, and either all or none are a str."
             )
-    return form[2]
-
-
-def _default_column_name(raw_values: np.ndarray, column_types: ColumnTypes) -> str:
-    """Return the default name of the only column: "token" for text and categories, else "x0"."""
-    if column_types and isinstance(column_types, Mapping):
-        return "token" if "token" in column_types else "x0"
-    requested = resolve_column_types(column_types or None, ["x0"])[0]
-    if requested is not None:
-        return "token" if requested == CATEGORICAL.name else "x0"
-    types = {type(value) for value in raw_values} if raw_values.dtype == object else set()
-    return "token" if str in types and types <= {str, type(None)} else "x0"
+    return None if first is None else first[1][2]
 
 
 def fill_masked_entries(x: Any) -> Any:
     """Return a masked array of NumPy with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
         return x
-    numeric = x.dtype.kind in "biuf"
-    filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if numeric else object)
-    filled[np.ma.getmaskarray(x)] = np.nan if numeric else None
+    is_numeric = x.dtype.kind in "biuf"
+    filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if is_numeric else object)
+    filled[np.ma.getmaskarray(x)] = np.nan if is_numeric else None
     return filled
-
-
-# Padded arrays
 
 
 def unpad_array(
@@ -170,45 +156,6 @@ def unpad_array(
 ) -> list[np.ndarray]:
     """Return the sequences, each (length, F) or (length,), of an array, without its padding."""
     check("padding", side, one_of("post", "pre"))
-    x = _check_padded_array(x)
-    num_steps = x.shape[1]
-    if lengths is None:
-        is_padded = _find_padded_steps(x, padding_value)
-        lengths = lengths_without_padding(is_padded, side)
-        if not is_missing(padding_value):  # a step that is NaN in all features is hardly data
-            _warn_of_ambiguous_padding(is_padded, lengths, padding_value, side)
-    else:
-        lengths = np.asarray(lengths).reshape(-1)
-        check_counts_match(len(lengths), argument("lengths"), len(x), "sequences")
-        wrong = np.flatnonzero(~np.isin(lengths, np.arange(num_steps + 1)))
-        if len(wrong):
-            raise DataError(
-                f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. Expected an integer from "
-                f"0 to {num_steps}, the number of steps of the array."
-            )
-        lengths = lengths.astype(np.int64)
-    starts = num_steps - lengths if side == "pre" else 0 * lengths
-    bounds = zip(x, starts, starts + lengths, strict=True)
-    return [sequence[start:stop] for sequence, start, stop in bounds]
-
-
-def unpad_aeon(x: Any) -> list[np.ndarray]:
-    """Return the cases, each (length, channels) or (length,), of an aeon collection."""
-    if isinstance(x, list | tuple):
-        return [np.asarray(fill_masked_entries(case)).T for case in x]
-    if isinstance(x, np.ndarray) and x.ndim in {2, 3}:
-        # aeon puts channels before time points
-        return unpad_array(fill_masked_entries(x).swapaxes(1, -1))
-    shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
-    raise DataError(
-        f"Got a {type(x).__name__}{shape}. Expected aeon's layout: an array of shape (n_cases, "
-        "n_channels, n_timepoints) or (n_cases, n_timepoints), or a list of arrays of shape "
-        "(n_channels, n_timepoints). Sequences.from_table takes frames."
-    )
-
-
-def _check_padded_array(x: Any) -> np.ndarray:
-    """Return data as an array of two or three dimensions; raise if they form none."""
     try:
         x = np.asarray(fill_masked_entries(x))
     except ValueError as error:
@@ -221,62 +168,59 @@ def _check_padded_array(x: Any) -> np.ndarray:
             "one feature; put a single sequence into a list."
         )
     check_not_empty(len(x), "sequence", f"in an array of shape {x.shape}")
-    return x.astype(object) if x.dtype.kind in "UST" else x  # text
-
-
-def _find_padded_steps(x: np.ndarray, padding_value: float | str) -> np.ndarray:
-    """Return the mask (n, T) of steps that have a value, which may be NaN, in all features."""
-    if not is_missing(padding_value):
-        mask = np.asarray(x == padding_value)
-    elif x.dtype == object:
-        mask = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+    if x.dtype.kind in "UST":  # text
+        x = x.astype(object)
+    num_steps = x.shape[1]
+    if lengths is None:
+        if not is_missing(padding_value):
+            is_padded = np.asarray(x == padding_value)
+        elif x.dtype == object:
+            is_padded = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+        else:
+            is_padded = np.asarray(x != x)  # True for NaN; `np.isnan` refuses dates
+        if x.ndim == 3:
+            is_padded = np.all(is_padded, axis=2)
+        lengths = lengths_without_padding(is_padded, side)
+        num_trimmed = int((lengths < num_steps).sum())
+        # number of sequences with steps that look like padding before other steps
+        num_stray = int(find_stray_steps(is_padded, side).any(axis=1).sum())
+        # Keras pads in front by default. Then no step at the end is padded, but first steps are.
+        is_padded_in_front = side == "post" and is_padded[:, :1].any()
+        doubt = ""
+        if num_stray and (num_trimmed or is_padded_in_front):
+            doubt = f"{num_stray} sequences have such steps elsewhere"
+        elif num_trimmed and lengths.max() < num_steps:
+            doubt = f"no sequence fills the {num_steps} steps of the array"
+        if doubt and not is_missing(padding_value):  # a step of NaN in all features is hardly data
+            advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
+            warn(
+                f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, "
+                f"but {doubt}, so they may be data. Pass lengths= instead{advice}."
+            )
     else:
-        mask = x != x  # NaN
-    return np.all(mask, axis=2) if x.ndim == 3 else mask
-
-
-def _warn_of_ambiguous_padding(
-    is_padded: np.ndarray, lengths: np.ndarray, padding_value: float | str, side: str
-) -> None:
-    """Warn if steps treated as padding, a mask (n, T), may be data."""
-    num_steps = is_padded.shape[1]
-    num_stray = int(_find_stray_steps(is_padded, side).any(axis=1).sum())
-    num_trimmed = int((lengths < num_steps).sum())
-    doubt = ""
-    # Keras pads in front by default, and then sequences begin with steps of this value
-    if num_stray and (num_trimmed or (side == "post" and is_padded[:, 0].any())):
-        doubt = f"{num_stray} sequences have such steps elsewhere"
-    elif num_trimmed and lengths.max() < num_steps:
-        doubt = f"no sequence fills the {num_steps} steps of the array"
-    if doubt:
-        advice = ", or padding='pre' if the padding is in front" if side == "post" else ""
-        warn(
-            f"Steps of {padding_value!r} were treated as padding in {num_trimmed} sequences, but "
-            f"{doubt}, so they may be data. Pass lengths= instead{advice}."
-        )
+        lengths = np.asarray(lengths).reshape(-1)
+        check_counts_match(len(lengths), argument("lengths"), len(x), "sequences")
+        wrong = np.flatnonzero(~np.isin(lengths, np.arange(num_steps + 1)))
+        if len(wrong):
+            raise DataError(
+                f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. Expected an integer from "
+                f"0 to {num_steps}, the number of steps of the array."
+            )
+        lengths = lengths.astype(np.int64)
+    starts = num_steps - lengths if side == "pre" else np.zeros_like(lengths)
+    bounds = zip(x, starts, starts + lengths, strict=True)
+    return [sequence[start:stop] for sequence, start, stop in bounds]
 
 
 def lengths_without_padding(is_padded: np.ndarray, side: str = "post") -> np.ndarray:
     """Return lengths (n,) without the padding on one side, from the mask (n, T) of padded steps."""
     is_padded = is_padded if side == "post" else is_padded[:, ::-1]
-    length_to = np.arange(1, is_padded.shape[1] + 1)  # length of a sequence that ends with a step
-    return np.where(is_padded, 0, length_to).max(axis=1, initial=0).astype(np.int64)
+    # the length is the number of the last real step, counted from 1
+    step_numbers = np.arange(1, is_padded.shape[1] + 1)
+    return np.where(is_padded, 0, step_numbers).max(axis=1, initial=0).astype(np.int64)
 
 
-def _find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
+def find_stray_steps(is_padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but have real steps on both sides."""
     is_step = np.arange(is_padded.shape[1]) < lengths_without_padding(is_padded, side)[:, None]
     return is_padded & (is_step if side == "post" else is_step[:, ::-1])
-
-
-def looks_padded(is_padded: np.ndarray, side: str) -> bool:
-    """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
-    lengths = lengths_without_padding(is_padded, side)
-    lengths = lengths[lengths > 0]
-    num_padded = (lengths < is_padded.shape[1]).sum()
-    num_stray = _find_stray_steps(is_padded, side).sum()
-    return bool(
-        num_padded >= max(_MIN_PADDED_SEQUENCES, _MIN_PADDED_SHARE * len(lengths))
-        and lengths.min() < lengths.max()
-        and num_stray <= _MAX_STRAY_PADDING_SHARE * lengths.sum()
-    )

@@ -1,7 +1,9 @@
 """Invertible scaling of columns of quantities, and means and standard deviations for it.
 
-`Scaler` standardizes columns. `RunningMoments` and `sequence_moments` compute the moments of all
-data and of each sequence. Missing entries are ignored everywhere.
+`Scaler` standardizes columns. `RunningMoments` and `sequence_moments` compute moments, which are
+means and standard deviations, of all data and of each sequence. They ignore missing entries.
+
+In the shapes, F is the number of columns, and K the number of columns of quantities.
 """
 
 from collections.abc import Mapping
@@ -33,9 +35,9 @@ CLIP_RULE = Rule(
     lambda value: value == "positive" if isinstance(value, str) else BOOLEAN.allows(value),
 )
 
-# Names of the arrays of a scaler, in the order in which a model file holds them.
-_STATE_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
-_STATE_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
+# Keys of the arrays of a scaler in a model file.
+_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
+_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
@@ -59,7 +61,7 @@ class Scaler:
     mean_, scale_ : array of shape (F,)
         Mean and standard deviation of each column over the training data; 0 and 1 if the column
         is not numeric or ``mode`` is None. The scale of a constant column is 1.
-    least_, greatest_ : array of shape (F,)
+    data_min_, data_max_ : array of shape (F,)
         Range of each column over the training data. Infinite if the column is not numeric.
 
     Examples
@@ -75,21 +77,16 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {name: np.asarray(state[name], np.float64) for name in _STATE_ARRAYS}
-        self.numeric_ = arrays["numeric"].astype(bool)
+        arrays = {key: np.asarray(state[key], np.float64) for key in _ARRAY_KEYS}
+        self.is_numeric_ = arrays["numeric"] = arrays["numeric"].astype(bool)  # (F,)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
-        self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
-        # With K numeric columns: mean (2 K,) and scale (2 K,) of the statistics of sequences, and
-        # the minimum standard deviation (K,) of a sequence. Empty unless the mode is "sequence".
+        self.data_min_, self.data_max_ = arrays["least"], arrays["greatest"]
+        # Mean and scale, both (2 K,), of the statistics of sequences, and the minimum standard
+        # deviation (K,) of a sequence. Empty unless the mode is "sequence".
         self.statistics_mean_ = arrays["statistics_mean"]
         self.statistics_scale_ = arrays["statistics_scale"]
-        self.floor_ = arrays["floor"]
-        # Range (F,) of the values that float32 can hold both as they are and scaled.
-        reach = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
-        self._allowed_range = (
-            np.maximum(self.mean_ - reach, -MAX_FLOAT32),
-            np.minimum(self.mean_ + reach, MAX_FLOAT32),
-        )
+        self.min_std_ = arrays["floor"]
+        self._arrays = arrays
 
     @classmethod
     def fit(cls, sequences: Sequences, mode: ScalingMode | None = "features") -> "Scaler":
@@ -108,12 +105,13 @@ class Scaler:
         check_not_empty(
             num_steps, "step", f"to learn from: all {len(sequences)} sequences are empty"
         )
+        # is_missing: mask (F,) of the columns without an observed value
         moments, is_missing = RunningMoments(int(numeric.sum())), np.ones(len(numeric), bool)
         for block in sequences.blocks():
             is_missing &= np.isnan(block.values).all(axis=0)
             with np.errstate(over="ignore", invalid="ignore"):  # values too large are refused below
                 moments.add(block.values[:, numeric])
-        if np.maximum(-moments.least, moments.greatest).max(initial=0) > MAX_FLOAT32:
+        if np.maximum(-moments.minimum, moments.maximum).max(initial=0) > MAX_FLOAT32:
             check_float32_range(sequences)  # raises an error that names the value
         if is_missing.any():
             raise DataError(
@@ -122,8 +120,8 @@ class Scaler:
                 "fill it in."
             )
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
-        minimum, maximum = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
-        minimum[numeric], maximum[numeric] = moments.least, moments.greatest
+        data_min, data_max = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        data_min[numeric], data_max[numeric] = moments.minimum, moments.maximum
         if mode is not None:
             is_constant = moments.scale == 0
             if is_constant.any():
@@ -134,9 +132,9 @@ class Scaler:
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _fit_statistics(sequences)
-        fitted = numeric, mean, scale, minimum, maximum, *statistics  # in the order of the names
-        arrays = zip(_STATE_ARRAYS, fitted, strict=True)
-        return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
+        arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
+        state = dict(zip(_ARRAY_KEYS, arrays, strict=True))
+        return cls({"mode": mode, "dtype": sequences.dtype.name, **state})
 
     @property
     def num_statistics(self) -> int:
@@ -146,17 +144,20 @@ class Scaler:
     def check(self, sequences: Sequences) -> None:
         """Check that float32 can hold the scaled values of sequences."""
         self._check_columns(sequences)
-        _check_range(sequences, *self._allowed_range)
+        # float32 also has to hold the values as they are
+        max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
+        minimum = np.maximum(self.mean_ - max_distance, -MAX_FLOAT32)
+        _check_range(sequences, minimum, np.minimum(self.mean_ + max_distance, MAX_FLOAT32))
 
     def transform(self, sequences: Sequences) -> Sequences:
         """Scale sequences."""
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # in blocks, because float64 takes twice the memory
-            mean, scale = self._shift_and_scale(block, None)
-            shifted = np.subtract(block.values, mean, dtype=np.float64)
-            out = scaled[start : start + len(shifted)]
-            np.divide(shifted, scale, out=out, casting="same_kind")
+            shift, scale = self._shift_and_scale(block, None)
+            shifted = np.subtract(block.values, shift, dtype=np.float64)
+            scaled_block = scaled[start : start + len(shifted)]
+            np.divide(shifted, scale, out=scaled_block, casting="same_kind")
             start += len(shifted)
         offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
         check_values(scaled, schema, StepLocator(offsets, ids))
@@ -183,8 +184,8 @@ class Scaler:
                     f"Scaler.statistics. Got {shape}."
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = self._shift_and_scale(sequences, statistics)
-            values = sequences.values.astype(np.float64) * scale + mean
+            shift, scale = self._shift_and_scale(sequences, statistics)
+            values = sequences.values.astype(np.float64) * scale + shift
         for i, column in enumerate(sequences.schema.columns):
             if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
                 values[:, i] = column.column_type.to_nearest_valid(values[:, i])
@@ -207,7 +208,7 @@ class Scaler:
         check("clip", clip, CLIP_RULE)
         if not clip:
             return sequences
-        minimum, maximum = self.least_, self.greatest_
+        minimum, maximum = self.data_min_, self.data_max_
         if clip == "positive":
             minimum, maximum = np.where(minimum >= 0, 0.0, -np.inf), np.full_like(maximum, np.inf)
         values = np.clip(sequences.values, minimum, maximum)
@@ -225,10 +226,10 @@ class Scaler:
         self._check_columns(sequences)
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
-        mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
+        mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.floor_, MIN_STD_TO_DISTANCE * distance)
-        moments = np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1)
+        min_std = np.maximum(self.min_std_, MIN_STD_TO_DISTANCE * distance)
+        moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed
         check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
@@ -236,8 +237,7 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        arrays = {name: getattr(self, f"{name}_") for name in _STATE_ARRAYS}
-        return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
+        return {"mode": self.mode, "dtype": self.dtype_.name} | self._arrays
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
@@ -258,24 +258,25 @@ class Scaler:
         if self.mode != "sequence":
             return self.shift(sequences.schema), self.scale_
         if statistics is None:
-            # the statistics as float32, from which inverse_transform inverts this exactly
+            # `inverse_transform` gets the same statistics, rounded to float32, so it is exact
             statistics = self.statistics(sequences)
-        raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
-        raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
-        mean, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
-        num_numeric = int(self.numeric_.sum())
-        mean[:, self.numeric_] = raw[:, :num_numeric]
-        scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
-        mean[:, ~sequences.schema.centered] = 0.0
-        return mean, scale
+        # means and log standard deviations of the sequence of each step, (num_steps, 2 K)
+        moments = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
+        moments = np.repeat(moments + self.statistics_mean_, sequences.lengths, axis=0)
+        means, log_stds = np.split(moments, 2, axis=1)
+        shift, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
+        shift[:, self.is_numeric_], scale[:, self.is_numeric_] = means, np.exp(log_stds)
+        shift[:, ~sequences.schema.centered] = 0.0
+        return shift, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
         """Raise ``SchemaError`` if other columns are numeric than in the training data."""
         numeric = sequences.schema.numeric
-        if numeric.shape != self.numeric_.shape or (numeric != self.numeric_).any():
+        if not np.array_equal(numeric, self.is_numeric_):
             raise SchemaError(
-                f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
-                f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
+                f"The scaler was fitted on {len(self.is_numeric_)} columns, "
+                f"{self.is_numeric_.sum()} of them numeric. Got {len(numeric)}, {numeric.sum()} "
+                "numeric; use Sequences.align."
             )
 
 
@@ -283,14 +284,14 @@ def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nd
     """Return mean and scale (2 K,) of the statistics of sequences, and the minimum std (K,)."""
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
-    mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
+    mean, std = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))  # (n, K)
     min_std = np.ones(mean.shape[1])
-    for i, stds in enumerate(scale.T):
-        positive = stds[stds > 0]  # without constant sequences
+    for i, column_stds in enumerate(std.T):
+        positive = column_stds[column_stds > 0]  # without constant sequences
         if len(positive):
             min_std[i] = max(positive.min(), _MIN_STD_TO_MEDIAN_STD * np.median(positive))
     statistics = RunningMoments(2 * mean.shape[1])
-    statistics.add(np.concatenate([mean, np.log(np.maximum(scale, min_std))], axis=1))
+    statistics.add(np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1))
     return statistics.mean, np.where(statistics.scale == 0, 1.0, statistics.scale), min_std
 
 
@@ -305,7 +306,8 @@ def check_float32_range(sequences: Sequences) -> None:
 def _check_range(sequences: Sequences, minimum: Any, maximum: Any) -> None:
     """Raise ``DataError`` if a value is outside the range of its column."""
     values = sequences.values
-    # This is faster than the comparison by column below. It is False if a value is NaN.
+    # A fast check, which most data pass. It is False if a value is NaN, and the check by column
+    # below then ignores NaN.
     if not values.size or (values.min() >= np.max(minimum) and values.max() <= np.min(maximum)):
         return
     outside = np.argwhere((values < minimum) | (values > maximum))
@@ -330,73 +332,75 @@ class RunningMoments:
 
     def __init__(self, num_columns: int) -> None:
         self._count = np.zeros(num_columns)  # of observed values
-        # _origin: mean of the first block. _mean: mean of all values minus the origin, which avoids
-        # rounding errors. _squares: sum of squared differences from the mean.
-        self._origin, self._mean, self._squares = np.zeros((3, num_columns))
+        # _origin: mean of the first block with observed values. _mean_offset: mean of all values
+        # minus the origin, because differences from the origin have small rounding errors.
+        # _squares_sum: sum of the squared differences of all values from their mean.
+        self._origin, self._mean_offset, self._squares_sum = np.zeros((3, num_columns))
         # range of the observed values (K,); infinite if there are none
-        self.least, self.greatest = np.full((2, num_columns), [[np.inf], [-np.inf]])
+        self.minimum, self.maximum = np.full((2, num_columns), [[np.inf], [-np.inf]])
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
         # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose
         by_column = np.ascontiguousarray(values.T)
-        minimum = np.fmin.reduce(by_column, axis=1, initial=np.inf)
-        maximum = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
-        self.least = np.minimum(self.least, minimum)
-        self.greatest = np.maximum(self.greatest, maximum)
-        # z: values, then values minus the origin, and then minus their own mean; 0 where missing
-        z, is_observed = _fill_missing_with_0(values)
+        block_minimum = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+        block_maximum = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
+        self.minimum = np.minimum(self.minimum, block_minimum)
+        self.maximum = np.maximum(self.maximum, block_maximum)
+        # differences: the values, then minus the origin, then minus their own mean; 0 if missing
+        differences, is_observed = _fill_missing_with_0(values)
         num_observed = np.array([np.count_nonzero(column) for column in is_observed.T], np.int64)
-        count, is_first = np.maximum(num_observed, 1), self._count == 0
-        self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
-        z -= self._origin
-        z[~is_observed] = 0.0
-        mean = np.where(is_first, 0.0, z.sum(axis=0) / count)
-        if mean.any():
-            z -= mean
-            z[~is_observed] = 0.0
-        squares = np.einsum("ij,ij->j", z, z)
-        # correct the rounding error of the mean, which leaves a sum of z that is not quite 0
-        squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
+        divisor, is_first = np.maximum(num_observed, 1), self._count == 0
+        self._origin[is_first] = (differences.sum(axis=0) / divisor)[is_first]
+        differences -= self._origin
+        differences[~is_observed] = 0.0
+        # in the first block, the origin is the mean
+        mean_offset = np.where(is_first, 0.0, differences.sum(axis=0) / divisor)
+        if mean_offset.any():
+            differences -= mean_offset
+            differences[~is_observed] = 0.0
+        squares_sum = np.einsum("ij,ij->j", differences, differences)
+        # correct the rounding error of the mean, which leaves a sum of differences that is not 0
+        squares_sum -= np.where(is_first, 0.0, differences.sum(axis=0) ** 2 / divisor)
         # Blocks are merged by means and sums of squared differences from the mean (Chan, Golub and
         # LeVeque, 1979), because sums of squares suffer from cancellation.
         total = np.maximum(self._count + num_observed, 1)
-        difference = mean - self._mean
-        self._squares += squares + difference**2 * (self._count / total * num_observed)
-        self._mean += difference * (num_observed / total)
+        mean_change = mean_offset - self._mean_offset
+        self._squares_sum += squares_sum + mean_change**2 * (self._count / total * num_observed)
+        self._mean_offset += mean_change * (num_observed / total)
         self._count += num_observed
 
     @property
     def mean(self) -> np.ndarray:
         """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""
-        return self._origin + self._mean
+        return self._origin + self._mean_offset
 
     @property
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
-        scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
+        scale = np.sqrt(np.maximum(self._squares_sum, 0.0) / np.maximum(self._count, 1))
         return np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return means (n, K) and standard deviations (n, K) of values (num_steps, K) by sequence."""
-    z, is_observed = _fill_missing_with_0(values)
+    differences, is_observed = _fill_missing_with_0(values)
     count = sum_by_sequence(is_observed.astype(np.float64), sequences)
     count[count == 0] = np.nan  # so that moments are NaN where a sequence has no observed entry
-    mean = sum_by_sequence(z, sequences) / count
-    z -= np.repeat(mean, sequences.lengths, axis=0)
-    z[~is_observed] = 0.0
-    scale = np.sqrt(sum_by_sequence(np.square(z), sequences) / count)
+    mean = sum_by_sequence(differences, sequences) / count
+    differences -= np.repeat(mean, sequences.lengths, axis=0)
+    differences[~is_observed] = 0.0
+    std = np.sqrt(sum_by_sequence(np.square(differences), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, scale)
+    return mean, np.where(std <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, std)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
     """Return the sums (n, K) of values (num_steps, K) over each sequence; 0 if it is empty."""
     sums = np.zeros((len(sequences), values.shape[1]))
-    is_full = sequences.lengths > 0  # reduceat has no empty sums
-    if is_full.any():
-        sums[is_full] = np.add.reduceat(values, sequences.offsets[:-1][is_full], axis=0)
+    is_filled = sequences.lengths > 0  # reduceat has no empty sums
+    if is_filled.any():
+        sums[is_filled] = np.add.reduceat(values, sequences.offsets[:-1][is_filled], axis=0)
     return sums
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -26,23 +26,10 @@ from refold.sequences.types import (
 Layout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT_CHARACTER = "\ufffd"
-# Fields of a schema besides columns and layout; the output of `to_dict` has those that are set.
-_OPTIONAL_FIELDS = (
-    "missing",
-    "time_gaps",
-    "id_name",
-    "time_name",
-    "time_format",
-    "duplicates",
-    "is_wide",
-    "step_columns",
-)
 # Maximum number of names or categories in a message, so that it stays short.
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
 _NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
-# What the layout can be.
-_LAYOUT_RULE = one_of(*get_args(Layout))
 
 
 @dataclass(frozen=True)
@@ -130,10 +117,10 @@ class Schema:
     missing : tuple of float, optional
         Numbers that mark a missing value in numeric columns, and in binary columns if they are
         outside 0 to 1. `Sequences.align` turns them into NaN.
-    id_name, time_name : str or None, default=None
-        Names that the user gave for the id and time columns of the file. Comparisons ignore them.
     time_gaps : bool, default=False
         Whether the last column is the time since the previous step. Comparisons ignore it.
+    id_name, time_name : str or None, default=None
+        Names that the user gave for the id and time columns of the file. Comparisons ignore them.
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
     duplicates : str or None, default=None
@@ -153,9 +140,9 @@ class Schema:
     columns: tuple[Column, ...]
     layout: Layout = "array"
     missing: tuple[float, ...] = ()
+    time_gaps: bool = field(default=False, compare=False, repr=False)
     id_name: str | None = field(default=None, compare=False, repr=False)
     time_name: str | None = field(default=None, compare=False, repr=False)
-    time_gaps: bool = field(default=False, compare=False, repr=False)
     time_format: str | None = field(default=None, compare=False, repr=False)
     duplicates: str | None = field(default=None, compare=False, repr=False)
     is_wide: bool = field(default=False, compare=False, repr=False)
@@ -167,9 +154,10 @@ class Schema:
         object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_not_empty(len(self.columns), "column", "in the schema")
         check_unique_names([column.name for column in self.columns])
-        check("layout", self.layout, _LAYOUT_RULE)
+        check("layout", self.layout, one_of(*get_args(Layout)))
         if self.layout == "array":
             return
+        # A step of the other layouts is a single value: in "series" any, in the others a token.
         needs_tokens = self.layout != "series"
         if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
             raise SchemaError(
@@ -204,7 +192,7 @@ class Schema:
 
     @cached_property
     def unknown(self) -> np.ndarray:
-        """Index of the unknown category of each column; NaN if it is not categorical."""
+        """Index of the unknown category of each column (F,); NaN if it is not categorical."""
         unknown = np.full(self.num_columns, np.nan)
         unknown[self.categorical] = [len(self.columns[i].categories) for i in self.categorical]
         return unknown
@@ -222,17 +210,19 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
-        options = {key: getattr(self, key) for key in _OPTIONAL_FIELDS}
-        # JSON has no tuples
-        options |= {"missing": list(self.missing), "step_columns": list(self.step_columns)}
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        return state | {key: value for key, value in options.items() if value}
+        for key in _OPTIONAL_FIELDS:
+            if value := getattr(self, key):
+                state[key] = (
+                    list(value) if isinstance(value, tuple) else value
+                )  # JSON has no tuples
+        return state
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
         """Return a name for a column of times, or of step numbers, that no other column has."""
-        reserved = {*other_names, *self.names}
-        names = (self.time_name, "time") if has_times else ("time", "step")
-        return next((name for name in names if name and name not in reserved), "time")
+        used_names = {*other_names, *self.names}
+        candidates = (self.time_name, "time") if has_times else ("time", "step")
+        return next((name for name in candidates if name and name not in used_names), "time")
 
     def with_read_options(
         self,
@@ -243,16 +233,15 @@ class Schema:
         duplicates: str | None = None,
     ) -> "Schema":
         """Return the schema with the options of reading the data, unless they are None."""
-        schema = replace(
+        return replace(
             self,
             id_name=id or self.id_name,
             time_name=time or self.time_name,
             time_format=time_format or self.time_format,
             duplicates=duplicates or self.duplicates,
+            is_wide=self.is_wide or wide_columns is not None,
+            step_columns=self.step_columns if wide_columns is None else tuple(wide_columns),
         )
-        if wide_columns is None:
-            return schema
-        return replace(schema, is_wide=True, step_columns=tuple(wide_columns))
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
@@ -269,6 +258,11 @@ class Schema:
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
                 f"'name' and 'type'. Got {type(error).__name__}: {error}"
             ) from error
+
+
+# Fields of a schema besides columns and layout. The output of `to_dict` has those that are set, in
+# this order.
+_OPTIONAL_FIELDS = [field_.name for field_ in fields(Schema)][2:]
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:
@@ -319,6 +313,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     if has_categories == {False}:  # numbers can be converted to the more general type
         return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
+    # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
         contents = " in one set and ".join(sorted({column.contents for column in columns}))
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
@@ -328,15 +323,12 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     return Column(first.name, CATEGORICAL.name, tuple(sorted(categories)))
 
 
-# Values in the user's layout
-
-
 def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
     """Return a column (num_steps,) with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
-    is_nan = np.isnan(values)
-    indices = np.where(is_nan, len(column.categories) + 1, values).astype(np.int64)
+    # the last of the decoded values stands for missing
+    indices = np.where(np.isnan(values), len(column.categories) + 1, values).astype(np.int64)
     return column.decoded_values[indices]
 
 
@@ -360,9 +352,6 @@ def to_layout(values: np.ndarray, schema: Schema) -> Any:
     return tokens
 
 
-# Values under another schema
-
-
 def align_values(
     values: np.ndarray, data_schema: Schema, fitted_schema: Schema, locate: Locator
 ) -> np.ndarray:
@@ -370,21 +359,35 @@ def align_values(
     # an empty list has no features, so its schema is only a default
     if not len(values) and has_default_names(data_schema):
         return np.zeros((0, fitted_schema.num_columns), dtype=values.dtype)
-    order = _match_column_order(data_schema, fitted_schema)
+    # index in the data of each column of the fitted schema
+    if set(data_schema.names) == set(fitted_schema.names):
+        order = [data_schema.names.index(name) for name in fitted_schema.names]
+    else:  # columns without names are matched by position
+        order = list(range(fitted_schema.num_columns))
+        by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
+        if not by_position or data_schema.num_columns != fitted_schema.num_columns:
+            absent = [name for name in fitted_schema.names if name not in data_schema.names]
+            extra = [name for name in data_schema.names if name not in fitted_schema.names]
+            difference = f" (without {join_names(absent)}; with {join_names(extra)})"
+            raise SchemaError(
+                f"The data have {data_schema.num_columns} features"
+                f"{'' if by_position else difference}, but the model was fitted on "
+                f"{fitted_schema.num_columns}. Choose the same ones with {argument('columns=')}."
+            )
     aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
     unseen: list[str] = []  # descriptions of unseen categories
     for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
-        old_values, old_column = values[:, index], data_schema.columns[index]
+        data_values, data_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], lines = _translate_categories(old_values, old_column, column, locate)
+            aligned[:, i], lines = _translate_categories(data_values, data_column, column, locate)
             unseen += lines
             continue
-        if old_column.column_type.has_categories and not old_column.has_integer_categories:
-            raise _column_mismatch(old_column, column)
-        numbers = indices_to_categories(old_values, old_column)
+        if data_column.column_type.has_categories and not data_column.has_integer_categories:
+            raise _column_mismatch(data_column, column)
+        numbers = indices_to_categories(data_values, data_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
-        if markers := column.column_type.valid_markers(fitted_schema.missing):
+        if markers := column.column_type.valid_missing_markers(fitted_schema.missing):
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers
@@ -394,39 +397,29 @@ def align_values(
     return aligned
 
 
-def _match_column_order(data_schema: Schema, fitted_schema: Schema) -> list[int]:
-    """Return the index in the data of each column of the fitted schema."""
-    if set(data_schema.names) == set(fitted_schema.names):
-        return [data_schema.names.index(name) for name in fitted_schema.names]
-    # without names, columns are matched by position
-    by_position = has_default_names(data_schema) or has_default_names(fitted_schema)
-    if by_position and data_schema.num_columns == fitted_schema.num_columns:
-        return list(range(fitted_schema.num_columns))
-    absent = [name for name in fitted_schema.names if name not in data_schema.names]
-    extra = [name for name in data_schema.names if name not in fitted_schema.names]
-    difference = f" (without {join_names(absent)}; with {join_names(extra)})"
-    raise SchemaError(
-        f"The data have {data_schema.num_columns} features{'' if by_position else difference}, but "
-        f"the model was fitted on {fitted_schema.num_columns}. Choose the same ones with "
-        f"{argument('columns=')}."
-    )
-
-
 def _translate_categories(
     values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
     """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
     indices, categories, fitted = values, data_column.categories, fitted_column.categories
-    if not data_column.column_type.has_categories:  # numbers that are categories when fitted
+    if not data_column.column_type.has_categories:
+        # numbers in the data, which were categories in training
         indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
-        # Both are compared as text: a file with 1, 2 and N5 has text, one with 1 and 2 integers.
-        categories = _categories_as_text(categories, data_column, fitted_column)
-        fitted = tuple(map(str, fitted))
-        if not set(categories) & set(fitted):
+        # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
+        texts, fitted = tuple(map(str, categories)), tuple(map(str, fitted))
+        if data_column.column_type is BINARY:
+            # 0 and 1 in the spelling of the fitted column, which may have "False" and "TRUE"
+            spellings = {text.lower(): text for text in fitted}
+            texts = tuple(
+                spellings.get("true" if value else "false", text)
+                for value, text in zip(categories, texts, strict=True)
+            )
+        categories = texts
+        if set(categories).isdisjoint(fitted):
             raise _column_mismatch(data_column, fitted_column)
     index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
-    # fitted index of each category of the data, then of an unknown and of a missing one
+    # fitted index of each category of the data, then of an unknown and of a missing category
     translation = [index_of.get(category, unknown) for category in categories]
     translation += [unknown, np.nan]
     indices = np.where(np.isnan(indices), len(categories) + 1, indices).astype(np.int64)
@@ -440,17 +433,6 @@ def _translate_categories(
             f"({join_names([categories[i] for i in unseen])})"
         ]
     return np.array(translation)[indices], descriptions
-
-
-def _categories_as_text(
-    categories: tuple, data_column: Column, fitted_column: Column
-) -> tuple[str, ...]:
-    """Return categories as text; booleans in the spelling of the fitted column."""
-    if data_column.column_type is not BINARY:
-        return tuple(map(str, categories))
-    # the fitted column may have "TRUE" or "False", and Python writes "True"
-    words = {str(word).lower(): str(word) for word in fitted_column.categories}
-    return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 
 def _column_mismatch(data_column: Column, fitted_column: Column) -> SchemaError:

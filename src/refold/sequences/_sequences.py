@@ -1,11 +1,12 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
 The class has the storage, indexing and display, and the documentation of all constructors.
-`_lists.py` and `_tables.py` have the code of the conversions.
+`_lists.py` and `_tables.py` have the code of most conversions.
 """
 
 import copy
 import mmap
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
@@ -29,16 +30,16 @@ from refold.sequences._encoding import (
     SequenceArrays,
     StepLocator,
     check_ids,
-    check_offsets,
     check_unique_ids,
     check_values,
 )
-from refold.sequences._lists import arrays_from_list, unpad_aeon, unpad_array
+from refold.sequences._lists import arrays_from_list, fill_masked_entries, unpad_array
 from refold.sequences._schema import (
     Column,
     Layout,
     Schema,
     align_values,
+    check_unique_names,
     default_names,
     describe_column_types,
     indices_to_categories,
@@ -48,9 +49,10 @@ from refold.sequences._schema import (
 from refold.sequences._tables import (
     arrays_from_arrow,
     arrays_from_table,
-    arrow_from_arrays,
+    column_to_arrow,
+    ids_to_arrow,
+    schema_metadata,
     table_from_arrays,
-    table_from_sktime,
     time_index_column,
     to_arrow_table,
 )
@@ -59,9 +61,9 @@ from refold.sequences._times import future_times
 # Approximate memory of the values of a block as float32. Smaller blocks need less memory; larger
 # blocks have less overhead.
 BLOCK_BYTES = 12 << 20
-# Number of sequences of a mapped file that are copied before their memory is released. The system
-# loads some neighbors of each sequence, too.
-_SEQUENCES_PER_COPY = 1 << 9
+# Number of pieces of a mapped file that are copied before the memory of the file is released. The
+# system loads some neighbors of each piece, too.
+_PIECES_PER_COPY = 1 << 9
 # Maximum number of ids among which an error looks for the nearest to an unknown one, which is slow.
 _MAX_IDS_COMPARED = 1 << 16
 # Number of ids that a notebook shows.
@@ -126,7 +128,17 @@ class Sequences:
         names = default_names(values.shape[1])
         schema = schema or Schema(tuple(Column(name, "numeric") for name in names))
         check_counts_match(values.shape[1], "columns", schema.num_columns, "columns of the schema")
-        offsets = check_offsets(offsets, len(values))
+        offsets = np.asarray(offsets)
+        is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
+        if is_valid:
+            offsets = offsets.astype(np.int64)
+            lengths = lengths_from_offsets(offsets)
+            is_valid = offsets[0] == 0 and offsets[-1] == len(values) and (lengths >= 0).all()
+        if not is_valid:
+            raise DataError(
+                f"offsets must rise from 0 to the number of steps, {len(values)}, in integers. "
+                f"Got {reprlib.repr(offsets.tolist())}."
+            )
         ids = check_ids(ids, len(offsets) - 1)
         check_values(values, schema, StepLocator(offsets, ids))
         if times is not None:
@@ -263,9 +275,8 @@ class Sequences:
         time : str, optional
             Name of the column of times: numbers or dates, strictly ascending within an id. Rows
             of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
-            without times, the rows of an id must be contiguous.
-            Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
-            the same offset from UTC, else the zone is UTC.
+            without times, the rows of an id must be contiguous. Text of dates may have any form of
+            ISO 8601. Times keep their zone if all have the same offset from UTC, else it is UTC.
         columns : list of str, optional
             Names of the features; by default all other columns.
         column_types : str, list of str or dict, optional
@@ -359,7 +370,17 @@ class Sequences:
         column_types, names, ids
             As in `from_list`.
         """
-        cases = unpad_aeon(X)
+        if isinstance(X, list | tuple):
+            cases = [np.asarray(fill_masked_entries(case)).T for case in X]
+        elif isinstance(X, np.ndarray) and X.ndim in {2, 3}:
+            cases = unpad_array(fill_masked_entries(X).swapaxes(1, -1))
+        else:
+            shape = f" of shape {X.shape}" if isinstance(X, np.ndarray) else ""
+            raise DataError(
+                f"Got a {type(X).__name__}{shape}. Expected aeon's layout: an array of shape "
+                "(n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or a list of "
+                "arrays of shape (n_channels, n_timepoints). Sequences.from_table takes frames."
+            )
         return cls.from_list(cases, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -375,7 +396,18 @@ class Sequences:
         column_types : str, list of str or dict, optional
             As in `from_list`.
         """
-        return cls.from_table(*table_from_sktime(X), column_types=column_types)
+        if getattr(getattr(X, "index", None), "nlevels", 0) != 2:
+            raise DataError(
+                f"Got a {type(X).__name__}. Expected a pandas frame whose index is (instance, time "
+                "point). sktime.datatypes.convert_to(X, 'pd-multiindex') returns one for other "
+                "panels."
+            )
+        times = X.index.levels[1]
+        if hasattr(times, "to_timestamp"):  # Arrow does not support periods as times
+            X = X.set_axis(X.index.set_levels(times.to_timestamp(), level=1))
+        id_and_time = ["(instance)", "(time point)"]  # names that no feature has
+        frame = X.reset_index(names=id_and_time)
+        return cls.from_table(frame, *id_and_time, column_types=column_types)
 
     # Storage
 
@@ -394,14 +426,15 @@ class Sequences:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
         # counts as one step.
-        bytes_per_step = 4 * self.schema.num_columns
-        end_bytes = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * bytes_per_step
-        bounds, start_byte = [0], 0
-        while bounds[-1] < len(self):
+        bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
+        # end_bytes[i]: bytes of the sequences up to sequence i
+        end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
+        offsets, start_byte = [0], 0
+        while offsets[-1] < len(self):
             stop = int(np.searchsorted(end_bytes, start_byte + self.block_bytes, side="right"))
-            bounds.append(max(stop, bounds[-1] + 1))
-            start_byte = int(end_bytes[bounds[-1] - 1])
-        return np.array(bounds, np.int64)
+            offsets.append(max(stop, offsets[-1] + 1))
+            start_byte = int(end_bytes[offsets[-1] - 1])
+        return np.array(offsets, np.int64)
 
     def blocks(self) -> Iterator["Sequences"]:
         """Yield all sequences in blocks of about ``block_bytes``, without copying values."""
@@ -411,22 +444,23 @@ class Sequences:
 
     def block(self, start: int, stop: int) -> "Sequences":
         """Return the sequences from ``start`` to ``stop`` without copying their values."""
-        values = self.values[self.offsets[start] : self.offsets[stop]]
+        rows = slice(int(self.offsets[start]), int(self.offsets[stop]))
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        times = self.times
-        if times is not None:
-            times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        arrays = SequenceArrays(values, offsets, self.ids[start:stop], self.schema, times)
+        times = None if self.times is None else self.times[rows]
+        arrays = SequenceArrays(
+            self.values[rows], offsets, self.ids[start:stop], self.schema, times
+        )
         return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
-        """Return the memory of mapped values to the system; they are read again when needed."""
+        """Give the memory of mapped values back to the system, which reads them again if needed."""
         # Otherwise the whole file counts as memory of this process once all blocks were read.
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
         row_bytes = self.values.strides[0]
-        # NumPy maps from a multiple of the granularity on, and the system takes whole pages
+        # NumPy maps the file from a multiple of the granularity on, so the array begins this number
+        # of bytes after the start of the mapping. The system takes whole pages.
         first_byte = array.offset % mmap.ALLOCATIONGRANULARITY
         first_byte += int(self.offsets[start]) * row_bytes
         first_byte -= first_byte % mmap.PAGESIZE
@@ -459,35 +493,29 @@ class Sequences:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
-        indices = np.arange(len(self))[self._ids_to_indices(key)]
+        keys: np.ndarray = np.zeros(0) if isinstance(key, slice | tuple) else np.asarray(key)
+        if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
+            keys = keys.astype(str)
+        if keys.dtype.kind == "U":  # ids, which become indices
+            index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
+            if len(index_of) < len(self):
+                check_unique_ids(self.ids)
+            ids: list[Any] = keys.reshape(-1).tolist()
+            absent = next((id_ for id_ in ids if id_ not in index_of), None)
+            if absent is not None:
+                nearest = get_close_matches(absent, map(str, self.ids[:_MAX_IDS_COMPARED].tolist()))
+                advice = f"The nearest: {join_names(nearest)}"
+                if self.ids.dtype.kind != "U":
+                    advice = "The ids are integers; sequences[0] is the first sequence"
+                elif not nearest:
+                    advice = f"The ids are {join_names(self.ids.tolist())}"
+                raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
+            key = np.array([index_of[id_] for id_ in ids]).reshape(keys.shape)
+        indices = np.arange(len(self))[key]
         if indices.ndim == 0:
             start, stop = self.offsets[indices : indices + 2]
             return to_layout(self.values[start:stop], self.schema)
-        return self.pieces(indices, np.zeros_like(indices), self.lengths[indices])
-
-    def _ids_to_indices(self, key: Any) -> Any:
-        """Return the indices of sequences if a key is one id or several; other keys unchanged."""
-        if isinstance(key, slice | tuple):
-            return key
-        keys = np.asarray(key)
-        if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
-            keys = keys.astype(str)
-        if keys.dtype.kind != "U":
-            return key
-        index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
-        if len(index_of) < len(self):
-            check_unique_ids(self.ids)
-        flat = keys.reshape(-1).tolist()
-        absent = next((id_ for id_ in flat if id_ not in index_of), None)
-        if absent is not None:
-            ids = self.ids.tolist()
-            nearest = get_close_matches(absent, map(str, ids[:_MAX_IDS_COMPARED]))
-            all_ids = f"The ids are {join_names(ids)}"
-            advice = f"The nearest: {join_names(nearest)}" if nearest else all_ids
-            if self.ids.dtype.kind != "U":
-                advice = "The ids are integers; sequences[0] is the first sequence"
-            raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
-        return np.array([index_of[id_] for id_ in flat]).reshape(keys.shape)
+        return self.cut_pieces(indices, np.zeros_like(indices), self.lengths[indices])
 
     def __repr__(self) -> str:
         if not len(self):
@@ -543,7 +571,8 @@ class Sequences:
         The time is the number of the step if there are no `times`. Missing entries are null. Empty
         sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
-        return table_from_arrays(self._arrays(), id, time)
+        arrays = SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
+        return table_from_arrays(arrays, id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
@@ -555,7 +584,17 @@ class Sequences:
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
-        return arrow_from_arrays(self._arrays(), id)
+        names = [id, *self.schema.names]
+        check_unique_names(names, f"Choose an {argument('id=')} that no feature has.")
+        # the usual lists of Arrow have offsets of 32 bits
+        is_small = self.offsets[-1] <= np.iinfo(np.int32).max
+        list_type = pa.ListArray if is_small else pa.LargeListArray
+        offsets = pa.array(self.offsets, pa.int32() if is_small else pa.int64())
+        columns = {id: ids_to_arrow(self.ids)}
+        for i, column in enumerate(self.schema.columns):
+            steps = column_to_arrow(self.values[:, i], column)
+            columns[column.name] = list_type.from_arrays(offsets, steps)
+        return pa.table(columns, metadata=schema_metadata(self.schema))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.
@@ -623,30 +662,30 @@ class Sequences:
         """
         if self.times is None:
             return None
-        type_ = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
-        chunks, bounds = [pa.array([], type_)], pairwise(self.offsets.tolist())
-        for (first, end), start, stop in zip(bounds, starts.tolist(), stops.tolist(), strict=True):
-            times = self.times[first:end]
-            later = future_times(times, max(0, stop - len(times)))
-            chunks += [times[start:stop].cast(type_)]
-            chunks += [later[max(0, start - len(times)) :].cast(type_)]
+        # integers of 64 bits, because `future_times` returns these
+        time_type = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
+        chunks = [pa.array([], time_type)]
+        for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+            times = self.times[int(self.offsets[i]) : int(self.offsets[i + 1])]
+            later_times = future_times(times, max(0, stop - len(times)))
+            chunks += [times[start:stop].cast(time_type)]
+            chunks += [later_times[max(0, start - len(times)) :].cast(time_type)]
         return pa.concat_arrays(chunks)
 
-    def _arrays(self) -> SequenceArrays:
-        """Return the arrays for the functions that convert them."""
-        return SequenceArrays(self.values, self.offsets, self.ids, self.schema, self.times)
-
-    def pieces(self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
+    def cut_pieces(
+        self, indices: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+    ) -> "Sequences":
         """Return pieces by their sequence index, first step and length, each array (n_pieces,)."""
+        # first_rows: row of the first step of each piece in the values
         first_rows, offsets = self.offsets[:-1][indices] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
-        times = None if self.times is None else [self.times[:0]]
-        for i in range(0, len(indices), _SEQUENCES_PER_COPY):
-            copied = slice(i, i + _SEQUENCES_PER_COPY)
-            rows = concatenated_ranges(first_rows[copied], lengths[copied])
+        times = [] if self.times is None else [self.times[:0]]
+        for i in range(0, len(indices), _PIECES_PER_COPY):
+            pieces = slice(i, i + _PIECES_PER_COPY)
+            rows = concatenated_ranges(first_rows[pieces], lengths[pieces])
             values[offsets[i] : offsets[i] + len(rows)] = self.values[rows]
-            if self.times is not None and times is not None:
+            if self.times is not None:
                 times.append(self.times.take(pa.array(rows)))
             self.release(0, len(self))
-        joined = None if times is None else pa.concat_arrays(times)
-        return type(self).from_checked(values, offsets, self.ids[indices], self.schema, joined)
+        all_times = pa.concat_arrays(times) if times else None
+        return type(self).from_checked(values, offsets, self.ids[indices], self.schema, all_times)

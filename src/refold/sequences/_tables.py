@@ -1,12 +1,11 @@
 """Conversion from and to tables: one row per step (long), or one row per sequence (lists).
 
 `to_arrow_table` turns a table of any library into Arrow columns. `arrays_from_table` converts a
-long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` and
-`arrow_from_arrays` convert back.
+long table, and `arrays_from_arrow` a table of lists. `table_from_arrays` makes a long table.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from refold.sequences._encoding import (
     check_unique_ids,
     encode_columns,
     is_missing,
-    is_text,
+    is_text_type,
     name_sequence,
     numeric_text_warnings,
     object_array,
@@ -47,19 +46,20 @@ from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
 # Key of the schema in the metadata of a table.
 SCHEMA_METADATA_KEY = b"refold"
-# What can become of the rows of an id that have the same time.
+# Values of the argument `duplicates`: what becomes of the rows of an id that have the same time.
 DUPLICATES_RULE = one_of("error", "first", "last", "mean")
 # An integer in its shortest form, with at most 18 digits, so that it fits into int64.
 _INTEGER_PATTERN = "^(0|-?[1-9][0-9]{0,17})$"
 
 
 class ArrowColumns(NamedTuple):
-    """A table as Arrow columns, with what its metadata tell."""
+    """A table as Arrow columns, with what the metadata of the table tell."""
 
     columns: dict[str, Any]  # Arrow columns by name
     index_columns: tuple[str, ...] = ()  # names of the columns that are the index of a pandas table
     stored_schema: Schema | None = None  # the schema that Refold stored in the metadata
-    is_series: bool = False  # whether the rows are the steps of one sequence, if there are no ids
+    # whether the rows of a table without ids are the steps of one sequence
+    is_series: bool = False
 
     def get(self, name: str, parameter_name: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
@@ -112,7 +112,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         # a pandas column holds objects of several types; the error of _read_column names it
         return ArrowColumns(_read_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
-    columns = {name: pa_table[i] for i, name in enumerate(pa_table.column_names)}
+    columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
     return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
 
 
@@ -120,8 +120,8 @@ def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise if they differ in the number of rows."""
     columns = {str(name): _read_column(table[name], name) for name in names}
     for name, column in columns.items():
-        expected, first = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
-        check_counts_match(len(column), f"rows of column {name!r}", expected, first)
+        num_rows, noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
+        check_counts_match(len(column), f"rows of column {name!r}", num_rows, noun)
     return columns
 
 
@@ -178,23 +178,21 @@ def declared_types(
     stored_schema: Schema | None = None,
 ) -> list[str | None]:
     """Return column types as requested, else as stored, else by the Arrow type, else None."""
-    types = resolve_column_types(column_types, names)
+    type_names = resolve_column_types(column_types, names)
     stored_columns = () if stored_schema is None else stored_schema.columns
     stored_types = {column.name: column.type for column in stored_columns}
     for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
-        types[i] = types[i] or stored_types.get(name)
-        if types[i] is None and pa.types.is_dictionary(arrow_type):
-            types[i] = CATEGORICAL.name
-        elif types[i] is None and pa.types.is_boolean(arrow_type):
-            types[i] = BINARY.name
-    return types
+        type_from_arrow = CATEGORICAL.name if pa.types.is_dictionary(arrow_type) else None
+        type_from_arrow = BINARY.name if pa.types.is_boolean(arrow_type) else type_from_arrow
+        type_names[i] = type_names[i] or stored_types.get(name) or type_from_arrow
+    return type_names
 
 
 def to_raw_column(column: Any, name: str) -> np.ndarray:
     """Return a column as a NumPy array of numbers or objects."""
     column = decode_dictionary(column)
     arrow_type = column.type
-    if is_text(arrow_type):
+    if is_text_type(arrow_type):
         return object_array(column.to_pylist())
     if pa.types.is_null(arrow_type):
         return np.full(len(column), np.nan, dtype=np.float32)
@@ -281,7 +279,7 @@ def decode_dictionary(column: Any) -> Any:
     value_type = column.type.value_type
     # Arrow can neither cast nor take from a column with a dictionary of some types of text, but it
     # can cast the dictionary itself
-    new_type = pa.large_string() if is_text(value_type) else value_type
+    new_type = pa.large_string() if is_text_type(value_type) else value_type
     chunks = [chunk.dictionary.cast(new_type).take(chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(chunks, new_type)
 
@@ -289,8 +287,8 @@ def decode_dictionary(column: Any) -> Any:
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
-    present = cells.drop_null()
-    return cells.cast(pa.int64()) if matches(present, _INTEGER_PATTERN).all() else cells
+    is_integer = matches(cells.drop_null(), _INTEGER_PATTERN)
+    return cells.cast(pa.int64()) if is_integer.all() else cells
 
 
 def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
@@ -319,39 +317,43 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 # Long tables
 
 
-def find_step_keys(
+def find_id_and_time(
     table: ArrowColumns, schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
     columns = table.columns
     # the names that the schema remembers, or else "id" and "time"
-    schema_names = (None, None) if schema is None else (schema.id_name, schema.time_name)
-    choices = zip(schema_names, ("id", "time"), strict=True)
-    id_name, time = (next((name for name in names if name in columns), None) for names in choices)
-    time = time or time_index_column(table.index_columns, columns)
+    id_names = ("id",) if schema is None else (schema.id_name, "id")
+    time_names = ("time",) if schema is None else (schema.time_name, "time")
+    id_name = next((name for name in id_names if name in columns), None)
+    time_name = next((name for name in time_names if name in columns), None)
+    time_name = time_name or time_index_column(table.index_columns, columns)
     if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
-    is_one_text = len(features) == 1 and is_text(columns[features[0]].type)
-    if id_name is not None and not table.is_series and (schema is None or is_one_text):
-        # if no id repeats, a row is a sequence: text, or the steps of a wide table
+    is_only_text = len(features) == 1 and is_text_type(columns[features[0]].type)
+    if id_name is not None and not table.is_series and (schema is None or is_only_text):
+        # If no id repeats, a row is a sequence: text, or the steps of a wide table. But with a
+        # schema, a row of numbers is a step, because the schema names its columns.
         ids = decode_dictionary(columns[id_name])
-        return (id_name, time) if len(ids.unique()) < len(ids) else None
-    return id_name, time
+        if len(ids.unique()) == len(ids):
+            return None
+    return id_name, time_name
 
 
 def resize_column(table: ArrowColumns, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
     ids = table.columns.get(id)
-    id_index = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
-    order = np.argsort(id_index, kind="stable")  # rows by sequence
-    old_lengths = np.bincount(id_index, minlength=len(lengths))
-    step = concatenated_ranges(np.zeros_like(lengths), lengths)
-    is_filled = step >= np.repeat(old_lengths, lengths)
-    # where each step of the new lengths is in `order`; any index for the filled steps
-    position = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
-    position = np.where(is_filled, 0, position)
-    return table.columns[name].take(pa.array(order[position], mask=is_filled))
+    # index of the sequence of each row, (num_rows,)
+    id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
+    order = np.argsort(id_indices, kind="stable")  # rows by sequence
+    old_lengths = np.bincount(id_indices, minlength=len(lengths))
+    steps = concatenated_ranges(np.zeros_like(lengths), lengths)
+    is_filled = steps >= np.repeat(old_lengths, lengths)
+    # index in `order` of each step of the new lengths; any index for the filled steps
+    order_indices = concatenated_ranges(offsets_from_lengths(old_lengths)[:-1], lengths)
+    rows = order[np.where(is_filled, 0, order_indices)]
+    return table.columns[name].take(pa.array(rows, mask=is_filled))
 
 
 def arrays_from_table(
@@ -377,7 +379,7 @@ def arrays_from_table(
     time_name = None if time is None else str(time)
     id_column = table.ids(id_name)
     check_has_ids(id_column, id_name, row_namer)
-    id_index, distinct_ids = factorize(id_column)
+    id_indices, distinct_ids = factorize(id_column)  # row i has the id ids[id_indices[i]]
     ids = check_ids(distinct_ids, len(distinct_ids))
     # options that need a column of times, and whether the user set them
     options = {
@@ -389,19 +391,27 @@ def arrays_from_table(
     for option, is_used in options.items():
         if is_used:
             check_has_times(time, option)
-    rows_by_id = _RowsById(id_index, ids, row_namer)
     # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
     # because rows with the same time become one step.
     time_column, ticks = None, np.zeros(0)
     if time_name is None:
-        _check_contiguous(rows_by_id)
-        order = starts = np.arange(len(id_index))
+        # ids are numbered in the order of their first rows, so a smaller number means a repeated id
+        repeated = np.flatnonzero(np.diff(id_indices) < 0)
+        if len(repeated):
+            row = int(repeated[0]) + 1
+            previous_id, id_ = ids[id_indices[row - 1 : row + 1]].tolist()
+            raise DataError(
+                f"The rows of id {id_!r} are not together: {row_namer(row)} comes after rows of "
+                f"{previous_id!r}. Sort the table, or name the column that orders the steps with "
+                f"{argument('time=')}."
+            )
+        order = starts = np.arange(len(id_indices))
     else:
         time_column = decode_dictionary(table.get(time_name, "time"))
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
         order, starts = _order_by_time(
-            rows_by_id, time_column, ticks, time_name, sort=sort, duplicates=duplicates
+            id_indices, ids, time_column, ticks, time_name, row_namer, sort, duplicates
         )
     if columns is None:
         keys = [id_name] if time_name is None else [id_name, time_name]
@@ -410,7 +420,7 @@ def arrays_from_table(
     else:
         names = _to_names(columns)
         check_id_is_no_feature(names, id_name)
-    offsets = offsets_from_lengths(np.bincount(id_index[order], minlength=len(ids)))
+    offsets = offsets_from_lengths(np.bincount(id_indices[order], minlength=len(ids)))
     # messages name the sequence and the step, or for a file the row
     locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
     features = [table.get(name, "columns") for name in names]
@@ -425,24 +435,25 @@ def arrays_from_table(
         arrays = _merge_repeated_times(arrays, starts)
     if time_column is None:
         return arrays
-    row_of_step = order[starts]
+    step_rows = order[starts]  # first row of each step
     values, schema = arrays.values, arrays.schema
     if add_time_gaps:
-        gaps = compute_time_gaps(ticks[row_of_step], arrays.offsets, time_column.type)
+        gaps = compute_time_gaps(ticks[step_rows], arrays.offsets, time_column.type)
         values = np.concatenate([values, gaps[:, None]], axis=1)
         schema = add_time_gap_column(schema)
-    times_of_steps = time_column.combine_chunks().take(pa.array(row_of_step))
-    return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times_of_steps)
+    times = time_column.combine_chunks().take(pa.array(step_rows))
+    return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times)
 
 
 def _merge_repeated_times(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
     """Return one step per time: means of the numbers of its rows, and the first of other values."""
+    # values: (num_rows, F). The step i has the rows from starts[i] up to starts[i + 1].
     values = arrays.values[starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
-            is_present = ~np.isnan(arrays.values[:, i])
-            numbers = np.where(is_present, arrays.values[:, i], 0).astype(np.float64)
-            counts = np.add.reduceat(is_present.astype(np.float64), starts)
+            is_observed = ~np.isnan(arrays.values[:, i])
+            numbers = np.where(is_observed, arrays.values[:, i], 0).astype(np.float64)
+            counts = np.add.reduceat(is_observed.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
     return arrays._replace(values=values, offsets=np.searchsorted(starts, arrays.offsets))
@@ -476,74 +487,49 @@ def table_from_arrays(
         lengths = np.maximum(lengths, 1)
         is_step = np.repeat(np.diff(offsets) > 0, lengths)
         # a null index gives a null row
-        step_index = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
-        steps = {name: column.take(step_index) for name, column in steps.items()}
-    sequence_index = pa.array(np.repeat(np.arange(len(lengths)), lengths))
-    columns = {id: ids_to_arrow(ids).take(sequence_index), **steps}
+        step_indices = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
+        steps = {name: column.take(step_indices) for name, column in steps.items()}
+    sequence_indices = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    columns = {id: ids_to_arrow(ids).take(sequence_indices), **steps}
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
 def _to_names(names: Sequence[str]) -> list[str]:
-    """Return one name or several names as a list."""
+    # a single name is allowed, too
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
-class _RowsById(NamedTuple):
-    """The sequence of each row of a long table, and the names of rows in messages."""
-
-    id_index: np.ndarray  # (n_rows,), which of the ids each row has
-    ids: np.ndarray  # (n_sequences,)
-    row_namer: RowNamer
-
-    def id_of(self, row: int) -> Any:
-        """Return the id of a row."""
-        return self.ids[self.id_index[row]].item()
-
-
-def _check_contiguous(rows_by_id: _RowsById) -> None:
-    """Raise ``DataError`` if rows of another id are between the rows of an id."""
-    # ids are numbered in the order of their first rows, so a smaller number means a repeated id
-    returns = np.flatnonzero(np.diff(rows_by_id.id_index) < 0)
-    if len(returns):
-        row = int(returns[0]) + 1
-        raise DataError(
-            f"The rows of id {rows_by_id.id_of(row)!r} are not together: "
-            f"{rows_by_id.row_namer(row)} comes after rows of {rows_by_id.id_of(row - 1)!r}. Sort "
-            f"the table, or name the column that orders the steps with {argument('time=')}."
-        )
-
-
 def _order_by_time(
-    rows_by_id: _RowsById,
+    id_indices: np.ndarray,  # (num_rows,)
+    ids: np.ndarray,  # (n,)
     time_column: Any,  # times as in the table, for messages
-    ticks: np.ndarray,  # the times as numbers, (n_rows,)
+    ticks: np.ndarray,  # the times as numbers, (num_rows,)
     time_name: str,
-    *,
-    sort: bool,
+    row_namer: RowNamer,
+    sort: bool,  # noqa: FBT001
     duplicates: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
-    id_index, row_namer = rows_by_id.id_index, rows_by_id.row_namer
-    order = np.lexsort((ticks, id_index)) if sort else np.argsort(id_index, kind="stable")
-    is_same_id = np.diff(id_index[order]) == 0  # as the row before
+    order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
+    is_same_id = np.diff(id_indices[order]) == 0  # as the row before
     falls = np.flatnonzero(is_same_id & (ticks[order[:-1]] > ticks[order[1:]]))
     if len(falls):
         first, second = order[falls[0] : falls[0] + 2].tolist()
         raise DataError(
-            f"Id {rows_by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
+            f"Id {ids[id_indices[second]].item()!r} has the time {str(time_column[second])!r} in "
             f"{row_namer(second)}, after {str(time_column[first])!r} in {row_namer(first)}. Sort "
             f"the table with {argument(sort=True)}, or by column {time_name!r}."
         )
     repeated = np.flatnonzero(is_same_id & (np.diff(ticks[order]) == 0))
     if len(repeated) and duplicates == "error":
         first, second = order[repeated[0] : repeated[0] + 2].tolist()
-        num_ids = len(np.unique(id_index[order[repeated]]))
+        num_ids = len(np.unique(id_indices[order[repeated]]))
         rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
         in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
         fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id "
-            f"{rows_by_id.id_of(first)!r} has the time {str(time_column[first])!r} in "
+            f"{ids[id_indices[first]].item()!r} has the time {str(time_column[first])!r} in "
             f"{row_namer(first)} and in {row_namer(second)}. Keep one row for each time with "
             f"{fix}, which is 'first', 'last' or 'mean'."
         )
@@ -555,20 +541,6 @@ def _order_by_time(
         return order, np.flatnonzero(is_step)
     order = order[is_step]
     return order, np.arange(len(order))
-
-
-def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
-    """Return an sktime panel as a long table, and the names of its columns of ids and times."""
-    if getattr(getattr(frame, "index", None), "nlevels", 0) != 2:
-        raise DataError(
-            f"Got a {type(frame).__name__}. Expected a pandas frame whose index is (instance, time "
-            "point). sktime.datatypes.convert_to(X, 'pd-multiindex') returns one for other panels."
-        )
-    times = frame.index.levels[1]
-    if hasattr(times, "to_timestamp"):  # Arrow does not support periods as times
-        frame = frame.set_axis(frame.index.set_levels(times.to_timestamp(), level=1))
-    id_name, time_name = "(instance)", "(time point)"  # names that no feature has
-    return frame.reset_index(names=[id_name, time_name]), id_name, time_name
 
 
 # Tables of lists
@@ -585,101 +557,64 @@ def arrays_from_arrow(
     table = to_arrow_table(table)
     if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
-    given_ids = None if id is None else table.ids(str(id)).to_pylist()
-    names = _find_list_columns(table, id) if columns is None else _to_names(columns)
+    id_list = None if id is None else table.ids(str(id)).to_pylist()
+    if columns is not None:
+        names = _to_names(columns)
+    else:
+        names = [name for name, column in table.columns.items() if has_lists(column)]
+        if not names:  # a column of text besides the ids has the characters of the sequences
+            names = [name for name in table.columns if name not in {id, *table.index_columns}]
+            if len(names) != 1 or not is_text_type(table.columns[names[0]].type):
+                raise SchemaError(
+                    "The table has no list column. Expected one row per sequence, with lists of "
+                    "numbers or tokens. A table with one row per step needs a column 'id' that "
+                    "repeats, or Sequences.from_table(table, id=...)."
+                )
     features = [table.get(name, "columns") for name in names]
     check_not_empty(len(features[0]), "row", "in the table")
-    ids = check_ids(given_ids, len(features[0]))
-
-    def name_row(row: int) -> str:
-        return name_sequence(row, ids[row]) if row_namer is None else row_namer(row)
-
-    if len(names) == 1 and is_text(features[0].type):
+    ids = check_ids(id_list, len(features[0]))
+    name_row = row_namer or (lambda row: name_sequence(row, ids[row]))
+    if len(names) == 1 and is_text_type(features[0].type):
         items = [text or "" for text in features[0].to_pylist()]
-        return arrays_from_list(items, column_types=column_types, ids=given_ids, names=names)
+        return arrays_from_list(items, column_types=column_types, ids=id_list, names=names)
     has_nested = len(names) == 1 and has_nested_lists(features[0])
     if has_nested:
-        lengths, entries = _flatten_nested_column(names[0], features[0], name_row)
-        names, stored = default_names(len(entries)), None
+        lengths, steps = flatten_lists(features[0])
+        widths, entries = flatten_lists(steps)  # widths: number of features of each step
+        width = int(widths[0]) if len(widths) else 1
+        wrong = np.flatnonzero((widths != width) | (widths == 0))
+        if len(wrong):
+            row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
+            raise DataError(
+                f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
+                f"column {names[0]!r}, but others have {width}. All steps need the same, at least "
+                "one; fill missing ones with null."
+            )
+        # indices of the entries of each feature, (width, num_steps)
+        entry_indices = np.arange(len(entries)).reshape(-1, width).T
+        entries = [entries.take(pa.array(indices)) for indices in entry_indices]
+        names, stored = default_names(width), None
     else:
-        lengths, entries = _flatten_list_columns(names, features, name_row)
-        stored = table.stored_schema
+        for name, feature in zip(names, features, strict=True):
+            if not has_lists(feature) or pa.types.is_nested(feature.type.value_type):
+                raise SchemaError(
+                    f"Column {name!r} has the type {feature.type}. Expected lists of numbers or "
+                    "tokens, one list per row; Sequences.from_table reads long tables."
+                )
+        lengths_by_column, entries = zip(*map(flatten_lists, features), strict=True)
+        lengths, stored = lengths_by_column[0], table.stored_schema
+        for name, column_lengths in zip(names, lengths_by_column, strict=True):
+            wrong = np.flatnonzero(column_lengths != lengths)
+            if len(wrong):
+                row = int(wrong[0])
+                raise DataError(
+                    f"{capitalize_first(name_row(row))} has {lengths[row]} steps in column "
+                    f"{names[0]!r}, but {column_lengths[row]} in {name!r}. The lists of a row must "
+                    "have the same length."
+                )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
     types = declared_types(names, [column.type for column in entries], column_types, stored)
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )
-
-
-def arrow_from_arrays(arrays: SequenceArrays, id: str) -> pa.Table:  # noqa: A002
-    """Return a table of list columns; implements `Sequences.to_arrow`."""
-    values, offsets, ids, schema, _ = arrays
-    check_unique_names([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
-    # the usual lists of Arrow have offsets of 32 bits
-    is_small = offsets[-1] <= np.iinfo(np.int32).max
-    list_type = pa.ListArray if is_small else pa.LargeListArray
-    arrow_offsets = pa.array(offsets, pa.int32() if is_small else pa.int64())
-    columns = {id: ids_to_arrow(ids)}
-    for i, column in enumerate(schema.columns):
-        steps = column_to_arrow(values[:, i], column)
-        columns[column.name] = list_type.from_arrays(arrow_offsets, steps)
-    return pa.table(columns, metadata=schema_metadata(schema))
-
-
-def _find_list_columns(table: ArrowColumns, id: str | None) -> list[str]:  # noqa: A002
-    """Return the names of list columns, or of the only column besides the ids if it is text."""
-    names = [name for name, column in table.columns.items() if has_lists(column)]
-    if names:
-        return names
-    names = [name for name in table.columns if name not in {id, *table.index_columns}]
-    if len(names) != 1 or not is_text(table.columns[names[0]].type):
-        raise SchemaError(
-            "The table has no list column. Expected one row per sequence, with lists of numbers or "
-            "tokens. A table with one row per step needs a column 'id' that repeats, or "
-            "Sequences.from_table(table, id=...)."
-        )
-    return names
-
-
-def _flatten_list_columns(
-    names: Sequence[str], columns: Sequence[Any], name_row: Callable[[int], str]
-) -> tuple[np.ndarray, list[Any]]:
-    """Return the lengths (n,) of the rows' lists, and for each column the entries of all lists."""
-    for name, column in zip(names, columns, strict=True):
-        if not has_lists(column) or pa.types.is_nested(column.type.value_type):
-            raise SchemaError(
-                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
-                "one list per row; Sequences.from_table reads long tables."
-            )
-    flattened = [flatten_lists(column) for column in columns]
-    lengths = flattened[0][0]
-    for name, (column_lengths, _) in zip(names, flattened, strict=True):
-        wrong = np.flatnonzero(column_lengths != lengths)
-        if len(wrong):
-            i = int(wrong[0])
-            raise DataError(
-                f"{capitalize_first(name_row(i))} has {lengths[i]} steps in column {names[0]!r}, "
-                f"but {column_lengths[i]} in {name!r}. The lists of a row must have the same "
-                "length."
-            )
-    return lengths, [entries for _, entries in flattened]
-
-
-def _flatten_nested_column(
-    name: str, column: Any, name_row: Callable[[int], str]
-) -> tuple[np.ndarray, list[Any]]:
-    """Return the lengths (n,) of the rows of lists of lists, and for each feature its entries."""
-    lengths, steps = flatten_lists(column)
-    widths, entries = flatten_lists(steps)  # widths: number of features of each step
-    width = int(widths[0]) if len(widths) else 1
-    wrong = np.flatnonzero((widths != width) | (widths == 0))
-    if len(wrong):
-        row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
-        raise DataError(
-            f"{capitalize_first(name_row(row))} has a step of {widths[wrong[0]]} features in "
-            f"column {name!r}, but others have {width}. All steps need the same, at least one; "
-            "fill missing ones with null."
-        )
-    index = np.arange(len(entries)).reshape(-1, width)
-    return lengths, [entries.take(pa.array(feature)) for feature in index.T]

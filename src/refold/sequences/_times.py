@@ -14,16 +14,17 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import ReplaceSubstringOptions, StrptimeOptions, call_function
 
+from refold._support.arrays import concatenated_ranges
 from refold._support.rules import check, integer_rule
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._encoding import DEFAULT_ROW_NAMER, RowNamer, is_text
+from refold.sequences._encoding import DEFAULT_ROW_NAMER, RowNamer, is_text_type
 from refold.sequences._schema import Column, Schema, check_unique_names
 
 # Name of the column of gaps.
 TIME_GAP_COLUMN = "time_gap"
-# Integers per second of Arrow's times, by their unit of measure.
+# Arrow stores times as integers, which we call ticks. Ticks per second, by the unit of the times.
 _TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-# Seconds of a day. Arrow stores dates as numbers of days.
+# Seconds of a day. The ticks of Arrow's dates are days.
 _SECONDS_PER_DAY = 86_400
 # Patterns of common dates that Arrow does not parse, and what replaces them.
 _DATE_REPLACEMENTS = (
@@ -52,9 +53,6 @@ def check_has_times(time_name: str | None, option: str = argument(time_gaps=True
         )
 
 
-# Text as times
-
-
 def parse_times(
     column: Any, name: str, row_namer: RowNamer = DEFAULT_ROW_NAMER, time_format: str | None = None
 ) -> Any:
@@ -62,7 +60,7 @@ def parse_times(
     # a file with dates such as 20240531 holds integers
     if time_format is not None and pa.types.is_integer(column.type):
         column = column.cast(pa.large_string())
-    if not is_text(column.type):
+    if not is_text_type(column.type):
         if time_format is None:
             return column
         raise SchemaError(
@@ -72,7 +70,21 @@ def parse_times(
     # large_string, because Arrow cannot parse dates in string views
     text = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
     if time_format is not None:
-        return _parse_with_format(text, name, row_namer, time_format)
+        options = StrptimeOptions(time_format, "us", error_is_null=True)
+        times = call_function("strptime", [text], options)
+        if times.null_count == text.null_count:  # Arrow parsed all cells
+            return _restore_time_zone(times, text)
+        # Python is slower and parses more formats, such as those with fractions of seconds
+        values = []
+        for row, cell in enumerate(text.to_pylist()):
+            try:
+                values.append(None if cell is None else datetime.strptime(cell, time_format))
+            except ValueError as error:
+                raise DataError(
+                    f"Column {name!r} cannot order the steps: {row_namer(row)} holds {cell!r} "
+                    f"({error}). Correct it, or {argument('time_format=')}."
+                ) from error
+        return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
     # the first cell tells what all cells hold
     first = text.drop_null()[:1]
     is_number = _try_cast(first, pa.float64()) is not None
@@ -107,25 +119,6 @@ def parse_times(
     return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
 
 
-def _parse_with_format(text: Any, name: str, row_namer: RowNamer, time_format: str) -> Any:
-    """Return text as times, parsed with a format of `datetime.datetime.strptime`."""
-    options = StrptimeOptions(time_format, "us", error_is_null=True)
-    times = call_function("strptime", [text], options)
-    if times.null_count == text.null_count:  # Arrow parsed all cells
-        return _restore_time_zone(times, text)
-    # Python is slower and parses more formats, such as those with fractions of seconds
-    values = []
-    for row, cell in enumerate(text.to_pylist()):
-        try:
-            values.append(None if cell is None else datetime.strptime(cell, time_format))
-        except ValueError as error:
-            raise DataError(
-                f"Column {name!r} cannot order the steps: {row_namer(row)} holds {cell!r} "
-                f"({error}). Correct it, or {argument('time_format=')}."
-            ) from error
-    return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
-
-
 def _try_cast(text: Any, *types: pa.DataType) -> Any:
     """Return text as the first of these types to which Arrow can cast all cells, or None."""
     for type_ in types:
@@ -147,19 +140,17 @@ def _restore_time_zone(times: Any, text: Any) -> Any:
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
     zones = _replace_patterns(text, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
 
 
-# Times as numbers
-
-
 def times_as_numbers(column: Any, name: str, row_namer: RowNamer) -> np.ndarray:
-    """Return times as numbers (n_rows,); raise if a time is missing or is no number or date."""
+    """Return times as numbers (num_rows,); raise if a time is missing or is no number or date."""
     problem = f"Column {name!r} cannot order the steps"
-    is_missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-    if is_missing.any():
-        row = int(np.argmax(is_missing))
+    has_no_time = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    if has_no_time.any():
+        row = int(np.argmax(has_no_time))
         raise DataError(f"{problem}: {row_namer(row)} has no time. Fill it in or drop the row.")
     if not len(column):
         return np.zeros(0)
@@ -181,11 +172,13 @@ def _times_to_ticks(times: Any) -> Any:
 def compute_time_gaps(ticks: np.ndarray, offsets: np.ndarray, time_type: pa.DataType) -> np.ndarray:
     """Return the time since the previous step (num_steps,), 0 for the first step of a sequence."""
     gaps = np.zeros(len(ticks))
-    # in 64 bits, because differences of small integers overflow; unsigned ones ascend and do not
-    wide = ticks if ticks.dtype.kind == "u" else np.asarray(ticks, f"{ticks.dtype.kind}8")
+    # In 64 bits, because differences of small integers overflow. Unsigned integers do not overflow,
+    # because times ascend.
+    if ticks.dtype.kind != "u":
+        ticks = np.asarray(ticks, f"{ticks.dtype.kind}8")
     first_steps = offsets[:-1][np.diff(offsets) > 0]
     later_steps = np.delete(np.arange(len(ticks)), first_steps)
-    gaps[later_steps] = wide[later_steps] - wide[later_steps - 1]
+    gaps[later_steps] = ticks[later_steps] - ticks[later_steps - 1]
     # seconds for dates and times, else the unit of the column
     return gaps / _ticks_per_second(time_type)
 
@@ -200,7 +193,7 @@ def _ticks_per_second(time_type: pa.DataType) -> float:
 
 
 def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
-    """Return the median gap of each sequence (n_sequences,), NaN if it has fewer than two steps."""
+    """Return the median gap of each sequence (n,), NaN for fewer than two steps."""
     gaps = compute_time_gaps(_times_to_ticks(times).to_numpy(), offsets, times.type)
     # without the first step of each sequence, which has no previous step
     bounds = zip((offsets[:-1] + 1).tolist(), offsets[1:].tolist(), strict=True)
@@ -210,15 +203,17 @@ def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
 def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
     """Return times (num_steps,) from the first time (n,), gap (n,) and length (n,) of sequences."""
     # Integer times get 64 bits. Times are null where the first time or the gap is unknown.
-    time_type, sequence = first_times.type, np.repeat(np.arange(len(lengths)), lengths)
-    step = np.arange(len(sequence)) - (np.cumsum(lengths) - lengths)[sequence]
-    has_gap = ~np.isnan(gaps)[sequence] | (step == 0)
-    is_unknown = np.asarray(first_times.is_null())[sequence] | ~has_gap
+    time_type = first_times.type
+    # index of the sequence of each step, and of the step in its sequence, both (num_steps,)
+    sequence_indices = np.repeat(np.arange(len(lengths)), lengths)
+    steps = concatenated_ranges(np.zeros_like(lengths), lengths)
+    has_gap = ~np.isnan(gaps)[sequence_indices] | (steps == 0)
+    is_unknown = np.asarray(first_times.is_null())[sequence_indices] | ~has_gap
     ticks = np.asarray(_times_to_ticks(first_times).fill_null(0))
     gaps = np.nan_to_num(gaps) * _ticks_per_second(time_type)
     if ticks.dtype.kind != "f":  # float64 would round nanoseconds since 1970
         ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
-    ticks = ticks[sequence] + gaps[sequence] * step
+    ticks = ticks[sequence_indices] + gaps[sequence_indices] * steps
     if pa.types.is_time(time_type):  # a time of day begins again at midnight
         ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[time_type.unit])
     if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):

@@ -47,6 +47,7 @@ class Windows(NamedTuple):
         """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
         if self.sequences.times is None:
             return None
+        # the first of the windows' rows that hold the same step of a series
         _, first_rows = np.unique(self._series_rows, return_index=True)
         return self.sequences.times.take(pa.array(first_rows))
 
@@ -85,11 +86,11 @@ class Windows(NamedTuple):
         [0.0, 0.0, 4.0, 4.0]
         """
         arrays = [np.asarray(array, float).reshape(-1) for array in values]
-        counts, expected = [len(array) for array in arrays], self.sequences.lengths
-        if not np.array_equal(counts, expected):
+        counts, lengths = [len(array) for array in arrays], self.sequences.lengths
+        if not np.array_equal(counts, lengths):
             raise DataError(
-                f"Expected one number for each step of {len(expected)} windows, "
-                f"{int(expected.sum())} in all. Got {sum(counts)} for {len(arrays)} windows."
+                f"Expected one number for each step of {len(lengths)} windows, "
+                f"{int(lengths.sum())} in all. Got {sum(counts)} for {len(arrays)} windows."
             )
         # `concatenate` needs one array at least, also if there are no windows
         merged = self._average_by_step(np.concatenate([*arrays, []])[:, None])[:, 0]
@@ -101,10 +102,11 @@ class Windows(NamedTuple):
         Numbers are averaged where windows overlap. Other values are taken from the window whose
         middle is nearest to the step.
         """
-        window, step = positions(sequences)
-        # twice the distance from the middle of the window, which is an integer
-        distance = np.abs(2 * step + 1 - sequences.lengths[window])
-        order = np.lexsort((distance, self._series_rows))
+        window_indices, steps = positions(sequences)
+        # twice the distance of each step from the middle of its window, which is an integer
+        distances = np.abs(2 * steps + 1 - sequences.lengths[window_indices])
+        order = np.lexsort((distances, self._series_rows))
+        # for each step of the series, the first row of the sorted rows is the nearest
         _, nearest = np.unique(self._series_rows[order], return_index=True)
         values, means = sequences.values[order[nearest]], self._average_by_step(sequences.values)
         for i, column in enumerate(sequences.schema.columns):
@@ -116,9 +118,9 @@ class Windows(NamedTuple):
     @property
     def _series_rows(self) -> np.ndarray:
         """Row of each step of the windows in the values of all series, (n_window_steps,)."""
-        window, step = positions(self.sequences)
-        offsets = offsets_from_lengths(self.lengths)
-        return (offsets[:-1][self.series] + self.starts)[window] + step
+        window_indices, steps = positions(self.sequences)
+        first_rows = offsets_from_lengths(self.lengths)[:-1][self.series] + self.starts
+        return first_rows[window_indices] + steps
 
     def _average_by_step(self, values: np.ndarray) -> np.ndarray:
         """Return values (n_window_steps, F) as means (n_steps, F) over the windows with a step."""
@@ -157,13 +159,14 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     return cut_windows(sequences, length, step)
 
 
-def cut_windows(sequences: Sequences, window_length: int | np.ndarray, step: int) -> Windows:
+def cut_windows(sequences: Sequences, window_length: int | np.ndarray, stride: int) -> Windows:
     """Cut sequences into windows of one length, or of a length for each sequence (n,)."""
+    # the stride is the number of steps from the start of a window to the start of the next
     lengths = sequences.lengths
     if (lengths <= window_length).all():
         return uncut_windows(sequences)
-    series, starts, window_lengths = window_positions(lengths, window_length, step)
-    cut = sequences.pieces(series, starts, window_lengths)
+    series, starts, window_lengths = window_positions(lengths, window_length, stride)
+    cut = sequences.cut_pieces(series, starts, window_lengths)
     is_whole = (window_lengths == lengths[series]).tolist()
     ends = (starts + window_lengths).tolist()
     ids = window_ids(cut.ids.tolist(), starts.tolist(), ends, is_whole)
@@ -175,8 +178,10 @@ def window_ids(
     series_ids: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
 ) -> list[Any]:
     """Return the ids of windows, such as a[0:100]; a window that is a whole series has its id."""
-    bounds = zip(series_ids, starts, ends, is_whole, strict=True)
-    return [id_ if is_all else f"{id_}[{start}:{end}]" for id_, start, end, is_all in bounds]
+    return [
+        id_ if is_whole_series else f"{id_}[{start}:{end}]"
+        for id_, start, end, is_whole_series in zip(series_ids, starts, ends, is_whole, strict=True)
+    ]
 
 
 def default_window_step(window_length: int) -> int:
@@ -199,14 +204,16 @@ class WindowPositions(NamedTuple):
 
 
 def window_positions(
-    series_lengths: np.ndarray, window_length: int | np.ndarray, step: int
+    series_lengths: np.ndarray, window_length: int | np.ndarray, stride: int
 ) -> WindowPositions:
     """Return where to cut windows of one length, or of a length for each series (n_series,)."""
     last_starts = np.maximum(series_lengths - window_length, 0).tolist()
-    # the last window of a series ends with the series, even if it is not a step after another one
-    starts_of = [np.append(np.arange(0, last, step), last) for last in last_starts]
-    series = np.repeat(np.arange(len(series_lengths)), [len(starts) for starts in starts_of])
-    starts = np.concatenate([*starts_of, np.arange(0)]).astype(np.int64)
+    # the last window ends with its series, and may start less than a stride after the window before
+    starts_by_series = [np.append(np.arange(0, last, stride), last) for last in last_starts]
+    counts = [len(starts) for starts in starts_by_series]
+    series = np.repeat(np.arange(len(series_lengths)), counts)
+    # `concatenate` needs one array at least, also if there are no series
+    starts = np.concatenate([*starts_by_series, np.arange(0)]).astype(np.int64)
     return WindowPositions(series, starts, np.minimum(series_lengths, window_length)[series])
 
 
@@ -215,5 +222,5 @@ def split_at(sequences: Sequences, first_lengths: Any) -> tuple[Sequences, Seque
     lengths = sequences.lengths
     first_lengths = np.broadcast_to(np.asarray(first_lengths, np.int64), lengths.shape)
     indices, starts = np.arange(len(sequences)), np.zeros_like(first_lengths)
-    first = sequences.pieces(indices, starts, first_lengths)
-    return first, sequences.pieces(indices, first_lengths, lengths - first_lengths)
+    first = sequences.cut_pieces(indices, starts, first_lengths)
+    return first, sequences.cut_pieces(indices, first_lengths, lengths - first_lengths)

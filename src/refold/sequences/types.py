@@ -14,11 +14,11 @@ import numpy as np
 
 from refold.errors import DataError
 
-# Describes an entry for messages, from its step among all steps and the name of its column:
-# "sequence 3, step 5, column 'x'".
+# Function that describes an entry in messages: "sequence 3, step 5, column 'x'". Its arguments are
+# the index of the step among all steps, and the name of the column.
 Locator = Callable[[int, str | None], str]
-# Function from the outputs of the last layer to what a decoder writes. In this order, that is a
-# mean, a probability, a probability for each category, an expected count.
+# Name of a link: the function from the outputs of the last layer to what a decoder writes. These
+# links give a mean, a probability, a probability for each category, and an expected count.
 Link = Literal["identity", "sigmoid", "softmax", "exponential"]
 # An array of NumPy or JAX, or a tensor of Keras.
 Array = Any
@@ -27,13 +27,13 @@ ArrayModule = Any
 
 # Stands in decoded sequences for a category that training did not see.
 UNKNOWN = "<unknown>"
-# Maximum exponent: the exponential link is exp(min(x, 20)), so that counts do not overflow.
+# The exponential link is exp(min(x, 20)), so that counts do not overflow.
 MAX_EXPONENT = 20.0
 # Lower bound of probabilities, so that the logarithms in losses are finite.
 _MIN_PROBABILITY = 1e-7
 # Lower bound of a scaled expected count, so that logarithms are finite.
 _MIN_EXPECTED_COUNT = 1e-12
-# From this number of categories on, float32 cannot hold every index exactly.
+# float32 holds the index of each category exactly if there are fewer categories.
 _MAX_CATEGORIES_FLOAT32 = 1 << 24
 # Maximum magnitude of an integer that is a category: float64 is exact for all of these.
 _MAX_INTEGER_CATEGORY = (1 << 53) - 1
@@ -53,8 +53,6 @@ def refuse_where(
 class ColumnType(ABC):
     """A column type; values are float arrays with NaN where missing."""
 
-    # ``xp`` is an array module: `numpy`, `jax.numpy` or `keras.ops`.
-
     name: str  # as in schemas, specifications and model files
     link: Link
     # Whether values are quantities. Quantities are scaled, their error is a squared difference in
@@ -73,10 +71,11 @@ class ColumnType(ABC):
     # gives the KL divergence the weight that follows from the likelihood of a normal distribution.
     loss_is_squared = False
     # The gradient of the loss with respect to the outputs before the link is this multiple of the
-    # difference of output and target. It is so simple because each link is the canonical one.
+    # difference of output and target. This holds because each link is the canonical link of the
+    # loss in a generalized linear model.
     gradient_factor = 1.0
-    # If a column has another type in another set of sequences, and neither type has categories, it
-    # gets the type with the larger number.
+    # If sets of sequences with different types of a column are concatenated, and no type has
+    # categories, the column gets the type with the largest number.
     generality = 0
 
     def width(self, num_categories: int) -> int:
@@ -86,13 +85,9 @@ class ColumnType(ABC):
     # Encoding
 
     def encode(
-        self,
-        raw_values: np.ndarray,
-        column_name: str,
-        locate: Locator,
-        stored_categories: tuple[Any, ...] | None,
-    ) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """Return raw values (num_steps,) as floats, and the categories: stored ones if they fit."""
+        self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
+    ) -> tuple[np.ndarray, tuple]:
+        """Return raw values (num_steps,) as floats, and the categories: these, or new ones."""
         values = raw_values.astype(self.dtype(raw_values.dtype, 0), copy=False)
         self.check(values, column_name, locate)
         return values, ()
@@ -106,8 +101,8 @@ class ColumnType(ABC):
     def check(self, values: np.ndarray, column_name: str, locate: Locator) -> None:  # noqa: B027
         """Raise a DataError if a value (num_steps,) is impossible in a column of this type."""
 
-    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
-        """Return which missing-value markers apply to a column of this type."""
+    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+        """Return those markers that mean a missing value in a column of this type."""
         return markers
 
     # What a decoder writes, compared with the truth
@@ -133,8 +128,9 @@ class ColumnType(ABC):
 
     def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
-        # A linear path is fitted to values. These two numbers convert it, so that it gives outputs
-        # before the link. ``std`` is the standard deviation of the values that it gives.
+        # The initialization fits a linear function to the values of a column. Mean and slope
+        # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
+        # moments of the values that the function gives.
         return mean, np.ones_like(mean)
 
     # Sampling with a temperature
@@ -219,11 +215,11 @@ class Count(Numeric):
 
     def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
-        # The logarithm needs a mean above 0. The two bounds keep it moderate where a path gives
-        # means near 0 or below.
+        # The logarithm needs a mean above 0. These two bounds prevent large negative
+        # logarithms where the mean is near 0 or below.
         mean = np.maximum(np.maximum(mean, 0.1 * std), 1e-3)
-        # The tangent at the mean has the slope 1 / mean. This one is flatter: where counts are
-        # mostly 0, a code far from the mean must not give an enormous count.
+        # The tangent of the logarithm at the mean has the slope 1 / mean. This slope is flatter:
+        # where counts are mostly 0, a code far from the mean must not give an enormous count.
         slope = 1.0 / (mean + std)
         # The mean of exp(x) is exp(m + v / 2) if x is normal with mean m and variance v. So with
         # m = log(mean) - v / 2, the exponential link gives the mean again.
@@ -256,7 +252,7 @@ class Binary(ColumnType):
         advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
         refuse_where((values < 0) | (values > 1), values, column_name, locate, advice)
 
-    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return the markers outside 0 to 1, because 0 and 1 are values."""
         # The training data of a binary column hold no such marker, but data of a later call may.
         return tuple(value for value in markers if not 0 <= value <= 1)
@@ -293,21 +289,17 @@ class Categorical(ColumnType):
     has_categories = True
 
     def encode(
-        self,
-        raw_values: np.ndarray,
-        column_name: str,
-        locate: Locator,
-        stored_categories: tuple[Any, ...] | None,
-    ) -> tuple[np.ndarray, tuple[Any, ...]]:
+        self, raw_values: np.ndarray, column_name: str, locate: Locator, categories: tuple | None
+    ) -> tuple[np.ndarray, tuple]:
         """Return the indices of text (objects, None where missing) or integers, and categories."""
         is_text = raw_values.dtype.kind == "O"
         tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
-        present: set[Any] = set(tokens) - {None}
-        categories = stored_categories
-        if categories is None or not present <= {*categories, UNKNOWN}:
-            categories = tuple(sorted(present))
+        distinct: set[Any] = set(tokens) - {None}
+        # new categories if the data hold others
+        if categories is None or not distinct <= {*categories, UNKNOWN}:
+            categories = tuple(sorted(distinct))
         index_of: dict[Any, float] = {category: i for i, category in enumerate(categories)}
-        # a decoded sequence may hold this word, which then means an unknown category
+        # a decoded sequence may hold the text "<unknown>", which means an unknown category
         index_of.setdefault(UNKNOWN, len(categories))
         index_of[None] = math.nan
         dtype = self.dtype(raw_values.dtype, len(categories))
@@ -318,7 +310,7 @@ class Categorical(ColumnType):
         """Return float32 if it holds all indices exactly."""
         return np.dtype(np.float32 if num_categories < _MAX_CATEGORIES_FLOAT32 else np.float64)
 
-    def valid_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
+    def valid_missing_markers(self, markers: tuple[float, ...]) -> tuple[float, ...]:
         """Return no markers: the values are indices of categories, not numbers of the user."""
         return ()
 
@@ -338,9 +330,9 @@ class Categorical(ColumnType):
         return rng.gumbel(size=shape)
 
     def add_noise(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
-        """Return scores, of which the largest one is that of the sampled category."""
+        """Return a score for each category; the sampled category has the largest score."""
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
-        # section 2. A category has a probability proportional to p ** (1 / temperature).
+        # section 2. The probability of a category is proportional to p ** (1 / temperature).
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
 
 
@@ -355,10 +347,10 @@ def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> l
     return [None if value != value else int(value) for value in values.tolist()]
 
 
-NUMERIC, BINARY, CATEGORICAL, COUNT = Numeric(), Binary(), Categorical(), Count()
+NUMERIC, BINARY, CATEGORICAL = Numeric(), Binary(), Categorical()
 # To add a column type, write its class and add it here.
-_ALL_TYPES: tuple[ColumnType, ...] = (NUMERIC, BINARY, CATEGORICAL, COUNT)
-COLUMN_TYPES = {type_.name: type_ for type_ in _ALL_TYPES}
+_TYPES: tuple[ColumnType, ...] = (NUMERIC, BINARY, CATEGORICAL, Count())
+COLUMN_TYPES = {type_.name: type_ for type_ in _TYPES}
 
 
 class ColumnOutputs(NamedTuple):
@@ -366,7 +358,7 @@ class ColumnOutputs(NamedTuple):
 
     index: int  # of the column
     type: ColumnType
-    block: slice  # of the outputs of a step
+    block: slice  # of the outputs (output_width,) of a step
 
 
 def column_outputs(

@@ -80,7 +80,7 @@ class GraphColumns:
 
 def _value_dtype(scaler: Scaler) -> np.dtype:
     """Return float32 if it is precise enough for all numeric columns, else float64."""
-    numeric = scaler.numeric_
+    numeric = scaler.is_numeric_
     mean, scale = np.abs(scaler.mean_[numeric]), scaler.scale_[numeric]
     if scaler.num_statistics:
         # Each sequence has its own mean and standard deviation. Almost all means lie within three
@@ -193,7 +193,7 @@ def _replace_missing_markers(graph: Graph, values: Value, columns: GraphColumns)
     """Replace the markers of missing values, such as -99999, by NaN."""
     types = [columns.schema.columns[i].column_type for i in columns.number_columns]
     for marker in columns.schema.missing:
-        has_marker = [bool(type_.valid_markers((marker,))) for type_ in types]
+        has_marker = [bool(type_.valid_missing_markers((marker,))) for type_ in types]
         if any(has_marker):
             is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
             is_marker = graph("And", is_marker, np.array(has_marker))
@@ -222,7 +222,7 @@ def _scale_by_sequence(
     scaler = columns.scaler
     float64_values = graph.cast(values, np.float64)
     zero = np.float64(0)
-    indices = [i for i, column in enumerate(columns.number_columns) if scaler.numeric_[column]]
+    indices = [i for i, column in enumerate(columns.number_columns) if scaler.is_numeric_[column]]
     numeric = graph("Gather", float64_values, indices, axis=2)
     is_observed = graph("Gather", is_observed, indices, axis=2)
     count = graph("ReduceSum", graph.cast(is_observed, np.float64), [1], keepdims=1)
@@ -233,7 +233,7 @@ def _scale_by_sequence(
     std = graph("Sqrt", graph("Div", squares, count))
     # the standard deviation of a constant sequence is not 0 but a floor
     distance = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(indices)]))
-    floor = graph("Max", scaler.floor_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
+    floor = graph("Max", scaler.min_std_, graph("Mul", distance, np.float64(MIN_STD_TO_DISTANCE)))
     log_std = graph("Log", graph("Max", std, floor))
     mean_and_log_std = graph("Concat", mean, log_std, axis=2)
     centered = graph("Sub", mean_and_log_std, scaler.statistics_mean_)
@@ -252,7 +252,7 @@ def _sequence_mean_std(graph: Graph, statistics: Value, columns: GraphColumns) -
     unscaled = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
     unscaled = graph("Add", unscaled, scaler.statistics_mean_)
     means, log_stds = graph("Split", unscaled, num_results=2, axis=2, num_outputs=2)
-    numeric = scaler.numeric_[columns.number_columns]
+    numeric = scaler.is_numeric_[columns.number_columns]
     # other columns than numeric ones have the mean 0 and the standard deviation 1
     indices = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
     centered = [columns.schema.columns[i].column_type.is_centered for i in columns.number_columns]

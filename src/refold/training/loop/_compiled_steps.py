@@ -184,7 +184,7 @@ class Engine:
     ) -> tuple[TrainState, EpochMetrics]:
         """Train on the batches from ``first_batch`` to before ``end_batch``; wait for metrics."""
         # the bounds are traced by JAX, so the division into chunks does not change the arithmetic
-        bucket, positions = batch_run.bucket, batch_run.rows
+        bucket, positions = batch_run.bucket, batch_run.indices
         self.shapes.add(bucket)
         if self._processes is not None:
             state, data, positions = self._processes.as_global_inputs(state, data, positions)
@@ -199,7 +199,7 @@ class Engine:
         # if there are several processes, each evaluates all sequences, with the same random draws
         if self._packed is not None:
             self._set_packed_weights(self._packed, state)
-            positions = np.asarray(batch_run.rows[: batch_run.num_batches]).ravel()
+            positions = np.asarray(batch_run.indices[: batch_run.num_batches]).ravel()
             starts, lengths = (
                 np.asarray(array)[positions[positions >= 0]].astype(np.int64)
                 for array in (data.starts, data.lengths)
@@ -214,7 +214,7 @@ class Engine:
             self._weights.split_on_host(state.trainable),
             state.non_trainable,
             data,
-            batch_run.rows,
+            batch_run.indices,
             batch_run.num_batches,
             num_steps=bucket.num_steps,
         )

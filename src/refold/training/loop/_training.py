@@ -288,7 +288,7 @@ class Training:
         plans = (
             (shard, batch_run)
             for index, shard in enumerate(phase_data.loader.load_epoch(epoch))
-            for batch_run in self._batches.epoch(
+            for batch_run in self._batches.iter_runs(
                 shard.indices, seed=seed, epoch=epoch, shard_index=index
             )
         )
@@ -320,11 +320,11 @@ class Training:
         if every_update:
             self._call_hook("on_train_batch_begin", self._num_updates)
         started = time.perf_counter()
-        indices = self._processes.process_columns(batch_run.rows)
+        indices = self._processes.process_columns(batch_run.indices)
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
-            batch_run.with_rows(shard.find_positions(indices)),
+            batch_run._replace(indices=shard.find_positions(indices)),
             first_batch,
             stop,
             normalizers=normalizers,
@@ -376,9 +376,9 @@ class Training:
     def _validate(self, shard: Shard) -> float:
         """Return the loss of the current weights on validation data."""
         totals, state = MetricSums.zero(), self._processes.to_host(self._progress.state)
-        for batch_run in self._batches.epoch(shard.indices):
+        for batch_run in self._batches.iter_runs(shard.indices):
             started = time.perf_counter()
-            batch_run = batch_run.with_rows(shard.find_positions(batch_run.rows))
+            batch_run = batch_run._replace(indices=shard.find_positions(batch_run.indices))
             totals = totals.plus(self._engine.evaluate(state, shard.data, batch_run))
             seconds = time.perf_counter() - started
             self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
