@@ -9,8 +9,7 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration
-from refold.model._drift import measure_drift
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
 from refold.sequences import as_sequences, write
 from small_data import fit_without_training, read_as_mapped, sines
 
@@ -67,11 +66,13 @@ def test_discoveries_among_many_sequences(ae):
 
 
 def test_scores_and_p_values_by_hand():
-    reference = ReferenceStatistics(*np.zeros((4, 1)), np.array([2.0, 4.0]))
-    value_errors, no_codes = np.array([[1.0], [np.nan], [3.0]]), np.zeros((2, 0))
-    normal = Measurement(value_errors, np.array([4.0, 2.0]), np.array([8.0, 0.0]), no_codes)
+    mean, std, precision = np.zeros(1), np.ones(1), np.full((1, 1), 2.0)
+    reference = ReferenceStatistics(mean, mean, std, precision, np.array([2.0, 4.0]))
+    value_errors, features = np.array([[1.0], [np.nan], [3.0]]), np.array([[-2.0], [0.0]])
+    # distances are 8 and 0: the precision times the squares of the features
+    normal = Measurement(value_errors, np.array([4.0, 2.0]), features, features)
     calibration = build_calibration(normal, reference, None)
-    assert calibration.steps.tolist() == [1, 3]
+    assert calibration.step_scores.tolist() == [1, 3]
     assert calibration.scores.tolist() == [1, 4]
     # except for rounding, the last score equals one of the calibration
     p_values = anomaly_p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), calibration.scores)

@@ -294,6 +294,20 @@ def test_normal_series_teach_it_what_is_normal(model):
         model.detect(normal, alpha=0.01)
 
 
+def test_a_stream_needs_no_calibration_for_its_code_and_error(model):
+    series = 1e4 + 50 * draw_walk(40)
+    stream = model.stream(every=20)
+    results = [result for value in series if (result := stream.push(value)) is not None]
+    for result, num_steps in zip(results, (20, 40), strict=True):
+        assert result.p_value is None
+        np.testing.assert_array_equal(result.code, model.encode([series[:num_steps]])[0])
+        assert result.error == model.errors([series[:num_steps]])[0]
+    normal = [1e4 + 50 * draw_walk(30) for _ in range(40)]
+    calibrated = model.calibrate(normal)
+    detection = calibrated.detect([series], alpha=0.1)
+    assert calibrated.stream().push(series).p_value == detection.p_values[0]
+
+
 # Other ways to use it
 
 

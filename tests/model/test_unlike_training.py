@@ -136,6 +136,19 @@ def test_the_columns_in_other_units_are_named(fitted):
     assert f"100 % of the values of column 'pressure' are {FAR_MESSAGE}" in text
 
 
+def test_columns_of_zeros_are_counted_exactly_in_blocks_without_outliers(fitted, tmp_path):
+    data = draw_table(1, count=400)
+    visits, is_nonzero = data.values[:, 5], data.values[:, 5] != 0  # nine of ten values are zero
+    visits[np.flatnonzero(is_nonzero)[: is_nonzero.sum() // 3]] *= 1000
+    write(data, tmp_path / "a.parquet")
+    for sequences in (
+        data,
+        read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000),
+    ):
+        text = warning_of(lambda sequences=sequences: fitted.transform(sequences))
+        assert f"3 % of the values of column 'visits' are {FAR_MESSAGE}" in text
+
+
 def test_one_warning_of_other_units_for_each_call(fitted, tmp_path):
     scaled = scale_columns(draw_table(1), 1000, *NAMES)
     assert FAR_MESSAGE in warning_of(lambda: fitted.detect(scaled, alpha=0.1))

@@ -54,18 +54,18 @@ _REFERENCE_ARRAY_NAMES = {
     "mean": "known/center",
     "std": "known/unit",
     "precision": "known/precision",
-    "component_means": "known/units",
+    "mean_score_components": "known/units",
 }
 # Names of arrays in a file, by the attributes of `Calibration`.
 _CALIBRATION_ARRAY_NAMES = {
     "scores": "calibration/scores",
-    "steps": "calibration/steps",
+    "step_scores": "calibration/steps",
     "residuals": "residuals/absolute",
 }
 # Names of arrays in a file, by the attributes of `Mixture`.
 _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 # Names of arrays in a file, by the attributes of `Fingerprints`.
-_FINGERPRINT_ARRAY_NAMES = {"held_back": "held_back", "trained": "trained"}
+_FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
 # Names of scalers in a file, by the attributes of a model.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -158,7 +158,7 @@ def dumps(model: "refold.Model") -> bytes:
         "max_loss": model.max_loss,
         "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
-        "keeps_initial": history.keeps_initial,
+        "keeps_initial": history.keeps_initial_weights,
         "refold": refold.__version__,
     }
     arrays: dict[str, Any] = {
@@ -175,7 +175,7 @@ def dumps(model: "refold.Model") -> bytes:
             arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
     arrays["held_out_errors"] = model.held_out_errors
     arrays = {name: array for name, array in arrays.items() if array is not None}
-    if not len(model.fingerprints.held_back):
+    if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
     for attribute, name in _SCALER_NAMES.items():
         state = getattr(model, attribute).to_dict()

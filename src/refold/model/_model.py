@@ -8,6 +8,7 @@ import functools
 import inspect
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
@@ -30,16 +31,16 @@ from refold.evaluation import ForecastErrors, exact, explained_variance, min_cal
 from refold.model._anomalies import (
     MAX_STORED_ERRORS,
     Detection,
+    Drift,
     Measurement,
     anomaly_p_values,
     build_calibration,
+    compute_score_components,
+    compute_step_scores,
+    measure_drift,
     measure_sequences,
-    reconstruction_errors,
-    score_components,
-    step_scores,
     with_reference_statistics,
 )
-from refold.model._drift import Drift, measure_drift
 from refold.model._features import DecodedFeatures, convolve_series
 from refold.model._file import (
     dumps,
@@ -52,14 +53,14 @@ from refold.model._file import (
 )
 from refold.model._forecasts import (
     Forecast,
+    compute_forecast_residuals,
     forecast,
-    forecast_residuals,
     measure_forecast_errors,
 )
 from refold.model._inputs import (
     MAX_CODE_STD_FROM_MEAN,
+    OutlierCounts,
     SequencesLike,
-    are_held_back,
     check_codes,
     check_encodable_lengths,
     check_latent_steps,
@@ -194,8 +195,8 @@ class Model:
     active_dimensions: int | None = None
     window: int | None = None
     step: int | None = None
-    # share of its variance that a series may lose without being cut into windows; None cuts all
-    # series that are longer than a window
+    # A code may lose this share of the variance of a series; a series that loses more is cut into
+    # windows. None cuts all series that are longer than a window.
     max_loss: float | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
     # version of Refold that wrote the file; None without a file, or if an early version wrote it
@@ -390,7 +391,7 @@ class Model:
         ids : array of shape (n_sequences in the block,)
             Ids of the sequences, or of the windows, such as ``a[0:100]``.
         """
-        blocks = self.blocks(self.open(X))
+        blocks = self.aligned_blocks(self.open_for_blocks(X))
         return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
@@ -414,20 +415,19 @@ class Model:
             )
         series = open_sequences(X, self.schema, as_series=True)
         windows = self.windows(series)
-        blocks = self.blocks(self.open(windows.sequences))
-        codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
-        codes = codes.astype(float)
+        codes = self.encode(windows.sequences, verbose=verbose).astype(float)
         # for each series, the index of its first window and the number of its windows
         starts = np.flatnonzero(np.diff(windows.series, prepend=-1))
-        counts = np.diff(starts, append=len(codes))[:, None]
-        means = np.add.reduceat(codes, starts) / counts
-        squares = (codes - np.repeat(means, counts[:, 0], axis=0)) ** 2
-        stds = np.sqrt(np.add.reduceat(squares, starts) / counts)
-        extremes = [function.reduceat(codes, starts) for function in (np.minimum, np.maximum)]
-        series_blocks = series.blocks() if series.is_mapped else [series]
-        scaled = (self.scaler.transform(block.align(self.schema)) for block in series_blocks)
-        convolutions = [convolve_series(block, self.network, self.window) for block in scaled]
-        vectors = [means, stds, *extremes, np.concatenate(convolutions)]
+        num_windows = np.diff(starts, append=len(codes))[:, None]
+        means = np.add.reduceat(codes, starts) / num_windows
+        squared_deviations = (codes - np.repeat(means, num_windows[:, 0], axis=0)) ** 2
+        stds = np.sqrt(np.add.reduceat(squared_deviations, starts) / num_windows)
+        minima, maxima = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
+        convolutions = []
+        for block in series.blocks() if series.is_mapped else [series]:
+            scaled = self.scaler.transform(block.align(self.schema))
+            convolutions.append(convolve_series(scaled, self.network, self.window))
+        vectors = [means, stds, minima, maxima, np.concatenate(convolutions)]
         return np.concatenate(vectors, axis=1).astype(np.float32)
 
     def decode(
@@ -486,18 +486,19 @@ class Model:
         check("clip", clip, CLIP_RULE)
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         windows = self.windows(series)
-        sequences = self.open(windows.sequences)
+        sequences = self.open_for_blocks(windows.sequences)
         if codes is None:
-            blocks = self.blocks(sequences)
+            blocks = self.aligned_blocks(sequences)
             codes = np.concatenate([self.encode_aligned(block, verbose) for block in blocks])
         codes = self.check_codes(codes)
         noun = "windows" if self.window else "sequences"
         check_counts_match(len(codes), "codes", len(sequences), noun)
-        lengths = sequences.lengths
         if self.window is None:
-            lengths = self.reconstruction_lengths(codes, lengths)
-        decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
-        decoded = windows.join(decoded) if self.window is not None else decoded
+            lengths = self.reconstruction_lengths(codes, sequences.lengths)
+            decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
+        else:
+            decoded = self.decode_to_sequences(codes, sequences.lengths, verbose=verbose)
+            decoded = windows.join(decoded)
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
             return decoded.to_list()
@@ -533,7 +534,7 @@ class Model:
             units, and of 1 for each wrong value of another column. Codes are those of the encoder,
             without latent optimization.
         """
-        return reconstruction_errors(self, self.read(X))
+        return measure_sequences(self, self.read_aligned(X)).sequence_errors
 
     def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
         """Return the anomaly score of each sequence, as `detect` compares it with normal ones.
@@ -546,7 +547,7 @@ class Model:
         array of shape (n_sequences,)
             2 on average in training.
         """
-        return self.measure_anomalies(self.read(X))[1].sum(axis=1)
+        return self.measure_anomalies(self.read_aligned(X))[1].sum(axis=1)
 
     def calibrate(self, normal: SequencesLike) -> "Model":
         """Return a model whose `detect` and bounds of `forecast` are calibrated.
@@ -563,8 +564,8 @@ class Model:
             of them what is normal, so it needs twice as many.
         """
         windows, model = self.windows(normal), self
-        sequences = self.read(windows.sequences)
-        check_not_trained_on(sequences, self.fingerprints.trained)
+        sequences = self.read_aligned(windows.sequences)
+        check_not_trained_on(sequences, self.fingerprints.training_hashes)
         if self.require_reference().precision is None:
             # A pretrained model learns what is normal from half of the sequences. All windows of a
             # series are in the same half, because windows overlap.
@@ -604,7 +605,8 @@ class Model:
                 num_series = 2 * min_calibrated
                 remedy = f"Show {num_series} normal series, of which half teach what is normal"
             elif self.num_calibrated:
-                # rounded up to three digits, so that the rate is possible and easy to read
+                # The smallest p-value of n sequences is 1 / (n + 1). It is rounded up to three
+                # digits, so that the rate is possible and easy to read.
                 min_alpha = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
                 remedy = f"Ask for a rate of at least {argument(alpha=min_alpha)}"
             raise ParameterError(
@@ -613,21 +615,23 @@ class Model:
                 f"{spelled('give more to calibrate()', 'give more with --normal DATA')}."
             )
         windows = self.windows(X)
-        sequences = self.read(windows.sequences)
+        sequences = self.read_aligned(windows.sequences)
         warn(describe_too_long(sequences.lengths, self.max_steps))
-        warn(describe_training_sequences(sequences, self.fingerprints.trained))
+        warn(describe_training_sequences(sequences, self.fingerprints.training_hashes))
         measurement, components, p_values = self.measure_anomalies(sequences)
-        scores = step_scores(measurement.value_errors)
-        # `[:count]` matters only if there is no sequence: `np.split` returns an array even then
-        bounds, count = sequences.offsets[1:-1], len(sequences)
+        step_scores = compute_step_scores(measurement.value_errors)
+        step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
+        # one array for each sequence; `np.split` returns an array even if there is no sequence
+        by_sequence = [
+            np.split(array, sequences.offsets[1:-1])[: len(sequences)]
+            for array in (step_scores, step_p_values, measurement.value_errors)
+        ]
         return Detection(
             alpha,
             sequences.ids,
             components,
             p_values,
-            np.split(scores, bounds)[:count],
-            np.split(anomaly_p_values(scores, self.calibration.steps), bounds)[:count],
-            np.split(measurement.value_errors, bounds)[:count],
+            *by_sequence,
             self.schema.names,
             self._compare_with_training(measurement),
             None if self.window is None else windows,
@@ -647,9 +651,10 @@ class Model:
         p-values are then too small. With fewer than about 50 sequences, only a large drift is
         significant.
         """
-        sequences = self.read(X)
+        sequences = self.read_aligned(X)
         check_not_empty(len(sequences), "sequence", "to compare")
         warn(describe_too_long(sequences.lengths, self.max_steps))
+        self.require_reference().require_precision()
         drift = self._compare_with_training(measure_sequences(self, sequences))
         if drift is None:
             raise ParameterError(
@@ -666,10 +671,7 @@ class Model:
         """
         codes = self.check_codes(codes)
         check_not_empty(len(codes), "code", "to compare")
-        if self.require_reference().precision is None:
-            raise ParameterError(
-                "This model does not know your data. Calibrate it with normal series first."
-            )
+        self.require_reference().require_precision()
         return measure_drift(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
@@ -684,7 +686,13 @@ class Model:
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
         """
         sequences = as_sequences(self.windows(X).sequences)
-        return are_held_back(fingerprints(sequences), self.fingerprints.held_back)
+        # number of sequences with each hash that were held back and are not marked yet
+        num_unmarked = Counter(self.fingerprints.held_back_hashes.tolist())
+        is_held_back = np.zeros(len(sequences), bool)
+        for i, fingerprint in enumerate(fingerprints(sequences).tolist()):
+            is_held_back[i] = num_unmarked[fingerprint] > 0
+            num_unmarked[fingerprint] -= 1
+        return is_held_back
 
     # Forecasts
 
@@ -715,7 +723,7 @@ class Model:
         clip : {True, False, "positive"}, default=False
             As everywhere, but bounds are not clipped, and always contain the forecast.
         """
-        return forecast(self, X, steps, alpha=alpha, clip=clip, verbose=verbose)
+        return forecast(self, X, steps, alpha, clip=clip, verbose=verbose)
 
     def forecast_errors(
         self, X: SequencesLike, steps: int | None = None, *, season: int | None = None
@@ -734,7 +742,7 @@ class Model:
             Number of steps in a season, for the seasonal baseline. By default it is found in the
             data.
         """
-        return measure_forecast_errors(self, X, steps, season=season)
+        return measure_forecast_errors(self, X, steps, season)
 
     # New sequences
 
@@ -824,25 +832,28 @@ class Model:
         model = _build_model(*read_container(file), file_name=str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
-    # For other rooms. Aligned sequences are those that `read`, `align` or `blocks` returns, and
-    # checked codes are those that `check_codes` returns.
+    # For other rooms. Aligned sequences have the schema of the training data and are checked: they
+    # are what `read_aligned`, `align` or `aligned_blocks` returns. Checked codes are what
+    # `check_codes` returns.
 
-    def open(self, X: SequencesLike) -> Sequences:
-        """Open windows or sequences for `blocks`, and warn of values unlike the training data."""
+    def open_for_blocks(self, X: SequencesLike) -> Sequences:
+        """Open windows or sequences for `aligned_blocks`, and warn if they are too long."""
+        # It also aligns sequences in memory, and warns of values unlike the training data.
+        # `aligned_blocks` does both for memory-mapped sequences.
         sequences = self.windows(X).sequences
-        if sequences.is_mapped:  # aligned in `blocks`, which then warns of values
+        if sequences.is_mapped:
             check_encodable_lengths(sequences.lengths, self.network)
         else:
             sequences = self.align(sequences)
-            self._warn_of_unusual_values(sequences)
+            self._warn_of_unusual_values([self._find_unusual_values(sequences)])
         warn(describe_too_long(sequences.lengths, self.max_steps))
         return sequences
 
-    def read(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
+    def read_aligned(self, X: SequencesLike, *, as_windows: bool = True) -> Sequences:
         """Read and align windows or sequences, and warn of values unlike the training data."""
         series = as_sequences(open_sequences(X, self.schema, as_series=self.window is not None))
         aligned = self.align(self.windows(series).sequences if as_windows else series)
-        self._warn_of_unusual_values(aligned)
+        self._warn_of_unusual_values([self._find_unusual_values(aligned)])
         return aligned
 
     def align(self, sequences: Sequences) -> Sequences:
@@ -851,7 +862,8 @@ class Model:
         self.scaler.check(sequences)
         check_encodable_lengths(sequences.lengths, self.network)
         num_missing = int(np.isnan(sequences.values).sum())
-        # no warning if missing values are read as such, or interpolated by a pretrained model
+        # No warning if the encoder reads which values are missing (``observed_flags``), or if a
+        # pretrained model, which has a ``grid``, interpolates them.
         if num_missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
                 f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the "
@@ -860,22 +872,19 @@ class Model:
             )
         return sequences
 
-    def blocks(self, sequences: Sequences) -> Iterator[Sequences]:
-        """Yield what `open` returns in aligned blocks; sequences in memory are one block."""
-        if not sequences.is_mapped:
+    def aligned_blocks(self, sequences: Sequences) -> Iterator[Sequences]:
+        """Yield what `open_for_blocks` returns in aligned blocks."""
+        if not sequences.is_mapped:  # one block, which `open_for_blocks` aligned
             yield sequences
             return
-        # `open` warned of values in memory only, so values of files are counted here
-        block_counts, block_shares = [], []
+        unusual_values = []
         for block in map(self.align, sequences.blocks()):
-            block_counts.append(count_outliers(block.values, self.error_scaler))
-            block_shares.append(self._explained_variance_shares(block))
+            unusual_values.append(self._find_unusual_values(block))
             yield block
-        warn(describe_outliers(block_counts, self.schema))
-        self._warn_of_lost_variance(block_shares)
+        self._warn_of_unusual_values(unusual_values)
 
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
-        """Encode aligned sequences to (n_sequences, code_size)."""
+        """Encode aligned sequences to codes (n_sequences, code_size)."""
         # a pretrained model, which has a ``grid``, reads no missing values
         sequences = interpolate_missing_values(sequences) if self.specification.grid else sequences
         scaled = self.scaler.transform(sequences)
@@ -910,27 +919,27 @@ class Model:
         # The length model saw no length above the longest in training. For longer sequences, the
         # true length is better, up to the number of steps that the decoder can write.
         max_steps = self.network.most_steps
-        lengths = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
-        return np.where(true_lengths > self.max_steps, lengths, self.predict_lengths(codes))
+        decodable = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
+        return np.where(true_lengths > self.max_steps, decodable, self.predict_lengths(codes))
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        # the mixture of a pretrained model is that of codes of a single column
+        if not self.specification.grid or reference.precision is not None:
+            return mixture.draw(n, seed=seed)
+        # This is a pretrained model that is not calibrated yet. Its mixture is that of codes of a
+        # single column, so each column gets a code of its own.
         num_columns = self.code_size // len(mixture.center)
-        codes = mixture.draw(n * num_columns, seed=seed)
-        # without a precision, a pretrained model has not learned from the data yet
-        if self.specification.grid and reference.precision is None:
-            codes = join_column_codes(codes, num_columns)
-            # means and scales come from the reference codes, which have those of the user's data
-            rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
-            latent_dim = self.specification.latent_dim
-            codes[:, latent_dim:] = reference.codes[rows, latent_dim:]
+        codes = join_column_codes(mixture.draw(n * num_columns, seed=seed), num_columns)
+        # means and scales come from the reference codes, which have those of the user's data
+        rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
+        latent_dim = self.specification.latent_dim
+        codes[:, latent_dim:] = reference.codes[rows, latent_dim:]
         return codes
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
-        """Check codes, and if a pandas frame holds the hash of a model, that it is this model."""
+        """Check codes; if a pandas frame has the hash of a model, check that it is this model."""
         if (stored_hash := stored_model_hash(codes)) is not None:
             describe_model_mismatch(stored_hash, self, "The table")
         return check_codes(codes, self.code_size)
@@ -973,7 +982,7 @@ class Model:
         The p-values (n_sequences,) are NaN if the model is not calibrated.
         """
         measurement = measure_sequences(self, sequences)
-        components = score_components(measurement, self.require_reference())
+        components = compute_score_components(measurement, self.require_reference())
         if self.calibration is None:
             return measurement, components, np.full(len(sequences), np.nan)
         p_values = anomaly_p_values(components.sum(axis=1), self.calibration.scores)
@@ -984,31 +993,32 @@ class Model:
         check_not_empty(len(normal_sequences), "sequence", "to calibrate with")
         measurement = measure_sequences(self, normal_sequences)
         errors = np.sort(measurement.sequence_errors)
+        # the smallest, the largest and evenly spaced ones between them
         errors = errors[linspace_indices(len(errors), MAX_STORED_ERRORS)].astype(np.float32)
-        residuals = forecast_residuals(self, normal_sequences)
+        residuals = compute_forecast_residuals(self, normal_sequences)
         calibration = build_calibration(measurement, self.require_reference(), residuals)
         return replace(self, calibration=calibration, held_out_errors=errors)
 
-    def _warn_of_unusual_values(self, aligned: Sequences) -> None:
+    def _find_unusual_values(self, aligned: Sequences) -> tuple[OutlierCounts, np.ndarray]:
+        """Return outlier counts, and the explained share of each sequence's variance."""
+        # The shares (n_sequences,) are computed only for the pretrained model with all dimensions,
+        # whose code holds the first half of the cosine coefficients of a curve of ``grid`` points.
+        # For other models, their array is empty.
+        num_dims, num_points = self.specification.curve_dim, self.specification.grid
+        has_all_dims = 0 < num_points == 2 * num_dims
+        shares = explained_variance_shares(aligned, num_dims) if has_all_dims else np.ones(0)
+        return count_outliers(aligned.values, self.error_scaler), shares
+
+    def _warn_of_unusual_values(self, blocks: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        warn(describe_outliers([count_outliers(aligned.values, self.error_scaler)], self.schema))
-        self._warn_of_lost_variance([self._explained_variance_shares(aligned)])
-
-    def _warn_of_lost_variance(self, block_shares: list[np.ndarray]) -> None:
-        """Warn if codes explain too little variance; each block has a share for each sequence."""
+        warn(describe_outliers([counts for counts, _ in blocks], self.schema))
+        shares = np.concatenate([np.ones(0), *(shares for _, shares in blocks)])
         dims, has_windows = self.specification.curve_dim, self.window is not None
-        warn(describe_explained_variance(block_shares, dims, has_windows=has_windows))
-
-    def _explained_variance_shares(self, aligned: Sequences) -> np.ndarray:
-        """Return the shares (n_sequences,) of variance that codes explain; empty if unknown."""
-        # They are known only for codes of all dimensions of a pretrained model. Such codes hold the
-        # first half of the cosine coefficients of a curve of ``grid`` points.
-        dims = self.specification.curve_dim
-        is_known = 2 * dims == self.specification.grid > 0
-        return explained_variance_shares(aligned, dims) if is_known else np.ones(0)
+        warn(describe_explained_variance(shares, dims, has_windows=has_windows))
 
     def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split codes into latent codes of the network and statistics of each sequence, if any."""
+        """Split codes into latent codes of the network, and means and scales of each sequence."""
+        # The second array is None unless the model scales each sequence by itself.
         latent_dim = self.specification.latent_dim
         latent_codes = np.ascontiguousarray(codes[:, :latent_dim])
         return latent_codes, codes[:, latent_dim:] if self.scaler.mode == "sequence" else None
@@ -1094,8 +1104,9 @@ def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callab
 
 # Methods of `Model` whose first argument is the data to adapt to.
 _METHODS_OF_DATA = (
-    *("windows", "open", "read", "encode", "encode_blocks", "pooled", "reconstruct", "score"),
-    *("errors", "anomaly_scores", "calibrate", "detect", "drift", "held_back"),
+    *("windows", "open_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
+    *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
+    "held_back",
 )
 # Methods of `Model` whose first argument is codes, whose number of columns is adapted to.
 _METHODS_OF_CODES = ("decode", "features", "code_drift")

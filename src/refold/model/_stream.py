@@ -16,6 +16,7 @@ import refold
 from refold._support.messages import format_short, pluralize, warn
 from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
+from refold.model._anomalies import measure_sequences
 from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_too_long
 from refold.sequences import Schema, Sequences
 
@@ -113,12 +114,12 @@ class Stream:
     def __init__(self, model: "refold.Model", window: int | None = None, every: int = 1) -> None:
         self._model = model
         self._window = model.window if window is None else check_integer("window", window)
-        self._every = check_integer("every", every)
+        self._min_new_steps = check_integer("every", every)
         self.reset()
 
     def __repr__(self) -> str:
         window = "" if self._window is None else f", window {self._window}"
-        return f"Stream({pluralize(self.num_steps, 'step')}{window}, every {self._every})"
+        return f"Stream({pluralize(self.num_steps, 'step')}{window}, every {self._min_new_steps})"
 
     @property
     def num_steps(self) -> int:
@@ -132,6 +133,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all steps, and begin a new sequence."""
+        # (n_steps, n_columns), of all steps so far, or of those in the window
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
         self._num_steps = self._num_steps_at_last_result = 0
         self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
@@ -156,7 +158,7 @@ class Stream:
             The result after the last of these steps; None if fewer than ``every`` steps came after
             the last result.
         """
-        new_values, last_time = self._convert_steps(steps)
+        new_values, last_time = self._convert_steps(steps)  # (n_new_steps, n_columns)
         values = np.concatenate([self._values, new_values])
         if self._window is not None:
             values = values[-self._window :]
@@ -165,7 +167,7 @@ class Stream:
         # all checks are done, so the stream can change now
         self._values, self._last_time = values, last_time
         self._num_steps += len(new_values)
-        if self._num_steps - self._num_steps_at_last_result < self._every:
+        if self._num_steps - self._num_steps_at_last_result < self._min_new_steps:
             return None
         self._num_steps_at_last_result = self._num_steps
 
@@ -174,8 +176,14 @@ class Stream:
         if warning and not self._has_warned:
             self._has_warned = True
             warn(warning)
-        measurement, _, [p_value] = model.measure_anomalies(sequence)
-        p_value = None if np.isnan(p_value) else float(p_value)
+        p_value = None
+        if model.calibration is None:
+            # The pretrained model measures errors in the units of the steps so far, as
+            # `Model.errors` does. It gives no p-value, because it knows no normal sequences.
+            measurement = measure_sequences(model.adapt(sequence), sequence)
+        else:
+            measurement, _, p_values = model.measure_anomalies(sequence)
+            p_value = float(p_values[0])
         code, error = model.encode_aligned(sequence)[0], float(measurement.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
