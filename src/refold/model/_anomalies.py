@@ -25,7 +25,6 @@ from refold._support.arrays import linspace_indices, offsets_from_lengths
 from refold._support.messages import pluralize
 from refold._support.optional_imports import check_training_packages
 from refold.evaluation import adjusted_p_values, conformal_p_values
-from refold.model._inputs import check_lengths
 from refold.model._training_statistics import Calibration, ReferenceStatistics, fit_mixture
 from refold.network.packed.resampling import interpolate_missing_values
 from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
@@ -111,7 +110,7 @@ def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    check_lengths(sequences.lengths, len(sequences), model.network)
+    model.check_lengths(sequences.lengths, len(sequences))
     # steps that have no value and end a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values

@@ -41,10 +41,10 @@ FORMAT_NAME = "refold-model"
 FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
-_HEADER_LENGTH_BYTES = 8
-# Number of the digits, of 64, in the hash of a pretrained model that do not depend on the names of
-# the columns. The digits after them depend on the names alone.
-_NUM_DIGITS_WITHOUT_NAMES = 48
+_HEADER_START_BYTES = 8
+# The hash of a pretrained model has 64 digits. This number of them depend on the weights, and the
+# digits after them on the names of the columns.
+_NUM_WEIGHT_DIGITS = 48
 # In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
 # Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must stay, so that old
@@ -66,7 +66,7 @@ _CALIBRATION_ARRAY_NAMES = {
 _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 # Names of arrays in a file, by the attributes of `Fingerprints`.
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
-# Names of scalers in a file, by the attributes of a model.
+# Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
@@ -91,8 +91,8 @@ def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[
     try:
         arrays = load_arrays(data)
         # `load_arrays` does not return the metadata, so it is read from the header
-        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
-        header = json.loads(data[_HEADER_LENGTH_BYTES:header_end])
+        header_end = _HEADER_START_BYTES + int.from_bytes(data[:_HEADER_START_BYTES], "little")
+        header = json.loads(data[_HEADER_START_BYTES:header_end])
         metadata = json.loads(header["__metadata__"][FORMAT_NAME])
         version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -178,10 +178,16 @@ def dumps(model: "refold.Model") -> bytes:
     if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
     for attribute, name in _SCALER_NAMES.items():
-        state = getattr(model, attribute).to_dict()
-        arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
-        config[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+        config[name], scaler_arrays = _split_scaler(getattr(model, attribute), name)
+        arrays |= scaler_arrays
     return pack_container(config, arrays)
+
+
+def _split_scaler(scaler: Scaler, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the state of a scaler as a configuration, and as arrays under a name."""
+    state = scaler.to_dict()
+    arrays = {f"{name}/{key}": v for key, v in state.items() if isinstance(v, np.ndarray)}
+    return {key: v for key, v in state.items() if not isinstance(v, np.ndarray)}, arrays
 
 
 def model_fields(
@@ -200,7 +206,7 @@ def model_fields(
             mixture = _restore_record(Mixture, _MIXTURE_ARRAY_NAMES, arrays)
             reference = replace(reference, mixture=mixture)
         arguments, default_latent_steps = config["parameters"], config.get("latent_steps", 0)
-        latent_steps = arguments.get("latent_steps", "auto")
+        latent_steps = arguments.get("latent_steps", "auto")  # "auto" is what ``fit`` chose
         # early versions had latent optimization with GRUs, and this version has not
         if specification.cell == "gru":
             default_latent_steps = latent_steps = 0
@@ -223,10 +229,7 @@ def model_fields(
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
-            "active_dimensions": config.get("active_dimensions"),
-            "window": config.get("window"),
-            "step": config.get("step"),
-            "max_loss": config.get("max_loss"),
+            **{k: config.get(k) for k in ("active_dimensions", "window", "step", "max_loss")},
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -250,17 +253,17 @@ def hash_model(model: "refold.Model") -> str:
         # names x0, x1 and so on count as no names.
         config = {"specification": asdict(model.specification.inner)}
         names = None if has_default_names(model.schema) else list(model.schema.names)
-        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_DIGITS_WITHOUT_NAMES]
-        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_DIGITS_WITHOUT_NAMES:]
+        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_DIGITS]
+        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_DIGITS:]
         return weight_digits + name_digits
-    scaler = model.scaler.to_dict()
-    arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
+    scaler_config, scaler_arrays = _split_scaler(model.scaler, "scaler")
+    arrays |= scaler_arrays
     if model.reference is not None:  # features are standardized over these codes
         arrays["known"] = model.reference.codes
     config = {
         "specification": asdict(model.network.specification),
         "schema": model.schema.to_dict(),
-        "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
+        "scaler": scaler_config,
     }
     if model.window is not None:
         config |= {"window": model.window, "step": model.step}
@@ -273,9 +276,9 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     if stored_hash == model_hash or not model.specification.grid:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
-    end = _NUM_DIGITS_WITHOUT_NAMES
-    no_names_digits = _hash_config_and_arrays({"names": None}, {})[end:]
-    either_has_no_names = no_names_digits in (stored_hash[end:], model_hash[end:])
+    end = _NUM_WEIGHT_DIGITS
+    digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
+    either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
@@ -310,12 +313,18 @@ def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -
 
 def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with a prefix, by their names without the prefix."""
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 def _restore_record(
     record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
     """Return a record of the arrays that a file has for its attributes; None if it has none."""
-    values: dict[str, Any] = {k: arrays[v] for k, v in array_names.items() if v in arrays}
-    return record_type(**values) if values else None
+    attributes: dict[str, Any] = {
+        attribute: arrays[name] for attribute, name in array_names.items() if name in arrays
+    }
+    return record_type(**attributes) if attributes else None

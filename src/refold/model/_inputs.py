@@ -116,11 +116,7 @@ def cut_into_windows(
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
 
 
-# Lengths, codes and latent steps that a network can use
-
-# A warning says if a dimension of a code is farther from the mean of the training codes than this
-# number of standard deviations. No sequence has such a code, so it is an error of the user.
-MAX_CODE_STD_FROM_MEAN = 1000.0
+# Lengths and latent steps that a network can use
 
 
 def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None:
@@ -136,52 +132,6 @@ def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None
             f"{network.fixed_steps} steps, the longest training length. Leave it out, cut it, or "
             f"use {argument(architecture='default')}."
         )
-
-
-def check_codes(codes: Any, code_size: int) -> np.ndarray:
-    """Return codes as float32 (n_sequences, code_size); refuse other shapes and non-finite ones."""
-    try:
-        with np.errstate(over="ignore"):  # too large numbers become infinite, and are refused below
-            array = np.asarray(codes, dtype=np.float32)
-        shape_text = str(array.shape)
-    except (TypeError, ValueError, OverflowError):
-        array, shape_text = np.empty(0), "no array of numbers"
-    if array.shape[1:] != (code_size,):
-        raise DataError(
-            f"codes must have shape (n_sequences, {code_size}), as transform returns them. Got "
-            f"{shape_text}."
-        )
-    is_finite = np.isfinite(array)
-    if not is_finite.all():
-        row, dimension = np.argwhere(~is_finite)[0]
-        raise DataError(
-            f"codes must be finite in float32. The code of sequence {row} is not, in dimension "
-            f"{dimension}."
-        )
-    return array
-
-
-def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:
-    """Return lengths to decode to as int64 (num_codes,); refuse those that cannot be decoded."""
-    try:
-        array = np.asarray(lengths)
-        shape_text = str(array.shape)
-    except ValueError:
-        array, shape_text = np.empty(()), "lists of different lengths"
-    if array.shape != (num_codes,):
-        raise DataError(
-            f"{argument('lengths')} must have one entry per code, shape ({num_codes},). Got "
-            f"{shape_text}."
-        )
-    if num_codes and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
-        raise DataError(f"{argument('lengths')} must be integers of at least 0.")
-    max_steps = network.most_steps
-    if max_steps is not None and array.max(initial=0) > max_steps:
-        raise DataError(
-            f"this architecture writes at most {max_steps} steps. Got the length {array.max()}; "
-            f"use {argument(architecture='default')} for more."
-        )
-    return array.astype(np.int64)
 
 
 def check_latent_steps(latent_steps: int | str, specification: Specification) -> int:

@@ -26,7 +26,7 @@ from refold._support.rules import (
     check_not_empty,
     number_rule,
 )
-from refold.errors import ParameterError, argument, spelled
+from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, min_calibration_sequences
 from refold.model._anomalies import (
     MAX_STORED_ERRORS,
@@ -58,13 +58,10 @@ from refold.model._forecasts import (
     measure_forecast_errors,
 )
 from refold.model._inputs import (
-    MAX_CODE_STD_FROM_MEAN,
     OutlierCounts,
     SequencesLike,
-    check_codes,
     check_encodable_lengths,
     check_latent_steps,
-    check_lengths,
     check_not_trained_on,
     count_outliers,
     cut_into_windows,
@@ -77,7 +74,6 @@ from refold.model._inputs import (
 from refold.model._pretrained import (
     find_model_file,
     join_column_codes,
-    num_columns_of,
     with_columns,
     with_dims,
     without_calibration,
@@ -116,6 +112,9 @@ from refold.sequences.types import NUMERIC
 # Minimum number of steps of a window that `Model.adapt` chooses. Smaller windows would make more
 # codes of a series.
 _MIN_WINDOW = 8
+# A warning says if a dimension of a code is farther from the mean of the training codes than this
+# number of standard deviations. No sequence has such a code, so it is an error of the user.
+_MAX_CODE_STD_FROM_MEAN = 1000.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -301,7 +300,8 @@ class Model:
                 window = max(_MIN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_window_step(check_integer("window", window))
-            model = replace(without_calibration(self), window=window, step=step, max_loss=max_loss)
+            model = without_calibration(self, dropped_dims=[], dropped_column_dims=[])
+            model = replace(model, window=window, step=step, max_loss=max_loss)
         if not model.any_columns:
             return model
         series = open_sequences(X, as_series=model.window is not None)
@@ -312,11 +312,15 @@ class Model:
         if not self.any_columns:
             return self
         try:
-            shape = np.shape(codes)
-        except ValueError:  # lists of different lengths, which are refused later
-            shape = ()
-        # codes of another shape are refused later, so any number of columns will do
-        num_columns = num_columns_of(self, shape[1]) if len(shape) == 2 else 1
+            _, code_width = np.shape(codes)
+        except ValueError:  # codes of another shape are refused later, so any width will do
+            code_width = self.code_size
+        num_columns, remainder = divmod(code_width, self.code_size)
+        if remainder or not num_columns:
+            raise DataError(
+                f"A code of this model has {self.code_size} numbers for each column. Got codes of "
+                f"{code_width} numbers."
+            )
         models = self._models_by_num_columns  # cached, because features take time to prepare
         if num_columns not in models:
             layout = "series" if num_columns == 1 else "array"
@@ -344,10 +348,7 @@ class Model:
     def windows(self, X: SequencesLike) -> Windows:
         """Cut series into the windows that all methods work on, with their places in the series.
 
-        Returns
-        -------
-        Windows
-            If the model has no ``window``, each sequence is one window.
+        If the model has no ``window``, each sequence is one window.
         """
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
@@ -448,7 +449,7 @@ class Model:
         """
         codes = self.check_codes(codes)
         decoded = self._decode_and_clip(codes, lengths, clip=clip, verbose=verbose)
-        if (warning := self.describe_outliers(codes)) is not None:
+        if (warning := self.describe_far_codes(codes)) is not None:
             warn(f"{warning} What they decode to may be far off.")
         if lengths is None:
             warn(describe_too_long(decoded.lengths, self.max_steps, "predicted length"))
@@ -463,7 +464,7 @@ class Model:
         as_table: bool | None = None,
         verbose: int = 0,
     ) -> Any:
-        """Encode sequences and decode the codes.
+        """Encode sequences and decode the codes to a list or a table, as `decode` does.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
         in training keep their own length, because the model never saw such a length. Windows keep
@@ -477,11 +478,6 @@ class Model:
             layout and columns, including ids and times. Times are null in steps after the last one
             of the sequence. Otherwise the result is a `pyarrow.Table` with one row per step. By
             default, return a table if ``X`` is one.
-
-        Returns
-        -------
-        list or table
-            Sequences in the layout and units of the training data, as `decode` returns them.
         """
         check("clip", clip, CLIP_RULE)
         series = open_sequences(X, self.schema, as_series=self.window is not None)
@@ -525,27 +521,20 @@ class Model:
         return explained_variance(sequences, reconstructed, self.error_scaler)
 
     def errors(self, X: SequencesLike) -> np.ndarray:
-        """Return the reconstruction error of each sequence, decoded at its own length.
+        """Return the reconstruction error (n_sequences,) of each sequence, at its own length.
 
-        Returns
-        -------
-        array of shape (n_sequences,)
-            Mean over the observed values of the squared error of numeric values, in standardized
-            units, and of 1 for each wrong value of another column. Codes are those of the encoder,
-            without latent optimization.
+        It is the mean over the observed values of the squared error of numeric values, in
+        standardized units, and of 1 for each wrong value of another column. Codes are those of the
+        encoder, without latent optimization.
         """
         return measure_sequences(self, self.read_aligned(X)).sequence_errors
 
     def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
-        """Return the anomaly score of each sequence, as `detect` compares it with normal ones.
+        """Return the anomaly score (n_sequences,), as `detect` compares it with normal sequences.
 
         It is the reconstruction error plus the distance of the code to those of training, each
-        divided by its mean over training sequences. It needs no calibration.
-
-        Returns
-        -------
-        array of shape (n_sequences,)
-            2 on average in training.
+        divided by its mean over training sequences. So it is 2 on average in training. It needs no
+        calibration.
         """
         return self.measure_anomalies(self.read_aligned(X))[1].sum(axis=1)
 
@@ -675,15 +664,11 @@ class Model:
         return measure_drift(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
-        """Find the sequences that ``fit`` received but did not train on.
+        """Find the sequences that ``fit`` received but did not train on, bool (n_sequences,).
 
         These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
-        validation sequences. They are recognized by their values.
-
-        Returns
-        -------
-        array of bool of shape (n_sequences,)
-            True for held-back sequences. Of equal sequences, as many are marked as were held back.
+        validation sequences. They are recognized by their values. Among equal sequences, as many
+        are marked as were held back.
         """
         sequences = as_sequences(self.windows(X).sequences)
         # number of sequences with each hash that were held back and are not marked yet
@@ -942,13 +927,49 @@ class Model:
         """Check codes; if a pandas frame has the hash of a model, check that it is this model."""
         if (stored_hash := stored_model_hash(codes)) is not None:
             describe_model_mismatch(stored_hash, self, "The table")
-        return check_codes(codes, self.code_size)
+        try:
+            with np.errstate(over="ignore"):  # too large numbers become infinite: refused below
+                array = np.asarray(codes, dtype=np.float32)
+            shape_text = str(array.shape)
+        except (TypeError, ValueError, OverflowError):
+            array, shape_text = np.empty(0), "no array of numbers"
+        if array.shape[1:] != (self.code_size,):
+            raise DataError(
+                f"codes must have shape (n_sequences, {self.code_size}), as transform returns "
+                f"them. Got {shape_text}."
+            )
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            row, dimension = np.argwhere(~is_finite)[0]
+            raise DataError(
+                f"codes must be finite in float32. The code of sequence {row} is not, in dimension "
+                f"{dimension}."
+            )
+        return array
 
     def check_lengths(self, lengths: ArrayLike, num_codes: int) -> np.ndarray:
-        """Check lengths (num_codes,) to decode to."""
-        return check_lengths(lengths, num_codes, self.network)
+        """Return lengths as int64 (num_codes,); refuse those that the model cannot decode to."""
+        try:
+            array = np.asarray(lengths)
+            shape_text = str(array.shape)
+        except ValueError:
+            array, shape_text = np.empty(()), "lists of different lengths"
+        if array.shape != (num_codes,):
+            raise DataError(
+                f"{argument('lengths')} must have one entry per code, shape ({num_codes},). Got "
+                f"{shape_text}."
+            )
+        if num_codes and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
+            raise DataError(f"{argument('lengths')} must be integers of at least 0.")
+        max_steps = self.network.most_steps
+        if max_steps is not None and array.max(initial=0) > max_steps:
+            raise DataError(
+                f"this architecture writes at most {max_steps} steps. Got the length "
+                f"{array.max()}; use {argument(architecture='default')} for more."
+            )
+        return array.astype(np.int64)
 
-    def describe_outliers(self, codes: np.ndarray) -> str | None:
+    def describe_far_codes(self, codes: np.ndarray) -> str | None:
         """Describe checked codes that are very far from those of training; None if none is."""
         if self.reference is None:
             return None
@@ -956,14 +977,14 @@ class Model:
         # scale="sequence", they may be far from those of training.
         num_dims = self.specification.latent_dim
         distances = np.abs(codes[:, :num_dims] - self.reference.mean[:num_dims])
-        is_far = distances > MAX_CODE_STD_FROM_MEAN * self.reference.std[:num_dims]
+        is_far = distances > _MAX_CODE_STD_FROM_MEAN * self.reference.std[:num_dims]
         if not is_far.any():
             return None
         row, dimension = np.argwhere(is_far)[0]
         count = int(is_far.any(axis=1).sum())
         return (
             f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
-            f"{MAX_CODE_STD_FROM_MEAN:g} standard deviations from those of training: "
+            f"{_MAX_CODE_STD_FROM_MEAN:g} standard deviations from those of training: "
             f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
         )
 

@@ -584,7 +584,7 @@ def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int
 def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
     """Return the codes and lengths of a request after checks."""
     valid_codes = model.check_codes(codes)
-    if (line := model.describe_outliers(valid_codes)) is not None:
+    if (line := model.describe_far_codes(valid_codes)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is None:
         return CodesToDecode(valid_codes, None)
