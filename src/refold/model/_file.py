@@ -66,6 +66,8 @@ _CALIBRATION_ARRAY_NAMES = {
 _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 # Names of arrays in a file, by the attributes of `Fingerprints`.
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
+# Attributes of a model that are entries of the configuration of its file under the same name.
+_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_loss")
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -152,10 +154,7 @@ def dumps(model: "refold.Model") -> bytes:
         "schema": model.schema.to_dict(),
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
-        "active_dimensions": model.active_dimensions,
-        "window": model.window,
-        "step": model.step,
-        "max_loss": model.max_loss,
+        **{name: getattr(model, name) for name in _CONFIG_ATTRIBUTES},
         "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial_weights,
@@ -164,16 +163,15 @@ def dumps(model: "refold.Model") -> bytes:
     arrays: dict[str, Any] = {
         f"{_WEIGHT_PREFIX}{name}": array for name, array in model.network.arrays().items()
     }
-    mixture = None if model.reference is None else model.reference.mixture
     for record, array_names in (
         (model.reference, _REFERENCE_ARRAY_NAMES),
-        (mixture, _MIXTURE_ARRAY_NAMES),
+        (model.reference and model.reference.mixture, _MIXTURE_ARRAY_NAMES),
         (model.calibration, _CALIBRATION_ARRAY_NAMES),
         (model.fingerprints, _FINGERPRINT_ARRAY_NAMES),
+        (model, {"held_out_errors": "held_out_errors"}),
     ):
         if record is not None:
             arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
-    arrays["held_out_errors"] = model.held_out_errors
     arrays = {name: array for name, array in arrays.items() if array is not None}
     if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
@@ -207,12 +205,11 @@ def model_fields(
             reference = replace(reference, mixture=mixture)
         arguments, default_latent_steps = config["parameters"], config.get("latent_steps", 0)
         latent_steps = arguments.get("latent_steps", "auto")  # "auto" is what ``fit`` chose
-        # early versions had latent optimization with GRUs, and this version has not
-        if specification.cell == "gru":
+        if specification.cell == "gru":  # only early versions had latent optimization with GRUs
             default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
-            "network": _load_network(specification, arrays),
+            "network": _load_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
             "schema": Schema.from_dict(config["schema"]),
             **{
                 attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
@@ -229,7 +226,7 @@ def model_fields(
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
-            **{k: config.get(k) for k in ("active_dimensions", "window", "step", "max_loss")},
+            **{name: config.get(name) for name in _CONFIG_ATTRIBUTES},
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -294,8 +291,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
 # Records and networks from stored arrays
 
 
-def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
-    weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
+def _load_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
@@ -313,18 +309,14 @@ def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -
 
 def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with a prefix, by their names without the prefix."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays[name] for name in names}
 
 
 def _restore_record(
     record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
     """Return a record of the arrays that a file has for its attributes; None if it has none."""
-    attributes: dict[str, Any] = {
-        attribute: arrays[name] for attribute, name in array_names.items() if name in arrays
-    }
-    return record_type(**attributes) if attributes else None
+    values: dict[str, Any] = {key: arrays.get(name) for key, name in array_names.items()}
+    values = {attribute: array for attribute, array in values.items() if array is not None}
+    return record_type(**values) if values else None

@@ -26,7 +26,7 @@ Time: TypeAlias = float | str | np.datetime64 | datetime | None
 Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
-# Maximum number of columns or times that a message names, so that it stays short.
+# Maximum number of columns or times that a message lists, so that it stays short.
 _MAX_LISTED_NAMES = 10
 
 
@@ -68,10 +68,10 @@ class StreamResult:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields; ``code`` is a list."""
-        counts = {"num_steps": [self.num_steps], "length": [self.length]}
-        code = pa.array([self.code.tolist()], pa.list_(pa.float32()))
-        p_value = pa.array([self.p_value], pa.float64())
-        return pa.table({**counts, "code": code, "error": [self.error], "p_value": p_value})
+        columns = {name: [value] for name, value in vars(self).items()}
+        columns["code"] = pa.array([self.code.tolist()], pa.list_(pa.float32()))
+        columns["p_value"] = pa.array([self.p_value], pa.float64())
+        return pa.table(columns)
 
 
 class Stream:
@@ -172,9 +172,9 @@ class Stream:
         self._num_steps_at_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
-        warning = describe_too_long(sequence.lengths, model.max_steps)
-        if warning and not self._has_warned:
-            self._has_warned = True
+        if not self._has_warned:
+            warning = describe_too_long(sequence.lengths, model.max_steps)
+            self._has_warned = warning is not None
             warn(warning)
         p_value = None
         if model.calibration is None:
@@ -189,11 +189,11 @@ class Stream:
 
     def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""
-        schema, first_step_index = self._model.schema, self._num_steps
+        schema, first_index = self._model.schema, self._num_steps
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
-        steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
-        rows = _rows_of_steps(steps, schema, first_step_index)
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_index, self._last_time)
+        rows = _convert_to_rows(steps, schema, first_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -202,7 +202,7 @@ class Stream:
                 try:
                     self._align_rows([row], schema.names)
                 except DataError as error:
-                    step_name = f"step {first_step_index + i}"
+                    step_name = f"step {first_index + i}"
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
@@ -216,21 +216,18 @@ class Stream:
 
 
 def _replace_times_by_gaps(
-    steps: Any, schema: Schema, first_step_index: int, last_time: Time
+    steps: Any, schema: Schema, first_index: int, last_time: Time
 ) -> tuple[Any, Any]:
     """Replace the times of steps by time gaps; return the steps and the time of the last one."""
-    dicts = [steps] if isinstance(steps, Mapping) else steps
+    step_list = [steps] if isinstance(steps, Mapping) else steps
     time_name, gap_name = schema.time_name or "time", schema.names[-1]
-    if not (schema.time_gaps and _is_list(dicts) and len(dicts)):
+    if not (schema.time_gaps and _is_list(step_list) and len(step_list)):
         return steps, last_time
     # steps without times must have the time gap as a value, and stay as they are
-    if not all(
-        isinstance(step, Mapping) and time_name in step and gap_name not in step for step in dicts
-    ):
+    if not all(isinstance(s, Mapping) and time_name in s and gap_name not in s for s in step_list):
         return steps, last_time
-    times = [step[time_name] for step in dicts]
-    if last_time is not None:
-        times = [last_time, *times]
+    times = [] if last_time is None else [last_time]
+    times += [step[time_name] for step in step_list]
     # computed as for any other table, from a table with these times and values that do not matter
     table = {"id": [0] * len(times), time_name: times, "value": [0] * len(times)}
     try:
@@ -238,17 +235,20 @@ def _replace_times_by_gaps(
     except DataError as error:
         raise DataError(
             "Times must ascend, and be all numbers or all dates. Got "
-            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step_index + len(dicts) - 1}."
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_index + len(step_list) - 1}."
         ) from error
-    gaps = sequences.values[-len(dicts) :, -1].tolist()
-    without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
-    pairs = zip(without_times, gaps, strict=True)
-    return [step | {gap_name: gap} for step, gap in pairs], times[-1]
+    gaps = sequences.values[-len(step_list) :, -1].tolist()
+    converted = [
+        {name: value for name, value in step.items() if name != time_name} | {gap_name: gap}
+        for step, gap in zip(step_list, gaps, strict=True)
+    ]
+    return converted, times[-1]
 
 
-def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
-    """Return one or several steps as rows with a value for each column."""
-    num_columns = schema.num_columns
+def _convert_to_rows(steps: Any, schema: Schema, first_index: int) -> Any:
+    """Return one or several steps as rows (n_steps, n_columns) of values that may be texts."""
+    num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_NAMES])
+    names += " and others" * (num_columns > _MAX_LISTED_NAMES)
     if isinstance(steps, str) and schema.layout == "characters":
         steps = list(steps)
     # with several columns, a list of numbers or texts is one step
@@ -261,43 +261,37 @@ def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
         steps = [steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
-    return [
-        _row_of_step(step, schema, f"Step {first_step_index + i}") for i, step in enumerate(steps)
-    ]
-
-
-def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:
-    """Return the values of a step in the order of the columns, with texts of numbers converted."""
-    names = ", ".join(schema.names[:_MAX_LISTED_NAMES])
-    names += " and others" * (len(schema.names) > _MAX_LISTED_NAMES)
-    if isinstance(step, Mapping):
-        if unknown := [name for name in step if name not in schema.names]:
-            raise SchemaError(
-                f"{step_name} has the name {unknown[0]!r}, which is not a column of the model. Its "
-                f"columns are {names}."
-            )
-        step = [step.get(name) for name in schema.names]
-    row = list(step) if _is_list(step) else [step]
-    if len(row) != schema.num_columns:
-        raise DataError(
-            f"{step_name} has {len(row)} value{'s' * (len(row) != 1)}, but the model has "
-            f"{schema.num_columns} column{'s' * (schema.num_columns != 1)}: {names}. Give "
-            "a value for each, None where it is missing."
-        )
-    for i, column in enumerate(schema.columns):
-        # texts are categories, or numbers as in a file of text
-        if not isinstance(row[i], str) or column.column_type.has_categories:
-            continue
-        text = row[i].strip().lower()
-        numbers = {"": None, "true": 1.0, "false": 0.0}
-        try:
-            row[i] = numbers[text] if text in numbers else float(text)
-        except ValueError as error:
+    rows = []
+    for index, step in enumerate(steps, first_index):
+        row = list(step) if _is_list(step) else [step]
+        if isinstance(step, Mapping):
+            if unknown := [name for name in step if name not in schema.names]:
+                raise SchemaError(
+                    f"Step {index} has the name {unknown[0]!r}, which is not a column of the "
+                    f"model. Its columns are {names}."
+                )
+            row = [step.get(name) for name in schema.names]
+        if len(row) != num_columns:
             raise DataError(
-                f"{step_name} has the text {row[i]!r} in column {column.name!r}. Expected a "
-                "number, or None where it is missing."
-            ) from error
-    return row
+                f"Step {index} has {pluralize(len(row), 'value')}, but the model has "
+                f"{pluralize(num_columns, 'column')}: {names}. Give a value for each, None where "
+                "it is missing."
+            )
+        for i, column in enumerate(schema.columns):
+            # texts are categories, or numbers as in a file of text
+            if not isinstance(row[i], str) or column.column_type.has_categories:
+                continue
+            text = row[i].strip().lower()
+            numbers = {"": None, "true": 1.0, "false": 0.0}
+            try:
+                row[i] = numbers[text] if text in numbers else float(text)
+            except ValueError as error:
+                raise DataError(
+                    f"Step {index} has the text {row[i]!r} in column {column.name!r}. Expected a "
+                    "number, or None where it is missing."
+                ) from error
+        rows.append(row)
+    return rows
 
 
 def _is_list(value: object) -> bool:
