@@ -19,10 +19,10 @@ def draw_brackets(count, rng):
 def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
     rng = np.random.default_rng(0)
     real = Sequences.from_list(draw_brackets(160, rng))
-    valid, invalid = (
-        compare(real, Sequences.from_list(words, schema=real.schema))
-        for words in (draw_brackets(80, rng), [word[:-1] + "(" for word in draw_brackets(80, rng)])
-    )
+    valid_words = draw_brackets(80, rng)
+    invalid_words = [word[:-1] + "(" for word in draw_brackets(80, rng)]
+    valid = compare(real, Sequences.from_list(valid_words, schema=real.schema))
+    invalid = compare(real, Sequences.from_list(invalid_words, schema=real.schema))
     assert valid.two_sample_test <= 0.6
     assert valid.verdict == "good, hard to distinguish from real ones"
     np.testing.assert_allclose(valid.unseen, valid.unseen_real, atol=0.1)

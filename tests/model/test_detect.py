@@ -22,8 +22,8 @@ def ae(uncalibrated):
 def test_the_rate_of_false_alarms_is_alpha(ae):
     detection = ae.detect(sines(500, seed=2), alpha=0.2)
     # The number of false alarms is random, and so is the calibration.
-    bounds = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
-    assert bounds[0] <= detection.anomalous.sum() <= bounds[1]
+    low, high = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
+    assert low <= detection.anomalous.sum() <= high
 
 
 def test_the_anomalous_step_has_the_largest_score(ae):
@@ -58,9 +58,8 @@ def test_gaps_empty_sequences_and_scales(scale):
 
 def test_discoveries_among_many_sequences(ae):
     detection = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
-    assert np.array_equal(
-        detection.adjusted_p_values, stats.false_discovery_control(detection.p_values)
-    )
+    expected = stats.false_discovery_control(detection.p_values)
+    assert np.array_equal(detection.adjusted_p_values, expected)
     assert detection.discoveries[-5:].all()
     assert set(np.flatnonzero(detection.discoveries)) <= set(np.flatnonzero(detection.anomalous))
 
@@ -87,9 +86,8 @@ def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     assert np.isfinite(with_spike.scores).all()
     assert with_spike.p_values[0] == 1 / 200
     assert with_spike.explain(0)[0].step == 3
-    np.testing.assert_allclose(
-        with_spike.score_components[1], without_spike.score_components[0], rtol=1e-4
-    )
+    pair = with_spike.score_components[1], without_spike.score_components[0]
+    np.testing.assert_allclose(*pair, rtol=1e-4)
 
 
 def test_bad_input_of_detection(uncalibrated, ae):
@@ -113,6 +111,7 @@ def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
 
 
 def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(uncalibrated):
+    """It needs errors of sequences that were not trained on."""
     new = sines(150, seed=4)
     shifted = [series + 2 for series in new.to_list()]
     drift_of_new, drift_of_shifted = uncalibrated.drift(new), uncalibrated.drift(shifted)
@@ -122,6 +121,11 @@ def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(uncalibrated):
     codes = uncalibrated.code_drift(uncalibrated.transform(shifted))
     np.testing.assert_array_equal(codes.code_p_values, drift_of_shifted.code_p_values)
     assert codes.error_p_value is None
+    model = dataclasses.replace(uncalibrated.model_, held_out_errors=None)
+    with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
+        model.drift(new)
+    calibrated = model.calibrate(sines(30, seed=2))
+    assert calibrated.detect(new, alpha=0.1).drift.p_value == calibrated.drift(new).p_value
 
 
 def test_larger_errors_are_drift_and_smaller_ones_are_not():
@@ -144,12 +148,3 @@ def test_statistics_and_p_values_are_those_of_the_literature():
     asymptotic = special.kolmogorov(np.sqrt(80 * 150 / 230) * drift.code_statistics)
     np.testing.assert_allclose(drift.code_p_values, asymptotic, rtol=0.02)
     assert drift.p_value == pytest.approx(4 * min(*drift.code_p_values, drift.error_p_value))
-
-
-def test_drift_needs_held_out_errors_and_sequences(uncalibrated):
-    new = sines(50, seed=4)
-    model = dataclasses.replace(uncalibrated.model_, held_out_errors=None)
-    with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
-        model.drift(new)
-    calibrated = model.calibrate(sines(30, seed=2))
-    assert calibrated.detect(new, alpha=0.1).drift.p_value == calibrated.drift(new).p_value

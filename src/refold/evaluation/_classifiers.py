@@ -258,9 +258,6 @@ def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator
         yield list(zip(*(with_ends[shift:] for shift in range(n)), strict=False))
 
 
-# Labels from vectors
-
-
 @dataclass(frozen=True)
 class Probe:
     """Accuracy of a linear classifier.

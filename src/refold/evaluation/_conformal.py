@@ -65,8 +65,6 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
 
     Examples
     --------
-    >>> adjusted_p_values(np.array([0.01, 0.5, 0.02, 0.02])).round(3).tolist()
-    [0.027, 0.5, 0.027, 0.027]
     >>> adjusted_p_values(np.array([0.01, 0.5, 0.02]), counts=np.array([1, 1, 2])).round(3).tolist()
     [0.027, 0.5, 0.027]
     """

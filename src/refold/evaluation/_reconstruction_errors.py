@@ -27,8 +27,6 @@ SequenceList: TypeAlias = Sequences | Sequence[Any]
 # What an argument ``scaler`` must be, for an error message.
 _SCALER_DESCRIPTION = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
-# Errors of entries, and their means
-
 
 def entry_errors(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
@@ -251,9 +249,6 @@ def errors_by_position(
     last = np.minimum(first + steps_per_group, max_steps) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
     return GroupErrors(first, last, *means, num_sequences)
-
-
-# Measures of all sequences together
 
 
 def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> float:
@@ -493,9 +488,6 @@ class ErrorCurve:
 def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
     """Return a table of arrays of the same length, with null for NaN."""
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
-
-
-# Pairs of original and reconstructed sequences
 
 
 def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:

@@ -31,7 +31,7 @@ from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_seque
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_MAX_CLIPPED_STD_FROM_MEAN = 1e12
+_MAX_CLIPPED_STD = 1e12
 # Maximum number of reconstruction errors that a model stores. It limits the size of the file.
 MAX_STORED_ERRORS = 1024
 # Maximum number of step scores that a calibration stores. It limits the size of the file. P-values
@@ -62,8 +62,7 @@ class Measurement(NamedTuple):
 
 def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors, codes and features of aligned sequences."""
-    mean, max_deviation = model.error_scaler.mean_, model.error_scaler.scale_
-    max_deviation = _MAX_CLIPPED_STD_FROM_MEAN * max_deviation
+    mean, max_deviation = model.error_scaler.mean_, _MAX_CLIPPED_STD * model.error_scaler.scale_
     values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
     sequences = sequences.with_values(values.astype(sequences.values.dtype))
     codes, features = _compute_codes_and_features(model, sequences)
@@ -230,9 +229,6 @@ def compute_step_scores(value_errors: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, np.nansum(value_errors, axis=1) / np.maximum(counts, 1), np.nan)
 
 
-# Drift: tests whether sequences differ from the training data as a whole
-
-
 @dataclass(frozen=True)
 class Drift:
     """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
@@ -292,8 +288,8 @@ class Drift:
         num_different = int((self.code_p_values <= alpha).sum())
         text = f"p = {self.p_value:.2g}, {num_different} of {num_dimensions} code dimensions "
         text += "differs" if num_different == 1 else "differ"
-        are_larger = self.error_p_value is not None and self.error_p_value <= alpha
-        return text + ", and errors are larger" * are_larger
+        is_larger = self.error_p_value is not None and self.error_p_value <= alpha
+        return text + ", and errors are larger" * is_larger
 
     def to_table(self) -> pa.Table:
         """Return one row per test: ``test``, ``statistic`` and ``p_value``."""
@@ -341,9 +337,6 @@ def _one_sided_p_value(ks_statistic: np.ndarray | float, num_new: int, num_old: 
     # the first term of Kolmogorov's series: N. Smirnov, "Table for Estimating the Goodness of Fit
     # of Empirical Distributions", The Annals of Mathematical Statistics 19, 1948
     return np.exp(-2.0 * np.square(ks_statistic) * (num_new * num_old / (num_new + num_old)))
-
-
-# The result of a detection
 
 
 class Reason(NamedTuple):
@@ -449,11 +442,7 @@ class Detection:
 
     @property
     def adjusted_p_values(self) -> np.ndarray:
-        """p-values for multiple tests, array (n,); see `refold.evaluation.adjusted_p_values`.
-
-        Among the sequences with a value of at most ``alpha``, the expected share of normal ones is
-        at most ``alpha``.
-        """
+        """p-values for multiple tests, array (n,); see `refold.evaluation.adjusted_p_values`."""
         return adjusted_p_values(self.p_values)
 
     @property
@@ -488,11 +477,6 @@ class Detection:
         """
         # a single value can explain a large error, but not a large distance
         is_error_larger = self.score_components[:, 0] >= self.score_components[:, 1]
-        # for each sequence, a list of its worst value; empty if no value explains the score
-        worst_values = [
-            self.explain(i, most=1) if is_larger else []
-            for i, is_larger in enumerate(is_error_larger)
-        ]
         measures = {
             "score": self.scores,
             "error": self.score_components[:, 0],
@@ -505,11 +489,12 @@ class Detection:
         if self.windows is not None:
             table, starts = self.windows.to_table(id), self.windows.starts
             id_columns = {name: table[name] for name in table.column_names}
-        steps = [
-            start + reasons[0].step if reasons else None
-            for start, reasons in zip(starts.tolist(), worst_values, strict=True)
-        ]
-        columns = [reasons[0].column if reasons else None for reasons in worst_values]
+        # of the worst value of each sequence; None if no value explains the score
+        steps, columns = [], []
+        for i, start in enumerate(starts.tolist()):
+            reasons = self.explain(i, most=1) if is_error_larger[i] else []
+            steps.append(start + reasons[0].step if reasons else None)
+            columns.append(reasons[0].column if reasons else None)
         return pa.table(
             {
                 **id_columns,

@@ -5,6 +5,8 @@
 ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
 
+import functools
+
 import numpy as np
 
 import refold
@@ -53,18 +55,21 @@ class DecodedFeatures:
     def __init__(self, model: "refold.Model") -> None:
         self._model = model
         codes, network = model.require_reference().codes, model.network
-        self._convolutions = random_convolutions(
-            network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION
-        )
+        convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
         # points would tell nothing new.
         self._max_decoded_steps = network.specification.grid or None
         # The dilations are powers of two. A convolution of nine taps spans 8 * dilation + 1 steps,
         # and the widest one spans half to all of the longest training length.
         max_span = self._max_decoded_steps or network.specification.max_steps
-        max_dilation = (max_span - 1) / (len(self._convolutions.taps) - 1)
+        max_dilation = (max_span - 1) / (len(convolutions.taps) - 1)
         num_dilations = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, max_dilation))))
-        self._dilations = tuple(2**i for i in range(num_dilations))
+        dilations = tuple(2**i for i in range(num_dilations))
+        self._pool = functools.partial(
+            pool_random_convolutions, convolutions=convolutions, dilations=dilations
+        )
+        # each convolution gives two features: the share of positive values, and the maximum
+        self._num_pooled = 2 * len(convolutions.bias)
         # the model stores these training codes for its anomaly scores, too
         rows = linspace_indices(len(codes), _MAX_DECODED_CODES)
         raw_features = self._compute_raw_features(codes[rows]).astype(float)
@@ -87,15 +92,12 @@ class DecodedFeatures:
         """Return the features (n_sequences, n_features) before they are standardized."""
         model, network, head = self._model, self._model.network, self._model.network.head
         # codes of the network come first, then means and log standard deviations of each sequence
-        latent_codes = np.ascontiguousarray(
-            codes[:, : network.specification.latent_dim], np.float32
-        )
-        sequence_statistics = codes[:, latent_codes.shape[1] :]
+        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled
+        latent_codes = np.ascontiguousarray(codes[:, :latent_dim], np.float32)
+        sequence_statistics = codes[:, latent_dim:]
         lengths = network.predict_lengths(latent_codes)
         offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
-        # Each convolution gives two features: the share of positive values, and the maximum. The
-        # second half comes only with statistics of each sequence.
-        num_pooled = 2 * len(self._convolutions.bias)
+        # the second convolutions, in the units of all sequences, come only with statistics
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
@@ -103,29 +105,25 @@ class DecodedFeatures:
             num_steps = lengths_from_offsets(block.offsets)
             if sequence_statistics.shape[1]:
                 # the outputs are in the units of each sequence, and these in those of all sequences
-                decoded = Sequences(
-                    head.likeliest_values(outputs), block.offsets, schema=model.schema
+                values, statistics = (
+                    head.likeliest_values(outputs),
+                    sequence_statistics[block.indices],
                 )
-                decoded = model.scaler.inverse_transform(
-                    decoded, sequence_statistics[block.indices]
-                )
+                decoded = Sequences(values, block.offsets, schema=model.schema)
+                decoded = model.scaler.inverse_transform(decoded, statistics)
                 standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
                 by_column = outputs.copy()
                 # a numeric column has one output, and a categorical one has one for each category
                 is_number = np.repeat(head.numeric, head.widths)
                 by_column[:, is_number] = standardized[:, head.numeric]
-                features[block.indices, 2 + num_pooled :] = pool_random_convolutions(
-                    by_column, block.offsets, self._convolutions, dilations=self._dilations
-                )
+                features[block.indices, 2 + num_pooled :] = self._pool(by_column, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
             mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors
             rms = np.sqrt(mean_squares.mean(axis=1)) + _RMS_EPSILON
             outputs /= np.repeat(rms, num_steps)[:, None]
             features[block.indices, 0] = np.log(rms)
             features[block.indices, 1] = lengths[block.indices]
-            features[block.indices, 2 : 2 + num_pooled] = pool_random_convolutions(
-                outputs, block.offsets, self._convolutions, dilations=self._dilations
-            )
+            features[block.indices, 2 : 2 + num_pooled] = self._pool(outputs, block.offsets)
         return np.concatenate([features, sequence_statistics], axis=1)
 
 
@@ -147,11 +145,9 @@ def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: in
         centered = columns - np.repeat(means, lengths, axis=0)
         std = np.sqrt(packed.segment_sum(centered**2, block.offsets) / divisors) + _RMS_EPSILON
         standardized = (centered / np.repeat(std, lengths, axis=0)).astype(np.float32)
-        features[block.indices] = np.concatenate(
-            [
-                pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
-                for array in (columns, standardized)
-            ],
-            axis=1,
-        )
+        halves = [
+            pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
+            for array in (columns, standardized)
+        ]
+        features[block.indices] = np.concatenate(halves, axis=1)
     return features

@@ -74,9 +74,6 @@ _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
 
-# The format
-
-
 # A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
 def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Serialize a configuration and arrays."""
@@ -140,9 +137,6 @@ def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-# The content: the fields of a model
 
 
 def dumps(model: "refold.Model") -> bytes:
@@ -237,9 +231,6 @@ def model_fields(
         ) from error
 
 
-# The hash of a model, which is stored with its codes
-
-
 def hash_model(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that encoding and decoding depend on."""
     # Training history, calibration and arguments do not change the hash.
@@ -286,9 +277,6 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-# Records and networks from stored arrays
 
 
 def _load_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:

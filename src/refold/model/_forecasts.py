@@ -245,9 +245,6 @@ def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 
     return forecast_next_steps(last, model.network, model.scaler, verbose=verbose)
 
 
-# Forecasts of the network, and the recent values that its forecast decoder reads
-
-
 def split_last_steps(
     sequences: Sequences, num_steps: int
 ) -> tuple[np.ndarray, Sequences, Sequences]:

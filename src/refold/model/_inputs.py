@@ -6,15 +6,15 @@ Each ``describe_`` function returns the text of a warning, or None if there is n
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.messages import LONGER_WARNING, warn
+from refold._support.messages import LONGER_WARNING, pluralize, warn
 from refold._support.rules import check, integer_rule, or_auto
-from refold.errors import DataError, Message, ParameterError, argument, spelled
+from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.resampling import explained_variance_shares
 from refold.network.specification import Specification
@@ -42,9 +42,7 @@ from refold.sequences import (
 class ArrowTable(Protocol):
     """A table or a column of pandas, Polars, PyArrow or DuckDB."""
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object:
-        """Export the data as an Arrow stream."""
-        ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object: ...
 
     def __len__(self) -> int: ...
 
@@ -151,17 +149,15 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
 # Sequences longer than any in training: neither the decoder nor the length model has seen such
 # lengths. `encode`, `decode`, `score`, `detect` and the report give this warning.
 
-# What is too long: a sequence, a length that a user asks for, or a length that a code stands for.
-LengthNoun = Literal["sequence", "length", "predicted length"]
 # A predicted length may be longer by this share, or by one step if that is more, without a warning,
 # because predictions of the longest training length are not exact.
 _PREDICTED_LENGTH_TOLERANCE = 0.1
 
 
-def describe_too_long(
-    lengths: np.ndarray, max_steps: int, noun: LengthNoun = "sequence"
-) -> str | None:
+def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence") -> str | None:
     """Describe how many lengths exceed the longest in training; None if none does."""
+    # The noun is "sequence", "length" for lengths that a user asks for, or "predicted length" for
+    # lengths that codes stand for.
     is_predicted = noun == "predicted length"
     tolerance = max(1.0, _PREDICTED_LENGTH_TOLERANCE * max_steps) if is_predicted else 0.0
     count = int((lengths > max_steps + tolerance).sum())
@@ -170,42 +166,12 @@ def describe_too_long(
     remedy = f"ask for at most {max_steps} steps with {argument('lengths=')}"
     if noun == "sequence":
         remedy = f"on windows of them, with {argument(window=max_steps)}"
+    verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
-        f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
-        f"{'is' if count == 1 else 'are'} {LONGER_WARNING}: {'' if count == 1 else 'up to '}"
+        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING}: {up_to}"
         f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
         f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
         f"{remedy}."
-    )
-
-
-# Series that vary too fast for the code of a pretrained model, which holds slow cosines only
-
-# A warning says if codes explain a smaller share of the variance than this, on average over series.
-_MIN_MEAN_EXPLAINED_VARIANCE = 0.9
-# A warning says if the code of any series explains a smaller share of its variance than this.
-_MIN_SERIES_EXPLAINED_VARIANCE = 0.5
-
-
-def describe_explained_variance(
-    shares: np.ndarray,  # (n_series,), share of its variance that the code of a series explains
-    curve_dim: int,  # number of dimensions of these codes
-    *,
-    has_windows: bool,
-) -> str | None:
-    """Describe what share of the variance codes explain; None if nearly all."""
-    if not len(shares):
-        return None
-    mean, lowest = shares.mean(), shares.min()
-    if mean >= _MIN_MEAN_EXPLAINED_VARIANCE and lowest >= _MIN_SERIES_EXPLAINED_VARIANCE:
-        return None
-    remedy = "They vary too fast for a code"
-    if not has_windows:
-        in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
-        remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
-    return Message(
-        f"{curve_dim} numbers explain {100 * mean:.0f} % of your series, and {100 * lowest:.0f} % "
-        f"of one. {remedy}."
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import SeedLike, draw_seed, linspace_indices, offsets_from_lengths
-from refold._support.messages import describe_columns, html_table, warn
+from refold._support.messages import describe_columns, html_table, pluralize, warn
 from refold._support.rules import (
     check,
     check_counts_match,
@@ -65,7 +65,6 @@ from refold.model._inputs import (
     check_not_trained_on,
     count_outliers,
     cut_into_windows,
-    describe_explained_variance,
     describe_outliers,
     describe_too_long,
     describe_training_sequences,
@@ -115,6 +114,11 @@ _MIN_WINDOW = 8
 # A warning says if a dimension of a code is farther from the mean of the training codes than this
 # number of standard deviations. No sequence has such a code, so it is an error of the user.
 _MAX_CODE_STD_FROM_MEAN = 1000.0
+# Series can vary too fast for the code of a pretrained model, which holds slow cosines only. A
+# warning says if codes explain a smaller share of the variance than this, on average over series.
+_MIN_MEAN_EXPLAINED_VARIANCE = 0.9
+# A warning says if the code of any series explains a smaller share of its variance than this.
+_MIN_SERIES_EXPLAINED_VARIANCE = 0.5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -206,17 +210,13 @@ class Model:
         return _unpickled, (dumps(self),)
 
     def __repr__(self) -> str:
-        columns, window = self.schema.num_columns, self.window
-        windows = f"windows of {window} steps"
+        columns = pluralize(self.schema.num_columns, "column")
+        training = f"trained on up to {self.max_steps} steps"
+        if self.window is not None:
+            training = f"trained on windows of {self.window} steps"
         if self.specification.grid:
-            training = "pretrained" if window is None else f"pretrained, for {windows}"
-        else:
-            steps = f"up to {self.max_steps} steps" if window is None else windows
-            training = f"trained on {steps}"
-        return (
-            f"Model({columns} column{'s' * (columns != 1)}, codes of {self.code_size} dimensions, "
-            f"{training})"
-        )
+            training = "pretrained" + f", for windows of {self.window} steps" * bool(self.window)
+        return f"Model({columns}, codes of {self.code_size} dimensions, {training})"
 
     def _repr_html_(self) -> str:
         patch = self.specification.patch
@@ -378,19 +378,10 @@ class Model:
     def encode_blocks(
         self, X: SequencesLike, *, verbose: int = 0
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Encode sequences block by block, for data or codes that are larger than memory.
+        """Yield the codes and the ids of each block, for data or codes larger than memory.
 
-        Parameters
-        ----------
-        X : path, or anything that `encode` takes
-            Sequences in memory are one block.
-
-        Yields
-        ------
-        codes : array of float32 of shape (n_sequences in the block, code_size)
-            As `encode` returns them.
-        ids : array of shape (n_sequences in the block,)
-            Ids of the sequences, or of the windows, such as ``a[0:100]``.
+        The codes (n, code_size) are those of `encode`. The ids (n,) are those of the sequences, or
+        of the windows, such as ``a[0:100]``. Sequences in memory are one block.
         """
         blocks = self.aligned_blocks(self.open_for_blocks(X))
         return ((self.encode_aligned(block, verbose), block.ids) for block in blocks)
@@ -575,16 +566,12 @@ class Model:
         The threshold comes from normal sequences that the model was not trained on, by
         split-conformal calibration: at most a share ``alpha`` of normal sequences from the same
         distribution is marked as anomalous, on average over the draw of the calibration sequences.
+        A UserWarning says if the model was trained on some of the sequences.
 
         Parameters
         ----------
         alpha : float, default=0.01
             False alarm rate, above 0 and below 1.
-
-        Warns
-        -----
-        UserWarning
-            If the model was trained on some of the sequences.
         """
         alpha = check_fraction("alpha", alpha, "rate of false alarms")
         min_calibrated = min_calibration_sequences(alpha)
@@ -851,9 +838,9 @@ class Model:
         # pretrained model, which has a ``grid``, interpolates them.
         if num_missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
-                f"{num_missing} value{' is' if num_missing == 1 else 's are'} missing, and the "
-                "model was fitted on data without gaps: it reads them as the mean. Fit on data "
-                "with gaps, so that the model tells gaps from values."
+                f"{pluralize(num_missing, 'value')} {'is' if num_missing == 1 else 'are'} missing, "
+                "and the model was fitted on data without gaps: it reads them as the mean. Fit on "
+                "data with gaps, so that the model tells gaps from values."
             )
         return sequences
 
@@ -1034,8 +1021,19 @@ class Model:
         """Warn of values that are far from the training data, or vary too fast for a code."""
         warn(describe_outliers([counts for counts, _ in blocks], self.schema))
         shares = np.concatenate([np.ones(0), *(shares for _, shares in blocks)])
-        dims, has_windows = self.specification.curve_dim, self.window is not None
-        warn(describe_explained_variance(shares, dims, has_windows=has_windows))
+        if not len(shares) or (
+            shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
+            and shares.min() >= _MIN_SERIES_EXPLAINED_VARIANCE
+        ):
+            return
+        remedy = "They vary too fast for a code"
+        if self.window is None:
+            in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
+            remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
+        warn(
+            f"{self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % of your "
+            f"series, and {100 * shares.min():.0f} % of one. {remedy}."
+        )
 
     def _split_codes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into latent codes of the network, and means and scales of each sequence."""
@@ -1105,36 +1103,32 @@ class PretrainedModel(Model):
         return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
 
 
-def _adapt_before_call(method_name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
+def _adapt_before_call(method_name: str) -> Callable[..., Any]:
     """Return a method of `Model` that first adapts to its first argument: data, or codes."""
     method = getattr(Model, method_name)
     # the first parameter after ``self``, which can also be given by name
-    data_name = list(inspect.signature(method).parameters)[1]
+    first_name = list(inspect.signature(method).parameters)[1]
 
     @functools.wraps(method)
     def adapt_and_call(self: Model, *positional: Any, **keywords: Any) -> Any:
-        X, *further = positional or (keywords.pop(data_name),)
-        if takes_codes:
-            return method(self.with_columns_of(X), X, *further, **keywords)
-        model, series = adapt_to_data(self, X)
-        # a method may return a table like a table in ``X``, so it gets the table itself
-        return method(model, X if is_frame(X) else series, *further, **keywords)
+        first, *further = positional or (keywords.pop(first_name),)
+        if first_name == "codes":
+            return method(self.with_columns_of(first), first, *further, **keywords)
+        model, series = adapt_to_data(self, first)
+        # the result may be a table like a table of the user, so the method gets the table itself
+        return method(model, first if is_frame(first) else series, *further, **keywords)
 
     return adapt_and_call
 
 
-# Methods of `Model` whose first argument is the data to adapt to.
-_METHODS_OF_DATA = (
+# Methods of `Model` whose first argument is data or codes that a pretrained model adapts to.
+_ADAPTING_METHODS = (
     *("windows", "open_for_blocks", "read_aligned", "encode", "encode_blocks", "pooled"),
     *("reconstruct", "score", "errors", "anomaly_scores", "calibrate", "detect", "drift"),
-    "held_back",
+    *("held_back", "decode", "features", "code_drift"),
 )
-# Methods of `Model` whose first argument is codes, whose number of columns is adapted to.
-_METHODS_OF_CODES = ("decode", "features", "code_drift")
-for _name in _METHODS_OF_DATA:
+for _name in _ADAPTING_METHODS:
     setattr(PretrainedModel, _name, _adapt_before_call(_name))
-for _name in _METHODS_OF_CODES:
-    setattr(PretrainedModel, _name, _adapt_before_call(_name, takes_codes=True))
 
 
 def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
@@ -1161,13 +1155,7 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 
     Examples
     --------
-    >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
-    >>> path = tempfile.mkdtemp() + "/sines.refold"
-    >>> ae.fit(sines).save(path)
-    >>> bool((refold.load(path).encode(sines) == ae.transform(sines)).all())
-    True
+    >>> import refold
     >>> codes = refold.load("series", dims=16).encode([[0.5, 2.0, 1.0, 4.0], [3.0, 5.0]])
     >>> codes.shape  # 16 numbers, the length, the level and the scale
     (2, 19)
@@ -1193,9 +1181,7 @@ class FittedEstimator(Protocol):
     """An estimator that has a model after its fit, such as `SequenceAutoencoder`."""
 
     @property
-    def model_(self) -> Model:
-        """What the fit returned."""
-        ...
+    def model_(self) -> Model: ...
 
 
 ModelLike: TypeAlias = Model | FittedEstimator
