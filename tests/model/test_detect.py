@@ -90,7 +90,7 @@ def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     np.testing.assert_allclose(*pair, rtol=1e-4)
 
 
-def test_bad_input_of_detection(uncalibrated, ae):
+def test_bad_input_of_detection(uncalibrated, ae, tmp_path):
     expected = r"at least 99 calibration .* Got 0\. Fit with calibration_fraction=0\.2, or"
     with pytest.raises(ParameterError, match=expected):
         uncalibrated.detect(sines(2))
@@ -100,9 +100,7 @@ def test_bad_input_of_detection(uncalibrated, ae):
         ae.detect(sines(2), alpha=0)
     with pytest.raises(DataError, match="no sequence to calibrate with"):
         ae.calibrate(sines(1)[:0])
-
-
-def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
+    # ``calibration_fraction`` must leave training sequences in memory
     with pytest.raises(ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves no"):
         fit_without_training(sines(2), calibration_fraction=0.9)
     write(sines(30), tmp_path / "sines.parquet")
@@ -132,9 +130,8 @@ def test_larger_errors_are_drift_and_smaller_ones_are_not():
     rng = np.random.default_rng(0)
     codes, held_out = rng.normal(size=(300, 2)), np.sort(rng.exponential(size=200))
     errors = rng.exponential(size=300)
-    larger, smaller = (
-        measure_drift(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
-    )
+    larger = measure_drift(codes[:150], codes[150:], 2 * errors, held_out)
+    smaller = measure_drift(codes[:150], codes[150:], errors / 3, held_out)
     assert larger.error_p_value < 1e-4 < 0.5 < smaller.error_p_value
     assert "0 of 2 code dimensions differ, and errors are larger" in str(larger)
 

@@ -93,18 +93,11 @@ def test_bad_arguments(ae):
             ae.generate(**options)
 
 
-@pytest.fixture(scope="module")
-def mixed():
-    """Return a model of a number and a category, scaled by sequence, and codes."""
-    rng = np.random.default_rng(1)
-    numbers = [sequence[:, 0] for sequence in draw_ragged_sequences()]
+def test_features_are_standardized_and_do_not_depend_on_other_codes(tmp_path):
+    rng, numbers = np.random.default_rng(1), [x[:, 0] for x in draw_ragged_sequences()]
     rows = [[*zip(x, rng.choice(["a", "b"], len(x)), strict=True)] for x in numbers]
     ae = fit_without_training(rows, scale="sequence")
-    return ae, ae.encode(rows)
-
-
-def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
-    ae, codes = mixed
+    codes = ae.encode(rows)
     features = ae.features(codes)
     assert features.shape == (24, 2052)  # the last two are statistics of the scale
     assert features.dtype == np.float32
@@ -113,10 +106,6 @@ def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
     np.testing.assert_allclose(of_training.mean(axis=0), 0, atol=1e-5)
     assert set(np.round(of_training.std(axis=0), 4)) <= {0.0, 1.0}
     assert of_training.std(axis=0).mean() > 0.9
-
-
-def test_features_need_codes_of_the_model_and_of_its_training(mixed, tmp_path):
-    ae, codes = mixed
     with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 5\)"):
         ae.features(codes[:, :3])
     replace(ae.model_, reference=None).save(tmp_path / "old.refold")

@@ -92,8 +92,8 @@ class Comparison(NamedTuple):
     def verdict(self) -> str:
         """Quality of the generated sequences, in words."""
         if self.count < _MIN_SEQUENCES_FOR_VERDICT:
-            needed = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
-            return f"none, {needed} (got {self.count})"
+            minimum = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
+            return f"none, {minimum} (got {self.count})"
         accuracy = self.two_sample_test
         return next(text for max_accuracy, text in _VERDICTS if accuracy <= max_accuracy)
 
@@ -224,6 +224,7 @@ def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
             features.append(pooled - differences[first][:, None])
     if sequences.lengths.any():
         num_padded_values = int(sequences.lengths.max()) * sequences.schema.output_width
+        # n centered sequences have n - 1 components at most
         num_components = min(_NUM_PRINCIPAL_COMPONENTS, len(sequences) - 1, num_padded_values)
         features.append(PCABaseline(num_components).fit(sequences).transform(sequences))
     features += sequence_moments(sequences.values, sequences)  # means and standard deviations

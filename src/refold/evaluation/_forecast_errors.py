@@ -185,8 +185,9 @@ def forecast_errors(
             f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but {after.lengths[i]} "
             "true steps follow. Forecast at least as many steps."
         )
-    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
-    accuracy, by_step, (_, step_indices) = {}, {}, positions(after)
+    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}  # None without a baseline
+    accuracy, by_step = {}, {}
+    _, step_indices = positions(after)  # index of each step in its sequence
     for name, predicted in forecasts.items():
         errors[name] = fidelities[name].error
         if fidelities[name].accuracy is not None and name != "linear":

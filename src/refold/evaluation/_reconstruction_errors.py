@@ -66,8 +66,8 @@ def entry_errors(
                 f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} "
                 'columns; pass Scaler.fit(train, mode="features").'
             )
-    # true and reconstructed values, (n_steps, n_columns)
-    x, (y, is_correct) = original.values.astype(float), _compare(original, reconstructed, 0.0)
+    x = original.values.astype(float)  # true values, (n_steps, n_columns)
+    y, is_correct = _compare(original, reconstructed, tolerance=0.0)  # of the reconstruction
     errors = np.where(np.isnan(x), np.nan, (~is_correct).astype(float))
     if numeric.any():
         if scaler is not None:
@@ -445,7 +445,7 @@ class ErrorCurve:
         Error of a fit with codes of each size, and of PCA with as many components, or with all
         components if there are fewer.
     measure : {"NMSE", "1 - accuracy"}
-        Measure of the errors: squared error over power of the numeric columns or, if no column is
+        Measure of the errors: normalized squared error of the numeric columns or, if no column is
         numeric, the share of the steps with a wrong token.
     num_sequences, num_held_out : int
         Number of all sequences used, and of held-out ones.
@@ -514,9 +514,9 @@ def _compare(
     # NaN. Extra steps are dropped, and an entry that is missing in the original counts as correct.
     sequence_indices, step_indices = positions(original)
     exists = step_indices < reconstructed.lengths[sequence_indices]
-    rows = reconstructed.offsets[sequence_indices] + step_indices
+    decoded_indices = reconstructed.offsets[sequence_indices] + step_indices  # among all steps
     values, is_correct = np.full(original.values.shape, np.nan), np.isnan(original.values)
-    values[exists] = reconstructed.values[rows[exists]]
+    values[exists] = reconstructed.values[decoded_indices[exists]]
     for i, column in enumerate(original.schema.columns):
         x, y = original.values[:, i].astype(float), values[:, i]
         is_correct[:, i] |= column.column_type.is_correct(x, y, tolerance, len(column.categories))
@@ -529,7 +529,7 @@ def _mean_errors(
     scaler: Scaler | None,
     group_of_step: np.ndarray,  # (n_steps,), indices of groups
     num_groups: int,
-) -> list[np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean errors (num_groups,) of the numeric columns, and of all other columns."""
     errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
     means = []
@@ -537,7 +537,7 @@ def _mean_errors(
         sums = np.bincount(group_of_step, np.nansum(part, axis=1), num_groups)
         counts = np.bincount(group_of_step, (~np.isnan(part)).sum(axis=1), num_groups)
         means.append(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
-    return means
+    return means[0], means[1]
 
 
 def _sum_squares(

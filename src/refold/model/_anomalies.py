@@ -334,8 +334,8 @@ def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarr
 
 def _one_sided_p_value(ks_statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
     """Return an upper bound of the p-value of one or several Kolmogorov-Smirnov statistics."""
-    # the first term of Kolmogorov's series: N. Smirnov, "Table for Estimating the Goodness of Fit
-    # of Empirical Distributions", The Annals of Mathematical Statistics 19, 1948
+    # The asymptotic p-value of Smirnov's one-sided test for two samples. Twice this p-value is the
+    # first term of Kolmogorov's series, the p-value of the two-sided test.
     return np.exp(-2.0 * np.square(ks_statistic) * (num_new * num_old / (num_new + num_old)))
 
 

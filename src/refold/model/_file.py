@@ -247,7 +247,7 @@ def hash_model(model: "refold.Model") -> str:
     scaler_config, scaler_arrays = _split_scaler(model.scaler, "scaler")
     arrays |= scaler_arrays
     if model.reference is not None:  # features are standardized over these codes
-        arrays["known"] = model.reference.codes
+        arrays["known"] = model.reference.codes  # this name must stay, because it is hashed
     config = {
         "specification": asdict(model.network.specification),
         "schema": model.schema.to_dict(),

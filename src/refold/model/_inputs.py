@@ -61,8 +61,8 @@ def open_sequences(
     X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
-    # With ``as_series``, a file, a table of steps or an array of one or two axes is a single
-    # sequence, unless it has ids.
+    # With ``as_series``, a file, a table of steps or an array of one or two axes is one sequence,
+    # unless it has ids. Without ``as_series``, an array of two axes is a sequence for each row.
     if isinstance(X, Sequences):
         return X
     if is_batch_stream(X):
@@ -114,18 +114,15 @@ def cut_into_windows(
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
 
 
-# Lengths and latent steps that a network can use
-
-
 def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
-    wrong_rows = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
-    if len(wrong_rows):
-        row = wrong_rows[0]
+    wrong_indices = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
+    if len(wrong_indices):
+        i = wrong_indices[0]
         raise DataError(
-            f"sequence {row} has length {lengths[row]}, and "
+            f"sequence {i} has length {lengths[i]}, and "
             f"{argument(architecture=network.specification.architecture)} reads 1 to "
             f"{network.fixed_steps} steps, the longest training length. Leave it out, cut it, or "
             f"use {argument(architecture='default')}."

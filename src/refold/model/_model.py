@@ -353,9 +353,8 @@ class Model:
         series = open_sequences(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
             series = series.align(self.schema)
-        return cut_into_windows(
-            series, self.window, self.step, self.max_loss, self.specification.curve_dim
-        )
+        dims = self.specification.curve_dim
+        return cut_into_windows(series, self.window, self.step, self.max_loss, dims)
 
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
@@ -401,9 +400,8 @@ class Model:
         """
         if self.window is None:
             raise ParameterError(
-                "pooled needs a model of windows. Fit one with "
-                f"{argument(window=100)}, adapt the pretrained one with it, or use "
-                "features(encode(X))."
+                f"pooled needs a model of windows. Fit one with {argument(window=100)}, adapt the "
+                "pretrained one with it, or use features(encode(X))."
             )
         series = open_sequences(X, self.schema, as_series=True)
         windows = self.windows(series)
@@ -480,17 +478,16 @@ class Model:
         codes = self.check_codes(codes)
         noun = "windows" if self.window else "sequences"
         check_counts_match(len(codes), "codes", len(sequences), noun)
-        if self.window is None:
-            lengths = self.reconstruction_lengths(codes, sequences.lengths)
-            decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
-        else:
+        if self.window is not None:
             decoded = self.decode_to_sequences(codes, sequences.lengths, verbose=verbose)
             decoded = windows.join(decoded)
+        else:
+            lengths = self.reconstruction_lengths(codes, sequences.lengths)
+            decoded = self.decode_to_sequences(codes, lengths, verbose=verbose)
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
             return decoded.to_list()
-        starts = np.zeros_like(decoded.lengths)
-        decoded.times = series.times_between(starts, decoded.lengths)
+        decoded.times = series.times_between(np.zeros_like(decoded.lengths), decoded.lengths)
         return table_like(decoded, X)
 
     # Errors and anomalies
@@ -597,17 +594,19 @@ class Model:
         measurement, components, p_values = self.measure_anomalies(sequences)
         step_scores = compute_step_scores(measurement.value_errors)
         step_p_values = anomaly_p_values(step_scores, self.calibration.step_scores)
-        # one array for each sequence; `np.split` returns an array even if there is no sequence
-        by_sequence = [
+        # lists of arrays; `np.split` returns an array even if there is no sequence
+        scores_by_sequence, p_values_by_sequence, errors_by_sequence = (
             np.split(array, sequences.offsets[1:-1])[: len(sequences)]
             for array in (step_scores, step_p_values, measurement.value_errors)
-        ]
+        )
         return Detection(
             alpha,
             sequences.ids,
             components,
             p_values,
-            *by_sequence,
+            scores_by_sequence,
+            p_values_by_sequence,
+            errors_by_sequence,
             self.schema.names,
             self._compare_with_training(measurement),
             None if self.window is None else windows,
@@ -849,11 +848,11 @@ class Model:
         if not sequences.is_mapped:  # one block, which `open_for_blocks` aligned
             yield sequences
             return
-        unusual_values = []
+        by_block = []
         for block in map(self.align, sequences.blocks()):
-            unusual_values.append(self._find_unusual_values(block))
+            by_block.append(self._find_unusual_values(block))
             yield block
-        self._warn_of_unusual_values(unusual_values)
+        self._warn_of_unusual_values(by_block)
 
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
@@ -1017,10 +1016,11 @@ class Model:
         shares = explained_variance_shares(aligned, num_dims) if has_all_dims else np.ones(0)
         return count_outliers(aligned.values, self.error_scaler), shares
 
-    def _warn_of_unusual_values(self, blocks: list[tuple[OutlierCounts, np.ndarray]]) -> None:
+    def _warn_of_unusual_values(self, by_block: list[tuple[OutlierCounts, np.ndarray]]) -> None:
         """Warn of values that are far from the training data, or vary too fast for a code."""
-        warn(describe_outliers([counts for counts, _ in blocks], self.schema))
-        shares = np.concatenate([np.ones(0), *(shares for _, shares in blocks)])
+        # ``by_block`` has the result of `_find_unusual_values` for each block of the data
+        warn(describe_outliers([counts for counts, _ in by_block], self.schema))
+        shares = np.concatenate([np.ones(0), *(shares for _, shares in by_block)])
         if not len(shares) or (
             shares.mean() >= _MIN_MEAN_EXPLAINED_VARIANCE
             and shares.min() >= _MIN_SERIES_EXPLAINED_VARIANCE
@@ -1059,7 +1059,7 @@ class Model:
     def _decode_and_clip(
         self,
         codes: np.ndarray,
-        lengths: ArrayLike | None = None,
+        lengths: ArrayLike | None,
         *,
         clip: bool | str,
         sampling: Sampling | None = None,
@@ -1085,8 +1085,7 @@ class Model:
 
     @functools.cached_property
     def _models_by_num_columns(self) -> dict[int, "Model"]:
-        """Cache of the models that `with_columns_of` returned, by the number of columns."""
-        return {}
+        return {}  # the cache of `with_columns_of`
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:

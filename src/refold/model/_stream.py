@@ -140,7 +140,9 @@ class Stream:
         self._has_warned = False
 
     def push(self, steps: Steps) -> StreamResult | None:
-        """Add one or more steps. If one of them is wrong, no step is added.
+        """Add one or more steps, and return the result. If a step is wrong, no step is added.
+
+        The result is None if fewer than ``every`` steps came after the last result.
 
         Parameters
         ----------
@@ -151,12 +153,6 @@ class Stream:
             with ``time_gaps``, a dict has the time of the step. Or several steps: a list
             of steps, a (steps, features) array, or a table with a row for each step. None and NaN
             are missing values.
-
-        Returns
-        -------
-        StreamResult or None
-            The result after the last of these steps; None if fewer than ``every`` steps came after
-            the last result.
         """
         new_values, last_time = self._convert_steps(steps)  # (n_new_steps, n_columns)
         values = np.concatenate([self._values, new_values])
@@ -263,7 +259,7 @@ def _convert_to_rows(steps: Any, schema: Schema, first_index: int) -> Any:
         return steps
     rows = []
     for index, step in enumerate(steps, first_index):
-        row = list(step) if _is_list(step) else [step]
+        row: list[Any] = list(step) if _is_list(step) else [step]
         if isinstance(step, Mapping):
             if unknown := [name for name in step if name not in schema.names]:
                 raise SchemaError(

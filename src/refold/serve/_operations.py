@@ -265,7 +265,9 @@ class ServedModel:
                     "and are read as unknown."
                 )
         if purpose == "detection":
-            lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
+            lines.append(
+                describe_training_sequences(sequences, fitted.fingerprints.training_hashes)
+            )
         if ((values < self._low_limits) | (values > self._high_limits)).any():
             lines.append(
                 describe_outliers([count_outliers(values, fitted.error_scaler)], fitted.schema)
