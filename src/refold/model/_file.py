@@ -244,15 +244,11 @@ def hash_model(model: "refold.Model") -> str:
         weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_DIGITS]
         name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_DIGITS:]
         return weight_digits + name_digits
-    scaler_config, scaler_arrays = _split_scaler(model.scaler, "scaler")
+    config = {"specification": asdict(model.specification), "schema": model.schema.to_dict()}
+    config["scaler"], scaler_arrays = _split_scaler(model.scaler, "scaler")
     arrays |= scaler_arrays
     if model.reference is not None:  # features are standardized over these codes
         arrays["known"] = model.reference.codes  # this name must stay, because it is hashed
-    config = {
-        "specification": asdict(model.network.specification),
-        "schema": model.schema.to_dict(),
-        "scaler": scaler_config,
-    }
     if model.window is not None:
         config |= {"window": model.window, "step": model.step}
     return _hash_config_and_arrays(config, arrays)

@@ -102,8 +102,8 @@ def with_columns(
             codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
         std = codes.std(axis=0)
         std = np.where(std > 0, std, 1.0)
-        mixture = reference.mixture  # of codes of a single column
-        reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=mixture)
+        # the mixture stays that of codes of a single column
+        reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     attributes |= {

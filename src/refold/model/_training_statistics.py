@@ -121,6 +121,10 @@ class Calibration(NamedTuple):
         sequences = pluralize(len(self.scores), "sequence")
         return f"Calibration({sequences}, {pluralize(len(self.step_scores), 'step')})"
 
+    def to_table(self) -> pa.Table:
+        """Return one row per normal sequence: its ``score``."""
+        return pa.table({"score": self.scores})
+
 
 class Fingerprints(NamedTuple):
     """Hashes of the sequences that ``fit`` received."""
