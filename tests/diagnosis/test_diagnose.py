@@ -29,7 +29,7 @@ GOOD = FitMeasurements(
 )
 STEADY = History({"loss": [1.0, 0.995, 0.999, 0.99, 0.99, 0.99, 0.99, 0.99]}, 1.0)
 RISES = {"val_loss": [1.0, 1.1, 1.2, 1.3, 1.4], "loss": [1.0] * 5}
-RISING = History(RISES, 1.0, keeps_initial=True)
+RISING = History(RISES, 1.0, keeps_initial_weights=True)
 FALLING = History({"loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}, 1.0)
 STUCK = {"held_out": nmse(0.7), "training": nmse(0.7), "pca": nmse(0.8), "history": STEADY}
 MEAN = {"held_out": nmse(0.99), "training": nmse(0.97)}

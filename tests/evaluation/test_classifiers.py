@@ -19,10 +19,10 @@ def draw_brackets(count, rng):
 def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
     rng = np.random.default_rng(0)
     real = Sequences.from_list(draw_brackets(160, rng))
-    valid, invalid = (
-        compare(real, Sequences.from_list(words, schema=real.schema))
-        for words in (draw_brackets(80, rng), [word[:-1] + "(" for word in draw_brackets(80, rng)])
-    )
+    valid_words = draw_brackets(80, rng)
+    invalid_words = [word[:-1] + "(" for word in draw_brackets(80, rng)]
+    valid = compare(real, Sequences.from_list(valid_words, schema=real.schema))
+    invalid = compare(real, Sequences.from_list(invalid_words, schema=real.schema))
     assert valid.two_sample_test <= 0.6
     assert valid.verdict == "good, hard to distinguish from real ones"
     np.testing.assert_allclose(valid.unseen, valid.unseen_real, atol=0.1)
@@ -61,14 +61,11 @@ def test_informative_and_uninformative_vectors_of_any_scale():
     assert (informative.chance, informative.num_classes, informative.num_folds) == (0.5, 3, 5)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
+def test_bad_labels():
+    for labels, message in (
         (np.array(["a"] * 6, object), "There is only one label: 'a'"),
         (np.array(["a"] * 5 + ["b"], object), "Label 'b' has 1 sequence"),
         ([0, 1], "Got 2 labels for 6 vectors"),
-    ],
-)
-def test_bad_labels(labels, message):
-    with pytest.raises(DataError, match=message):
-        probe(np.zeros((6, 2)), labels)
+    ):
+        with pytest.raises(DataError, match=message):
+            probe(np.zeros((6, 2)), labels)

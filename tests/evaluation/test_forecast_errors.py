@@ -3,16 +3,9 @@
 import numpy as np
 import pytest
 
+from refold import evaluation
 from refold.errors import DataError
-from refold.evaluation import (
-    adjusted_p_values,
-    conformal_margins,
-    conformal_p_values,
-    forecast_errors,
-    min_calibration_sequences,
-    pick_season,
-    seasonal_naive,
-)
+from refold.evaluation import adjusted_p_values, forecast_errors, pick_season, seasonal_naive
 from refold.evaluation._forecast_errors import linear_continuation
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, split_at
 
@@ -60,9 +53,8 @@ def test_errors_by_hand():
     assert errors.model == 4 / 8
     assert errors.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
     assert errors.seasonal_naive == (1 + 1 + 1 + 1) / 8
-    assert str(errors) == (
-        "NMSE 0.5, last value 1.5, linear continuation 8.5, seasonal naive (2 steps) 0.5"
-    )
+    text = "NMSE 0.5, last value 1.5, linear continuation 8.5, seasonal naive (2 steps) 0.5"
+    assert str(errors) == text
 
 
 def test_errors_by_column_and_step():
@@ -75,9 +67,8 @@ def test_errors_by_column_and_step():
     assert errors.by_step["model"][:, 0] == pytest.approx(1.0)
     assert (errors.by_step["last_value"][:, 0] == 0).all()
     steps = "at 3 of 6 steps (level)"
-    assert errors.worse == (
-        f"Worse than the last value {steps}; than the linear continuation {steps}."
-    )
+    expected = f"Worse than the last value {steps}; than the linear continuation {steps}."
+    assert errors.worse == expected
     rows = errors.to_table().to_pylist()
     assert [(row["column"], row["step"]) for row in rows[2:4]] == [("level", 3), ("noise", 1)]
     by_hand = np.sqrt(np.mean((noise[:, 4] - noise[:, 5]) ** 2))
@@ -99,10 +90,8 @@ def test_categorical_columns_have_an_accuracy():
 
 def test_a_category_that_is_unknown_before_is_wrong_and_a_short_forecast_is_refused():
     schema = Schema((Column("x", "numeric"), Column("on", "categorical", ("a", "b"))))
-    before, after = (
-        Sequences(np.array(rows), [0, 2], schema=schema)
-        for rows in ([[1.0, np.nan], [2.0, np.nan]], [[3.0, 0.0], [4.0, 0.0]])
-    )
+    before = Sequences(np.array([[1.0, NAN], [2.0, NAN]]), [0, 2], schema=schema)
+    after = Sequences(np.array([[3.0, 0.0], [4.0, 0.0]]), [0, 2], schema=schema)
     errors = forecast_errors(before, after, after, Scaler.fit(after))
     assert errors.by_step["last_value"][:, 1].tolist() == [1.0, 1.0]
     with pytest.raises(DataError, match="forecast of sequence 0 has 1 steps, but 2 true steps"):
@@ -110,15 +99,14 @@ def test_a_category_that_is_unknown_before_is_wrong_and_a_short_forecast_is_refu
 
 
 def test_conformal_p_values_and_margins_by_hand():
-    p_values = conformal_p_values(np.array([5.0, 3.0, 0.0, np.nan]), np.array([3.0, 1.0, 2.0, 4.0]))
-    np.testing.assert_array_equal(p_values, [1 / 5, 3 / 5, 1.0, np.nan])
-    residuals = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, np.nan]])
-    assert conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
-    assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
-    assert [min_calibration_sequences(alpha) for alpha in (0.5, 0.1, 0.03)] == [1, 9, 33]
-
-
-def test_gaps_do_not_count_in_adjusted_p_values():
+    scores, normal = np.array([5.0, 3.0, 0.0, NAN]), np.array([3.0, 1.0, 2.0, 4.0])
+    p_values = evaluation.conformal_p_values(scores, normal)
+    np.testing.assert_array_equal(p_values, [1 / 5, 3 / 5, 1.0, NAN])
+    residuals = np.array([[1.0, NAN], [3.0, 5.0], [2.0, NAN]])
+    assert evaluation.conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
+    assert evaluation.conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
+    assert [*map(evaluation.min_calibration_sequences, (0.5, 0.1, 0.03))] == [1, 9, 33]
+    # gaps do not count in adjusted p-values
     values = np.array([0.03, 0.01, 0.5])
     with_gap = adjusted_p_values(np.insert(values, 1, NAN))
     np.testing.assert_array_equal(with_gap, np.insert(adjusted_p_values(values), 1, NAN))

@@ -13,12 +13,8 @@ def draw_waves(n=40, seed=0, longest=12):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(4, longest + 1, n)
     lengths[0] = longest
-    return Sequences.from_list(
-        [
-            np.stack([5 + np.sin(t / 3 + phase), 100 * np.cos(t / 3 + phase)], axis=1)
-            for t, phase in zip(map(np.arange, lengths), rng.uniform(0, 6, n), strict=True)
-        ]
-    )
+    angles = [np.arange(k) / 3 + p for k, p in zip(lengths, rng.uniform(0, 6, n), strict=True)]
+    return Sequences.from_list([np.stack([5 + np.sin(x), 100 * np.cos(x)], 1) for x in angles])
 
 
 def test_equals_pca_by_hand():
@@ -46,10 +42,8 @@ def test_more_components_are_better_and_all_components_are_exact():
         baseline = PCABaseline(k).fit(train)
         errors.append(nmse(train, baseline.reconstruct(train), baseline.scaler_))
         # the first components are those of a smaller fit
-        first, refitted = (
-            fitted.reconstruct(train).values for fitted in (all_components.first(k), baseline)
-        )
-        np.testing.assert_allclose(first, refitted, atol=1e-6)
+        models = all_components.first(k), baseline
+        np.testing.assert_allclose(*(m.reconstruct(train).values for m in models), atol=1e-6)
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-12
 

@@ -3,20 +3,9 @@
 import numpy as np
 import pytest
 
+from refold import evaluation
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.evaluation import (
-    Fidelity,
-    accuracy,
-    entry_errors,
-    errors_by_feature,
-    errors_by_length,
-    errors_by_position,
-    errors_by_sequence,
-    exact,
-    explained_variance,
-    fidelity,
-    nmse,
-)
+from refold.evaluation import Fidelity, accuracy, entry_errors, exact, fidelity, nmse
 from refold.sequences import Column, Scaler, Schema, Sequences
 
 NAN = np.nan
@@ -57,18 +46,18 @@ def test_entries_by_hand():
 
 
 def test_means_by_feature_sequence_length_and_position():
-    by_feature = errors_by_feature(ORIGINAL, DECODED, SCALER)
+    by_feature = evaluation.errors_by_feature(ORIGINAL, DECODED, SCALER)
     assert by_feature == pytest.approx([1.5 / 5, 3 / 5, 3 / 4])
-    by_sequence = errors_by_sequence(ORIGINAL, DECODED, SCALER)
+    by_sequence = evaluation.errors_by_sequence(ORIGINAL, DECODED, SCALER)
     np.testing.assert_allclose(by_sequence.numeric, [1.25 / 3, NAN, NAN, 0.125])
     np.testing.assert_allclose(by_sequence.categorical, [3 / 5, NAN, 1.0, 2 / 3])
 
-    by_length = errors_by_length(ORIGINAL, DECODED, SCALER, num_groups=2)
+    by_length = evaluation.errors_by_length(ORIGINAL, DECODED, SCALER, num_groups=2)
     assert (by_length.first.tolist(), by_length.last.tolist()) == ([0, 2], [1, 3])
     assert by_length.num_sequences.tolist() == [2, 2]
     np.testing.assert_allclose(by_length.numeric, [NAN, 1.5 / 5])
     np.testing.assert_allclose(by_length.categorical, [1.0, 5 / 8])
-    by_position = errors_by_position(ORIGINAL, DECODED, SCALER)
+    by_position = evaluation.errors_by_position(ORIGINAL, DECODED, SCALER)
     assert by_position.first.tolist() == by_position.last.tolist() == [0, 1, 2]
     assert by_position.num_sequences.tolist() == [3, 2, 1]
     assert by_position.numeric == pytest.approx([0, 0.625, 0.25])
@@ -98,7 +87,7 @@ TRAIN_SCALER = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
 def test_nmse_by_hand(original, reconstructed, expected):
     assert nmse(original, reconstructed, TRAIN_SCALER) == pytest.approx(expected)
     if np.isfinite(expected):
-        variance = explained_variance(original, reconstructed, TRAIN_SCALER)
+        variance = evaluation.explained_variance(original, reconstructed, TRAIN_SCALER)
         assert variance == pytest.approx(1 - expected)
 
 
@@ -156,7 +145,7 @@ def test_numeric_and_other_columns_have_their_own_measures():
     assert quality.text(pca, name="PCA of 4") == text
 
 
-SEQUENCE_SCALER = Scaler.fit(TRAIN, mode="sequence")
+BY_SEQUENCE = Scaler.fit(TRAIN, mode="sequence")
 
 
 @pytest.mark.parametrize(
@@ -165,11 +154,7 @@ SEQUENCE_SCALER = Scaler.fit(TRAIN, mode="sequence")
         (lambda: exact(WORDS, WORDS[:1]), DataError, "Got 1 reconstructed sequences for 4 orig"),
         (lambda: nmse(WORDS, WORDS, Scaler.fit(WORDS)), SchemaError, "need numeric columns"),
         (lambda: nmse(TRAIN, TRAIN, None), ParameterError, "scaler must be a Scaler, such as"),
-        (
-            lambda: nmse(TRAIN, TRAIN, SEQUENCE_SCALER),
-            ParameterError,
-            "Got a scaler of mode 'sequence'",
-        ),
+        (lambda: nmse(TRAIN, TRAIN, BY_SEQUENCE), ParameterError, "a scaler of mode 'sequence'"),
         (lambda: exact(WORDS, Sequences.from_list(["no"] * 4)), SchemaError, "categories count"),
     ],
 )

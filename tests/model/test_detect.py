@@ -9,8 +9,7 @@ from scipy import special, stats
 
 from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
-from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration
-from refold.model._drift import measure_drift
+from refold.model._anomalies import Measurement, anomaly_p_values, build_calibration, measure_drift
 from refold.sequences import as_sequences, write
 from small_data import fit_without_training, read_as_mapped, sines
 
@@ -23,8 +22,8 @@ def ae(uncalibrated):
 def test_the_rate_of_false_alarms_is_alpha(ae):
     detection = ae.detect(sines(500, seed=2), alpha=0.2)
     # The number of false alarms is random, and so is the calibration.
-    bounds = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
-    assert bounds[0] <= detection.anomalous.sum() <= bounds[1]
+    low, high = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
+    assert low <= detection.anomalous.sum() <= high
 
 
 def test_the_anomalous_step_has_the_largest_score(ae):
@@ -59,19 +58,20 @@ def test_gaps_empty_sequences_and_scales(scale):
 
 def test_discoveries_among_many_sequences(ae):
     detection = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
-    assert np.array_equal(
-        detection.adjusted_p_values, stats.false_discovery_control(detection.p_values)
-    )
+    expected = stats.false_discovery_control(detection.p_values)
+    assert np.array_equal(detection.adjusted_p_values, expected)
     assert detection.discoveries[-5:].all()
     assert set(np.flatnonzero(detection.discoveries)) <= set(np.flatnonzero(detection.anomalous))
 
 
 def test_scores_and_p_values_by_hand():
-    reference = ReferenceStatistics(*np.zeros((4, 1)), np.array([2.0, 4.0]))
-    value_errors, no_codes = np.array([[1.0], [np.nan], [3.0]]), np.zeros((2, 0))
-    normal = Measurement(value_errors, np.array([4.0, 2.0]), np.array([8.0, 0.0]), no_codes)
+    mean, std, precision = np.zeros(1), np.ones(1), np.full((1, 1), 2.0)
+    reference = ReferenceStatistics(mean, mean, std, precision, np.array([2.0, 4.0]))
+    value_errors, features = np.array([[1.0], [np.nan], [3.0]]), np.array([[-2.0], [0.0]])
+    # distances are 8 and 0: the precision times the squares of the features
+    normal = Measurement(value_errors, np.array([4.0, 2.0]), features, features)
     calibration = build_calibration(normal, reference, None)
-    assert calibration.steps.tolist() == [1, 3]
+    assert calibration.step_scores.tolist() == [1, 3]
     assert calibration.scores.tolist() == [1, 4]
     # except for rounding, the last score equals one of the calibration
     p_values = anomaly_p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), calibration.scores)
@@ -86,12 +86,11 @@ def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     assert np.isfinite(with_spike.scores).all()
     assert with_spike.p_values[0] == 1 / 200
     assert with_spike.explain(0)[0].step == 3
-    np.testing.assert_allclose(
-        with_spike.score_components[1], without_spike.score_components[0], rtol=1e-4
-    )
+    pair = with_spike.score_components[1], without_spike.score_components[0]
+    np.testing.assert_allclose(*pair, rtol=1e-4)
 
 
-def test_bad_input_of_detection(uncalibrated, ae):
+def test_bad_input_of_detection(uncalibrated, ae, tmp_path):
     expected = r"at least 99 calibration .* Got 0\. Fit with calibration_fraction=0\.2, or"
     with pytest.raises(ParameterError, match=expected):
         uncalibrated.detect(sines(2))
@@ -101,9 +100,7 @@ def test_bad_input_of_detection(uncalibrated, ae):
         ae.detect(sines(2), alpha=0)
     with pytest.raises(DataError, match="no sequence to calibrate with"):
         ae.calibrate(sines(1)[:0])
-
-
-def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
+    # ``calibration_fraction`` must leave training sequences in memory
     with pytest.raises(ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves no"):
         fit_without_training(sines(2), calibration_fraction=0.9)
     write(sines(30), tmp_path / "sines.parquet")
@@ -112,6 +109,7 @@ def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
 
 
 def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(uncalibrated):
+    """It needs errors of sequences that were not trained on."""
     new = sines(150, seed=4)
     shifted = [series + 2 for series in new.to_list()]
     drift_of_new, drift_of_shifted = uncalibrated.drift(new), uncalibrated.drift(shifted)
@@ -121,15 +119,19 @@ def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(uncalibrated):
     codes = uncalibrated.code_drift(uncalibrated.transform(shifted))
     np.testing.assert_array_equal(codes.code_p_values, drift_of_shifted.code_p_values)
     assert codes.error_p_value is None
+    model = dataclasses.replace(uncalibrated.model_, held_out_errors=None)
+    with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
+        model.drift(new)
+    calibrated = model.calibrate(sines(30, seed=2))
+    assert calibrated.detect(new, alpha=0.1).drift.p_value == calibrated.drift(new).p_value
 
 
 def test_larger_errors_are_drift_and_smaller_ones_are_not():
     rng = np.random.default_rng(0)
     codes, held_out = rng.normal(size=(300, 2)), np.sort(rng.exponential(size=200))
     errors = rng.exponential(size=300)
-    larger, smaller = (
-        measure_drift(codes[:150], codes[150:], factor * errors, held_out) for factor in (2, 1 / 3)
-    )
+    larger = measure_drift(codes[:150], codes[150:], 2 * errors, held_out)
+    smaller = measure_drift(codes[:150], codes[150:], errors / 3, held_out)
     assert larger.error_p_value < 1e-4 < 0.5 < smaller.error_p_value
     assert "0 of 2 code dimensions differ, and errors are larger" in str(larger)
 
@@ -143,12 +145,3 @@ def test_statistics_and_p_values_are_those_of_the_literature():
     asymptotic = special.kolmogorov(np.sqrt(80 * 150 / 230) * drift.code_statistics)
     np.testing.assert_allclose(drift.code_p_values, asymptotic, rtol=0.02)
     assert drift.p_value == pytest.approx(4 * min(*drift.code_p_values, drift.error_p_value))
-
-
-def test_drift_needs_held_out_errors_and_sequences(uncalibrated):
-    new = sines(50, seed=4)
-    model = dataclasses.replace(uncalibrated.model_, held_out_errors=None)
-    with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
-        model.drift(new)
-    calibrated = model.calibrate(sines(30, seed=2))
-    assert calibrated.detect(new, alpha=0.1).drift.p_value == calibrated.drift(new).p_value

@@ -38,20 +38,11 @@ def calibrated(fitted):
 def mixed():
     """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
-    n, steps = 60, 12
-    numbers = rng.normal(size=(n, steps)).cumsum(axis=1)
-    numbers[rng.random((n, steps)) < 0.1] = np.nan
-    columns = {
-        "id": np.repeat(np.arange(n), steps),
-        "number": pa.array(numbers.ravel(), from_pandas=True),
-        "label": np.array(["up", "down"])[(np.arange(n * steps) // 2) % 2],
-    }
-    return Sequences.from_table(pa.table(columns), id="id")
-
-
-@pytest.fixture(scope="module")
-def mixed_model(mixed):
-    return fit_without_training(mixed, forecast_steps=2, calibration_fraction=0.4)
+    numbers = rng.normal(size=(60, 12)).cumsum(axis=1)
+    numbers[rng.random((60, 12)) < 0.1] = np.nan
+    labels = np.array(["up", "down"])[(np.arange(60 * 12) // 2) % 2]
+    columns = {"number": pa.array(numbers.ravel(), from_pandas=True), "label": labels}
+    return Sequences.from_table({"id": np.repeat(np.arange(60), 12), **columns}, id="id")
 
 
 def test_forecasts_of_sines_are_better_than_baselines(fitted):
@@ -69,9 +60,8 @@ def test_forecasting_does_not_change_the_reconstruction(fitted):
     without_forecast, series = SequenceAutoencoder(**TINY).fit(draw_waves(60, 0)), draw_waves(20, 2)
     codes = fitted.transform(series)
     assert np.array_equal(codes, without_forecast.transform(series))
-    assert np.array_equal(
-        fitted.decode(codes, [40] * 20), without_forecast.decode(codes, [40] * 20)
-    )
+    decoded = (ae.decode(codes, [40] * 20) for ae in (fitted, without_forecast))
+    assert np.array_equal(*decoded)
     with pytest.raises(ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"):
         without_forecast.forecast(series)
 
@@ -118,8 +108,9 @@ def test_forecasts_of_words():
         ae.forecast(words, alpha=0.1)
 
 
-def test_mixed_columns_with_gaps(mixed_model, mixed):
-    forecast = mixed_model.forecast(mixed)
+def test_mixed_columns_with_gaps(mixed):
+    ae = fit_without_training(mixed, forecast_steps=2, calibration_fraction=0.4)
+    forecast = ae.forecast(mixed)
     rows = forecast.to_table()
     assert rows.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
     assert rows.num_rows == 2 * 60
@@ -128,19 +119,17 @@ def test_mixed_columns_with_gaps(mixed_model, mixed):
     assert np.isnan(forecast.lower[..., 1]).all()
     normal = mixed[:20].with_values(np.nan_to_num(mixed[:20].values) + np.array([0.1, 0]))
     normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15 sequences
-    forecast = copy.deepcopy(mixed_model).calibrate(normal).forecast(mixed[:1])
+    forecast = ae.calibrate(normal).forecast(mixed[:1])
     assert np.isposinf(forecast.upper[0, -1, 0])
     assert np.isfinite(forecast.upper[0, 0, 0])
     assert forecast.to_table()["number_upper"].null_count == 1
 
 
 def test_bad_arguments_of_a_fit():
-    for options, message in (
-        ({"forecast_steps": 40}, "the longest has 40 steps"),
-        ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' uses the level"),
-    ):
-        with pytest.raises(ParameterError, match=message):
-            SequenceAutoencoder(**TINY, **options).fit(draw_waves(10, 0))
+    with pytest.raises(ParameterError, match="the longest has 40 steps"):
+        fit_without_training(draw_waves(10, 0), forecast_steps=40)
+    with pytest.raises(ParameterError, match="scale='sequence' uses the level"):
+        fit_without_training(draw_waves(10, 0), forecast_steps=3, scale="sequence")
 
 
 @pytest.mark.parametrize(
@@ -157,13 +146,13 @@ def test_bad_arguments_of_a_forecast(calibrated, options, message):
 
 
 def test_bounds_need_enough_calibration_sequences(fitted):
-    assert fitted.forecast(draw_waves(2, 1)).lower is None
-    ae = copy.deepcopy(fitted).calibrate(draw_waves(5, 1))
-    assert ae.forecast(draw_waves(2, 1)).lower is None
-    assert ae.forecast(draw_waves(2, 1), alpha=0.2).alpha == 0.2
+    ae, new = copy.deepcopy(fitted), draw_waves(2, 1)
+    assert ae.forecast(new).lower is None
+    assert ae.calibrate(draw_waves(5, 1)).forecast(new).lower is None
+    assert ae.forecast(new, alpha=0.2).alpha == 0.2
     ae.calibrate(split_at(draw_waves(5, 1), 5)[0])  # none is longer than the forecast
     with pytest.raises(ParameterError, match=r"at least 4 calibration .* Got 0\. Fit with calib"):
-        ae.forecast(draw_waves(2, 1), alpha=0.2)
+        ae.forecast(new, alpha=0.2)
 
 
 def test_a_column_with_the_name_of_a_bound_is_refused():

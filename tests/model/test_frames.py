@@ -48,14 +48,15 @@ def test_a_long_table_comes_back(ae, sequences, library):
     lengths = [len(rows) for rows in decoded]
     assert back["who"].to_pylist() == np.repeat(sequences.ids, lengths).tolist()
     assert back["rate"].to_pylist() == [row[0] for rows in decoded for row in rows]
-    days = {}
-    for who, day in zip(
-        *(build_visits()[name].to_pylist() for name in ("who", "day")), strict=True
-    ):
+    days, visits = {}, build_visits().to_pydict()
+    for who, day in zip(visits["who"], visits["day"], strict=True):
         days.setdefault(who, []).append(day)
     padded = [(days[who] + [None] * 9)[:n] for who, n in zip(sequences.ids, lengths, strict=True)]
     assert back["day"].to_pylist() == [day for times in padded for day in times]
     assert isinstance(ae.reconstruct(table, as_table=False), list)
+    from_sequences = ae.reconstruct(sequences[:3], as_table=True)
+    assert from_sequences.column_names == ["who", "day", "rate", "mood", "awake"]
+    assert set(from_sequences["who"].to_pylist()) == {"p0", "p1", "p2"}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -90,12 +91,6 @@ def test_methods_take_long_tables(ae, sequences):
         ae.transform(frame.drop(columns="who"))
     with pytest.raises(SchemaError, match="no list column"):
         fit_without_training(renamed.drop_duplicates("id"))
-
-
-def test_a_table_of_anything_else(ae, sequences):
-    table = ae.reconstruct(sequences[:3], as_table=True)
-    assert table.column_names == ["who", "day", "rate", "mood", "awake"]
-    assert set(table["who"].to_pylist()) == {"p0", "p1", "p2"}
 
 
 SENSOR = pd.DataFrame({"level": np.sin(np.arange(80) / 4)})

@@ -33,10 +33,8 @@ def test_generated_sequences_resemble_the_training_data(ae, sines):
     assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
     assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
     noise = new.with_values(np.random.default_rng(0).normal(size=new.values.shape))
-    accuracy_of_new, accuracy_of_noise = (
-        compare(sines[200:], sequences).two_sample_test for sequences in (new, noise)
-    )
-    assert accuracy_of_new < accuracy_of_noise - 0.1
+    accuracies = [compare(sines[200:], sequences).two_sample_test for sequences in (new, noise)]
+    assert accuracies[0] < accuracies[1] - 0.1
     assert copies(new, sines) == 0
 
 
@@ -51,9 +49,8 @@ def test_the_seed_determines_the_sequences_and_the_density_is_fitted_once(ae, mo
 
 
 def test_temperature_makes_words_more_varied(word_model):
-    cold, warm, hot = (
-        word_model.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)
-    )
+    draws = [word_model.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)]
+    cold, warm, hot = draws
     assert set("".join(hot)) <= set("onie")
     valid = [np.mean([word in WORDS for word in words]) for words in (cold, warm, hot)]
     assert valid[0] >= valid[1] > valid[2]
@@ -85,34 +82,22 @@ def test_values_are_clipped_to_the_ranges_of_training(ae, sines):
         assert np.concatenate(decode(clip=True)).max() == highest
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_bad_arguments(ae):
+    for options, message in (
         ({"n": -1}, "^n must be an integer of at least 0"),
         ({"temperature": "hot"}, "^temperature must be a number of at least 0"),
         ({"n": 3, "lengths": [1, 2]}, "one entry per code"),
         ({"n": 2, "lengths": [1, -2]}, "integers of at least 0"),
-    ],
-)
-def test_bad_arguments(ae, options, message):
-    with pytest.raises((ParameterError, DataError), match=message):
-        ae.generate(**options)
+    ):
+        with pytest.raises((ParameterError, DataError), match=message):
+            ae.generate(**options)
 
 
-@pytest.fixture(scope="module")
-def mixed():
-    """Return a model of a number and a category, scaled by sequence, and codes."""
-    rng = np.random.default_rng(1)
-    rows = [
-        [*zip(sequence[:, 0], rng.choice(["a", "b"], len(sequence)), strict=True)]
-        for sequence in draw_ragged_sequences()
-    ]
+def test_features_are_standardized_and_do_not_depend_on_other_codes(tmp_path):
+    rng, numbers = np.random.default_rng(1), [x[:, 0] for x in draw_ragged_sequences()]
+    rows = [[*zip(x, rng.choice(["a", "b"], len(x)), strict=True)] for x in numbers]
     ae = fit_without_training(rows, scale="sequence")
-    return ae, ae.encode(rows)
-
-
-def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
-    ae, codes = mixed
+    codes = ae.encode(rows)
     features = ae.features(codes)
     assert features.shape == (24, 2052)  # the last two are statistics of the scale
     assert features.dtype == np.float32
@@ -121,10 +106,6 @@ def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
     np.testing.assert_allclose(of_training.mean(axis=0), 0, atol=1e-5)
     assert set(np.round(of_training.std(axis=0), 4)) <= {0.0, 1.0}
     assert of_training.std(axis=0).mean() > 0.9
-
-
-def test_features_need_codes_of_the_model_and_of_its_training(mixed, tmp_path):
-    ae, codes = mixed
     with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 5\)"):
         ae.features(codes[:, :3])
     replace(ae.model_, reference=None).save(tmp_path / "old.refold")

@@ -30,9 +30,7 @@ def path(ae, tmp_path):
 
 def assert_equal(first, second):
     """Check that two results have the same bits."""
-    np.testing.assert_equal(
-        [np.asarray(value) for value in first], [np.asarray(value) for value in second]
-    )
+    np.testing.assert_equal([*map(np.asarray, first)], [*map(np.asarray, second)])
 
 
 def test_estimator_model_and_file_give_the_same_bits(ae, path):

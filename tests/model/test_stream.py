@@ -21,16 +21,11 @@ def ae():
 
 @pytest.fixture(scope="module")
 def mixed():
-    tables = [
-        pa.table(
-            {
-                "level": [None, *i - np.arange(2.0 + i % 4)],
-                "page": ["buy", "view", *["exit"] * (1 + i % 4)],
-                "on": [True, False, *[True] * (1 + i % 4)],
-            }
-        )
-        for i in range(24)
-    ]
+    tables = []
+    for i in range(24):
+        columns = {"level": [None, *i - np.arange(2.0 + i % 4)]}
+        columns["page"] = ["buy", "view", *["exit"] * (1 + i % 4)]
+        tables.append(pa.table(columns | {"on": [True, False, *[True] * (1 + i % 4)]}))
     return fit_without_training(tables, scale="sequence")
 
 
@@ -58,6 +53,7 @@ def test_each_step(ae, latent_steps):
         assert result.num_steps == stream.num_steps == i + 1
         check_result(ae, result, sequence[: i + 1])
     stream.reset()
+    assert stream.push([]) is None
     assert (stream.num_steps, len(stream.sequence.values)) == (0, 0)
     check_result(ae, pickle.loads(pickle.dumps(stream)).push(sequence), sequence)  # noqa: S301
     ae.set_params(latent_steps=0)
@@ -140,8 +136,7 @@ def test_a_sequence_longer_than_in_training_is_reported_once(ae):
     assert caught[0].filename == __file__
 
 
-def test_no_step_and_wrong_arguments(ae):
-    assert ae.stream().push([]) is None
+def test_wrong_arguments(ae):
     for name in ("window", "every"):
         with pytest.raises(ParameterError, match=f"{name} must be a positive integer"):
             ae.stream(**{name: 0})

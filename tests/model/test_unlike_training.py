@@ -13,11 +13,11 @@ from refold.sequences import write
 from small_data import fit_without_training, read_as_mapped, sines
 
 
-def warning_of(function):
-    """Return the text of the only warning that a function causes."""
+def warning_of(method, *arguments, **options):
+    """Return the text of the only warning that a method causes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        function()
+        method(*arguments, **options)
     [warning] = caught
     return str(warning.message)
 
@@ -43,11 +43,11 @@ def ae():
 
 def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
     for method in (ae.score, ae.transform, lambda X: ae.detect(X, alpha=0.2)):
-        assert warning_of(lambda method=method: method(MIXED_WAVES)).startswith(LONGER_MESSAGE)
+        assert warning_of(method, MIXED_WAVES).startswith(LONGER_MESSAGE)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             method(build_waves(6, 5, 3))
-    text = warning_of(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
+    text = warning_of(ae.inverse_transform, np.zeros((2, 2)), lengths=[9, 6])
     assert text.startswith("1 of 2 lengths is longer than the longest in training: 9 steps against")
     assert "ask for at most 6 steps with lengths=" in text
 
@@ -85,18 +85,11 @@ FAR_MESSAGE = "far outside of the training data"
 
 def draw_table(seed, count=60):
     """Return columns with ordinary and heavy tails, one with many zeros, and a constant one."""
-    rng = np.random.default_rng(seed)
-    n = 20 * count
-    columns = [
-        rng.normal(60, 8, n),
-        rng.normal(1013, 10, n),
-        rng.lognormal(0, 2, n),
-        rng.pareto(1.5, n),
-        rng.standard_t(2, n),
-        np.where(rng.random(n) < 0.1, rng.poisson(30, n), 0),
-        rng.standard_cauchy(n),
-        np.ones(n),
-    ]
+    rng, n = np.random.default_rng(seed), 20 * count
+    columns = [rng.normal(60, 8, n), rng.normal(1013, 10, n), rng.lognormal(0, 2, n)]
+    columns += [rng.pareto(1.5, n), rng.standard_t(2, n)]
+    columns.append(np.where(rng.random(n) < 0.1, rng.poisson(30, n), 0))
+    columns += [rng.standard_cauchy(n), np.ones(n)]
     x = np.stack(columns, axis=1).reshape(count, 20, -1)
     return Sequences.from_array(x, names=NAMES)
 
@@ -109,9 +102,7 @@ def scale_columns(sequences, factor, *names):
 def fitted():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the constant column
-        return fit_without_training(
-            draw_table(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2
-        )
+        return fit_without_training(draw_table(0), latent_dim=4, calibration_fraction=0.4)
 
 
 def test_ordinary_new_data_and_anomalies_cause_no_warning(fitted):
@@ -125,23 +116,31 @@ def test_ordinary_new_data_and_anomalies_cause_no_warning(fitted):
 
 
 def test_the_columns_in_other_units_are_named(fitted):
-    for name in ("weight", "visits"):
-        text = warning_of(
-            lambda name=name: fitted.transform(scale_columns(draw_table(1), 1000, name))
-        )
-        assert f"column '{name}' are {FAR_MESSAGE}, up to " in text
-        assert "\n" not in text
     # smaller numbers are far away if the mean is far from zero
-    text = warning_of(lambda: fitted.transform(scale_columns(draw_table(1), 0.001, "pressure")))
-    assert f"100 % of the values of column 'pressure' are {FAR_MESSAGE}" in text
+    for name, factor in (("weight", 1000), ("visits", 1000), ("pressure", 0.001)):
+        text = warning_of(fitted.transform, scale_columns(draw_table(1), factor, name))
+        assert f"column '{name}' are {FAR_MESSAGE}, up to " in text
+    assert text.startswith("100 % of the values")
+
+
+def test_blocks_without_outliers_are_counted_exactly(fitted, tmp_path):
+    data = draw_table(1, count=400)
+    visits = data.values[:, 5]  # of which nine of ten are zero
+    nonzero_rows = np.flatnonzero(visits)
+    visits[nonzero_rows[: len(nonzero_rows) // 3]] *= 1000
+    write(data, tmp_path / "a.parquet")
+    blocks = read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
+    for sequences in (data, blocks):
+        text = warning_of(fitted.transform, sequences)
+        assert f"3 % of the values of column 'visits' are {FAR_MESSAGE}" in text
 
 
 def test_one_warning_of_other_units_for_each_call(fitted, tmp_path):
     scaled = scale_columns(draw_table(1), 1000, *NAMES)
-    assert FAR_MESSAGE in warning_of(lambda: fitted.detect(scaled, alpha=0.1))
+    assert FAR_MESSAGE in warning_of(fitted.detect, scaled, alpha=0.1)
     write(scaled, tmp_path / "a.parquet")
     blocks = read_as_mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
-    assert FAR_MESSAGE in warning_of(lambda: fitted.transform(blocks))
+    assert FAR_MESSAGE in warning_of(fitted.transform, blocks)
 
 
 # Sequences of the training
@@ -156,12 +155,12 @@ def test_training_sequences_are_refused_for_calibration_and_counted(uncalibrated
     trained = sines(60)[~held_back].to_list()
     with pytest.raises(DataError, match=REFUSAL):
         loaded.calibrate(trained[::-1])
-    text = warning_of(lambda: loaded.calibrate([*new, *trained[:3]]))
+    text = warning_of(loaded.calibrate, [*new, *trained[:3]])
     assert text.startswith("3 of 43 normal sequences are among those")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calibrated = loaded.calibrate([*new, *sines(60)[held_back].to_list()])
-    text = warning_of(lambda: calibrated.detect([*new, trained[0]], alpha=0.1))
+    text = warning_of(calibrated.detect, [*new, trained[0]], alpha=0.1)
     assert text.startswith("1 of 41 sequences is among those")
 
 

@@ -79,8 +79,7 @@ def test_series_are_reconstructed_and_forecast_whole(ae, two_series):
 
 
 def test_a_series_has_one_pooled_vector(ae, two_series):
-    pooled = ae.pooled(two_series)
-    codes = ae.encode(two_series)
+    pooled, codes = ae.pooled(two_series), ae.encode(two_series)
     width = codes.shape[1]
     assert pooled.shape == (2, 4 * width + 2048)  # convolutions of the series come last
     values = np.split(pooled[0, : 4 * width], 4)
@@ -117,14 +116,13 @@ def test_windows_are_saved_and_part_of_the_hash(ae, tmp_path):
     assert (model.window, model.step, model.hash) == (20, 10, ae.model_.hash)
     assert "windows of 20 steps" in repr(model)
     assert np.array_equal(model.encode(SENSOR), ae.encode(SENSOR))
-    assert refold.SequenceAutoencoder.load(tmp_path / "model.refold").window == 20
     stream = model.stream()
     assert stream.push(SENSOR[:50]).length == 20
     assert np.array_equal(stream.push(SENSOR[50]).code, model.encode(SENSOR[31:51])[0])
+    estimator = refold.SequenceAutoencoder.load(tmp_path / "model.refold")
+    assert estimator.window == 20
     with pytest.raises(ParameterError, match="window=30 cannot change in further training"):
-        refold.SequenceAutoencoder.load(tmp_path / "model.refold").set_params(
-            window=30, warm_start=True
-        ).fit(SENSOR)
+        estimator.set_params(window=30, warm_start=True).fit(SENSOR)
 
 
 def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):

@@ -53,7 +53,7 @@ def test_statistics_describe_the_new_data(fitted, further):
     assert fitted.held_back(OLD).sum() == 2
     assert further.held_back(OLD).sum() == 2
     assert further.held_back(NEW).sum() == 2
-    assert len(further.model_.fingerprints.trained) == len(OLD) + len(NEW) - 4
+    assert len(further.model_.fingerprints.training_hashes) == len(OLD) + len(NEW) - 4
     assert len(further.model_.held_out_errors) == 2
     np.testing.assert_allclose(
         np.sort(further.model_.reference.codes, axis=0),

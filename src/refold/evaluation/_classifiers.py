@@ -29,7 +29,7 @@ from refold.sequences import (
 )
 
 # Maximum number of real sequences, and of generated ones, that are classified. It limits the time.
-_MAX_SEQUENCES = 1000
+_MAX_CLASSIFIED_SEQUENCES = 1000
 # Maximum number of one-hot values of the real sequences, and of the generated ones, after padding.
 # It limits the memory of the principal components to 128 MiB for each.
 _MAX_ONE_HOT_VALUES = 1 << 24
@@ -39,7 +39,7 @@ _MAX_REFERENCE_SEQUENCES = 10_000
 _MAX_REFERENCE_STEPS = 1 << 22
 # Number of principal components among the features of the random forest. More components describe
 # sequences better, and take more time.
-_NUM_COMPONENTS = 32
+_NUM_PRINCIPAL_COMPONENTS = 32
 # Number of folds of the cross-validation, and so the smallest number of sequences to compare.
 _NUM_FOLDS = 5
 # Number of trees of the random forest. More trees vary less with the seed, and take more time.
@@ -92,8 +92,8 @@ class Comparison(NamedTuple):
     def verdict(self) -> str:
         """Quality of the generated sequences, in words."""
         if self.count < _MIN_SEQUENCES_FOR_VERDICT:
-            needed = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
-            return f"none, {needed} (got {self.count})"
+            minimum = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
+            return f"none, {minimum} (got {self.count})"
         accuracy = self.two_sample_test
         return next(text for max_accuracy, text in _VERDICTS if accuracy <= max_accuracy)
 
@@ -149,36 +149,38 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
         )
     if has_tokens:  # half of the real sequences are the reference for n-grams, and not classified
         max_count = min(max_count, max(_NUM_FOLDS, len(real) - len(real) // 2))
-    longest = max(int(sequences.lengths.max(initial=1)) for sequences in (real, generated))
-    max_in_memory = _MAX_ONE_HOT_VALUES // max(1, longest * real.schema.output_width)
+    max_steps = max(int(sequences.lengths.max(initial=1)) for sequences in (real, generated))
+    max_in_memory = _MAX_ONE_HOT_VALUES // max(1, max_steps * real.schema.output_width)
     # number of real sequences, and of generated ones, that are classified
-    count = max(_NUM_FOLDS, min(max_count, _MAX_SEQUENCES, max_in_memory))
+    count = max(_NUM_FOLDS, min(max_count, _MAX_CLASSIFIED_SEQUENCES, max_in_memory))
     rng = np.random.default_rng(seed)
-    real_rows, generated_rows = (
+    real_indices, generated_indices = (
         np.sort(rng.choice(len(sequences), count, replace=False)) for sequences in (real, generated)
     )
     ids = np.arange(count)
-    samples = real[real_rows].with_ids(ids), generated[generated_rows].with_ids(ids)
-    # the first half of all sequences below is real, and the second half is generated
-    sequences = concatenate(samples)
-    features = [_classifier_features(sequences)]
-    unseen: tuple[np.ndarray, ...] = ()
-    # indices of the real sequences that are not classified
-    unused_rows = np.setdiff1d(np.arange(len(real)), real_rows) if has_tokens else np.arange(0)
-    if len(unused_rows):
-        max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // longest))
-        reference = real[np.sort(rng.permutation(unused_rows)[:max_reference])]
+    # the first half is real, and the second half is generated
+    sequences = concatenate(
+        [real[real_indices].with_ids(ids), generated[generated_indices].with_ids(ids)]
+    )
+    features = [_compute_classifier_features(sequences)]
+    unseen_shares: list[np.ndarray] = []  # of the generated sequences, and then of the real ones
+    unclassified_indices = np.setdiff1d(np.arange(len(real)), real_indices)
+    if has_tokens and len(unclassified_indices):
+        max_reference = min(_MAX_REFERENCE_SEQUENCES, max(1, _MAX_REFERENCE_STEPS // max_steps))
+        reference = real[np.sort(rng.permutation(unclassified_indices)[:max_reference])]
         num_unseen, num_ngrams = _count_unseen_ngrams(sequences, reference)
         features.append((num_unseen / np.maximum(num_ngrams, 1)).reshape(2 * count, -1))
-        unseen = tuple(  # first of the generated sequences, then of the real ones
-            num_unseen[half].sum(axis=(0, 1)) / np.maximum(num_ngrams[half].sum(axis=(0, 1)), 1)
-            for half in (slice(count, None), slice(count))
-        )
+        for half in (slice(count, None), slice(count)):
+            # of all sequences and columns together
+            num_unseen_in_half, num_in_half = (
+                counts[half].sum(axis=(0, 1)) for counts in (num_unseen, num_ngrams)
+            )
+            unseen_shares.append(num_unseen_in_half / np.maximum(num_in_half, 1))
     labels = np.repeat([0, 1], count)
     forest = RandomForestClassifier(_NUM_TREES, random_state=seed)
     folds = StratifiedKFold(_NUM_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
-    return Comparison(float(accuracy), count, *unseen)
+    return Comparison(float(accuracy), count, *unseen_shares)
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
@@ -198,16 +200,35 @@ def copies(generated: Sequences, training: Sequences) -> float:
     return float(copied.mean()) if len(copied) else 0.0
 
 
-def _classifier_features(sequences: Sequences) -> np.ndarray:
+def _compute_classifier_features(sequences: Sequences) -> np.ndarray:
     """Return the features (n_sequences, n_features) of sequences for the random forest."""
-    max_steps = max(1, int(sequences.lengths.max(initial=0)))
-    num_padded_values = max_steps * sum(column.width for column in sequences.schema.columns)
-    features = [sequences.lengths[:, None].astype(float), _category_features(sequences)]
+    features = [sequences.lengths[:, None].astype(float)]
+    for values in sequences.values[:, ~sequences.schema.numeric].T:
+        # the count of each frequent category, and whether it is odd
+        categories, frequencies = np.unique(values[~np.isnan(values)], return_counts=True)
+        most_frequent = np.argsort(-frequencies, kind="stable")[:_MAX_COUNTED_CATEGORIES]
+        categories = categories[most_frequent]
+        counts = sum_by_sequence(values[:, None] == categories, sequences)
+        features += [counts, counts % 2]
+        # For each pair of frequent categories, three more features: the last value, the minimum and
+        # the maximum of the difference of the two counts up to each step. They show, for example,
+        # whether brackets are balanced. N-grams cannot.
+        for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
+            changes = (values == a).astype(np.int64) - (values == b)
+            # a step without a change before each sequence, so that its difference begins at 0
+            differences = np.cumsum(np.insert(changes, sequences.offsets[:-1], 0))
+            first = sequences.offsets[:-1] + np.arange(len(sequences))  # indices of these steps
+            last = first + sequences.lengths
+            minima, maxima = (f.reduceat(differences, first) for f in (np.minimum, np.maximum))
+            pooled = np.stack([differences[last], minima, maxima], axis=1)
+            features.append(pooled - differences[first][:, None])
     if sequences.lengths.any():
-        num_components = min(_NUM_COMPONENTS, len(sequences) - 1, num_padded_values)
+        num_padded_values = int(sequences.lengths.max()) * sequences.schema.output_width
+        # n centered sequences have n - 1 components at most
+        num_components = min(_NUM_PRINCIPAL_COMPONENTS, len(sequences) - 1, num_padded_values)
         features.append(PCABaseline(num_components).fit(sequences).transform(sequences))
-    mean, std = sequence_moments(sequences.values, sequences)
-    return np.nan_to_num(np.concatenate([*features, mean, std], axis=1))
+    features += sequence_moments(sequences.values, sequences)  # means and standard deviations
+    return np.nan_to_num(np.concatenate(features, axis=1))
 
 
 def _count_unseen_ngrams(
@@ -236,43 +257,6 @@ def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator
         with_ends = ["start", *tokens[begin:end], "end"]
         # not strict, because each shift has one token less than the shift before
         yield list(zip(*(with_ends[shift:] for shift in range(n)), strict=False))
-
-
-def _category_features(sequences: Sequences) -> np.ndarray:
-    """Return features (n_sequences, n_features) of the categories in each sequence."""
-    # These are the count of each frequent category, and whether it is odd. For each pair of
-    # frequent categories, three more features describe how the difference of the two counts changes
-    # from step to step. They show, for example, whether brackets are balanced. N-grams cannot.
-    features = [np.zeros((len(sequences), 0))]
-    for values in sequences.values[:, ~sequences.schema.numeric].T:
-        categories, frequencies = np.unique(values[~np.isnan(values)], return_counts=True)
-        most_frequent = np.argsort(-frequencies, kind="stable")[:_MAX_COUNTED_CATEGORIES]
-        categories = categories[most_frequent]
-        counts = sum_by_sequence(values[:, None] == categories, sequences)
-        features += [counts, counts % 2]
-        for a, b in combinations(categories[:_MAX_PAIRED_CATEGORIES], 2):
-            changes = (values == a).astype(np.int64) - (values == b)
-            features.append(_running_sum_features(np.cumsum(changes), sequences))
-    return np.concatenate(features, axis=1)
-
-
-def _running_sum_features(running_sums: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return last value, minimum and maximum (n_sequences, 3) of each sequence's running sum."""
-    # ``running_sums`` (n_steps,) do not restart at each sequence, so the sum before it is
-    # subtracted. A sum begins at 0, so the minimum is at most 0, and the maximum at least 0.
-    features = np.zeros((len(sequences), 3))
-    has_steps = sequences.lengths > 0
-    if has_steps.any():
-        starts, ends = sequences.offsets[:-1][has_steps], sequences.offsets[1:][has_steps]
-        sums_before = np.where(starts > 0, running_sums[starts - 1], 0)
-        features[has_steps, 0] = running_sums[ends - 1] - sums_before
-        minima, maxima = (f.reduceat(running_sums, starts) for f in (np.minimum, np.maximum))
-        features[has_steps, 1] = np.minimum(minima - sums_before, 0)
-        features[has_steps, 2] = np.maximum(maxima - sums_before, 0)
-    return features
-
-
-# Labels from vectors
 
 
 @dataclass(frozen=True)

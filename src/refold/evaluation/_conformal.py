@@ -14,7 +14,8 @@ _MAX_CALIBRATION_SEQUENCES = 1e15
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Share of scores that are at least as high, among the normal scores and the score itself.
 
-    If a score is exchangeable with the calibration scores, its p-value is at most ``alpha`` with
+    The result, an array (n,), is from ``1 / (m + 1)`` to 1, and NaN where the score is NaN. If a
+    score is exchangeable with the calibration scores, its p-value is at most ``alpha`` with
     probability at most ``alpha``, for any distribution [1]_.
 
     Parameters
@@ -23,11 +24,6 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
         Anomaly scores; higher is more anomalous.
     calibration : array of shape (m,)
         Scores of normal sequences that were not used in training.
-
-    Returns
-    -------
-    array of shape (n,)
-        From ``1 / (m + 1)`` to 1; NaN where the score is NaN.
 
     References
     ----------
@@ -50,7 +46,8 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     """p-values adjusted for multiple tests, by Benjamini and Hochberg [1]_.
 
     Among the sequences with an adjusted value of at most ``alpha``, the expected share of normal
-    ones is at most ``alpha``.
+    ones is at most ``alpha``. The result, an array (n,), is NaN where the p-value is NaN. Such
+    sequences do not count as tests.
 
     Parameters
     ----------
@@ -60,11 +57,6 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
         Number of tests with each p-value, by default one. Many sequences can have the same
         conformal p-value, so counts save memory.
 
-    Returns
-    -------
-    array of shape (n,)
-        NaN where the p-value is NaN. Such sequences do not count as tests.
-
     References
     ----------
     .. [1] Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate", Journal of the
@@ -73,8 +65,6 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
 
     Examples
     --------
-    >>> adjusted_p_values(np.array([0.01, 0.5, 0.02, 0.02])).round(3).tolist()
-    [0.027, 0.5, 0.027, 0.027]
     >>> adjusted_p_values(np.array([0.01, 0.5, 0.02]), counts=np.array([1, 1, 2])).round(3).tolist()
     [0.027, 0.5, 0.027]
     """
@@ -96,15 +86,16 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference
     # for Regression", Journal of the American Statistical Association 113, 2018). Missing residuals
     # are NaN, and the margin is infinite where there are too few residuals.
+    if not len(residuals):
+        return np.full(residuals.shape[1:], np.inf)
     ordered = np.sort(residuals.astype(float), axis=0)  # NaN come last
-    count = (~np.isnan(ordered)).sum(axis=0)
-    # rounded to 9 digits first, so that a rounding error of the product does not raise the rank
-    rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
-    if not len(ordered):
-        return np.full(ordered.shape[1:], np.inf)
-    index = np.clip(rank - 1, 0, len(ordered) - 1)
-    margins = np.take_along_axis(ordered, index[None], axis=0)[0]
-    return np.where((rank > count) | (rank < 1), np.inf, margins)
+    num_observed = (~np.isnan(ordered)).sum(axis=0)
+    # The margin is the residual of this rank, which counts from 1. The product is rounded to 9
+    # digits first, so that its rounding error does not raise the rank.
+    rank = np.ceil(np.round((num_observed + 1) * (1 - alpha), 9)).astype(int)
+    indices = np.clip(rank - 1, 0, len(ordered) - 1)
+    margins = np.take_along_axis(ordered, indices[None], axis=0)[0]
+    return np.where((rank > num_observed) | (rank < 1), np.inf, margins)
 
 
 def min_calibration_sequences(alpha: float) -> int:

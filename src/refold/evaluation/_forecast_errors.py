@@ -33,9 +33,9 @@ _MAX_SEARCHED_VALUES = 1 << 18
 _MAX_SEASON = 1024
 # The season is the shortest lag whose mean squared difference is at most this number of times as
 # large as that of the best lag. The best lag is often a multiple of the season.
-_MAX_DIFFERENCE_RATIO = 1.1
+_MAX_SEASON_DIFFERENCE_RATIO = 1.1
 # Mean squared differences below this share of the one at lag 1 are due to rounding.
-_ROUNDING_TOLERANCE = 1e-9
+_DIFFERENCE_ROUNDING_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        season_name = f"seasonal naive ({self.season} steps)"
-        baseline_names = _BASELINE_NAMES | {"seasonal_naive": season_name}
+        names = _BASELINE_NAMES | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
         # for each measure: its name, its value for each forecast, and the function that formats it
         measures = []
         if self.measure == "NMSE":
@@ -106,9 +105,9 @@ class ForecastErrors:
             measures.append(("accuracy", self.accuracy, as_percent))
         texts = []
         for measure, values, to_text in measures:
-            names = {field: name for field, name in baseline_names.items() if field in values}
-            baselines = [f"{name} {to_text(values[field])}" for field, name in names.items()]
-            texts.append(", ".join([f"{measure} {to_text(values['model'])}", *baselines]))
+            parts = [f"{measure} {to_text(values['model'])}"]
+            parts += [f"{names[f]} {to_text(values[f])}" for f in names if f in values]
+            texts.append(", ".join(parts))
         text = "; ".join(texts)
         return f"{text}\n{self.worse}" if self.worse else text
 
@@ -117,23 +116,24 @@ class ForecastErrors:
         """One line that counts where a baseline is better by more than 1 %; empty if none is."""
         texts = []
         for field, name in _BASELINE_NAMES.items():
-            if field in self.by_step:
-                is_worse = self.by_step["model"] > _MIN_WORSE_FACTOR * self.by_step[field]
-                if count := int(is_worse.sum()):
-                    columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_NAMED_COLUMNS]
-                    steps = f"{count} of {is_worse.size} steps ({', '.join(columns)})"
-                    texts.append(f"the {name} at {steps}")
+            # without a season, or a numeric column, a baseline has no errors
+            errors = self.by_step.get(field, np.full(len(self.names), np.inf))
+            is_worse = self.by_step["model"] > _MIN_WORSE_FACTOR * errors  # (steps, n_columns)
+            if count := int(is_worse.sum()):
+                columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_NAMED_COLUMNS]
+                texts.append(
+                    f"the {name} at {count} of {is_worse.size} steps ({', '.join(columns)})"
+                )
         return f"Worse than {'; than '.join(texts)}." if texts else ""
 
     def to_table(self) -> pa.Table:
         """Return ``by_step`` as a table with one row for each column and step; NaN is null."""
         num_steps = len(self.by_step["model"])
-        errors = {
-            name: pa.array(errors.T.ravel(), from_pandas=True)
-            for name, errors in self.by_step.items()
-        }
-        steps = np.tile(np.arange(1, num_steps + 1), len(self.names))
-        return pa.table({"column": np.repeat(self.names, num_steps), "step": steps, **errors})
+        step_numbers = np.tile(np.arange(1, num_steps + 1), len(self.names))
+        columns = {"column": np.repeat(self.names, num_steps), "step": step_numbers}
+        for name, errors in self.by_step.items():
+            columns[name] = pa.array(errors.T.ravel(), from_pandas=True)
+        return pa.table(columns)
 
 
 def forecast_errors(
@@ -171,13 +171,13 @@ def forecast_errors(
     before, after = as_sequences(before), as_sequences(after)
     check_not_empty(len(before), "sequence", "to forecast")
     season = pick_season(before) if season is None else season
-    steps = max(1, int(after.lengths.max(initial=1)))
-    forecast = as_sequences(forecast).align(after.schema)
-    forecasts = {"model": forecast, "last_value": seasonal_naive(before, steps, 1)}
-    if after.schema.numeric.any():
-        forecasts["linear"] = linear_continuation(before, steps)
+    num_steps = max(1, int(after.lengths.max(initial=1)))
+    forecast, numeric = as_sequences(forecast).align(after.schema), after.schema.numeric
+    forecasts = {"model": forecast, "last_value": seasonal_naive(before, num_steps, 1)}
+    if numeric.any():
+        forecasts["linear"] = linear_continuation(before, num_steps)
     if season is not None:
-        forecasts["seasonal_naive"] = seasonal_naive(before, steps, season)
+        forecasts["seasonal_naive"] = seasonal_naive(before, num_steps, season)
     fidelities = {name: fidelity(after, predicted, scaler) for name, predicted in forecasts.items()}
     if len(too_short := np.flatnonzero(forecast.lengths < after.lengths)):
         i = too_short[0]
@@ -185,18 +185,24 @@ def forecast_errors(
             f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but {after.lengths[i]} "
             "true steps follow. Forecast at least as many steps."
         )
-    by_step = {
-        name: _errors_by_step(after, predicted, scaler) for name, predicted in forecasts.items()
-    }
-    if "linear" in by_step:  # only numeric columns can go on linearly
-        by_step["linear"][:, ~after.schema.numeric] = np.nan
-    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
-    errors |= {name: quality.error for name, quality in fidelities.items()}
-    accuracy = {
-        name: quality.accuracy
-        for name, quality in fidelities.items()
-        if quality.accuracy is not None and name != "linear"
-    }
+    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}  # None without a baseline
+    accuracy, by_step = {}, {}
+    _, step_indices = positions(after)  # index of each step in its sequence
+    for name, predicted in forecasts.items():
+        errors[name] = fidelities[name].error
+        if fidelities[name].accuracy is not None and name != "linear":
+            accuracy[name] = fidelities[name].accuracy
+        values = entry_errors(after, predicted, scaler)
+        values[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
+        if name == "linear":  # only numeric columns can go on linearly
+            values[:, ~numeric] = np.nan
+        observed = ~np.isnan(values)
+        # means over the sequences, (num_steps, n_columns)
+        sums, counts = np.zeros((2, num_steps, len(numeric)))
+        np.add.at(sums, step_indices, np.where(observed, values, 0.0))
+        np.add.at(counts, step_indices, observed)
+        means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        by_step[name] = np.where(numeric, np.sqrt(means), means)
     return ForecastErrors(
         fidelities["model"].measure,
         **errors,
@@ -208,36 +214,22 @@ def forecast_errors(
     )
 
 
-def _errors_by_step(after: Sequences, forecast: Sequences, scaler: Scaler) -> np.ndarray:
-    """Return the error (n_forecast_steps, n_columns) of all sequences, in the units of the data."""
-    numeric, (_, step) = after.schema.numeric, positions(after)
-    errors = entry_errors(after, forecast, scaler)
-    errors[:, numeric] *= np.square(scaler.scale_[numeric])  # back from standardized units
-    observed = ~np.isnan(errors)
-    shape = max(1, int(after.lengths.max(initial=1))), errors.shape[1]
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, step, np.where(observed, errors, 0.0))
-    np.add.at(counts, step, observed)
-    mean = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
-    return np.where(numeric, np.sqrt(mean), mean)
-
-
 def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
     last_values = seasonal_naive(before, num_steps, 1)
-    row, step = positions(before)  # indices of the sequence, and of the step in it
+    sequence_indices, step_indices = positions(before)  # of each step
     slopes = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
         observed = np.flatnonzero(~np.isnan(before.values[:, column]))
         values = before.values[observed, column].astype(float)
-        rows, gaps = row[observed], np.diff(step[observed])
+        owners, gaps = sequence_indices[observed], np.diff(step_indices[observed])
         # pairs of neighboring values in the same sequence
-        pairs = np.flatnonzero(rows[1:] == rows[:-1])
+        pairs = np.flatnonzero(owners[1:] == owners[:-1])
         # the last pair of a sequence overwrites the slopes of its earlier pairs
-        slopes[rows[pairs], column] = (values[1:] - values[:-1])[pairs] / gaps[pairs]
-    forecast_step = np.tile(np.arange(1, num_steps + 1), len(before))[:, None]
-    changes = forecast_step * np.repeat(slopes, num_steps, axis=0)
+        slopes[owners[pairs], column] = np.diff(values)[pairs] / gaps[pairs]
+    step_numbers = np.tile(np.arange(1, num_steps + 1), len(before))[:, None]
+    changes = step_numbers * np.repeat(slopes, num_steps, axis=0)
     return last_values.with_values(last_values.values + changes)
 
 
@@ -245,21 +237,23 @@ def seasonal_naive(before: Sequences, num_steps: int, season: int) -> Sequences:
     """Forecast the value of one season ago; with a season of one step, the last value."""
     # If the value of one season ago is missing, the forecast is the value of an earlier season at
     # the same phase, or else the last observed value, or else missing.
-    row, step = positions(before)
+    sequence_indices, step_indices = positions(before)  # of each step
     # The phase is the position in the season, from 0 for the first forecast step. Phases that no
     # forecast step has are not needed.
-    phase, num_phases = (step - before.lengths[row]) % season, min(season, num_steps)
-    shape, dtype = (len(before), num_phases, before.schema.num_columns), before.values.dtype
-    by_phase = np.full(shape, np.nan, dtype)
-    last_values = np.full((shape[0], shape[2]), np.nan, dtype)
-    for column in range(before.schema.num_columns):
+    phases = (step_indices - before.lengths[sequence_indices]) % season
+    num_sequences, num_phases = len(before), min(season, num_steps)
+    num_columns, dtype = before.schema.num_columns, before.values.dtype
+    by_phase = np.full((num_sequences, num_phases, num_columns), np.nan, dtype)
+    last_values = np.full((num_sequences, num_columns), np.nan, dtype)
+    for column in range(num_columns):
         # in both arrays, values of later steps overwrite those of earlier steps
         observed = ~np.isnan(before.values[:, column])
-        last_values[row[observed], column] = before.values[observed, column]
-        observed &= phase < num_phases
-        by_phase[row[observed], phase[observed], column] = before.values[observed, column]
+        last_values[sequence_indices[observed], column] = before.values[observed, column]
+        observed &= phases < num_phases
+        values = before.values[observed, column]
+        by_phase[sequence_indices[observed], phases[observed], column] = values
     by_phase = np.where(np.isnan(by_phase), last_values[:, None], by_phase)
-    values = by_phase[:, np.arange(num_steps) % season].reshape(-1, before.schema.num_columns)
+    values = by_phase[:, np.arange(num_steps) % season].reshape(-1, num_columns)
     offsets = np.arange(len(before) + 1) * num_steps
     return Sequences(values, offsets, ids=before.ids, schema=before.schema)
 
@@ -269,29 +263,33 @@ def pick_season(sequences: Sequences) -> int | None:
     # A season is a lag from 2 to half the median length. The mean squared difference of values that
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
-    max_rows = _MAX_SEARCHED_VALUES // sequences.schema.num_columns
-    row, _ = positions(sequences)
-    row, values = row[:max_rows], np.asarray(sequences.values[:max_rows], float)
-    count = np.maximum(1, (~np.isnan(values)).sum(axis=0))
-    variance = np.nansum((values - np.nansum(values, axis=0) / count) ** 2, axis=0) / count
-    values = values / np.where(variance > 0, np.sqrt(variance), 1.0)
+    num_values = _MAX_SEARCHED_VALUES // sequences.schema.num_columns  # of each column
+    sequence_indices = positions(sequences)[0][:num_values]  # of each step
+    values = np.asarray(sequences.values[:num_values], float)
+    # columns are divided by their standard deviations, because they count equally
+    counts = np.maximum(1, (~np.isnan(values)).sum(axis=0))
+    variances = np.nansum((values - np.nansum(values, axis=0) / counts) ** 2, axis=0) / counts
+    values = values / np.where(variances > 0, np.sqrt(variances), 1.0)
     categorical = ~sequences.schema.numeric
     max_lag = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
-    mean_squares = []
+    differences = [np.nan]  # mean squared differences, whose index is the lag
     for lag in range(1, max_lag + 2):  # one more, to compare the last lag with its neighbors
-        in_same_sequence = row[lag:] == row[:-lag]
-        squares = ((values[lag:] - values[:-lag])[in_same_sequence]) ** 2
+        is_in_same_sequence = sequence_indices[lag:] == sequence_indices[:-lag]
+        squares = ((values[lag:] - values[:-lag])[is_in_same_sequence]) ** 2
         # categories have no order: they are equal or not
-        differs = np.where(np.isnan(squares), np.nan, squares > 0)
-        squares[:, categorical] = differs[:, categorical]
+        is_different = np.where(np.isnan(squares), np.nan, squares > 0)
+        squares[:, categorical] = is_different[:, categorical]
         observed = ~np.isnan(squares)
-        mean_squares.append(squares[observed].mean() if observed.any() else np.inf)
-    differences = np.array([np.nan, *mean_squares])  # the index is the lag
-    lags = np.arange(2, max_lag + 1)
-    at_lag, before, after = differences[lags], differences[lags - 1], differences[lags + 1]
-    minima = lags[(at_lag < before) & (at_lag <= after)]
-    if not len(minima):
+        differences.append(squares[observed].mean() if observed.any() else np.inf)
+    # local minima among the lags
+    minima = [
+        lag
+        for lag in range(2, max_lag + 1)
+        if differences[lag - 1] > differences[lag] <= differences[lag + 1]
+    ]
+    if not minima:
         return None
-    limit = _MAX_DIFFERENCE_RATIO * differences[minima].min() + _ROUNDING_TOLERANCE * differences[1]
-    season = int(minima[differences[minima] <= limit][0])
+    limit = _MAX_SEASON_DIFFERENCE_RATIO * min(differences[lag] for lag in minima)
+    limit += _DIFFERENCE_ROUNDING_TOLERANCE * differences[1]
+    season = next(lag for lag in minima if differences[lag] <= limit)
     return season if differences[season] < differences[1] else None

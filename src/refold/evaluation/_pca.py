@@ -12,7 +12,7 @@ from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_integer, check_not_empty
 from refold.errors import DataError, NotFittedError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
+from refold.sequences import Scaler, Sequences, as_sequences, positions
 
 
 # PCA is hard to beat on smooth series, so the errors of a model are shown next to those of PCA.
@@ -92,15 +92,20 @@ class PCABaseline:
         sequences = as_sequences(sequences)
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
-        row, step = positions(sequences)  # indices of the sequence, and of the step in it
+        sequence_indices, step_indices = positions(sequences)  # of each step
         # steps after the longest training length stay 0, which is the training mean
-        has_output = step < self.max_steps_
-        channels = np.zeros((len(row), decoded.shape[-1]))
-        channels[has_output] = decoded[row[has_output], step[has_output]]
-        scaled = sequences.with_values(
-            _channels_to_values(channels, self.schema_) + self._scaled_mean()
-        )
-        return self.scaler_.inverse_transform(scaled)
+        exists = step_indices < self.max_steps_
+        channels = np.zeros((len(step_indices), decoded.shape[-1]))
+        channels[exists] = decoded[sequence_indices[exists], step_indices[exists]]
+        # a category is the index of its largest channel
+        columns, start = [], 0
+        for column in self.schema_.columns:
+            block = channels[:, start : start + column.width]
+            start += column.width
+            has_categories = column.column_type.has_categories
+            columns.append(block.argmax(axis=1) if has_categories else block[:, 0])
+        values = np.stack(columns, axis=1).astype(float) + self._compute_scaled_mean()
+        return self.scaler_.inverse_transform(sequences.with_values(values))
 
     def first(self, latent_dim: int) -> "PCABaseline":
         """Return a copy with the first components only, at most as many as were fitted."""
@@ -118,17 +123,25 @@ class PCABaseline:
                 f"{list(sequences.schema.names)} (types and categories count, too). Bring the data "
                 "to the schema of the training split with `sequences.align(train.schema)`."
             )
-        scaled = self.scaler_.transform(sequences)
         # the mean becomes 0 in all columns, because 0 stands for padding and missing entries
-        channels = _values_to_channels(scaled.with_values(scaled.values - self._scaled_mean()))
-        row, step = positions(sequences)
-        is_input = step < self.max_steps_  # steps after the longest training length are dropped
+        values = self.scaler_.transform(sequences).values - self._compute_scaled_mean()
+        blocks = []
+        for i, column in enumerate(sequences.schema.columns):
+            if column.column_type.has_categories:  # one-hot vectors
+                categories = np.arange(len(column.categories))
+                blocks.append((values[:, i : i + 1] == categories).astype(float))
+            else:
+                blocks.append(np.nan_to_num(values[:, i : i + 1].astype(float)))
+        channels = np.concatenate(blocks, axis=1)
+        sequence_indices, step_indices = positions(sequences)  # of each step
+        # steps after the longest training length are dropped
+        exists = step_indices < self.max_steps_
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
-        padded[row[is_input], step[is_input]] = channels[is_input]
+        padded[sequence_indices[exists], step_indices[exists]] = channels[exists]
         return padded.reshape(len(sequences), -1)
 
-    def _scaled_mean(self) -> np.ndarray:
-        """Return the mean of each scaled column, which is 0 for the columns that are centered."""
+    def _compute_scaled_mean(self) -> np.ndarray:
+        """Return the scaled training mean (n_columns,), 0 for columns that the scaler centers."""
         return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
 
 
@@ -147,36 +160,15 @@ def cross_validated_pca(
     # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
     # other, so that no fold gets all of them.
     order = order[np.argsort((sequences.lengths > 0)[order] & is_training[order], kind="stable")]
-    fold = np.empty(len(order), int)
-    fold[order] = np.arange(len(order)) % folds
-    row, _ = positions(sequences)
+    fold_indices = np.empty(len(order), int)  # of each sequence
+    fold_indices[order] = np.arange(len(order)) % folds
+    sequence_indices, _ = positions(sequences)  # of each step
     values = np.empty(sequences.values.shape)
-    for i in np.unique(fold):
-        training = sequences[(fold != i) & is_training]
+    for fold in np.unique(fold_indices):
+        training = sequences[(fold_indices != fold) & is_training]
         num_padded_values = int(training.lengths.max()) * sequences.schema.output_width
         num_components = min(latent_dim, len(training), num_padded_values)
         baseline = PCABaseline(num_components).fit(training, scaler)
-        values[fold[row] == i] = baseline.reconstruct(sequences[fold == i]).values
+        reconstructed = baseline.reconstruct(sequences[fold_indices == fold])
+        values[fold_indices[sequence_indices] == fold] = reconstructed.values
     return sequences.with_values(values)
-
-
-def _values_to_channels(sequences: Sequences) -> np.ndarray:
-    """Return channels (n_steps, n_channels): numbers or one-hot vectors, 0 for missing values."""
-    blocks = []
-    for i, column in enumerate(sequences.schema.columns):
-        values = sequences.values[:, i : i + 1]
-        if column.column_type.has_categories:
-            blocks.append((values == np.arange(len(column.categories))).astype(float))
-        else:
-            blocks.append(np.nan_to_num(values.astype(float)))
-    return np.concatenate(blocks, axis=1)
-
-
-def _channels_to_values(channels: np.ndarray, schema: Schema) -> np.ndarray:
-    """Return values (n_steps, n_columns); a category is the index of its largest channel."""
-    columns, start = [], 0
-    for column in schema.columns:
-        block = channels[:, start : start + column.width]
-        columns.append(block.argmax(axis=1) if column.column_type.has_categories else block[:, 0])
-        start += column.width
-    return np.stack(columns, axis=1).astype(float)

@@ -20,14 +20,12 @@ from refold._support.rules import (
     check_not_empty,
 )
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
+from refold.sequences import Scaler, Sequences, as_sequences, positions, sum_by_sequence
 
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
 # What an argument ``scaler`` must be, for an error message.
 _SCALER_DESCRIPTION = 'a Scaler, such as Scaler.fit(train, mode="features")'
-
-# Errors of entries, and their means
 
 
 def entry_errors(
@@ -59,13 +57,18 @@ def entry_errors(
     [0.0, 1.0, nan, 0.0]
     """
     original, reconstructed = _check_pair(original, reconstructed)
+    num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
-        _check_error_scaler(scaler, original.schema)
-    # true and reconstructed values, (n_steps, n_columns)
-    x, y = original.values.astype(float), _values_at_steps(original, reconstructed)
-    is_wrong = ~_are_correct(original, y, tolerance=0.0)
-    errors = np.where(np.isnan(x), np.nan, is_wrong.astype(float))
-    numeric = original.schema.numeric
+        check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
+        if scaler.mode != "features" or len(scaler.mean_) != num_columns:
+            raise ParameterError(
+                f"Errors of {num_columns} columns are measured in the units of the training "
+                f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} "
+                'columns; pass Scaler.fit(train, mode="features").'
+            )
+    x = original.values.astype(float)  # true values, (n_steps, n_columns)
+    y, is_correct = _compare(original, reconstructed, tolerance=0.0)  # of the reconstruction
+    errors = np.where(np.isnan(x), np.nan, (~is_correct).astype(float))
     if numeric.any():
         if scaler is not None:
             x, y = ((values - scaler.mean_) / scaler.scale_ for values in (x, y))
@@ -80,13 +83,10 @@ def entry_errors(
 def errors_by_feature(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> np.ndarray:
-    """Mean of `entry_errors` over each feature.
+    """Mean of `entry_errors` over each feature, an array of shape (n_features,).
 
-    Returns
-    -------
-    array of shape (n_features,)
-        Mean squared error of a numeric column, share of wrong entries of any other; NaN for a
-        feature that was never observed.
+    It is the mean squared error of a numeric column, and the share of wrong entries of any other;
+    NaN for a feature that was never observed.
 
     Examples
     --------
@@ -95,7 +95,8 @@ def errors_by_feature(
     [0.286]
     """
     errors = entry_errors(original, reconstructed, scaler)
-    return _divide_or_nan(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
+    counts = (~np.isnan(errors)).sum(axis=0)
+    return np.where(counts > 0, np.nansum(errors, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 class SequenceErrors(NamedTuple):
@@ -103,10 +104,9 @@ class SequenceErrors(NamedTuple):
 
     Attributes
     ----------
-    numeric : array of shape (n_sequences,)
-        Mean squared error of the numeric columns; NaN where nothing was observed.
-    categorical : array of shape (n_sequences,)
-        Share of wrong binary and categorical entries; NaN where nothing was observed.
+    numeric, categorical : arrays of shape (n_sequences,)
+        Mean squared error of the numeric columns, and share of wrong binary and categorical
+        entries; NaN where nothing was observed.
     """
 
     numeric: np.ndarray
@@ -132,8 +132,9 @@ def errors_by_sequence(
     [0.25, 0.0]
     """
     original = as_sequences(original)
-    row, _ = positions(original)
-    return SequenceErrors(*_mean_errors(original, reconstructed, scaler, row, len(original)))
+    sequence_indices, _ = positions(original)  # of each step
+    errors = _mean_errors(original, reconstructed, scaler, sequence_indices, len(original))
+    return SequenceErrors(*errors)
 
 
 class GroupErrors(NamedTuple):
@@ -143,10 +144,8 @@ class GroupErrors(NamedTuple):
     ----------
     first, last : arrays of int of shape (n_groups,)
         First and last length or step of each group, both inclusive.
-    numeric : array of shape (n_groups,)
-        Mean squared error of the numeric columns; NaN where nothing was observed.
-    categorical : array of shape (n_groups,)
-        Share of wrong binary and categorical entries; NaN where nothing was observed.
+    numeric, categorical : arrays of shape (n_groups,)
+        Mean errors, as in `SequenceErrors`.
     num_sequences : array of int of shape (n_groups,)
         Number of sequences that have such a length, or such a step.
     """
@@ -199,17 +198,23 @@ def errors_by_length(
     check_integer("num_groups", num_groups)
     original = as_sequences(original)
     check_not_empty(len(original), "sequence", "to measure")
-    lengths, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
+    # distinct lengths in ascending order, the index of the length of each sequence, and counts
+    lengths, length_indices, counts = np.unique(
+        original.lengths, return_inverse=True, return_counts=True
+    )
     # Sequences are ordered by length and split into groups of equal size. All sequences of one
-    # length are in the group of the middle one of them. Empty groups are left out.
+    # length are in the group of the middle one of them, whose rank is a share from 0 to 1. The
+    # second `np.unique` leaves out empty groups.
     middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
     _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
-    starts = np.flatnonzero(np.diff(group_of_length, prepend=-1))
-    ends = np.append(starts[1:], len(lengths)) - 1
-    row, _ = positions(original)
-    group = group_of_length[index]  # of each sequence
-    means = _mean_errors(original, reconstructed, scaler, group[row], len(starts))
-    return GroupErrors(lengths[starts], lengths[ends], *means, np.bincount(group))
+    # indices of the first and the last length of each group
+    first = np.flatnonzero(np.diff(group_of_length, prepend=-1))
+    last = np.append(first[1:], len(lengths)) - 1
+    group_of_sequence = group_of_length[length_indices]
+    sequence_indices, _ = positions(original)  # of each step
+    group_of_step = group_of_sequence[sequence_indices]
+    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    return GroupErrors(lengths[first], lengths[last], *means, np.bincount(group_of_sequence))
 
 
 def errors_by_position(
@@ -235,17 +240,15 @@ def errors_by_position(
     """
     check_integer("num_groups", num_groups)
     original = as_sequences(original)
-    _, step = positions(original)
-    longest = int(original.lengths.max(initial=0))
-    steps_per_group = max(1, -(-longest // num_groups))  # rounded up
-    first = np.arange(0, longest, steps_per_group)
-    means = _mean_errors(original, reconstructed, scaler, step // steps_per_group, len(first))
-    last = np.minimum(first + steps_per_group, longest) - 1
+    _, step_indices = positions(original)  # index of each step in its sequence
+    max_steps = int(original.lengths.max(initial=0))
+    steps_per_group = max(1, math.ceil(max_steps / num_groups))
+    first = np.arange(0, max_steps, steps_per_group)
+    group_of_step = step_indices // steps_per_group
+    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    last = np.minimum(first + steps_per_group, max_steps) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
     return GroupErrors(first, last, *means, num_sequences)
-
-
-# Measures of all sequences together
 
 
 def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> float:
@@ -254,12 +257,8 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     This is the sum of the squared errors over the sum of the squared values, after standardization
     on the training split. 0 is perfect; 1 is the error of predicting the training mean at every
     step. Only observed entries of the original count. A step that the reconstruction lacks counts
-    as the training mean; extra steps are ignored. For other columns, see `accuracy`.
-
-    Returns
-    -------
-    float
-        If all values of the original are the training mean: 0 if there is no error, else infinity.
+    as the training mean; extra steps are ignored. If all values of the original are the training
+    mean, the result is 0 without any error, else infinity. For other columns, see `accuracy`.
 
     Examples
     --------
@@ -268,19 +267,18 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    return _normalized_error(original, reconstructed, scaler, constant_error=float("inf"))
+    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    if total_square > 0:
+        return total_error / total_square
+    return 0.0 if total_error == 0 else math.inf
 
 
 def explained_variance(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> float:
-    """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
+    """Share of the variance of the numeric columns that is explained, at most 1: 1 - `nmse`.
 
-    Returns
-    -------
-    float
-        At most 1; 1 is perfect. If all values of the original are the mean: 1 if there is no error,
-        else 0.
+    If all values of the original are the training mean, it is 1 without any error, else 0.
 
     Examples
     --------
@@ -288,11 +286,14 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    return 1.0 - _normalized_error(original, reconstructed, scaler, constant_error=1.0)
+    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    if total_square > 0:
+        return 1.0 - total_error / total_square
+    return 1.0 if total_error == 0 else 0.0
 
 
 def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
-    """Share of sequences that are reconstructed exactly, length included.
+    """Share of sequences that are reconstructed exactly, length included, from 0 to 1.
 
     A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
     same category (a category unknown to the schema is always wrong), a numeric one if it is within
@@ -303,11 +304,6 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     tolerance : float, default 1e-6
         Maximum difference of a numeric entry; relative if the magnitude of the entry is above 1.
 
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
     Examples
     --------
     >>> words = Sequences.from_list(["abba", "cab", "b"])
@@ -315,24 +311,16 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     0.6666666666666666
     """
     original, reconstructed = _check_pair(original, reconstructed)
-    values = _values_at_steps(original, reconstructed)
-    is_correct = _are_correct(original, values, tolerance).all(axis=1)
-    # a sequence is right if the number of wrong steps up to its end is the one up to its start
-    num_wrong = np.concatenate([[0], np.cumsum(~is_correct)])
-    all_right = num_wrong[original.offsets[1:]] == num_wrong[original.offsets[:-1]]
-    return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
+    _, is_correct = _compare(original, reconstructed, tolerance)
+    num_wrong = sum_by_sequence(~is_correct, original).sum(axis=1)  # entries of each sequence
+    return float(np.mean((num_wrong == 0) & (original.lengths == reconstructed.lengths)))
 
 
 def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
-    """Share of steps at which all binary and categorical entries are right.
+    """Share of steps at which all binary and categorical entries are right, from 0 to 1.
 
     Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
-    are ignored, and steps without an observed entry do not count.
-
-    Returns
-    -------
-    float
-        Between 0 and 1; 1 if no step counts.
+    are ignored, and steps without an observed entry do not count. It is 1 if no step counts.
 
     Examples
     --------
@@ -396,24 +384,22 @@ class Fidelity:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields."""
-        fields = asdict(self).items()
-        return pa.table({name: pa.array([value], pa.float64()) for name, value in fields})
+        columns = {name: pa.array([value], pa.float64()) for name, value in asdict(self).items()}
+        return pa.table(columns)
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.
 
         The first measure of PCA is introduced by ``name``, and others by "PCA".
         """
-        # for each measure, its name in the text and the function that formats it
-        measures = {"nmse": ("NMSE", format_short), "accuracy": ("accuracy", as_percent)}
-        if self.nmse is None:
-            measures["exact"] = ("exact", as_percent)
+        fields = ["nmse", "accuracy"] if self.nmse is not None else ["accuracy", "exact"]
         texts = []
-        for field, (measure, to_text) in measures.items():
+        for field in fields:
             value, pca_value = getattr(self, field), getattr(pca, field, None)
             if value is None:
                 continue
-            text = f"{measure} {to_text(value)}"
+            to_text = format_short if field == "nmse" else as_percent
+            text = f"{field.replace('nmse', 'NMSE')} {to_text(value)}"
             if pca_value is not None:
                 text, name = f"{text}, {name} {to_text(pca_value)}", "PCA"
             texts.append(text)
@@ -459,7 +445,7 @@ class ErrorCurve:
         Error of a fit with codes of each size, and of PCA with as many components, or with all
         components if there are fewer.
     measure : {"NMSE", "1 - accuracy"}
-        Measure of the errors: squared error over power of the numeric columns or, if no column is
+        Measure of the errors: normalized squared error of the numeric columns or, if no column is
         numeric, the share of the steps with a wrong token.
     num_sequences, num_held_out : int
         Number of all sequences used, and of held-out ones.
@@ -504,9 +490,6 @@ def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
 
-# Pairs of original and reconstructed sequences
-
-
 def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
@@ -523,63 +506,44 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
     return original, reconstructed
 
 
-def _check_error_scaler(scaler: Scaler, schema: Schema) -> None:
-    """Check that a scaler scales the features of a schema over all sequences."""
-    check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
-    if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
-        raise ParameterError(
-            f"Errors of {schema.num_columns} columns are measured in the units of the training "
-            f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} columns; "
-            'pass Scaler.fit(train, mode="features").'
-        )
-
-
-def _values_at_steps(original: Sequences, reconstructed: Sequences) -> np.ndarray:
-    """Return reconstructed values at the steps of the original, (n_steps, n_features)."""
-    row, step = positions(original)
-    # a step that the reconstruction lacks is NaN, and extra steps are dropped
-    exists = step < reconstructed.lengths[row]
-    values = np.full((len(step), original.values.shape[1]), np.nan)
-    values[exists] = reconstructed.values[(reconstructed.offsets[row] + step)[exists]]
-    return values
-
-
-def _are_correct(original: Sequences, decoded_values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Return which entries (n_steps, n_columns) are right; missing originals count as right."""
-    is_correct = np.isnan(original.values)
+def _compare(
+    original: Sequences, reconstructed: Sequences, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return reconstructed values at the steps of the original, and whether they are correct."""
+    # Both have the shape (n_steps, n_columns). At a step that the reconstruction lacks, values are
+    # NaN. Extra steps are dropped, and an entry that is missing in the original counts as correct.
+    sequence_indices, step_indices = positions(original)
+    exists = step_indices < reconstructed.lengths[sequence_indices]
+    decoded_indices = reconstructed.offsets[sequence_indices] + step_indices  # among all steps
+    values, is_correct = np.full(original.values.shape, np.nan), np.isnan(original.values)
+    values[exists] = reconstructed.values[decoded_indices[exists]]
     for i, column in enumerate(original.schema.columns):
-        x, y = original.values[:, i].astype(float), decoded_values[:, i]
+        x, y = original.values[:, i].astype(float), values[:, i]
         is_correct[:, i] |= column.column_type.is_correct(x, y, tolerance, len(column.categories))
-    return is_correct
+    return values, is_correct
 
 
 def _mean_errors(
     original: Sequences,
     reconstructed: SequenceList,
     scaler: Scaler | None,
-    group_indices: np.ndarray,  # (n_steps,), index of the group of each step
+    group_of_step: np.ndarray,  # (n_steps,), indices of groups
     num_groups: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean errors (num_groups,) of the numeric columns, and of all other columns."""
     errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
-
-    def group_means(errors: np.ndarray) -> np.ndarray:
-        sums = np.bincount(group_indices, np.nansum(errors, axis=1), num_groups)
-        counts = np.bincount(group_indices, (~np.isnan(errors)).sum(axis=1), num_groups)
-        return _divide_or_nan(sums, counts)
-
-    return group_means(errors[:, numeric]), group_means(errors[:, ~numeric])
-
-
-def _divide_or_nan(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    means = []
+    for part in (errors[:, numeric], errors[:, ~numeric]):
+        sums = np.bincount(group_of_step, np.nansum(part, axis=1), num_groups)
+        counts = np.bincount(group_of_step, (~np.isnan(part)).sum(axis=1), num_groups)
+        means.append(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
+    return means[0], means[1]
 
 
-def _normalized_error(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, constant_error: float
-) -> float:
-    """Return the sum of the squared errors over the sum of the squared standardized values."""
-    # If all values are the training mean, the result is 0 without an error, or ``constant_error``.
+def _sum_squares(
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler
+) -> tuple[float, float]:
+    """Return the sums of the squared errors and of the squared values, both standardized."""
     check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
@@ -590,8 +554,5 @@ def _normalized_error(
         )
     errors = entry_errors(original, reconstructed, scaler)[:, numeric]
     centered = original.values[:, numeric].astype(float) - scaler.mean_[numeric]
-    total_error = np.nansum(errors)
-    power = np.nansum(np.square(centered) / np.square(scaler.scale_[numeric]))
-    if power > 0:
-        return float(total_error / power)
-    return 0.0 if total_error == 0 else constant_error
+    squares = np.square(centered) / np.square(scaler.scale_[numeric])
+    return float(np.nansum(errors)), float(np.nansum(squares))

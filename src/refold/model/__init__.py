@@ -2,12 +2,12 @@
 
 from refold.model._anomalies import MAX_STORED_ERRORS as MAX_STORED_ERRORS
 from refold.model._anomalies import Detection as Detection
+from refold.model._anomalies import Drift as Drift
 from refold.model._anomalies import Reason as Reason
 from refold.model._anomalies import compute_value_errors as compute_value_errors
 from refold.model._anomalies import mean_errors_by_sequence as mean_errors_by_sequence
-from refold.model._anomalies import reconstruction_errors as reconstruction_errors
+from refold.model._anomalies import measure_sequences as measure_sequences
 from refold.model._anomalies import with_reference_statistics as with_reference_statistics
-from refold.model._drift import Drift as Drift
 from refold.model._file import dumps as dumps
 from refold.model._file import pack_container as pack_container
 from refold.model._file import read_container as read_container

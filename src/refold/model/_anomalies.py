@@ -1,12 +1,13 @@
-"""Anomaly scores and their p-values.
+"""Anomaly scores and their p-values, and drift of all sequences together.
 
 The anomaly score of a sequence is the sum of two components: its reconstruction error, and the
 distance of its code and ROCKET features to those of training sequences. Each component is divided
 by its mean over training sequences.
 
-`measure_sequences` returns errors and distances of sequences. `with_reference_statistics` adds
+`measure_sequences` returns the errors and features of sequences. `with_reference_statistics` adds
 the statistics of training sequences to a model, and `build_calibration` returns the scores of
-normal sequences. `Detection` is the result of `Model.detect`.
+normal sequences. `measure_drift` tests whether new sequences differ from the training data as a
+whole. `Detection` is the result of `Model.detect`, and `Drift` of `Model.drift`.
 
 Codes are made without latent optimization, which would make anomalies look more normal. Empty
 steps, which have no value in any column, are interpolated, because the encoder reads an empty step
@@ -23,81 +24,70 @@ import refold
 from refold._support.arrays import linspace_indices, offsets_from_lengths
 from refold._support.messages import pluralize
 from refold._support.optional_imports import check_training_packages
-from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
-from refold.model._drift import Drift
-from refold.model._inputs import check_lengths
 from refold.model._training_statistics import Calibration, ReferenceStatistics, fit_mixture
 from refold.network.packed.resampling import interpolate_missing_values
 from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
-_MAX_STD_FROM_MEAN = 1e12
+_MAX_CLIPPED_STD = 1e12
 # Maximum number of reconstruction errors that a model stores. It limits the size of the file.
 MAX_STORED_ERRORS = 1024
 # Maximum number of step scores that a calibration stores. It limits the size of the file. P-values
 # of steps can still be as small as 1 / 100,001.
 _MAX_STORED_STEP_SCORES = 100_000
 # Scores that differ by less than this share count as equal, because rounding can make them differ.
-_ROUNDING_TOLERANCE = 1e-4
+_SCORE_ROUNDING_TOLERANCE = 1e-4
 # A feature with a smaller standard deviation over the training sequences varies by rounding alone.
 _MIN_FEATURE_STD = 1e-3
 # Maximum number of training sequences that are decoded for the mean error and the mean distance. It
 # limits the time of a fit.
 _MAX_DECODED_SEQUENCES = 256
+# Probability that the text of a `Drift` says that any dimension differs if there is no drift. It is
+# small, so that the text names only real differences.
+_FAMILY_WISE_ALPHA = 0.001
 
 
 class Measurement(NamedTuple):
-    """Errors and distances of sequences, before they are divided by their means and added."""
+    """Errors, codes and features of sequences, from which scores and drift are computed."""
 
     # (n_steps, n_columns): squared error of each numeric value in standardized units; in other
     # columns, 1 if the value is wrong and 0 if it is right; NaN for missing values
     value_errors: np.ndarray
     sequence_errors: np.ndarray  # (n_sequences,), mean value error, 0 if all values are missing
-    # (n_sequences,), squared Mahalanobis distances of codes and ROCKET features from the mean of
-    # the training sequences
-    distances: np.ndarray
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
+    features: np.ndarray  # (n_sequences, n_features), the code and then ROCKET features
 
 
 def measure_sequences(model: "refold.Model", sequences: Sequences) -> Measurement:
-    """Measure errors and distances of aligned sequences."""
-    sequences = _clip_extreme_values(sequences, model.error_scaler)
-    codes, features = _codes_and_features(model, sequences)
-    value_errors = _value_errors_of_codes(model, sequences, codes)
+    """Measure errors, codes and features of aligned sequences."""
+    mean, max_deviation = model.error_scaler.mean_, _MAX_CLIPPED_STD * model.error_scaler.scale_
+    values = np.clip(sequences.values, mean - max_deviation, mean + max_deviation)
+    sequences = sequences.with_values(values.astype(sequences.values.dtype))
+    codes, features = _compute_codes_and_features(model, sequences)
+    value_errors = _decode_and_compute_errors(model, sequences, codes)
     sequence_errors = mean_errors_by_sequence(value_errors, sequences)
-    distances = _mahalanobis_distances(features, model.require_reference())
-    return Measurement(value_errors, sequence_errors, distances, codes)
+    return Measurement(value_errors, sequence_errors, codes, features)
 
 
-def score_components(measurement: Measurement, reference: ReferenceStatistics) -> np.ndarray:
+def compute_score_components(
+    measurement: Measurement, reference: ReferenceStatistics
+) -> np.ndarray:
     """Return (n_sequences, 2): error and distance, divided by their means in training."""
     # the anomaly score is the sum of both
-    components = np.stack([measurement.sequence_errors, measurement.distances], axis=1)
-    return components / reference.component_means
+    distances = _mahalanobis_distances(measurement.features, reference)
+    components = np.stack([measurement.sequence_errors, distances], axis=1)
+    return components / reference.mean_score_components
 
 
-def reconstruction_errors(model: "refold.Model", sequences: Sequences) -> np.ndarray:
-    """Return the reconstruction errors (n_sequences,) of aligned sequences."""
-    sequences = _clip_extreme_values(sequences, model.error_scaler)
-    codes, _ = _codes_and_features(model, sequences)
-    return mean_errors_by_sequence(_value_errors_of_codes(model, sequences, codes), sequences)
-
-
-def _clip_extreme_values(sequences: Sequences, error_scaler: Scaler) -> Sequences:
-    """Clip values to the range that the network can compute with."""
-    width = _MAX_STD_FROM_MEAN * error_scaler.scale_
-    values = np.clip(sequences.values, error_scaler.mean_ - width, error_scaler.mean_ + width)
-    return sequences.with_values(values.astype(sequences.values.dtype))
-
-
-def _codes_and_features(
+def _compute_codes_and_features(
     model: "refold.Model", sequences: Sequences
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes (n_sequences, code_size), and features that begin with them."""
     sequences = _interpolate_empty_steps(sequences)
-    # a pretrained model reads no missing values, not even those in steps with other values
+    # A pretrained model, which has a ``grid``, reads no missing values, not even those in steps
+    # with other values.
     sequences = interpolate_missing_values(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
@@ -108,29 +98,24 @@ def _codes_and_features(
 
 def _mahalanobis_distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
     """Return the squared distances (n_sequences,) of features from their mean in training."""
-    if reference.precision is None:
-        raise ParameterError(
-            "This model does not know what is normal in your data. Calibrate it first: "
-            f"{spelled('model.calibrate(normal)', '--normal DATA, also of refold adapt')}."
-        )
+    precision = reference.require_precision().astype(float)
     standardized = (features - reference.mean) / reference.std
-    precision = reference.precision.astype(float)
-    # row by row, because the bits of a product of matrices may depend on the number of rows; not
-    # below 0, because rounding can make a tiny distance negative
+    # The distances are computed row by row, because the bits of a product of matrices may depend on
+    # the number of rows. They are not below 0, because rounding can make a tiny one negative.
     return np.maximum([row @ precision @ row for row in standardized], 0.0)
 
 
-def _value_errors_of_codes(
+def _decode_and_compute_errors(
     model: "refold.Model", sequences: Sequences, codes: np.ndarray
 ) -> np.ndarray:
     """Decode the codes of sequences, and return the error (n_steps, n_columns) of each value."""
-    check_lengths(sequences.lengths, len(sequences), model.network)
-    # empty steps at the end of a sequence are not decoded, and missing values have no error
+    model.check_lengths(sequences.lengths, len(sequences))
+    # steps that have no value and end a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
-    row, step = positions(sequences)  # indices of the sequence, and of the step in it
+    sequence_indices, step_indices = positions(sequences)  # (n_steps,) each
     values = np.zeros(sequences.values.shape, decoded.dtype)
-    values[step < lengths[row]] = decoded
+    values[step_indices < lengths[sequence_indices]] = decoded
     return compute_value_errors(sequences, sequences.with_values(values), model.error_scaler)
 
 
@@ -164,24 +149,27 @@ def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
     is_empty = np.isnan(without_times).all(axis=1)
     if not is_empty.any():
         return sequences
-    row, index = positions(sequences)[0], np.arange(len(values))
+    # arrays (n_steps,): index of the sequence of each step, and of each step among all steps
+    sequence_indices, indices = positions(sequences)[0], np.arange(len(values))
     # indices of the nearest steps with values, which may be in another sequence
-    before = np.maximum.accumulate(np.where(is_empty, -1, index))
-    after = np.minimum.accumulate(np.where(is_empty, len(values), index)[::-1])[::-1]
-    has_before = before >= sequences.offsets[row]
-    has_after = after < sequences.offsets[row + 1]
-    filled = is_empty & has_after
-    after = after[filled]
-    before = np.where(has_before[filled], before[filled], after)
+    before = np.maximum.accumulate(np.where(is_empty, -1, indices))
+    after = np.minimum.accumulate(np.where(is_empty, len(values), indices)[::-1])[::-1]
+    has_before = before >= sequences.offsets[sequence_indices]
+    has_after = after < sequences.offsets[sequence_indices + 1]
+    is_filled = is_empty & has_after
+    # from here on, only of the steps that are filled
+    after = after[is_filled]
+    before = np.where(has_before[is_filled], before[is_filled], after)
     # how far an empty step is from the step before to the step after, from 0 to 1
-    share = (index[filled] - before) / np.maximum(after - before, 1)
+    fraction = (indices[is_filled] - before) / np.maximum(after - before, 1)
     change = np.where(schema.numeric, values[after] - values[before], 0.0)
-    interpolated = values[before] + share[:, None] * change
+    interpolated = values[before] + fraction[:, None] * change
     result = values.copy()
-    result[filled] = np.where(np.isnan(values[filled]), interpolated, values[filled])
-    stays = ~is_empty | has_after | ~has_before  # all but empty steps at the end
-    lengths = np.bincount(row[stays], minlength=len(sequences))
-    return Sequences(result[stays], offsets_from_lengths(lengths), sequences.ids, schema)
+    # an empty step keeps the time since the step before
+    result[is_filled] = np.where(np.isnan(values[is_filled]), interpolated, values[is_filled])
+    is_not_end = ~is_empty | has_after | ~has_before  # all but empty steps at the end
+    lengths = np.bincount(sequence_indices[is_not_end], minlength=len(sequences))
+    return Sequences(result[is_not_end], offsets_from_lengths(lengths), sequences.ids, schema)
 
 
 def with_reference_statistics(
@@ -191,7 +179,7 @@ def with_reference_statistics(
     # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
     # decoder can reconstruct. ROCKET features also describe patterns that the decoder may not know.
     check_training_packages("Learning what is normal")
-    codes, features = _codes_and_features(model, sequences)
+    codes, features = _compute_codes_and_features(model, sequences)
     mean, std = features.mean(axis=0), features.std(axis=0)
     std = np.where(std > _MIN_FEATURE_STD, std, 1.0)
     standardized = (features - mean) / std
@@ -210,35 +198,145 @@ def with_reference_statistics(
     # the means of both score components, over a part of the sequences
     rows = linspace_indices(len(sequences), _MAX_DECODED_SEQUENCES)
     sample = sequences[rows]
-    errors = mean_errors_by_sequence(_value_errors_of_codes(model, sample, codes[rows]), sample)
+    errors = mean_errors_by_sequence(_decode_and_compute_errors(model, sample, codes[rows]), sample)
     distances = _mahalanobis_distances(features[rows], reference)
-    component_means = np.array([errors.mean(), distances.mean()])
+    means = np.array([errors.mean(), distances.mean()])
     # scores are divided by these means, so a mean of 0 becomes 1
-    component_means = np.where(component_means > 0, component_means, 1.0)
-    return replace(model, reference=replace(reference, component_means=component_means))
+    means = np.where(means > 0, means, 1.0)
+    return replace(model, reference=replace(reference, mean_score_components=means))
 
 
 def build_calibration(
     normal_measurement: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
 ) -> Calibration:
     """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
-    steps = step_scores(normal_measurement.value_errors)
-    steps = np.sort(steps[~np.isnan(steps)])
-    steps = steps[linspace_indices(len(steps), _MAX_STORED_STEP_SCORES)]
-    scores = np.sort(score_components(normal_measurement, reference).sum(axis=1))
-    return Calibration(scores, steps, residuals)
+    step_scores = compute_step_scores(normal_measurement.value_errors)
+    step_scores = np.sort(step_scores[~np.isnan(step_scores)])
+    step_scores = step_scores[linspace_indices(len(step_scores), _MAX_STORED_STEP_SCORES)]
+    scores = np.sort(compute_score_components(normal_measurement, reference).sum(axis=1))
+    return Calibration(scores, step_scores, residuals)
 
 
 def anomaly_p_values(scores: np.ndarray, normal_scores: np.ndarray) -> np.ndarray:
     """Return the p-value (n,) of each score: the share of normal scores that are as high."""
     # scores are lowered a little, because rounding can make scores of equal sequences differ
-    return conformal_p_values(scores * (1.0 - _ROUNDING_TOLERANCE), normal_scores)
+    return conformal_p_values(scores * (1.0 - _SCORE_ROUNDING_TOLERANCE), normal_scores)
 
 
-def step_scores(value_errors: np.ndarray) -> np.ndarray:
+def compute_step_scores(value_errors: np.ndarray) -> np.ndarray:
     """Return the mean error (n_steps,) of each step's observed values, NaN if there is none."""
     counts = (~np.isnan(value_errors)).sum(axis=1)
     return np.where(counts > 0, np.nansum(value_errors, axis=1) / np.maximum(counts, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Kolmogorov-Smirnov tests of the errors and of each dimension of the codes.
+
+    The distribution of each dimension of an autoencoder's codes is a sensitive and inexpensive
+    measure of drift [1]_. The p-values are the first terms of Kolmogorov's series, which are upper
+    bounds.
+
+    Attributes
+    ----------
+    num_sequences : int
+        Number of new sequences.
+    code_statistics, code_p_values : arrays of shape (code_size,)
+        Largest difference between the distribution functions of a dimension in the new sequences
+        and in the training data, and its p-value.
+    error_statistic, error_p_value : float, optional
+        The same for reconstruction errors, compared with those of sequences that were not trained
+        on. The test is one-sided: it finds larger errors. None if errors were not tested.
+
+    References
+    ----------
+    .. [1] S. Rabanser, S. Günnemann and Z. C. Lipton, "Failing Loudly: An Empirical Study of
+       Methods for Detecting Dataset Shift", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> drift = Drift(90, np.array([0.7, 0.1]), np.array([1e-20, 0.9]), 0.1, 0.4)
+    >>> drift.p_value < 0.001
+    True
+    >>> print(drift)
+    p = 3e-20, 1 of 2 code dimensions differs
+    """
+
+    num_sequences: int
+    code_statistics: np.ndarray
+    code_p_values: np.ndarray
+    error_statistic: float | None = None
+    error_p_value: float | None = None
+
+    @property
+    def p_value(self) -> float:
+        """p-value of all tests together, float: the smallest one, with Bonferroni correction."""
+        error_p_value = 1.0 if self.error_p_value is None else self.error_p_value
+        return min(1.0, self._num_tests * float(min(self.code_p_values.min(), error_p_value)))
+
+    @property
+    def _num_tests(self) -> int:
+        return len(self.code_p_values) + (self.error_p_value is not None)
+
+    def __repr__(self) -> str:
+        return f"Drift({pluralize(self.num_sequences, 'sequence')}, {self})"
+
+    def __str__(self) -> str:
+        """Return the p-value, and what differs at a family-wise error rate of 0.001."""
+        # Bonferroni correction, because there are several tests
+        alpha, num_dimensions = _FAMILY_WISE_ALPHA / self._num_tests, len(self.code_p_values)
+        num_different = int((self.code_p_values <= alpha).sum())
+        text = f"p = {self.p_value:.2g}, {num_different} of {num_dimensions} code dimensions "
+        text += "differs" if num_different == 1 else "differ"
+        is_larger = self.error_p_value is not None and self.error_p_value <= alpha
+        return text + ", and errors are larger" * is_larger
+
+    def to_table(self) -> pa.Table:
+        """Return one row per test: ``test``, ``statistic`` and ``p_value``."""
+        pairs = zip(self.code_statistics.tolist(), self.code_p_values.tolist(), strict=True)
+        rows = [(f"code dimension {i}", *pair) for i, pair in enumerate(pairs)]
+        if self.error_p_value is not None:
+            rows.append(("reconstruction error", self.error_statistic, self.error_p_value))
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return pa.table(columns, ["test", "statistic", "p_value"])
+
+
+def measure_drift(
+    codes: np.ndarray,  # (n_sequences, code_size)
+    training_codes: np.ndarray,  # (n_training_sequences, code_size)
+    errors: np.ndarray | None = None,  # (n_sequences,), reconstruction errors
+    held_out_errors: np.ndarray | None = None,  # float32, errors of held-out sequences
+) -> Drift:
+    """Compare codes with those of training sequences, and errors with held-out ones."""
+    dimensions = zip(codes.T, training_codes.T, strict=True)
+    statistics = np.array([np.abs(_cdf_differences(*pair)).max(initial=0.0) for pair in dimensions])
+    # twice the one-sided p-value, because a dimension may become larger or smaller
+    p_values = 2.0 * _one_sided_p_value(statistics, len(codes), len(training_codes))
+    p_values = np.minimum(1.0, p_values)
+    if errors is None or held_out_errors is None:
+        return Drift(len(codes), statistics, p_values)
+    # in the precision of the held-out errors, so that rounding does not make equal errors differ
+    differences = _cdf_differences(errors.astype(np.float32), held_out_errors)
+    statistic = float(differences.max(initial=0.0))  # 0 if no errors are larger
+    p_value = float(_one_sided_p_value(statistic, len(errors), len(held_out_errors)))
+    return Drift(len(codes), statistics, p_values, statistic, p_value)
+
+
+def _cdf_differences(new_values: np.ndarray, old_values: np.ndarray) -> np.ndarray:
+    """Return the old minus the new cumulative distribution function (CDF), at all values."""
+    all_values = np.concatenate([new_values, old_values])
+    old_cdf, new_cdf = (
+        np.searchsorted(np.sort(values), all_values, side="right") / len(values)
+        for values in (old_values, new_values)
+    )
+    return old_cdf - new_cdf
+
+
+def _one_sided_p_value(ks_statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
+    """Return an upper bound of the p-value of one or several Kolmogorov-Smirnov statistics."""
+    # The asymptotic p-value of Smirnov's one-sided test for two samples. Twice this p-value is the
+    # first term of Kolmogorov's series, the p-value of the two-sided test.
+    return np.exp(-2.0 * np.square(ks_statistic) * (num_new * num_old / (num_new + num_old)))
 
 
 class Reason(NamedTuple):
@@ -344,11 +442,7 @@ class Detection:
 
     @property
     def adjusted_p_values(self) -> np.ndarray:
-        """p-values for multiple tests, array (n,); see `refold.evaluation.adjusted_p_values`.
-
-        Among the sequences with a value of at most ``alpha``, the expected share of normal ones is
-        at most ``alpha``.
-        """
+        """p-values for multiple tests, array (n,); see `refold.evaluation.adjusted_p_values`."""
         return adjusted_p_values(self.p_values)
 
     @property
@@ -381,9 +475,8 @@ class Detection:
         the last two are null if the distance is the larger component. For windows, ``id`` is that
         of the series, the columns of `Windows.to_table` follow, and ``step`` counts in the series.
         """
-        # a single value causes a large error, but not a large distance
-        by_error = self.score_components[:, 0] >= self.score_components[:, 1]
-        worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
+        # a single value can explain a large error, but not a large distance
+        is_error_larger = self.score_components[:, 0] >= self.score_components[:, 1]
         measures = {
             "score": self.scores,
             "error": self.score_components[:, 0],
@@ -396,9 +489,12 @@ class Detection:
         if self.windows is not None:
             table, starts = self.windows.to_table(id), self.windows.starts
             id_columns = {name: table[name] for name in table.column_names}
-        pairs = zip(starts.tolist(), worst, strict=True)  # start of a window, and its worst value
-        steps = [start + reasons[0].step if reasons else None for start, reasons in pairs]
-        columns = [reasons[0].column if reasons else None for reasons in worst]
+        # of the worst value of each sequence; None if no value explains the score
+        steps, columns = [], []
+        for i, start in enumerate(starts.tolist()):
+            reasons = self.explain(i, most=1) if is_error_larger[i] else []
+            steps.append(start + reasons[0].step if reasons else None)
+            columns.append(reasons[0].column if reasons else None)
         return pa.table(
             {
                 **id_columns,
@@ -417,13 +513,12 @@ class Detection:
         name that you give, or that of the data. Windows that overlap are merged, as in
         ``series_scores``.
         """
-        by_series = self.series_scores, self.series_p_values
         ids = self.ids if self.windows is None else self.windows.ids
-        lengths = [len(scores) for scores in by_series[0]]
+        lengths = [len(scores) for scores in self.series_scores]
         # with an empty array, because NumPy concatenates one array at least
         scores, p_values = (
-            pa.array(np.concatenate([*arrays, []]), pa.float64(), from_pandas=True)
-            for arrays in by_series
+            pa.array(np.concatenate([*series_arrays, []]), pa.float64(), from_pandas=True)
+            for series_arrays in (self.series_scores, self.series_p_values)
         )
         steps = np.concatenate([*map(np.arange, lengths), np.arange(0)])
         columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": steps}

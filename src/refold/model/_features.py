@@ -5,6 +5,8 @@
 ROCKET features: random convolutions, pooled over the steps of a sequence.
 """
 
+import functools
+
 import numpy as np
 
 import refold
@@ -18,10 +20,10 @@ from refold.sequences import Sequences, check_codes_finite
 # Number of random convolutions for each of the four default dilations, so 512 in all. If there are
 # more dilations, the 512 are shared evenly among them. More convolutions cost more time for each
 # sequence.
-_CONVOLUTIONS_PER_DILATION = 128
+_NUM_CONVOLUTIONS_PER_DILATION = 128
 # Maximum number of training codes that are decoded to standardize the features. It limits the time
 # of the first call for a model.
-_MAX_TRAINING_CODES = 256
+_MAX_DECODED_CODES = 256
 # If the logarithm of the root mean square has at most this standard deviation over training
 # sequences, it varies by noise alone. Features that vary by noise alone are set to 0.
 _MIN_LOG_RMS_STD = 0.2
@@ -51,24 +53,28 @@ class DecodedFeatures:
     # Convolutions read scaled values of numeric columns, and probabilities of categories.
 
     def __init__(self, model: "refold.Model") -> None:
-        self._model, self._network = model, model.network
+        self._model = model
         codes, network = model.require_reference().codes, model.network
-        self._convolutions = random_convolutions(
-            network.head.num_outputs, _CONVOLUTIONS_PER_DILATION
-        )
+        convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
         # A pretrained model decodes a curve of ``grid`` points to any length. More steps than
         # points would tell nothing new.
         self._max_decoded_steps = network.specification.grid or None
         # The dilations are powers of two. A convolution of nine taps spans 8 * dilation + 1 steps,
         # and the widest one spans half to all of the longest training length.
-        longest = self._max_decoded_steps or network.specification.max_steps
-        max_dilation = (longest - 1) / (len(self._convolutions.taps) - 1)
+        max_span = self._max_decoded_steps or network.specification.max_steps
+        max_dilation = (max_span - 1) / (len(convolutions.taps) - 1)
         num_dilations = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, max_dilation))))
-        self._dilations = tuple(2**i for i in range(num_dilations))
+        dilations = tuple(2**i for i in range(num_dilations))
+        self._pool = functools.partial(
+            pool_random_convolutions, convolutions=convolutions, dilations=dilations
+        )
+        # each convolution gives two features: the share of positive values, and the maximum
+        self._num_pooled = 2 * len(convolutions.bias)
         # the model stores these training codes for its anomaly scores, too
-        rows = linspace_indices(len(codes), _MAX_TRAINING_CODES)
-        raw = self._raw_features(codes[rows]).astype(float)
-        self._mean, std = raw.mean(axis=0), raw.std(axis=0)
+        rows = linspace_indices(len(codes), _MAX_DECODED_CODES)
+        raw_features = self._compute_raw_features(codes[rows]).astype(float)
+        self._mean, std = raw_features.mean(axis=0), raw_features.std(axis=0)  # (n_features,) each
+        # the first two features are the logarithm of the RMS and the length
         min_std = np.full(len(std), _MIN_CONVOLUTION_STD)
         min_std[:2] = _MIN_LOG_RMS_STD, _MIN_LENGTH_STD * self._mean[1]
         # 0 for features of noise: divided by a tiny number, noise would dominate distances
@@ -77,58 +83,48 @@ class DecodedFeatures:
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of codes (n_sequences, code_size)."""
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
-            features = (self._raw_features(codes) - self._mean) * self._inverse_std
+            features = (self._compute_raw_features(codes) - self._mean) * self._inverse_std
             features = features.astype(np.float32)
         check_codes_finite(np.isfinite(features), np.arange(len(codes)))
         return features
 
-    def _raw_features(self, codes: np.ndarray) -> np.ndarray:
+    def _compute_raw_features(self, codes: np.ndarray) -> np.ndarray:
         """Return the features (n_sequences, n_features) before they are standardized."""
-        network = self._network
+        model, network, head = self._model, self._model.network, self._model.network.head
         # codes of the network come first, then means and log standard deviations of each sequence
-        latent = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
-        sequence_statistics = codes[:, latent.shape[1] :]
-        lengths = network.predict_lengths(latent)
+        latent_dim, num_pooled = network.specification.latent_dim, self._num_pooled
+        latent_codes = np.ascontiguousarray(codes[:, :latent_dim], np.float32)
+        sequence_statistics = codes[:, latent_dim:]
+        lengths = network.predict_lengths(latent_codes)
         offsets = offsets_from_lengths(np.minimum(lengths, self._max_decoded_steps or lengths))
-        # each convolution gives two features: the share of positive values, and the maximum
-        num_pooled = 2 * len(self._convolutions.bias)
+        # the second convolutions, in the units of all sequences, come only with statistics
         num_features = 2 + num_pooled * (1 + bool(sequence_statistics.shape[1]))
         features = np.empty((len(codes), num_features), np.float32)
         for block in iterate_batches(network.specification, offsets):
-            outputs = network.decode(latent[block.indices], block.offsets)
+            outputs = network.decode(latent_codes[block.indices], block.offsets)
             num_steps = lengths_from_offsets(block.offsets)
             if sequence_statistics.shape[1]:
-                by_column = self._standardize_by_column(
-                    outputs, block.offsets, sequence_statistics[block.indices]
+                # the outputs are in the units of each sequence, and these in those of all sequences
+                values, statistics = (
+                    head.likeliest_values(outputs),
+                    sequence_statistics[block.indices],
                 )
-                features[block.indices, 2 + num_pooled :] = self._convolve(by_column, block.offsets)
+                decoded = Sequences(values, block.offsets, schema=model.schema)
+                decoded = model.scaler.inverse_transform(decoded, statistics)
+                standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
+                by_column = outputs.copy()
+                # a numeric column has one output, and a categorical one has one for each category
+                is_number = np.repeat(head.numeric, head.widths)
+                by_column[:, is_number] = standardized[:, head.numeric]
+                features[block.indices, 2 + num_pooled :] = self._pool(by_column, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
-            power = packed.segment_sum(outputs**2, block.offsets) / divisors
-            rms = np.sqrt(power.mean(axis=1)) + _RMS_EPSILON
+            mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors
+            rms = np.sqrt(mean_squares.mean(axis=1)) + _RMS_EPSILON
             outputs /= np.repeat(rms, num_steps)[:, None]
             features[block.indices, 0] = np.log(rms)
             features[block.indices, 1] = lengths[block.indices]
-            features[block.indices, 2 : 2 + num_pooled] = self._convolve(outputs, block.offsets)
+            features[block.indices, 2 : 2 + num_pooled] = self._pool(outputs, block.offsets)
         return np.concatenate([features, sequence_statistics], axis=1)
-
-    def _convolve(self, outputs: np.ndarray, sequence_offsets: np.ndarray) -> np.ndarray:
-        """Return pooled convolutions (n_sequences, n_pooled) of outputs (n_steps, n_outputs)."""
-        return pool_random_convolutions(
-            outputs, sequence_offsets, self._convolutions, dilations=self._dilations
-        )
-
-    def _standardize_by_column(
-        self, outputs: np.ndarray, sequence_offsets: np.ndarray, sequence_statistics: np.ndarray
-    ) -> np.ndarray:
-        """Return outputs (n_steps, n_outputs) standardized by column, instead of by sequence."""
-        model, head = self._model, self._network.head
-        decoded = Sequences(head.likeliest_values(outputs), sequence_offsets, schema=model.schema)
-        decoded = model.scaler.inverse_transform(decoded, sequence_statistics)
-        standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
-        result = outputs.copy()
-        # a numeric column has one output, and a categorical one has an output for each category
-        result[:, np.repeat(head.numeric, head.widths)] = standardized[:, head.numeric]
-        return result
 
 
 def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
@@ -136,23 +132,22 @@ def convolve_series(scaled_series: Sequences, network: FittedNetwork, window: in
     # These features have what codes of windows lose: patterns that are longer than a window. In
     # some data, the scale of a series tells classes apart. In other data, the scale hides
     # everything else, so the second half of the features comes from standardized series.
-    convolutions = random_convolutions(network.head.num_outputs, _CONVOLUTIONS_PER_DILATION)
+    convolutions = random_convolutions(network.head.num_outputs, _NUM_CONVOLUTIONS_PER_DILATION)
+    # powers of two up to the number of steps of a window
     dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
     features = np.empty((len(scaled_series), 4 * len(convolutions.bias)), np.float32)
-    for block, values in iterate_encoded_batches(network.specification, scaled_series):
-        # only the values, without the channels that say which values were observed
-        columns = np.ascontiguousarray(values[:, : network.head.num_outputs], np.float32)
+    for block, inputs in iterate_encoded_batches(network.specification, scaled_series):
+        # only the values, without the inputs that say which values were observed
+        columns = np.ascontiguousarray(inputs[:, : network.head.num_outputs], np.float32)
         lengths = lengths_from_offsets(block.offsets)
         divisors = np.maximum(1, lengths)[:, None]  # no division by 0 for an empty series
         means = packed.segment_sum(columns, block.offsets) / divisors
         centered = columns - np.repeat(means, lengths, axis=0)
         std = np.sqrt(packed.segment_sum(centered**2, block.offsets) / divisors) + _RMS_EPSILON
         standardized = (centered / np.repeat(std, lengths, axis=0)).astype(np.float32)
-        features[block.indices] = np.concatenate(
-            [
-                pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
-                for array in (columns, standardized)
-            ],
-            axis=1,
-        )
+        halves = [
+            pool_random_convolutions(array, block.offsets, convolutions, dilations=dilations)
+            for array in (columns, standardized)
+        ]
+        features[block.indices] = np.concatenate(halves, axis=1)
     return features

@@ -41,10 +41,10 @@ FORMAT_NAME = "refold-model"
 FORMAT_VERSION = 1
 # A safetensors file begins with the length of its JSON header, as an integer of this number of
 # bytes.
-_HEADER_LENGTH_BYTES = 8
-# Number of the digits, of 64, in the hash of a pretrained model that do not depend on the names of
-# the columns. The digits after them depend on the names alone.
-_NUM_DIGITS_WITHOUT_NAMES = 48
+_HEADER_START_BYTES = 8
+# The hash of a pretrained model has 64 digits. This number of them depend on the weights, and the
+# digits after them on the names of the columns.
+_NUM_WEIGHT_DIGITS = 48
 # In a file, names of weights begin with this.
 _WEIGHT_PREFIX = "weights/"
 # Names of arrays in a file, by the attributes of `ReferenceStatistics`. They must stay, so that old
@@ -54,25 +54,24 @@ _REFERENCE_ARRAY_NAMES = {
     "mean": "known/center",
     "std": "known/unit",
     "precision": "known/precision",
-    "component_means": "known/units",
+    "mean_score_components": "known/units",
 }
 # Names of arrays in a file, by the attributes of `Calibration`.
 _CALIBRATION_ARRAY_NAMES = {
     "scores": "calibration/scores",
-    "steps": "calibration/steps",
+    "step_scores": "calibration/steps",
     "residuals": "residuals/absolute",
 }
 # Names of arrays in a file, by the attributes of `Mixture`.
 _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 # Names of arrays in a file, by the attributes of `Fingerprints`.
-_FINGERPRINT_ARRAY_NAMES = {"held_back": "held_back", "trained": "trained"}
-# Names of scalers in a file, by the attributes of a model.
+_FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
+# Attributes of a model that are entries of the configuration of its file under the same name.
+_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_loss")
+# Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
-
-
-# The format
 
 
 # A file holds no pickle, so it is safe to open a file from a stranger: no code of it is run.
@@ -91,8 +90,8 @@ def unpack_container(data: bytes, file_name: str) -> tuple[dict[str, Any], dict[
     try:
         arrays = load_arrays(data)
         # `load_arrays` does not return the metadata, so it is read from the header
-        header_end = _HEADER_LENGTH_BYTES + int.from_bytes(data[:_HEADER_LENGTH_BYTES], "little")
-        header = json.loads(data[_HEADER_LENGTH_BYTES:header_end])
+        header_end = _HEADER_START_BYTES + int.from_bytes(data[:_HEADER_START_BYTES], "little")
+        header = json.loads(data[_HEADER_START_BYTES:header_end])
         metadata = json.loads(header["__metadata__"][FORMAT_NAME])
         version = metadata["version"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -140,9 +139,6 @@ def _checksum(config_json: str, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# The content: the fields of a model
-
-
 def dumps(model: "refold.Model") -> bytes:
     """Return a model as the bytes of a file."""
     history = model.history
@@ -152,36 +148,38 @@ def dumps(model: "refold.Model") -> bytes:
         "schema": model.schema.to_dict(),
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
-        "active_dimensions": model.active_dimensions,
-        "window": model.window,
-        "step": model.step,
-        "max_loss": model.max_loss,
+        **{name: getattr(model, name) for name in _CONFIG_ATTRIBUTES},
         "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
-        "keeps_initial": history.keeps_initial,
+        "keeps_initial": history.keeps_initial_weights,
         "refold": refold.__version__,
     }
     arrays: dict[str, Any] = {
         f"{_WEIGHT_PREFIX}{name}": array for name, array in model.network.arrays().items()
     }
-    mixture = None if model.reference is None else model.reference.mixture
     for record, array_names in (
         (model.reference, _REFERENCE_ARRAY_NAMES),
-        (mixture, _MIXTURE_ARRAY_NAMES),
+        (model.reference and model.reference.mixture, _MIXTURE_ARRAY_NAMES),
         (model.calibration, _CALIBRATION_ARRAY_NAMES),
         (model.fingerprints, _FINGERPRINT_ARRAY_NAMES),
+        (model, {"held_out_errors": "held_out_errors"}),
     ):
         if record is not None:
             arrays |= {name: getattr(record, attribute) for attribute, name in array_names.items()}
-    arrays["held_out_errors"] = model.held_out_errors
     arrays = {name: array for name, array in arrays.items() if array is not None}
-    if not len(model.fingerprints.held_back):
+    if not len(model.fingerprints.held_back_hashes):
         del arrays["held_back"]
     for attribute, name in _SCALER_NAMES.items():
-        state = getattr(model, attribute).to_dict()
-        arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
-        config[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+        config[name], scaler_arrays = _split_scaler(getattr(model, attribute), name)
+        arrays |= scaler_arrays
     return pack_container(config, arrays)
+
+
+def _split_scaler(scaler: Scaler, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the state of a scaler as a configuration, and as arrays under a name."""
+    state = scaler.to_dict()
+    arrays = {f"{name}/{key}": v for key, v in state.items() if isinstance(v, np.ndarray)}
+    return {key: v for key, v in state.items() if not isinstance(v, np.ndarray)}, arrays
 
 
 def model_fields(
@@ -200,13 +198,12 @@ def model_fields(
             mixture = _restore_record(Mixture, _MIXTURE_ARRAY_NAMES, arrays)
             reference = replace(reference, mixture=mixture)
         arguments, default_latent_steps = config["parameters"], config.get("latent_steps", 0)
-        latent_steps = arguments.get("latent_steps", "auto")
-        # early versions had latent optimization with GRUs, and this version has not
-        if specification.cell == "gru":
+        latent_steps = arguments.get("latent_steps", "auto")  # "auto" is what ``fit`` chose
+        if specification.cell == "gru":  # only early versions had latent optimization with GRUs
             default_latent_steps = latent_steps = 0
             arguments = arguments | {"latent_steps": "auto"}
         return {
-            "network": _load_network(specification, arrays),
+            "network": _load_network(specification, _arrays_with_prefix(_WEIGHT_PREFIX, arrays)),
             "schema": Schema.from_dict(config["schema"]),
             **{
                 attribute: Scaler.from_dict(config[name] | _arrays_with_prefix(f"{name}/", arrays))
@@ -223,10 +220,7 @@ def model_fields(
             "fingerprints": Fingerprints(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
-            "active_dimensions": config.get("active_dimensions"),
-            "window": config.get("window"),
-            "step": config.get("step"),
-            "max_loss": config.get("max_loss"),
+            **{name: config.get(name) for name in _CONFIG_ATTRIBUTES},
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -235,9 +229,6 @@ def model_fields(
             f"{file_name} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
             "and save the model again."
         ) from error
-
-
-# The hash of a model, which is stored with its codes
 
 
 def hash_model(model: "refold.Model") -> str:
@@ -250,18 +241,14 @@ def hash_model(model: "refold.Model") -> str:
         # names x0, x1 and so on count as no names.
         config = {"specification": asdict(model.specification.inner)}
         names = None if has_default_names(model.schema) else list(model.schema.names)
-        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_DIGITS_WITHOUT_NAMES]
-        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_DIGITS_WITHOUT_NAMES:]
+        weight_digits = _hash_config_and_arrays(config, arrays)[:_NUM_WEIGHT_DIGITS]
+        name_digits = _hash_config_and_arrays({"names": names}, {})[_NUM_WEIGHT_DIGITS:]
         return weight_digits + name_digits
-    scaler = model.scaler.to_dict()
-    arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
+    config = {"specification": asdict(model.specification), "schema": model.schema.to_dict()}
+    config["scaler"], scaler_arrays = _split_scaler(model.scaler, "scaler")
+    arrays |= scaler_arrays
     if model.reference is not None:  # features are standardized over these codes
-        arrays["known"] = model.reference.codes
-    config = {
-        "specification": asdict(model.network.specification),
-        "schema": model.schema.to_dict(),
-        "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
-    }
+        arrays["known"] = model.reference.codes  # this name must stay, because it is hashed
     if model.window is not None:
         config |= {"window": model.window, "step": model.step}
     return _hash_config_and_arrays(config, arrays)
@@ -273,9 +260,9 @@ def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     if stored_hash == model_hash or not model.specification.grid:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
-    end = _NUM_DIGITS_WITHOUT_NAMES
-    no_names_digits = _hash_config_and_arrays({"names": None}, {})[end:]
-    either_has_no_names = no_names_digits in (stored_hash[end:], model_hash[end:])
+    end = _NUM_WEIGHT_DIGITS
+    digits_without_names = _hash_config_and_arrays({"names": None}, {})[end:]
+    either_has_no_names = digits_without_names in (stored_hash[end:], model_hash[end:])
     return stored_hash[:end] == model_hash[:end] and either_has_no_names
 
 
@@ -288,11 +275,7 @@ def _hash_config_and_arrays(config: dict[str, Any], arrays: dict[str, np.ndarray
     return digest.hexdigest()
 
 
-# Records and networks from stored arrays
-
-
-def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
-    weights = _arrays_with_prefix(_WEIGHT_PREFIX, arrays)
+def _load_network(specification: Specification, weights: dict[str, np.ndarray]) -> FittedNetwork:
     # the default model with LSTMs computes with NumPy arrays, and all others are Keras models
     if not is_default_lstm(specification):
         check_training_packages("A model that is not the default one")
@@ -310,12 +293,14 @@ def _load_network(specification: Specification, arrays: dict[str, np.ndarray]) -
 
 def _arrays_with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with a prefix, by their names without the prefix."""
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays[name] for name in names}
 
 
 def _restore_record(
     record_type: type[Record], array_names: dict[str, str], arrays: dict[str, np.ndarray]
 ) -> Record | None:
     """Return a record of the arrays that a file has for its attributes; None if it has none."""
-    values: dict[str, Any] = {k: arrays[v] for k, v in array_names.items() if v in arrays}
+    values: dict[str, Any] = {key: arrays.get(name) for key, name in array_names.items()}
+    values = {attribute: array for attribute, array in values.items() if array is not None}
     return record_type(**values) if values else None

@@ -1,8 +1,8 @@
 """Forecasts: the next steps of sequences, their bounds, and their errors.
 
 `forecast` does the work of `Model.forecast`, and `measure_forecast_errors` that of
-`Model.forecast_errors`. Both call `forecast_next_steps`, which returns the steps after sequences.
-`forecast_residuals` returns the errors that calibrate the bounds.
+`Model.forecast_errors`. `compute_forecast_residuals` returns the errors that calibrate the bounds.
+`forecast_next_steps` returns the steps after sequences that are as short as those of training.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _MAX_RESIDUALS = 1 << 21
 # `_MAX_RESIDUALS`. With fewer sequences, there could be no bounds with a small ``alpha``.
 _MIN_RESIDUAL_SEQUENCES = 256
 # Bounds are wider by this share, because rounding can change a forecast.
-_ROUNDING_TOLERANCE = 1e-4
+_BOUND_ROUNDING_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ class Forecast:
     upper: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        sequences, steps = len(self.sequences), int(self.sequences.lengths.max(initial=0))
+        sequences = pluralize(len(self.sequences), "sequence")
+        steps = pluralize(int(self.sequences.lengths.max(initial=0)), "step")
         bounds = "no bounds" if self.alpha is None else f"bounds at alpha {self.alpha:g}"
-        return f"Forecast({pluralize(sequences, 'sequence')}, {pluralize(steps, 'step')}, {bounds})"
+        return f"Forecast({sequences}, {steps}, {bounds})"
 
     @property
     def ids(self) -> np.ndarray:
@@ -97,22 +98,22 @@ class Forecast:
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
         num_steps = table.num_rows // max(1, len(self.sequences))
-        steps = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
-        columns = {id: table[id], "step": steps}
+        step_numbers = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
+        columns = {id: table[id], "step": step_numbers}
         if self.sequences.times is not None:
             columns[schema.time_column(columns)] = self.sequences.times
         for i, name in enumerate(schema.names):
             columns[name] = table[name]
             if self.lower is None or self.upper is None or not schema.numeric[i]:
                 continue
-            for bound, values in (("lower", self.lower), ("upper", self.upper)):
-                if (bound_name := f"{name}_{bound}") in schema.names:
+            for side, bounds in (("lower", self.lower), ("upper", self.upper)):
+                if (bound_name := f"{name}_{side}") in schema.names:
                     raise SchemaError(
                         f"The column {bound_name!r} has the name of a bound of {name!r}. Give it "
                         "another."
                     )
-                finite = np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan)
-                columns[bound_name] = pa.array(finite.ravel(), from_pandas=True)
+                values = bounds[:, :, i].ravel()
+                columns[bound_name] = pa.array(values, mask=~np.isfinite(values))
         return pa.table(columns)
 
 
@@ -120,24 +121,23 @@ def forecast(
     model: "refold.Model",
     X: SequencesLike,
     steps: int | None,
-    *,
     alpha: float | None,
+    *,
     clip: bool | str,
     verbose: int,
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
     check("clip", clip, CLIP_RULE)
     num_steps = _check_forecast_steps(model, steps)
-    margins, alpha = _bound_margins(model, alpha, num_steps)
-    series = model.read(X, as_windows=False)
-    last = _last_input_steps(series, model.specification)
-    predicted = forecast_next_steps(last, model.network, model.scaler, verbose=verbose)
+    margins, alpha = _compute_bound_margins(model, alpha, num_steps)
+    series = model.read_aligned(X, as_windows=False)
     # the network always forecasts as many steps as it was fitted for, which may be more
-    predicted, _ = split_at(predicted, num_steps)
+    predicted, _ = split_at(_forecast_after(model, series, verbose), num_steps)
     clipped = model.scaler.clip(predicted, clip=clip)
     clipped.times = series.times_between(series.lengths, series.lengths + num_steps)
     if margins is None:
         return Forecast(clipped)
+    # (n_sequences, num_steps, n_columns), with NaN for columns that are not numeric
     shape = len(predicted), num_steps, model.schema.num_columns
     clipped_values, values = (
         np.where(model.schema.numeric, sequences.values.astype(float).reshape(shape), np.nan)
@@ -154,14 +154,14 @@ def forecast(
 
 
 def measure_forecast_errors(
-    model: "refold.Model", X: SequencesLike, steps: int | None, *, season: int | None
+    model: "refold.Model", X: SequencesLike, steps: int | None, season: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
     num_steps = _check_forecast_steps(model, steps)
     if season is not None:
         season = check_integer("season", season)
-    sequences = model.read(X)
-    warn(describe_training_sequences(sequences, model.fingerprints.trained))
+    sequences = model.read_aligned(X)
+    warn(describe_training_sequences(sequences, model.fingerprints.training_hashes))
     # cut before all steps that the network forecasts, and measure the first of these
     max_steps = model.specification.forecast_steps
     longer_rows, before, after = split_last_steps(sequences, max_steps)
@@ -171,12 +171,11 @@ def measure_forecast_errors(
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
     after, _ = split_at(after, num_steps)
-    last = _last_input_steps(before, model.specification)
-    predicted = forecast_next_steps(last, model.network, model.scaler)
+    predicted = _forecast_after(model, before)
     return forecast_errors(before, after, predicted, model.error_scaler, season=season)
 
 
-def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
+def compute_forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
     """Return the absolute errors of forecasts of the last steps of aligned sequences."""
     # The shape is (n_sequences, forecast_steps, n_columns), with NaN for missing values and for
     # columns that are not numeric. The result is None if the model can have no bounds.
@@ -191,9 +190,7 @@ def forecast_residuals(model: "refold.Model", sequences: Sequences) -> np.ndarra
         rng = np.random.default_rng(0xF04E)
         rows = np.sort(rng.choice(len(before), max_sequences, replace=False))
         before, after = before[rows], after[rows]
-    last = _last_input_steps(before, model.specification)
-    predicted = forecast_next_steps(last, model.network, model.scaler)
-    errors = np.abs(np.asarray(after.values, float) - predicted.values)
+    errors = np.abs(np.asarray(after.values, float) - _forecast_after(model, before).values)
     errors = np.where(schema.numeric, errors, np.nan)
     return errors.reshape(len(before), num_steps, schema.num_columns)
 
@@ -211,7 +208,7 @@ def _check_forecast_steps(model: "refold.Model", steps: int | None) -> int:
     return steps or max_steps
 
 
-def _bound_margins(
+def _compute_bound_margins(
     model: "refold.Model", alpha: float | None, num_steps: int
 ) -> tuple[Any, float | None]:
     """Return how far bounds are from a forecast, (num_steps, n_columns), and their ``alpha``."""
@@ -232,22 +229,20 @@ def _bound_margins(
             "larger share."
         )
     else:
-        return conformal_margins(residuals[:, :num_steps], alpha) * (
-            1.0 + _ROUNDING_TOLERANCE
-        ), alpha
+        margins = conformal_margins(residuals[:, :num_steps], alpha)
+        return margins * (1.0 + _BOUND_ROUNDING_TOLERANCE), alpha
     if is_requested:
         raise ParameterError(reason)
     return None, None
 
 
-def _last_input_steps(sequences: Sequences, specification: Specification) -> Sequences:
-    """Return the last steps of each sequence, as many as the longest input in training had."""
-    max_input_steps = specification.max_steps - specification.forecast_steps
+def _forecast_after(model: "refold.Model", sequences: Sequences, verbose: int = 0) -> Sequences:
+    """Forecast all steps that the model was fitted for, after aligned sequences of any length."""
+    # of a long sequence, the last steps are read, as many as the longest input in training had
+    max_input_steps = model.specification.max_steps - model.specification.forecast_steps
     starts = np.maximum(0, sequences.lengths - max_input_steps)
-    return split_at(sequences, starts)[1] if starts.any() else sequences
-
-
-# Forecasts of the network, and the recent values that its forecast decoder reads
+    last = split_at(sequences, starts)[1] if starts.any() else sequences
+    return forecast_next_steps(last, model.network, model.scaler, verbose=verbose)
 
 
 def split_last_steps(
@@ -282,13 +277,14 @@ def recent_values(scaled_sequences: Sequences, specification: Specification) -> 
     # differences show changes even if all values are far from zero. A missing value gets the value
     # of the step before, or else of the first step after, or else zero.
     num_steps, num_columns = specification.recent_steps, len(specification.num_categories)
+    # (n_sequences, num_steps, num_columns)
     values = last_steps(scaled_sequences, num_steps).astype(np.float32)
-    # pairs of a step and the step that it gets missing values from
-    forward = [(step, step - 1) for step in range(1, num_steps)]
-    backward = [(step, step + 1) for step in reversed(range(num_steps - 1))]
-    for step, neighbor in forward + backward:
-        missing = np.isnan(values[:, step])
-        values[:, step][missing] = values[:, neighbor][missing]
+    # pairs of a step and the step that it gets missing values from: first forward, then backward
+    pairs = [(step, step - 1) for step in range(1, num_steps)]
+    pairs += [(step, step + 1) for step in reversed(range(num_steps - 1))]
+    for step, neighbor in pairs:
+        is_missing = np.isnan(values[:, step])
+        values[:, step][is_missing] = values[:, neighbor][is_missing]
     encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
     shape = len(scaled_sequences), num_steps, specification.num_outputs
     encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]  # the last step first
@@ -298,8 +294,9 @@ def recent_values(scaled_sequences: Sequences, specification: Specification) -> 
 
 def last_steps(sequences: Sequences, num_steps: int) -> np.ndarray:
     """Return the last steps (n_sequences, num_steps, n_columns), NaN before short sequences."""
-    steps = np.arange(-num_steps, 0) + sequences.offsets[1:, None]  # their rows in all values
-    exists = steps >= sequences.offsets[:-1, None]  # earlier ones belong to the sequence before
+    # (n_sequences, num_steps), indices into all steps; those before a start are of other sequences
+    step_indices = np.arange(-num_steps, 0) + sequences.offsets[1:, None]
+    exists = step_indices >= sequences.offsets[:-1, None]
     values = np.full((*exists.shape, sequences.schema.num_columns), np.nan)
-    values[exists] = sequences.values[steps[exists]]
+    values[exists] = sequences.values[step_indices[exists]]
     return values

@@ -6,15 +6,15 @@ Each ``describe_`` function returns the text of a warning, or None if there is n
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.messages import LONGER_WARNING, warn
+from refold._support.messages import LONGER_WARNING, pluralize, warn
 from refold._support.rules import check, integer_rule, or_auto
-from refold.errors import DataError, Message, ParameterError, argument, spelled
+from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.resampling import explained_variance_shares
 from refold.network.specification import Specification
@@ -42,9 +42,7 @@ from refold.sequences import (
 class ArrowTable(Protocol):
     """A table or a column of pandas, Polars, PyArrow or DuckDB."""
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object:
-        """Export the data as an Arrow stream."""
-        ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object: ...
 
     def __len__(self) -> int: ...
 
@@ -63,137 +61,84 @@ def open_sequences(
     X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
 ) -> Sequences:
     """Convert or read a user's data to sequences; large files and batches are memory-mapped."""
-    # with ``as_series``, a file, a table or an array without ids becomes a single sequence
+    # With ``as_series``, a file, a table of steps or an array of one or two axes is one sequence,
+    # unless it has ids. Without ``as_series``, an array of two axes is a sequence for each row.
     if isinstance(X, Sequences):
         return X
     if is_batch_stream(X):
         return read_batches(X)
     if isinstance(X, str | os.PathLike):
         return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
-    return as_sequences(_as_single_series(X, schema) if as_series else X, schema=schema)
-
-
-def _as_single_series(X: Any, schema: Schema | None) -> Any:
-    """Return a table of steps without ids, or an array of one or two axes, as a single series."""
-    columns = getattr(X, "column_names", getattr(X, "columns", None))
-    if isinstance(X, Mapping) or (is_table(X) and columns is not None):
+    data: Any = X
+    columns = getattr(data, "column_names", getattr(data, "columns", None))
+    if as_series and (isinstance(data, Mapping) or (is_table(data) and columns is not None)):
         try:
-            table = pa.table(X)
+            table = pa.table(data)
         except pa.ArrowException:
-            return X  # `as_sequences` raises an error that names the column
+            return as_sequences(data, schema=schema)  # raises an error that names the column
         has_ids = schema is not None and schema.id_name in table.column_names
-        return table if has_ids else series_from_table(table, schema)
-    is_array = hasattr(X, "__array__") and getattr(X, "ndim", 0) in {1, 2}
-    return [np.asarray(X)] if is_array and X.dtype != object else X
+        data = table if has_ids else series_from_table(table, schema)
+    elif as_series and hasattr(data, "__array__") and getattr(data, "ndim", 0) in {1, 2}:
+        # an array of objects holds a sequence in each entry
+        data = data if data.dtype == object else [np.asarray(data)]
+    return as_sequences(data, schema=schema)
 
 
 def cut_into_windows(
     series: Sequences,
     window: int | None,  # number of steps of a window; None makes each series one window
     step: int | None,  # number of steps from the start of a window to the next
-    # cut only series of which a code loses a larger share of the variance; None cuts all
+    # A series is cut only if its code loses a larger share of the variance; None cuts all.
     max_loss: float | None = None,
-    curve_dim: int = 0,  # number of dimensions of such a code
+    curve_dim: int = 0,  # number of dimensions of this code
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
         return uncut_windows(series)
     step = step or default_window_step(window)
 
-    def window_lengths(block: Sequences) -> np.ndarray:
-        """Return the window length (n_series,) of each series: its own length if it is not cut."""
+    def choose_window_lengths(block: Sequences) -> np.ndarray:
+        """Return the length (n_series,) of the windows of each series; all of it if not cut."""
         if max_loss is None:
             return np.full(len(block), window)
         lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
         return np.where(lost_shares > max_loss, window, block.lengths)
 
     if not series.is_mapped:
-        return cut_windows(series, window_lengths(series), step)
+        return cut_windows(series, choose_window_lengths(series), step)
     sequences = map_blocks(
-        series, lambda block: cut_windows(block, window_lengths(block), step).sequences
+        series, lambda block: cut_windows(block, choose_window_lengths(block), step).sequences
     )
-    lengths = np.concatenate([window_lengths(block) for block in series.blocks()])
-    positions = window_positions(series.lengths, lengths, step)
+    window_lengths = np.concatenate([choose_window_lengths(block) for block in series.blocks()])
+    positions = window_positions(series.lengths, window_lengths, step)
     return Windows(sequences, positions.series, positions.starts, series.lengths, series.ids)
-
-
-# Lengths, codes and latent steps that a network can use
-
-# A warning says if a dimension of a code is farther from the mean of the training codes than this
-# number of standard deviations. No sequence has such a code, so it is an error of the user.
-MAX_CODE_STD_FROM_MEAN = 1000.0
 
 
 def check_encodable_lengths(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
-    wrong_rows = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
-    if len(wrong_rows):
-        row = wrong_rows[0]
+    wrong_indices = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
+    if len(wrong_indices):
+        i = wrong_indices[0]
         raise DataError(
-            f"sequence {row} has length {lengths[row]}, and "
+            f"sequence {i} has length {lengths[i]}, and "
             f"{argument(architecture=network.specification.architecture)} reads 1 to "
             f"{network.fixed_steps} steps, the longest training length. Leave it out, cut it, or "
             f"use {argument(architecture='default')}."
         )
 
 
-def check_codes(codes: Any, code_size: int) -> np.ndarray:
-    """Return codes as float32 (n_sequences, code_size); refuse other shapes and non-finite ones."""
-    try:
-        with np.errstate(over="ignore"):  # refused below, as infinite
-            array = np.asarray(codes, dtype=np.float32)
-        got = str(array.shape)  # for the message
-    except (TypeError, ValueError, OverflowError):
-        array, got = np.empty(0), "no array of numbers"
-    if array.shape[1:] != (code_size,):
-        raise DataError(
-            f"codes must have shape (n_sequences, {code_size}), as transform returns them. Got "
-            f"{got}."
-        )
-    is_finite = np.isfinite(array)
-    if not is_finite.all():
-        row, dimension = np.argwhere(~is_finite)[0]
-        raise DataError(
-            f"codes must be finite in float32. The code of sequence {row} is not, in dimension "
-            f"{dimension}."
-        )
-    return array
-
-
-def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:
-    """Return lengths to decode to as int64 (num_codes,); refuse those that cannot be decoded."""
-    try:
-        array = np.asarray(lengths)
-        got = str(array.shape)
-    except ValueError:
-        array, got = np.empty(()), "lists of different lengths"
-    if array.shape != (num_codes,):
-        raise DataError(
-            f"{argument('lengths')} must have one entry per code, shape ({num_codes},). Got {got}."
-        )
-    if num_codes and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
-        raise DataError(f"{argument('lengths')} must be integers of at least 0.")
-    longest = network.most_steps
-    if longest is not None and array.max(initial=0) > longest:
-        raise DataError(
-            f"this architecture writes at most {longest} steps. Got the length {array.max()}; "
-            f"use {argument(architecture='default')} for more."
-        )
-    return array.astype(np.int64)
-
-
 def check_latent_steps(latent_steps: int | str, specification: Specification) -> int:
     """Return the number of steps of latent optimization; refuse steps if the model allows none."""
     check("latent_steps", latent_steps, or_auto(integer_rule(0)))
-    is_supported = specification.architecture == "default" and specification.cell == "lstm"
-    if latent_steps and (not is_supported or specification.variational):
-        names = ("cell", "architecture", "variational")
-        got = ", ".join(argument(**{name: getattr(specification, name)}) for name in names)
+    required = {"cell": "lstm", "architecture": "default", "variational": False}
+    options = {name: getattr(specification, name) for name in required}
+    if latent_steps and options != required:
+        texts = [argument(**{name: value}) for name, value in options.items()]
         raise ParameterError(
             f"{argument(latent_steps=latent_steps)} needs LSTMs, and the default architecture that "
-            f"is not variational. Got {got}. Use 0."
+            f"is not variational. Got {', '.join(texts)}. Use 0."
         )
     return int(latent_steps)
 
@@ -201,17 +146,15 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
 # Sequences longer than any in training: neither the decoder nor the length model has seen such
 # lengths. `encode`, `decode`, `score`, `detect` and the report give this warning.
 
-# What is too long: a sequence, a length that a user asks for, or a length that a code stands for.
-LengthNoun = Literal["sequence", "length", "predicted length"]
 # A predicted length may be longer by this share, or by one step if that is more, without a warning,
 # because predictions of the longest training length are not exact.
 _PREDICTED_LENGTH_TOLERANCE = 0.1
 
 
-def describe_too_long(
-    lengths: np.ndarray, max_steps: int, noun: LengthNoun = "sequence"
-) -> str | None:
+def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence") -> str | None:
     """Describe how many lengths exceed the longest in training; None if none does."""
+    # The noun is "sequence", "length" for lengths that a user asks for, or "predicted length" for
+    # lengths that codes stand for.
     is_predicted = noun == "predicted length"
     tolerance = max(1.0, _PREDICTED_LENGTH_TOLERANCE * max_steps) if is_predicted else 0.0
     count = int((lengths > max_steps + tolerance).sum())
@@ -220,55 +163,24 @@ def describe_too_long(
     remedy = f"ask for at most {max_steps} steps with {argument('lengths=')}"
     if noun == "sequence":
         remedy = f"on windows of them, with {argument(window=max_steps)}"
+    verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
-        f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
-        f"{'is' if count == 1 else 'are'} {LONGER_WARNING}: {'' if count == 1 else 'up to '}"
+        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING}: {up_to}"
         f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
         f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
         f"{remedy}."
     )
 
 
-# Series that vary too fast for the code of a pretrained model, which holds slow cosines only
+# Outliers: values far outside of the training data, such as values in other units
 
-# A warning says if codes explain a smaller share of the variance than this, on average over series.
-_MIN_MEAN_EXPLAINED_VARIANCE = 0.9
-# A warning says if the code of any series explains a smaller share of its variance than this.
-_MIN_SERIES_EXPLAINED_VARIANCE = 0.5
-
-
-def describe_explained_variance(
-    block_shares: Sequence[np.ndarray],  # of each block of data, the share of each series
-    curve_dim: int,
-    *,
-    has_windows: bool,
-) -> str | None:
-    """Describe what share of the variance codes explain; None if nearly all."""
-    shares = np.concatenate([*block_shares, []])  # with [], because there may be no block
-    if not len(shares):
-        return None
-    mean, lowest = shares.mean(), shares.min()
-    if mean >= _MIN_MEAN_EXPLAINED_VARIANCE and lowest >= _MIN_SERIES_EXPLAINED_VARIANCE:
-        return None
-    remedy = "They vary too fast for a code"
-    if not has_windows:
-        in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
-        remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
-    return Message(
-        f"{curve_dim} numbers explain {100 * mean:.0f} % of your series, and {100 * lowest:.0f} % "
-        f"of one. {remedy}."
-    )
-
-
-# Values far outside of the training data, such as values in other units
-
-# A value is far outside if it is outside of the range of the training data, and farther from the
-# mean than this number of standard deviations. The range alone would be too narrow for new data,
-# and the standard deviations alone would be too narrow for data with a heavy tail.
-_FAR_STD_FROM_MEAN = 10.0
-# A column is probably in other units if more than this share of its values is far outside. Fewer
-# values can be ordinary anomalies. Zeros do not count, because zero is the same in all units.
-_MAX_FAR_SHARE = 0.25
+# An outlier is outside of the range of the training data, and farther from the mean than this
+# number of standard deviations. The range alone would be too narrow for new data, and the standard
+# deviations alone would be too narrow for data with a heavy tail.
+_MIN_OUTLIER_STD_FROM_MEAN = 10.0
+# A column is probably in other units if more than this share of its values are outliers. Fewer
+# outliers can be ordinary anomalies. Zeros do not count, because zero is the same in all units.
+_MAX_OUTLIER_SHARE = 0.25
 # Maximum number of columns that a warning names, so that it stays short.
 _MAX_LISTED_COLUMNS = 5
 # A warning writes this and larger numbers of standard deviations with an exponent.
@@ -276,53 +188,59 @@ _MIN_SCIENTIFIC_NOTATION = 1e6
 
 
 def outlier_limits(error_scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
-    """Return two limits (n_columns,) outside of which values are far from the training data."""
+    """Return the two limits (n_columns,) outside of which values are outliers."""
     # a column that was constant in training has no limits, because its usual range is unknown
     varies = error_scaler.data_min_ < error_scaler.data_max_
-    distances = np.where(varies, _FAR_STD_FROM_MEAN * error_scaler.scale_, np.inf)
+    distances = np.where(varies, _MIN_OUTLIER_STD_FROM_MEAN * error_scaler.scale_, np.inf)
     low = np.minimum(error_scaler.data_min_, error_scaler.mean_ - distances)
     return low, np.maximum(error_scaler.data_max_, error_scaler.mean_ + distances)
 
 
-def count_outliers(values: np.ndarray, error_scaler: Scaler) -> np.ndarray:
-    """Count values (n_steps, n_columns) far outside of the training data, (4, n_columns)."""
-    # The first three rows are the numbers of far values, of values that are far or not zero, and of
-    # observed values. The last row is the largest distance from the mean in standard deviations.
+class OutlierCounts(NamedTuple):
+    """Counts of outliers in the columns of a block of values, arrays (n_columns,)."""
+
+    num_outliers: np.ndarray
+    num_comparable: np.ndarray  # outliers, and other observed values that are not 0
+    num_observed: np.ndarray
+    # from the mean to any observed value, in standard deviations; -inf if no value is observed
+    max_distance: np.ndarray
+
+
+def count_outliers(values: np.ndarray, error_scaler: Scaler) -> OutlierCounts:
+    """Count the outliers among values (n_steps, n_columns)."""
     low, high = (limit.astype(values.dtype) for limit in outlier_limits(error_scaler))
-    is_far = (values < low) | (values > high)
-    # in the usual case, no value is far, and approximate counts are enough and save time
-    if not is_far.any():
-        counts = np.array([0, len(values), len(values), 0])
-        return np.repeat(counts[:, None], values.shape[1], axis=1)
-    observed = ~np.isnan(values)
-    masks = [is_far, is_far | (observed & (values != 0)), observed]
-    lowest, highest = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    is_outlier = (values < low) | (values > high)
+    num_observed = len(values) - np.isnan(values).sum(axis=0)
+    num_zeros = ((values == 0) & ~is_outlier).sum(axis=0)
+    lowest = np.fmin.reduce(values, axis=0, initial=np.inf)
+    highest = np.fmax.reduce(values, axis=0, initial=-np.inf)
     with np.errstate(over="ignore"):
-        distance = np.fmax(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
+        distance = np.maximum(highest - error_scaler.mean_, error_scaler.mean_ - lowest)
         distance = distance / error_scaler.scale_
-    return np.stack([*(mask.sum(axis=0) for mask in masks), distance])
+    num_outliers = is_outlier.sum(axis=0)
+    return OutlierCounts(num_outliers, num_observed - num_zeros, num_observed, distance)
 
 
-def describe_outliers(block_counts: Sequence[np.ndarray], schema: Schema) -> str | None:
+def describe_outliers(block_counts: Sequence[OutlierCounts], schema: Schema) -> str | None:
     """Describe columns that are probably in other units; None if there is none."""
-    # ``block_counts`` are the results of `count_outliers` for the blocks of the data
     if not block_counts:
         return None
-    num_far, num_comparable, num_observed, _ = np.sum(block_counts, axis=0)
-    distances = np.max(block_counts, axis=0)[3]
-    wrong = np.flatnonzero(num_far > _MAX_FAR_SHARE * num_comparable)  # indices of columns
-    if not len(wrong):
+    # each (n_blocks, n_columns)
+    outliers, comparable, observed, distances = map(np.array, zip(*block_counts, strict=True))
+    is_suspect = outliers.sum(axis=0) > _MAX_OUTLIER_SHARE * comparable.sum(axis=0)
+    if not is_suspect.any():
         return None
-    farthest = distances[wrong].max()
+    share = outliers[:, is_suspect].sum() / observed[:, is_suspect].sum()
+    farthest = distances[:, is_suspect].max()
     num_std = f"{farthest:.0f}" if farthest < _MIN_SCIENTIFIC_NOTATION else f"{farthest:.3g}"
-    names = ", ".join(repr(schema.names[i]) for i in wrong[:_MAX_LISTED_COLUMNS])
-    num_unlisted = len(wrong) - _MAX_LISTED_COLUMNS
+    all_names = [repr(name) for name in np.array(schema.names)[is_suspect].tolist()]
+    names = ", ".join(all_names[:_MAX_LISTED_COLUMNS])
+    num_unlisted = len(all_names) - _MAX_LISTED_COLUMNS
     names += f" and {num_unlisted} others" if num_unlisted > 0 else ""
     return (
-        f"{100 * num_far[wrong].sum() / num_observed[wrong].sum():.0f} % of the values of "
-        f"column{'s' * (len(wrong) > 1)} {names} are far outside of the training data, up "
-        f"to {num_std} standard deviations from its mean. Check their units: the "
-        "results mean little for such values."
+        f"{100 * share:.0f} % of the values of column{'s' * (len(all_names) > 1)} {names} are far "
+        f"outside of the training data, up to {num_std} standard deviations from its mean. Check "
+        "their units: the results mean little for such values."
     )
 
 
@@ -337,8 +255,8 @@ _MAX_STD_OF_CHANCE_MATCHES = 3.0
 
 def check_not_trained_on(normal_sequences: Sequences, training_hashes: np.ndarray | None) -> None:
     """Refuse aligned normal sequences that are all training sequences; warn if some are."""
-    count, num_compared = _count_training_sequences(normal_sequences, training_hashes)
-    if 0 < count == num_compared:
+    num_matches, num_compared = _count_training_sequences(normal_sequences, training_hashes)
+    if 0 < num_matches == num_compared:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
@@ -351,13 +269,15 @@ def describe_training_sequences(
     sequences: Sequences, training_hashes: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe how many aligned sequences a model was trained on; None if none."""
-    count, total = _count_training_sequences(sequences, training_hashes)
-    if training_hashes is None or not count:
+    num_matches, num_compared = _count_training_sequences(sequences, training_hashes)
+    if training_hashes is None or not num_matches:
         return None
-    # if the model stores a sample of fingerprints, only a share of the sequences is compared
+    # If the model stores a sample of fingerprints, a part of the sequences is compared. Then the
+    # share of this part is more telling than its counts.
     all_compared = len(training_hashes) < MAX_STORED_FINGERPRINTS
-    share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
-    verb = "is" if all_compared and count == 1 else "are"
+    share, verb = f"{100 * num_matches / num_compared:.0f} % of the", "are"
+    if all_compared:
+        share, verb = f"{num_matches} of {num_compared}", "is" if num_matches == 1 else "are"
     return (
         f"{share} {noun} {verb} among those that the model was trained on. Their errors are "
         "smaller than those of new ones. Leave them out."
@@ -375,25 +295,12 @@ def _count_training_sequences(
     hashes = fingerprints(sequences)[sequences.lengths > 0]  # all empty sequences are equal
     if len(training_hashes) == MAX_STORED_FINGERPRINTS:  # larger fingerprints were not stored
         hashes = hashes[hashes <= training_hashes[-1]]
-    count, num_compared = int(np.isin(hashes, training_hashes).sum()), len(hashes)
+    num_matches, num_compared = int(np.isin(hashes, training_hashes).sum()), len(hashes)
+    # The probability that a new sequence equals a training sequence by chance is estimated by the
+    # share of training sequences that have an equal one.
     _, counts = np.unique(training_hashes, return_counts=True)
-    # the probability that a new sequence equals a training sequence by chance
-    chance = counts[counts > 1].sum() / len(training_hashes)
+    probability = counts[counts > 1].sum() / len(training_hashes)
     # mean and standard deviation of the binomial distribution
-    mean, std = chance * num_compared, np.sqrt(chance * (1 - chance) * num_compared)
-    return count if count > mean + _MAX_STD_OF_CHANCE_MATCHES * std else 0, num_compared
-
-
-def are_held_back(hashes: np.ndarray, held_back_hashes: np.ndarray) -> np.ndarray:
-    """Return which hashes (n,) are held back; of equal hashes, as many as were held back."""
-    if not len(held_back_hashes):
-        return np.zeros(len(hashes), bool)
-    distinct_hashes, counts = np.unique(held_back_hashes, return_counts=True)
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    # how many equal hashes come before each hash
-    num_before = np.arange(len(hashes)) - np.searchsorted(ordered, ordered)
-    index = np.minimum(np.searchsorted(distinct_hashes, ordered), len(distinct_hashes) - 1)
-    is_held_back = np.empty(len(hashes), bool)
-    is_held_back[order] = (distinct_hashes[index] == ordered) & (num_before < counts[index])
-    return is_held_back
+    mean, std = probability * num_compared, np.sqrt(probability * (1 - probability) * num_compared)
+    is_chance = num_matches <= mean + _MAX_STD_OF_CHANCE_MATCHES * std
+    return 0 if is_chance else num_matches, num_compared

@@ -25,7 +25,7 @@ from refold.sequences.types import NUMERIC
 
 # "series" is the pretrained model, and "series-16" is the same with codes of 16 learned dimensions.
 _MODEL_NAME_PATTERN = re.compile(r"series(?:-([1-9]\d*))?")
-_MODEL_FILE = Path(__file__).with_name("series.refold")
+_SERIES_MODEL_PATH = Path(__file__).with_name("series.refold")
 # Maximum number of sequences whose means and log standard deviations an adapted model stores. It
 # limits the time to adapt.
 _MAX_SAMPLED_SEQUENCES = 1024
@@ -49,7 +49,7 @@ def find_model_file(path: str | os.PathLike[str]) -> ModelFile:
     """Return the file and the dimensions that a path, or a name such as "series-16", stands for."""
     if (match := _MODEL_NAME_PATTERN.fullmatch(str(path))) is None:
         return ModelFile(path, None)
-    return ModelFile(_MODEL_FILE, int(match[1]) if match[1] else None)
+    return ModelFile(_SERIES_MODEL_PATH, int(match[1]) if match[1] else None)
 
 
 def with_columns(
@@ -72,34 +72,48 @@ def with_columns(
         latent_dim=num_columns * (model.specification.curve_dim + 1),
     )
     schema = replace(schema, columns=columns)
-    scaler, error_scaler = _adapt_scalers(model, num_columns, sequences)
-    statistics = None
-    if sequences is not None:  # of a sample, for `Model.generate` and features
-        rows = linspace_indices(len(sequences), _MAX_SAMPLED_SEQUENCES)
+    # the scalers of the pretrained model are those of one column, so their arrays are repeated
+    scaler_state, error_scaler_state = (
+        {k: np.repeat(v, num_columns) if isinstance(v, np.ndarray) else v for k, v in state.items()}
+        for state in (model.scaler.to_dict(), model.error_scaler.to_dict())
+    )
+    if sequences is not None:
+        moments = RunningMoments(num_columns)
         with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
-            statistics = scaler.statistics(sequences[rows].align(schema))
-    reference = model.reference and _adapt_reference(model.reference, num_columns, statistics)
+            for block in sequences.blocks():
+                moments.add(block.values)
+        value_range = {"least": moments.least, "greatest": moments.greatest}
+        std = np.where(moments.scale > 0, moments.scale, 1.0)
+        # the network scales each sequence by itself, so only errors need the units of the data
+        scaler_state |= value_range
+        error_scaler_state |= value_range | {"mean": moments.mean, "scale": std}
+    scaler, reference = Scaler.from_dict(scaler_state), model.reference
+    if reference is not None:
+        # The reference codes are those of a single column. They are shuffled for each column after
+        # the first, so that columns are independent.
+        rng, num_codes = np.random.default_rng(0), len(reference.codes)
+        rows = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
+        codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
+        if sequences is not None and len(sequences):
+            # the means and scales in the codes are replaced by those of a sample of the sequences
+            sample = sequences[linspace_indices(len(sequences), _MAX_SAMPLED_SEQUENCES)]
+            with np.errstate(over="ignore", invalid="ignore"):  # refused later
+                statistics = scaler.statistics(sample.align(schema))
+            codes[:, -2 * num_columns :] = statistics[rng.integers(len(sample), size=num_codes)]
+        std = codes.std(axis=0)
+        std = np.where(std > 0, std, 1.0)
+        # the mixture stays that of codes of a single column
+        reference = ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
     # not `replace`, because the result is no longer a `PretrainedModel`
     attributes: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     attributes |= {
         "network": CurveNetwork(specification, model.network.arrays()),
         "schema": schema,
         "scaler": scaler,
-        "error_scaler": error_scaler,
+        "error_scaler": Scaler.from_dict(error_scaler_state),
         "reference": reference,
     }
     return refold.Model(**attributes)
-
-
-def num_columns_of(model: "refold.Model", code_width: int) -> int:
-    """Return the number of columns whose codes make a code of this width; refuse other widths."""
-    num_columns, remainder = divmod(code_width, model.code_size)
-    if remainder or not num_columns:
-        raise DataError(
-            f"A code of this model has {model.code_size} numbers for each column. Got codes of "
-            f"{code_width} numbers."
-        )
-    return num_columns
 
 
 def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
@@ -117,88 +131,45 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
         )
     smaller, weights = truncate_latent_dim(specification, model.network.arrays(), dims)
     network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
-    dropped_dims = dropped_dimensions(specification, dims), np.arange(dims, max_dims)
-    return without_calibration(replace(model, network=network), dropped_dims)
+    return without_calibration(
+        replace(model, network=network),
+        dropped_dims=dropped_dimensions(specification, dims),
+        dropped_column_dims=np.arange(dims, max_dims),
+    )
 
 
 def without_calibration(
     model: "refold.Model",
-    # dimensions to drop from the code of all columns together, and from the code of one column
-    dropped_dims: tuple[np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int)),
+    dropped_dims: np.ndarray | list[int],  # dimensions to drop from the code of all columns
+    dropped_column_dims: np.ndarray | list[int],  # the same dimensions in the code of one column
 ) -> "refold.Model":
     """Return a model without calibration, and without statistics of ROCKET features."""
-    reference = model.reference and _drop_dimensions(model.reference, *dropped_dims)
+    reference = model.reference
+    if reference is not None:
+        mixture, code_width = reference.mixture, reference.codes.shape[1]
+        if mixture is not None:
+            # the mixture is that of codes of one column, unless the model learned from the data
+            has_all_columns = len(mixture.center) == code_width
+            mixture_dims = dropped_dims if has_all_columns else dropped_column_dims
+            means, center, scale, covariances = (
+                np.delete(array, mixture_dims, -1)
+                for array in (mixture.means, mixture.center, mixture.scale, mixture.covariances)
+            )
+            covariances = np.delete(covariances, mixture_dims, 1)
+            mixture = Mixture(mixture.weights, means, covariances, center, scale)
+        # the first entries of the mean and the standard deviation are those of the code
+        codes, mean, std = (
+            np.delete(array[..., :code_width], dropped_dims, -1)
+            for array in (reference.codes, reference.mean, reference.std)
+        )
+        reference = ReferenceStatistics(codes, mean, std, mixture=mixture)
     return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
 def join_column_codes(codes: np.ndarray, num_columns: int) -> np.ndarray:
     """Join codes of columns (n * num_columns, width) to codes (n, num_columns * width)."""
+    # The code of a column ends with a mean and a log standard deviation. In the joined code, the
+    # means of all columns come after all else, and the log standard deviations last.
     codes = codes.reshape(len(codes) // num_columns, num_columns, -1)
-    # the code of a column ends with a mean and a log standard deviation, which here come last
-    blocks = codes[..., :-2].reshape(len(codes), -1), codes[..., -2], codes[..., -1]
-    return np.concatenate(blocks, axis=1)
-
-
-def _adapt_reference(
-    reference: ReferenceStatistics,  # of codes of a single column
-    num_columns: int,
-    # (n_sequences, 2 * num_columns), means and log standard deviations of the user's sequences
-    sequence_statistics: np.ndarray | None,
-) -> ReferenceStatistics:
-    """Return reference statistics of codes of several columns."""
-    # The codes are shuffled for each column after the first, so that columns are independent.
-    rng, num_codes = np.random.default_rng(0), len(reference.codes)
-    rows = [np.arange(num_codes), *(rng.permutation(num_codes) for _ in range(1, num_columns))]
-    codes = join_column_codes(reference.codes[np.stack(rows, axis=1).ravel()], num_columns)
-    if sequence_statistics is not None and len(sequence_statistics):
-        drawn_rows = rng.integers(len(sequence_statistics), size=num_codes)
-        codes[:, -2 * num_columns :] = sequence_statistics[drawn_rows]
-    std = codes.std(axis=0)
-    std = np.where(std > 0, std, 1.0)
-    return ReferenceStatistics(codes, codes.mean(axis=0), std, mixture=reference.mixture)
-
-
-def _drop_dimensions(
-    reference: ReferenceStatistics, dropped_dims: np.ndarray, dropped_column_dims: np.ndarray
-) -> ReferenceStatistics:
-    """Return the statistics of codes without some dimensions, and without ROCKET features."""
-    mixture, code_width = reference.mixture, reference.codes.shape[1]
-    if mixture is not None:
-        # the mixture is that of codes of a single column, unless the model learned from the data
-        has_all_columns = len(mixture.center) == code_width
-        mixture_dims = dropped_dims if has_all_columns else dropped_column_dims
-        means, center, scale, covariances = (
-            np.delete(array, mixture_dims, -1)
-            for array in (mixture.means, mixture.center, mixture.scale, mixture.covariances)
-        )
-        covariances = np.delete(covariances, mixture_dims, 1)
-        mixture = Mixture(mixture.weights, means, covariances, center, scale)
-    # the first entries of the mean and the standard deviation are those of the code
-    codes, mean, std = (
-        np.delete(array[..., :code_width], dropped_dims, -1)
-        for array in (reference.codes, reference.mean, reference.std)
-    )
-    return ReferenceStatistics(codes, mean, std, mixture=mixture)
-
-
-def _adapt_scalers(
-    model: "refold.Model", num_columns: int, sequences: Sequences | None
-) -> tuple[Scaler, Scaler]:
-    """Return the scaler and the error scaler for the columns of sequences."""
-    # the scalers of the pretrained model are those of one column, so their arrays are repeated
-    states = [
-        {k: np.repeat(v, num_columns) if isinstance(v, np.ndarray) else v for k, v in state.items()}
-        for state in (model.scaler.to_dict(), model.error_scaler.to_dict())
-    ]
-    if sequences is not None:
-        moments = RunningMoments(num_columns)
-        with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
-            for block in sequences.blocks():
-                moments.add(block.values)
-        value_range = {"least": moments.minimum, "greatest": moments.maximum}
-        scale = np.where(moments.scale > 0, moments.scale, 1.0)
-        states[0] |= value_range
-        # the network scales each sequence by itself, so only errors need the units of the data
-        states[1] |= value_range | {"mean": moments.mean, "scale": scale}
-    scaler, error_scaler = map(Scaler.from_dict, states)
-    return scaler, error_scaler
+    parts = codes[..., :-2].reshape(len(codes), -1), codes[..., -2], codes[..., -1]
+    return np.concatenate(parts, axis=1)

@@ -16,6 +16,7 @@ import refold
 from refold._support.messages import format_short, pluralize, warn
 from refold._support.rules import check_integer
 from refold.errors import DataError, SchemaError
+from refold.model._anomalies import measure_sequences
 from refold.model._inputs import ArrowTable, check_encodable_lengths, describe_too_long
 from refold.sequences import Schema, Sequences
 
@@ -25,7 +26,7 @@ Time: TypeAlias = float | str | np.datetime64 | datetime | None
 Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
-# Maximum number of columns or times that a message names, so that it stays short.
+# Maximum number of columns or times that a message lists, so that it stays short.
 _MAX_LISTED_NAMES = 10
 
 
@@ -67,10 +68,10 @@ class StreamResult:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields; ``code`` is a list."""
-        counts = {"num_steps": [self.num_steps], "length": [self.length]}
-        code = pa.array([self.code.tolist()], pa.list_(pa.float32()))
-        p_value = pa.array([self.p_value], pa.float64())
-        return pa.table({**counts, "code": code, "error": [self.error], "p_value": p_value})
+        columns = {name: [value] for name, value in vars(self).items()}
+        columns["code"] = pa.array([self.code.tolist()], pa.list_(pa.float32()))
+        columns["p_value"] = pa.array([self.p_value], pa.float64())
+        return pa.table(columns)
 
 
 class Stream:
@@ -113,12 +114,12 @@ class Stream:
     def __init__(self, model: "refold.Model", window: int | None = None, every: int = 1) -> None:
         self._model = model
         self._window = model.window if window is None else check_integer("window", window)
-        self._every = check_integer("every", every)
+        self._min_new_steps = check_integer("every", every)
         self.reset()
 
     def __repr__(self) -> str:
         window = "" if self._window is None else f", window {self._window}"
-        return f"Stream({pluralize(self.num_steps, 'step')}{window}, every {self._every})"
+        return f"Stream({pluralize(self.num_steps, 'step')}{window}, every {self._min_new_steps})"
 
     @property
     def num_steps(self) -> int:
@@ -132,13 +133,16 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all steps, and begin a new sequence."""
+        # (n_steps, n_columns), of all steps so far, or of those in the window
         self._values = np.empty((0, self._model.schema.num_columns), np.float32)
         self._num_steps = self._num_steps_at_last_result = 0
         self._last_time: Any = None  # of the last step, if the model has ``time_gaps``
         self._has_warned = False
 
     def push(self, steps: Steps) -> StreamResult | None:
-        """Add one or more steps. If one of them is wrong, no step is added.
+        """Add one or more steps, and return the result. If a step is wrong, no step is added.
+
+        The result is None if fewer than ``every`` steps came after the last result.
 
         Parameters
         ----------
@@ -149,14 +153,8 @@ class Stream:
             with ``time_gaps``, a dict has the time of the step. Or several steps: a list
             of steps, a (steps, features) array, or a table with a row for each step. None and NaN
             are missing values.
-
-        Returns
-        -------
-        StreamResult or None
-            The result after the last of these steps; None if fewer than ``every`` steps came after
-            the last result.
         """
-        new_values, last_time = self._convert_steps(steps)
+        new_values, last_time = self._convert_steps(steps)  # (n_new_steps, n_columns)
         values = np.concatenate([self._values, new_values])
         if self._window is not None:
             values = values[-self._window :]
@@ -165,27 +163,33 @@ class Stream:
         # all checks are done, so the stream can change now
         self._values, self._last_time = values, last_time
         self._num_steps += len(new_values)
-        if self._num_steps - self._num_steps_at_last_result < self._every:
+        if self._num_steps - self._num_steps_at_last_result < self._min_new_steps:
             return None
         self._num_steps_at_last_result = self._num_steps
 
         model, sequence = self._model, self.sequence
-        warning = describe_too_long(sequence.lengths, model.max_steps)
-        if warning and not self._has_warned:
-            self._has_warned = True
+        if not self._has_warned:
+            warning = describe_too_long(sequence.lengths, model.max_steps)
+            self._has_warned = warning is not None
             warn(warning)
-        measurement, _, [p_value] = model.measure_anomalies(sequence)
-        p_value = None if np.isnan(p_value) else float(p_value)
+        p_value = None
+        if model.calibration is None:
+            # The pretrained model measures errors in the units of the steps so far, as
+            # `Model.errors` does. It gives no p-value, because it knows no normal sequences.
+            measurement = measure_sequences(model.adapt(sequence), sequence)
+        else:
+            measurement, _, p_values = model.measure_anomalies(sequence)
+            p_value = float(p_values[0])
         code, error = model.encode_aligned(sequence)[0], float(measurement.sequence_errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _convert_steps(self, steps: Any) -> tuple[np.ndarray, Any]:
         """Return values (n_steps, n_columns) under the model's schema, and the last time."""
-        schema, first_step_index = self._model.schema, self._num_steps
+        schema, first_index = self._model.schema, self._num_steps
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):  # a table
             return self._align_rows(steps, None), self._last_time
-        steps, last_time = _replace_times_by_gaps(steps, schema, first_step_index, self._last_time)
-        rows = _rows_of_steps(steps, schema, first_step_index)
+        steps, last_time = _replace_times_by_gaps(steps, schema, first_index, self._last_time)
+        rows = _convert_to_rows(steps, schema, first_index)
         try:
             return self._align_rows(rows, schema.names), last_time
         except DataError:
@@ -194,7 +198,7 @@ class Stream:
                 try:
                     self._align_rows([row], schema.names)
                 except DataError as error:
-                    step_name = f"step {first_step_index + i}"
+                    step_name = f"step {first_index + i}"
                     text = error.message.marked.replace("sequence 0, step 0", step_name)
                     text = text if step_name in text else f"{step_name.capitalize()}: {text}"
                     raise type(error)(text) from None
@@ -208,21 +212,18 @@ class Stream:
 
 
 def _replace_times_by_gaps(
-    steps: Any, schema: Schema, first_step_index: int, last_time: Time
+    steps: Any, schema: Schema, first_index: int, last_time: Time
 ) -> tuple[Any, Any]:
     """Replace the times of steps by time gaps; return the steps and the time of the last one."""
-    dicts = [steps] if isinstance(steps, Mapping) else steps
+    step_list = [steps] if isinstance(steps, Mapping) else steps
     time_name, gap_name = schema.time_name or "time", schema.names[-1]
-    if not (schema.time_gaps and _is_list(dicts) and len(dicts)):
+    if not (schema.time_gaps and _is_list(step_list) and len(step_list)):
         return steps, last_time
     # steps without times must have the time gap as a value, and stay as they are
-    if not all(
-        isinstance(step, Mapping) and time_name in step and gap_name not in step for step in dicts
-    ):
+    if not all(isinstance(s, Mapping) and time_name in s and gap_name not in s for s in step_list):
         return steps, last_time
-    times = [step[time_name] for step in dicts]
-    if last_time is not None:
-        times = [last_time, *times]
+    times = [] if last_time is None else [last_time]
+    times += [step[time_name] for step in step_list]
     # computed as for any other table, from a table with these times and values that do not matter
     table = {"id": [0] * len(times), time_name: times, "value": [0] * len(times)}
     try:
@@ -230,17 +231,20 @@ def _replace_times_by_gaps(
     except DataError as error:
         raise DataError(
             "Times must ascend, and be all numbers or all dates. Got "
-            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_step_index + len(dicts) - 1}."
+            f"{times[-_MAX_LISTED_NAMES:]} up to step {first_index + len(step_list) - 1}."
         ) from error
-    gaps = sequences.values[-len(dicts) :, -1].tolist()
-    without_times = [{k: v for k, v in step.items() if k != time_name} for step in dicts]
-    pairs = zip(without_times, gaps, strict=True)
-    return [step | {gap_name: gap} for step, gap in pairs], times[-1]
+    gaps = sequences.values[-len(step_list) :, -1].tolist()
+    converted = [
+        {name: value for name, value in step.items() if name != time_name} | {gap_name: gap}
+        for step, gap in zip(step_list, gaps, strict=True)
+    ]
+    return converted, times[-1]
 
 
-def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
-    """Return one or several steps as rows with a value for each column."""
-    num_columns = schema.num_columns
+def _convert_to_rows(steps: Any, schema: Schema, first_index: int) -> Any:
+    """Return one or several steps as rows (n_steps, n_columns) of values that may be texts."""
+    num_columns, names = schema.num_columns, ", ".join(schema.names[:_MAX_LISTED_NAMES])
+    names += " and others" * (num_columns > _MAX_LISTED_NAMES)
     if isinstance(steps, str) and schema.layout == "characters":
         steps = list(steps)
     # with several columns, a list of numbers or texts is one step
@@ -253,43 +257,37 @@ def _rows_of_steps(steps: Any, schema: Schema, first_step_index: int) -> Any:
         steps = [steps]
     if isinstance(steps, np.ndarray) and steps.ndim == 2 and steps.shape[1] == num_columns:
         return steps
-    return [
-        _row_of_step(step, schema, f"Step {first_step_index + i}") for i, step in enumerate(steps)
-    ]
-
-
-def _row_of_step(step: Any, schema: Schema, step_name: str) -> list[Any]:
-    """Return the values of a step in the order of the columns, with texts of numbers converted."""
-    names = ", ".join(schema.names[:_MAX_LISTED_NAMES])
-    names += " and others" * (len(schema.names) > _MAX_LISTED_NAMES)
-    if isinstance(step, Mapping):
-        if unknown := [name for name in step if name not in schema.names]:
-            raise SchemaError(
-                f"{step_name} has the name {unknown[0]!r}, which is not a column of the model. Its "
-                f"columns are {names}."
-            )
-        step = [step.get(name) for name in schema.names]
-    row = list(step) if _is_list(step) else [step]
-    if len(row) != schema.num_columns:
-        raise DataError(
-            f"{step_name} has {len(row)} value{'s' * (len(row) != 1)}, but the model has "
-            f"{schema.num_columns} column{'s' * (schema.num_columns != 1)}: {names}. Give "
-            "a value for each, None where it is missing."
-        )
-    for i, column in enumerate(schema.columns):
-        # texts are categories, or numbers as in a file of text
-        if not isinstance(row[i], str) or column.column_type.has_categories:
-            continue
-        text = row[i].strip().lower()
-        numbers = {"": None, "true": 1.0, "false": 0.0}
-        try:
-            row[i] = numbers[text] if text in numbers else float(text)
-        except ValueError as error:
+    rows = []
+    for index, step in enumerate(steps, first_index):
+        row: list[Any] = list(step) if _is_list(step) else [step]
+        if isinstance(step, Mapping):
+            if unknown := [name for name in step if name not in schema.names]:
+                raise SchemaError(
+                    f"Step {index} has the name {unknown[0]!r}, which is not a column of the "
+                    f"model. Its columns are {names}."
+                )
+            row = [step.get(name) for name in schema.names]
+        if len(row) != num_columns:
             raise DataError(
-                f"{step_name} has the text {row[i]!r} in column {column.name!r}. Expected a "
-                "number, or None where it is missing."
-            ) from error
-    return row
+                f"Step {index} has {pluralize(len(row), 'value')}, but the model has "
+                f"{pluralize(num_columns, 'column')}: {names}. Give a value for each, None where "
+                "it is missing."
+            )
+        for i, column in enumerate(schema.columns):
+            # texts are categories, or numbers as in a file of text
+            if not isinstance(row[i], str) or column.column_type.has_categories:
+                continue
+            text = row[i].strip().lower()
+            numbers = {"": None, "true": 1.0, "false": 0.0}
+            try:
+                row[i] = numbers[text] if text in numbers else float(text)
+            except ValueError as error:
+                raise DataError(
+                    f"Step {index} has the text {row[i]!r} in column {column.name!r}. Expected a "
+                    "number, or None where it is missing."
+                ) from error
+        rows.append(row)
+    return rows
 
 
 def _is_list(value: object) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from refold._support.messages import format_short, pluralize
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
+from refold.errors import ParameterError, spelled
 
 # Numbers of components that are tried for a mixture. More components would take more time.
 _TRIED_COMPONENT_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -83,7 +84,8 @@ def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
 class ReferenceStatistics:
     """Statistics of a sample of the training sequences."""
 
-    # The features of ``mean``, ``std`` and ``precision`` are the code, and then ROCKET features.
+    # The features of ``mean``, ``std`` and ``precision`` are the code and then ROCKET features, or
+    # the code alone if there is no precision.
     codes: np.ndarray  # (n_sequences, code_size), of the encoder
     mean: np.ndarray  # (n_features,)
     std: np.ndarray  # (n_features,), standard deviations, not 0
@@ -92,22 +94,32 @@ class ReferenceStatistics:
     precision: np.ndarray | None = None
     # (2,), mean reconstruction error and mean distance of these sequences, by which both components
     # of an anomaly score are divided; None if there is no precision
-    component_means: np.ndarray | None = None
+    mean_score_components: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in files of early versions
+
+    def require_precision(self) -> np.ndarray:
+        """Return the precision; refuse a model that has not learned what is normal."""
+        if self.precision is None:
+            raise ParameterError(
+                "This model does not know what is normal in your data. Calibrate it first: "
+                f"{spelled('model.calibrate(normal)', '--normal DATA, also of refold adapt')}."
+            )
+        return self.precision
 
 
 class Calibration(NamedTuple):
     """Anomaly scores of normal sequences, in increasing order."""
 
     scores: np.ndarray  # (n_sequences,)
-    steps: np.ndarray  # (n_steps,), mean error of each step, or of each in a sample of the steps
+    # (n_steps,), mean error of each step, or of each step in a sample
+    step_scores: np.ndarray
     # (n_sequences, forecast_steps, n_columns), absolute errors of forecasts of the last steps, in
     # the order of the sequences; None if the model does not forecast numbers
     residuals: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        sequences, steps = len(self.scores), len(self.steps)
-        return f"Calibration({pluralize(sequences, 'sequence')}, {pluralize(steps, 'step')})"
+        sequences = pluralize(len(self.scores), "sequence")
+        return f"Calibration({sequences}, {pluralize(len(self.step_scores), 'step')})"
 
     def to_table(self) -> pa.Table:
         """Return one row per normal sequence: its ``score``."""
@@ -117,9 +129,9 @@ class Calibration(NamedTuple):
 class Fingerprints(NamedTuple):
     """Hashes of the sequences that ``fit`` received."""
 
-    held_back: np.ndarray = np.zeros(0, np.uint64)  # of sequences not trained on
+    held_back_hashes: np.ndarray = np.zeros(0, np.uint64)  # of sequences not trained on
     # of sequences trained on, in increasing order; None in files of early versions
-    trained: np.ndarray | None = None
+    training_hashes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ class History:
     epochs: dict[str, list[Any]] = field(default_factory=dict)
     initial_loss: float | None = None  # validation loss of the weights before the first epoch
     # whether the model has the weights before the first epoch, even if an epoch had a smaller loss
-    keeps_initial: bool = False
+    keeps_initial_weights: bool = False
 
     def __repr__(self) -> str:
         epochs = pluralize(len(self.epochs.get("loss", ())), "epoch")
@@ -157,5 +169,5 @@ class History:
             return None
         # at index 0, so that the index of a loss is the number of its epoch
         losses.insert(0, np.inf if self.initial_loss is None else self.initial_loss)
-        epoch = 0 if self.keeps_initial else int(np.argmin(losses))
+        epoch = 0 if self.keeps_initial_weights else int(np.argmin(losses))
         return epoch, losses[epoch]

@@ -68,7 +68,7 @@ class RowSource:
             self.model, X = adapt_to_data(model, X)
         elif codes is not None:
             self.model = self.model.with_columns_of(codes)
-        self._sequences: Any = None if X is None else self.model.open(X)
+        self._sequences: Any = None if X is None else self.model.open_for_blocks(X)
         self._codes: Any = None if codes is None else self.model.check_codes(codes)
         num_rows = len(self._codes if X is None else self._sequences)
         if self._codes is not None:
@@ -144,7 +144,7 @@ class RowSource:
             num_blocks = max(1, math.ceil(len(self) / _CODES_PER_BLOCK))
             return num_blocks, [None] * num_blocks
         num_blocks = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-        return num_blocks, self.model.blocks(self._sequences)
+        return num_blocks, self.model.aligned_blocks(self._sequences)
 
     def _vectors(
         self, features: SearchFeatures, sequences: Sequences | None, codes: np.ndarray

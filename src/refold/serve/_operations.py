@@ -264,7 +264,8 @@ class ServedModel:
                     "and are read as unknown."
                 )
         if purpose == "detection":
-            lines.append(describe_training_sequences(sequences, fitted.fingerprints.trained))
+            hashes = fitted.fingerprints.training_hashes
+            lines.append(describe_training_sequences(sequences, hashes))
         if ((values < self._outlier_minimums) | (values > self._outlier_maximums)).any():
             counts = count_outliers(values, fitted.error_scaler)
             lines.append(describe_outliers([counts], fitted.schema))
@@ -581,7 +582,7 @@ def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int
 def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
     """Return the codes and lengths of a request after checks."""
     codes = model.check_codes(codes)
-    outlier_text = model.describe_outliers(codes)
+    outlier_text = model.describe_far_codes(codes)
     if outlier_text is not None:
         raise DataError(f"{outlier_text} Send codes as encode returns them.")
     return CodesToDecode(

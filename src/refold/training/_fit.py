@@ -19,7 +19,7 @@ from refold.model import (
     MAX_STORED_ERRORS,
     History,
     Model,
-    reconstruction_errors,
+    measure_sequences,
     with_reference_statistics,
 )
 from refold.network.keras.build import Network, to_inference_network
@@ -153,7 +153,9 @@ def fit(
         split.scaler(fit_result.phase or "validated"),
         split.error_scaler,
         History(
-            fit_result.history, fit_result.initial_loss, keeps_initial=choice.uses_initial_weights
+            fit_result.history,
+            fit_result.initial_loss,
+            keeps_initial_weights=choice.uses_initial_weights,
         ),
         latent_steps=choice.latent_steps,
         default_latent_steps=choice.default_latent_steps,
@@ -236,7 +238,8 @@ def _add_statistics(
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
         # a refit was trained on these sequences, so take the weights from before the refit
         with temporary_weights(network, fit_result.validated_weights):
-            errors = reconstruction_errors(replace(model, scaler=split.scaler("validated")), unseen)
+            model_before = replace(model, scaler=split.scaler("validated"))
+            errors = measure_sequences(model_before, unseen).sequence_errors
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     model = with_reference_statistics(model, split.reference_sample(phase), seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))

@@ -201,8 +201,8 @@ class Split:
     def unseen_sequences(self) -> Sequences:
         """Return the held-out sequences that the base model was not trained on, either."""
         sequences = self.held_out_sequences
-        if self.base_model is not None and self.base_model.fingerprints.trained is not None:
-            trained = self.base_model.fingerprints.trained
+        if self.base_model is not None and self.base_model.fingerprints.training_hashes is not None:
+            trained = self.base_model.fingerprints.training_hashes
             sequences = sequences[~np.isin(fingerprints(sequences), trained)]
         return sequences
 
@@ -238,7 +238,7 @@ def split_off_calibration(
     training_indices, calibration_indices = split_windows(windows, calibration_fraction, split)
     calibration = windows.sequences[calibration_indices]
     if base_model is not None:
-        check_not_trained_on(calibration, base_model.fingerprints.trained)
+        check_not_trained_on(calibration, base_model.fingerprints.training_hashes)
     return windows.take(training_indices), calibration
 
 
@@ -318,12 +318,12 @@ def join_fingerprints(
     trained = np.sort(np.concatenate(fit_data.processes.gather(trained)))[:MAX_STORED_FINGERPRINTS]
     if base_fingerprints is None:
         return Fingerprints(held_back_fingerprints, trained)
-    trained_before = base_fingerprints.trained
+    trained_before = base_fingerprints.training_hashes
     if trained_before is None:
         trained_before = np.zeros(0, np.uint64)
     # a sequence is held back only if neither of the two trainings used it
     all_hashes = np.concatenate([trained, held_back_fingerprints])
-    held_back_before = _exclude(base_fingerprints.held_back, all_hashes)
+    held_back_before = _exclude(base_fingerprints.held_back_hashes, all_hashes)
     held_back = _exclude(held_back_fingerprints, trained_before)
     trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_STORED_FINGERPRINTS]
     return Fingerprints(np.concatenate([held_back_before, held_back]), trained)
