@@ -53,9 +53,9 @@ def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     training_indices = (
         np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
     )
-    is_used = np.zeros(len(scaled), bool)
-    is_used[training_indices] = True
-    loader = Loader(FitData(scaled), lambda block: block, is_used, longest, seed=0)
+    training_mask = np.zeros(len(scaled), bool)
+    training_mask[training_indices] = True
+    loader = Loader(FitData(scaled), lambda block: block, training_mask, longest, seed=0)
     data = to_device([scaled], longest)
     validation = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
     return PhaseData(

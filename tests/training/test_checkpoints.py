@@ -20,7 +20,7 @@ from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
 from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
+from refold.training.loop._training import Clock, InterruptHandler
 from training import script
 from training.script import SETTINGS, data
 from training.small import same_weights
@@ -113,7 +113,7 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(Clock, "chunk_updates", lambda *_: 1)  # step
+        patch.setattr(Clock, "num_chunk_updates", lambda *_: 1)
         patch.setattr(Engine, "train", press_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
             ae.fit(data(), checkpoint=Checkpoint(path, 1e6))

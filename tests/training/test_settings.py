@@ -75,7 +75,7 @@ def test_fits_that_are_refused_at_once():
         SequenceAutoencoder(2).fit(words)
 
 
-def choose(monkeypatch, errors, may_change=True):
+def choose(monkeypatch, errors, may_skip_optimization=True):
     """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
     network = SimpleNamespace(
         variables=[keras.Variable(0)], specification=SimpleNamespace(latent_dim=4)
@@ -95,8 +95,8 @@ def choose(monkeypatch, errors, may_change=True):
         None,
         trained_weights=None,
         get_initial_weights=lambda: [np.array(1)],
-        suggestion=InferenceSettings(8, 10),
-        may_change=may_change,
+        suggested_settings=InferenceSettings(8, 10),
+        may_skip_optimization=may_skip_optimization,
     )
     assert int(network.variables[0].value) == 0
     return choice
@@ -116,7 +116,7 @@ def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, st
     choice = choose(monkeypatch, errors)
     assert (choice.latent_steps, choice.default_latent_steps) == (steps, steps)
     assert choice.uses_initial_weights == initial
-    fixed = choose(monkeypatch, errors, may_change=False)
+    fixed = choose(monkeypatch, errors, may_skip_optimization=False)
     assert (fixed.latent_steps, fixed.default_latent_steps) == (8, 10)
 
 
@@ -126,7 +126,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     def choose(*_, get_initial_weights, **options):
         assert get_initial_weights() is not None
-        assert options["suggestion"].latent_steps > 0
+        assert options["suggested_settings"].latent_steps > 0
         return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)

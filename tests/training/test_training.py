@@ -12,7 +12,7 @@ from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import to_inference_network
 from refold.sequences import Batches, pad
-from refold.training.loop import _time_budget_and_interrupt as clock
+from refold.training.loop import _training
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
 from training.small import (
     batches,
@@ -99,7 +99,7 @@ def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
 
     monkeypatch.setattr(Engine, "train", train_updates)
     monkeypatch.setattr(sys.modules[__name__], "phase_data", prepare)
-    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_training.time, "perf_counter", lambda: now[0])
     budget = {"max_epochs": 10**6, "patience": 10**6, "time_budget": 4.0}
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], refit=True, **budget)
     history = outcome.history

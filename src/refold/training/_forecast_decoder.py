@@ -23,8 +23,7 @@ from refold.training._shards import FitData
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
-from refold.training.loop._time_budget_and_interrupt import InterruptHandler
-from refold.training.loop._training import FitResult
+from refold.training.loop._training import FitResult, InterruptHandler
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
 #    reads the code and the last values of the steps before a cut, and learns the steps after it.

@@ -67,30 +67,27 @@ class InitialWeights:
 
     def initialize(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
-        worth_keeping = self._split.base_model is not None or self._fit_to_sample(phase)
-        self._weights_by_phase[phase] = weights_of(self._network) if worth_keeping else None
+        network, split = self._network, self._split
+        worth_keeping = split.base_model is not None
+        is_linear, has_rocket = has_linear_path(network), network.specification.rocket_dim > 0
+        if split.base_model is None and (is_linear or has_rocket):
+            sample = split.sample(phase, max_sample_sequences(network))
+            sequences = split.scaler(phase).transform(sample)
+            if has_rocket:
+                set_rocket_initialization(network, sequences)
+            if is_linear:  # worth keeping if the linear codes explain anything
+                worth_keeping = set_linear_initialization(
+                    network, sequences, seed=split.seed, corruption=self.corruption
+                )
+        self._weights_by_phase[phase] = weights_of(network) if worth_keeping else None
         return worth_keeping
 
-    def get(self, phase: str) -> list[np.ndarray] | None:
+    def of_phase(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
         if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
             with temporary_weights(self._network, self._untrained):
                 self.initialize(phase)
         return self._weights_by_phase[phase]
-
-    def _fit_to_sample(self, phase: str) -> bool:
-        """Fit the linear path and ROCKET features; return whether linear codes explain anything."""
-        network, split = self._network, self._split
-        is_linear = has_linear_path(network)
-        if not is_linear and not network.specification.rocket_dim:
-            return False
-        sample = split.sample(phase, max_sample_sequences(network))
-        sequences = split.scaler(phase).transform(sample)
-        if network.specification.rocket_dim:
-            set_rocket_initialization(network, sequences)
-        return is_linear and set_linear_initialization(
-            network, sequences, seed=split.seed, corruption=self.corruption
-        )
 
 
 def has_linear_path(network: Network) -> bool:
