@@ -17,8 +17,9 @@ import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
+from refold.model import pack_container, write_container
 from refold.sequences import FileAccessError
-from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
+from refold.training.loop._checkpoint import SavedTraining, load_checkpoint
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._training import Clock, InterruptHandler
 from training import script
@@ -60,9 +61,7 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
 
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
-    monkeypatch.setattr(
-        "refold.training.loop._checkpoint.save_checkpoint", lambda *a: epochs.append(a[2]["epoch"])
-    )
+    monkeypatch.setattr(SavedTraining, "write", lambda _, progress: epochs.append(progress.epoch))
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
     SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
     assert epochs == [1, 3, 5]
@@ -198,7 +197,8 @@ def test_files_that_are_not_checkpoints_of_this_version(tmp_path, whole):
     path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
     identity, values, arrays = load_checkpoint(whole[1])
     parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
-    save_checkpoint(path, {**identity, "parameters": parameters}, values, arrays)
+    config = {"identity": {**identity, "parameters": parameters}, "checkpoint": values}
+    write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="from another version of Refold"):
         ae.fit(data(), checkpoint=path, resume=True)
     ae.save(path)

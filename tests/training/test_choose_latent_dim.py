@@ -38,7 +38,7 @@ def by_pca(monkeypatch):
 
     def trial(self, size, time_budget=None):
         budgets.append(time_budget)
-        return self.pca_error(size)
+        return self.evaluator.pca_errors(size)
 
     monkeypatch.setattr(Trials, "fit_error", trial)
     return budgets
@@ -47,7 +47,7 @@ def by_pca(monkeypatch):
 @pytest.fixture(scope="module")
 def fitted(checkpoint):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trials, "fit_error", lambda self, size, _: self.pca_error(size))
+        patch.setattr(Trials, "fit_error", lambda self, size, _: self.evaluator.pca_errors(size))
         return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 

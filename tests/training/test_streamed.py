@@ -53,7 +53,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
-    assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
+    assert loader.fit_data.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.load_epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"

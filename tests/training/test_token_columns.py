@@ -140,7 +140,7 @@ def test_random_categories_are_decoded_to_their_frequencies():
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
-    np.testing.assert_array_equal(start.residual[1:], 1.0)
+    np.testing.assert_array_equal(start.residual_std[1:], 1.0)
 
 
 @pytest.mark.usefixtures("skip_epochs")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import log, warn
+from refold._support.messages import log, pluralize, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
@@ -86,13 +86,15 @@ def find_latent_dim(
         lost_shares[latent_dim] = trials.fit_error(latent_dim, trial_budget).lost
         if arguments.verbose:
             explained = 1 - lost_shares[latent_dim]
-            log(f"{_describe_code(latent_dim)} explains {explained:.3f} of the held-out {measure}.")
+            code = f"A code of {pluralize(latent_dim, 'dimension')}"
+            log(f"{code} explains {explained:.3f} of the held-out {measure}.")
         return lost_shares[latent_dim] <= 1 - share
 
     # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is
     # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
     # large enough for PCA are searched first.
-    pca_indices = (i for i, d in enumerate(candidates) if trials.pca_error(d).lost <= 1 - share)
+    pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
+    pca_indices = (i for i, errors in enumerate(pca_errors) if errors.lost <= 1 - share)
     num_first = next(pca_indices, len(candidates) - 1) + 1
     index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
     if index == num_first:
@@ -101,14 +103,11 @@ def find_latent_dim(
         return candidates[index]
     largest = candidates[-1]
     warn(
-        f"No code explains {share:g} of the held-out {measure}. {_describe_code(largest)}, the "
-        f"largest that was tried, explains {1 - lost_shares[largest]:.3f} and is used."
+        f"No code explains {share:g} of the held-out {measure}. A code of "
+        f"{pluralize(largest, 'dimension')}, the largest that was tried, explains "
+        f"{1 - lost_shares[largest]:.3f} and is used."
     )
     return largest
-
-
-def _describe_code(latent_dim: int) -> str:
-    return f"A code of {latent_dim} dimension{'s' if latent_dim > 1 else ''}"
 
 
 class Trials:
@@ -167,7 +166,3 @@ class Trials:
             raise KeyboardInterrupt
         latent_steps = model.latent_steps
         return self.evaluator.network_errors(model.network, model.scaler, latent_steps=latent_steps)
-
-    def pca_error(self, num_components: int) -> Fidelity:
-        """Return the held-out errors of PCA with this number of components."""
-        return self.evaluator.pca_errors(num_components)

@@ -23,7 +23,7 @@ from refold.model import (
     with_reference_statistics,
 )
 from refold.network.keras.build import Network, to_inference_network
-from refold.sequences import Windows, check_missing, default_window_step
+from refold.sequences import Windows, check_missing, default_window_step, fingerprints
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecast_decoder import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
@@ -104,7 +104,7 @@ def fit(
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
-        network, suggested_settings = build_network(split, evaluator, arguments)
+        network, suggested_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
         if verbose and settings.warp_std:
             warp_std = settings.warp_std
@@ -140,7 +140,6 @@ def fit(
         suggested_settings,
         evaluator,
         network,
-        split,
         fit_result,
         initial_weights,
         may_skip_optimization=arguments.latent_steps == "auto",
@@ -148,7 +147,7 @@ def fit(
     if network.specification.forecast_steps:
         fit_result = fit_forecast_decoder(network, split, fit_result, arguments)
     if verbose:
-        log_held_out_errors(evaluator, split, network, fit_result, choice.latent_steps, settings)
+        log_held_out_errors(evaluator, network, fit_result, choice.latent_steps, settings)
 
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
@@ -241,7 +240,11 @@ def _with_statistics(
         if verbose:
             log(f"{count}.")
         model = replace(model, active_dimensions=num_active)
-    if len(unseen := split.unseen_sequences()):
+    unseen, base_model = split.held_out_sequences, split.base_model
+    if base_model is not None and base_model.fingerprints.trained is not None:
+        # the base model must not have been trained on these sequences, either
+        unseen = unseen[~np.isin(fingerprints(unseen), base_model.fingerprints.trained)]
+    if len(unseen):
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
         # a refit was trained on these sequences, so measure with the weights from before the refit
         with temporary_weights(network, fit_result.validated_weights):

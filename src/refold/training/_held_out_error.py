@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import describe_epochs, log
+from refold._support.messages import describe_epochs, log, pluralize
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, forecast_next_steps, split_last_steps
@@ -66,7 +66,7 @@ class HeldOutEvaluator:
     """Held-out sequences, and the reconstruction errors of networks and of PCA on them."""
 
     def __init__(self, split: Split, latent_dim: int) -> None:
-        self._split, self._latent_dim = split, latent_dim
+        self.split, self._latent_dim = split, latent_dim
         training_lengths = split.lengths[split.training_indices]
         num_steps = max(1, int(training_lengths.max(initial=0)))
         num_values = num_steps * split.schema.output_width
@@ -94,12 +94,12 @@ class HeldOutEvaluator:
         model = self.as_model(network, scaler, latent_steps)
         codes = model.encode_aligned(original)
         reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(original, reconstructed, self.error_scaler)
+        return fidelity(original, reconstructed, self.split.training_scaler)
 
     def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
         schema = self.sequences.schema
-        return Model(network, schema, scaler, self.error_scaler, latent_steps=latent_steps)
+        return Model(network, schema, scaler, self.split.training_scaler, latent_steps=latent_steps)
 
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
@@ -109,27 +109,22 @@ class HeldOutEvaluator:
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
         reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
-        return fidelity(self.sequences, reconstructed, self.error_scaler)
+        return fidelity(self.sequences, reconstructed, self.split.training_scaler)
 
     @property
     def num_code_values(self) -> int:
         """Number of values per sequence: of its code, and of its mean and scale if stored."""
-        return self._latent_dim + self._split.scaler("validated").num_statistics
-
-    @property
-    def error_scaler(self) -> Scaler:
-        """Scaler of the errors, fitted to the training sequences."""
-        return self._split.training_scaler
+        return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
     def baseline(self) -> PCABaseline | None:
         """PCA of the training sequences; None if all of them are empty."""
-        sample = self._split.sample("validated", self._max_pca_sequences)
+        sample = self.split.sample("validated", self._max_pca_sequences)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
         num_components = min(self.num_code_values, len(sample), num_values)  # at most the rank
-        return PCABaseline(num_components).fit(sample, self.error_scaler)
+        return PCABaseline(num_components).fit(sample, self.split.training_scaler)
 
 
 def total_error(errors: Fidelity) -> float:
@@ -160,14 +155,13 @@ def choose_weights(
     suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
     evaluator: HeldOutEvaluator,
     network: Network,
-    split: Split,
     fit_result: FitResult,
     initial_weights: InitialWeights,
     *,
     may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> tuple[InferenceSettings, FitResult]:
     """Choose weights, which are assigned to the network, and the steps of latent optimization."""
-    specification = network.specification
+    specification, split = network.specification, evaluator.split
     is_comparable = specification.architecture == "default" and not specification.variational
     if (
         not len(split.held_out_indices)
@@ -210,16 +204,6 @@ def choose_weights(
     validated = initial_weights.of_phase("validated") if is_refit else None
     assign_weights(network, initial_weights.of_phase(phase) or [])
     return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
-
-
-# ROCKET features do not reconstruct. So the default has them only if principal components show that
-# the dimensions which they take are not needed for reconstruction.
-def can_spare_dims(evaluator: HeldOutEvaluator, latent_dim: int, num_spare: int) -> bool:
-    """Return whether PCA with fewer components reconstructs held-out sequences as well."""
-    if not len(evaluator.sequences):
-        return False
-    fewer, complete = (evaluator.pca_errors(d) for d in (latent_dim - num_spare, latent_dim))
-    return total_error(fewer) <= total_error(complete)
 
 
 def choose_settings(
@@ -274,16 +258,16 @@ def choose_settings(
 
 def log_held_out_errors(
     evaluator: HeldOutEvaluator,
-    split: Split,
     network: Network,
     fit_result: FitResult,
     latent_steps: int,
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
+    split, specification = evaluator.split, network.specification
     if not len(split.held_out_indices) or not fit_result.complete or fit_result.interrupted:
         return
-    specification, scaler = network.specification, split.scaler("validated")
+    scaler = split.scaler("validated")
     num_epochs = fit_result.history["phase"].count("validated")
     log(f"{describe_epochs(fit_result.epoch, num_epochs).capitalize()}.")
     forecast_lines: list[str] = []
@@ -297,16 +281,16 @@ def log_held_out_errors(
             indices, before, after = split_last_steps(sequences, num_steps)
             if len(indices):
                 forecast = forecast_next_steps(before, packed, scaler)
-                forecast_error = forecast_errors(before, after, forecast, evaluator.error_scaler)
-                count = _pluralize(forecast_error.num_sequences, "sequence")
+                forecast_error = forecast_errors(before, after, forecast, split.training_scaler)
+                count = pluralize(forecast_error.num_sequences, "sequence")
                 line, *warnings = str(forecast_error).splitlines()
-                ahead = f"{_pluralize(num_steps, 'step')} ahead"
+                ahead = f"{pluralize(num_steps, 'step')} ahead"
                 forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
-    errors = fidelity(sequences, decoded, evaluator.error_scaler)
+    errors = fidelity(sequences, decoded, split.training_scaler)
     pca_errors = evaluator.pca_errors(evaluator.num_code_values)
     baseline = evaluator.baseline
-    dimensions = _pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
-    count = _pluralize(len(sequences), "sequence")
+    dimensions = pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
+    count = pluralize(len(sequences), "sequence")
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
     # what ended the training too early, and what to set; None if nothing did
     advice, budget = None, settings.time_budget
@@ -317,7 +301,7 @@ def log_held_out_errors(
         advice = f"the time was up after {epochs}, so try {remedy}"
     elif is_late and num_epochs == settings.max_epochs:
         remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
-        advice = f"the error still fell after {_pluralize(num_epochs, 'epoch')}, so try {remedy}"
+        advice = f"the error still fell after {pluralize(num_epochs, 'epoch')}, so try {remedy}"
     error = total_error(errors)
     if 0 < error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
@@ -365,7 +349,7 @@ def _explain_error(
         if split.window is None and median_steps > 2 * _SUGGESTED_WINDOW:
             remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
         reasons.append(
-            f"{_pluralize(num_training, 'sequence')} of {_pluralize(num_values, 'value')} are few "
+            f"{pluralize(num_training, 'sequence')} of {pluralize(num_values, 'value')} are few "
             f"to learn from, so collect more{remedy}"
         )
     if fit_result.epoch == 0 and split.base_model is None and not fit_result.out_of_time:
@@ -379,7 +363,3 @@ def _explain_error(
             f"{argument('units')}"
         )
     return reasons
-
-
-def _pluralize(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

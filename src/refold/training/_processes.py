@@ -81,10 +81,6 @@ class Processes:
         sharding = NamedSharding(self._mesh, PartitionSpec(*[None] * axis, _PROCESS_AXIS))
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
-    def process_columns(self, array: np.ndarray) -> np.ndarray:
-        """Return the columns of an array (n, m) that belong to this process."""
-        return np.array_split(array, self.count, axis=1)[self.index]
-
     def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
         """Return a state, and the data and positions of this process, for a mapped function."""
         # many consecutive calls have the same data, so keep the global arrays for the next call

@@ -8,6 +8,7 @@ sequences of a shard, and `corrupt` changes the input of a batch for denoising.
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -120,16 +121,25 @@ class FitData:
             self.blocks_by_part.append(np.arange(first_block, len(block_offsets)))
         # block i holds the sequences block_offsets[i] to block_offsets[i + 1]
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
-        self._step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
+        step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
         parts_per_process = num_parts // processes.count
         first_parts = range(0, num_parts, parts_per_process)  # of each process
         # of each process, the block indices of each part
-        self._process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
+        process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
-        self.process_blocks = np.concatenate(self._process_parts[processes.index])
+        self.process_blocks = np.concatenate(process_parts[processes.index])
         # number of shards that together have all sequences; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.blocks_by_part)) // _BLOCKS_PER_SHARD)
-        num_steps = int(self._step_offsets[-1])
+        # Numbers of steps and of sequences of the largest possible shard in any process: sums, over
+        # the parts of a process, of the largest blocks that a shard can have.
+        self.shard_capacity = tuple(
+            max(
+                sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
+                for parts in process_parts
+            )
+            for sizes in (np.diff(step_offsets), np.diff(self.block_offsets))
+        )
+        num_steps = int(step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
         self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
 
@@ -147,10 +157,6 @@ class FitData:
         """Whether a value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def sample(self, indices: np.ndarray, max_sequences: int, seed: int) -> Sequences:
-        """Return a random sample of at most `max_sequences` of the sequences with these indices."""
-        return self.sequences[sample_indices(indices, max_sequences, seed)]
-
     def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division into batches, each of which has sequences of every part."""
         offsets = None if len(self.blocks_by_part) == 1 else self.partition_offsets
@@ -165,19 +171,6 @@ class FitData:
             for blocks in self.shard_blocks(seed, epoch)
         )
         return -(-num_batches // self.epochs_per_pass)  # rounded up
-
-    @property
-    def shard_capacity(self) -> tuple[int, int]:
-        """Numbers of steps and of sequences of the largest possible shard in any process."""
-        # the sum, over the parts of a process, of the largest blocks that a shard can have
-        num_steps, num_sequences = (
-            max(
-                sum(int(np.sort(block_sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
-                for parts in self._process_parts
-            )
-            for block_sizes in (np.diff(self._step_offsets), np.diff(self.block_offsets))
-        )
-        return num_steps, num_sequences
 
     def shard_blocks(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
@@ -234,45 +227,36 @@ class Shard(NamedTuple):
         return np.where(indices >= 0, order[ranks % len(order)], -1).astype(np.int32)
 
 
+@dataclass
 class Loader:
     """Load the shards of each epoch; each pass over the data has a new random order."""
 
-    def __init__(
-        self,
-        fit_data: FitData,
-        scale: Callable[[Sequences], Sequences],  # scales the sequences of a block
-        training_mask: np.ndarray,  # bool (n_sequences,), whether to train on a sequence
-        max_batch_steps: int,  # number of steps of the longest batch
-        *,
-        seed: int,  # of the order of the blocks, and of the warps
-        warp_std: float = 0.0,  # standard deviation of the time warps, in steps
-    ) -> None:
-        self._fit_data, self._scale = fit_data, scale
-        self._training_mask, self._max_batch_steps = training_mask, max_batch_steps
-        self._seed, self._warp_std = seed, warp_std
-        self.epochs_per_pass = fit_data.epochs_per_pass
-        self._cached_shard: Shard | None = None  # with all data, if that is a single shard
-        # all shards have the same shape, for which a training step is compiled once
-        self._capacity = fit_data.shard_capacity
+    fit_data: FitData
+    scale: Callable[[Sequences], Sequences]  # scales the sequences of a block
+    training_mask: np.ndarray  # bool (n_sequences,), whether to train on a sequence
+    max_batch_steps: int  # number of steps of the longest batch
+    seed: int  # of the order of the blocks, and of the warps
+    warp_std: float = 0.0  # standard deviation of the time warps, in steps
+    _cached_shard: Shard | None = None  # with all data, if that is a single shard
 
     def load_epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, blocks in enumerate(self._fit_data.shard_blocks(self._seed, epoch)):
-            if self._fit_data.num_shards > 1:
+        for index, blocks in enumerate(self.fit_data.shard_blocks(self.seed, epoch)):
+            if self.fit_data.num_shards > 1:
                 shard = self._load(blocks)
             else:
                 shard = self._cached_shard = self._cached_shard or self._load(np.sort(blocks))
-            if self._warp_std:
-                rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
+            if self.warp_std:
+                rng = np.random.default_rng([self.seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
-                values = warp_time_randomly(values, starts, lengths, self._warp_std, rng)
+                values = warp_time_randomly(values, starts, lengths, self.warp_std, rng)
                 data = shard.data._replace(values=jnp.asarray(values, values.dtype))
                 shard = shard._replace(data=data)
             yield shard
 
     def _load(self, block_indices: np.ndarray) -> Shard:
         """Load the blocks of this process to a shard, which has the indices of all processes."""
-        fit_data = self._fit_data
+        fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
         process_blocks = block_indices[np.isin(block_indices, fit_data.process_blocks)]
 
@@ -280,14 +264,15 @@ class Loader:
             """Yield the scaled sequences of each block, and free the memory of its raw values."""
             for block_index in process_blocks:
                 bounds = fit_data.block_offsets[block_index : block_index + 2]
-                yield self._scale(fit_data.sequences.block(*bounds))
+                yield self.scale(fit_data.sequences.block(*bounds))
                 fit_data.sequences.release(*bounds)
 
         blocks = load_scaled() if len(process_blocks) else [fit_data.sequences[[]]]
-        data = to_device(blocks, self._max_batch_steps, capacity=self._capacity)
+        # all shards have the same shape, for which a training step is compiled once
+        data = to_device(blocks, self.max_batch_steps, capacity=fit_data.shard_capacity)
         is_single_block = len(fit_data.block_offsets) == 2  # then positions are indices
         stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
-        return Shard(data, np.sort(indices[self._training_mask[indices]]), stored_indices)
+        return Shard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
 
 
 class PhaseData(NamedTuple):

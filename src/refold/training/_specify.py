@@ -17,7 +17,7 @@ from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, max_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
-from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, can_spare_dims
+from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
 from refold.training._shards import FitData
 from refold.training._split import Split
 from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
@@ -91,9 +91,10 @@ def check_columns(sequences: Sequences) -> None:
 
 
 def build_network(
-    split: Split, evaluator: HeldOutEvaluator, arguments: Arguments
+    evaluator: HeldOutEvaluator, arguments: Arguments
 ) -> tuple[Network, InferenceSettings]:
     """Build a network for the data, or copy that of the base model, and suggest how to use it."""
+    split = evaluator.split
     model, fit_data = split.base_model, split.fit_data
     if model is None:
         specification = make_specification(fit_data, arguments, split.training_indices)
@@ -110,10 +111,14 @@ def build_network(
                 "The others add nothing to the reconstruction, so "
                 f"{argument(latent_dim=max_dim)} is enough."
             )
-        # by default, ROCKET features only get dimensions that reconstruction does not need
-        is_auto = specification.rocket_dim > 0 and arguments.rocket_dim == "auto"
-        if is_auto and not can_spare_dims(evaluator, latent_dim, specification.rocket_dim):
-            specification = replace(specification, rocket_dim=0)
+        # ROCKET features do not reconstruct. So the default has them only if PCA without the
+        # dimensions that they take reconstructs held-out sequences as well as PCA with them.
+        if specification.rocket_dim and arguments.rocket_dim == "auto":
+            nums_components = (latent_dim - specification.rocket_dim, latent_dim)
+            has_held_out = len(evaluator.sequences) > 0
+            errors = [total_error(evaluator.pca_errors(n)) for n in nums_components if has_held_out]
+            if not has_held_out or not errors[0] <= errors[1]:
+                specification = replace(specification, rocket_dim=0)
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps

@@ -37,7 +37,15 @@ from refold.sequences import (
     mark_missing,
     uncut_windows,
 )
-from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
+from refold.training._shards import (
+    FitData,
+    Loader,
+    PhaseData,
+    Shard,
+    count_observed,
+    sample_indices,
+    to_device,
+)
 
 # Cap on held-out values of mapped data, because held-out sequences are in memory.
 _MAX_HELD_OUT_VALUES = 4_000_000
@@ -187,21 +195,14 @@ class Split:
 
     def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        return self.fit_data.sample(self._phase_indices[phase], max_sequences, self.seed)
+        indices = sample_indices(self._phase_indices[phase], max_sequences, self.seed)
+        return self.fit_data.sequences[indices]
 
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences for the reference statistics of the fitted model."""
         values_per_sequence = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
         count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
         return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
-
-    def unseen_sequences(self) -> Sequences:
-        """Return the held-out sequences that the base model was not trained on, either."""
-        sequences = self.held_out_sequences
-        if self.base_model is not None and self.base_model.fingerprints.trained is not None:
-            trained = self.base_model.fingerprints.trained
-            sequences = sequences[~np.isin(fingerprints(sequences), trained)]
-        return sequences
 
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""

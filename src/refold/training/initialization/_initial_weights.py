@@ -69,9 +69,19 @@ class InitialWeights:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
         network, split = self._network, self._split
         worth_keeping = split.base_model is not None
-        is_linear, has_rocket = has_linear_path(network), network.specification.rocket_dim > 0
+        is_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+        has_rocket = network.specification.rocket_dim > 0
         if split.base_model is None and (is_linear or has_rocket):
-            sample = split.sample(phase, max_sample_sequences(network))
+            specification = network.specification
+            num_steps, width = specification.max_steps, len(specification.column_types)
+            if is_linear:
+                encoder_layer: Any = network.models.encoder.get_layer("linear_code")
+                num_steps = encoder_layer.num_steps
+            if _initialize_jointly(specification, num_steps):
+                width = int(_output_widths(specification).sum())
+            # more sequences would need too much memory, but each component needs some of them
+            max_sequences = _MAX_PADDED_VALUES // (num_steps * width)
+            sample = split.sample(phase, max(4 * specification.latent_dim, max_sequences))
             sequences = split.scaler(phase).transform(sample)
             if has_rocket:
                 set_rocket_initialization(network, sequences)
@@ -88,24 +98,6 @@ class InitialWeights:
             with temporary_weights(self._network, self._untrained):
                 self.initialize(phase)
         return self._weights_by_phase[phase]
-
-
-def has_linear_path(network: Network) -> bool:
-    """Return whether a network has a linear path."""
-    return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
-
-
-def max_sample_sequences(network: Network) -> int:
-    """Return how many sequences to initialize from; more would need too much memory."""
-    specification, num_steps = network.specification, network.specification.max_steps
-    if has_linear_path(network):
-        encoder_layer: Any = network.models.encoder.get_layer("linear_code")
-        num_steps = encoder_layer.num_steps
-    width = len(specification.column_types)
-    if _initialize_jointly(specification, num_steps):
-        width = int(_output_widths(specification).sum())
-    # at least some sequences for each component
-    return max(4 * specification.latent_dim, _MAX_PADDED_VALUES // (num_steps * width))
 
 
 def set_linear_initialization(
@@ -137,7 +129,7 @@ def set_linear_initialization(
         linear = fit_token_initialization(
             sequences, *code_sizes, **options, may_store_tokens=models.posterior is None
         )
-    linear = _invert_links(linear, specification, outputs)
+    linear = _invert_link_functions(linear, specification, outputs)
 
     def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
@@ -160,15 +152,15 @@ def set_linear_initialization(
     # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
     # changes are small if the residual is small. Columns without an initialization have a residual
     # share of 1.
-    residual_std = float(np.sqrt(linear.share))
-    mean_share = (num_initialized * linear.share + num_columns - num_initialized) / num_columns
+    share, residual_scale = linear.residual_share, float(np.sqrt(linear.residual_share))
+    mean_share = (num_initialized * share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
-    change = residual_std / np.sqrt(encoder_layer.num_steps * num_columns)
+    encoder_unit = residual_scale / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
-        change *= _set_length_maps(encoder_layer, linear.lengthwise)
-    encoder_layer.unit.assign(float(change))
-    decoder_layer.unit.assign(float(residual_std / np.sqrt(specification.latent_dim)))
-    head.scale.assign(expand_outputs(head.scale.shape, linear.residual, 1.0))
+        encoder_unit *= _set_length_maps(encoder_layer, linear.lengthwise)
+    encoder_layer.unit.assign(float(encoder_unit))
+    decoder_layer.unit.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
+    head.scale.assign(expand_outputs(head.scale.shape, linear.residual_std, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
@@ -178,10 +170,10 @@ def set_linear_initialization(
     if models.posterior is not None:
         variance_layer: Any = models.posterior.get_layer("log_variance")
         variance_layer.bias.assign(np.asarray(linear.log_variance, np.float32))
-    return linear.share < 1.0
+    return share < 1.0
 
 
-def _invert_links(
+def _invert_link_functions(
     initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
@@ -192,15 +184,15 @@ def _invert_links(
     indices = [k for k in indices if types[output_indices[k]].link != "identity"]
     if not indices:
         return initialization
-    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual
-    decoder, bias, residual = (array.copy() for array in arrays)
+    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
+    decoder, bias, residual_std = (array.copy() for array in arrays)
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
         bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
-        residual[k] *= slope.mean()
-    return replace(initialization, decoder=decoder, decoder_bias=bias, residual=residual)
+        residual_std[k] *= slope.mean()
+    return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
 def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -91,7 +91,7 @@ class TrainingProgress:
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values, and arrays of the weights and of the optimizer."""
-        json_values = {saved: getattr(self, name) for name, saved in self._json_names().items()}
+        json_values = {saved: getattr(self, name) for name, saved in self.json_names().items()}
         json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
         groups["best"] = self.best or []
@@ -103,30 +103,20 @@ class TrainingProgress:
         return json_values, arrays
 
     @classmethod
-    def _json_names(cls) -> dict[str, str]:
+    def json_names(cls) -> dict[str, str]:
         """Return the names in JSON of the fields that are no arrays."""
         names = [attribute.name for attribute in fields(cls)]
         return {name: _SAVED_NAMES.get(name, name) for name in names if name not in _ARRAY_FIELDS}
 
     @classmethod
-    def has_current_fields(cls, json_values: dict[str, Any]) -> bool:
-        """Return whether saved values have the fields of this version of Refold."""
-        return set(cls._json_names().values()) == set(json_values)
-
-    @classmethod
     def from_saved(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         """Return the progress from what `to_saved` returned."""
-        groups: dict[str, Any] = {
-            name: [
-                jnp.asarray(arrays[key], arrays[key].dtype)
-                for key in sorted(arrays)
-                if key.startswith(f"{name}/")
-            ]
-            for name in (*_STATE_FIELDS, "best")
-        }
+        groups: dict[str, Any] = {name: [] for name in (*_STATE_FIELDS, "best")}
+        for key in sorted(arrays):
+            groups[key.split("/")[0]].append(jnp.asarray(arrays[key], arrays[key].dtype))
         best = groups.pop("best") or None
         state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
-        values = {name: json_values[saved] for name, saved in cls._json_names().items()}
+        values = {name: json_values[saved] for name, saved in cls.json_names().items()}
         if values["best_loss"] is None:  # JSON has no infinity
             values["best_loss"] = math.inf
         return cls(state=state, best=best, **values)
@@ -149,9 +139,11 @@ class SavedTraining:
     checkpoint: Checkpoint | None = None  # only in the first of several processes
 
     def write(self, progress: TrainingProgress) -> None:
-        """Write the progress to the checkpoint, if there is one."""
+        """Write the progress to the checkpoint atomically, if there is one."""
         if self.checkpoint is not None:
-            save_checkpoint(self.checkpoint.path, self.identity, *progress.to_saved())
+            json_values, arrays = progress.to_saved()
+            config = {"checkpoint": json_values, "identity": self.identity}
+            write_container(self.checkpoint.path, pack_container(config, arrays))
 
 
 @contextmanager
@@ -185,13 +177,11 @@ def open_checkpoint(
                 digest.update(np.ascontiguousarray(array).tobytes())
             identity["weights"] = digest.hexdigest()
 
-        # only the first process reads the file and sends its content to the others
-        exists = processes.call_in_first(lambda: resume and Path(path).exists())
         progress = None
-        if exists:
-            identity, json_values, arrays = processes.call_in_first(
-                lambda: _read_matching(path, identity)
-            )
+        # only the first process reads the file, and sends its content to the others
+        content = processes.call_in_first(lambda: resume and _read_matching(path, identity))
+        if content:
+            identity, json_values, arrays = content
             progress = TrainingProgress.from_saved(json_values, arrays)
             if "weights" not in identity:  # the training began without a base model
                 base_model = None
@@ -201,11 +191,14 @@ def open_checkpoint(
 
 def _read_matching(
     path: str | os.PathLike[str], identity: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
-    """Read a checkpoint; raise an error if it belongs to a training with another identity."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]] | None:
+    """Read a checkpoint if it exists; raise an error if it belongs to another training."""
+    if not Path(path).exists():
+        return None
     saved_identity, values, arrays = load_checkpoint(path)
     parameters, saved_parameters = identity["parameters"], saved_identity["parameters"]
-    if set(parameters) != set(saved_parameters) or not TrainingProgress.has_current_fields(values):
+    names = set(TrainingProgress.json_names().values())
+    if set(parameters) != set(saved_parameters) or names != set(values):
         raise ModelFileError(
             f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
             "without resume."
@@ -227,18 +220,6 @@ def _read_matching(
             "the same data, arguments and model, or start again without resume."
         )
     return saved_identity, values, arrays
-
-
-def save_checkpoint(
-    path: str | os.PathLike[str],
-    identity: Mapping[str, Any],
-    json_values: Mapping[str, Any],
-    arrays: dict[str, np.ndarray],
-) -> None:
-    """Write a checkpoint with an identity, and values and arrays of the progress, atomically."""
-    write_container(
-        path, pack_container({"checkpoint": dict(json_values), "identity": dict(identity)}, arrays)
-    )
 
 
 def load_checkpoint(

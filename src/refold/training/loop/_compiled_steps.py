@@ -75,11 +75,6 @@ class TrainState(NamedTuple):
         # of the same type as totals from compiled code: another type would compile it again
         return self._replace(totals=MetricSums(*np.zeros(len(self.totals), np.float32)))
 
-    def with_weights(self, weights: list[Any]) -> "TrainState":
-        """Return the state with other weights, the trainable ones first."""
-        count = len(self.trainable)
-        return self._replace(trainable=weights[:count], non_trainable=weights[count:])
-
 
 class EpochMetrics(NamedTuple):
     """Metrics of the epoch so far on the host, after a call of `Engine.train`."""
@@ -150,7 +145,7 @@ class Engine:
         self.optimizer.build(self._weights.variables)
         self.length_weight = length_weight
         self._is_variational = network.models.posterior is not None
-        # factor of the weight of the KL divergence, see "The evidence lower bound" below
+        # the weight of a nat, as a multiple of error / N, see "The evidence lower bound" below
         self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
         self._is_random = bool(corruption or self._is_variational)
@@ -204,7 +199,7 @@ class Engine:
                 self._packed_trainable = state.trainable
                 joint_model = self.joint_model
                 variables = [*joint_model.trainable_variables, *joint_model.non_trainable_variables]
-                arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
+                arrays = [*self._weights.split(state.trainable), *state.non_trainable]
                 pairs = zip(variables, arrays, strict=True)
                 self._packed_network.set_weights({v.path: array for v, array in pairs})
             positions = np.asarray(batch_run.rows[: batch_run.num_batches]).ravel()
@@ -219,7 +214,7 @@ class Engine:
             return MetricSums(*totals, 0.0)
         bucket = batch_run.bucket
         totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
-            self._weights.split_on_host(state.trainable),
+            self._weights.split(state.trainable),
             state.non_trainable,
             data,
             batch_run.rows,
@@ -243,7 +238,7 @@ class Engine:
         if self._processes is not None:
             state = self._processes.to_host(state)
         for variables, values in (
-            (self.joint_model.trainable_variables, self._weights.split_on_host(state.trainable)),
+            (self.joint_model.trainable_variables, self._weights.split(state.trainable)),
             (self.joint_model.non_trainable_variables, state.non_trainable),
             (self.optimizer.variables, state.optimizer),
         ):
@@ -317,7 +312,10 @@ class Engine:
         gradient = jax.value_and_grad(objective, has_aux=True)
         with self._layers_draw_for_global_batch():
             (_, (non_trainable, totals)), gradients = gradient(
-                self._weights.split(state.trainable), state.non_trainable, inputs, batch
+                self._weights.split(state.trainable, on_host=False),
+                state.non_trainable,
+                inputs,
+                batch,
             )
         gradients = self._weights.join(gradients)
         if self._processes is not None:
@@ -384,7 +382,9 @@ class Engine:
         loss = totals.error / normalizers.num_observed + sum(penalties) / self._num_processes
         if self._is_variational:
             error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
-            weight = kl_warmup_factor * kl_weight(error, self._kl_factor)
+            # the weight of a nat, see "The evidence lower bound" below; it has no gradient
+            weight = jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
+            weight = kl_warmup_factor * (self._kl_factor * weight)
             loss = loss + weight * totals.kl_divergence / normalizers.num_observed
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
@@ -535,16 +535,12 @@ class JoinedWeights:
         values = [np.asarray(variable.value) for variable in variables]
         return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
 
-    def split_on_host(self, vectors: Sequence[Any]) -> list[Any]:
-        """Undo ``join`` outside of compiled code, where slices of JAX arrays would be compiled."""
+    def split(self, vectors: Sequence[Any], *, on_host: bool = True) -> list[Any]:
+        """Undo ``join``, on the host outside of compiled code: JAX would compile the slices."""
         if not self._weight_groups:  # the arrays can stay on the device
             return list(vectors)
-        return self.split([np.asarray(vector) for vector in vectors])
-
-    def split(self, vectors: Sequence[Any]) -> list[Any]:
-        """Undo ``join``; NumPy arrays give views."""
-        if not self._weight_groups:
-            return list(vectors)
+        if on_host:
+            vectors = [np.asarray(vector) for vector in vectors]
         arrays: list[Any] = [None] * len(self._shapes)
         for group, vector in zip(self._weight_groups, vectors, strict=True):
             ends = list(itertools.accumulate(self._num_values(group)))
@@ -561,11 +557,8 @@ class AdamW(keras.optimizers.AdamW):
 
     def add_variable(self, shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a variable of zeros."""
-
-        def zeros(shape: Any, dtype: Any) -> Any:
-            return keras.ops.convert_to_tensor(np.zeros(shape, dtype), dtype=dtype)
-
-        return super().add_variable(shape, *args, **(kwargs | {"initializer": zeros}))
+        kwargs["initializer"] = lambda shape, dtype: ops.convert_to_tensor(np.zeros(shape, dtype))
+        return super().add_variable(shape, *args, **kwargs)
 
 
 # The evidence lower bound (ELBO) of a variational network
@@ -579,9 +572,8 @@ class AdamW(keras.optimizers.AdamW):
 # values is N / 2 log(error) + divergence. By its gradient, one nat of divergence has a weight of
 # 2 error / N relative to the mean error of a value.
 #
-# For errors that are not squared, the weight of a nat is chosen to be error / N. With a fixed weight
-# of 1, a code of tokens would cost as many nats as it saves the decoder, and nothing would be
-# learned.
+# For errors that are not squared, a nat has the weight error / N, too. With a fixed weight of 1, a
+# code of tokens would cost as many nats as it saves the decoder, and nothing would be learned.
 #
 # In posterior collapse, the code of every sequence becomes N(0, 1). Two measures prevent it: the
 # divergence has no weight at first [4], and its first half nat per dimension is free [5].
@@ -624,12 +616,6 @@ def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
     """Return the factor, up to 1, of the KL divergence in an update, counted from 0."""
     warmup = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
     return jnp.minimum(1.0, (jnp.asarray(update_index, jnp.float32) + 1.0) / warmup)
-
-
-def kl_weight(mean_error: Any, kl_factor: float) -> Any:
-    """Return the weight of a nat relative to the sum of errors."""
-    # the factor is 2 for squared errors, else 1
-    return kl_factor * jnp.maximum(jax.lax.stop_gradient(mean_error), _MIN_MEAN_ERROR)
 
 
 def negative_elbo(mean_error: float, kl_per_value: float, kl_factor: float) -> float:

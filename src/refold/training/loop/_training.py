@@ -242,8 +242,10 @@ class Training:
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Give the network the validated weights, and set the result."""
         progress = self._progress
-        if progress.best is not None:
-            self._engine.write_back(progress.state.with_weights(progress.best))
+        if (best := progress.best) is not None:
+            state, count = progress.state, len(progress.state.trainable)
+            state = state._replace(trainable=best[:count], non_trainable=best[count:])
+            self._engine.write_back(state)
         history = dict(progress.history)
         if all(loss is None for loss in history["val_loss"]):
             del history["val_loss"]
@@ -277,7 +279,7 @@ class Training:
             # The length of the refit is a number of updates, so its last epoch may be incomplete. A
             # pass over all sequences has `num_batches` updates, and may be several epochs.
             num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
-            epochs_per_pass = phase_data.loader.epochs_per_pass
+            epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
             num_epochs = -(-progress.refit_num_updates * epochs_per_pass // num_batches)
             num_epochs = max(1, num_epochs)
             self._bar.begin("refit on all: epoch", num_epochs)
@@ -346,7 +348,9 @@ class Training:
         if has_batch_hooks:
             self._call_hook("on_train_batch_begin", self._num_updates)
         start_time = time.perf_counter()
-        indices = self._processes.process_columns(batch_run.rows)
+        # (num_batches, sequences of a batch that this process trains on)
+        processes = self._processes
+        indices = np.array_split(batch_run.rows, processes.count, axis=1)[processes.index]
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
