@@ -140,7 +140,8 @@ def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
 def test_the_bar_counts_epochs(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
-    with ProgressBar(verbose=1) as progress:
+    progress = ProgressBar(verbose=1)
+    with progress.display:
         progress.begin("epoch", 5, "compiling")
         progress.show_epoch(2, loss=0.5, val_loss=0.6)
     shown = capsys.readouterr().err

@@ -42,6 +42,12 @@ _MAX_ACTIVITY_SEQUENCES = 4096
 _MIN_ACTIVE_VARIANCE = 0.01
 # A smaller share of active dimensions causes a warning.
 _MIN_ACTIVE_SHARE = 0.25
+# Cap on the training sequences for the reference statistics: more change the statistics little.
+_MAX_REFERENCE_SEQUENCES = 1024
+# Cap on the values of these sequences, because all of them are encoded after each fit.
+_MAX_REFERENCE_VALUES = 1 << 21
+# Minimum number of these sequences, even if they have more values, for meaningful statistics.
+_MIN_REFERENCE_SEQUENCES = 64
 
 
 class Fit(NamedTuple):
@@ -250,7 +256,10 @@ def _with_statistics(
         with temporary_weights(network, fit_result.validated_weights):
             errors = reconstruction_errors(replace(model, scaler=split.scaler("validated")), unseen)
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
-    model = with_reference_statistics(model, split.reference_sample(phase), seed=split.seed)
+    values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.num_columns
+    max_sequences = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
+    sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_SEQUENCES)))
+    model = with_reference_statistics(model, sample, seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
     if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model

@@ -199,8 +199,7 @@ def _train_until_best(
         return 0
     num_epochs = _MAX_UPDATES * _BATCH_SIZE // len(training_cuts.codes)
     num_epochs = int(np.clip(num_epochs, _MIN_EPOCHS, _MAX_EPOCHS))
-    if arguments.max_epochs is not None:
-        num_epochs = min(num_epochs, arguments.max_epochs)
+    num_epochs = min(num_epochs, arguments.max_epochs or num_epochs)
     budget = arguments.time_budget
     end = time.perf_counter() + (np.inf if budget is None else FORECAST_TIME_SHARE * budget)
     model: Any = network.forecaster

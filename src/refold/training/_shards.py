@@ -154,7 +154,7 @@ class FitData:
 
     @functools.cached_property
     def has_missing(self) -> bool:
-        """Whether a value is missing."""
+        """Whether any value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
     def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
@@ -298,12 +298,11 @@ class InputLayout(NamedTuple):
     @classmethod
     def of(cls, network: Network) -> "InputLayout":
         """Return the layout of a network."""
-        specification = network.specification
-        names = specification.column_types
+        specification, names = network.specification, network.specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
         unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
-        flags = specification.observed_flags
-        return cls(unknown_ids, number_mask(names), flags, network.reads_padding)
+        is_numeric, has_flags = number_mask(names), specification.observed_flags
+        return cls(unknown_ids, is_numeric, has_flags, network.reads_padding)
 
 
 class Batch(NamedTuple):

@@ -52,12 +52,6 @@ _MAX_HELD_OUT_VALUES = 4_000_000
 # Minimum number of series to hold out complete series. With fewer, the last windows of each series
 # are held out.
 _MIN_SERIES_TO_HOLD_OUT = 10
-# Cap on the training sequences for the reference statistics: more change the statistics little.
-_MAX_REFERENCE_SEQUENCES = 1024
-# Cap on the values of these sequences, because all of them are encoded after each fit.
-_MAX_REFERENCE_VALUES = 1 << 21
-# Minimum number of these sequences, even if they have more values, for meaningful statistics.
-_MIN_REFERENCE_SEQUENCES = 64
 
 
 def open_training_data(
@@ -197,12 +191,6 @@ class Split:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
         indices = sample_indices(self._phase_indices[phase], max_sequences, self.seed)
         return self.fit_data.sequences[indices]
-
-    def reference_sample(self, phase: str) -> Sequences:
-        """Return the training sequences for the reference statistics of the fitted model."""
-        values_per_sequence = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
-        count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
-        return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
 
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""

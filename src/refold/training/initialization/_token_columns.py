@@ -400,8 +400,8 @@ def fit_mixed_initialization(
     columns, token_columns = list(range(len(is_token))), np.flatnonzero(is_token)
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in columns))
     encoded = Sequences(np.hstack(blocks), sequences.offsets, schema=schema)
-    settings: dict[str, Any] = {"seed": seed, "corruption": corruption}
-    settings["noiseless_columns"] = token_columns.tolist()
+    noiseless_columns = token_columns.tolist()
+    settings: Any = {"seed": seed, "corruption": corruption, "noiseless_columns": noiseless_columns}
     initialization = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
     indices = np.flatnonzero(~sequences.schema.numeric)
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))

@@ -46,16 +46,11 @@ _MAX_WARMUP_UPDATES = 100
 class MetricSums(NamedTuple):
     """Sums over the sequences of an epoch so far, as scalars on the device or the host."""
 
-    error: Any  # reconstruction errors of the observed values
-    num_observed: Any  # number of observed values
-    length_error: Any  # losses of the model that predicts lengths, in nats
-    num_sequences: Any
-    kl_divergence: Any  # of a variational network, in nats
-
-    @classmethod
-    def zero(cls) -> "MetricSums":
-        """Return sums of zero on the host."""
-        return cls(*[0.0] * len(cls._fields))
+    error: Any = 0.0  # reconstruction errors of the observed values
+    num_observed: Any = 0.0  # number of observed values
+    length_error: Any = 0.0  # losses of the model that predicts lengths, in nats
+    num_sequences: Any = 0.0
+    kl_divergence: Any = 0.0  # of a variational network, in nats
 
     def plus(self, other_sums: "MetricSums") -> "MetricSums":
         """Return these sums plus other ones."""
@@ -211,7 +206,7 @@ class Engine:
             totals = self._packed_network.reconstruction_error(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
-            return MetricSums(*totals, 0.0)
+            return MetricSums(*totals)  # without a KL divergence
         bucket = batch_run.bucket
         totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
             self._weights.split(state.trainable),
@@ -229,7 +224,7 @@ class Engine:
             self._weights.join_variables(self.joint_model.trainable_variables),
             [v.value for v in self.joint_model.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            MetricSums.zero() if totals is None else totals,
+            MetricSums() if totals is None else totals,
         )
         return state.with_zero_totals() if totals is None else state
 
@@ -344,14 +339,12 @@ class Engine:
     @contextlib.contextmanager
     def _layers_draw_for_global_batch(self) -> Generator[None]:
         """Within the context, let layers draw random numbers for the batch of all processes."""
-        layers = []
-        if self._processes is not None:
-            layers = [
-                layer
-                for layer in self.joint_model._flatten_layers()
-                # recurrent layers have a generator, too, but no dropout
-                if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
-            ]
+        layers = [
+            layer
+            for layer in (self.joint_model._flatten_layers() if self._processes is not None else ())
+            # recurrent layers have a generator, too, but no dropout
+            if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
+        ]
         for layer in layers:  # an attribute of the instance hides the method
             layer.call = draw_for_global_batch(layer.call, self._num_processes)
         try:
@@ -437,7 +430,7 @@ class Engine:
                 outputs["y_pred"] = jnp.where(self._is_numeric_output, decoded, outputs["y_pred"])
             return totals.plus(self._batch_totals(batch, outputs, in_training=False))
 
-        zero = jax.tree.map(jnp.float32, MetricSums.zero())
+        zero = jax.tree.map(jnp.float32, MetricSums())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
@@ -484,10 +477,8 @@ def build_joint_model(
 def numeric_output_mask(network: Network) -> np.ndarray:
     """Return whether each output of a step is a numeric column, bool (n_outputs,)."""
     specification = network.specification
-    return np.repeat(
-        number_mask(specification.column_types),
-        [num_categories or 1 for num_categories in specification.num_categories],
-    )
+    widths = [num_categories or 1 for num_categories in specification.num_categories]
+    return np.repeat(number_mask(specification.column_types), widths)
 
 
 class JoinedWeights:

@@ -89,13 +89,13 @@ class Settings(NamedTuple):
 
 
 class StopReason(Enum):
-    """Reason why a phase ended."""
+    """Reason why a phase ended; the value says it of the refit, for a warning."""
 
-    DONE = "done"  # as planned, or by early stopping
-    TIME = "time"  # the time budget is used up
-    INTERRUPTED = "interrupted"  # by Ctrl-C
-    STOPPED = "stopped"  # a callback stopped the refit
-    DIVERGED = "diverged"  # the loss or a weight is not finite
+    DONE = "The refit on all sequences is done"  # as planned, or a phase ended by early stopping
+    TIME = "The time budget ran out in the refit on all sequences"
+    INTERRUPTED = "The refit on all sequences was interrupted"  # by Ctrl-C
+    STOPPED = "A callback stopped the refit on all sequences"
+    DIVERGED = "The loss became NaN or infinite in the refit on all sequences"
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Training:
         seconds = 0.0 if saved_progress is None else saved_progress.seconds
         self._clock = Clock(settings.time_budget, seconds, adapts_chunks=is_single)
         self._last_checkpoint_seconds = self._clock.seconds
-        self._bar = ProgressBar(verbose=settings.verbose)
+        self._progress_bar = ProgressBar(verbose=settings.verbose)
         # several processes have to stop together, so none of them stops on Ctrl-C of its own
         self._interrupt = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
@@ -156,7 +156,7 @@ class Training:
             self._untrained_state, settings.learning_rate, num_updates
         )
         # of the epoch so far
-        self._metrics = EpochMetrics(MetricSums.zero(), settings.learning_rate, is_finite=True)
+        self._metrics = EpochMetrics(MetricSums(), settings.learning_rate, is_finite=True)
         self._num_updates = 0  # of the phase so far
         self.is_fresh = saved_progress is None  # else the phase continues from a checkpoint
         self.phase: str | None = self._progress.phase  # None after the last one
@@ -166,7 +166,7 @@ class Training:
         self._is_running, self._out_of_time = False, False
 
     def __enter__(self) -> Self:
-        self._exit_stack.enter_context(self._bar)
+        self._exit_stack.enter_context(self._progress_bar.display)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -193,7 +193,7 @@ class Training:
             if self._interrupt is not None:
                 self._exit_stack.enter_context(self._interrupt)
             # until the first epoch ends, most of the time is compilation
-            self._bar.begin("epoch", self._settings.max_epochs, "compiling")
+            self._progress_bar.begin("epoch", self._settings.max_epochs, "compiling")
             self._is_running = True
         stop_reason = self._train_epochs(phase_data, keep_initial=keep_initial)
         if stop_reason is StopReason.INTERRUPTED:
@@ -204,7 +204,7 @@ class Training:
         # The refit has ended. Set the result, and use the weights of a finished refit.
         self._finish(interrupted=stop_reason is StopReason.INTERRUPTED)
         if stop_reason is not StopReason.DONE:
-            _warn_of_no_refit(stop_reason, self._progress)
+            warn(f"{stop_reason.value}. {_describe_kept_weights(self._progress)}")
             return
         # the network has the validated weights now
         validated_weights = [np.asarray(variable.value) for variable in self._network.variables]
@@ -229,7 +229,7 @@ class Training:
         # there is no refit if there is no time left even for its initialization
         if refit and self._out_of_time and self._clock.is_time_up(num_refit_updates=0):
             refit = False
-            _warn_of_no_refit(stop_reason, progress)
+            warn(f"{stop_reason.value}. {_describe_kept_weights(progress)}")
         if not refit:
             self._finish(interrupted=interrupted, complete=not interrupted)
             return
@@ -237,7 +237,7 @@ class Training:
         progress.phase, progress.refit_num_updates = "refit", progress.best_num_updates
         progress.peak_learning_rate, progress.epoch = settings.learning_rate, 1
         self._engine.write_back(self._untrained_state)  # also resets the optimizer
-        self._bar.begin("refit on all: initialize")
+        self._progress_bar.begin("refit on all: initialize")
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Give the network the validated weights, and set the result."""
@@ -280,9 +280,8 @@ class Training:
             # pass over all sequences has `num_batches` updates, and may be several epochs.
             num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
             epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
-            num_epochs = -(-progress.refit_num_updates * epochs_per_pass // num_batches)
-            num_epochs = max(1, num_epochs)
-            self._bar.begin("refit on all: epoch", num_epochs)
+            num_epochs = max(1, -(-progress.refit_num_updates * epochs_per_pass // num_batches))
+            self._progress_bar.begin("refit on all: epoch", num_epochs)
         phase = progress.phase
         self._apply_hooks(lambda state: self._hooks.begin(state, phase, num_epochs))
         reason = self._check_end_of_phase()
@@ -298,9 +297,7 @@ class Training:
         is_done = reason is StopReason.DONE and progress.best is not None
         if self._hooks.has_callbacks and is_unmeasured and is_done:
             # without validation, the last weights are kept, and a callback may have changed them
-            progress.keep_weights(
-                progress.best_loss, progress.best_epoch, progress.best_num_updates
-            )
+            progress.best = [*progress.state.trainable, *progress.state.non_trainable]
         return reason
 
     def _train_epoch(self, phase_data: PhaseData) -> StopReason | None:
@@ -392,7 +389,7 @@ class Training:
         row = (epoch, progress.phase, loss, val_loss, learning_rate, seconds)
         for name, value in zip(HISTORY_COLUMNS, row, strict=True):
             progress.history[name].append(value)
-        self._bar.show_epoch(epoch, loss, val_loss)
+        self._progress_bar.show_epoch(epoch, loss, val_loss)
         logs = {"loss": loss, "learning_rate": learning_rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
@@ -409,7 +406,7 @@ class Training:
 
     def _validate(self, shard: Shard) -> float:
         """Return the loss of the current weights on validation data."""
-        totals, state = MetricSums.zero(), self._processes.to_host(self._progress.state)
+        totals, state = MetricSums(), self._processes.to_host(self._progress.state)
         for batch_run in self._batches.epoch(shard.indices):
             start_time = time.perf_counter()
             batch_run = batch_run.with_rows(shard.find_positions(batch_run.rows))
@@ -480,9 +477,8 @@ class Training:
             progress.peak_learning_rate *= new_rate / old_rate
         else:  # no factor scales 0: let the schedule continue at the rate that was set
             schedule = Schedule(np.float32(1.0), np.int32(progress.num_updates))
-            progress.peak_learning_rate = new_rate / float(
-                schedule.learning_rate(self._num_updates)
-            )
+            share_of_peak = float(schedule.learning_rate(self._num_updates))
+            progress.peak_learning_rate = new_rate / share_of_peak
 
 
 class Clock:
@@ -605,7 +601,8 @@ class ProgressBar:
     """Progress bar of the initialization and of the epochs; `verbose=0` shows nothing."""
 
     def __init__(self, *, verbose: int) -> None:
-        self._bar = progress_bar(
+        # a context, within which the bar is shown
+        self.display: Any = progress_bar(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[losses]}"),
@@ -614,13 +611,13 @@ class ProgressBar:
             disable=not verbose,
         )
         self._stage_name, self._num_epochs = "initialize", 0
-        self._task = self._bar.add_task("initialize", total=None, losses="")
+        self._task = self.display.add_task("initialize", total=None, losses="")
 
     def begin(self, stage_name: str, num_epochs: int = 0, losses_text: str = "") -> None:
         """Show the next stage of the training, with its number of epochs if it has any."""
         self._stage_name, self._num_epochs = stage_name, num_epochs
-        self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage_name, total=num_epochs or None, losses=losses_text)
+        self.display.remove_task(self._task)
+        self._task = self.display.add_task(stage_name, total=num_epochs or None, losses=losses_text)
 
     def show_epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
         """Show the losses of an epoch, which is counted from 1."""
@@ -628,14 +625,7 @@ class ProgressBar:
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"
         count = f"{self._stage_name} {epoch}/{self._num_epochs}"
-        self._bar.update(self._task, description=count, completed=epoch, losses=losses)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self.display.update(self._task, description=count, completed=epoch, losses=losses)
 
 
 class CallbackHooks:
@@ -685,9 +675,8 @@ def _has_batch_hooks(callback: Any) -> bool:
     """Return whether a callback does something at every update."""
     # Some callbacks of Keras have batch hooks that do nothing if they are set to act in each epoch.
     # The callback of MLflow has an attribute for the same.
-    if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
-        return False
-    if getattr(callback, "log_every_epoch", False):
+    frequencies = getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)
+    if "epoch" in frequencies or getattr(callback, "log_every_epoch", False):
         return False
     base = keras.callbacks.Callback
     return any(
@@ -734,16 +723,6 @@ def _make_engine(
         separate_names=separate_names,
         processes=processes,
     )
-
-
-def _warn_of_no_refit(stop_reason: StopReason, progress: TrainingProgress) -> None:
-    cause = {
-        StopReason.TIME: "The time budget ran out in the refit on all sequences",
-        StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
-        StopReason.STOPPED: "A callback stopped the refit on all sequences",
-        StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
-    }[stop_reason]
-    warn(f"{cause}. {_describe_kept_weights(progress)}")
 
 
 def _describe_kept_weights(progress: TrainingProgress) -> str:
