@@ -44,8 +44,7 @@ def gru():
 def fitted(request, gru):
     if request.param == "gru":
         return gru
-    options = TINY | OPTIONS[request.param]
-    ae = SequenceAutoencoder(**options)
+    ae = SequenceAutoencoder(**TINY | OPTIONS[request.param])
     return ae.fit(make_data(ae))
 
 
@@ -67,6 +66,10 @@ def test_codes_do_not_depend_on_others_and_decode_to_any_length(fitted):
         ({"cell": "gru", "architecture": "repeat"}, "cell='gru' needs architecture='default'"),
         ({"cell": "gru", "latent_steps": 3}, "^latent_steps=3 needs LSTMs, and the .* cell='gru'"),
         ({"decoder": "autoregressive", "architecture": "dense"}, "needs architecture='default'"),
+        (
+            {"variational": True, "architecture": "repeat"},
+            "variational=True needs architecture='de",
+        ),
         ({"patch": 4, "decoder": "autoregressive"}, "an autoregressive decoder needs patch=1"),
         ({"cell": "gru", "decoder": "autoregressive"}, "needs patch=1 and cell='lstm'. Got .*gru"),
     ],
@@ -76,14 +79,11 @@ def test_options_that_are_not_possible_are_refused(options, message):
         SequenceAutoencoder(**TINY | options).fit([np.ones((5, 1))] * 8)
 
 
-def test_all_recurrent_layers_are_grus(gru):
+def test_all_recurrent_layers_are_grus_and_forecast(gru):
     for model in (gru.encoder_, gru.decoder_, gru.model_.network.forecaster):
         layers = [getattr(layer, "forward_layer", layer) for layer in model.layers]
         recurrent = {type(layer) for layer in layers if isinstance(layer, keras.layers.RNN)}
         assert recurrent == {keras.layers.GRU}
-
-
-def test_a_gru_forecasts(gru):
     assert len(gru.forecast(sines()[:4]).values) == 4
 
 

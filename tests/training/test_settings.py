@@ -14,12 +14,7 @@ from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
 from refold.training._held_out_error import InferenceSettings, choose_settings
-from refold.training._specify import (
-    pick_batch_size,
-    pick_max_epochs,
-    pick_patience,
-    pick_refit,
-)
+from refold.training._specify import pick_batch_size, pick_max_epochs, pick_patience, pick_refit
 from refold.training._split import split_validation
 from refold.training.loop._compiled_steps import Schedule
 from small_data import TINY
@@ -77,17 +72,15 @@ def test_fits_that_are_refused_at_once():
 
 def choose(monkeypatch, errors, may_skip_optimization=True):
     """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
-    network = SimpleNamespace(
-        variables=[keras.Variable(0)], specification=SimpleNamespace(latent_dim=4)
-    )
-    monkeypatch.setattr(
-        _held_out_error, "to_inference_network", lambda network: int(network.variables[0].value)
-    )
+    weights, specification = keras.Variable(0), SimpleNamespace(latent_dim=4)
+    network = SimpleNamespace(variables=[weights], specification=specification)
+    monkeypatch.setattr(_held_out_error, "to_inference_network", lambda _: int(weights.value))
+
+    def network_errors(packed, _scaler, latent_steps):
+        return Fidelity(errors[packed, latent_steps], None, 0.0)
+
     evaluator = SimpleNamespace(
-        network_errors=lambda packed, _, latent_steps: Fidelity(
-            errors[packed, latent_steps], None, 0.0
-        ),
-        pca_errors=lambda size: Fidelity(0.5, None, 0.0),
+        network_errors=network_errors, pca_errors=lambda _: Fidelity(0.5, None, 0.0)
     )
     choice = choose_settings(
         evaluator,
@@ -98,7 +91,7 @@ def choose(monkeypatch, errors, may_skip_optimization=True):
         suggested_settings=InferenceSettings(8, 10),
         may_skip_optimization=may_skip_optimization,
     )
-    assert int(network.variables[0].value) == 0
+    assert int(weights.value) == 0
     return choice
 
 

@@ -117,17 +117,9 @@ def number_values():
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    divided_data = [DividedData.among(Processes(i, 2), number_values(), 4) for i in range(2)]
-    loaders = [
-        Loader(
-            FitData(divided.sequences, divided),
-            lambda block: block,
-            used,
-            max_batch_steps=9,
-            seed=5,
-        )
-        for divided in divided_data
-    ]
+    divided = [DividedData.among(Processes(i, 2), number_values(), 4) for i in range(2)]
+    fit_data = [FitData(data.sequences, data) for data in divided]
+    loaders = [Loader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
     seen = []
     for shards in zip(*(loader.load_epoch(1) for loader in loaders), strict=True):
         np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
@@ -141,9 +133,6 @@ def test_processes_agree_on_shards_and_load_different_parts():
                 assert shard.data.values[start, 0] == LENGTHS[:index_in_data].sum()
             seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()
-
-
-def test_what_cannot_be_divided():
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
         DividedData.among(Processes(), number_values(), 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):

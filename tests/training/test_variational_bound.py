@@ -5,7 +5,6 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold.errors import ParameterError
 from refold.training.loop._compiled_steps import Schedule, kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
 from training.small import fit_and_resume, same_weights
@@ -58,12 +57,6 @@ def test_resumed_training_gives_the_same_bits(tmp_path):
     np.testing.assert_equal(other.model_.calibration, uninterrupted.model_.calibration)
     for name in ("loss", "val_loss"):
         assert other.history_[name] == uninterrupted.history_[name]
-
-
-def test_other_architectures_are_refused():
-    ae = SequenceAutoencoder(2, architecture="repeat", variational=True)
-    with pytest.raises(ParameterError, match="variational=True needs architecture='default'"):
-        ae.fit(data())
 
 
 def test_posterior_collapse_gives_a_warning():

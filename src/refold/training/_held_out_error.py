@@ -149,8 +149,8 @@ class InferenceSettings:
     uses_initial_weights: bool = False  # because they are better than the trained weights
 
 
-# Early stopping has compared the initial weights with those of each epoch already, but with the
-# true lengths. Here they are compared in the way that users will use them.
+# Early stopping has compared the initial weights with the weights of each epoch before, but with the
+# true lengths of the sequences. Here the weights are compared as users will use them.
 def choose_weights(
     suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
     evaluator: HeldOutEvaluator,
@@ -233,13 +233,14 @@ def choose_settings(
             for latent_steps in candidates:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
-        steps = max(errors)
-        if errors[steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
-            steps = 0
-        settings = replace(suggested_settings, latent_steps=steps)
+        # a small gain is not worth the time of latent optimization
+        best_steps = max(errors)
+        if errors[best_steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
+            best_steps = 0
+        settings = replace(suggested_settings, latent_steps=best_steps)
         if may_skip_optimization:
-            settings = replace(settings, default_latent_steps=steps)
-        return errors[steps], settings
+            settings = replace(settings, default_latent_steps=best_steps)
+        return errors[best_steps], settings
 
     # The comparison of weights protects against errors above those of PCA. It changes little on the
     # data sets by which the defaults were chosen (without it, the error was 0.99 times as large),
