@@ -13,7 +13,7 @@ from refold.arguments import Arguments
 from refold.models import Network, Specification
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
-from refold.sequences import Batches, Column, Schema, Sequences
+from refold.sequences import Batches, Column, Schema, Sequences, as_sequences
 from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
 from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
@@ -73,8 +73,8 @@ def settings(**changes):
 
 def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
-    arguments, fit_data = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), FitData(X)
-    return make_specification(fit_data, arguments, np.arange(len(X) - 1))
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
+    return make_specification(FitData(as_sequences(X)), arguments, np.arange(len(X) - 1))
 
 
 def train(network, data_of, batches, settings, *, refit=False):

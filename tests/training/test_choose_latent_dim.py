@@ -54,9 +54,9 @@ def fitted(checkpoint):
 def test_the_size_is_the_number_of_dimensions_of_the_data(fitted):
     assert fitted.latent_dim_ == 3
     assert fitted.transform(waves()).shape == (100, 3)
-    assert (
-        fitted.latent_dim == fitted.get_params()["latent_dim"] == clone(fitted).latent_dim == 0.95
-    )
+    assert {fitted.latent_dim, fitted.get_params()["latent_dim"], clone(fitted).latent_dim} == {
+        0.95
+    }
     whole = SequenceAutoencoder(3, **TINY).fit(waves())
     np.testing.assert_array_equal(fitted.transform(waves()), whole.transform(waves()))
 

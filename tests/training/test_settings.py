@@ -70,6 +70,36 @@ def test_fits_that_are_refused_at_once():
         SequenceAutoencoder(2).fit(words)
 
 
+BAD_DENOISE = r"^denoise must be the standard deviation.*Got .*\.$"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "gru", "architecture": "repeat"}, "cell='gru' needs architecture='default'"),
+        ({"cell": "gru", "latent_steps": 3}, "^latent_steps=3 needs LSTMs, and the .* cell='gru'"),
+        ({"decoder": "autoregressive", "architecture": "dense"}, "needs architecture='default'"),
+        (
+            {"variational": True, "architecture": "repeat"},
+            "variational=True needs architecture",
+        ),
+        ({"patch": 4, "decoder": "autoregressive"}, "an autoregressive decoder needs patch=1"),
+        ({"cell": "gru", "decoder": "autoregressive"}, "needs patch=1 and cell='lstm'. Got .*gru"),
+        ({"length_dim": 1, "denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
+        ({"length_dim": 2}, "length_dim must be 'auto' or an integer from 0 to 1. Got 2"),
+        ({"length_dim": 1, "rocket_dim": 2}, "rocket_dim must be from 0 to 1"),
+        ({"rocket_dim": 3}, "from 0 to 2, because a latent dimension must be left to learn"),
+        ({"rocket_dim": 2, "variational": True}, "with variational=True all are learned"),
+        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
+        *(({"denoise": value}, BAD_DENOISE) for value in (-0.1, None, "steps:1", "0.3,0.4")),
+    ],
+)
+def test_options_that_are_not_possible_are_refused_with_one_line(options, message):
+    with pytest.raises(ParameterError, match=message) as error:
+        SequenceAutoencoder(**TINY | options).fit([np.ones((5, 1))] * 8)
+    assert "\n" not in str(error.value)
+
+
 def choose(monkeypatch, errors, may_skip_optimization=True):
     """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
     weights, specification = keras.Variable(0), SimpleNamespace(latent_dim=4)

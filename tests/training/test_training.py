@@ -16,15 +16,7 @@ from refold.training.initialization._initial_weights import weights_of
 from refold.training.loop import _training
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
 from refold.training.loop._training import Clock
-from training.small import (
-    batches,
-    network,
-    phase_data,
-    same_arrays,
-    sequences,
-    settings,
-    train,
-)
+from training.small import batches, network, phase_data, same_arrays, sequences, settings, train
 
 
 def run(case, *, held_out=(), n=24, seed=0, refit=False, **changes):

@@ -112,8 +112,7 @@ def fit(
         # "auto", they follow from the data.
         network, suggested_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
-        if verbose and settings.warp_std:
-            warp_std = settings.warp_std
+        if verbose and (warp_std := settings.warp_std):
             log(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
 
         # Initialize and train. The phase "validated" trains on the training sequences and keeps the

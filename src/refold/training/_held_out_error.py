@@ -149,8 +149,8 @@ class InferenceSettings:
     uses_initial_weights: bool = False  # because they are better than the trained weights
 
 
-# Early stopping has compared the initial weights with the weights of each epoch before, but with the
-# true lengths of the sequences. Here the weights are compared as users will use them.
+# Early stopping has compared the initial weights with the weights of each epoch before, but for the
+# true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
     suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
     evaluator: HeldOutEvaluator,

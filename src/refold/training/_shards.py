@@ -132,7 +132,7 @@ class FitData:
         self.num_shards = -(-max(map(len, self.blocks_by_part)) // _BLOCKS_PER_SHARD)
         # Numbers of steps and of sequences of the largest possible shard in any process: sums, over
         # the parts of a process, of the largest blocks that a shard can have.
-        self.shard_capacity = tuple(
+        self.shard_capacity: Any = tuple(
             max(
                 sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
                 for parts in process_parts

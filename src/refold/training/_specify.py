@@ -318,8 +318,8 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
     # With large data, several epochs together visit all sequences once, which is a pass. The
     # default number of epochs is chosen for complete passes.
     epochs_per_pass = fit_data.epochs_per_pass
-    default_max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
-    max_epochs = arguments.max_epochs or default_max_epochs
+    max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
+    max_epochs = arguments.max_epochs or max_epochs
     time_budget = arguments.time_budget
     if time_budget is not None and arguments.forecast_steps:
         time_budget *= 1.0 - FORECAST_TIME_SHARE  # the forecast decoder is trained afterwards

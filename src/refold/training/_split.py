@@ -212,11 +212,9 @@ class Split:
         before = self.base_model.fingerprints
         trained_before = np.zeros(0, np.uint64) if before.trained is None else before.trained
         # a sequence is held back only if neither the base model nor this training used it
-        held_back_before = _exclude(
-            before.held_back, np.concatenate([trained, held_back_fingerprints])
-        )
+        new = np.concatenate([trained, held_back_fingerprints])
         held_back_now = _exclude(held_back_fingerprints, trained_before)
-        held_back = np.concatenate([held_back_before, held_back_now])
+        held_back = np.concatenate([_exclude(before.held_back, new), held_back_now])
         return Fingerprints(held_back, _join_smallest(trained_before, trained))
 
 
@@ -238,10 +236,8 @@ def split_off_calibration(
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
 
-    training_indices, calibration_indices = split_windows(
-        windows, calibration_fraction, split_at_random
-    )
-    calibration = windows.sequences[calibration_indices]
+    training_indices, held_out = split_windows(windows, calibration_fraction, split_at_random)
+    calibration = windows.sequences[held_out]
     if base_model is not None:
         check_not_trained_on(calibration, base_model.fingerprints.trained)
     return windows.take(training_indices), calibration

@@ -20,7 +20,6 @@ from refold.sequences import Sequences
 from refold.sequences.types import column_outputs, number_mask
 from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
-    LengthwiseCodec,
     LinearInitialization,
     fit_linear_initialization,
 )
@@ -118,34 +117,33 @@ def set_linear_initialization(
     code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
-    num_initialized, outputs = num_columns, np.arange(widths.sum())
+    num_initialized, output_indices = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(sequences, *code_sizes, **options)
     elif numeric:
         options |= {"may_use_length": encoder_layer.by_length}
         linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
-        num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
+        num_initialized, output_indices = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        linear = fit_token_initialization(
-            sequences, *code_sizes, **options, may_store_tokens=models.posterior is None
-        )
-    linear = _invert_link_functions(linear, specification, outputs)
+        options |= {"may_store_tokens": models.posterior is None}
+        linear = fit_token_initialization(sequences, *code_sizes, **options)
+    linear = _invert_link_functions(linear, specification, output_indices)
 
     def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
         array = np.broadcast_to(np.asarray(default, np.float32), shape).copy()
-        array[..., outputs] = values
+        array[..., output_indices] = values
         return array
 
     # the inputs after those that have an output are flags of observed values, with weights of zero
     encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
-    encoder_kernel[:, outputs] = linear.encoder
+    encoder_kernel[:, output_indices] = linear.encoder
     encoder_layer.start.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
     # The length and the ROCKET features follow the other dimensions of a code. They have weights of
     # zero, and the LSTM learns what they say about the steps.
     decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
-    decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
+    decoder_kernel[: encoder_layer.latent_dim, :, output_indices] = linear.decoder
     decoder_layer.start.assign(decoder_kernel)
     decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
@@ -157,16 +155,25 @@ def set_linear_initialization(
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
     encoder_unit = residual_scale / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
-        encoder_unit *= _set_length_maps(encoder_layer, linear.lengthwise)
+        maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
+        offsets = np.zeros(encoder_layer.offsets.shape)
+        if (codec := linear.lengthwise) is not None:
+            maps, offsets = codec.maps, codec.offsets
+            # Maps shrink or enlarge the effect of a weight on the code. The factor undoes the
+            # effect of the map of a medium length.
+            mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
+            factor = np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30))
+            encoder_unit *= float(factor)
+        encoder_layer.maps.assign(np.asarray(maps, np.float32))
+        encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
     encoder_layer.unit.assign(float(encoder_unit))
     decoder_layer.unit.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
     head.scale.assign(expand_outputs(head.scale.shape, linear.residual_std, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
-    head.dense.kernel.assign(
-        expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
-    )
+    kernel = expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
+    head.dense.kernel.assign(kernel)
     if models.posterior is not None:
         variance_layer: Any = models.posterior.get_layer("log_variance")
         variance_layer.bias.assign(np.asarray(linear.log_variance, np.float32))
@@ -178,10 +185,14 @@ def _invert_link_functions(
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
     # for example, logarithms of counts, which the link function maps to counts
-    blocks = column_outputs(specification.column_types, specification.num_categories)
-    types = {block.block.start: block.type for block in blocks if block.type.is_number}
-    indices = [k for k, output in enumerate(output_indices) if output in types]
-    indices = [k for k in indices if types[output_indices[k]].link != "identity"]
+    columns = column_outputs(specification.column_types, specification.num_categories)
+    # by the index of their only output, the types of numeric columns with a link function
+    types = {
+        column.block.start: column.type
+        for column in columns
+        if column.type.is_number and column.type.link != "identity"
+    }
+    indices = [k for k, i in enumerate(output_indices) if i in types]
     if not indices:
         return initialization
     arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
@@ -193,22 +204,6 @@ def _invert_link_functions(
         decoder[..., k] *= slope
         residual_std[k] *= slope.mean()
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
-
-
-def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
-    """Set the maps by length; return a factor for the unit of the weights before the maps."""
-    if codec is None:
-        maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
-        offsets, factor = np.zeros(encoder_layer.offsets.shape), 1.0
-    else:
-        maps, offsets = codec.maps, codec.offsets
-        # Maps shrink or enlarge the effect of a weight on the code, and the factor undoes this. It
-        # is that of the map of a medium length.
-        mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
-        factor = float(np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30)))
-    encoder_layer.maps.assign(np.asarray(maps, np.float32))
-    encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
-    return factor
 
 
 def _output_widths(specification: Specification) -> np.ndarray:
@@ -224,16 +219,17 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
 
 
 def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
-    """Set the ROCKET features of the code to principal components of the pooled convolutions."""
+    """Set the ROCKET features of a code to standardized components of pooled convolutions."""
     # The other dimensions of a code say which value a series has at each time. They differ if the
     # same event happens a little later, so a linear classifier cannot find the label. ROCKET
     # features say which events happen, no matter when. Training does not change them, because
     # training for reconstruction would lose what reconstruction does not need.
     sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
+    # (n, num_features)
     features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
-    varies = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
-    inverse_std = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+    is_varying = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
+    inverse_std = np.where(is_varying, 1.0 / np.where(is_varying, std, 1.0), 0.0)
     standardized = (features - mean) * inverse_std
     with one_blas_thread(*features.shape):
         _, singular_values, directions = np.linalg.svd(standardized, full_matrices=False)

@@ -7,7 +7,7 @@ series. If series differ in length, an encoder with one map for each length may 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -322,10 +322,9 @@ def _fit_fold(
 ) -> tuple[Codec, Components]:
     """Return a codec and components of the training series, with the mixture of all series."""
     values, is_observed, _, lengths = training_series
-    num_components, options = len(all_components.loadings), {"mixture_of": all_components}
-    components = principal_components(
-        values, lengths, num_components, is_observed, seed=seed, **options
-    )
+    num_components = len(all_components.loadings)
+    options: Any = {"mixture_of": all_components, "seed": seed}
+    components = principal_components(values, lengths, num_components, is_observed, **options)
     return fit_linear_codec(training_series, components), components
 
 

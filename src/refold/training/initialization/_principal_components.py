@@ -113,10 +113,8 @@ def principal_components(
     # all surrogates together count as much as one series
     surrogates = np.zeros((0, len(mean)))
     # a full decomposition of a large covariance would be repeated for each mixture and fold
-    is_slow = (
-        mean.size > MAX_ONE_THREAD_SIDE
-        and n_components >= _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
-    )
+    min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
+    is_slow = mean.size > MAX_ONE_THREAD_SIDE and n_components >= min_slow_components
     if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:

@@ -300,10 +300,8 @@ class Engine:
         if self._processes is not None and self._is_random:
             make_inputs = draw_for_global_batch(make_inputs, self._num_processes)
         inputs, batch = make_inputs(batch, iteration)
-        kl_factor = kl_warmup(iteration, schedule) if self._is_variational else 1.0
-        objective = functools.partial(
-            self._objective, normalizers=normalizers, kl_warmup_factor=kl_factor
-        )
+        warmup = kl_warmup(iteration, schedule) if self._is_variational else 1.0
+        objective = functools.partial(self._objective, normalizers=normalizers, warmup=warmup)
         gradient = jax.value_and_grad(objective, has_aux=True)
         with self._layers_draw_for_global_batch():
             (_, (non_trainable, totals)), gradients = gradient(
@@ -361,7 +359,7 @@ class Engine:
         batch: Batch,
         *,
         normalizers: LossNormalizers,
-        kl_warmup_factor: Any,  # of the full weight of the KL divergence
+        warmup: Any,  # factor, up to 1, of the weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
         """Return the loss of a batch; and other weights and metrics, without gradients."""
         outputs, non_trainable, penalties = self.joint_model.stateless_call(
@@ -377,7 +375,7 @@ class Engine:
             error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
             # the weight of a nat, see "The evidence lower bound" below; it has no gradient
             weight = jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
-            weight = kl_warmup_factor * (self._kl_factor * weight)
+            weight = warmup * (self._kl_factor * weight)
             loss = loss + weight * totals.kl_divergence / normalizers.num_observed
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)

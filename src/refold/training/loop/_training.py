@@ -125,7 +125,7 @@ class Training:
     # as the first phase needed for its best epoch. If the time budget, Ctrl-C, a callback or a loss
     # that is not finite ends the refit early, the validated weights are kept.
     #
-    # To use it, enter the context. As long as `phase` is not None, initialize the network if
+    # To train, enter the context. As long as `phase` is not None, initialize the network if
     # `is_fresh`, and call `run` with the data of the phase. After that, there is a `result`.
 
     def __init__(
