@@ -31,12 +31,12 @@ _MAX_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
 _MIN_SERIES_BY_LENGTH = 20
-# For speed, this number divided by the number of padded values is the number of folds.
-_VALUES_PER_FOLD = 1 << 17
+# Cap on the number of padded values times the number of folds, for speed.
+_MAX_VALUES_IN_FOLDS = 1 << 17
 # Cap on the number of folds.
 _MAX_FOLDS = 3
-# Candidate priors of codes by length: whether the components are those of a stationary process, and
-# the `shrinkage` of `fit_lengthwise_codec`.
+# Candidate priors of codes by length. Each has a flag, whether the components are those of a
+# stationary process, and the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_ITERATIONS = 8
@@ -358,7 +358,7 @@ def _choose_lengthwise_codec(
         return None
     # for each prior, how much smaller the errors of held-out series are in each fold
     gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
-    num_folds = int(np.clip(_VALUES_PER_FOLD // series.values.size, 1, _MAX_FOLDS))
+    num_folds = int(np.clip(_MAX_VALUES_IN_FOLDS // series.values.size, 1, _MAX_FOLDS))
     for is_test in itertools.islice(split_folds(n, seed), num_folds):
         training_series, test_series = series.take(~is_test), series.take(is_test)
         codec, fold_components = _fit_fold(training_series, components, seed)

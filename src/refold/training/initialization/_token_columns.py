@@ -57,7 +57,7 @@ class Tokens(NamedTuple):
     """One-hot tokens of sequences, as a sparse array."""
 
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
-    values: scipy.sparse.csr_array  # (n_sequences, num_steps * width)
+    one_hot_values: scipy.sparse.csr_array  # (n_sequences, num_steps * width)
     lengths: np.ndarray  # (n_sequences,), at most num_steps
     is_observed: np.ndarray  # bool (n_sequences, num_steps, n_columns)
     num_categories: np.ndarray  # (n_columns,), 0 if the column is binary
@@ -70,7 +70,7 @@ class Tokens(NamedTuple):
     @property
     def token_counts(self) -> np.ndarray:
         """Number of sequences that have each token at each step (num_steps, width)."""
-        return np.asarray(self.values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
+        return np.asarray(self.one_hot_values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
 
     @property
     def num_observed(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class Tokens(NamedTuple):
     def take(self, indices: np.ndarray) -> "Tokens":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
-            values=self.values[indices],
+            one_hot_values=self.one_hot_values[indices],
             lengths=self.lengths[indices],
             is_observed=self.is_observed[indices],
         )
@@ -95,8 +95,8 @@ def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
     widths = np.maximum(num_categories, 1)
     is_observed = np.zeros((len(sequences), num_steps, len(widths)), bool)
     rows, columns = [], []  # indices of the ones in the sparse array
-    for i, first in enumerate(np.cumsum(widths) - widths):
-        # the index after the last category means unknown
+    for i, column_start in enumerate(np.cumsum(widths) - widths):
+        # The index after the last category means unknown. A binary column has no categories.
         column, count = values[:, i], num_categories[i]
         has_token = column < count if count else ~np.isnan(column)
         is_observed[row, step, i] = has_token
@@ -104,7 +104,7 @@ def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
         is_one = has_token if count else column == 1
         category = column[is_one].astype(int) if count else 0
         rows.append(row[is_one])
-        columns.append(step[is_one] * widths.sum() + first + category)
+        columns.append(step[is_one] * widths.sum() + column_start + category)
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
     one_hot = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
@@ -147,10 +147,10 @@ def fit_token_initialization(
     # smaller.
     tokens = one_hot_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
-    inputs = tokens.values
+    inputs = tokens.one_hot_values
     if corruption.steps:  # without randomly dropped steps
         # the second number of a seed differs between uses of random numbers, which are independent
-        rng, values = np.random.default_rng([seed, 0xC0FF]), tokens.values.tocoo()
+        rng, values = np.random.default_rng([seed, 0xC0FF]), tokens.one_hot_values.tocoo()
         is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.steps
         data = values.data * is_kept[values.row, values.col // width]
         inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
@@ -183,8 +183,8 @@ def fit_component_codec(
     tokens: Tokens, one_hot_inputs: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    mean, loadings, noise = _find_sparse_components(tokens.values, latent_dim, seed)
-    arrays = tokens.values, one_hot_inputs
+    mean, loadings, noise = _find_sparse_components(tokens.one_hot_values, latent_dim, seed)
+    arrays = tokens.one_hot_values, one_hot_inputs
     clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
@@ -240,7 +240,7 @@ def _regress_tokens(
     # The slope is (latent_dim, num_steps, width) and the offset (num_steps, width). A missing value
     # counts as its frequency. Codes are centered over the sequences that have the step.
     (num_steps, width), latent_dim = frequencies.shape, codes.shape[1]
-    products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
+    products = (tokens.one_hot_values.T @ codes).T.reshape(latent_dim, num_steps, width)
     count = tokens.token_counts
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
@@ -280,25 +280,27 @@ def _regress_tokens(
 def fit_exact_codec(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
     """Make a codec that stores the first tokens; called like `fit_component_codec`."""
     num_steps, width = tokens.token_counts.shape
-    firsts, level = np.cumsum(tokens.widths) - tokens.widths, np.ones(width)
+    # index of the first one-hot value of each column (n_columns,), level of each token (width,)
+    column_starts, levels = np.cumsum(tokens.widths) - tokens.widths, np.ones(width)
     count = tokens.token_counts.sum(axis=0)
-    for first, num_categories in zip(firsts, tokens.num_categories, strict=True):
-        if num_categories:  # else the column is binary: the level 1 if it is true
-            block = slice(first, first + num_categories)
+    for start, num_categories in zip(column_starts, tokens.num_categories, strict=True):
+        if num_categories:  # else the column is binary, and its level is 1 if it is true
+            block = slice(start, start + num_categories)
             # of each category, its index from frequent to rare
             rank = np.argsort(np.argsort(-count[block], kind="stable"))
-            level[block] = (rank + 1) // 2 * np.where(rank % 2, 1, -1)
+            levels[block] = (rank + 1) // 2 * np.where(rank % 2, 1, -1)
     encoder, slope = np.zeros((2, latent_dim, num_steps, width))
     offset = np.zeros((num_steps, width))
-    power = tokens.token_counts * level**2 / max(len(tokens.lengths), 1)
-    for i in range(min(latent_dim, num_steps * len(firsts))):  # dimension i stores a token
-        step, column = divmod(i, len(firsts))
-        block = step, slice(firsts[column], firsts[column] + tokens.widths[column])
+    # contribution of each token to the mean square of its level (num_steps, width)
+    power = tokens.token_counts * levels**2 / max(len(tokens.lengths), 1)
+    for i in range(min(latent_dim, num_steps * len(column_starts))):  # dimension i stores a token
+        step, column = divmod(i, len(column_starts))
+        block = step, slice(column_starts[column], column_starts[column] + tokens.widths[column])
         # distance of levels in a code with a mean square of 1; 1 if the code is always 0
         distance = 1 / np.sqrt(power[block].sum() or 1.0)
-        encoder[i][block] = distance * level[block[1]]
-        slope[i][block] = 2 * _LOGIT_MARGIN / distance * level[block[1]]
-        offset[block] = -_LOGIT_MARGIN * level[block[1]] ** 2
+        encoder[i][block] = distance * levels[block[1]]
+        slope[i][block] = 2 * _LOGIT_MARGIN / distance * levels[block[1]]
+        offset[block] = -_LOGIT_MARGIN * levels[block[1]] ** 2
     weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
     mean = np.zeros(num_steps * width)
     return _TokenCodec(mean, weights, log_variance, token_frequencies(tokens), offset, slope)
@@ -344,11 +346,12 @@ def choose_logit_factor(
     # The regression may predict negative probabilities, which have no logits. But the predicted
     # differences from the frequencies are useful as differences of logits.
     frequency_logits = to_logits(frequencies, tokens.num_categories)
-    values, width = tokens.values.tocsc(), int(tokens.widths.sum())
-    is_binary, firsts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
-    binary = firsts[is_binary]
+    values, width = tokens.one_hot_values.tocsc(), int(tokens.widths.sum())
+    # column indices of the one-hot values of binary columns, and blocks of those of the others
+    is_binary, starts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
+    binary = starts[is_binary]
     categorical = [
-        (i, slice(firsts[i], firsts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
+        (i, slice(starts[i], starts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
     ]
     losses = np.zeros(len(candidate_factors))  # negative log-likelihoods of the observed tokens
     for step in range(tokens.is_observed.shape[1]):
