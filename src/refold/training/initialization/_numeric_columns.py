@@ -303,7 +303,7 @@ def components_decode_better(series: PaddedSeries, components: Components, *, se
     # predicts for these values. Without the choice between components and regression, the error was
     # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
     is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
-    # without a mixture, there are so many series that the regression does not overfit
+    # there is no mixture if the data is too much for cross-validation, see `principal_components`
     if components.mixture is None or not series.is_observed[is_step].all():
         return False
     gains = np.zeros(len(series.values))
