@@ -163,8 +163,8 @@ class FitData:
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
     def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
-        """Return the mean number of batches of an epoch, which trains on sequences at indices."""
-        # in a pass, which visits each sequence once
+        """Return the mean number of batches in an epoch over the sequences with these indices."""
+        # the sum over the epochs of a pass, which visits each sequence once
         num_batches = sum(
             batches.num_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
@@ -188,11 +188,8 @@ class FitData:
 
     def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the indices of the sequences in the blocks with these indices."""
-        # there may be no blocks, because some parts have fewer blocks than others
-        empty, bounds = (
-            np.zeros(0, np.int64),
-            [self.block_offsets[i : i + 2] for i in block_indices],
-        )
+        bounds = [self.block_offsets[i : i + 2] for i in block_indices]
+        empty = np.zeros(0, np.int64)  # some parts have fewer blocks than others, or none
         return np.concatenate([empty, *(np.arange(*pair) for pair in bounds)])
 
 

@@ -114,9 +114,9 @@ def build_network(
         # ROCKET features do not reconstruct. So the default has them only if PCA without the
         # dimensions that they take reconstructs held-out sequences as well as PCA with them.
         if specification.rocket_dim and arguments.rocket_dim == "auto":
-            nums_components = (latent_dim - specification.rocket_dim, latent_dim)
+            pca_dims = (latent_dim - specification.rocket_dim, latent_dim)
             has_held_out = len(evaluator.sequences) > 0
-            errors = [total_error(evaluator.pca_errors(n)) for n in nums_components if has_held_out]
+            errors = [total_error(evaluator.pca_errors(dim)) for dim in pca_dims if has_held_out]
             if not has_held_out or not errors[0] <= errors[1]:
                 specification = replace(specification, rocket_dim=0)
         default_latent_steps = pick_latent_steps(specification, fit_data)
