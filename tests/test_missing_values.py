@@ -35,9 +35,8 @@ def test_a_number_for_missing_values_acts_like_nan_and_the_model_remembers_it(tm
     copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     for ae in (loaded, copied):
         np.testing.assert_array_equal(ae.transform(data(-99999)), codes)
-    np.testing.assert_array_equal(
-        *(loaded.encoder_inputs(data(marker)) for marker in (-99999, np.nan))
-    )
+    inputs = [loaded.encoder_inputs(data(marker)) for marker in (-99999, np.nan)]
+    np.testing.assert_array_equal(*inputs)
     loaded.calibrate(data(-99999, seed=1))
     detections = [loaded.detect(data(marker, seed=2), alpha=0.1) for marker in (-99999, np.nan)]
     np.testing.assert_array_equal(*(detection.p_values for detection in detections))

@@ -63,7 +63,7 @@ def error_curve(
     pairs: list[tuple[Fidelity, Fidelity]] = []  # of the autoencoder and of PCA, for each size
     try:
         for i, latent_dim in enumerate(sizes, start=1):
-            pca = trials.pca_error(latent_dim)
+            pca = trials.evaluator.pca_errors(latent_dim)
             autoencoder = trials.fit_error(latent_dim, arguments.time_budget)
             pairs.append((autoencoder, pca))
             if verbose:

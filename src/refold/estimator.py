@@ -390,12 +390,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
-        self.interrupted_ = new_fit.outcome.interrupted
-        self.n_shapes_ = new_fit.outcome.num_shapes
+        self.interrupted_ = new_fit.result.interrupted
+        self.n_shapes_ = new_fit.result.num_shapes
         if new_fit.model is not None:  # an interrupted fit may have none
             self._set_model(replace(new_fit.model, arguments=Arguments.of(self).to_json_values()))
-        if new_fit.outcome.interrupted and not new_fit.outcome.complete:
-            raise KeyboardInterrupt(_describe_interruption(new_fit.outcome, checkpoint))
+        if new_fit.result.interrupted and not new_fit.result.complete:
+            raise KeyboardInterrupt(_describe_interruption(new_fit.result, checkpoint))
         return self
 
     # Codes

@@ -5,13 +5,7 @@ import sys
 from refold import Checkpoint, SequenceAutoencoder, Sequences
 from refold.datasets import noisy_sines
 
-SETTINGS = {
-    "latent_dim": 3,
-    "units": 8,
-    "max_epochs": 120,
-    "batch_size": 8,
-    "random_state": 0,
-}
+SETTINGS = {"latent_dim": 3, "units": 8, "max_epochs": 120, "batch_size": 8, "random_state": 0}
 
 
 def data() -> Sequences:

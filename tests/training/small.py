@@ -13,7 +13,7 @@ from refold.arguments import Arguments
 from refold.models import Network, Specification
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded
-from refold.sequences import Batches, Column, Schema, Sequences
+from refold.sequences import Batches, Column, Schema, Sequences, as_sequences
 from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
 from refold.training._specify import make_specification
 from refold.training.loop._checkpoint import load_checkpoint
@@ -50,17 +50,12 @@ def network(case, seed=0, **changes):
 
 def phase_data(scaled, training_indices=None, held_out=(), longest=STEPS):
     """Return training and validation data; all sequences are for training by default."""
-    training_indices = (
-        np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
-    )
-    is_used = np.zeros(len(scaled), bool)
-    is_used[training_indices] = True
-    loader = Loader(FitData(scaled), lambda block: block, is_used, longest, seed=0)
+    indices = np.arange(len(scaled)) if training_indices is None else np.asarray(training_indices)
+    training_mask = np.isin(np.arange(len(scaled)), indices)
+    loader = Loader(FitData(scaled), lambda block: block, training_mask, longest, seed=0)
     data = to_device([scaled], longest)
     validation = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return PhaseData(
-        loader, validation, len(training_indices), count_observed(scaled, training_indices)
-    )
+    return PhaseData(loader, validation, len(indices), count_observed(scaled, indices))
 
 
 def batches(scaled, size=5):
@@ -72,21 +67,14 @@ def batches(scaled, size=5):
 
 def settings(**changes):
     """Return short settings."""
-    defaults = {
-        "max_epochs": 6,
-        "batch_size": 5,
-        "updates_per_epoch": 5,
-        "learning_rate": 0.01,
-        "patience": 50,
-        "seed": 0,
-    }
-    return Settings(**(defaults | changes))
+    sizes = {"max_epochs": 6, "batch_size": 5, "updates_per_epoch": 5, "patience": 50}
+    return Settings(**({"learning_rate": 0.01, "seed": 0} | sizes | changes))
 
 
 def specification_of(X, latent_dim, **changes):
     """Return the specification of the model that a fit would build."""
-    arguments, fit_data = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), FitData(X)
-    return make_specification(fit_data, arguments, np.arange(len(X) - 1))
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
+    return make_specification(FitData(as_sequences(X)), arguments, np.arange(len(X) - 1))
 
 
 def train(network, data_of, batches, settings, *, refit=False):
@@ -95,11 +83,6 @@ def train(network, data_of, batches, settings, *, refit=False):
         while (phase := training.phase) is not None:
             training.run(data_of(phase))
     return training.result
-
-
-def weights(network):
-    """Return all weights of a network."""
-    return [np.asarray(variable.value) for variable in network.variables]
 
 
 def same_arrays(a, b):

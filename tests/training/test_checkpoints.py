@@ -17,9 +17,10 @@ import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import FileAccessError, ModelFileError, ParameterError
-from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
+from refold.model import pack_container, write_container
+from refold.training.loop._checkpoint import SavedTraining, load_checkpoint
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
+from refold.training.loop._training import Clock, InterruptHandler
 from training import script
 from training.script import SETTINGS, data
 from training.small import same_weights
@@ -59,9 +60,7 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
 
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
-    monkeypatch.setattr(
-        "refold.training.loop._checkpoint.save_checkpoint", lambda *a: epochs.append(a[2]["epoch"])
-    )
+    monkeypatch.setattr(SavedTraining, "write", lambda _, progress: epochs.append(progress.epoch))
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
     SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
     assert epochs == [1, 3, 5]
@@ -79,19 +78,6 @@ def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path):
     assert again.history_["loss"] == first.history_["loss"]
 
 
-class Interrupts(keras.callbacks.Callback):
-    """Presses Ctrl-C once, at the end of an epoch, counted over both phases."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epochs_left = epoch
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epochs_left -= 1
-        if self.epochs_left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
     tmp_path, whole, monkeypatch
@@ -105,14 +91,19 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
             signal.raise_signal(signal.SIGINT)
         return train(*arguments, **options)
 
+    def press_at_the_end_of_the_third_epoch(epoch, logs):
+        if epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
     ae = SequenceAutoencoder(**SHORT)
+    press = keras.callbacks.LambdaCallback(on_epoch_end=press_at_the_end_of_the_third_epoch)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; the weights of epoch \d are kept\."):
-        ae.fit(data(), callbacks=[Interrupts(epoch=3)])
+        ae.fit(data(), callbacks=[press])
     assert ae.history_["epoch"] == [1, 2, 3]
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(Clock, "chunk_updates", lambda *_: 1)  # step
+        patch.setattr(Clock, "num_chunk_updates", lambda *_: 1)
         patch.setattr(Engine, "train", press_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
             ae.fit(data(), checkpoint=Checkpoint(path, 1e6))
@@ -197,7 +188,8 @@ def test_files_that_are_not_checkpoints_of_this_version(tmp_path, whole):
     path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
     identity, values, arrays = load_checkpoint(whole[1])
     parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
-    save_checkpoint(path, {**identity, "parameters": parameters}, values, arrays)
+    config = {"identity": {**identity, "parameters": parameters}, "checkpoint": values}
+    write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="from another version of Refold"):
         ae.fit(data(), checkpoint=path, resume=True)
     ae.save(path)

@@ -6,9 +6,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
-from refold.training.initialization._numeric_columns import (
-    fit_linear_initialization,
-)
+from refold.training.initialization._numeric_columns import fit_linear_initialization
 from small_data import fit_without_training
 
 

@@ -68,9 +68,9 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
         assert not all(np.array_equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("settings", [{"verbose": 0}, {"verbose": 1, "validation_fraction": 0}])
-def test_nothing_is_reported_without_verbose_or_validation(settings, capsys):
-    SequenceAutoencoder(**SHORT, **settings).fit(curves())
+def test_nothing_is_reported_without_verbose_or_validation(capsys):
+    for settings in ({"verbose": 0}, {"verbose": 1, "validation_fraction": 0}):
+        SequenceAutoencoder(**SHORT, **settings).fit(curves())
     assert not [line for line in lines(capsys) if "Held out" in line]
 
 
@@ -94,19 +94,14 @@ WORDS = Sequences.from_list(["ab", "ba"] * 10)
 NO_TIME = {"max_epochs": 9, "time_budget": 0.01}
 
 
-@pytest.mark.parametrize(
-    ("limits", "advice"),
-    [
+def test_a_training_that_ended_too_early_says_what_to_raise(capsys):
+    for limits, advice in (
         ({}, "the error still fell after 1 epoch, so try max_epochs=4"),
         (NO_TIME, "the time was up after 1 of 9 epochs, so try time_budget=1"),
-    ],
-)
-def test_a_training_that_ended_too_early_says_what_to_raise(limits, advice, capsys):
-    SequenceAutoencoder(**SHORT | limits, verbose=1).fit(WORDS)
-    assert lines(capsys)[-1] == (
-        f"No better than PCA: {advice}; 18 sequences of 2 values are few to learn from, so collect "
-        "more."
-    )
+    ):
+        SequenceAutoencoder(**SHORT | limits, verbose=1).fit(WORDS)
+        few = "18 sequences of 2 values are few to learn from, so collect more."
+        assert lines(capsys)[-1] == f"No better than PCA: {advice}; {few}"
 
 
 def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
@@ -140,7 +135,8 @@ def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
 def test_the_bar_counts_epochs(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
-    with ProgressBar(verbose=1) as progress:
+    progress = ProgressBar(verbose=1)
+    with progress.display:
         progress.begin("epoch", 5, "compiling")
         progress.show_epoch(2, loss=0.5, val_loss=0.6)
     shown = capsys.readouterr().err

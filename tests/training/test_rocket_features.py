@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
-from refold.errors import ParameterError
-from refold.sequences import as_sequences
 from refold.training._choose_latent_dim import limit_rocket_dim
 from small_data import TINY
 from training.small import specification_of
@@ -42,7 +40,7 @@ def test_features_are_standardized_and_nothing_changes_them(fitted):
 
 def test_the_default_is_at_most_eight_from_32_dimensions():
     def by_rule(X, latent_dim, **changes):
-        return specification_of(as_sequences(X), latent_dim, **changes).rocket_dim
+        return specification_of(X, latent_dim, **changes).rocket_dim
 
     series = waves(12)[0]
     assert [by_rule(series, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
@@ -53,16 +51,3 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(series, 32, denoise=0.3) == by_rule(series, 32, variational=True) == 0
     # a size that a share chose has requested features only
     assert (limit_rocket_dim("auto", 40), limit_rocket_dim(8, 3)) == (0, 2)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"rocket_dim": 6}, "from 0 to 5, because a latent dimension must be left to learn"),
-        ({"rocket_dim": 2, "variational": True}, "with variational=True all are learned"),
-        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
-    ],
-)
-def test_incompatible_options(options, message):
-    with pytest.raises(ParameterError, match=message):
-        SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])

@@ -14,12 +14,7 @@ from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
 from refold.training._held_out_error import InferenceSettings, choose_settings
-from refold.training._specify import (
-    pick_batch_size,
-    pick_max_epochs,
-    pick_patience,
-    pick_refit,
-)
+from refold.training._specify import pick_batch_size, pick_max_epochs, pick_patience, pick_refit
 from refold.training._split import split_validation
 from refold.training.loop._compiled_steps import Schedule
 from small_data import TINY
@@ -75,19 +70,47 @@ def test_fits_that_are_refused_at_once():
         SequenceAutoencoder(2).fit(words)
 
 
-def choose(monkeypatch, errors, may_change=True):
-    """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
-    network = SimpleNamespace(
-        variables=[keras.Variable(0)], specification=SimpleNamespace(latent_dim=4)
-    )
-    monkeypatch.setattr(
-        _held_out_error, "to_inference_network", lambda network: int(network.variables[0].value)
-    )
-    evaluator = SimpleNamespace(
-        network_errors=lambda packed, _, latent_steps: Fidelity(
-            errors[packed, latent_steps], None, 0.0
+BAD_DENOISE = r"^denoise must be the standard deviation.*Got .*\.$"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "gru", "architecture": "repeat"}, "cell='gru' needs architecture='default'"),
+        ({"cell": "gru", "latent_steps": 3}, "^latent_steps=3 needs LSTMs, and the .* cell='gru'"),
+        ({"decoder": "autoregressive", "architecture": "dense"}, "needs architecture='default'"),
+        (
+            {"variational": True, "architecture": "repeat"},
+            "variational=True needs architecture",
         ),
-        pca_errors=lambda size: Fidelity(0.5, None, 0.0),
+        ({"patch": 4, "decoder": "autoregressive"}, "an autoregressive decoder needs patch=1"),
+        ({"cell": "gru", "decoder": "autoregressive"}, "needs patch=1 and cell='lstm'. Got .*gru"),
+        ({"length_dim": 1, "denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
+        ({"length_dim": 2}, "length_dim must be 'auto' or an integer from 0 to 1. Got 2"),
+        ({"length_dim": 1, "rocket_dim": 2}, "rocket_dim must be from 0 to 1"),
+        ({"rocket_dim": 3}, "from 0 to 2, because a latent dimension must be left to learn"),
+        ({"rocket_dim": 2, "variational": True}, "with variational=True all are learned"),
+        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
+        *(({"denoise": value}, BAD_DENOISE) for value in (-0.1, None, "steps:1", "0.3,0.4")),
+    ],
+)
+def test_options_that_are_not_possible_are_refused_with_one_line(options, message):
+    with pytest.raises(ParameterError, match=message) as error:
+        SequenceAutoencoder(**TINY | options).fit([np.ones((5, 1))] * 8)
+    assert "\n" not in str(error.value)
+
+
+def choose(monkeypatch, errors, may_skip_optimization=True):
+    """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
+    weights, specification = keras.Variable(0), SimpleNamespace(latent_dim=4)
+    network = SimpleNamespace(variables=[weights], specification=specification)
+    monkeypatch.setattr(_held_out_error, "to_inference_network", lambda _: int(weights.value))
+
+    def network_errors(packed, _scaler, latent_steps):
+        return Fidelity(errors[packed, latent_steps], None, 0.0)
+
+    evaluator = SimpleNamespace(
+        network_errors=network_errors, pca_errors=lambda _: Fidelity(0.5, None, 0.0)
     )
     choice = choose_settings(
         evaluator,
@@ -95,10 +118,10 @@ def choose(monkeypatch, errors, may_change=True):
         None,
         trained_weights=None,
         get_initial_weights=lambda: [np.array(1)],
-        suggestion=InferenceSettings(8, 10),
-        may_change=may_change,
+        suggested_settings=InferenceSettings(8, 10),
+        may_skip_optimization=may_skip_optimization,
     )
-    assert int(network.variables[0].value) == 0
+    assert int(weights.value) == 0
     return choice
 
 
@@ -116,7 +139,7 @@ def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, st
     choice = choose(monkeypatch, errors)
     assert (choice.latent_steps, choice.default_latent_steps) == (steps, steps)
     assert choice.uses_initial_weights == initial
-    fixed = choose(monkeypatch, errors, may_change=False)
+    fixed = choose(monkeypatch, errors, may_skip_optimization=False)
     assert (fixed.latent_steps, fixed.default_latent_steps) == (8, 10)
 
 
@@ -126,7 +149,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
 
     def choose(*_, get_initial_weights, **options):
         assert get_initial_weights() is not None
-        assert options["suggestion"].latent_steps > 0
+        assert options["suggested_settings"].latent_steps > 0
         return InferenceSettings(3, 3, uses_initial_weights=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)

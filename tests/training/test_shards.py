@@ -37,12 +37,6 @@ def test_a_batch_is_that_of_pad(name):
     assert np.isnan(batch.x[5]).all()
 
 
-@pytest.mark.parametrize("value", [-0.1, None, "steps:1", "0.3,0.4"])
-def test_bad_arguments_give_one_line(value):
-    with pytest.raises(ParameterError, match=r"^denoise must be the standard deviation.*Got .*\.$"):
-        SequenceAutoencoder(denoise=value).fit([[1.0, 2.0]])
-
-
 def corrupted(case, corruption, *, flags=True):
     """Return a batch of all lengths with an empty row, before and after corruption."""
     data = sequences(case)

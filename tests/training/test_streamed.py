@@ -53,7 +53,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     data = read_as_mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(FitData(data), lambda block: block, used, max_batch_steps=9, seed=0)
-    assert loader.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
+    assert loader.fit_data.epochs_per_pass == -(-int(data.lengths.sum()) // 100) == 3
     epochs = [list(loader.load_epoch(i)) for i in range(1, 7)]
     shapes = {shard.data.values.shape for shards in epochs for shard in shards}
     assert len(shapes) == 1, "one shape is compiled"
@@ -89,45 +89,32 @@ def test_the_command_line_fits_to_a_folder(folder, tmp_path, monkeypatch, capsys
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--seed", "0", "--latent-steps", "0"]
     for name, function in (("read", read), ("read_for", read_for)):
-        monkeypatch.setattr(
-            f"refold.sequences.{name}", functools.partial(function, memory_bytes=100)
-        )
+        limited = functools.partial(function, memory_bytes=100)
+        monkeypatch.setattr(f"refold.sequences.{name}", limited)
     assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
     found, ids, _ = read_code_file(codes)
-    np.testing.assert_allclose(
-        found, refold.SequenceAutoencoder.load(model).transform(draw_ragged_sequences()), atol=1e-5
-    )
+    expected = refold.SequenceAutoencoder.load(model).transform(draw_ragged_sequences())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     assert len(set(ids.tolist())) in {20, 60}
     assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
 LENGTHS = np.random.default_rng(0).integers(1, 9, 101)
-
-
-def number_values():
-    values = np.arange(LENGTHS.sum(), dtype=np.float32)[:, None]
-    sequences = Sequences(values, np.concatenate([[0], np.cumsum(LENGTHS)]))
-    sequences.block_bytes = 100
-    return sequences
+NUMBERED = Sequences(
+    np.arange(LENGTHS.sum(), dtype=np.float32)[:, None], np.concatenate([[0], np.cumsum(LENGTHS)])
+)
+NUMBERED.block_bytes = 100
 
 
 def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
-    divided_data = [DividedData.among(Processes(i, 2), number_values(), 4) for i in range(2)]
-    loaders = [
-        Loader(
-            FitData(divided.sequences, divided),
-            lambda block: block,
-            used,
-            max_batch_steps=9,
-            seed=5,
-        )
-        for divided in divided_data
-    ]
+    divided = [DividedData.among(Processes(i, 2), NUMBERED, 4) for i in range(2)]
+    fit_data = [FitData(data.sequences, data) for data in divided]
+    loaders = [Loader(data, lambda block: block, used, 9, seed=5) for data in fit_data]
     seen = []
     for shards in zip(*(loader.load_epoch(1) for loader in loaders), strict=True):
         np.testing.assert_array_equal(shards[0].indices, shards[1].indices)
@@ -141,10 +128,7 @@ def test_processes_agree_on_shards_and_load_different_parts():
                 assert shard.data.values[start, 0] == LENGTHS[:index_in_data].sum()
             seen += stored.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()
-
-
-def test_what_cannot_be_divided():
     with pytest.raises(DataError, match="101 sequences for 200 parts"):
-        DividedData.among(Processes(), number_values(), 200)
+        DividedData.among(Processes(), NUMBERED, 200)
     with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
-        DividedData.among(Processes(0, 2), number_values(), 3)
+        DividedData.among(Processes(0, 2), NUMBERED, 3)

@@ -51,8 +51,5 @@ def test_fit_reports_its_choice_is_reproducible_and_accepts_a_setting(capsys):
     assert "Training on time warps with a standard deviation of 1 steps" in capsys.readouterr().err
     assert warped == losses(time_warp=1.0)
     assert warped != losses(time_warp=0)
-
-
-def test_tokens_are_not_warped():
     with pytest.raises(ParameterError, match=r"time_warp=1\.0 needs numeric columns, but column"):
         SequenceAutoencoder(**TINY, time_warp=1.0).fit(["abc", "ab"] * 20)

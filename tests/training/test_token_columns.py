@@ -16,6 +16,7 @@ from training.small import specification_of
 
 # One latent dimension for each of 40 steps.
 NUM_STEPS = 40
+LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 
 
 def texts(n, *, seed=0, num_steps=48):
@@ -43,7 +44,7 @@ def test_held_out_accuracy_is_that_of_principal_components():
 
 def test_long_categorical_sequences_are_decoded_in_parallel():
     def decoder(X, latent_dim=3, **options):
-        specification = specification_of(as_sequences(X), latent_dim, **options)
+        specification = specification_of(X, latent_dim, **options)
         return specification.decoder, specification.linear_path
 
     stepwise = ("autoregressive", False)
@@ -59,15 +60,13 @@ def lines(n, seed=0):
     """Draw 30 to 40 random letters, some of them rare."""
     rng = np.random.default_rng(seed)
     chances = 1.0 / np.arange(1, 27)
-    letters = rng.choice(
-        list("etaoinshrdlucmfwypvbgkjqxz"), (n, NUM_STEPS), p=chances / chances.sum()
-    )
+    letters = rng.choice(list(LETTERS), (n, NUM_STEPS), p=chances / chances.sum())
     return ["".join(row[: rng.integers(30, NUM_STEPS + 1)]) for row in letters]
 
 
 def split(n=120):
     """Return training and test lines with all letters as categories."""
-    training = as_sequences([*lines(n), "etaoinshrdlucmfwypvbgkjqxz"])
+    training = as_sequences([*lines(n), LETTERS])
     return training, as_sequences(lines(60, seed=1), schema=training.schema)
 
 
@@ -78,10 +77,8 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     assert exact(test, ae.inverse_transform(codes, test.lengths)) == 1
     # a smaller code stores the first tokens
     decoded = reconstructed(training, test, latent_dim=10)
-    beginnings = [
-        split_at(sequences, np.minimum(test.lengths, 10))[0] for sequences in (test, decoded)
-    ]
-    assert exact(*beginnings) == 1
+    num_stored = np.minimum(test.lengths, 10)
+    assert exact(split_at(test, num_stored)[0], split_at(decoded, num_stored)[0]) == 1
     assert accuracy(test, decoded) < 0.75
 
 
@@ -96,13 +93,8 @@ def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_
 # Numeric and token columns together
 
 STEPS = 16
-SCHEMA = Schema(
-    (
-        Column("level", "numeric"),
-        Column("phase", "categorical", ("up", "down", "flat")),
-        Column("on", "binary"),
-    )
-)
+PHASE = Column("phase", "categorical", ("up", "down", "flat"))
+SCHEMA = Schema((Column("level", "numeric"), PHASE, Column("on", "binary")))
 
 
 def mixed(n, *, seed=0, ragged=True):
@@ -140,7 +132,7 @@ def test_random_categories_are_decoded_to_their_frequencies():
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
-    np.testing.assert_array_equal(start.residual[1:], 1.0)
+    np.testing.assert_array_equal(start.residual_std[1:], 1.0)
 
 
 @pytest.mark.usefixtures("skip_epochs")

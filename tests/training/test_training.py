@@ -12,18 +12,11 @@ from network.keras.ragged import CASES
 from refold.errors import DivergedError
 from refold.network.keras.build import to_inference_network
 from refold.sequences import Batches, pad
-from refold.training.loop import _time_budget_and_interrupt as clock
+from refold.training.initialization._initial_weights import weights_of
+from refold.training.loop import _training
 from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
-from training.small import (
-    batches,
-    network,
-    phase_data,
-    same_arrays,
-    sequences,
-    settings,
-    train,
-    weights,
-)
+from refold.training.loop._training import Clock
+from training.small import batches, network, phase_data, same_arrays, sequences, settings, train
 
 
 def run(case, *, held_out=(), n=24, seed=0, refit=False, **changes):
@@ -82,7 +75,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     with pytest.warns(UserWarning, match=r"infinite in the refit .* The weights of epoch"):
         outcome = train(net, data_of, batches(data), settings(), refit=True)
     assert outcome.phase == "validated"
-    assert same_arrays(weights(not_refitted), weights(net))
+    assert same_arrays(weights_of(not_refitted), weights_of(net))
 
 
 def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
@@ -99,7 +92,7 @@ def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
 
     monkeypatch.setattr(Engine, "train", train_updates)
     monkeypatch.setattr(sys.modules[__name__], "phase_data", prepare)
-    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_training.time, "perf_counter", lambda: now[0])
     budget = {"max_epochs": 10**6, "patience": 10**6, "time_budget": 4.0}
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], refit=True, **budget)
     history = outcome.history
@@ -111,6 +104,22 @@ def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
     assert 103.5 < now[0] < 104.1
 
 
+@pytest.mark.parametrize("num_done", [0, 300])
+def test_the_plan_leaves_time_for_a_refit_that_repeats_all_updates(num_done, monkeypatch):
+    """Also those before a resume. An update takes 10 ms, and 11 ms in the refit."""
+    now = [100.0]
+    monkeypatch.setattr(_training.time, "perf_counter", lambda: now[0])
+    clock = Clock(10.0, earlier_seconds=0.01 * num_done)
+    for _ in range(101):  # the first chunk of a shape is compilation
+        now[0] += 0.01
+        clock.record_chunk(0.01, "shape", 1)
+    num_done += 101
+    planned = clock.plan_num_updates(num_done, 10**6, refit=True)
+    seconds = clock.seconds + 0.01 * (planned - num_done) + 0.011 * planned
+    assert 9.9 < seconds <= 10.01
+    assert clock.plan_num_updates(num_done, 7, refit=True) == 7, "it is planned once"
+
+
 def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
     assert outcome.phase == "validated"
@@ -119,12 +128,12 @@ def test_the_first_epoch_counts_even_if_time_is_up_within_it():
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
     net, data = network(CASES["numeric"]), sequences(CASES["numeric"])
-    values, before = data.values.copy(), weights(net)
+    values, before = data.values.copy(), weights_of(net)
     values[3] = np.float32(1e30)
     data = data.with_values(values)
     with pytest.raises(DivergedError, match=r"infinite in epoch 1\. Try a smaller learning"):
         train(net, lambda _: phase_data(data), batches(data), settings())
-    assert same_arrays(before, weights(net))
+    assert same_arrays(before, weights_of(net))
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e18, 1e30])
@@ -135,7 +144,7 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights(rate):
     with warnings.catch_warnings(record=True) as caught, contextlib.suppress(DivergedError):
         warnings.simplefilter("always")
         train(net, lambda _: phase_data(data), batches(data, 24), given)
-    assert all(np.isfinite(w).all() for w in weights(net))
+    assert all(np.isfinite(w).all() for w in weights_of(net))
     if rate == 1e30:
         assert "in epoch 2. Try" in str(caught[0].message)
         assert "The weights of epoch 1 were kept." in str(caught[0].message)
@@ -151,15 +160,9 @@ def test_a_training_step_agrees_with_keras():
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.0, sets_learning_rate=False)
-    state, _ = engine.train(
-        engine.read_state(),
-        shard.data,
-        plan,
-        0,
-        plan.num_batches,
-        normalizers=LossNormalizers(np.mean(counts), 5.0),
-        schedule=Schedule(1.0, 1),
-    )
+    inputs = engine.read_state(), shard.data, plan, 0, plan.num_batches
+    normalizers = LossNormalizers(np.mean(counts), 5.0)
+    state, _ = engine.train(*inputs, normalizers=normalizers, schedule=Schedule(1.0, 1))
     engine.write_back(state)
 
     other = network(case)
@@ -167,5 +170,5 @@ def test_a_training_step_agrees_with_keras():
     for (x, y), count in zip(padded, counts, strict=True):
         share = np.full(len(x), count / np.mean(counts), "float32")
         other.models.autoencoder.train_on_batch(x, y, sample_weight=share)
-    for a, b in zip(weights(net), weights(other), strict=True):
+    for a, b in zip(weights_of(net), weights_of(other), strict=True):
         assert np.allclose(a, b, atol=2e-6)

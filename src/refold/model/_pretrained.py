@@ -82,7 +82,7 @@ def with_columns(
         with np.errstate(over="ignore", invalid="ignore"):  # too large numbers are refused later
             for block in sequences.blocks():
                 moments.add(block.values)
-        value_range = {"least": moments.least, "greatest": moments.greatest}
+        value_range = {"least": moments.minimum, "greatest": moments.maximum}
         std = np.where(moments.scale > 0, moments.scale, 1.0)
         # the network scales each sequence by itself, so only errors need the units of the data
         scaler_state |= value_range

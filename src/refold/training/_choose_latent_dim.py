@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.messages import log, warn
+from refold._support.messages import log, pluralize, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
@@ -38,7 +38,7 @@ _MIN_TIME_SHARE = 0.1
 def choose_latent_dim(
     windows: Windows, saved_training: SavedTraining, fit: Callable[..., Any]
 ) -> tuple[Arguments, SavedTraining]:
-    """Return the arguments with the chosen code size, and the state of training to save."""
+    """Return the arguments with the chosen code size, and what the checkpoint saves with it."""
     # A resumed training takes the choice from its checkpoint.
     arguments, choice = saved_training.arguments, saved_training.identity.get("choice")
     if choice is None:
@@ -46,7 +46,7 @@ def choose_latent_dim(
         latent_dim = find_latent_dim(windows, arguments, fit, seed=saved_training.seed)
         choice = {"latent_dim": latent_dim, "seconds": time.perf_counter() - start}
     latent_dim, budget = int(choice["latent_dim"]), arguments.time_budget
-    if budget is not None:  # the choice counts as well
+    if budget is not None:  # the final fit gets the time that the choice left over
         budget = max(_MIN_TIME_SHARE * budget, budget - choice["seconds"])
     rocket_dim = limit_rocket_dim(arguments.rocket_dim, latent_dim)
     arguments = replace(arguments, latent_dim=latent_dim, time_budget=budget, rocket_dim=rocket_dim)
@@ -55,8 +55,8 @@ def choose_latent_dim(
 
 def limit_rocket_dim(rocket_dim: int | str, latent_dim: int) -> int:
     """Return the number of ROCKET features in a code whose size is chosen by its error."""
-    # "auto" means no features here: a larger code would have more of them, and its error might not
-    # be smaller. At least one dimension must reconstruct.
+    # "auto" means no features here: a larger code would have more features, and so its error might
+    # not be smaller than that of a smaller code. At least one dimension must reconstruct.
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, latent_dim - 1)
 
 
@@ -64,9 +64,10 @@ def find_latent_dim(
     windows: Windows, arguments: Arguments, fit: Callable[..., Any], *, seed: int
 ) -> int:
     """Return the smallest of `LATENT_DIMS` that explains a share of the held-out variance."""
-    # The explained variance is 1 - NMSE. For binary and categorical columns, the accuracy must
-    # reach the same share: it is the share of held-out steps whose tokens are reconstructed. If no
-    # code explains enough, take the largest one.
+    # The argument `latent_dim` is the share. The explained variance is 1 - NMSE. For binary and
+    # categorical columns, the accuracy must reach the same share. (The accuracy is the share of
+    # held-out steps whose tokens are reconstructed.) If no code explains enough, the largest one is
+    # used. `Fidelity.lost` is the share that a code does not explain.
     share, budget = float(arguments.latent_dim), arguments.time_budget
     trials = Trials(windows, arguments, fit, seed=seed, max_latent_dim=LATENT_DIMS[-1])
     sequences = windows.sequences
@@ -77,35 +78,36 @@ def find_latent_dim(
     measure = " and ".join(name for name, applies in measures.items() if applies)
     if arguments.verbose and trials.num_sequences < len(sequences):
         log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
-    lost = {}  # share of the variance that each code does not explain
+    lost_shares = {}  # share of the variance that a code does not explain, by its size
     trial_budget = None if budget is None else _TRIAL_TIME_SHARE * budget
 
-    def is_enough(latent_dim: int) -> bool:
-        lost[latent_dim] = trials.fit_error(latent_dim, trial_budget).lost
+    def explains_enough(latent_dim: int) -> bool:
+        """Fit a model with this code size, and compare what it explains with the share."""
+        lost_shares[latent_dim] = trials.fit_error(latent_dim, trial_budget).lost
         if arguments.verbose:
-            explained = 1 - lost[latent_dim]
-            log(f"{_describe_code(latent_dim)} explains {explained:.3f} of the held-out {measure}.")
-        return lost[latent_dim] <= 1 - share
+            explained = 1 - lost_shares[latent_dim]
+            code = f"A code of {pluralize(latent_dim, 'dimension')}"
+            log(f"{code} explains {explained:.3f} of the held-out {measure}.")
+        return lost_shares[latent_dim] <= 1 - share
 
-    # Larger codes explain more, so this is a bisection. PCA is fast and rarely needs fewer
-    # dimensions than a fit, so candidates up to the dimensions of PCA are tried first.
-    enough_for_pca = (i for i, d in enumerate(candidates) if trials.pca_error(d).lost <= 1 - share)
-    num_first = next(enough_for_pca, len(candidates) - 1) + 1
-    index = bisect_left(candidates, x=True, hi=num_first, key=is_enough)
+    # Larger codes explain more, so this is a bisection (False counts as less than True). PCA is
+    # fast and rarely needs fewer dimensions than a fit, so candidates up to the first one that is
+    # large enough for PCA are searched first.
+    pca_errors = map(trials.evaluator.pca_errors, candidates)  # computed only if needed
+    pca_indices = (i for i, errors in enumerate(pca_errors) if errors.lost <= 1 - share)
+    num_first = next(pca_indices, len(candidates) - 1) + 1
+    index = bisect_left(candidates, x=True, hi=num_first, key=explains_enough)
     if index == num_first:
-        index = bisect_left(candidates, x=True, lo=num_first, key=is_enough)
+        index = bisect_left(candidates, x=True, lo=num_first, key=explains_enough)
     if index < len(candidates):
         return candidates[index]
     largest = candidates[-1]
     warn(
-        f"No code explains {share:g} of the held-out {measure}. {_describe_code(largest)}, the "
-        f"largest that was tried, explains {1 - lost[largest]:.3f} and is used."
+        f"No code explains {share:g} of the held-out {measure}. A code of "
+        f"{pluralize(largest, 'dimension')}, the largest that was tried, explains "
+        f"{1 - lost_shares[largest]:.3f} and is used."
     )
     return largest
-
-
-def _describe_code(latent_dim: int) -> str:
-    return f"A code of {latent_dim} dimension{'s' if latent_dim > 1 else ''}"
 
 
 class Trials:
@@ -140,9 +142,9 @@ class Trials:
             windows = windows.take(sample_indices(np.arange(len(sequences)), max_sequences, seed))
             fit_data = FitData(windows.sequences)
         self._windows, self._arguments, self._seed = windows, arguments, seed
-        self._fit, self.num_sequences = fit, len(fit_data.sequences)
+        self._fit_function, self.num_sequences = fit, len(fit_data.sequences)
         # With scale=None, PCA has exactly as many dimensions as the code. With scale="sequence", it
-        # would have more, for the statistics of each sequence.
+        # would have more, because the mean and the scale of each sequence count as dimensions.
         unscaled = replace(arguments, scale=None)
         split = Split(fit_data, None, unscaled, seed=seed, base_model=None, windows=windows)
         self.evaluator = HeldOutEvaluator(split, max_latent_dim)
@@ -159,12 +161,8 @@ class Trials:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
-            model, fit_result = self._fit(self._windows, arguments, trial_seed=self._seed)
+            model, fit_result = self._fit_function(self._windows, arguments, trial_seed=self._seed)
         if model is None or fit_result.interrupted:
             raise KeyboardInterrupt
         latent_steps = model.latent_steps
         return self.evaluator.network_errors(model.network, model.scaler, latent_steps=latent_steps)
-
-    def pca_error(self, num_components: int) -> Fidelity:
-        """Return the held-out errors of PCA with this number of components."""
-        return self.evaluator.pca_errors(num_components)

@@ -23,7 +23,7 @@ from refold.model import (
     with_reference_statistics,
 )
 from refold.network.keras.build import Network, to_inference_network
-from refold.sequences import Windows, check_missing, default_window_step
+from refold.sequences import Windows, check_missing, default_window_step, fingerprints
 from refold.training._choose_latent_dim import choose_latent_dim
 from refold.training._forecast_decoder import fit_forecast_decoder
 from refold.training._held_out_error import HeldOutEvaluator, choose_weights, log_held_out_errors
@@ -42,13 +42,19 @@ _MAX_ACTIVITY_SEQUENCES = 4096
 _MIN_ACTIVE_VARIANCE = 0.01
 # A smaller share of active dimensions causes a warning.
 _MIN_ACTIVE_SHARE = 0.25
+# Cap on the training sequences for the reference statistics: more change the statistics little.
+_MAX_REFERENCE_SEQUENCES = 1024
+# Cap on the values of these sequences, because all of them are encoded after each fit.
+_MAX_REFERENCE_VALUES = 1 << 21
+# Minimum number of these sequences, even if they have more values, for meaningful statistics.
+_MIN_REFERENCE_SEQUENCES = 64
 
 
 class Fit(NamedTuple):
     """A fitted model, and the result of its training."""
 
     model: Model | None  # None if training was interrupted before any weights could be kept
-    outcome: FitResult
+    result: FitResult
 
 
 def fit(
@@ -67,15 +73,15 @@ def fit(
     verbose = bool(arguments.verbose) and trial_seed is None
 
     # Open: read the data, with the columns of the base model if there is one. If several processes
-    # train together, each of them opens all data and trains on its parts.
+    # train together, X is a `DividedData`: each process opens all data and trains on its parts.
     check_arguments(arguments, base_model, checkpoint, resume=resume)
-    divided = X if isinstance(X, DividedData) else None
-    data: Any = X if divided is None else divided.sequences
-    # `Windows` are the data of a trial fit, which are checked and cut already
+    divided_data = X if isinstance(X, DividedData) else None
+    data: Any = X if divided_data is None else divided_data.sequences
+    # a trial fit gets its data as `Windows`, which were checked and cut before
     windows = X if isinstance(X, Windows) else open_training_data(data, arguments, base_model)
     check_not_empty(len(windows.sequences), "sequence", "to fit on")
 
-    # Split: set calibration sequences aside. No weights, sizes or settings depend on them.
+    # Split: set calibration sequences aside. Weights, sizes and settings do not depend on them.
     windows, calibration = split_off_calibration(
         windows, arguments.calibration_fraction, base_model
     )
@@ -84,7 +90,7 @@ def fit(
         check_columns(sequences)
     enable_compilation_cache()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
-    fit_data = FitData(sequences, divided)
+    fit_data = FitData(sequences, divided_data)
     with open_checkpoint(
         checkpoint, arguments, fit_data, seed=seed, resume=resume, base_model=base_model
     ) as saved:
@@ -99,22 +105,21 @@ def fit(
         split = Split(
             fit_data, calibration, arguments, seed=seed, base_model=base_model, windows=windows
         )
-        sizes = arguments if base_model is None else base_model.specification
-        evaluator = HeldOutEvaluator(split, int(sizes.latent_dim))
+        latent_dim = (base_model.specification if base_model else arguments).latent_dim
+        evaluator = HeldOutEvaluator(split, int(latent_dim))
 
         # Specify: build the network and make the settings of the training. Where the arguments say
         # "auto", they follow from the data.
-        network, suggestion = build_network(split, evaluator, arguments)
+        network, suggested_settings = build_network(evaluator, arguments)
         batches, settings = make_settings(split, network, arguments)
-        if verbose and settings.warp_std:
-            warp_std = settings.warp_std
+        if verbose and (warp_std := settings.warp_std):
             log(f"Training on time warps with a standard deviation of {warp_std:g} steps.")
 
         # Initialize and train. The phase "validated" trains on the training sequences and keeps the
         # epoch with the lowest validation loss. The phase "refit" starts again on all sequences,
         # for as many updates as that epoch needed. In each phase, the initial network computes the
-        # best linear code, which is the first candidate of early stopping. But a base model starts
-        # with its own weights.
+        # best linear code, and early stopping compares each epoch with it. But a base model starts
+        # with the weights that it has.
         resumed = saved.progress is not None
         initial_weights = InitialWeights(network, split, settings.corruption, resumed=resumed)
         with Training(
@@ -136,14 +141,18 @@ def fit(
 
     # Choose trained or initial weights, and encoding with or without latent optimization, by the
     # error that users will see: on held-out sequences, with predicted lengths, compared with PCA.
-    may_change = arguments.latent_steps == "auto"
     choice, fit_result = choose_weights(
-        suggestion, evaluator, network, split, fit_result, initial_weights, may_change=may_change
+        suggested_settings,
+        evaluator,
+        network,
+        fit_result,
+        initial_weights,
+        may_skip_optimization=arguments.latent_steps == "auto",
     )
     if network.specification.forecast_steps:
         fit_result = fit_forecast_decoder(network, split, fit_result, arguments)
     if verbose:
-        log_held_out_errors(evaluator, split, network, fit_result, choice.latent_steps, settings)
+        log_held_out_errors(evaluator, network, fit_result, choice.latent_steps, settings)
 
     # Make the model, and measure what it will be compared with later: errors of held-out sequences,
     # statistics of the training codes, and scores of the calibration sequences.
@@ -163,7 +172,7 @@ def fit(
         step=arguments.step or (arguments.window and default_window_step(arguments.window)),
     )
     if trial_seed is None:
-        model = _add_statistics(model, network, split, fit_result, verbose=verbose)
+        model = _with_statistics(model, network, split, fit_result, verbose=verbose)
     return Fit(model, fit_result)
 
 
@@ -188,29 +197,23 @@ def check_arguments(
             "bits. Leave that setting out, or fit in a separate process."
         )
     # A loaded model of a custom architecture has the architecture "custom", because its function
-    # was not saved. Such a name is not valid for a new model.
+    # was not saved. A new model must not have this name, so `check` would refuse it.
     is_loaded = base_model is not None and arguments.architecture == "custom"
     (replace(arguments, architecture="default") if is_loaded else arguments).check()
-    if base_model is not None:
-        _check_same_model(arguments, base_model)
-    if resume and checkpoint is None:
-        raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
-
-
-def _check_same_model(arguments: Arguments, base_model: Model) -> None:
-    """Raise an error if an argument contradicts the fitted model."""
-    # with a share of the variance, any code size is right
-    any_value = ("latent_dim", "rocket_dim") if arguments.chooses_latent_dim else ()
-    for name, declared in ARGUMENTS.items():
+    # an argument must not contradict the base model
+    for name, declared in ARGUMENTS.items() if base_model is not None else ():
         value = getattr(arguments, name)
-        # these stand for any value of the model, which does not know the function it was built by
-        is_open = value in ("auto", "custom") if isinstance(value, str) else callable(value)
-        if declared.model_attribute is None or name in any_value or is_open:
+        # "auto" and "custom" agree with every model. So does a function that builds a custom
+        # architecture, because the model does not store its function.
+        agrees = value in ("auto", "custom") if isinstance(value, str) else callable(value)
+        # if `latent_dim` is a share of the variance, the model may have any code size
+        agrees |= name in ("latent_dim", "rocket_dim") and arguments.chooses_latent_dim
+        if agrees or declared.model_attribute is None:
             continue
         model_value = attrgetter(declared.model_attribute)(base_model)
         if name == "missing_values":
             if value is None:
-                continue
+                continue  # the fit then marks the missing values of the base model
             value, model_value = list(check_missing(value)), list(model_value)
         if value != model_value:
             raise ParameterError(
@@ -218,44 +221,48 @@ def _check_same_model(arguments: Arguments, base_model: Model) -> None:
                 f"has {model_value}. Leave it out, or train a new model without "
                 f"{argument('warm_start')}."
             )
+    if resume and checkpoint is None:
+        raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
 
 
 # Statistics of the training data, with which a model compares other sequences
 
 
-def _add_statistics(
-    model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: int
+def _with_statistics(
+    model: Model, network: Network, split: Split, fit_result: FitResult, *, verbose: bool
 ) -> Model:
     """Return the model with statistics; calibrate it if calibration sequences were set aside."""
     phase = fit_result.phase or "validated"
     if model.specification.variational:
         sample = model.scaler.transform(split.sample(phase, _MAX_ACTIVITY_SEQUENCES))
         variances = model.network.encode(sample).var(axis=0)
-        num_active = int((variances > _MIN_ACTIVE_VARIANCE).sum())
-        _report_active_dimensions(num_active, model.specification.latent_dim, verbose=verbose)
+        num_active, latent_dim = int((variances > _MIN_ACTIVE_VARIANCE).sum()), variances.size
+        verb = "is" if num_active == 1 else "are"
+        count = f"{num_active} of {latent_dim} latent dimensions {verb} active"
+        if num_active == 0 or num_active < _MIN_ACTIVE_SHARE * latent_dim:
+            warn(
+                f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
+                "epochs or variational=False may activate more."
+            )
+        if verbose:
+            log(f"{count}.")
         model = replace(model, active_dimensions=num_active)
-    if len(unseen := split.unseen_sequences()):
+    unseen, base_model = split.held_out_sequences, split.base_model
+    if base_model is not None and base_model.fingerprints.training_hashes is not None:
+        # the base model must not have been trained on these sequences, either
+        unseen = unseen[~np.isin(fingerprints(unseen), base_model.fingerprints.training_hashes)]
+    if len(unseen):
         unseen = unseen[linspace_indices(len(unseen), MAX_STORED_ERRORS)]
-        # a refit was trained on these sequences, so take the weights from before the refit
+        # a refit was trained on these sequences, so measure with the weights from before the refit
         with temporary_weights(network, fit_result.validated_weights):
             model_before = replace(model, scaler=split.scaler("validated"))
             errors = measure_sequences(model_before, unseen).sequence_errors
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
-    model = with_reference_statistics(model, split.reference_sample(phase), seed=split.seed)
+    values_per_sequence = max(1.0, float(split.lengths.mean())) * split.schema.num_columns
+    max_sequences = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
+    sample = split.sample(phase, int(max(max_sequences, _MIN_REFERENCE_SEQUENCES)))
+    model = with_reference_statistics(model, sample, seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(phase))
-    if split.calibration is None or (fit_result.interrupted and not fit_result.complete):
+    if split.calibration_sequences is None or (fit_result.interrupted and not fit_result.complete):
         return model
-    return model.calibrate_aligned(model.align(split.calibration))
-
-
-def _report_active_dimensions(num_active: int, latent_dim: int, *, verbose: int) -> None:
-    """Log how many latent dimensions are active, and warn if few of them are."""
-    verb = "is" if num_active == 1 else "are"
-    count = f"{num_active} of {latent_dim} latent dimensions {verb} active"
-    if num_active == 0 or num_active < _MIN_ACTIVE_SHARE * latent_dim:
-        warn(
-            f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
-            "epochs or variational=False may activate more."
-        )
-    if verbose:
-        log(f"{count}.")
+    return model.calibrate_aligned(model.align(split.calibration_sequences))

@@ -1,7 +1,7 @@
 """Training of the forecast decoder, after that of the autoencoder, whose weights do not change."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -19,12 +19,11 @@ from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import column_outputs
-from refold.training._shards import FitData
+from refold.training._shards import FitData, sample_indices
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import temporary_weights, weights_of
 from refold.training.loop._compiled_steps import AdamW
-from refold.training.loop._time_budget_and_interrupt import InterruptHandler
-from refold.training.loop._training import FitResult
+from refold.training.loop._training import FitResult, InterruptHandler
 
 # 1. Training sequences are cut in two, before their last steps and at random steps. The decoder
 #    reads the code and the last values of the steps before a cut, and learns the steps after it.
@@ -88,13 +87,13 @@ class CutSequences(NamedTuple):
 
     sequence_indices: np.ndarray  # int (n,), of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    recent: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
+    recent_values: np.ndarray  # (n, num_recent_values), see `refold.model.recent_values`
     # (n, forecast_steps, n_columns), scaled; NaN after the end of a sequence and where missing
-    future: np.ndarray
+    future_values: np.ndarray
     # (n,), weights of the errors, with a mean of about 1. A cut has a smaller weight if the values
     # before it varied more: large movements are hard to forecast, and a few of them must not
     # dominate what is learned.
-    weight: np.ndarray
+    error_weights: np.ndarray
 
     def take(self, selection: np.ndarray) -> "CutSequences":
         """Return the cuts that indices or a mask select."""
@@ -103,15 +102,17 @@ class CutSequences(NamedTuple):
     @property
     def inputs(self) -> np.ndarray:
         """Codes and recent values, (n, latent_dim + num_recent_values)."""
-        return np.concatenate([self.codes, self.recent], axis=1)
+        return np.concatenate([self.codes, self.recent_values], axis=1)
 
 
 def pick_recent_steps(fit_data: FitData, training_indices: np.ndarray, forecast_steps: int) -> int:
     """Pick the number of steps before a forecast whose values the forecast decoder reads."""
     # a season, and at least as many steps as are forecast, if sequences are long enough
-    schema, longest = fit_data.sequences.schema, int(fit_data.sequences.lengths.max())
-    season = pick_season(fit_data.sample(training_indices, _MAX_SEASON_SEQUENCES, 0)) or 0
-    max_steps = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
+    sequences = fit_data.sequences
+    sample = sequences[sample_indices(training_indices, _MAX_SEASON_SEQUENCES, seed=0)]
+    season = pick_season(sample) or 0
+    max_steps = int(sequences.lengths.max()) - forecast_steps
+    max_steps = min(max_steps, _MAX_RECENT_VALUES // sequences.schema.output_width)
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), max_steps))
 
 
@@ -127,10 +128,8 @@ def fit_forecast_decoder(
         scaled = split.scaler(phase).transform(sequences)
         return cut_sequences(scaled, to_inference_network(network), split.seed)
 
-    def initialize(training_cuts: CutSequences) -> None:
-        if split.base_model is None:  # else training starts from the weights of the base model
-            _initialize_decoder(network, training_cuts)
-
+    starts_anew = split.base_model is None  # else with the weights of the base model
+    # first for the weights of the validated phase, which a refit may have replaced in the network
     with temporary_weights(network, fit_result.validated_weights):
         training_cuts = cut("validated", split.sample("validated", max_sequences))
         if len(split.held_out_indices):
@@ -139,7 +138,8 @@ def fit_forecast_decoder(
             is_held_out = training_cuts.sequence_indices % _HOLD_OUT_EVERY == _HOLD_OUT_EVERY - 1
             held_out_cuts = training_cuts.take(is_held_out)
             training_cuts = training_cuts.take(~is_held_out)
-        initialize(training_cuts)
+        if starts_anew:
+            _initialize_decoder(network, training_cuts)
         epochs = 0
         # if the autoencoder was not trained, the decoder stays linear, too
         if fit_result.history["phase"] and not fit_result.interrupted:
@@ -150,7 +150,8 @@ def fit_forecast_decoder(
     # outside of the context, the network has the weights of a refit, whose codes need a forecast
     # decoder of their own
     training_cuts = cut("refit", split.sample("refit", max_sequences))
-    initialize(training_cuts)
+    if starts_anew:
+        _initialize_decoder(network, training_cuts)
     if epochs:
         _train(network, training_cuts, epochs, split.seed)
     return replace(fit_result, validated_weights=validated_weights)
@@ -170,6 +171,7 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     last = np.maximum(lengths[indices] - forecast_steps, 1)
     # leave enough steps before a random cut, if the sequence has them
     first = np.minimum(specification.recent_steps, (last + 1) // 2)
+    # of each cut, the number of steps before it in each sequence
     positions = [last, *(rng.integers(first, last + 1) for _ in range(_NUM_RANDOM_CUTS))]
     pairs = [split_at(scaled_sequences[indices], position) for position in positions]
     before, after = (concatenate(list(sequences)) for sequences in zip(*pairs, strict=True))
@@ -178,10 +180,11 @@ def cut_sequences(scaled_sequences: Sequences, network: FittedNetwork, seed: int
     # without latent optimization, as in `forecast`
     codes, recent = network.encode(before), recent_values(before, specification)
     # the recent values begin with the last step; the rest are differences of earlier steps from it
-    variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
-    weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
-    weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight
-    return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weight)
+    weights = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
+    if len(weights):
+        weights = 1.0 / (weights + max(np.median(weights), 1e-6))
+        weights = (weights / max(weights.mean(), 1e-30)).astype(np.float32)
+    return CutSequences(np.tile(indices, len(positions)), codes, recent, future, weights)
 
 
 def _train_until_best(
@@ -196,16 +199,21 @@ def _train_until_best(
         return 0
     num_epochs = _MAX_UPDATES * _BATCH_SIZE // len(training_cuts.codes)
     num_epochs = int(np.clip(num_epochs, _MIN_EPOCHS, _MAX_EPOCHS))
-    if arguments.max_epochs is not None:
-        num_epochs = min(num_epochs, arguments.max_epochs)
+    num_epochs = min(num_epochs, arguments.max_epochs or num_epochs)
     budget = arguments.time_budget
-    seconds = np.inf if budget is None else FORECAST_TIME_SHARE * budget
+    end = time.perf_counter() + (np.inf if budget is None else FORECAST_TIME_SHARE * budget)
     model: Any = network.forecaster
     initial_weights = model.get_weights()
     patience = max(1, round(_PATIENCE_SHARE * num_epochs))
     early_stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     with InterruptHandler() as interrupt:
-        callbacks = [early_stopping, _StopOnTimeOrInterrupt(seconds, interrupt)]
+
+        def stop_on_time_or_interrupt(_batch: int, logs: Any = None) -> None:  # noqa: ARG001
+            if time.perf_counter() > end or interrupt.is_requested:
+                model.stop_training = True
+
+        stop = keras.callbacks.LambdaCallback(on_train_batch_end=stop_on_time_or_interrupt)
+        callbacks = [early_stopping, stop]
         initial_loss = _train(network, training_cuts, num_epochs, seed, callbacks, held_out_cuts)
     if early_stopping.best is not None and early_stopping.best < initial_loss:
         return early_stopping.best_epoch + 1
@@ -221,7 +229,7 @@ def _train(
     callbacks: Sequence[Any] = (),
     held_out_cuts: CutSequences | None = None,
 ) -> float:
-    """Train the forecast decoder; return its loss on held-out cuts before, infinity without any."""
+    """Train the forecast decoder; return its held-out loss before, infinity without such cuts."""
     enable_compilation_cache()
     model: Any = network.forecaster
     num_updates = num_epochs * -(-len(training_cuts.codes) // _BATCH_SIZE)
@@ -230,13 +238,14 @@ def _train(
     model.compile(optimizer, loss=_make_relative_loss(network, training_cuts))
     validation, initial_loss = None, np.inf
     if held_out_cuts is not None:
-        validation = _model_inputs(model, held_out_cuts), held_out_cuts.future, held_out_cuts.weight
-        initial_loss = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
+        inputs, weights = _model_inputs(model, held_out_cuts), held_out_cuts.error_weights
+        validation = inputs, held_out_cuts.future_values, weights
+        initial_loss = model.evaluate(*validation[:2], sample_weight=weights, verbose=0)
     with seeded(seed):
         model.fit(
             _model_inputs(model, training_cuts),
-            training_cuts.future,
-            sample_weight=training_cuts.weight,
+            training_cuts.future_values,
+            sample_weight=training_cuts.error_weights,
             validation_data=validation,
             batch_size=_BATCH_SIZE,
             epochs=num_epochs,
@@ -248,7 +257,7 @@ def _train(
 
 def _model_inputs(model: Any, cuts: CutSequences) -> list[np.ndarray]:
     """Return the inputs of a forecast decoder, which may not read recent values."""
-    return [cuts.codes, cuts.recent][: len(model.inputs)]
+    return [cuts.codes, cuts.recent_values][: len(model.inputs)]
 
 
 def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
@@ -256,40 +265,30 @@ def _make_relative_loss(network: Network, training_cuts: CutSequences) -> Any:
     # without the division, training would mostly learn the last steps, whose errors are the largest
     types, categories = network.specification.column_types, network.specification.num_categories
 
-    def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
+    def compute_errors(future_values: Any, outputs: Any) -> tuple[Any, Any]:
         """Return the error of each value, 0 for a missing one, and whether it was observed."""
-        is_observed = ops.logical_not(ops.isnan(future))
-        values = ops.where(is_observed, future, 0.0)
+        is_observed = ops.logical_not(ops.isnan(future_values))
+        values = ops.where(is_observed, future_values, 0.0)
         is_observed = ops.cast(is_observed, outputs.dtype)
         return column_errors(values, outputs, types, categories) * is_observed, is_observed
 
     model: Any = network.forecaster
     outputs = model.predict(_model_inputs(model, training_cuts), batch_size=1024, verbose=0)
-    error, is_observed = (np.asarray(array) for array in errors(training_cuts.future, outputs))
+    future = training_cuts.future_values
+    errors, is_observed = (np.asarray(array) for array in compute_errors(future, outputs))
     count = np.maximum(is_observed.sum(axis=0), 1.0)
-    initial = np.tensordot(training_cuts.weight, error, 1) / count
-    power = np.nan_to_num(np.nanmean(np.square(training_cuts.future), axis=0), nan=0.0)
-    initial = np.maximum(initial, _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE))
+    # mean errors and mean squares of each step and column (forecast_steps, n_columns)
+    initial_errors = np.tensordot(training_cuts.error_weights, errors, 1) / count
+    power = np.nan_to_num(np.nanmean(np.square(future), axis=0), nan=0.0)
+    min_errors = _MIN_ERROR_SHARE * np.maximum(power, _MIN_ERROR_SHARE)
+    initial_errors = np.maximum(initial_errors, min_errors)
 
-    def loss(future: Any, outputs: Any) -> Any:
-        error, is_observed = errors(future, outputs)
-        total: Any = ops.sum(error / initial, axis=(1, 2))
+    def relative_loss(future_values: Any, outputs: Any) -> Any:
+        errors, is_observed = compute_errors(future_values, outputs)
+        total: Any = ops.sum(errors / initial_errors, axis=(1, 2))
         return total / ops.maximum(ops.sum(is_observed, axis=(1, 2)), 1.0)
 
-    return loss
-
-
-class _StopOnTimeOrInterrupt(keras.callbacks.Callback):
-    """Stop training when the time is up or Ctrl-C was pressed."""
-
-    def __init__(self, max_seconds: float, interrupt: InterruptHandler) -> None:
-        super().__init__()
-        self._end, self._interrupt = time.perf_counter() + max_seconds, interrupt
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if time.perf_counter() > self._end or self._interrupt.is_requested:
-            model: Any = self.model
-            model.stop_training = True
+    return relative_loss
 
 
 # The linear initial decoder
@@ -299,8 +298,8 @@ class _Regression(NamedTuple):
     """Linear regression of each future step of numeric columns on codes and recent values."""
 
     weights: np.ndarray  # (latent_dim + num_recent_values, forecast_steps, n_columns)
-    constant: np.ndarray  # (forecast_steps, n_columns)
-    error: np.ndarray  # (forecast_steps, n_columns), sum of squared errors in cross-validation
+    constants: np.ndarray  # (forecast_steps, n_columns)
+    errors: np.ndarray  # (forecast_steps, n_columns), sums of squared errors in cross-validation
 
 
 def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
@@ -317,23 +316,31 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
         block, num_categories = output.block, specification.num_categories[output.index]
         # in the inputs, the last values follow the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
-        future = training_cuts.future[:, :, output.index]
-        last = training_cuts.recent[:, block]
+        future = training_cuts.future_values[:, :, output.index]
+        last = training_cuts.recent_values[:, block]
         weights, constant = _transition_logits(last, future, num_categories)
         kernel[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training_cuts.codes):
-        future = training_cuts.future[:, :, [output.index for output in numeric]]
-        regression = _fit_best_regression(
-            training_cuts, future, np.array([o.block.start for o in numeric])
-        )
+        # Regress future values, or their differences from the last value if these are predicted
+        # better. This is decided for each step and column.
+        future = training_cuts.future_values[:, :, [output.index for output in numeric]]
+        last_columns = np.array([output.block.start for output in numeric])
+        last = training_cuts.recent_values[:, None, last_columns]
+        for_values, for_differences = _fit_regressions(training_cuts, future, future - last)
+        # add the last value, which follows the code in the inputs, to the predicted difference
+        last_rows = specification.latent_dim + last_columns
+        for_differences.weights[last_rows, :, range(len(numeric))] += 1.0
+        is_better = for_differences.errors < for_values.errors
+        pairs = zip(for_differences, for_values, strict=True)
+        regression = _Regression(*(np.where(is_better, *pair) for pair in pairs))
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
-        error = np.maximum(regression.error, _MIN_ERROR_SHARE * power)
-        residual_share = error.sum() / max(power.sum(), 1e-12)
+        errors = np.maximum(regression.errors, _MIN_ERROR_SHARE * power)
+        residual_share = errors.sum() / max(power.sum(), 1e-12)
         residual_share = float(np.clip(residual_share, _MIN_ERROR_SHARE, 1.0))
         for k, output in enumerate(numeric):
-            weights, constant = regression.weights[..., k], regression.constant[:, k]
-            residual_std = np.sqrt(error / count)[:, k]
+            weights, constant = regression.weights[..., k], regression.constants[:, k]
+            residual_std = np.sqrt(errors / count)[:, k]
             if output.type.link != "identity":
                 # approximate the inverse of the link function by a line around the mean forecast
                 predicted = training_cuts.inputs @ weights + constant
@@ -352,23 +359,6 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _fit_best_regression(
-    training_cuts: CutSequences,
-    future_values: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
-    last_value_columns: np.ndarray,  # (n_columns,), their indices in `training_cuts.recent`
-) -> _Regression:
-    """Regress future values or their differences from the last value, whichever is better."""
-    last = training_cuts.recent[:, None, last_value_columns]
-    targets = future_values, future_values - last
-    for_values, for_differences = _fit_regressions(training_cuts, *targets)
-    # add the last value, which follows the code in the inputs, to the predicted difference
-    columns = range(len(last_value_columns))
-    for_differences.weights[training_cuts.codes.shape[1] + last_value_columns, :, columns] += 1.0
-    is_better = for_differences.error < for_values.error
-    pairs = zip(for_differences, for_values, strict=True)
-    return _Regression(*(np.where(is_better, *pair) for pair in pairs))
-
-
 def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[_Regression]:
     """Regress several targets (n, forecast_steps, n_columns) on codes and recent values."""
     # each step of each column is an output, with its own penalty
@@ -378,36 +368,38 @@ def _fit_regressions(training_cuts: CutSequences, *targets: np.ndarray) -> list[
     # an input that hardly varies gets a weight of 0
     std = np.where(std > 1e-6 * std.max(initial=0), std, np.inf)
     standardized, fold = (x - center) / std, training_cuts.sequence_indices % _NUM_FOLDS
-    weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
-    for outputs, rows in _group_outputs(~np.isnan(y)):
-        inputs, target, weight = standardized[rows], y[rows][:, outputs], training_cuts.weight[rows]
-        errors, folds = np.zeros((len(_RIDGE_PENALTIES), len(outputs))), np.unique(fold[rows])
+    weights, (constants, errors) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
+    # outputs that are observed in the same rows are regressed together, but not too many of them
+    row_masks, mask_indices = np.unique(~np.isnan(y), axis=1, return_inverse=True)
+    groups = [
+        (rows, outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION])
+        for i, rows in enumerate(row_masks.T)
+        for outputs in [np.flatnonzero(mask_indices.ravel() == i)]
+        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION)
+    ]
+    for rows, outputs in groups:
+        inputs, target = standardized[rows], y[rows][:, outputs]
+        row_weights, row_folds = training_cuts.error_weights[rows], fold[rows]
+        # sums of squared errors on held-out rows, by penalty and output
+        test_errors = np.zeros((len(_RIDGE_PENALTIES), len(outputs)))
+        folds = np.unique(row_folds)
         for i in folds if len(folds) > 1 else []:
-            test = fold[rows] == i
-            slope, level = _ridge_path(inputs[~test], target[~test], weight[~test])
-            residual = target[test] - inputs[test] @ slope - level
-            errors += weight[test] @ residual**2
-        best_penalty, column = errors.argmin(axis=0), np.arange(len(outputs))
-        error[outputs] = errors[best_penalty, column]
-        slope, level = _ridge_path(inputs, target, weight)
-        slope = slope[best_penalty, :, column].T / std[:, None]
-        weights[:, outputs] = slope
-        constant[outputs] = level[best_penalty, 0, column] - center @ slope
+            test = row_folds == i
+            slopes, levels = _ridge_path(inputs[~test], target[~test], row_weights[~test])
+            residual = target[test] - inputs[test] @ slopes - levels
+            test_errors += row_weights[test] @ residual**2
+        best_penalty, column = test_errors.argmin(axis=0), np.arange(len(outputs))
+        errors[outputs] = test_errors[best_penalty, column]
+        slopes, levels = _ridge_path(inputs, target, row_weights)
+        best_slopes = slopes[best_penalty, :, column].T / std[:, None]
+        weights[:, outputs] = best_slopes
+        constants[outputs] = levels[best_penalty, 0, column] - center @ best_slopes
     # divide the outputs into those of each target
     by_target = (
         np.split(array.reshape(*array.shape[:-1], *shape), len(targets), axis=-1)
-        for array in (weights, constant, error)
+        for array in (weights, constants, errors)
     )
     return [_Regression(*arrays) for arrays in zip(*by_target, strict=True)]
-
-
-def _group_outputs(is_observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the indices of outputs that are observed in the same rows, and a mask of these rows."""
-    patterns, pattern = np.unique(is_observed, axis=1, return_inverse=True)
-    for i, rows in enumerate(patterns.T):
-        outputs = np.flatnonzero(pattern.ravel() == i)
-        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS_PER_REGRESSION):
-            yield outputs[first : first + _MAX_OUTPUTS_PER_REGRESSION], rows
 
 
 def _ridge_path(
@@ -415,9 +407,10 @@ def _ridge_path(
     targets: np.ndarray,  # (n, m)
     row_weights: np.ndarray,  # (n,), of the rows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return slopes (n_penalties, d, m) and constants (n_penalties, 1, m) of ridge regressions."""
+    """Return slopes (n_penalties, d, m) and levels (n_penalties, 1, m) of ridge regressions."""
     # In the directions of the eigenvectors of the weighted covariance, a penalty is added to each
-    # eigenvalue, so one decomposition serves all penalties. The constant has no penalty.
+    # eigenvalue, so a single decomposition serves all penalties. The levels, which are the outputs
+    # for inputs of zeros, have no penalty.
     share = row_weights / row_weights.sum()
     center, level = share @ inputs, share @ targets
     centered = inputs - center

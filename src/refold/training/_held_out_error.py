@@ -1,17 +1,18 @@
 """Held-out errors of a network and of PCA: a fit makes choices by them, and reports them.
 
-`HeldOutErrors` measures the errors. `choose_weights` chooses between trained and initial weights,
-and `log_held_out_errors` writes the report of a fit.
+`HeldOutEvaluator` measures the errors. `choose_weights` chooses between trained and initial
+weights, and `log_held_out_errors` writes the report of a fit.
 """
 
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from refold._support.messages import describe_epochs, log
+from refold._support.messages import describe_epochs, log, pluralize
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, forecast_next_steps, split_last_steps
@@ -65,19 +66,20 @@ class HeldOutEvaluator:
     """Held-out sequences, and the reconstruction errors of networks and of PCA on them."""
 
     def __init__(self, split: Split, latent_dim: int) -> None:
-        self._split, self._latent_dim = split, latent_dim
+        self.split, self._latent_dim = split, latent_dim
         training_lengths = split.lengths[split.training_indices]
         num_steps = max(1, int(training_lengths.max(initial=0)))
         num_values = num_steps * split.schema.output_width
         self._max_pca_sequences = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
         # with so many components, PCA reconstructs its training data without error
         self.max_components = min(len(training_lengths), num_values)
-        self.max_sequences = count = min(_MAX_SEQUENCES, self._max_pca_sequences)
+        self.max_sequences = min(_MAX_SEQUENCES, self._max_pca_sequences)
         self.sequences = split.held_out_sequences
-        if (num_held_out := len(self.sequences)) > count:
+        if (num_held_out := len(self.sequences)) > self.max_sequences:
             # the second number of a seed differs between uses, so that draws are independent
             rng = np.random.default_rng([split.seed, 0x4E1D])
-            self.sequences = self.sequences[np.sort(rng.choice(num_held_out, count, replace=False))]
+            indices = rng.choice(num_held_out, self.max_sequences, replace=False)
+            self.sequences = self.sequences[np.sort(indices)]
 
     def network_errors(
         self,
@@ -92,42 +94,37 @@ class HeldOutEvaluator:
         model = self.as_model(network, scaler, latent_steps)
         codes = model.encode_aligned(original)
         reconstructed = model.decode_to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(original, reconstructed, self.error_scaler)
+        return fidelity(original, reconstructed, self.split.training_scaler)
 
     def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
         schema = self.sequences.schema
-        return Model(network, schema, scaler, self.error_scaler, latent_steps=latent_steps)
+        return Model(network, schema, scaler, self.split.training_scaler, latent_steps=latent_steps)
 
     def pca_errors(self, num_components: int) -> Fidelity:
         """Return the errors of PCA with the true lengths, and with at most so many components."""
         if self.baseline is None:
-            # without any steps, PCA explains nothing
+            # there are no steps to fit to: the error is that of an explanation of nothing
             numeric = self.sequences.schema.numeric
             nmse, accuracy = 1.0 if numeric.any() else None, None if numeric.all() else 0.0
             return Fidelity(nmse, accuracy, exact=0.0)
         reconstructed = self.baseline.first(num_components).reconstruct(self.sequences)
-        return fidelity(self.sequences, reconstructed, self.error_scaler)
+        return fidelity(self.sequences, reconstructed, self.split.training_scaler)
 
     @property
     def num_code_values(self) -> int:
-        """Number of values that describe a sequence: its code, and its mean and scale if stored."""
-        return self._latent_dim + self._split.scaler("validated").num_statistics
-
-    @property
-    def error_scaler(self) -> Scaler:
-        """Scaler of the errors, fitted to the training sequences."""
-        return self._split.training_scaler
+        """Number of values per sequence: of its code, and of its mean and scale if stored."""
+        return self._latent_dim + self.split.scaler("validated").num_statistics
 
     @functools.cached_property
     def baseline(self) -> PCABaseline | None:
         """PCA of the training sequences; None if all of them are empty."""
-        sample = self._split.sample("validated", self._max_pca_sequences)
+        sample = self.split.sample("validated", self._max_pca_sequences)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        num_components = min(self.num_code_values, len(sample), num_values)
-        return PCABaseline(num_components).fit(sample, self.error_scaler)
+        num_components = min(self.num_code_values, len(sample), num_values)  # at most the rank
+        return PCABaseline(num_components).fit(sample, self.split.training_scaler)
 
 
 def total_error(errors: Fidelity) -> float:
@@ -152,20 +149,19 @@ class InferenceSettings:
     uses_initial_weights: bool = False  # because they are better than the trained weights
 
 
-# Early stopping has compared the initial weights with those of each epoch already, but with the
-# true lengths. Here they are compared in the way that users will use them.
+# Early stopping has compared the initial weights with the weights of each epoch before, but for the
+# true lengths of sequences. Here the weights are compared as users will use them.
 def choose_weights(
-    suggestion: InferenceSettings,  # what the data suggests
+    suggested_settings: InferenceSettings,  # by the arguments or, if they are "auto", by the data
     evaluator: HeldOutEvaluator,
     network: Network,
-    split: Split,
     fit_result: FitResult,
     initial_weights: InitialWeights,
     *,
-    may_change: bool,  # whether latent optimization may be left out
+    may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> tuple[InferenceSettings, FitResult]:
     """Choose weights, which are assigned to the network, and the steps of latent optimization."""
-    specification = network.specification
+    specification, split = network.specification, evaluator.split
     is_comparable = specification.architecture == "default" and not specification.variational
     if (
         not len(split.held_out_indices)
@@ -174,53 +170,40 @@ def choose_weights(
         or not is_comparable
         or initial_weights.corruption  # PCA reads clean input, so its error cannot be compared
     ):
-        return suggestion, fit_result
+        return suggested_settings, fit_result
     last_phase = fit_result.phase or "validated"
     choice = choose_settings(
         evaluator,
         network,
         split.scaler("validated"),
         trained_weights=fit_result.validated_weights,
-        get_initial_weights=lambda: initial_weights.get("validated"),
-        suggestion=suggestion,
-        may_change=may_change,
+        get_initial_weights=lambda: initial_weights.of_phase("validated"),
+        suggested_settings=suggested_settings,
+        may_skip_optimization=may_skip_optimization,
     )
-    if not choice.uses_initial_weights and (weights := initial_weights.get(last_phase)) is not None:
+    weights = None if choice.uses_initial_weights else initial_weights.of_phase(last_phase)
+    if weights is not None:
         # On few held-out sequences, trained weights can be better by chance, and a refit has no
         # held-out sequences at all. But if training did not even lower the error of the training
         # sequences, it learned nothing. An example is the data set employment, which grows almost
         # linearly.
         sample, errors = split.sample(last_phase, evaluator.max_sequences), []
-        for candidate in (None, weights):  # None are the trained weights of the network
+        for candidate in (None, weights):  # None stands for the trained weights of the network
             with temporary_weights(network, candidate):
-                result = evaluator.network_errors(
-                    to_inference_network(network),
-                    split.scaler(last_phase),
-                    latent_steps=choice.latent_steps,
-                    sequences=sample,
-                )
-                errors.append(total_error(result))
+                packed, scaler = to_inference_network(network), split.scaler(last_phase)
+                options: Any = {"latent_steps": choice.latent_steps, "sequences": sample}
+                errors.append(total_error(evaluator.network_errors(packed, scaler, **options)))
         trained_error, initial_error = errors
-        # also if the error of the trained weights is NaN
+        # `not <=` instead of `>`: an error of the trained weights may be NaN
         choice = replace(choice, uses_initial_weights=not trained_error <= initial_error)
     if not choice.uses_initial_weights:
         return choice, fit_result
     # take the initial weights of the refit, or those of the first phase if there are none
-    is_refit = last_phase == "refit" and initial_weights.get("refit") is not None
+    is_refit = last_phase == "refit" and initial_weights.of_phase("refit") is not None
     phase = "refit" if is_refit else "validated"
-    validated = initial_weights.get("validated") if is_refit else None
-    assign_weights(network, initial_weights.get(phase) or [])
+    validated = initial_weights.of_phase("validated") if is_refit else None
+    assign_weights(network, initial_weights.of_phase(phase) or [])
     return choice, replace(fit_result, phase=phase, epoch=0, validated_weights=validated)
-
-
-# ROCKET features do not reconstruct. So the default has them only if principal components show that
-# the dimensions which they take are not needed for reconstruction.
-def can_spare_dims(evaluator: HeldOutEvaluator, latent_dim: int, num_spare: int) -> bool:
-    """Return whether PCA with fewer components reconstructs held-out sequences as well."""
-    if not len(evaluator.sequences):
-        return False
-    fewer, complete = (evaluator.pca_errors(d) for d in (latent_dim - num_spare, latent_dim))
-    return total_error(fewer) <= total_error(complete)
 
 
 def choose_settings(
@@ -229,37 +212,44 @@ def choose_settings(
     scaler: Scaler,  # of the validated phase
     *,
     trained_weights: list[np.ndarray] | None,  # validated weights; None if the network has them
-    get_initial_weights: Callable[[], list[np.ndarray] | None],  # None if not worth keeping
-    suggestion: InferenceSettings,  # what the data suggests
-    may_change: bool,  # whether latent optimization may be left out
+    # called only if the initial weights are compared, because after a resume they are computed
+    # again; returns None if they are not worth keeping
+    get_initial_weights: Callable[[], list[np.ndarray] | None],
+    suggested_settings: InferenceSettings,
+    may_skip_optimization: bool,  # whether latent optimization may be left out
 ) -> InferenceSettings:
     """Choose the settings that have the smallest error on held-out sequences."""
     # Latent optimization is used if it lowers the error. Initial weights are used if the trained
     # weights have a larger error than PCA and than the initial weights.
-    candidates = {suggestion.latent_steps, 0} if may_change else {suggestion.latent_steps}
+    candidates = {suggested_settings.latent_steps}
+    if may_skip_optimization:
+        candidates.add(0)
 
-    def best_settings(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
-        """Return the smallest error with some weights, and the settings that have it."""
-        errors = {}
+    def measure(weights: list[np.ndarray] | None) -> tuple[float, InferenceSettings]:
+        """Return the error with these weights and the best candidate, and its settings."""
+        errors = {}  # by latent steps
         with temporary_weights(network, weights):
             packed = to_inference_network(network)
             for latent_steps in candidates:
                 result = evaluator.network_errors(packed, scaler, latent_steps=latent_steps)
                 errors[latent_steps] = total_error(result)
-        steps = max(errors)
-        if errors[steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
-            steps = 0
-        default = steps if may_change else suggestion.default_latent_steps
-        return errors[steps], replace(suggestion, latent_steps=steps, default_latent_steps=default)
+        # a small gain is not worth the time of latent optimization
+        best_steps = max(errors)
+        if errors[best_steps] > _MAX_ERROR_RATIO * errors.get(0, math.inf):
+            best_steps = 0
+        settings = replace(suggested_settings, latent_steps=best_steps)
+        if may_skip_optimization:
+            settings = replace(settings, default_latent_steps=best_steps)
+        return errors[best_steps], settings
 
     # The comparison of weights protects against errors above those of PCA. It changes little on the
     # data sets by which the defaults were chosen (without it, the error was 0.99 times as large),
     # but it matters on other data.
-    trained_error, trained_settings = best_settings(trained_weights)
+    trained_error, trained_settings = measure(trained_weights)
     pca_error = total_error(evaluator.pca_errors(network.specification.latent_dim))
     if trained_error <= pca_error or (initial := get_initial_weights()) is None:
         return trained_settings
-    initial_error, initial_settings = best_settings(initial)
+    initial_error, initial_settings = measure(initial)
     is_better = initial_error < trained_error
     return replace(initial_settings, uses_initial_weights=True) if is_better else trained_settings
 
@@ -269,34 +259,50 @@ def choose_settings(
 
 def log_held_out_errors(
     evaluator: HeldOutEvaluator,
-    split: Split,
     network: Network,
     fit_result: FitResult,
     latent_steps: int,
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and how to lower them."""
+    split, specification = evaluator.split, network.specification
     if not len(split.held_out_indices) or not fit_result.complete or fit_result.interrupted:
         return
-    specification, scaler = network.specification, split.scaler("validated")
+    scaler = split.scaler("validated")
     num_epochs = fit_result.history["phase"].count("validated")
     log(f"{describe_epochs(fit_result.epoch, num_epochs).capitalize()}.")
-    forecast_lines = []
+    forecast_lines: list[str] = []
     with temporary_weights(network, fit_result.validated_weights):
         packed, sequences = to_inference_network(network), evaluator.sequences
         model = evaluator.as_model(packed, scaler, latent_steps)
         codes = model.encode_aligned(sequences)
         decoded = model.decode_to_sequences(codes, model.predict_lengths(codes))
-        if specification.forecast_steps:
-            forecast_lines = _describe_forecasts(evaluator, packed, scaler)
-    errors = fidelity(sequences, decoded, evaluator.error_scaler)
+        if num_steps := specification.forecast_steps:
+            # the steps to forecast are the last steps of the held-out sequences that have enough
+            indices, before, after = split_last_steps(sequences, num_steps)
+            if len(indices):
+                forecast = forecast_next_steps(before, packed, scaler)
+                forecast_error = forecast_errors(before, after, forecast, split.training_scaler)
+                count = pluralize(forecast_error.num_sequences, "sequence")
+                line, *warnings = str(forecast_error).splitlines()
+                ahead = f"{pluralize(num_steps, 'step')} ahead"
+                forecast_lines = [f"Held out ({count}), {ahead}: {line}.", *warnings]
+    errors = fidelity(sequences, decoded, split.training_scaler)
     pca_errors = evaluator.pca_errors(evaluator.num_code_values)
     baseline = evaluator.baseline
-    dimensions = _pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
-    count = _pluralize(len(sequences), "sequence")
+    dimensions = pluralize(0 if baseline is None else baseline.latent_dim, "dimension")
+    count = pluralize(len(sequences), "sequence")
     log(f"Held out ({count}): {errors.text(pca_errors, name=f'PCA with {dimensions}')}.")
+    # what ended the training too early, and what to set; None if nothing did
+    advice, budget = None, settings.time_budget
     is_late = 0 < _LATE_EPOCH_SHARE * num_epochs <= fit_result.epoch
-    advice = _advise_longer_training(fit_result, settings, num_epochs, is_late=is_late)
+    if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
+        remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
+        epochs = f"{num_epochs} of {settings.max_epochs} epochs"
+        advice = f"the time was up after {epochs}, so try {remedy}"
+    elif is_late and num_epochs == settings.max_epochs:
+        remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
+        advice = f"the error still fell after {pluralize(num_epochs, 'epoch')}, so try {remedy}"
     error = total_error(errors)
     if 0 < error >= total_error(pca_errors):
         length_error = np.abs(decoded.lengths - sequences.lengths)
@@ -315,38 +321,8 @@ def log_held_out_errors(
             f"The median sequence has {median:g} steps, much of which is lost. A code for each "
             f"window loses less: {argument(window=_SUGGESTED_WINDOW)}."
         )
-    for line in forecast_lines:
-        log(line)
-
-
-def _advise_longer_training(
-    fit_result: FitResult, settings: Settings, num_epochs: int, *, is_late: bool
-) -> str | None:
-    """Return what ended a training too early, and what to set; None if nothing did."""
-    budget = settings.time_budget
-    if fit_result.out_of_time and budget is not None and num_epochs < settings.max_epochs:
-        remedy = argument(time_budget=max(1, round(_LONGER_TRAINING_FACTOR * budget)))
-        epochs = f"{num_epochs} of {settings.max_epochs} epochs"
-        return f"the time was up after {epochs}, so try {remedy}"
-    if is_late and num_epochs == settings.max_epochs:
-        remedy = argument(max_epochs=_LONGER_TRAINING_FACTOR * num_epochs)
-        return f"the error still fell after {_pluralize(num_epochs, 'epoch')}, so try {remedy}"
-    return None
-
-
-def _describe_forecasts(
-    evaluator: HeldOutEvaluator, network: FittedNetwork, scaler: Scaler
-) -> list[str]:
-    """Return lines on the forecasts of the last steps of held-out sequences that have enough."""
-    num_steps = network.specification.forecast_steps
-    indices, before, after = split_last_steps(evaluator.sequences, num_steps)
-    if not len(indices):
-        return []
-    forecast = forecast_next_steps(before, network, scaler)
-    errors = forecast_errors(before, after, forecast, evaluator.error_scaler)
-    count = _pluralize(errors.num_sequences, "sequence")
-    line, *warnings = str(errors).splitlines()
-    return [f"Held out ({count}), {_pluralize(num_steps, 'step')} ahead: {line}.", *warnings]
+    for forecast_line in forecast_lines:
+        log(forecast_line)
 
 
 def _explain_error(
@@ -354,8 +330,8 @@ def _explain_error(
 ) -> list[str]:
     """Return reasons why the error may not be smaller than that of PCA, and what to do."""
     lengths = split.lengths[split.training_indices]
-    num_training, num_steps = len(lengths), int(np.median(lengths))
-    num_values = num_steps * split.schema.num_columns
+    num_training, median_steps = len(lengths), int(np.median(lengths))
+    num_values = median_steps * split.schema.num_columns  # of a typical sequence
     reasons = []
     if wrong_length_share > _MAX_WRONG_LENGTHS_SHARE:
         has_length_dim = specification.architecture == "default" and not specification.variational
@@ -371,10 +347,10 @@ def _explain_error(
         )
     if num_training < max(_MIN_SEQUENCES_FOR_TRAINING, num_values):
         remedy = ""
-        if split.window is None and num_steps > 2 * _SUGGESTED_WINDOW:
+        if split.window is None and median_steps > 2 * _SUGGESTED_WINDOW:
             remedy = f", or fit on windows of them with {argument(window=_SUGGESTED_WINDOW)}"
         reasons.append(
-            f"{_pluralize(num_training, 'sequence')} of {_pluralize(num_values, 'value')} are few "
+            f"{pluralize(num_training, 'sequence')} of {pluralize(num_values, 'value')} are few "
             f"to learn from, so collect more{remedy}"
         )
     if fit_result.epoch == 0 and split.base_model is None and not fit_result.out_of_time:
@@ -388,7 +364,3 @@ def _explain_error(
             f"{argument('units')}"
         )
     return reasons
-
-
-def _pluralize(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -41,8 +41,9 @@ class Processes:
     @functools.cached_property
     def _mesh(self) -> Mesh:
         """One device of each process."""
-        first = {device.process_index: device for device in reversed(jax.devices())}
-        return Mesh(np.array([first[i] for i in range(self.count)]), (_PROCESS_AXIS,))
+        # in reverse order, so that the first device of each process remains
+        devices = {device.process_index: device for device in reversed(jax.devices())}
+        return Mesh(np.array([devices[i] for i in range(self.count)]), (_PROCESS_AXIS,))
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in the order of their indices."""
@@ -50,7 +51,7 @@ class Processes:
             return [value]
         content = np.frombuffer(pickle.dumps(value), np.uint8)
         sizes = np.asarray(multihost_utils.process_allgather(np.array([len(content)], np.int32)))
-        # a power of two, so that there are few shapes: JAX compiles a program for each
+        # a power of two, because JAX compiles a program for each shape
         num_bytes = 1 << int(sizes.max() - 1).bit_length()
         padded = np.zeros(num_bytes, np.uint8)
         padded[: len(content)] = content
@@ -77,22 +78,23 @@ class Processes:
 
     def as_global_array(self, array: Any, axis: int = 0) -> Any:
         """Join the arrays of all processes along an axis to one JAX array, without moving them."""
-        names = [None] * axis + [_PROCESS_AXIS]
-        sharding = NamedSharding(self._mesh, PartitionSpec(*names))
+        sharding = NamedSharding(self._mesh, PartitionSpec(*[None] * axis, _PROCESS_AXIS))
         return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
-    def process_columns(self, array: np.ndarray) -> np.ndarray:
-        """Return the columns of an array (n, m) that belong to this process."""
-        return np.array_split(array, self.count, axis=1)[self.index]
-
     def as_global_inputs(self, state: Any, data: Any, positions: Any) -> tuple[Any, Any, Any]:
-        """Return a state, and the data and positions of this process, as inputs of `map_batch`."""
+        """Return a state, and the data and positions of this process, for a mapped function."""
         # many consecutive calls have the same data, so keep the global arrays for the next call
         if self._cached_data is None or self._cached_data[0] is not data:
             arrays = (self.as_global_array(np.asarray(array)[None]) for array in data)
             self._cached_data = data, type(data)(*arrays)
         positions = self.as_global_array(positions, axis=1)
-        return jax.tree.map(_as_replicated, state), self._cached_data[1], positions
+
+        def replicate(array: Any) -> Any:
+            # JAX takes a NumPy array as equal in all processes, but not an array on one device
+            is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
+            return array if is_global else np.asarray(array)
+
+        return jax.tree.map(replicate, state), self._cached_data[1], positions
 
     def to_host(self, state: Any) -> Any:
         """Return arrays that are the same in all processes as NumPy arrays."""
@@ -101,20 +103,16 @@ class Processes:
     def map_batch(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that runs in all processes, each on its columns of `positions`."""
 
-        # `args` are the same in all processes, as the state is
+        # the state and `args` are the same in all processes
         def run_in_all(state: Any, data: Any, positions: Any, *args: Any, num_steps: int) -> Any:
             def run_in_process(state: Any, data: Any, positions: Any, *args: Any) -> Any:
                 # without the first axis, which `as_global_inputs` added
                 data = jax.tree.map(lambda array: array[0], data)
                 return function(state, data, positions, *args, num_steps=num_steps)
 
-            same = PartitionSpec()
-            specs = (
-                same,
-                PartitionSpec(_PROCESS_AXIS),
-                PartitionSpec(None, _PROCESS_AXIS),
-                *[same] * len(args),
-            )
+            same, rows = PartitionSpec(), PartitionSpec(_PROCESS_AXIS)
+            columns = PartitionSpec(None, _PROCESS_AXIS)
+            specs = same, rows, columns, *[same] * len(args)
             # `jax.jit` on sharded arrays would not be enough. It cannot divide the LSTM kernel, a
             # custom call, so each device would gather and compute the complete batch. On two
             # devices, it gathered the batch three times and computed all 64 sequences on each, and
@@ -127,15 +125,9 @@ class Processes:
         return run_in_all
 
 
-def _as_replicated(array: Any) -> Any:
-    """Return an array that is the same in all processes as an input for a global program."""
-    is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
-    return array if is_global else np.asarray(array)
-
-
 def sum_over_processes(arrays: Any) -> Any:
     """Sum each array of a tree over the processes; traced within `Processes.map_batch`."""
-    # joined to one vector, because one message is faster than one for each array
+    # joined to one vector, because a single message is faster than a message for each array
     leaves, structure = jax.tree.flatten(arrays)
     joined = jax.lax.psum(jnp.concatenate([jnp.ravel(leaf) for leaf in leaves]), _PROCESS_AXIS)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
@@ -149,18 +141,21 @@ def sum_over_processes(arrays: Any) -> Any:
 def draw_for_global_batch(function: Callable[..., Any], num_processes: int) -> Callable[..., Any]:
     """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
-    # The function runs on an array of the size of the global batch, which has the sequences of this
-    # process at their rows and zeros elsewhere. So these get the same draws as in a single process.
+    # The function runs on arrays of the size of the global batch. They have the sequences of this
+    # process at the rows that these have in the global batch, and zeros elsewhere. So the sequences
+    # get the same random numbers as in a single process.
     @functools.wraps(function)
     def run_on_global_batch(arrays: Any, *args: Any, **kwargs: Any) -> Any:
         batch_size = len(jax.tree.leaves(arrays)[0])
-        first = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
+        first_row = jax.lax.axis_index(_PROCESS_AXIS) * batch_size
 
-        def widen(array: Any) -> Any:
+        def pad_with_zeros(array: Any) -> Any:
             zeros = jnp.zeros((num_processes * batch_size, *array.shape[1:]), array.dtype)
-            return jax.lax.dynamic_update_slice_in_dim(zeros, array, first, 0)
+            return jax.lax.dynamic_update_slice_in_dim(zeros, array, first_row, 0)
 
-        drawn = function(jax.tree.map(widen, arrays), *args, **kwargs)
-        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, batch_size), drawn)
+        results = function(jax.tree.map(pad_with_zeros, arrays), *args, **kwargs)
+        return jax.tree.map(
+            lambda array: jax.lax.dynamic_slice_in_dim(array, first_row, batch_size), results
+        )
 
     return run_on_global_batch

@@ -8,6 +8,7 @@ sequences of a shard, and `corrupt` changes the input of a batch for denoising.
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -70,7 +71,7 @@ def to_device(
 
 
 class DividedData(NamedTuple):
-    """Training data in parts of consecutive sequences, which are divided among processes."""
+    """Training data in parts of consecutive sequences; each process trains on as many parts."""
 
     sequences: Sequences  # of all parts, in each process
     processes: Processes
@@ -103,11 +104,11 @@ class FitData:
     def __init__(self, sequences: Sequences, divided: DividedData | None = None) -> None:
         self.sequences = sequences
         self.processes = processes = Processes() if divided is None else divided.processes
-        count = 1 if divided is None else divided.num_parts
+        num_parts = 1 if divided is None else divided.num_parts
         # whether all data is in memory and a single process trains on it
         self.in_memory = divided is None and not sequences.is_mapped
         # part i holds the sequences partition_offsets[i] to partition_offsets[i + 1]
-        bounds = np.linspace(0, len(sequences), count + 1)
+        bounds = np.linspace(0, len(sequences), num_parts + 1)
         self.partition_offsets = np.round(bounds).astype(np.int64)
         block_offsets: list[int] = []
         self.blocks_by_part: list[np.ndarray] = []  # indices of the blocks of each part
@@ -120,15 +121,25 @@ class FitData:
             self.blocks_by_part.append(np.arange(first_block, len(block_offsets)))
         # block i holds the sequences block_offsets[i] to block_offsets[i + 1]
         self.block_offsets = np.array([*block_offsets, len(sequences)], np.int64)
-        self._step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
-        parts_per_process = count // processes.count
-        first_parts = range(0, count, parts_per_process)  # of each process
-        self._process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
+        step_offsets = sequences.offsets[self.block_offsets]  # first step of each block
+        parts_per_process = num_parts // processes.count
+        first_parts = range(0, num_parts, parts_per_process)  # of each process
+        # of each process, the block indices of each part
+        process_parts = [self.blocks_by_part[i : i + parts_per_process] for i in first_parts]
         # indices of the blocks that this process trains on
-        self.process_blocks = np.concatenate(self._process_parts[processes.index])
+        self.process_blocks = np.concatenate(process_parts[processes.index])
         # number of shards that together have all sequences; every shard takes blocks of every part
         self.num_shards = -(-max(map(len, self.blocks_by_part)) // _BLOCKS_PER_SHARD)
-        num_steps = int(self._step_offsets[-1])
+        # Numbers of steps and of sequences of the largest possible shard in any process: sums, over
+        # the parts of a process, of the largest blocks that a shard can have.
+        self.shard_capacity: Any = tuple(
+            max(
+                sum(int(np.sort(sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
+                for parts in process_parts
+            )
+            for sizes in (np.diff(step_offsets), np.diff(self.block_offsets))
+        )
+        num_steps = int(step_offsets[-1])
         # number of epochs that together visit all sequences once; an epoch has at least one shard
         self.epochs_per_pass = max(1, min(self.num_shards, -(-num_steps // _MAX_STEPS_PER_EPOCH)))
 
@@ -143,40 +154,23 @@ class FitData:
 
     @functools.cached_property
     def has_missing(self) -> bool:
-        """Whether a value is missing."""
+        """Whether any value is missing."""
         return any(np.isnan(block.values).any() for block in self.sequences.blocks())
 
-    def sample(self, indices: np.ndarray, max_sequences: int, seed: int) -> Sequences:
-        """Return a random sample of at most `max_sequences` of the sequences with these indices."""
-        return self.sequences[sample_indices(indices, max_sequences, seed)]
-
     def make_batches(self, batch_size: int, num_steps: int | None) -> Batches:
-        """Return the division of the sequences into batches, which have sequences of each part."""
-        has_parts = len(self.partition_offsets) > 2  # at least two
-        offsets = self.partition_offsets if has_parts else None
+        """Return the division into batches, each of which has sequences of every part."""
+        offsets = None if len(self.blocks_by_part) == 1 else self.partition_offsets
         return Batches(self.sequences.lengths, batch_size, num_steps, partition_offsets=offsets)
 
     def batches_per_epoch(self, batches: Batches, indices: np.ndarray, seed: int) -> int:
         """Return the mean number of batches in an epoch over the sequences with these indices."""
-        total = sum(
+        # the sum over the epochs of a pass, which visits each sequence once
+        num_batches = sum(
             batches.num_batches(np.intersect1d(indices, self.sequence_indices(blocks)))
             for epoch in range(1, self.epochs_per_pass + 1)
             for blocks in self.shard_blocks(seed, epoch)
         )
-        return -(-total // self.epochs_per_pass)  # rounded up
-
-    @property
-    def shard_capacity(self) -> tuple[int, int]:
-        """Numbers of steps and of sequences of the largest possible shard in any process."""
-        return self._largest_shard(self._step_offsets), self._largest_shard(self.block_offsets)
-
-    def _largest_shard(self, block_offsets: np.ndarray) -> int:
-        """Return the total of the largest blocks that a shard can have in a process."""
-        block_sizes = np.diff(block_offsets)
-        return max(
-            sum(int(np.sort(block_sizes[part])[-_BLOCKS_PER_SHARD:].sum()) for part in parts)
-            for parts in self._process_parts
-        )
+        return -(-num_batches // self.epochs_per_pass)  # rounded up
 
     def shard_blocks(self, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the block indices of each shard of an epoch, which is counted from 1."""
@@ -185,19 +179,18 @@ class FitData:
         # the last number of a seed differs between uses of random numbers, which are independent
         rng = np.random.default_rng([seed, pass_index + 1, 0x9A6E])
         orders = [rng.permutation(part) for part in self.blocks_by_part]
+        # the shards of a pass are divided evenly among its epochs
         first, last = (self.num_shards * (turn + i) // self.epochs_per_pass for i in range(2))
-        n = _BLOCKS_PER_SHARD
         return [
-            np.concatenate([order[n * i : n * (i + 1)] for order in orders])  # shard i of the pass
-            for i in range(first, last)
+            np.concatenate([order[i : i + _BLOCKS_PER_SHARD] for order in orders])
+            for i in range(first * _BLOCKS_PER_SHARD, last * _BLOCKS_PER_SHARD, _BLOCKS_PER_SHARD)
         ]
 
     def sequence_indices(self, block_indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the indices of the sequences in the blocks with these indices."""
-        empty = np.zeros(0, np.int64)  # if there are no blocks: some parts have fewer than others
-        offsets = self.block_offsets
-        blocks = [np.arange(offsets[i], offsets[i + 1]) for i in block_indices]
-        return np.concatenate([empty, *blocks])
+        bounds = [self.block_offsets[i : i + 2] for i in block_indices]
+        empty = np.zeros(0, np.int64)  # some parts have fewer blocks than others, or none
+        return np.concatenate([empty, *(np.arange(*pair) for pair in bounds)])
 
 
 def sample_indices(indices: np.ndarray, max_indices: int, seed: int) -> np.ndarray:
@@ -209,10 +202,12 @@ def sample_indices(indices: np.ndarray, max_indices: int, seed: int) -> np.ndarr
 
 
 class Shard(NamedTuple):
-    """Sequences on the device, and which of them to use."""
+    """Sequences on the device, and which of them to train on or to validate with."""
 
     data: DeviceData
-    indices: np.ndarray  # ascending indices, in the data set, of the sequences to use
+    # Ascending indices, in the data set, of the sequences to train on or to validate with. If
+    # several processes train, these are the sequences of all of them.
+    indices: np.ndarray
     # index, in the data set, of each sequence in `data`; by default 0, 1, 2, ...
     stored_indices: np.ndarray | None = None
 
@@ -222,70 +217,59 @@ class Shard(NamedTuple):
             return indices
         if not len(self.stored_indices):  # of a process whose parts have no more blocks
             return np.full(indices.shape, -1, np.int32)
+        # -1 is looked up as 0, which may not be stored. Then the rank may be one too large for an
+        # index of `order`. The operator % makes it a valid index, whose value is not used.
         order = np.argsort(self.stored_indices, kind="stable")
-        # -1 is looked up as 0, which may not be stored; `%` keeps the position within `order`
-        sorted_at = np.searchsorted(self.stored_indices, np.maximum(indices, 0), sorter=order)
-        return np.where(indices >= 0, order[sorted_at % len(order)], -1).astype(np.int32)
+        ranks = np.searchsorted(self.stored_indices, np.maximum(indices, 0), sorter=order)
+        return np.where(indices >= 0, order[ranks % len(order)], -1).astype(np.int32)
 
 
+@dataclass
 class Loader:
     """Load the shards of each epoch; each pass over the data has a new random order."""
 
-    def __init__(
-        self,
-        fit_data: FitData,
-        transform: Callable[[Sequences], Sequences],  # scales the sequences of a block
-        is_used: np.ndarray,  # bool (n_sequences,), whether to train on a sequence
-        max_batch_steps: int,  # number of steps of the longest batch
-        *,
-        seed: int,  # of the order of the blocks, and of the warps
-        warp_std: float = 0.0,  # standard deviation of the time warps, in steps
-    ) -> None:
-        self._fit_data, self._transform = fit_data, transform
-        self._is_used, self._max_batch_steps = is_used, max_batch_steps
-        self._seed, self._warp_std = seed, warp_std
-        self.epochs_per_pass = fit_data.epochs_per_pass
-        self._single: Shard | None = None  # the shard of data in memory, loaded once
-        # all shards have the same shape, for which a training step is compiled once
-        self._capacity = fit_data.shard_capacity
+    fit_data: FitData
+    scale: Callable[[Sequences], Sequences]  # scales the sequences of a block
+    training_mask: np.ndarray  # bool (n_sequences,), whether to train on a sequence
+    max_batch_steps: int  # number of steps of the longest batch
+    seed: int  # of the order of the blocks, and of the warps
+    warp_std: float = 0.0  # standard deviation of the time warps, in steps
+    _cached_shard: Shard | None = None  # with all data, if that is a single shard
 
     def load_epoch(self, epoch: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
-        for index, shard in enumerate(self._unwarped_shards(epoch)):
-            if self._warp_std:
-                rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
+        for index, blocks in enumerate(self.fit_data.shard_blocks(self.seed, epoch)):
+            if self.fit_data.num_shards > 1:
+                shard = self._load(blocks)
+            else:
+                shard = self._cached_shard = self._cached_shard or self._load(np.sort(blocks))
+            if self.warp_std:
+                rng = np.random.default_rng([self.seed, epoch, index, 0x3A4B])
                 values, starts, lengths = map(np.asarray, shard.data)
-                values = warp_time_randomly(values, starts, lengths, self._warp_std, rng)
+                values = warp_time_randomly(values, starts, lengths, self.warp_std, rng)
                 data = shard.data._replace(values=jnp.asarray(values, values.dtype))
                 shard = shard._replace(data=data)
             yield shard
 
-    def _unwarped_shards(self, epoch: int) -> Iterator[Shard]:
-        for blocks in self._fit_data.shard_blocks(self._seed, epoch):
-            if self._fit_data.num_shards > 1:
-                yield self._load(blocks)
-            else:
-                self._single = self._single or self._load(np.sort(blocks))
-                yield self._single
-
     def _load(self, block_indices: np.ndarray) -> Shard:
         """Load the blocks of this process to a shard, which has the indices of all processes."""
-        fit_data = self._fit_data
+        fit_data = self.fit_data
         indices = fit_data.sequence_indices(block_indices)
         process_blocks = block_indices[np.isin(block_indices, fit_data.process_blocks)]
-        empty = fit_data.sequences[[]]
-        scaled = map(self._load_block, process_blocks) if len(process_blocks) else [empty]
-        data = to_device(scaled, self._max_batch_steps, capacity=self._capacity)
+
+        def load_scaled() -> Iterator[Sequences]:
+            """Yield the scaled sequences of each block, and free the memory of its raw values."""
+            for block_index in process_blocks:
+                bounds = fit_data.block_offsets[block_index : block_index + 2]
+                yield self.scale(fit_data.sequences.block(*bounds))
+                fit_data.sequences.release(*bounds)
+
+        blocks = load_scaled() if len(process_blocks) else [fit_data.sequences[[]]]
+        # all shards have the same shape, for which a training step is compiled once
+        data = to_device(blocks, self.max_batch_steps, capacity=fit_data.shard_capacity)
         is_single_block = len(fit_data.block_offsets) == 2  # then positions are indices
         stored_indices = None if is_single_block else fit_data.sequence_indices(process_blocks)
-        return Shard(data, np.sort(indices[self._is_used[indices]]), stored_indices)
-
-    def _load_block(self, block_index: int) -> Sequences:
-        """Return the scaled sequences of a block, and free the memory of its raw values."""
-        bounds = self._fit_data.block_offsets[block_index : block_index + 2]
-        scaled = self._transform(self._fit_data.sequences.block(*bounds))
-        self._fit_data.sequences.release(*bounds)
-        return scaled
+        return Shard(data, np.sort(indices[self.training_mask[indices]]), stored_indices)
 
 
 class PhaseData(NamedTuple):
@@ -311,12 +295,11 @@ class InputLayout(NamedTuple):
     @classmethod
     def of(cls, network: Network) -> "InputLayout":
         """Return the layout of a network."""
-        specification = network.specification
-        names = specification.column_types
+        specification, names = network.specification, network.specification.column_types
         has_categories = [COLUMN_TYPES[name].has_categories for name in names]
         unknown_ids = np.where(has_categories, specification.num_categories, np.nan)
-        flags = specification.observed_flags
-        return cls(unknown_ids, number_mask(names), flags, network.reads_padding)
+        is_numeric, has_flags = number_mask(names), specification.observed_flags
+        return cls(unknown_ids, is_numeric, has_flags, network.reads_padding)
 
 
 class Batch(NamedTuple):
@@ -330,7 +313,7 @@ class Batch(NamedTuple):
 
 def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
     """Count the observed values of the sequences with these indices, without unknown categories."""
-    counts = []
+    counts = []  # of each block, the number of observed values of each sequence
     for block in sequences.blocks():
         is_observed = ~np.isnan(block.values) & (block.values != block.schema.unknown)
         counts.append(sum_by_sequence(is_observed.astype(float), block).sum(axis=1))
@@ -339,14 +322,11 @@ def count_observed(sequences: Sequences, indices: np.ndarray) -> int:
 
 def cut_batch(data: DeviceData, positions: Any, num_steps: int, layout: InputLayout) -> Batch:
     """Return a padded batch of the sequences at positions (batch_size,) in data; traced by JAX."""
-    is_sequence = positions >= 0  # -1 gives a row without observed values
+    is_sequence = positions >= 0  # the position -1 stands for a row that only fills up the batch
     positions = jnp.maximum(positions, 0)
-    num_features = data.values.shape[1]
-
-    def cut(first_step: Any) -> Any:
-        return jax.lax.dynamic_slice(data.values, (first_step, 0), (num_steps, num_features))
-
-    values = jax.vmap(cut)(data.starts[positions])
+    slice_steps = functools.partial(jax.lax.dynamic_slice_in_dim, slice_size=num_steps)
+    # (batch_size, num_steps, n_features); what follows a sequence is replaced by padding below
+    values = jax.vmap(slice_steps, in_axes=(None, 0))(data.values, data.starts[positions])
     lengths = data.lengths[positions]
     if layout.reads_padding:  # a filler row gets no steps, so the network computes none
         lengths = jnp.where(is_sequence, lengths, 0)
@@ -371,7 +351,7 @@ def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: Input
     noise_key, drop_key = jax.random.split(random_key)
     if corruption.noise > 0:
         noise = corruption.noise * jax.random.normal(noise_key, batch.y.shape)
-        # where the target is NaN, the value is missing or padding, and gets no noise
+        # a value whose target is NaN is missing or padding, and gets no noise
         has_noise = jnp.asarray(layout.is_numeric) & ~jnp.isnan(batch.y)
         x = x.at[..., :num_features].add(jnp.where(has_noise, noise, 0.0))
     if corruption.steps > 0:

@@ -17,7 +17,7 @@ from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, max_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecast_decoder import FORECAST_TIME_SHARE, pick_recent_steps
-from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, can_spare_dims
+from refold.training._held_out_error import HeldOutEvaluator, InferenceSettings, total_error
 from refold.training._shards import FitData
 from refold.training._split import Split
 from refold.training._time_warps import MAX_WARPED_SERIES, choose_warp_std
@@ -33,7 +33,8 @@ _DROPOUT = 0.2
 # Number of sequences from which on training takes large batches and no refit, and numeric codes
 # get no latent optimization.
 _LARGE_DATA_SEQUENCES = 2000
-# Steps of latent optimization by default. Without it, the error was 1.4 times as large.
+# Steps of latent optimization by default. Without latent optimization, the error was 1.4 times as
+# large.
 _LATENT_STEPS = 10
 # Sequences of tokens get an autoregressive decoder, without a linear path, up to this typical
 # length. For short sequences, this decoder reconstructs more sequences exactly: without it, the
@@ -42,8 +43,8 @@ _LATENT_STEPS = 10
 _MAX_AUTOREGRESSIVE_TOKENS = 32
 # Cap on the typical length of a sequence that is not divided into patches. An LSTM on a thousand
 # single steps is slow, and its gradient has to pass through all of them. Without patches, the error
-# was 1.5 times as large. In 20 s on 1460 steps, patches of 16 let the LSTM improve on its
-# initialization, and single steps did not.
+# was 1.5 times as large. In 20 s of training on sequences of 1460 steps, an LSTM on patches of 16
+# steps improved on its initialization, and an LSTM on single steps did not.
 _MAX_STEPS_WITHOUT_PATCHES = 100
 # Cap on the number of patches in a sequence of typical length.
 _MAX_PATCHES = 64
@@ -54,9 +55,10 @@ _MIN_DIM_FOR_ROCKET = 32
 # With 8 of 32 dimensions, a linear classifier had an accuracy of 0.962 instead of 0.861 on four
 # sets, and the NMSE was 8 to 80 % larger.
 _ROCKET_DIM = 8
-# Minimum number of latent dimensions for one that holds the length by default. In a smaller code,
-# the dimension is missing for the values: with 2 to 6 dimensions, the error with a dimension for
-# the length was 0.98 to 1.11 times the error without it, and smaller in only two of ten cases.
+# Minimum number of latent dimensions of a code in which, by default, one of them holds the length.
+# A smaller code needs this dimension for the values: with 2 to 6 dimensions, the error with a
+# dimension for the length was 0.98 to 1.11 times the error without such a dimension. It was smaller
+# in only two of ten cases.
 _MIN_DIM_FOR_LENGTH = 8
 # Cap on the weights of the maps by length, which are one matrix for each length (see
 # `_allows_maps_by_length`). So many float32 weights take 16 MB of memory.
@@ -89,21 +91,38 @@ def check_columns(sequences: Sequences) -> None:
 
 
 def build_network(
-    split: Split, evaluator: HeldOutEvaluator, arguments: Arguments
+    evaluator: HeldOutEvaluator, arguments: Arguments
 ) -> tuple[Network, InferenceSettings]:
     """Build a network for the data, or copy that of the base model, and suggest how to use it."""
+    split = evaluator.split
     model, fit_data = split.base_model, split.fit_data
     if model is None:
         specification = make_specification(fit_data, arguments, split.training_indices)
-        _warn_of_spare_dimensions(arguments, fit_data)
+        # warn if a code has more dimensions than the longest sequence can fill
+        lengths, latent_dim = fit_data.sequences.lengths, int(arguments.latent_dim)
+        num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
+        lengths_differ, rocket_dim = int(lengths.min() < lengths.max()), arguments.rocket_dim
+        max_dim = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
+        if latent_dim > max_dim:
+            warn(
+                f"{argument(latent_dim=latent_dim)} is more than the data can fill: the values of "
+                f"the longest sequence take at most {num_values} "
+                f"dimension{'s' * (num_values > 1)}{', and the length takes 1' * lengths_differ}. "
+                "The others add nothing to the reconstruction, so "
+                f"{argument(latent_dim=max_dim)} is enough."
+            )
+        # ROCKET features do not reconstruct. So the default has them only if PCA without the
+        # dimensions that they take reconstructs held-out sequences as well as PCA with them.
         if specification.rocket_dim and arguments.rocket_dim == "auto":
-            latent_dim, rocket_dim = specification.latent_dim, specification.rocket_dim
-            if not can_spare_dims(evaluator, latent_dim, rocket_dim):
+            pca_dims = (latent_dim - specification.rocket_dim, latent_dim)
+            has_held_out = len(evaluator.sequences) > 0
+            errors = [total_error(evaluator.pca_errors(dim)) for dim in pca_dims if has_held_out]
+            if not has_held_out or not errors[0] <= errors[1]:
                 specification = replace(specification, rocket_dim=0)
         default_latent_steps = pick_latent_steps(specification, fit_data)
     else:
         specification, default_latent_steps = model.specification, model.default_latent_steps
-        # no scale: that of the base model was checked when it was fitted
+        # None: the scale of the base model was checked when the model was fitted
         check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
         if arguments.corruption.steps and not specification.observed_flags:
             raise ParameterError(
@@ -128,18 +147,18 @@ def make_specification(
 ) -> Specification:
     """Return the specification of a network to train on the sequences with these indices (n,)."""
     schema, lengths = fit_data.sequences.schema, fit_data.sequences.lengths
-    # the mean, over all steps of the data, of the length of the sequence that the step belongs to:
-    # larger than the mean length, because long sequences have more steps
+    # The mean over all steps of the data, where a step counts the length of its sequence. Long
+    # sequences have more steps, so this mean is larger than the mean length of a sequence.
     float_lengths = lengths.astype(float)
     typical_length = float((float_lengths**2).sum() / max(1.0, float_lengths.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
     # A parallel decoder writes all steps at once. By default, data with a numeric column gets it.
     # Long sequences of tokens get it, too, unless they are too long for a linear path: after one
     # wrong token, an autoregressive decoder would shift all later ones.
-    only_tokens = architecture == "default" and not schema.numeric.any()
+    has_only_tokens = architecture == "default" and not schema.numeric.any()
     max_linear_length = max_linear_steps(schema.output_width, latent_dim)
-    parallel_tokens = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
-    decoder = _pick_decoder(arguments, prefer_autoregressive=only_tokens and not parallel_tokens)
+    is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
+    decoder = _pick_decoder(arguments, prefer_autoregressive=has_only_tokens and not is_long)
     drops_steps = arguments.corruption.steps > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -150,6 +169,11 @@ def make_specification(
     max_length, forecast_steps = int(lengths.max()), int(arguments.forecast_steps)
     check_forecast(forecast_steps, arguments.scale, max_length)
     length_dim = _pick_length_dim(arguments, lengths)
+    if arguments.nested and (architecture != "default" or arguments.variational):
+        raise ParameterError(
+            f"{argument(nested=True)} needs the default architecture that is not variational. "
+            "Leave it out."
+        )
     patch = 1
     if arguments.patch != "auto":
         patch = int(arguments.patch)
@@ -175,12 +199,12 @@ def make_specification(
         variational=bool(arguments.variational),
         patch=patch,
         # None stands for the default: data with a numeric column has a linear path
-        linear_path=parallel_tokens and decoder == "parallel" if only_tokens else None,
+        linear_path=is_long and decoder == "parallel" if has_only_tokens else None,
         rocket_dim=_pick_rocket_dim(arguments, len(training_indices), max_length, schema),
         forecast_steps=forecast_steps,
         recent_steps=recent_steps,
         length_dim=length_dim,
-        nested=_check_nested(arguments),
+        nested=bool(arguments.nested),
         by_length=_allows_maps_by_length(arguments, fit_data, length_dim),
     )
 
@@ -201,21 +225,6 @@ def check_forecast(forecast_steps: int, scale: str | None, max_length: int) -> N
         )
 
 
-def _warn_of_spare_dimensions(arguments: Arguments, fit_data: FitData) -> None:
-    """Warn if a code has more dimensions than the longest sequence can fill."""
-    lengths, latent_dim = fit_data.sequences.lengths, int(arguments.latent_dim)
-    num_values = int(lengths.max()) * fit_data.sequences.schema.output_width
-    lengths_differ, rocket_dim = int(lengths.min() < lengths.max()), arguments.rocket_dim
-    enough = num_values + lengths_differ + (0 if rocket_dim == "auto" else int(rocket_dim))
-    if latent_dim > enough:
-        warn(
-            f"{argument(latent_dim=latent_dim)} is more than the data can fill: the values of the "
-            f"longest sequence take at most {num_values} dimension{'s' * (num_values > 1)}"
-            f"{', and the length takes 1' * lengths_differ}. The others add nothing to the "
-            f"reconstruction, so {argument(latent_dim=enough)} is enough."
-        )
-
-
 # On numeric data, the parallel decoder is better. On JapaneseVowels with 16 dimensions, it explains
 # 0.870 of the variance, and the autoregressive decoder explains 0.864.
 def _pick_decoder(arguments: Arguments, *, prefer_autoregressive: bool) -> str:
@@ -233,7 +242,9 @@ def pick_patch(typical_length: float) -> int:
     return 1 << math.ceil(math.log2(typical_length / _MAX_PATCHES))
 
 
-def _pick_rocket_dim(arguments: Arguments, num_training: int, longest: int, schema: Schema) -> int:
+def _pick_rocket_dim(
+    arguments: Arguments, num_training: int, max_length: int, schema: Schema
+) -> int:
     """Pick the number of ROCKET features: eight in a large code, else none."""
     latent_dim, rocket_dim = int(arguments.latent_dim), arguments.rocket_dim
     if rocket_dim != "auto":
@@ -243,16 +254,16 @@ def _pick_rocket_dim(arguments: Arguments, num_training: int, longest: int, sche
     # corruption of the input changes the features
     if not is_possible or latent_dim < _MIN_DIM_FOR_ROCKET or arguments.corruption:
         return 0
-    num_values = longest * schema.output_width
-    # if a code can hold every value, features only get the dimensions that are left
+    num_values = max_length * schema.output_width
+    # if a code can hold every value, features only get the dimensions that are left over
     num_spare = latent_dim - num_values if latent_dim >= num_values else latent_dim
     # the features are principal components, of which n sequences have n - 1
     return min(_ROCKET_DIM, num_spare, max(0, num_training - 1))
 
 
-# The choice is not made by a comparison of linear codes on held-out sequences. On German words and
-# PLAID, that would choose the dimension only because least squares predicts lengths much worse than
-# the trained network does.
+# A comparison of linear codes on held-out sequences does not help this choice. On German words and
+# PLAID, it would choose the dimension, but only because least squares predicts lengths much worse
+# than the trained network does.
 def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     """Pick 1 if a dimension holds the length: in a code of 8 or more, if lengths differ; else 0."""
     length_dim, lengths_differ = arguments.length_dim, lengths.min() < lengths.max()
@@ -269,17 +280,6 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
             f"{argument(length_dim=0)}."
         )
     return int(length_dim)
-
-
-def _check_nested(arguments: Arguments) -> bool:
-    """Return whether to train nested codes; raise an error for models that cannot have them."""
-    is_possible = arguments.architecture == "default" and not arguments.variational
-    if arguments.nested and not is_possible:
-        raise ParameterError(
-            f"{argument(nested=True)} needs the default architecture that is not variational. "
-            "Leave it out."
-        )
-    return bool(arguments.nested)
 
 
 def _allows_maps_by_length(arguments: Arguments, fit_data: FitData, length_dim: int) -> bool:
@@ -309,8 +309,8 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
     """Return the batches of a fit, and the settings of its training; check the lengths first."""
     packed = to_inference_network(network)
     check_encodable_lengths(split.lengths, packed)
-    if split.calibration is not None:
-        check_encodable_lengths(split.calibration.lengths, packed)
+    if split.calibration_sequences is not None:
+        check_encodable_lengths(split.calibration_sequences.lengths, packed)
     fit_data, num_training = split.fit_data, len(split.training_indices)
     batch_size = min(arguments.batch_size or pick_batch_size(num_training), num_training)
     batches = fit_data.make_batches(batch_size, network.fixed_steps)
@@ -318,25 +318,23 @@ def make_settings(split: Split, network: Network, arguments: Arguments) -> tuple
     # With large data, several epochs together visit all sequences once, which is a pass. The
     # default number of epochs is chosen for complete passes.
     epochs_per_pass = fit_data.epochs_per_pass
-    default_max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
-    max_epochs = arguments.max_epochs or default_max_epochs
-    patience = pick_patience(max_epochs)
+    max_epochs = epochs_per_pass * pick_max_epochs(epochs_per_pass * updates_per_epoch)
+    max_epochs = arguments.max_epochs or max_epochs
     time_budget = arguments.time_budget
     if time_budget is not None and arguments.forecast_steps:
         time_budget *= 1.0 - FORECAST_TIME_SHARE  # the forecast decoder is trained afterwards
-    refit = arguments.refit
     return batches, Settings(
         max_epochs=max_epochs,
         batch_size=batch_size,
         updates_per_epoch=updates_per_epoch,
         learning_rate=arguments.learning_rate,
         seed=split.seed,
-        patience=arguments.patience or patience,
+        patience=arguments.patience or pick_patience(max_epochs),
         optimizer=arguments.optimizer,
         time_budget=time_budget,
         warp_std=_pick_warp_std(split, network.specification, arguments),
         corruption=arguments.corruption,
-        refit=pick_refit(split) if refit == "auto" else bool(refit),
+        refit=pick_refit(split) if arguments.refit == "auto" else bool(arguments.refit),
         verbose=arguments.verbose,
     )
 
@@ -359,10 +357,10 @@ def pick_patience(max_epochs: int) -> int:
     # best one for a long time. On the sets for choosing, a patience of an eighth of the epochs is
     # as good, and the quickest of these fits take two thirds of the time. But on damped
     # oscillations (450 sequences, 6 dimensions), whose loss varies by 10 % from epoch to epoch, the
-    # error with this patience was 5 times as large in one of two versions of JAX. The loss of a
+    # error with an eighth was 5 times as large in one of two versions of JAX. The loss of a
     # variational model may rise until its KL divergence has its full weight, after a quarter of the
-    # schedule. A patience that depends on the validation loss was tried. Without it, the error was
-    # 1.001 times as large, so it gained nothing.
+    # schedule. A patience that depends on the validation loss was tried as well. It changed the
+    # error by a factor of 1.001, so it gained nothing.
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 

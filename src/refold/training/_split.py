@@ -37,19 +37,21 @@ from refold.sequences import (
     mark_missing,
     uncut_windows,
 )
-from refold.training._shards import FitData, Loader, PhaseData, Shard, count_observed, to_device
+from refold.training._shards import (
+    FitData,
+    Loader,
+    PhaseData,
+    Shard,
+    count_observed,
+    sample_indices,
+    to_device,
+)
 
 # Cap on held-out values of mapped data, because held-out sequences are in memory.
 _MAX_HELD_OUT_VALUES = 4_000_000
 # Minimum number of series to hold out complete series. With fewer, the last windows of each series
 # are held out.
 _MIN_SERIES_TO_HOLD_OUT = 10
-# Cap on the training sequences for the reference statistics: more change the statistics little.
-_MAX_REFERENCE_SEQUENCES = 1024
-# Cap on the values of these sequences, because all of them are encoded after each fit.
-_MAX_REFERENCE_VALUES = 1 << 21
-# Minimum number of these sequences, even if they have more values, for meaningful statistics.
-_MIN_REFERENCE_SEQUENCES = 64
 
 
 def open_training_data(
@@ -65,32 +67,28 @@ def open_training_data(
         missing_values = list(base_model.schema.missing) or None
     sequences = open_sequences(X, as_series=arguments.window is not None)
 
-    def apply(transform: Callable[[Sequences], Sequences]) -> Sequences:
-        # mapped data is changed later, when a block is read
-        return map_blocks(sequences, transform) if sequences.is_mapped else transform(sequences)
+    def change_blocks(change_block: Callable[[Sequences], Sequences]) -> Sequences:
+        # a block of mapped data is changed later, when it is read
+        is_mapped = sequences.is_mapped
+        return map_blocks(sequences, change_block) if is_mapped else change_block(sequences)
 
     if missing_values is not None:
-        sequences = apply(lambda block: mark_missing(block, missing_values))
+        sequences = change_blocks(lambda block: mark_missing(block, missing_values))
     check_float32_range(sequences)
-    for message in [*data_warnings(sequences), *_key_column_warnings(X, sequences)]:
+    for message in data_warnings(sequences):
         warn(message)
-    if base_model is not None and sequences.schema != base_model.schema:
-        sequences = apply(lambda block: block.align(base_model.schema))
-    return cut_into_windows(sequences, arguments.window, arguments.step)
-
-
-def _key_column_warnings(X: object, sequences: Any) -> list[str]:
-    """Return a warning if tables in a list have columns of ids or times, which become features."""
+    # all columns of a table in a list become features, also ids and times
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     is_table = hasattr(first, "columns") or hasattr(first, "column_names")
-    keys = find_key_columns(sequences) if is_table else {}
-    if not keys:
-        return []
-    columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
-    return [
-        f"All columns of the tables are features, also {columns}. Drop them, or pass one table of "
-        "all steps to Sequences.from_table."
-    ]
+    if is_table and (keys := find_key_columns(sequences)):
+        columns = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
+        warn(
+            f"All columns of the tables are features, also {columns}. Drop them, or pass one table "
+            "of all steps to Sequences.from_table."
+        )
+    if base_model is not None and sequences.schema != base_model.schema:
+        sequences = change_blocks(lambda block: block.align(base_model.schema))
+    return cut_into_windows(sequences, arguments.window, arguments.step)
 
 
 class Split:
@@ -109,7 +107,7 @@ class Split:
         base_model: Model | None,  # to train further; its scalers do not change
         windows: Windows | None = None,  # of the data; by default each sequence is one window
     ) -> None:
-        self.fit_data, self.calibration = fit_data, calibration_sequences
+        self.fit_data, self.calibration_sequences = fit_data, calibration_sequences
         self.seed, self.base_model, self.window = seed, base_model, arguments.window
         self.schema, self.lengths = fit_data.sequences.schema, fit_data.sequences.lengths
         fraction = arguments.validation_fraction
@@ -148,7 +146,7 @@ class Split:
             return self.base_model.scaler
         error_scaler = self.error_scaler
         if phase not in self._scalers:
-            # for mapped data, fit to all sequences, because few of them are held out
+            # if the data is mapped, fit to all sequences, because few of them are held out
             training_only, mode = phase == "validated" and self.fit_data.in_memory, self._scale_mode
             if mode == "features" and not training_only:
                 self._scalers[phase] = error_scaler
@@ -167,7 +165,8 @@ class Split:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # `error_scaler` gave the same warnings
             if training_only:
-                # raised if a column has no values in the training sequences
+                # A column may have no values in the training sequences, which raises a DataError.
+                # Then the scaler is fitted to all sequences.
                 with contextlib.suppress(DataError):
                     return Scaler.fit(sequences[self.training_indices], scale_mode)
             return Scaler.fit(sequences, scale_mode)
@@ -176,10 +175,10 @@ class Split:
         """Return the training and validation data of a phase."""
         indices, scaler = self._phase_indices[phase], self.scaler(phase)
         max_steps = batches.buckets[-1].num_steps  # of the longest batch
-        is_used = np.zeros(len(self.lengths), bool)
-        is_used[indices] = True
+        mask = np.zeros(len(self.lengths), bool)  # whether to train on each sequence
+        mask[indices] = True
         loader = Loader(
-            self.fit_data, scaler.transform, is_used, max_steps, seed=self.seed, warp_std=warp_std
+            self.fit_data, scaler.transform, mask, max_steps, seed=self.seed, warp_std=warp_std
         )
         validation = None
         if phase == "validated" and len(self.held_out_indices):
@@ -190,31 +189,35 @@ class Split:
 
     def sample(self, phase: str, max_sequences: int) -> Sequences:
         """Return a random sample of at most ``max_sequences`` training sequences of a phase."""
-        return self.fit_data.sample(self._phase_indices[phase], max_sequences, self.seed)
-
-    def reference_sample(self, phase: str) -> Sequences:
-        """Return the training sequences for the reference statistics of the fitted model."""
-        values_per_sequence = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
-        count = min(_MAX_REFERENCE_VALUES / values_per_sequence, _MAX_REFERENCE_SEQUENCES)
-        return self.sample(phase, int(max(count, _MIN_REFERENCE_SEQUENCES)))
-
-    def unseen_sequences(self) -> Sequences:
-        """Return the held-out sequences that the base model was not trained on, either."""
-        sequences = self.held_out_sequences
-        if self.base_model is not None and self.base_model.fingerprints.training_hashes is not None:
-            trained = self.base_model.fingerprints.training_hashes
-            sequences = sequences[~np.isin(fingerprints(sequences), trained)]
-        return sequences
+        indices = sample_indices(self._phase_indices[phase], max_sequences, self.seed)
+        return self.fit_data.sequences[indices]
 
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the base model."""
         held_back = [np.zeros(0, np.uint64)]
         if phase == "validated" and len(self.held_out_indices):
             held_back.append(fingerprints(self.held_out_sequences))
-        if self.calibration is not None:
-            held_back.append(fingerprints(self.calibration))
-        base_fingerprints = None if self.base_model is None else self.base_model.fingerprints
-        return join_fingerprints(self.fit_data, np.concatenate(held_back), base_fingerprints)
+        if self.calibration_sequences is not None:
+            held_back.append(fingerprints(self.calibration_sequences))
+        held_back_fingerprints = np.concatenate(held_back)  # uint64 (n,)
+        fit_data, trained = self.fit_data, np.zeros(0, np.uint64)
+        for block in fit_data.process_blocks:
+            bounds = fit_data.block_offsets[block : block + 2]
+            new = _exclude(fingerprints(fit_data.sequences.block(*bounds)), held_back_fingerprints)
+            fit_data.sequences.release(*bounds)
+            trained = _join_smallest(trained, new)
+        trained = _join_smallest(*fit_data.processes.gather(trained))
+        if self.base_model is None:
+            return Fingerprints(held_back_fingerprints, trained)
+        before = self.base_model.fingerprints
+        trained_before = (
+            np.zeros(0, np.uint64) if before.training_hashes is None else before.training_hashes
+        )
+        # a sequence is held back only if neither the base model nor this training used it
+        new = np.concatenate([trained, held_back_fingerprints])
+        held_back_now = _exclude(held_back_fingerprints, trained_before)
+        held_back = np.concatenate([_exclude(before.held_back_hashes, new), held_back_now])
+        return Fingerprints(held_back, _join_smallest(trained_before, trained))
 
 
 def split_off_calibration(
@@ -229,14 +232,14 @@ def split_off_calibration(
             f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
 
-    def split(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = _num_in_share(len(lengths), calibration_fraction=calibration_fraction)
+    def split_at_random(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = _num_to_hold_out(len(lengths), calibration_fraction=calibration_fraction)
         # a constant seed, so that a resumed training has the same calibration sequences
         order = np.random.default_rng(0xCA11).permutation(len(lengths))
         return np.sort(order[count:]), np.sort(order[:count])
 
-    training_indices, calibration_indices = split_windows(windows, calibration_fraction, split)
-    calibration = windows.sequences[calibration_indices]
+    training_indices, held_out = split_windows(windows, calibration_fraction, split_at_random)
+    calibration = windows.sequences[held_out]
     if base_model is not None:
         check_not_trained_on(calibration, base_model.fingerprints.training_hashes)
     return windows.take(training_indices), calibration
@@ -254,20 +257,22 @@ def split_windows(
     series are held out if the series is long enough, and windows that have steps on both sides of
     the boundary are left out.
     """
-    series, series_of_window = np.unique(windows.series, return_inverse=True)
-    # of each series, its last step and the length of its longest window
-    ends, widths = np.zeros((2, len(series)), np.int64)
-    np.maximum.at(ends, series_of_window, windows.ends)
-    np.maximum.at(widths, series_of_window, windows.sequences.lengths)
-    is_long = (ends >= 2 * widths) & (ends > 0)  # long enough for a window on either side
+    series, series_indices = np.unique(windows.series, return_inverse=True)  # of each window
+    # of each series: the end of its last window, and the length of its longest window
+    ends, max_lengths = np.zeros((2, len(series)), np.int64)
+    np.maximum.at(ends, series_indices, windows.ends)
+    np.maximum.at(max_lengths, series_indices, windows.sequences.lengths)
+    is_long = (ends >= 2 * max_lengths) & (ends > 0)  # enough for a window on either side
     if not held_out_fraction or len(series) >= _MIN_SERIES_TO_HOLD_OUT or not is_long.any():
-        training, held_out = (np.isin(series_of_window, indices) for indices in split_series(ends))
+        training, held_out = (np.isin(series_indices, indices) for indices in split_series(ends))
         return np.flatnonzero(training), np.flatnonzero(held_out)
-    # at least one window after the boundary
-    bounds = np.minimum(ends - widths, np.floor(ends * (1 - held_out_fraction)).astype(np.int64))
-    bounds = np.where(is_long, bounds, ends)[series_of_window]  # train on all of a short series
-    is_held_out = is_long[series_of_window] & (windows.starts >= bounds)
-    return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(is_held_out)
+    # the boundary of each series, with space for at least one window after it
+    boundaries = np.floor(ends * (1 - held_out_fraction)).astype(np.int64)
+    boundaries = np.minimum(ends - max_lengths, boundaries)
+    # train on all windows of a series that is too short
+    boundaries = np.where(is_long, boundaries, ends)[series_indices]
+    is_held_out = is_long[series_indices] & (windows.starts >= boundaries)
+    return np.flatnonzero(windows.ends <= boundaries), np.flatnonzero(is_held_out)
 
 
 def split_validation(
@@ -277,7 +282,7 @@ def split_validation(
     num_sequences = len(lengths)
     if validation_fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = _num_in_share(num_sequences, validation_fraction=validation_fraction)
+    num_validation = _num_to_hold_out(num_sequences, validation_fraction=validation_fraction)
     # The split is random, because files are often sorted by class. It is stratified by length: it
     # takes one random sequence of each group of similar length. Sequences of the same length are in
     # random order before they are divided into groups.
@@ -289,45 +294,24 @@ def split_validation(
     return np.setdiff1d(np.arange(num_sequences), validation), validation
 
 
-def _num_in_share(num_sequences: int, **share: float) -> int:
-    """Return the number of sequences in a share, such as `validation_fraction=0.2`; at least 1."""
-    (fraction,) = share.values()
+def _num_to_hold_out(num_sequences: int, **fraction_argument: float) -> int:
+    """Return the number of sequences for an argument as `validation_fraction=0.2`; at least 1."""
+    (fraction,) = fraction_argument.values()
     count = max(1, round(num_sequences * fraction))
     if count >= num_sequences:
         raise ParameterError(
-            f"{argument(**share)} of {num_sequences} sequence{'' if num_sequences == 1 else 's'} "
-            "leaves nothing to train on. Give more sequences, a smaller share, or 0."
+            f"{argument(**fraction_argument)} of {num_sequences} sequence"
+            f"{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more sequences, "
+            "a smaller share, or 0."
         )
     return count
 
 
-def join_fingerprints(
-    fit_data: FitData,
-    held_back_fingerprints: np.ndarray,  # uint64 (n,), of sequences that were not trained on
-    base_fingerprints: Fingerprints | None,  # of a base model
-) -> Fingerprints:
-    """Return the fingerprints of a training, joined with those of the base model."""
-    # keep the smallest fingerprints, so that the order of the data does not matter
-    trained = np.zeros(0, np.uint64)
-    for block in fit_data.process_blocks:
-        bounds = fit_data.block_offsets[block : block + 2]
-        hashes = fingerprints(fit_data.sequences.block(*bounds))
-        fit_data.sequences.release(*bounds)
-        new = _exclude(hashes, held_back_fingerprints)
-        trained = np.sort(np.concatenate([trained, new]))[:MAX_STORED_FINGERPRINTS]
-    trained = np.sort(np.concatenate(fit_data.processes.gather(trained)))[:MAX_STORED_FINGERPRINTS]
-    if base_fingerprints is None:
-        return Fingerprints(held_back_fingerprints, trained)
-    trained_before = base_fingerprints.training_hashes
-    if trained_before is None:
-        trained_before = np.zeros(0, np.uint64)
-    # a sequence is held back only if neither of the two trainings used it
-    all_hashes = np.concatenate([trained, held_back_fingerprints])
-    held_back_before = _exclude(base_fingerprints.held_back_hashes, all_hashes)
-    held_back = _exclude(held_back_fingerprints, trained_before)
-    trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_STORED_FINGERPRINTS]
-    return Fingerprints(np.concatenate([held_back_before, held_back]), trained)
-
-
 def _exclude(hashes: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+    """Return the fingerprints uint64 (n,) that are not excluded."""
     return hashes[~np.isin(hashes, excluded)]
+
+
+def _join_smallest(*hashes: np.ndarray) -> np.ndarray:
+    """Return the smallest of all fingerprints, so that the order of the data does not matter."""
+    return np.sort(np.concatenate(hashes))[:MAX_STORED_FINGERPRINTS]

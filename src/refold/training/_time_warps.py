@@ -1,6 +1,6 @@
 """Time warps, which shift the steps of series in time, and the choice whether to train with them.
 
-`random_time_shifts` draws the shifts of each step, `warp_time` applies them to series, and
+`draw_time_shifts` draws the shifts of each step, `warp_time` applies them to series, and
 `warp_time_randomly` does both for an epoch of training. `choose_warp_std` picks their size.
 """
 
@@ -25,7 +25,7 @@ _UNWARPED_SHARE = 0.25
 # Trace at 16 dimensions, warps lowered the error from 0.84 to 0.37 times that of PCA, but if events
 # have a fixed time, warps can double the error. No warp was chosen on four of the six data sets by
 # which the defaults were chosen.
-_WARP_STDS = (1.0, 2.0, 4.0, 8.0)
+_CANDIDATE_WARP_STDS = (1.0, 2.0, 4.0, 8.0)
 # Number of cross-validation folds. Each fold computes the densities of all candidates.
 _NUM_FOLDS = 3
 # Minimum gain in log density, in nats per component. With less, training is as good without warps.
@@ -45,30 +45,32 @@ _NUM_COMPONENTS = (4, 16)
 # Singular values below this share of the largest one count as zero.
 _MIN_SINGULAR_VALUE = 1e-3
 # Candidate bandwidths of the density, relative to the typical distance to the nearest series.
-_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
+_CANDIDATE_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
 def draw_time_shifts(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Draw smooth time shifts (n, num_steps) with a standard deviation of 1, and 0 at the ends."""
-    # a sum of sine waves that are zero at the first step (position 0) and the last one (position 1)
-    position = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
-    # the mean square of a sine is 1/2, so these amplitudes give the sum a variance of 1
-    amplitude = rng.standard_normal((_NUM_WAVES, len(lengths), 1)) * np.sqrt(2 / _NUM_WAVES)
-    frequency = np.arange(1, _NUM_WAVES + 1)[:, None, None]
-    return (amplitude * np.sin(np.pi * frequency * position)).sum(axis=0)
+    # time from 0 at the first step of a series to 1 at its last step (n, num_steps)
+    time = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
+    # A sum of sine waves that are 0 at the times 0 and 1. The mean square of a sine is 1/2, so
+    # these amplitudes give the sum a variance of 1.
+    amplitudes = rng.standard_normal((_NUM_WAVES, len(lengths), 1)) * np.sqrt(2 / _NUM_WAVES)
+    frequencies = np.arange(1, _NUM_WAVES + 1)[:, None, None]
+    return (amplitudes * np.sin(np.pi * frequencies * time)).sum(axis=0)
 
 
 def warp_time(series: np.ndarray, lengths: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Interpolate series (n, num_steps, n_columns) at their steps plus shifts (n, num_steps)."""
-    last = np.maximum(lengths[:, None] - 1, 0)  # the padding after it stays as it is
+    last = np.maximum(lengths[:, None] - 1, 0)  # last step; the padding after it does not change
     steps = np.arange(series.shape[1])
     times = np.where(steps <= last, np.clip(steps + shifts, 0, last), steps)
     before = times.astype(int)
     after = np.minimum(before + 1, series.shape[1] - 1)
     fraction = (times - before)[..., None]
+    # values (n, num_steps, n_columns) at the whole steps before and after each time
     earlier, later = (np.take_along_axis(series, i[..., None], axis=1) for i in (before, after))
     interpolated = (1 - fraction) * earlier + fraction * later
-    # where one of the two values is missing, take the value of the nearer step
+    # if one of the two values is missing, take the value of the nearer step
     nearer = np.where(fraction < 0.5, earlier, later)
     return np.where(np.isnan(interpolated), nearer, interpolated)
 
@@ -85,7 +87,8 @@ def warp_time_randomly(
     shifts = warp_std * draw_time_shifts(lengths, len(steps), rng)
     shifts[rng.random(len(shifts)) < _UNWARPED_SHARE] = 0.0
     is_step = steps < lengths[:, None]
-    value_indices = np.where(is_step, first_steps[:, None] + steps, 0)  # padding may read any row
+    # indices in `values` (n, num_steps); 0 in the padding, whose values are not used
+    value_indices = np.where(is_step, first_steps[:, None] + steps, 0)
     values[value_indices[is_step]] = warp_time(values[value_indices], lengths, shifts)[is_step]
     return values
 
@@ -97,12 +100,12 @@ def warp_time_randomly(
 def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> float:
     """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
     # Warped copies help if they look like other series of the data. Then they raise the density at
-    # held-out series. For each fold, the other series are projected on principal components. One
+    # held-out series. For each fold, the other series are projected on principal components. A
     # kernel density estimate (B. W. Silverman, "Density Estimation for Statistics and Data
-    # Analysis", 1986) has these series as its centers. A second estimate also has their warped
-    # copies as centers. Each estimate has its best bandwidth. The gain of a warp is the difference
-    # in mean log density per component. The gain is measured in 4 and in 16 components, and the
-    # smaller one counts.
+    # Analysis", 1986) has these series as its centers. A second estimate has their warped copies as
+    # further centers. Each estimate has its best bandwidth. The gain of a warp is the difference of
+    # the estimates in mean log density per component. It is measured in 4 and in 16 components, and
+    # the smaller of the two gains decides.
     n, num_steps = len(scaled_series), int(scaled_series.lengths.max(initial=0))
     num_values = n * num_steps * scaled_series.schema.num_columns
     is_feasible = _MIN_SERIES <= n < MAX_WARPED_SERIES and 0 < num_values <= _MAX_SERIES_VALUES
@@ -112,15 +115,15 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     series[positions(scaled_series)] = np.nan_to_num(scaled_series.values)
     # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
-    gains = np.zeros((len(_NUM_COMPONENTS), len(_WARP_STDS), n))
-    for test in (fold == i for i in range(_NUM_FOLDS)):
-        gains[..., test] = _density_gains(
-            series[~test], scaled_series.lengths[~test], series[test], latent_dim
+    gains = np.zeros((len(_NUM_COMPONENTS), len(_CANDIDATE_WARP_STDS), n))
+    for is_test in (fold == i for i in range(_NUM_FOLDS)):
+        gains[..., is_test] = _density_gains(
+            series[~is_test], scaled_series.lengths[~is_test], series[is_test], latent_dim
         )
     is_clear = np.apply_along_axis(mean_gain_lower_bound, 2, gains) > 0  # else it may be chance
-    gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
-    best = int(np.argmax(gain))
-    return _WARP_STDS[best] if gain[best] > _MIN_DENSITY_GAIN else 0.0
+    gains = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)  # of each candidate
+    best = int(np.argmax(gains))
+    return _CANDIDATE_WARP_STDS[best] if gains[best] > _MIN_DENSITY_GAIN else 0.0
 
 
 def _density_gains(
@@ -135,38 +138,36 @@ def _density_gains(
     directions = directions[: min(latent_dim, rank, max(_NUM_COMPONENTS))].T
     centers = centered @ directions
     points = (test_series - mean).reshape(len(test_series), -1) @ directions
-    unwarped_density = _log_densities(points, centers)
+    unwarped_densities = _log_densities(points, centers)
     # each series has equally many copies, which differ in their random shifts
     num_copies = max(1, min(_NUM_COPIES, _MAX_COPY_VALUES // (num_steps * num_columns)) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
     shifts = draw_time_shifts(copy_lengths, num_steps, np.random.default_rng(0))
     gains = []
-    for warp_std in _WARP_STDS:
+    for warp_std in _CANDIDATE_WARP_STDS:
         warped = warp_time(copies, copy_lengths, warp_std * shifts)
         warped_centers = (warped - mean).reshape(len(warped), -1) @ directions
-        density = _log_densities(points, np.concatenate([centers, warped_centers]))
-        gains.append(density - unwarped_density)
+        densities = _log_densities(points, np.concatenate([centers, warped_centers]))
+        gains.append(densities - unwarped_densities)
     return np.stack(gains, axis=1)
 
 
 def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return log densities per component (len(_NUM_COMPONENTS), n) in the first components."""
-    dimensions = [min(count, points.shape[1]) for count in _NUM_COMPONENTS]
-    return np.stack([_log_density(points[:, :d], centers[:, :d]) / d for d in dimensions])
-
-
-def _log_density(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log density (n,) of points (n, d) under Gaussian kernels at centers (m, d)."""
-    # squared distances of all points from all centers
-    squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
-    squares = np.maximum(squares - 2 * points @ centers.T, 0.0)
-    num_dimensions = points.shape[1]
-    nearest = np.median(squares.min(axis=1)) / num_dimensions
-    best = np.full(len(points), -np.inf)
-    for bandwidth in np.maximum(_BANDWIDTHS * np.sqrt(nearest), 1e-12):
-        # without the factor (2 pi)^(-d / 2), which cancels in differences of log densities
-        density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(centers))
-        density -= num_dimensions * np.log(bandwidth)
-        if density.mean() > best.mean():
-            best = density
-    return best
+    """Return log densities per component (len(_NUM_COMPONENTS), n) of points (n, d)."""
+    # The densities are those of Gaussian kernels at centers (m, d), in the first few dimensions.
+    log_densities = []
+    for num_dimensions in (min(count, points.shape[1]) for count in _NUM_COMPONENTS):
+        x, y = points[:, :num_dimensions], centers[:, :num_dimensions]
+        # squared distances of all points from all centers (n, m)
+        squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
+        squares = np.maximum(squares - 2 * x @ y.T, 0.0)
+        nearest = np.median(squares.min(axis=1)) / num_dimensions
+        best = np.full(len(x), -np.inf)  # with the bandwidth of the largest mean
+        for bandwidth in np.maximum(_CANDIDATE_BANDWIDTHS * np.sqrt(nearest), 1e-12):
+            # without the factor (2 pi)^(-d / 2), which cancels in differences of log densities
+            density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(y))
+            density -= num_dimensions * np.log(bandwidth)
+            if density.mean() > best.mean():
+                best = density
+        log_densities.append(best / num_dimensions)
+    return np.stack(log_densities)

@@ -20,7 +20,6 @@ from refold.sequences import Sequences
 from refold.sequences.types import column_outputs, number_mask
 from refold.training._split import Split
 from refold.training.initialization._numeric_columns import (
-    LengthwiseCodec,
     LinearInitialization,
     fit_linear_initialization,
 )
@@ -67,48 +66,37 @@ class InitialWeights:
 
     def initialize(self, phase: str) -> bool:
         """Initialize the network for a phase; return whether its weights are worth keeping."""
-        worth_keeping = self._split.base_model is not None or self._fit_to_sample(phase)
-        self._weights_by_phase[phase] = weights_of(self._network) if worth_keeping else None
+        network, split = self._network, self._split
+        worth_keeping = split.base_model is not None
+        is_linear = any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+        has_rocket = network.specification.rocket_dim > 0
+        if split.base_model is None and (is_linear or has_rocket):
+            specification = network.specification
+            num_steps, width = specification.max_steps, len(specification.column_types)
+            if is_linear:
+                encoder_layer: Any = network.models.encoder.get_layer("linear_code")
+                num_steps = encoder_layer.num_steps
+            if _initialize_jointly(specification, num_steps):
+                width = int(_output_widths(specification).sum())
+            # more sequences would need too much memory, but each component needs some of them
+            max_sequences = _MAX_PADDED_VALUES // (num_steps * width)
+            sample = split.sample(phase, max(4 * specification.latent_dim, max_sequences))
+            sequences = split.scaler(phase).transform(sample)
+            if has_rocket:
+                set_rocket_initialization(network, sequences)
+            if is_linear:  # worth keeping if the linear codes explain anything
+                worth_keeping = set_linear_initialization(
+                    network, sequences, seed=split.seed, corruption=self.corruption
+                )
+        self._weights_by_phase[phase] = weights_of(network) if worth_keeping else None
         return worth_keeping
 
-    def get(self, phase: str) -> list[np.ndarray] | None:
+    def of_phase(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
         if phase not in self._weights_by_phase:  # the phase began before the checkpoint was written
             with temporary_weights(self._network, self._untrained):
                 self.initialize(phase)
         return self._weights_by_phase[phase]
-
-    def _fit_to_sample(self, phase: str) -> bool:
-        """Fit the linear path and ROCKET features; return whether linear codes explain anything."""
-        network, split = self._network, self._split
-        is_linear = has_linear_path(network)
-        if not is_linear and not network.specification.rocket_dim:
-            return False
-        sample = split.sample(phase, max_sample_sequences(network))
-        sequences = split.scaler(phase).transform(sample)
-        if network.specification.rocket_dim:
-            set_rocket_initialization(network, sequences)
-        return is_linear and set_linear_initialization(
-            network, sequences, seed=split.seed, corruption=self.corruption
-        )
-
-
-def has_linear_path(network: Network) -> bool:
-    """Return whether a network has a linear path."""
-    return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
-
-
-def max_sample_sequences(network: Network) -> int:
-    """Return how many sequences to initialize from; more would need too much memory."""
-    specification, num_steps = network.specification, network.specification.max_steps
-    if has_linear_path(network):
-        encoder_layer: Any = network.models.encoder.get_layer("linear_code")
-        num_steps = encoder_layer.num_steps
-    width = len(specification.column_types)
-    if _initialize_jointly(specification, num_steps):
-        width = int(_output_widths(specification).sum())
-    # at least some sequences for each component
-    return max(4 * specification.latent_dim, _MAX_PADDED_VALUES // (num_steps * width))
 
 
 def set_linear_initialization(
@@ -129,97 +117,93 @@ def set_linear_initialization(
     code_sizes = encoder_layer.latent_dim, encoder_layer.num_steps  # as arguments of the fits
     options: Any = {"seed": seed, "corruption": corruption}
     # number of columns that are initialized, and the indices of their outputs
-    num_initialized, outputs = num_columns, np.arange(widths.sum())
+    num_initialized, output_indices = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, encoder_layer.num_steps):
         linear = fit_mixed_initialization(sequences, *code_sizes, **options)
     elif numeric:
         options |= {"may_use_length": encoder_layer.by_length}
         linear = fit_linear_initialization(sequences, numeric, *code_sizes, **options)
-        num_initialized, outputs = len(numeric), (np.cumsum(widths) - widths)[numeric]
+        num_initialized, output_indices = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        linear = fit_token_initialization(
-            sequences, *code_sizes, **options, may_store_tokens=models.posterior is None
-        )
-    linear = _invert_links(linear, specification, outputs)
+        options |= {"may_store_tokens": models.posterior is None}
+        linear = fit_token_initialization(sequences, *code_sizes, **options)
+    linear = _invert_link_functions(linear, specification, output_indices)
 
     def expand_outputs(shape: Any, values: Any, default: Any = 0.0) -> np.ndarray:
         """Return an array with values for the outputs that are initialized, else a default."""
         array = np.broadcast_to(np.asarray(default, np.float32), shape).copy()
-        array[..., outputs] = values
+        array[..., output_indices] = values
         return array
 
     # the inputs after those that have an output are flags of observed values, with weights of zero
     encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
-    encoder_kernel[:, outputs] = linear.encoder
+    encoder_kernel[:, output_indices] = linear.encoder
     encoder_layer.start.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
     # The length and the ROCKET features follow the other dimensions of a code. They have weights of
     # zero, and the LSTM learns what they say about the steps.
     decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
-    decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
+    decoder_kernel[: encoder_layer.latent_dim, :, output_indices] = linear.decoder
     decoder_layer.start.assign(decoder_kernel)
     decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
     # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
     # changes are small if the residual is small. Columns without an initialization have a residual
     # share of 1.
-    residual_std = float(np.sqrt(linear.share))
-    mean_share = (num_initialized * linear.share + num_columns - num_initialized) / num_columns
+    share, residual_scale = linear.residual_share, float(np.sqrt(linear.residual_share))
+    mean_share = (num_initialized * share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
-    change = residual_std / np.sqrt(encoder_layer.num_steps * num_columns)
+    encoder_unit = residual_scale / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
-        change *= _set_length_maps(encoder_layer, linear.lengthwise)
-    encoder_layer.unit.assign(float(change))
-    decoder_layer.unit.assign(float(residual_std / np.sqrt(specification.latent_dim)))
-    head.scale.assign(expand_outputs(head.scale.shape, linear.residual, 1.0))
+        maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
+        offsets = np.zeros(encoder_layer.offsets.shape)
+        if (codec := linear.lengthwise) is not None:
+            maps, offsets = codec.maps, codec.offsets
+            # Maps shrink or enlarge the effect of a weight on the code. The factor undoes the
+            # effect of the map of a medium length.
+            mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
+            factor = np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30))
+            encoder_unit *= float(factor)
+        encoder_layer.maps.assign(np.asarray(maps, np.float32))
+        encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
+    encoder_layer.unit.assign(float(encoder_unit))
+    decoder_layer.unit.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
+    head.scale.assign(expand_outputs(head.scale.shape, linear.residual_std, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
-    head.dense.kernel.assign(
-        expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
-    )
+    kernel = expand_outputs(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape)
+    head.dense.kernel.assign(kernel)
     if models.posterior is not None:
         variance_layer: Any = models.posterior.get_layer("log_variance")
         variance_layer.bias.assign(np.asarray(linear.log_variance, np.float32))
-    return linear.share < 1.0
+    return share < 1.0
 
 
-def _invert_links(
+def _invert_link_functions(
     initialization: LinearInitialization, specification: Specification, output_indices: np.ndarray
 ) -> LinearInitialization:
     """Return an initialization whose decoder predicts the inputs of the link functions."""
     # for example, logarithms of counts, which the link function maps to counts
-    blocks = column_outputs(specification.column_types, specification.num_categories)
-    types = {block.block.start: block.type for block in blocks if block.type.is_number}
-    indices = [k for k, output in enumerate(output_indices) if output in types]
-    indices = [k for k in indices if types[output_indices[k]].link != "identity"]
+    columns = column_outputs(specification.column_types, specification.num_categories)
+    # by the index of their only output, the types of numeric columns with a link function
+    types = {
+        column.block.start: column.type
+        for column in columns
+        if column.type.is_number and column.type.link != "identity"
+    }
+    indices = [k for k, i in enumerate(output_indices) if i in types]
     if not indices:
         return initialization
-    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual
-    decoder, bias, residual = (array.copy() for array in arrays)
+    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
+    decoder, bias, residual_std = (array.copy() for array in arrays)
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
         bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
-        residual[k] *= slope.mean()
-    return replace(initialization, decoder=decoder, decoder_bias=bias, residual=residual)
-
-
-def _set_length_maps(encoder_layer: Any, codec: LengthwiseCodec | None) -> float:
-    """Set the maps by length; return a factor for the unit of the weights before the maps."""
-    if codec is None:
-        maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
-        offsets, factor = np.zeros(encoder_layer.offsets.shape), 1.0
-    else:
-        maps, offsets = codec.maps, codec.offsets
-        # Maps shrink or enlarge the effect of a weight on the code, and the factor undoes this. It
-        # is that of the map of a medium length.
-        mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
-        factor = float(np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30)))
-    encoder_layer.maps.assign(np.asarray(maps, np.float32))
-    encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
-    return factor
+        residual_std[k] *= slope.mean()
+    return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
 def _output_widths(specification: Specification) -> np.ndarray:
@@ -235,16 +219,17 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
 
 
 def set_rocket_initialization(network: Network, sequences: Sequences) -> None:
-    """Set the ROCKET features of the code to principal components of the pooled convolutions."""
+    """Set the ROCKET features of a code to standardized components of pooled convolutions."""
     # The other dimensions of a code say which value a series has at each time. They differ if the
     # same event happens a little later, so a linear classifier cannot find the label. ROCKET
     # features say which events happen, no matter when. Training does not change them, because
     # training for reconstruction would lose what reconstruction does not need.
     sample = sequences[linspace_indices(len(sequences), _MAX_ROCKET_SEQUENCES)]
+    # (n, num_features)
     features = RocketFeatures(network.specification).compute(sample).astype(float)
     mean, std = features.mean(axis=0), features.std(axis=0)
-    varies = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
-    inverse_std = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+    is_varying = std > _MIN_FEATURE_STD * np.maximum(1.0, np.abs(mean))
+    inverse_std = np.where(is_varying, 1.0 / np.where(is_varying, std, 1.0), 0.0)
     standardized = (features - mean) * inverse_std
     with one_blas_thread(*features.shape):
         _, singular_values, directions = np.linalg.svd(standardized, full_matrices=False)

@@ -6,8 +6,8 @@ series. If series differ in length, an encoder with one map for each length may 
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -31,12 +31,12 @@ _MAX_PRODUCT_VALUES = 1 << 22
 
 # Minimum number of series for codes by length, because cross-validation chooses them.
 _MIN_SERIES_BY_LENGTH = 20
-# For speed, this number divided by the number of padded values is the number of folds.
-_VALUES_PER_FOLD = 1 << 17
+# Cap on the number of padded values times the number of folds, for speed.
+_MAX_VALUES_IN_FOLDS = 1 << 17
 # Cap on the number of folds.
 _MAX_FOLDS = 3
-# Candidate priors of codes by length: whether the components are those of a stationary process, and
-# the `shrinkage` of `fit_lengthwise_codec`.
+# Candidate priors of codes by length. Each has a flag, whether the components are those of a
+# stationary process, and the `shrinkage` of `fit_lengthwise_codec`.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 # Cap on the iterations of expectation maximization.
 _MAX_ITERATIONS = 8
@@ -82,10 +82,10 @@ class LinearInitialization:
     encoder_bias: np.ndarray  # (latent_dim,)
     decoder: np.ndarray  # (latent_dim, num_steps, n_columns)
     decoder_bias: np.ndarray  # (num_steps, n_columns)
-    residual: np.ndarray  # (n_columns,), root mean squared error; 1 for tokens
-    # squared residual as a share of the power, above 0 and up to 1; for tokens, the loss as a share
-    # of the loss if each token is predicted by its frequency
-    share: float
+    residual_std: np.ndarray  # (n_columns,), root mean squared error; 1 for tokens
+    # squared error as a share of the power, above 0 and up to 1; for tokens, the loss as a share of
+    # the loss if each token is predicted by its frequency
+    residual_share: float
     # (latent_dim,) of a code given its sequence, if the residual is normal noise: M. E. Tipping and
     # C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
     # Society B 61, 1999
@@ -95,11 +95,16 @@ class LinearInitialization:
 
 
 class PaddedSeries(NamedTuple):
-    """Series as arrays (n_sequences, num_steps, n_columns)."""
+    """Series as arrays (n, num_steps, n_columns)."""
 
     values: np.ndarray  # zero where missing and in padding
     is_observed: np.ndarray  # bool, False where missing and in padding
     inputs: np.ndarray  # of the encoder: values after any corruption
+    lengths: np.ndarray  # (n,), at most num_steps
+
+    def take(self, mask: np.ndarray) -> "PaddedSeries":
+        """Return the series that a mask bool (n,) selects."""
+        return PaddedSeries(*(array[mask] for array in self))
 
 
 def fit_linear_initialization(
@@ -117,22 +122,19 @@ def fit_linear_initialization(
     # The decoding map is a ridge regression of the observed values on the codes. For denoising,
     # these are the codes of corrupted series. If no values are missing, the components themselves
     # decode the codes if they are better in cross-validation.
-    values, is_observed, inputs = pad_series(
-        sequences, column_indices, num_steps, seed, corruption, noiseless_columns
-    )
-    lengths = np.minimum(sequences.lengths, num_steps)
+    series = pad_series(sequences, column_indices, num_steps, seed, corruption, noiseless_columns)
+    values, is_observed, inputs, lengths = series
     has_missing = not is_observed[np.arange(num_steps) < lengths[:, None]].all()
     components = principal_components(values, lengths, latent_dim, is_observed, seed=seed)
-    codec = fit_linear_codec(values, is_observed, components, inputs if corruption else None)
-    data = values, lengths, is_observed
-    use_components = not corruption and components_decode_better(*data, components, seed=seed)
+    codec = fit_linear_codec(series, components, is_corrupted=bool(corruption))
+    use_components = not corruption and components_decode_better(series, components, seed=seed)
     decoder = codec.component_decoder if use_components else codec.regression_decoder
     encoder = codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
     encoder_bias, codes = -codec.weights @ codec.mean, codec.encode(inputs)
     lengthwise = None
     if may_use_length and not has_missing:
         lengthwise = _choose_lengthwise_codec(
-            *data, components, mse=codec.mse, use_components=use_components, seed=seed
+            series, components, mse=codec.mse, use_components=use_components, seed=seed
         )
     if lengthwise is not None:
         encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
@@ -144,7 +146,8 @@ def fit_linear_initialization(
     count = np.maximum(is_observed.sum(axis=(0, 1)), 1)
     mean = values.sum(axis=(0, 1)) / count
     power = np.einsum("ntc,ntc->c", *[(values - mean) * is_observed] * 2)
-    power = np.where(power > 1e-12 * count * mean**2, power, 0.0)  # else the column is constant
+    # a smaller power is a rounding error of a constant column
+    power = np.where(power > 1e-12 * count * mean**2, power, 0.0)
     share = np.clip(error.sum() / power.sum(), _MIN_RESIDUAL_SHARE, 1.0) if power.any() else 1.0
     return LinearInitialization(
         encoder,
@@ -168,19 +171,19 @@ def pad_series(
 ) -> PaddedSeries:
     """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
     row, step = positions(sequences)
-    is_used = step < num_steps
+    is_first = step < num_steps
     values = np.full((len(sequences), num_steps, len(column_indices)), np.nan)
-    values[row[is_used], step[is_used]] = sequences.values[is_used][:, column_indices]
-    is_observed = ~np.isnan(values)
+    values[row[is_first], step[is_first]] = sequences.values[is_first][:, column_indices]
+    is_observed, lengths = ~np.isnan(values), np.minimum(sequences.lengths, num_steps)
     values = np.where(is_observed, values, 0.0)
     if not corruption:
-        return PaddedSeries(values, is_observed, values)
+        return PaddedSeries(values, is_observed, values, lengths)
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise * rng.standard_normal(values.shape) * is_observed
     noise[..., list(noiseless_columns)] = 0.0
-    remains = rng.random((*values.shape[:2], 1)) >= corruption.steps  # else the step is dropped
-    return PaddedSeries(values, is_observed, (values + noise) * remains)
+    is_kept = rng.random((*values.shape[:2], 1)) >= corruption.steps  # else the step is dropped
+    return PaddedSeries(values, is_observed, (values + noise) * is_kept, lengths)
 
 
 # The decoding map
@@ -197,8 +200,8 @@ class Codec:
     # output for a code of zeros. One decodes by the components, the other by a ridge regression.
     component_decoder: np.ndarray
     regression_decoder: np.ndarray
-    mse: float = 0.0  # mean squared error of the components on new sequences
-    optimism: float = 1.0  # ratio of that error to the error on the sequences of the fit
+    mse: float  # mean squared error of the components on new sequences
+    optimism: float  # ratio of that error to the error on the sequences of the fit
 
     def encode(self, series: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of series (n, num_steps, n_columns)."""
@@ -210,37 +213,34 @@ def decode(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
     return np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
 
 
-def _squared_errors(
-    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, is_observed: np.ndarray
-) -> np.ndarray:
+def _squared_errors(codes: np.ndarray, decoder: np.ndarray, series: PaddedSeries) -> np.ndarray:
     """Return the sum of squared errors (n,) of the observed values of each series."""
-    return (((decode(codes, decoder) - values) * is_observed) ** 2).sum(axis=(1, 2))
+    errors = (decode(codes, decoder) - series.values) * series.is_observed
+    return (errors**2).sum(axis=(1, 2))
 
 
 def fit_linear_codec(
-    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
-    is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
-    components: Components,
-    inputs: np.ndarray | None = None,  # corrupted values to encode, if not the values themselves
+    series: PaddedSeries, components: Components, *, is_corrupted: bool = False
 ) -> Codec:
     """Make a codec from the principal components of the values."""
     # Series that end early or have missing values are filled with zeros, which components treat as
     # values. The ridge regression uses observed values only. Its weights are drawn towards the
     # components, and more so at steps that fewer series reach. On series of different lengths, the
     # regression has a smaller error than the components.
+    values, is_observed, inputs, _ = series
     n, _, num_columns = values.shape
     mean, loadings, std = components.mean, components.loadings, components.std
     rank = int(loadings.any(axis=1).sum())
     weights = loadings * std[:, None]  # of the decoder
-    if inputs is not None:
+    if is_corrupted:
         # least squares from corrupted codes to clean codes, separately for each dimension
         clean, codes = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, inputs))
         std = np.where(loadings.any(axis=1), np.sqrt((codes**2).mean(axis=0)), 1.0)
         weights = loadings * ((clean * codes).mean(axis=0) / std)[:, None]
     component_decoder = np.concatenate([weights, mean[None]])
     component_decoder = component_decoder.reshape(len(component_decoder), -1, num_columns)
-    codec = Codec(mean, loadings / std[:, None], component_decoder, component_decoder)
-    codes = codec.encode(values if inputs is None else inputs)
+    encoder_weights = loadings / std[:, None]
+    codes = (inputs.reshape(n, -1) - mean) @ encoder_weights.T
     power, count = (values**2).sum(), max(is_observed.sum(), 1)
     residual = (values - decode(codes, component_decoder)) * is_observed
     error = (residual**2).sum()
@@ -255,14 +255,10 @@ def fit_linear_codec(
     # Learning", 2006, sections 3.3 and 3.5): the residual variance divided by the prior variance of
     # the weights. The prior variance is the mean square of the weights of a component. For the
     # constant, which is last, it is the mean square of the values.
-    prior = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
-    penalties = mse / np.maximum(prior, 1e-12 * prior.max())
-    return replace(
-        codec,
-        regression_decoder=component_decoder + fit_ridge(codes, residual, is_observed, penalties),
-        mse=float(mse),
-        optimism=float(optimism),
-    )
+    prior_variances = np.concatenate([(weights**2).mean(axis=1), [max(power / count, 1e-12)]])
+    penalties = mse / np.maximum(prior_variances, 1e-12 * prior_variances.max())
+    decoder = component_decoder + fit_ridge(codes, residual, is_observed, penalties)
+    return Codec(mean, encoder_weights, component_decoder, decoder, float(mse), float(optimism))
 
 
 def fit_ridge(
@@ -300,48 +296,36 @@ def fit_ridge(
 
 
 @one_blas_thread()
-def components_decode_better(
-    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
-    lengths: np.ndarray,  # (n,)
-    is_observed: np.ndarray,  # bool (n, num_steps, n_columns)
-    components: Components,
-    *,
-    seed: int,
-) -> bool:
+def components_decode_better(series: PaddedSeries, components: Components, *, seed: int) -> bool:
     """Return whether the components reconstruct held-out series better than the regression."""
     # Without missing values, the regression has less to correct, and it overfits few series. With
     # missing values, the regression is always used, because cross-validation cannot measure what it
     # predicts for these values. Without the choice between components and regression, the error was
     # 1.04 times as large, and 1.32 times on 27 series of ArrowHead.
-    is_step = np.arange(values.shape[1]) < lengths[:, None]
-    if components.mixture is None or not is_observed[is_step].all():
+    is_step = np.arange(series.values.shape[1]) < series.lengths[:, None]
+    # there is no mixture if the data is too much for cross-validation, see `principal_components`
+    if components.mixture is None or not series.is_observed[is_step].all():
         return False
-    gains = np.zeros(len(values))
-    for test in split_folds(len(values), seed):
-        codec, _ = _fit_fold(values, lengths, is_observed, components, ~test, seed)
-        codes = codec.encode(values[test])
-        regression_error, component_error = (
-            _squared_errors(codes, decoder, values[test], is_observed[test])
-            for decoder in (codec.regression_decoder, codec.component_decoder)
-        )
-        gains[test] = regression_error - component_error
+    gains = np.zeros(len(series.values))
+    for is_test in split_folds(len(gains), seed):
+        codec, _ = _fit_fold(series.take(~is_test), components, seed)
+        test_series = series.take(is_test)
+        codes = codec.encode(test_series.values)
+        regression_errors = _squared_errors(codes, codec.regression_decoder, test_series)
+        component_errors = _squared_errors(codes, codec.component_decoder, test_series)
+        gains[is_test] = regression_errors - component_errors
     return mean_gain_lower_bound(gains) > 0
 
 
 def _fit_fold(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    is_observed: np.ndarray,
-    components: Components,  # of all series
-    is_training: np.ndarray,  # bool (n,)
-    seed: int,
+    training_series: PaddedSeries, all_components: Components, seed: int
 ) -> tuple[Codec, Components]:
     """Return a codec and components of the training series, with the mixture of all series."""
-    series, seen, rank = values[is_training], is_observed[is_training], len(components.loadings)
-    fold = principal_components(
-        series, lengths[is_training], rank, seen, seed=seed, mixture_of=components
-    )
-    return fit_linear_codec(series, seen, fold), fold
+    values, is_observed, _, lengths = training_series
+    num_components = len(all_components.loadings)
+    options: Any = {"mixture_of": all_components, "seed": seed}
+    components = principal_components(values, lengths, num_components, is_observed, **options)
+    return fit_linear_codec(training_series, components), components
 
 
 # Codes by length
@@ -361,9 +345,7 @@ def _fit_fold(
 
 
 def _choose_lengthwise_codec(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    is_observed: np.ndarray,
+    series: PaddedSeries,
     components: Components,
     *,
     mse: float,
@@ -371,45 +353,44 @@ def _choose_lengthwise_codec(
     seed: int,
 ) -> LengthwiseCodec | None:
     """Return the codec with the best prior; None if codes that ignore the length are better."""
-    if len(values) < _MIN_SERIES_BY_LENGTH:
+    n, num_components = len(series.values), len(components.loadings)
+    if n < _MIN_SERIES_BY_LENGTH:
         return None
-    rank = len(components.loadings)
     # for each prior, how much smaller the errors of held-out series are in each fold
     gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
-    num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, 1, _MAX_FOLDS))
-    for test in itertools.islice(split_folds(len(values), seed), num_folds):
-        codec, fold = _fit_fold(values, lengths, is_observed, components, ~test, seed)
+    num_folds = int(np.clip(_MAX_VALUES_IN_FOLDS // series.values.size, 1, _MAX_FOLDS))
+    for is_test in itertools.islice(split_folds(n, seed), num_folds):
+        training_series, test_series = series.take(~is_test), series.take(is_test)
+        codec, fold_components = _fit_fold(training_series, components, seed)
         decoder = codec.component_decoder if use_components else codec.regression_decoder
-        codes = codec.encode(values[test])
-        errors = _squared_errors(codes, decoder, values[test], is_observed[test])
-        series, series_lengths = values[~test], lengths[~test]
-        priors = {False: fold, True: fit_stationary_components(series, series_lengths, rank)}
-        for stationary, shrinkage in _PRIORS:
-            if (prior := priors[stationary]) is not None:
+        errors = _squared_errors(codec.encode(test_series.values), decoder, test_series)
+        # None if there are too many values for components of a stationary process
+        stationary_components = fit_stationary_components(training_series, num_components)
+        for is_stationary, shrinkage in _PRIORS:
+            prior_components = stationary_components if is_stationary else fold_components
+            if prior_components is not None:
                 lengthwise = fit_lengthwise_codec(
-                    series, series_lengths, prior, mse=codec.mse, shrinkage=shrinkage
+                    training_series, prior_components, mse=codec.mse, shrinkage=shrinkage
                 )
-                codes = lengthwise.encode(values[test], lengths[test])
-                new_errors = _squared_errors(
-                    codes, lengthwise.decoder, values[test], is_observed[test]
-                )
-                gains[stationary, shrinkage].append(errors - new_errors)
-    joined = {prior: np.concatenate(gain) for prior, gain in gains.items() if gain}
-    better = {
+                codes = lengthwise.encode(test_series.values, test_series.lengths)
+                new_errors = _squared_errors(codes, lengthwise.decoder, test_series)
+                gains[is_stationary, shrinkage].append(errors - new_errors)
+    joined = {prior: np.concatenate(folds) for prior, folds in gains.items() if folds}
+    mean_gains = {
         prior: gain.mean() for prior, gain in joined.items() if mean_gain_lower_bound(gain) > 0
     }
-    if not better:
+    if not mean_gains:
         return None
-    stationary, shrinkage = max(better, key=better.__getitem__)
-    prior = (fit_stationary_components(values, lengths, rank) if stationary else None) or components
-    return fit_lengthwise_codec(values, lengths, prior, mse=mse, shrinkage=shrinkage)
+    is_stationary, shrinkage = max(mean_gains, key=mean_gains.__getitem__)
+    if is_stationary:
+        components = fit_stationary_components(series, num_components) or components
+    return fit_lengthwise_codec(series, components, mse=mse, shrinkage=shrinkage)
 
 
 @one_blas_thread()
 def fit_lengthwise_codec(
-    values: np.ndarray,  # (n, num_steps, n_columns), none missing, zero after the ends
-    lengths: np.ndarray,  # (n,)
-    components: Components,  # prior: of zero-filled series or of a stationary process
+    series: PaddedSeries,  # without missing values
+    prior_components: Components,  # of zero-filled series or of a stationary process
     *,
     mse: float,  # first estimate of the mean squared error of a value
     # How much the result is drawn towards the prior: 1 to weigh it by the evidence of the data, and
@@ -419,19 +400,21 @@ def fit_lengthwise_codec(
 ) -> LengthwiseCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
     # In the model, a value is its weights times the code, plus a bias and normal noise.
-    _, num_steps, num_columns = values.shape
-    rank = len(components.loadings)
-    longest_first = np.argsort(-lengths, kind="stable")
-    values, lengths = values[longest_first], lengths[longest_first]
-    weights = (components.loadings.T * components.std).reshape(num_steps, num_columns, rank)
-    bias = components.mean.reshape(num_steps, num_columns)
+    _, num_steps, num_columns = series.values.shape
+    rank = len(prior_components.loadings)
+    longest_first = np.argsort(-series.lengths, kind="stable")
+    values, lengths = series.values[longest_first], series.lengths[longest_first]
+    weights = prior_components.loadings.T * prior_components.std
+    weights = weights.reshape(num_steps, num_columns, rank)
+    bias = prior_components.mean.reshape(num_steps, num_columns)
     # the noise is above 0, also for series of zeros, whose covariance would be singular
     power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
     min_noise = max(_MIN_NOISE_SHARE * power.sum() / count, 1e-30)
     noise = max(mse, min_noise)  # variance
     # for each step, how many series are long enough to have it; these series come first
     num_series = np.searchsorted(-lengths, -np.arange(num_steps), side="left")
-    prior = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
+    # (num_steps, rank + 1, n_columns)
+    prior_weights = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
     for _ in range(_MAX_ITERATIONS if np.isfinite(shrinkage) else 0):
         # Expectation: codes, and the sums of their products over the series that have each step
         codes, covariances = _code_posterior(values, lengths, weights, bias, noise)
@@ -444,8 +427,8 @@ def fit_lengthwise_codec(
         # Maximization: regress each step on the codes, with a penalty on differences from the prior
         mean_square = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
         penalty = shrinkage * np.diag([*(noise / mean_square), 0.1 * noise + 1e-9])
-        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
-        solution = prior + change  # (num_steps, rank + 1, n_columns)
+        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior_weights))
+        solution = prior_weights + change
         # expected squared error: the terms of the expanded square of values minus predictions
         error = power - 2 * (solution * products).sum(axis=(1, 2))
         error += (np.matmul(squares, solution) * solution).sum(axis=(1, 2))
@@ -496,44 +479,28 @@ def _code_posterior(
     return np.einsum("nd,nde->ne", sums, inverses), variance * inverses
 
 
-def fit_stationary_components(
-    values: np.ndarray,  # (n, num_steps, n_columns), none missing, zero after the ends
-    lengths: np.ndarray,  # (n,)
-    n_components: int,
-) -> Components | None:
-    """Return the components of a stationary process with the autocovariance of the series."""
+def fit_stationary_components(series: PaddedSeries, num_components: int) -> Components | None:
+    """Return the components of a stationary process; None if the series have too many values."""
     # In a stationary process, the covariance of two steps only depends on their distance (P. J.
     # Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11).
     # Such a covariance has few parameters, and short series contribute to it as well as long ones.
-    # It is a second prior for codes by length, next to the components of zero-filled series.
+    # It is a second prior for codes by length, next to the components of zero-filled series. The
+    # process has the autocovariance of the series, which have no missing values.
+    values, lengths = series.values, series.lengths
     _, num_steps, num_columns = values.shape
     num_values = num_steps * num_columns
-    if not n_components <= num_values <= _MAX_STATIONARY_VALUES:
+    if not num_components <= num_values <= _MAX_STATIONARY_VALUES:
         return None
     is_step = (np.arange(num_steps) < lengths[:, None])[..., None]
     count = is_step.sum(axis=0)
     overall_mean = values.sum(axis=(0, 1)) / max(1, lengths.sum())
     mean = (values.sum(axis=0) + _PRIOR_COUNT * overall_mean) / (count + _PRIOR_COUNT)
-    autocovariance = _autocovariance((values - mean) * is_step, lengths)
-    lag = np.arange(num_steps)[:, None] - np.arange(num_steps)
-    covariance = autocovariance[lag].transpose(0, 2, 1, 3).reshape(num_values, num_values)
-    leading = [num_values - n_components, num_values - 1]  # eigenvalues are in ascending order
-    variances, directions = scipy.linalg.eigh(
-        covariance, subset_by_index=leading, check_finite=False
-    )
-    std = np.sqrt(np.maximum(variances[::-1], 0.0))
-    std = np.maximum(std, max(_MIN_CODE_STD * std[0], 1e-12))
-    return Components(mean.ravel(), directions.T[::-1], std)
-
-
-def _autocovariance(series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the mean products of two steps by lag (2 * num_steps - 1, n_columns, n_columns)."""
-    # Element k has the products of a step and the step k steps earlier. A negative k counts from
-    # the end, as an index. The products are computed by a fast Fourier transform, with padding so
-    # that the end does not wrap around to the beginning.
-    num_steps = series.shape[1]
+    # The autocovariance (2 * num_steps - 1, n_columns, n_columns): element k is the mean product of
+    # a step and the step k steps earlier. A negative k counts from the end, as an index. A fast
+    # Fourier transform computes the sums of products. Its padding prevents that the end of a series
+    # wraps around to the beginning.
     num_padded = next_fast_len(2 * num_steps, real=True)
-    spectrum = np.fft.rfft(series, num_padded, axis=1)
+    spectrum = np.fft.rfft((values - mean) * is_step, num_padded, axis=1)
     power_spectrum = np.einsum("nfi,nfj->fij", spectrum, spectrum.conj())
     products = np.fft.irfft(power_spectrum, num_padded, axis=0)
     distance = np.abs(np.arange(1 - num_steps, num_steps))
@@ -541,4 +508,13 @@ def _autocovariance(series: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     # lags in ascending order for the division, then back to the order of indices
     sums = np.roll(products, num_steps - 1, axis=0)[: 2 * num_steps - 1]
     means = sums / np.maximum(num_pairs, 1)[:, None, None]
-    return np.roll(means, 1 - num_steps, axis=0)
+    autocovariance = np.roll(means, 1 - num_steps, axis=0)
+    lag = np.arange(num_steps)[:, None] - np.arange(num_steps)
+    covariance = autocovariance[lag].transpose(0, 2, 1, 3).reshape(num_values, num_values)
+    leading = [num_values - num_components, num_values - 1]  # eigenvalues are in ascending order
+    variances, directions = scipy.linalg.eigh(
+        covariance, subset_by_index=leading, check_finite=False
+    )
+    std = np.sqrt(np.maximum(variances[::-1], 0.0))
+    std = np.maximum(std, max(_MIN_CODE_STD * std[0], 1e-12))
+    return Components(mean.ravel(), directions.T[::-1], std)

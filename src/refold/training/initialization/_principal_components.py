@@ -67,21 +67,19 @@ class MixtureWeights(NamedTuple):
     warp_std: float = 0.0  # standard deviation of the time warps of copies, in steps
 
 
-# Candidates for the choice by cross-validation. The first one is used if no other one is better.
-_MIXTURES = (
-    MixtureWeights(1e-6),  # negligible, except in directions that the series do not span
-    MixtureWeights(0.5),
-    MixtureWeights(1.5),
-    MixtureWeights(1.5, 0.5),
-    MixtureWeights(1.5, 1.0),
-    MixtureWeights(1.5, 2.0),
-    MixtureWeights(4.5),
-    MixtureWeights(4.5, 1.0),
-    MixtureWeights(4.5, 2.0),
-    MixtureWeights(15.0),
-    MixtureWeights(15.0, 2.0),
-    MixtureWeights(15.0, 4.0),
-    MixtureWeights(50.0, 8.0),
+# Candidates for the choice by cross-validation, as the weight of the surrogates and the time warps
+# that it is combined with. The first one is used if no other one is better.
+_MIXTURES = tuple(
+    MixtureWeights(surrogate_weight, warp_std)
+    for surrogate_weight, warp_stds in (
+        (1e-6, [0.0]),  # negligible, except in directions that the series do not span
+        (0.5, [0.0]),
+        (1.5, [0.0, 0.5, 1.0, 2.0]),
+        (4.5, [0.0, 1.0, 2.0]),
+        (15.0, [0.0, 2.0, 4.0]),
+        (50.0, [8.0]),
+    )
+    for warp_std in warp_stds
 )
 
 
@@ -111,23 +109,24 @@ def principal_components(
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
     is_observed = is_observed.reshape(n, -1)
-    mixture, error = None, np.nan  # the error of held-out sequences
-    surrogates = np.zeros((0, len(mean)))  # with the weight of one series
+    mixture, held_out_error = None, np.nan
+    # all surrogates together count as much as one series
+    surrogates = np.zeros((0, len(mean)))
     # a full decomposition of a large covariance would be repeated for each mixture and fold
-    is_slow = (
-        mean.size > MAX_ONE_THREAD_SIDE
-        and n_components >= _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
-    )
+    min_slow_components = _MAX_TRUNCATED_SHARE * MAX_ONE_THREAD_SIDE
+    is_slow = mean.size > MAX_ONE_THREAD_SIDE and n_components >= min_slow_components
     if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if mixture_of is None or mixture_of.mixture is None:
-            mixture, error = _choose_mixture(series, lengths, is_observed, n_components, seed)
+            mixture, held_out_error = _choose_mixture(
+                series, lengths, is_observed, n_components, seed
+            )
         else:
-            mixture, error = mixture_of.mixture, mixture_of.held_out_error
-        weights = [mixture, MixtureWeights(surrogate_weight=1.0)]
-        rows, with_surrogates = _draw_variations(series, lengths, weights, seed).rows()
-        surrogates = with_surrogates[n:]
+            mixture, held_out_error = mixture_of.mixture, mixture_of.held_out_error
+        mixtures = [mixture, MixtureWeights(surrogate_weight=1.0)]
+        rows, with_surrogates = _draw_variations(series, lengths, mixtures, seed).rows()
+        surrogates = with_surrogates[n:]  # the rows of the series come first
     else:
         rows = np.zeros((1, len(mean)))
     singular_values, directions = _decompose(rows, n_components, seed)
@@ -141,7 +140,7 @@ def principal_components(
     std = np.maximum(std, np.sqrt(((surrogates @ directions.T) ** 2).sum(axis=0)))
     loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[:rank], code_std[:rank] = directions, std
-    return Components(mean, loadings, code_std, mixture, error)
+    return Components(mean, loadings, code_std, mixture, held_out_error)
 
 
 @one_blas_thread()
@@ -154,7 +153,7 @@ def _choose_mixture(
         train = series[~is_held_out]
         held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
         variations = _draw_variations(train, lengths[~is_held_out], _MIXTURES, seed)
-        for i, directions in enumerate(_find_directions(variations, n_components, seed)):
+        for i, directions in enumerate(variations.find_directions(n_components, seed)):
             residual = held_out - held_out @ directions.T @ directions
             errors[i, is_held_out] = (residual**2 * is_observed[is_held_out]).sum(axis=1)
     gains = [0.0, *(mean_gain_lower_bound(errors[0] - error) for error in errors[1:])]
@@ -170,21 +169,33 @@ class _Variations(NamedTuple):
     mixtures: Sequence[MixtureWeights]
     num_series: int
     # by `warp_std`, the series and their warped copies (n_rows, num_steps * n_columns)
-    originals: dict[float, np.ndarray]
+    series_by_warp_std: dict[float, np.ndarray]
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture (n_rows, num_steps * n_columns)."""
         for surrogate_weight, warp_std in self.mixtures:
             surrogates = np.sqrt(surrogate_weight / self.num_series) * self.surrogates
-            yield np.concatenate([self.originals[warp_std], surrogates])
+            yield np.concatenate([self.series_by_warp_std[warp_std], surrogates])
 
-    def covariances(self) -> Iterator[np.ndarray]:
-        """Yield the covariance of each mixture, without a new matrix product for each."""
+    def find_directions(self, n_components: int, seed: int) -> Iterator[np.ndarray]:
+        """Yield the leading directions (n_components, size) of each mixture, in any order."""
+        num_surrogates, num_values = self.surrogates.shape
+        if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
+            for rows in self.rows():
+                yield _decompose(rows, n_components, seed)[1]
+            return
+        # For few values, the directions are the leading eigenvectors of the covariance, which
+        # `eigh` sorts by rising eigenvalues. The covariances of all mixtures need few products.
         surrogates = self.surrogates.T @ self.surrogates
-        originals = {warp_std: rows.T @ rows for warp_std, rows in self.originals.items()}
+        series = {warp_std: rows.T @ rows for warp_std, rows in self.series_by_warp_std.items()}
+        leading = [max(0, num_values - n_components), num_values - 1]
         for surrogate_weight, warp_std in self.mixtures:
-            yield originals[warp_std] + surrogate_weight / self.num_series * surrogates
+            covariance = series[warp_std] + surrogate_weight / self.num_series * surrogates
+            _, vectors = scipy.linalg.eigh(
+                covariance, subset_by_index=leading, overwrite_a=True, check_finite=False
+            )
+            yield vectors.T
 
 
 def _draw_variations(
@@ -198,42 +209,22 @@ def _draw_variations(
     variance = (centered**2).sum()
     num_copies = -(-min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // mean.size) // n)
     copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
-    surrogates = _draw_surrogates(copies - mean, rng).reshape(len(copies), -1)
+    # Surrogates: series with the same spectra and random phases. Zero padding of the same length
+    # prevents that the end of a series wraps around to its beginning.
+    spectrum = np.fft.rfft(copies - mean, 2 * num_steps, axis=1)
+    phases = np.exp(2j * np.pi * rng.random((len(copies), spectrum.shape[1], 1)))
+    # the coefficients of the lowest and the highest frequency of a real series are real
+    phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (len(copies), 2, 1))
+    surrogates = np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
+    surrogates = surrogates.reshape(len(copies), -1)
     surrogates *= np.sqrt(variance / max((surrogates**2).sum(), 1e-30))
     shifts = draw_time_shifts(copy_lengths, num_steps, rng)
-    originals = {0.0: centered}
+    series_by_warp_std = {0.0: centered}
     for std in {mixture.warp_std for mixture in mixtures} - {0.0}:
         warped = (warp_time(copies, copy_lengths, std * shifts) - mean).reshape(len(copies), -1)
         warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
-        originals[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
-    return _Variations(mixtures, n, originals, surrogates)
-
-
-def _draw_surrogates(series: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return random series (n, num_steps, n_columns) with the spectra of centered series."""
-    n, num_steps, _ = series.shape
-    # zero padding of the same length, so that the end does not wrap around to the beginning
-    spectrum = np.fft.rfft(series, 2 * num_steps, axis=1)
-    phases = np.exp(2j * np.pi * rng.random((n, spectrum.shape[1], 1)))
-    # the coefficients of the lowest and the highest frequency of a real series are real
-    phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
-    return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
-
-
-def _find_directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the leading directions (n_components, size) of each mixture, in no special order."""
-    num_surrogates, num_values = variations.surrogates.shape
-    if num_values > min(MAX_ONE_THREAD_SIDE, num_surrogates):
-        for rows in variations.rows():
-            yield _decompose(rows, n_components, seed)[1]
-        return
-    # few values: eigenvectors of the covariance, which eigh sorts by rising eigenvalues
-    leading = [max(0, num_values - n_components), num_values - 1]
-    for covariance in variations.covariances():
-        _, vectors = scipy.linalg.eigh(
-            covariance, subset_by_index=leading, overwrite_a=True, check_finite=False
-        )
-        yield vectors.T
+        series_by_warp_std[std] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centered, warped])
+    return _Variations(mixtures, n, series_by_warp_std, surrogates)
 
 
 def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +241,7 @@ def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.nda
         elif num_rows >= num_values:  # eigenvectors of the covariance, in rising order
             covariance = matrix.T @ matrix
             if num_values > MAX_ONE_THREAD_SIDE and n_components < num_values:
-                leading = [num_values - n_components, num_values - 1]
+                leading = [num_values - n_components, num_values - 1]  # the largest eigenvalues
                 eigenvalues, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
             else:
                 eigenvalues, vectors = np.linalg.eigh(covariance)
@@ -260,6 +251,7 @@ def _decompose(matrix: np.ndarray, n_components: int, seed: int) -> tuple[np.nda
             eigenvalues, vectors = np.linalg.eigh(matrix @ matrix.T)
             singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
             is_positive = singular_values > 1e-7 * singular_values[0]
-            scale = np.where(is_positive, singular_values, np.inf)  # zero vectors for the others
-            directions = vectors.T[::-1] @ matrix / scale[:, None]
+            # a direction whose singular value is a rounding error becomes a vector of zeros
+            divisors = np.where(is_positive, singular_values, np.inf)
+            directions = vectors.T[::-1] @ matrix / divisors[:, None]
     return singular_values[:n_components], directions[:n_components]

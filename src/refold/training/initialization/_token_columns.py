@@ -57,7 +57,7 @@ class Tokens(NamedTuple):
     """One-hot tokens of sequences, as a sparse array."""
 
     # In shapes, `width` is the number of one-hot values of a step: the sum of `widths`.
-    values: scipy.sparse.csr_array  # (n_sequences, num_steps * width)
+    one_hot_values: scipy.sparse.csr_array  # (n_sequences, num_steps * width)
     lengths: np.ndarray  # (n_sequences,), at most num_steps
     is_observed: np.ndarray  # bool (n_sequences, num_steps, n_columns)
     num_categories: np.ndarray  # (n_columns,), 0 if the column is binary
@@ -70,7 +70,7 @@ class Tokens(NamedTuple):
     @property
     def token_counts(self) -> np.ndarray:
         """Number of sequences that have each token at each step (num_steps, width)."""
-        return np.asarray(self.values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
+        return np.asarray(self.one_hot_values.sum(axis=0)).reshape(self.is_observed.shape[1], -1)
 
     @property
     def num_observed(self) -> np.ndarray:
@@ -80,7 +80,7 @@ class Tokens(NamedTuple):
     def take(self, indices: np.ndarray) -> "Tokens":
         """Return the tokens of the sequences with these indices."""
         return self._replace(
-            values=self.values[indices],
+            one_hot_values=self.one_hot_values[indices],
             lengths=self.lengths[indices],
             is_observed=self.is_observed[indices],
         )
@@ -89,14 +89,14 @@ class Tokens(NamedTuple):
 def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
     """One-hot encode the first steps of binary and categorical columns."""
     row, step = positions(sequences)
-    is_used = step < num_steps
-    row, step, values = row[is_used], step[is_used], sequences.values[is_used]
+    is_first = step < num_steps
+    row, step, values = row[is_first], step[is_first], sequences.values[is_first]
     num_categories = np.array([len(column.categories) for column in sequences.schema.columns])
     widths = np.maximum(num_categories, 1)
     is_observed = np.zeros((len(sequences), num_steps, len(widths)), bool)
     rows, columns = [], []  # indices of the ones in the sparse array
-    for i, first in enumerate(np.cumsum(widths) - widths):
-        # the index after the last category means unknown
+    for i, column_start in enumerate(np.cumsum(widths) - widths):
+        # The index after the last category means unknown. A binary column has no categories.
         column, count = values[:, i], num_categories[i]
         has_token = column < count if count else ~np.isnan(column)
         is_observed[row, step, i] = has_token
@@ -104,23 +104,11 @@ def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
         is_one = has_token if count else column == 1
         category = column[is_one].astype(int) if count else 0
         rows.append(row[is_one])
-        columns.append(step[is_one] * widths.sum() + first + category)
+        columns.append(step[is_one] * widths.sum() + column_start + category)
     indices = np.concatenate(rows), np.concatenate(columns)
     shape = (len(sequences), num_steps * int(widths.sum()))
     one_hot = scipy.sparse.csr_array((np.ones(len(indices[0])), indices), shape=shape)
     return Tokens(one_hot, np.minimum(sequences.lengths, num_steps), is_observed, num_categories)
-
-
-def _drop_steps(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.sparse.csr_array:
-    """Return the one-hot values (n_sequences, num_steps * width) without randomly dropped steps."""
-    if not corruption.steps:
-        return tokens.values
-    # the second number of a seed differs between uses of random numbers, which are independent
-    rng = np.random.default_rng([seed, 0xC0FF])
-    values = tokens.values.tocoo()
-    remains = rng.random(tokens.is_observed.shape[:2]) >= corruption.steps
-    data = values.data * remains[values.row, values.col // tokens.widths.sum()]
-    return scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
 
 
 class _TokenCodec(NamedTuple):
@@ -159,8 +147,15 @@ def fit_token_initialization(
     # smaller.
     tokens = one_hot_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
-    inputs = _drop_steps(tokens, corruption, seed)
+    inputs = tokens.one_hot_values
+    if corruption.steps:  # without randomly dropped steps
+        # the second number of a seed differs between uses of random numbers, which are independent
+        rng, values = np.random.default_rng([seed, 0xC0FF]), tokens.one_hot_values.tocoo()
+        is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.steps
+        data = values.data * is_kept[values.row, values.col // width]
+        inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
     training, held_out = split_for_factor(n, seed)
+    # the share is the loss relative to that of the factor 0
     fit_codec, factor, share = fit_component_codec, 0.0, 1.0
     if len(held_out):
         candidates: list[Any] = [(fit_component_codec, LOGIT_FACTORS, 0.0)]
@@ -168,10 +163,10 @@ def fit_token_initialization(
             candidates.append((fit_exact_codec, (0.0, 1.0), _MIN_STORED_GAIN))
         for candidate, factors, min_gain in candidates:
             codec = candidate(tokens.take(training), inputs[training], latent_dim, seed)
-            maps = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
-            best = choose_logit_factor(tokens.take(held_out), *maps, factors)
-            if best[1] < share - min_gain:
-                fit_codec, (factor, share) = candidate, best
+            terms = codec.encode(inputs[held_out]), codec.frequencies, codec.slope, codec.offset
+            new_factor, new_share = choose_logit_factor(tokens.take(held_out), *terms, factors)
+            if new_share < share - min_gain:
+                fit_codec, factor, share = candidate, new_factor, new_share
     codec = fit_codec(tokens, inputs, latent_dim, seed)
     return LinearInitialization(
         codec.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
@@ -188,17 +183,17 @@ def fit_component_codec(
     tokens: Tokens, one_hot_inputs: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> _TokenCodec:
     """Make a codec from principal components of the tokens; the inputs may have dropped steps."""
-    mean, loadings, noise = _find_sparse_components(tokens.values, latent_dim, seed)
-    arrays = tokens.values, one_hot_inputs
+    mean, loadings, noise = _find_sparse_components(tokens.one_hot_values, latent_dim, seed)
+    arrays = tokens.one_hot_values, one_hot_inputs
     clean_codes, codes = (values @ loadings.T - loadings @ mean for values in arrays)
     n = max(len(codes), 1)
     std = np.sqrt((codes**2).sum(axis=0) / n)
     std = np.where(std > 0, std, 1.0)
     frequencies = token_frequencies(tokens)
-    # slope of the regression of each clean code on the standardized code of the inputs
-    effect = (clean_codes * codes).sum(axis=0) / n / std
+    # slopes (latent_dim,) of the regression of clean codes on the standardized codes of the inputs
+    code_slopes = (clean_codes * codes).sum(axis=0) / n / std
     # empirical Bayes, as in `fit_linear_codec`: noise divided by the mean square of the weights
-    penalties = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
+    penalties = noise / np.maximum(code_slopes**2 * (loadings**2).mean(axis=1), 1e-12)
     slope, offset = _regress_tokens(tokens, codes / std, frequencies, penalties)
     log_variance = np.log(np.clip(noise / std**2, 1e-6, 1.0))
     return _TokenCodec(mean, loadings / std[:, None], log_variance, frequencies, offset, slope)
@@ -245,7 +240,7 @@ def _regress_tokens(
     # The slope is (latent_dim, num_steps, width) and the offset (num_steps, width). A missing value
     # counts as its frequency. Codes are centered over the sequences that have the step.
     (num_steps, width), latent_dim = frequencies.shape, codes.shape[1]
-    products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
+    products = (tokens.one_hot_values.T @ codes).T.reshape(latent_dim, num_steps, width)
     count = tokens.token_counts
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     longest_first = np.argsort(-tokens.lengths, kind="stable")
@@ -254,9 +249,10 @@ def _regress_tokens(
     # more. Their codes are added to the sums, and no code is added twice.
     squares, sums, num_added = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
     for step in reversed(range(num_steps)):
-        num_longer = int(np.searchsorted(negative_lengths, -step, side="left"))
-        new = codes[longest_first[num_added:num_longer]]
-        squares, sums, num_added = squares + new.T @ new, sums + new.sum(axis=0), num_longer
+        # the number of sequences that have the step; they come first in `longest_first`
+        num_sequences = int(np.searchsorted(negative_lengths, -step, side="left"))
+        new = codes[longest_first[num_added:num_sequences]]
+        squares, sums, num_added = squares + new.T @ new, sums + new.sum(axis=0), num_sequences
         if not num_added:
             continue
         center, is_observed = sums / num_added, tokens.is_observed[:, step]
@@ -282,35 +278,32 @@ def _regress_tokens(
 # gradient descent did not find such a code in any trial, from principal components or from random
 # weights, with parallel or autoregressive decoders.
 def fit_exact_codec(tokens: Tokens, _inputs: object, latent_dim: int, _seed: object) -> _TokenCodec:
-    """Make a codec that stores the first tokens; its arguments are those of `fit_components`."""
+    """Make a codec that stores the first tokens; called like `fit_component_codec`."""
     num_steps, width = tokens.token_counts.shape
-    firsts, level = np.cumsum(tokens.widths) - tokens.widths, _token_levels(tokens)
+    # index of the first one-hot value of each column (n_columns,), level of each token (width,)
+    column_starts, levels = np.cumsum(tokens.widths) - tokens.widths, np.ones(width)
+    count = tokens.token_counts.sum(axis=0)
+    for start, num_categories in zip(column_starts, tokens.num_categories, strict=True):
+        if num_categories:  # else the column is binary, and its level is 1 if it is true
+            block = slice(start, start + num_categories)
+            # of each category, its index from frequent to rare
+            rank = np.argsort(np.argsort(-count[block], kind="stable"))
+            levels[block] = (rank + 1) // 2 * np.where(rank % 2, 1, -1)
     encoder, slope = np.zeros((2, latent_dim, num_steps, width))
     offset = np.zeros((num_steps, width))
-    power = tokens.token_counts * level**2 / max(len(tokens.lengths), 1)
-    for i in range(min(latent_dim, num_steps * len(firsts))):
-        step, column = divmod(i, len(firsts))
-        block = step, slice(firsts[column], firsts[column] + tokens.widths[column])
+    # contribution of each token to the mean square of its level (num_steps, width)
+    power = tokens.token_counts * levels**2 / max(len(tokens.lengths), 1)
+    for i in range(min(latent_dim, num_steps * len(column_starts))):  # dimension i stores a token
+        step, column = divmod(i, len(column_starts))
+        block = step, slice(column_starts[column], column_starts[column] + tokens.widths[column])
         # distance of levels in a code with a mean square of 1; 1 if the code is always 0
         distance = 1 / np.sqrt(power[block].sum() or 1.0)
-        encoder[i][block] = distance * level[block[1]]
-        slope[i][block] = 2 * _LOGIT_MARGIN / distance * level[block[1]]
-        offset[block] = -_LOGIT_MARGIN * level[block[1]] ** 2
+        encoder[i][block] = distance * levels[block[1]]
+        slope[i][block] = 2 * _LOGIT_MARGIN / distance * levels[block[1]]
+        offset[block] = -_LOGIT_MARGIN * levels[block[1]] ** 2
     weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
     mean = np.zeros(num_steps * width)
     return _TokenCodec(mean, weights, log_variance, token_frequencies(tokens), offset, slope)
-
-
-def _token_levels(tokens: Tokens) -> np.ndarray:
-    """Return the level of each token (width,), an integer; of a binary column, 1 if it is true."""
-    count, level = tokens.token_counts.sum(axis=0), np.ones(int(tokens.widths.sum()))
-    for end, num_categories in zip(np.cumsum(tokens.widths), tokens.num_categories, strict=True):
-        first = end - max(num_categories, 1)
-        # of each category, its index from frequent to rare
-        rank = np.argsort(np.argsort(-count[first:end], kind="stable"))
-        if num_categories:
-            level[first:end] = (rank + 1) // 2 * np.where(rank % 2, 1, -1)
-    return level
 
 
 # Logits
@@ -333,11 +326,6 @@ def token_frequencies(tokens: Tokens) -> np.ndarray:
     return (count + _PRIOR_COUNT * overall) / (num_observed + _PRIOR_COUNT)
 
 
-def shrinkage_factors(tokens: Tokens) -> np.ndarray:
-    """Return factors of the regression (num_steps, width), which are small for few values."""
-    return tokens.num_observed / (tokens.num_observed + _PRIOR_COUNT)
-
-
 def to_logits(frequencies: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
     """Return logits of frequencies (num_steps, width); a binary column has 0 categories."""
     is_binary = np.repeat(num_categories == 0, np.maximum(num_categories, 1))
@@ -352,17 +340,18 @@ def choose_logit_factor(
     frequencies: np.ndarray,  # (num_steps, width)
     slope: np.ndarray,  # (latent_dim, num_steps, width)
     offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
-    candidate_factors: Sequence[float] = LOGIT_FACTORS,  # candidates; the first one must be 0
+    candidate_factors: Sequence[float] = LOGIT_FACTORS,  # the first one must be 0
 ) -> tuple[float, float]:
     """Return the factor of maximum likelihood, and its loss relative to that of the factor 0."""
     # The regression may predict negative probabilities, which have no logits. But the predicted
     # differences from the frequencies are useful as differences of logits.
     frequency_logits = to_logits(frequencies, tokens.num_categories)
-    values, width = tokens.values.tocsc(), int(tokens.widths.sum())
-    is_binary, firsts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
-    binary = firsts[is_binary]
+    values, width = tokens.one_hot_values.tocsc(), int(tokens.widths.sum())
+    # column indices of the one-hot values of binary columns, and blocks of those of the others
+    is_binary, starts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
+    binary = starts[is_binary]
     categorical = [
-        (i, slice(firsts[i], firsts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
+        (i, slice(starts[i], starts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
     ]
     losses = np.zeros(len(candidate_factors))  # negative log-likelihoods of the observed tokens
     for step in range(tokens.is_observed.shape[1]):
@@ -400,12 +389,23 @@ def fit_mixed_initialization(
     # Numeric columns are decoded as in `fit_linear_initialization`. For token columns, the
     # regression of that function predicts probabilities. Their differences from the frequencies,
     # times a factor, are added to logits, as in `fit_token_initialization`.
-    encoded, is_token = _encode_as_numeric(sequences)
-    token_columns = np.flatnonzero(is_token)
-    columns = list(range(len(is_token)))
-    settings: dict[str, Any] = {"seed": seed, "corruption": corruption}
-    settings["noiseless_columns"] = token_columns.tolist()
-    init = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
+    #
+    # The columns of `encoded` are the numeric columns, and the one-hot values of the others.
+    blocks, is_token = [], []
+    for i, column in enumerate(sequences.schema.columns):
+        values = sequences.values[:, [i]]
+        if column.column_type.has_categories:
+            num_categories = len(column.categories)
+            one_hot = (values == np.arange(num_categories)).astype(float)
+            values = np.where(values < num_categories, one_hot, np.nan)  # NaN if unknown
+        blocks.append(values)
+        is_token += [not column.column_type.is_number] * values.shape[1]
+    columns, token_columns = list(range(len(is_token))), np.flatnonzero(is_token)
+    schema = Schema(tuple(Column(f"{i}", "numeric") for i in columns))
+    encoded = Sequences(np.hstack(blocks), sequences.offsets, schema=schema)
+    noiseless_columns = token_columns.tolist()
+    settings: Any = {"seed": seed, "corruption": corruption, "noiseless_columns": noiseless_columns}
+    initialization = fit_linear_initialization(encoded, columns, latent_dim, num_steps, **settings)
     indices = np.flatnonzero(~sequences.schema.numeric)
     schema = Schema(tuple(sequences.schema.columns[i] for i in indices))
     token_sequences = Sequences(sequences.values[:, indices], sequences.offsets, schema=schema)
@@ -421,12 +421,13 @@ def fit_mixed_initialization(
         codes = np.einsum("ntc,tcd->nd", inputs, fold.encoder) + fold.encoder_bias
         terms = _regression_terms(fold, tokens.take(training), token_columns)
         factor, _ = choose_logit_factor(tokens.take(held_out), codes, *terms)
-    frequencies, slope, offset = _regression_terms(init, tokens, token_columns)
-    decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
+    frequencies, slope, offset = _regression_terms(initialization, tokens, token_columns)
+    arrays = initialization.decoder, initialization.decoder_bias, initialization.residual_std
+    decoder, bias, residual_std = (array.copy() for array in arrays)
     decoder[..., token_columns] = factor * slope
     bias[:, token_columns] = to_logits(frequencies, tokens.num_categories) + factor * offset
-    residual[token_columns] = 1.0
-    return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
+    residual_std[token_columns] = 1.0
+    return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
 
 
 def _regression_terms(
@@ -435,21 +436,8 @@ def _regression_terms(
     token_columns: np.ndarray,  # (width,), their indices in the outputs of the decoder
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and the slope and offset that predict differences from them."""
-    frequencies, factor = token_frequencies(tokens), shrinkage_factors(tokens)
+    frequencies = token_frequencies(tokens)
+    # factors of the regression (num_steps, width), which are small for few observed values
+    factor = tokens.num_observed / (tokens.num_observed + _PRIOR_COUNT)
     offset = initialization.decoder_bias[:, token_columns] - frequencies
     return frequencies, factor * initialization.decoder[..., token_columns], factor * offset
-
-
-def _encode_as_numeric(sequences: Sequences) -> tuple[Sequences, np.ndarray]:
-    """Return sequences with one-hot values as numeric columns, and which columns are one-hot."""
-    blocks, is_token = [], []
-    for i, column in enumerate(sequences.schema.columns):
-        values = sequences.values[:, [i]]
-        if column.column_type.has_categories:
-            num_categories = len(column.categories)
-            one_hot = (values == np.arange(num_categories)).astype(float)
-            values = np.where(values < num_categories, one_hot, np.nan)  # NaN if unknown
-        blocks.append(values)
-        is_token += [not column.column_type.is_number] * values.shape[1]
-    schema = Schema(tuple(Column(f"{i}", "numeric") for i in range(len(is_token))))
-    return Sequences(np.hstack(blocks), sequences.offsets, schema=schema), np.array(is_token)

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,12 +16,21 @@ from refold._support.atomic_files import lock_checkpoint
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
-from refold.network.packed.network import FittedNetwork
 from refold.training._shards import FitData
 from refold.training.loop._compiled_steps import MetricSums, TrainState
 
 # Fields of `TrainState`. In a checkpoint, the name of an array begins with its field.
 _STATE_FIELDS = ("trainable", "non_trainable", "optimizer", "totals")
+# Names in a checkpoint of the fields of `TrainingProgress` that have another name there.
+_SAVED_NAMES = {
+    "peak_learning_rate": "peak",
+    "num_updates": "num_steps",
+    "best_num_updates": "best_steps",
+    "refit_num_updates": "refit_steps",
+    "preparation_seconds": "preparation",
+}
+# Fields of `TrainingProgress` that a checkpoint stores as arrays.
+_ARRAY_FIELDS = ("state", "best")
 # What the training history has for each epoch.
 HISTORY_COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -56,11 +65,9 @@ class Checkpoint(NamedTuple):
 class TrainingProgress:
     """Current progress of a training, from which it can be resumed."""
 
-    # A checkpoint stores the fields under their names. In these, a step is an update of the
-    # weights, not a step of a sequence.
     state: TrainState
-    peak: float  # largest learning rate of the schedule, which callbacks can change
-    num_steps: int  # number of updates in the schedule
+    peak_learning_rate: float  # of the schedule; callbacks can change it
+    num_updates: int  # length of the schedule
     phase: str = "validated"  # then "refit", on all sequences
     epoch: int = 1  # current epoch of the phase, counted from 1
     # weights of the epoch with the lowest validation loss or, without validation, of the latest
@@ -68,31 +75,23 @@ class TrainingProgress:
     best: list[Any] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0  # 0 if the initial weights are the best ones
-    best_steps: int = 0  # number of updates up to the end of that epoch
+    best_num_updates: int = 0  # number of updates up to the end of that epoch
     initial_loss: float | None = None  # validation loss of the initialization, if worth keeping
-    refit_steps: int = 0  # number of updates in the refit, once it has begun
+    refit_num_updates: int = 0  # number of updates in the refit, once it has begun
     history: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in HISTORY_COLUMNS}
     )
     seconds: float = 0.0  # time of the training, including earlier runs if it was resumed
-    preparation: float = 0.0  # seconds before the first update
+    preparation_seconds: float = 0.0  # before the first update
 
     def keep_weights(self, loss: float, epoch: int, num_updates: int) -> None:
-        """Keep the current weights as the best ones, which an epoch has after so many updates."""
+        """Keep the current weights as those of the best epoch, which ended after these updates."""
         self.best = [*self.state.trainable, *self.state.non_trainable]
-        self.best_loss, self.best_epoch, self.best_steps = loss, epoch, num_updates
-
-    def record_epoch(
-        self, loss: float, val_loss: float | None, learning_rate: float, seconds: float
-    ) -> None:
-        """Append the current epoch to the history."""
-        row = (self.epoch, self.phase, loss, val_loss, learning_rate, seconds)
-        for name, value in zip(HISTORY_COLUMNS, row, strict=True):
-            self.history[name].append(value)
+        self.best_loss, self.best_epoch, self.best_num_updates = loss, epoch, num_updates
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return JSON values, and arrays of the weights and of the optimizer."""
-        json_values = {name: x for name, x in vars(self).items() if name not in {"state", "best"}}
+        json_values = {saved: getattr(self, name) for name, saved in self.json_names().items()}
         json_values["best_loss"] = self.best_loss if math.isfinite(self.best_loss) else None
         groups = {name: getattr(self.state, name) for name in _STATE_FIELDS}
         groups["best"] = self.best or []
@@ -104,26 +103,23 @@ class TrainingProgress:
         return json_values, arrays
 
     @classmethod
-    def has_current_fields(cls, json_values: dict[str, Any]) -> bool:
-        """Return whether saved values have the fields of this version of Refold."""
-        return {attribute.name for attribute in fields(cls)} == {"state", "best", *json_values}
+    def json_names(cls) -> dict[str, str]:
+        """Return the names in JSON of the fields that are no arrays."""
+        names = [attribute.name for attribute in fields(cls)]
+        return {name: _SAVED_NAMES.get(name, name) for name in names if name not in _ARRAY_FIELDS}
 
     @classmethod
     def from_saved(cls, json_values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         """Return the progress from what `to_saved` returned."""
-        groups: dict[str, Any] = {
-            name: [
-                jnp.asarray(arrays[key], arrays[key].dtype)
-                for key in sorted(arrays)
-                if key.startswith(f"{name}/")
-            ]
-            for name in (*_STATE_FIELDS, "best")
-        }
+        groups: dict[str, Any] = {name: [] for name in (*_STATE_FIELDS, "best")}
+        for key in sorted(arrays):
+            groups[key.split("/")[0]].append(jnp.asarray(arrays[key], arrays[key].dtype))
         best = groups.pop("best") or None
         state = TrainState(totals=MetricSums(*groups.pop("totals")), **groups)
-        best_loss = math.inf if json_values["best_loss"] is None else json_values["best_loss"]
-        progress: dict[str, Any] = {"state": state, "best": best, "best_loss": best_loss}
-        return cls(**{**json_values, **progress})
+        values = {name: json_values[saved] for name, saved in cls.json_names().items()}
+        if values["best_loss"] is None:  # JSON has no infinity
+            values["best_loss"] = math.inf
+        return cls(state=state, best=best, **values)
 
 
 # Type of the argument `checkpoint` of a fit.
@@ -138,13 +134,16 @@ class SavedTraining:
     seed: int
     base_model: Model | None  # to train further; None if the checkpoint began without a model
     progress: TrainingProgress | None = None  # from which training continues
-    identity: dict[str, Any] = field(default_factory=dict)  # see `open_checkpoint`
+    # which training a checkpoint belongs to, see `open_checkpoint`; with the choice of `latent_dim`
+    identity: dict[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None  # only in the first of several processes
 
     def write(self, progress: TrainingProgress) -> None:
-        """Write the progress to the checkpoint, if there is one."""
+        """Write the progress to the checkpoint atomically, if there is one."""
         if self.checkpoint is not None:
-            save_checkpoint(self.checkpoint.path, self.identity, *progress.to_saved())
+            json_values, arrays = progress.to_saved()
+            config = {"checkpoint": json_values, "identity": self.identity}
+            write_container(self.checkpoint.path, pack_container(config, arrays))
 
 
 @contextmanager
@@ -169,32 +168,37 @@ def open_checkpoint(
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
         parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
-        digest = fit_data.digest()
-        identity: dict[str, Any] = {"parameters": parameters, "data": digest, "seed": seed}
+        identity: dict[str, Any] = {"parameters": parameters, "data": fit_data.digest()}
+        identity["seed"] = seed
         if base_model is not None:
-            identity["weights"] = _digest_weights(base_model.network)
+            digest = hashlib.sha256()
+            for name, array in sorted(base_model.network.arrays().items()):
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+            identity["weights"] = digest.hexdigest()
 
-        # only the first process reads the file and sends it to the others
-        exists = processes.call_in_first(lambda: resume and Path(path).exists())
         progress = None
-        if exists:
-            identity, values, arrays = processes.call_in_first(
-                lambda: _read_matching(path, identity)
-            )
-            progress = TrainingProgress.from_saved(values, arrays)
-            if "weights" not in identity:
+        # only the first process reads the file, and sends its content to the others
+        content = processes.call_in_first(lambda: resume and _read_matching(path, identity))
+        if content:
+            identity, json_values, arrays = content
+            progress = TrainingProgress.from_saved(json_values, arrays)
+            if "weights" not in identity:  # the training began without a base model
                 base_model = None
-        to_write = None if processes.index else checkpoint
-        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, to_write)
+        written = None if processes.index else checkpoint
+        yield SavedTraining(arguments, identity["seed"], base_model, progress, identity, written)
 
 
 def _read_matching(
     path: str | os.PathLike[str], identity: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
-    """Read a checkpoint; raise an error if it belongs to a training with another identity."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]] | None:
+    """Read a checkpoint if it exists; raise an error if it belongs to another training."""
+    if not Path(path).exists():
+        return None
     saved_identity, values, arrays = load_checkpoint(path)
     parameters, saved_parameters = identity["parameters"], saved_identity["parameters"]
-    if set(parameters) != set(saved_parameters) or not TrainingProgress.has_current_fields(values):
+    names = set(TrainingProgress.json_names().values())
+    if set(parameters) != set(saved_parameters) or names != set(values):
         raise ModelFileError(
             f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
             "without resume."
@@ -216,26 +220,6 @@ def _read_matching(
             "the same data, arguments and model, or start again without resume."
         )
     return saved_identity, values, arrays
-
-
-def _digest_weights(network: FittedNetwork) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(network.arrays().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def save_checkpoint(
-    path: str | os.PathLike[str],
-    identity: Mapping[str, Any],
-    json_values: Mapping[str, Any],
-    arrays: dict[str, np.ndarray],
-) -> None:
-    """Write a checkpoint with an identity, and values and arrays of the progress, atomically."""
-    write_container(
-        path, pack_container({"checkpoint": dict(json_values), "identity": dict(identity)}, arrays)
-    )
 
 
 def load_checkpoint(

@@ -46,16 +46,11 @@ _MAX_WARMUP_UPDATES = 100
 class MetricSums(NamedTuple):
     """Sums over the sequences of an epoch so far, as scalars on the device or the host."""
 
-    error: Any  # reconstruction errors of the observed values
-    num_observed: Any  # number of observed values
-    length_error: Any  # losses of the model that predicts lengths, in nats
-    num_sequences: Any
-    kl_divergence: Any  # of a variational network, in nats
-
-    @classmethod
-    def zero(cls) -> "MetricSums":
-        """Return sums of zero on the host."""
-        return cls(*[0.0] * len(cls._fields))
+    error: Any = 0.0  # reconstruction errors of the observed values
+    num_observed: Any = 0.0  # number of observed values
+    length_error: Any = 0.0  # losses of the model that predicts lengths, in nats
+    num_sequences: Any = 0.0
+    kl_divergence: Any = 0.0  # of a variational network, in nats
 
     def plus(self, other_sums: "MetricSums") -> "MetricSums":
         """Return these sums plus other ones."""
@@ -75,18 +70,13 @@ class TrainState(NamedTuple):
         # of the same type as totals from compiled code: another type would compile it again
         return self._replace(totals=MetricSums(*np.zeros(len(self.totals), np.float32)))
 
-    def with_weights(self, weights: list[Any]) -> "TrainState":
-        """Return the state with other weights, the trainable ones first."""
-        count = len(self.trainable)
-        return self._replace(trainable=weights[:count], non_trainable=weights[count:])
-
 
 class EpochMetrics(NamedTuple):
     """Metrics of the epoch so far on the host, after a call of `Engine.train`."""
 
     totals: MetricSums
     learning_rate: float  # of the latest update
-    finite: bool  # whether all weights are finite
+    is_finite: bool  # whether all weights are finite
 
 
 class LossNormalizers(NamedTuple):
@@ -101,23 +91,24 @@ class LossNormalizers(NamedTuple):
 class Schedule(NamedTuple):
     """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak."""
 
-    peak: Any  # largest learning rate
+    peak_learning_rate: Any
     num_updates: Any  # length of the schedule
 
     def learning_rate(self, update_index: Any) -> Any:
         """Return the learning rate of an update, counted from 0."""
         update_index = jnp.asarray(update_index, jnp.float32)
         warmup = jnp.clip(jnp.asarray(self.num_updates) // 10, 1, _MAX_WARMUP_UPDATES)
+        # each factor is a share of the peak; the smaller of the two factors is used
         rise = (update_index + 1.0) / warmup
-        progress = (update_index - warmup) / jnp.maximum(1, self.num_updates - warmup)
-        decay = 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0)))
-        return self.peak * jnp.minimum(rise, 0.01 + 0.99 * decay)
+        decay_progress = (update_index - warmup) / jnp.maximum(1, self.num_updates - warmup)
+        decay = 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(decay_progress, 0.0, 1.0)))
+        return self.peak_learning_rate * jnp.minimum(rise, 0.01 + 0.99 * decay)
 
 
 # Layers, models and optimizers are those of Keras. But `fit` of Keras returns to Python at each
-# update. Here, a `fori_loop` over `stateless_call` and `stateless_apply` runs many updates in one
-# call, on data that lies on the device. For models this small, an update on JAX is several times as
-# fast as on the other backends.
+# update. Here, a `fori_loop` over `stateless_call` and `stateless_apply` runs many updates in a
+# single call, on data that lies on the device. On models as small as these, an update on JAX is
+# several times as fast as on the other backends.
 class Engine:
     """Train and evaluate a network, in code that is compiled once for each padded shape."""
 
@@ -137,23 +128,23 @@ class Engine:
         is_distributed = processes is not None and processes.count > 1
         self._processes = processes if is_distributed else None
         self._num_processes = processes.count if processes is not None else 1
-        self.joint: Any = build_joint_model(
+        self.joint_model: Any = build_joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
         # to validate numeric columns without teacher forcing, see `build_joint_model`
-        self._decoder = network.models.decoder if "code" in self.joint.output else None
+        self._decoder = network.models.decoder if "code" in self.joint_model.output else None
         self._is_numeric_output = numeric_output_mask(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
-        self._weights = JoinedWeights(self.joint.trainable_variables, separate_names)
+        self._weights = JoinedWeights(self.joint_model.trainable_variables, separate_names)
         self.optimizer.build(self._weights.variables)
         self.length_weight = length_weight
         self._is_variational = network.models.posterior is not None
-        # factor of the weight of the KL divergence, see `kl_weight`
+        # the weight of a nat, as a multiple of error / N, see "The evidence lower bound" below
         self._kl_factor = 2.0 if all_losses_squared(specification.column_types) else 1.0
         self._corruption, self._seed = corruption, seed
         self._is_random = bool(corruption or self._is_variational)
-        self.shapes: set[tuple[int, int]] = set()  # of batches so far
+        self.batch_shapes: set[tuple[int, int]] = set()  # of batches so far
         self._layout = InputLayout.of(network)
         # indices in the variables of the optimizer
         self._learning_rate_index = (
@@ -161,10 +152,10 @@ class Engine:
         )
         self._iterations_index = _variable_index(optimizer, optimizer.iterations)
         self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
-        # Without random numbers, the default network is evaluated by a `PackedNetwork`. So a fit
-        # compiles its training only.
+        # Without random numbers, the default network is evaluated by a `PackedNetwork`, which needs
+        # no compilation.
         is_packed = is_default_lstm(specification) and not self._is_random
-        self._packed = PackedNetwork(specification, {}) if is_packed else None
+        self._packed_network = PackedNetwork(specification, {}) if is_packed else None
         self._packed_trainable: Any = None  # trainable weights that the packed network has
         self._compiled_train = compile_by_batch_size(
             self._train if self._processes is None else self._processes.map_batch(self._train)
@@ -185,33 +176,40 @@ class Engine:
         """Train on the batches from ``first_batch`` to before ``end_batch``; wait for metrics."""
         # the bounds are traced by JAX, so the division into chunks does not change the arithmetic
         bucket, positions = batch_run.bucket, batch_run.indices
-        self.shapes.add(bucket)
+        self.batch_shapes.add(bucket)
         if self._processes is not None:
             state, data, positions = self._processes.as_global_inputs(state, data, positions)
         run = self._compiled_train(bucket.num_steps * bucket.batch_size)
         inputs = state, data, positions, first_batch, end_batch, normalizers, schedule
         state, metrics = run(*inputs, num_steps=bucket.num_steps)
-        *totals, learning_rate, finite = np.asarray(metrics).tolist()
-        return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(finite))
+        *totals, learning_rate, is_finite = np.asarray(metrics).tolist()  # see `_train`
+        return state, EpochMetrics(MetricSums(*totals), learning_rate, bool(is_finite))
 
     def evaluate(self, state: TrainState, data: DeviceData, batch_run: BatchRun) -> MetricSums:
         """Return the metrics of all batches of a run, without training."""
         # if there are several processes, each evaluates all sequences, with the same random draws
-        if self._packed is not None:
-            self._set_packed_weights(self._packed, state)
+        if self._packed_network is not None:
+            # give the packed network the weights of the state, if it has other ones
+            if state.trainable is not self._packed_trainable:
+                self._packed_trainable = state.trainable
+                joint_model = self.joint_model
+                variables = [*joint_model.trainable_variables, *joint_model.non_trainable_variables]
+                arrays = [*self._weights.split(state.trainable), *state.non_trainable]
+                pairs = zip(variables, arrays, strict=True)
+                self._packed_network.set_weights({v.path: array for v, array in pairs})
             positions = np.asarray(batch_run.indices[: batch_run.num_batches]).ravel()
             starts, lengths = (
                 np.asarray(array)[positions[positions >= 0]].astype(np.int64)
                 for array in (data.starts, data.lengths)
             )
             values = np.asarray(data.values)[concatenated_ranges(starts, lengths)]
-            totals = self._packed.reconstruction_error(
+            totals = self._packed_network.reconstruction_error(
                 values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
             )
-            return MetricSums(*totals, 0.0)
+            return MetricSums(*totals)  # without a KL divergence
         bucket = batch_run.bucket
         totals = self._compiled_evaluate(bucket.num_steps * bucket.batch_size)(
-            self._weights.split_on_host(state.trainable),
+            self._weights.split(state.trainable),
             state.non_trainable,
             data,
             batch_run.indices,
@@ -220,22 +218,13 @@ class Engine:
         )
         return MetricSums(*np.asarray(totals).tolist())
 
-    def _set_packed_weights(self, packed_network: PackedNetwork, state: TrainState) -> None:
-        """Give the packed network the weights of a state, if it has other ones."""
-        if state.trainable is self._packed_trainable:
-            return
-        self._packed_trainable = state.trainable
-        variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
-        arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
-        packed_network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
-
     def read_state(self, totals: MetricSums | None = None) -> TrainState:
         """Return the state that the Keras variables have; by default with totals of zero."""
         state = TrainState(
-            self._weights.join_variables(self.joint.trainable_variables),
-            [v.value for v in self.joint.non_trainable_variables],
+            self._weights.join_variables(self.joint_model.trainable_variables),
+            [v.value for v in self.joint_model.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            MetricSums.zero() if totals is None else totals,
+            MetricSums() if totals is None else totals,
         )
         return state.with_zero_totals() if totals is None else state
 
@@ -244,8 +233,8 @@ class Engine:
         if self._processes is not None:
             state = self._processes.to_host(state)
         for variables, values in (
-            (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
-            (self.joint.non_trainable_variables, state.non_trainable),
+            (self.joint_model.trainable_variables, self._weights.split(state.trainable)),
+            (self.joint_model.non_trainable_variables, state.non_trainable),
             (self.optimizer.variables, state.optimizer),
         ):
             for variable, value in zip(variables, values, strict=True):
@@ -273,7 +262,7 @@ class Engine:
         self,
         state: TrainState,
         data: DeviceData,
-        positions: Any,
+        positions: Any,  # (num_batches, batch_size), of the sequences of each batch in `data`
         first_batch: Any,
         end_batch: Any,
         normalizers: LossNormalizers,
@@ -283,15 +272,15 @@ class Engine:
     ) -> tuple[TrainState, Any]:
         """Run an update on each batch from ``first_batch`` to before ``end_batch``."""
 
-        def update(i: Any, state: TrainState) -> TrainState:
-            batch = cut_batch(data, positions[i], num_steps, self._layout)
+        def train_batch(index: Any, state: TrainState) -> TrainState:
+            batch = cut_batch(data, positions[index], num_steps, self._layout)
             return self._update(state, batch, normalizers, schedule)
 
-        state = jax.lax.fori_loop(first_batch, end_batch, update, state)
-        finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
+        state = jax.lax.fori_loop(first_batch, end_batch, train_batch, state)
+        is_finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
         learning_rate = self._learning_rate(state.optimizer)
         # All that Python needs after a chunk is in one small array, which is copied at once.
-        metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, finite)]
+        metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, learning_rate, is_finite)]
         return state, jnp.stack(metrics)
 
     def _learning_rate(self, optimizer_variables: list[Any]) -> Any:
@@ -311,15 +300,15 @@ class Engine:
         if self._processes is not None and self._is_random:
             make_inputs = draw_for_global_batch(make_inputs, self._num_processes)
         inputs, batch = make_inputs(batch, iteration)
-        objective = functools.partial(
-            self._objective,
-            normalizers=normalizers,
-            kl_warmup_factor=kl_warmup(iteration, schedule) if self._is_variational else 1.0,
-        )
+        warmup = kl_warmup(iteration, schedule) if self._is_variational else 1.0
+        objective = functools.partial(self._objective, normalizers=normalizers, warmup=warmup)
         gradient = jax.value_and_grad(objective, has_aux=True)
         with self._layers_draw_for_global_batch():
             (_, (non_trainable, totals)), gradients = gradient(
-                self._weights.split(state.trainable), state.non_trainable, inputs, batch
+                self._weights.split(state.trainable, on_host=False),
+                state.non_trainable,
+                inputs,
+                batch,
             )
         gradients = self._weights.join(gradients)
         if self._processes is not None:
@@ -348,14 +337,12 @@ class Engine:
     @contextlib.contextmanager
     def _layers_draw_for_global_batch(self) -> Generator[None]:
         """Within the context, let layers draw random numbers for the batch of all processes."""
-        layers = []
-        if self._processes is not None:
-            layers = [
-                layer
-                for layer in self.joint._flatten_layers()
-                # recurrent layers have a generator, too, but no dropout
-                if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
-            ]
+        layers = [
+            layer
+            for layer in (self.joint_model._flatten_layers() if self._processes is not None else ())
+            # recurrent layers have a generator, too, but no dropout
+            if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
+        ]
         for layer in layers:  # an attribute of the instance hides the method
             layer.call = draw_for_global_batch(layer.call, self._num_processes)
         try:
@@ -372,10 +359,10 @@ class Engine:
         batch: Batch,
         *,
         normalizers: LossNormalizers,
-        kl_warmup_factor: Any,  # of the full weight of the KL divergence
+        warmup: Any,  # factor, up to 1, of the weight of the KL divergence
     ) -> tuple[Any, tuple[Any, MetricSums]]:
         """Return the loss of a batch; and other weights and metrics, without gradients."""
-        outputs, non_trainable, penalties = self.joint.stateless_call(
+        outputs, non_trainable, penalties = self.joint_model.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
         totals = global_totals = self._batch_totals(batch, outputs)
@@ -386,7 +373,9 @@ class Engine:
         loss = totals.error / normalizers.num_observed + sum(penalties) / self._num_processes
         if self._is_variational:
             error = global_totals.error / jnp.maximum(1.0, global_totals.num_observed)
-            weight = kl_warmup_factor * kl_weight(error, self._kl_factor)
+            # the weight of a nat, see "The evidence lower bound" below; it has no gradient
+            weight = jnp.maximum(jax.lax.stop_gradient(error), _MIN_MEAN_ERROR)
+            weight = warmup * (self._kl_factor * weight)
             loss = loss + weight * totals.kl_divergence / normalizers.num_observed
         loss = loss + self.length_weight * totals.length_error / normalizers.num_sequences
         return loss, (non_trainable, totals)
@@ -422,26 +411,29 @@ class Engine:
         *,
         num_steps: int,
     ) -> Any:
-        """Return the metrics of the first batches of rows, as one array."""
+        """Return the metrics of the first batches of positions, as one array."""
 
-        def add_batch(i: Any, totals: MetricSums) -> MetricSums:
-            batch = cut_batch(data, positions[i], num_steps, self._layout)
-            inputs, batch = self._make_inputs(batch, num_steps, i)
-            outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
-            if self._decoder is not None:
+        def add_batch(index: Any, totals: MetricSums) -> MetricSums:
+            batch = cut_batch(data, positions[index], num_steps, self._layout)
+            inputs, batch = self._make_inputs(batch, num_steps, index)
+            outputs, _ = self.joint_model.stateless_call(
+                trainable, non_trainable, inputs, training=False
+            )
+            if self._decoder is not None:  # without teacher forcing
                 mapping = [
-                    *zip(self.joint.trainable_variables, trainable, strict=True),
-                    *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
+                    *zip(self.joint_model.trainable_variables, trainable, strict=True),
+                    *zip(self.joint_model.non_trainable_variables, non_trainable, strict=True),
                 ]
                 decoded = decode_in_trace(self._decoder, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._is_numeric_output, decoded, outputs["y_pred"])
             return totals.plus(self._batch_totals(batch, outputs, in_training=False))
 
-        zero = jax.tree.map(jnp.float32, MetricSums.zero())
+        zero = jax.tree.map(jnp.float32, MetricSums())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
 def _variable_index(optimizer: Any, variable: Any) -> int:
+    """Return the index of a variable in the variables of an optimizer."""
     return next(i for i, candidate in enumerate(optimizer.variables) if candidate is variable)
 
 
@@ -483,10 +475,8 @@ def build_joint_model(
 def numeric_output_mask(network: Network) -> np.ndarray:
     """Return whether each output of a step is a numeric column, bool (n_outputs,)."""
     specification = network.specification
-    return np.repeat(
-        number_mask(specification.column_types),
-        [num_categories or 1 for num_categories in specification.num_categories],
-    )
+    widths = [num_categories or 1 for num_categories in specification.num_categories]
+    return np.repeat(number_mask(specification.column_types), widths)
 
 
 class JoinedWeights:
@@ -507,52 +497,41 @@ class JoinedWeights:
     ) -> None:
         # what the optimizer is built on; variables of joined weights only have shapes and names
         self.variables = list(variables)
-        self._groups: list[list[int]] = []  # indices of the weights of each vector
+        self._weight_groups: list[list[int]] = []  # indices of the weights in each vector
         self._shapes = [tuple(variable.shape) for variable in variables]
         if separate_names is None or len({variable.dtype for variable in variables}) != 1:
             return
         separate = [any(name in variable.name for name in separate_names) for variable in variables]
-        groups = {
-            "weights": [i for i, is_separate in enumerate(separate) if not is_separate],
-            "_".join(separate_names): [i for i, is_separate in enumerate(separate) if is_separate],
-        }
-        groups = {name: group for name, group in groups.items() if group}
-        self._groups = list(groups.values())
-        self.variables = [
-            keras.Variable(
-                np.zeros(sum(self._num_values(group)), variables[0].dtype),
-                name=name,
-                dtype=variables[0].dtype,
-            )
-            for name, group in groups.items()
-        ]
+        self.variables, dtype = [], variables[0].dtype
+        for name, in_group in (("weights", False), ("_".join(separate_names), True)):
+            group = [i for i, is_separate in enumerate(separate) if is_separate is in_group]
+            if group:
+                zeros = np.zeros(sum(self._num_values(group)), dtype)
+                self.variables.append(keras.Variable(zeros, name=name, dtype=dtype))
+                self._weight_groups.append(group)
 
     def join(self, arrays: Sequence[Any], array_module: Any = jnp) -> list[Any]:
         """Join arrays, one for each weight, to vectors, with the module `jax.numpy` or `numpy`."""
-        if not self._groups:
+        if not self._weight_groups:
             return list(arrays)
         flat = [array.reshape(-1) for array in arrays]
-        return [array_module.concatenate([flat[i] for i in group]) for group in self._groups]
+        return [array_module.concatenate([flat[i] for i in group]) for group in self._weight_groups]
 
     def join_variables(self, variables: Sequence[Any]) -> list[Any]:
         """Return the joined values of Keras variables, on the device."""
-        if not self._groups:
+        if not self._weight_groups:
             return [variable.value for variable in variables]
         values = [np.asarray(variable.value) for variable in variables]
         return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
 
-    def split_on_host(self, vectors: Sequence[Any]) -> list[Any]:
-        """Undo ``join`` outside of compiled code, where slices of JAX arrays would be compiled."""
-        if not self._groups:  # the arrays can stay on the device
+    def split(self, vectors: Sequence[Any], *, on_host: bool = True) -> list[Any]:
+        """Undo ``join``, on the host outside of compiled code: JAX would compile the slices."""
+        if not self._weight_groups:  # the arrays can stay on the device
             return list(vectors)
-        return self.split([np.asarray(vector) for vector in vectors])
-
-    def split(self, vectors: Sequence[Any]) -> list[Any]:
-        """Undo ``join``; NumPy arrays give views."""
-        if not self._groups:
-            return list(vectors)
+        if on_host:
+            vectors = [np.asarray(vector) for vector in vectors]
         arrays: list[Any] = [None] * len(self._shapes)
-        for group, vector in zip(self._groups, vectors, strict=True):
+        for group, vector in zip(self._weight_groups, vectors, strict=True):
             ends = list(itertools.accumulate(self._num_values(group)))
             for i, start, end in zip(group, [0, *ends], ends, strict=False):
                 arrays[i] = vector[start:end].reshape(self._shapes[i])
@@ -567,11 +546,8 @@ class AdamW(keras.optimizers.AdamW):
 
     def add_variable(self, shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a variable of zeros."""
-
-        def zeros(shape: Any, dtype: Any) -> Any:
-            return keras.ops.convert_to_tensor(np.zeros(shape, dtype), dtype=dtype)
-
-        return super().add_variable(shape, *args, **(kwargs | {"initializer": zeros}))
+        kwargs["initializer"] = lambda shape, dtype: ops.convert_to_tensor(np.zeros(shape, dtype))
+        return super().add_variable(shape, *args, **kwargs)
 
 
 # The evidence lower bound (ELBO) of a variational network
@@ -585,8 +561,8 @@ class AdamW(keras.optimizers.AdamW):
 # values is N / 2 log(error) + divergence. By its gradient, one nat of divergence has a weight of
 # 2 error / N relative to the mean error of a value.
 #
-# For errors that are not squared, a nat has a weight of error / N by choice. With a fixed weight of
-# 1, a code of tokens would cost as many nats as it saves the decoder, and nothing would be learned.
+# For errors that are not squared, a nat has the weight error / N, too. With a fixed weight of 1, a
+# code of tokens would cost as many nats as it saves the decoder, and nothing would be learned.
 #
 # In posterior collapse, the code of every sequence becomes N(0, 1). Two measures prevent it: the
 # divergence has no weight at first [4], and its first half nat per dimension is free [5].
@@ -610,6 +586,7 @@ def kl_divergence(
     sum_arrays: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return the sum of the KL divergences of a batch from N(0, 1), with free nats."""
+    # of each sequence and dimension (batch_size, latent_dim)
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
     num_sequences = jnp.sum(is_sequence)
     if sum_arrays is not None:
@@ -626,14 +603,8 @@ def kl_divergence(
 
 def kl_warmup(update_index: Any, schedule: Schedule) -> Any:
     """Return the factor, up to 1, of the KL divergence in an update, counted from 0."""
-    length = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
-    return jnp.minimum(1.0, (jnp.asarray(update_index, jnp.float32) + 1.0) / length)
-
-
-def kl_weight(mean_error: Any, kl_factor: float) -> Any:
-    """Return the weight of a nat relative to the sum of errors."""
-    # the factor is 2 for squared errors, else 1
-    return kl_factor * jnp.maximum(jax.lax.stop_gradient(mean_error), _MIN_MEAN_ERROR)
+    warmup = jnp.maximum(1.0, _KL_WARMUP_SHARE * jnp.asarray(schedule.num_updates, jnp.float32))
+    return jnp.minimum(1.0, (jnp.asarray(update_index, jnp.float32) + 1.0) / warmup)
 
 
 def negative_elbo(mean_error: float, kl_per_value: float, kl_factor: float) -> float:

@@ -1,17 +1,21 @@
 """`Training`: train a network for epochs in one or two phases, with early stopping.
 
 Early stopping ends a phase if the validation loss has not improved for some epochs, and keeps the
-weights of the best epoch. `Training` uses an `Engine` for the compiled updates, a `Clock` for the
-time, a `TrainingProgress`, which checkpoints save, and `CallbackHooks` for Keras callbacks.
+weights of the best epoch. `Training` uses an `Engine` for the compiled updates and a
+`TrainingProgress`, which checkpoints save. The other classes here are a `Clock` for the time and
+the time budget, an `InterruptHandler` for Ctrl-C, a `ProgressBar`, and `CallbackHooks` for Keras.
 """
 
 import contextlib
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from types import FrameType
 from typing import Any, NamedTuple, Self
 
 import keras
@@ -26,7 +30,7 @@ from refold.network.keras.build import Network
 from refold.sequences import Batches, BatchRun
 from refold.training._processes import Processes
 from refold.training._shards import PhaseData, Shard
-from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
+from refold.training.loop._checkpoint import HISTORY_COLUMNS, SavedTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
     AdamW,
     Engine,
@@ -36,7 +40,6 @@ from refold.training.loop._compiled_steps import (
     Schedule,
     TrainState,
 )
-from refold.training.loop._time_budget_and_interrupt import Clock, InterruptHandler
 
 # Weight of the loss of predicted lengths, which is in nats per sequence. A larger weight would
 # cost reconstruction.
@@ -50,6 +53,22 @@ _CLIP_NORM = 1.0
 _UNDECAYED_NAMES = ("bias", "change")
 # Methods of a Keras callback that are called at every update.
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+# A chunk is a number of updates (training steps) that run in one compiled call. Between chunks,
+# Python can react to Ctrl-C and to the end of the time budget. A chunk does not go beyond the end
+# of an epoch: several short epochs in one chunk made a fit only a few percent faster, if at all.
+
+# Target for the seconds that a chunk takes.
+_CHUNK_SECONDS = 1.0
+# Updates in a chunk whose length must not depend on time: more than a chunk can have.
+_MAX_CHUNK_UPDATES = 1 << 20
+# Share of the time budget that must have passed before the number of updates is planned, because
+# the first updates may not have the usual speed.
+_MIN_PLAN_TIME_SHARE = 0.05
+# Number of updates that must have been timed before the number of updates is planned.
+_MIN_PLAN_UPDATES = 20
+# Factor on the time of a refit, whose updates may be slower than those before.
+_REFIT_TIME_FACTOR = 1.1
 
 
 class Settings(NamedTuple):
@@ -70,13 +89,13 @@ class Settings(NamedTuple):
 
 
 class StopReason(Enum):
-    """Reason why a phase ended."""
+    """Reason why a phase ended; the value says it of the refit, for a warning."""
 
-    DONE = "done"
-    TIME = "time"
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-    DIVERGED = "diverged"
+    DONE = "The refit on all sequences is done"  # as planned, or a phase ended by early stopping
+    TIME = "The time budget ran out in the refit on all sequences"
+    INTERRUPTED = "The refit on all sequences was interrupted"  # by Ctrl-C
+    STOPPED = "A callback stopped the refit on all sequences"
+    DIVERGED = "The loss became NaN or infinite in the refit on all sequences"
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ class Training:
     # as the first phase needed for its best epoch. If the time budget, Ctrl-C, a callback or a loss
     # that is not finite ends the refit early, the validated weights are kept.
     #
-    # To use it, enter the context. As long as `phase` is not None, initialize the network if
+    # To train, enter the context. As long as `phase` is not None, initialize the network if
     # `is_fresh`, and call `run` with the data of the phase. After that, there is a `result`.
 
     def __init__(
@@ -121,36 +140,37 @@ class Training:
     ) -> None:
         self._network, self._batches, self._settings = network, batches, settings
         self._saved_training, self._processes = saved_training, processes or Processes()
-        resumed, is_single = saved_training and saved_training.progress, self._processes.count == 1
-        seconds = 0.0 if resumed is None else resumed.seconds
+        saved_progress = saved_training and saved_training.progress
+        is_single = self._processes.count == 1
+        seconds = 0.0 if saved_progress is None else saved_progress.seconds
         self._clock = Clock(settings.time_budget, seconds, adapts_chunks=is_single)
         self._last_checkpoint_seconds = self._clock.seconds
-        self._bar = ProgressBar(verbose=settings.verbose)
+        self._progress_bar = ProgressBar(verbose=settings.verbose)
         # several processes have to stop together, so none of them stops on Ctrl-C of its own
         self._interrupt = InterruptHandler() if is_single else None
         self._engine = _make_engine(network, batches, settings, self._processes)
         self._hooks = CallbackHooks(callbacks, self._engine)
-        self._untrained = self._engine.read_state()
+        self._untrained_state = self._engine.read_state()
         num_updates = settings.max_epochs * settings.updates_per_epoch
-        self._progress = resumed or TrainingProgress(
-            self._untrained, settings.learning_rate, num_updates
+        self._progress = saved_progress or TrainingProgress(
+            self._untrained_state, settings.learning_rate, num_updates
         )
         # of the epoch so far
-        self._metrics = EpochMetrics(MetricSums.zero(), settings.learning_rate, finite=True)
-        self._num_updates = 0  # that led to the state of the progress
-        self.is_fresh = resumed is None  # else the phase continues from a checkpoint
+        self._metrics = EpochMetrics(MetricSums(), settings.learning_rate, is_finite=True)
+        self._num_updates = 0  # of the phase so far
+        self.is_fresh = saved_progress is None  # else the phase continues from a checkpoint
         self.phase: str | None = self._progress.phase  # None after the last one
         self.result: FitResult
         # closes the progress bar and the handler of Ctrl-C
-        self._contexts = contextlib.ExitStack()
+        self._exit_stack = contextlib.ExitStack()
         self._is_running, self._out_of_time = False, False
 
     def __enter__(self) -> Self:
-        self._contexts.enter_context(self._bar)
+        self._exit_stack.enter_context(self._progress_bar.display)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._contexts.__exit__(*error)
+        self._exit_stack.__exit__(*error)
 
     # The phases
 
@@ -167,19 +187,29 @@ class Training:
         if not self._is_running:
             self._clock.end_preparation()
             if self.is_fresh:
-                progress.preparation = self._clock.preparation
-            self._clock.preparation = progress.preparation
+                progress.preparation_seconds = self._clock.preparation_seconds
+            self._clock.preparation_seconds = progress.preparation_seconds
             # before this line, Ctrl-C ends the program at once, because there is nothing to save
             if self._interrupt is not None:
-                self._contexts.enter_context(self._interrupt)
+                self._exit_stack.enter_context(self._interrupt)
             # until the first epoch ends, most of the time is compilation
-            self._bar.begin("epoch", self._settings.max_epochs, "compiling")
+            self._progress_bar.begin("epoch", self._settings.max_epochs, "compiling")
             self._is_running = True
         stop_reason = self._train_epochs(phase_data, keep_initial=keep_initial)
         if stop_reason is StopReason.INTERRUPTED:
             self._write_checkpoint()
-        end = self._end_validated if self.phase == "validated" else self._end_refit
-        end(stop_reason)
+        if self.phase == "validated":
+            self._end_validated(stop_reason)
+            return
+        # The refit has ended. Set the result, and use the weights of a finished refit.
+        self._finish(interrupted=stop_reason is StopReason.INTERRUPTED)
+        if stop_reason is not StopReason.DONE:
+            warn(f"{stop_reason.value}. {_describe_kept_weights(self._progress)}")
+            return
+        # the network has the validated weights now
+        validated_weights = [np.asarray(variable.value) for variable in self._network.variables]
+        self._engine.write_back(self._progress.state)
+        self.result = replace(self.result, phase="refit", validated_weights=validated_weights)
 
     def _end_validated(self, stop_reason: StopReason) -> None:
         """End the validated phase: prepare the refit, or set the result if none follows."""
@@ -196,35 +226,26 @@ class Training:
                 raise DivergedError(f"{advice} Nothing was learned before that.")
             warn(f"{advice} {_describe_kept_weights(progress)}")
         refit = settings.refit and stop_reason not in (StopReason.INTERRUPTED, StopReason.DIVERGED)
-        # with no time left even for the initialization of the refit, there is none
+        # there is no refit if there is no time left even for its initialization
         if refit and self._out_of_time and self._clock.is_time_up(num_refit_updates=0):
             refit = False
-            _warn_of_no_refit(stop_reason, progress)
+            warn(f"{stop_reason.value}. {_describe_kept_weights(progress)}")
         if not refit:
             self._finish(interrupted=interrupted, complete=not interrupted)
             return
         self.phase, self.is_fresh = "refit", True
-        progress.phase, progress.refit_steps = "refit", progress.best_steps
-        progress.peak, progress.epoch = settings.learning_rate, 1
-        self._engine.write_back(self._untrained)  # also resets the optimizer
-        self._bar.begin("refit on all: initialize")
-
-    def _end_refit(self, stop_reason: StopReason) -> None:
-        """End the refit: set the result, and give the network the weights of a finished refit."""
-        self._finish(interrupted=stop_reason is StopReason.INTERRUPTED)
-        if stop_reason is not StopReason.DONE:
-            _warn_of_no_refit(stop_reason, self._progress)
-            return
-        # the network has the validated weights now
-        validated_weights = [np.asarray(variable.value) for variable in self._network.variables]
-        self._engine.write_back(self._progress.state)
-        self.result = replace(self.result, phase="refit", validated_weights=validated_weights)
+        progress.phase, progress.refit_num_updates = "refit", progress.best_num_updates
+        progress.peak_learning_rate, progress.epoch = settings.learning_rate, 1
+        self._engine.write_back(self._untrained_state)  # also resets the optimizer
+        self._progress_bar.begin("refit on all: initialize")
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Give the network the validated weights, and set the result."""
         progress = self._progress
-        if progress.best is not None:
-            self._engine.write_back(progress.state.with_weights(progress.best))
+        if (best := progress.best) is not None:
+            state, count = progress.state, len(progress.state.trainable)
+            state = state._replace(trainable=best[:count], non_trainable=best[count:])
+            self._engine.write_back(state)
         history = dict(progress.history)
         if all(loss is None for loss in history["val_loss"]):
             del history["val_loss"]
@@ -235,7 +256,7 @@ class Training:
             progress.best_epoch,
             interrupted,
             complete,
-            len(self._engine.shapes),
+            len(self._engine.batch_shapes),
             out_of_time=self._out_of_time,
             initial_loss=progress.initial_loss,
         )
@@ -255,11 +276,12 @@ class Training:
         self._write_checkpoint()
         num_epochs = self._settings.max_epochs
         if refit:
-            # the length of the refit is a number of updates, so its last epoch may be incomplete
+            # The length of the refit is a number of updates, so its last epoch may be incomplete. A
+            # pass over all sequences has `num_batches` updates, and may be several epochs.
             num_batches = max(1, self._batches.num_batches(np.arange(phase_data.num_sequences)))
-            total_batches = progress.refit_steps * phase_data.loader.epochs_per_pass
-            num_epochs = max(1, -(-total_batches // num_batches))
-            self._bar.begin("refit on all: epoch", num_epochs)
+            epochs_per_pass = phase_data.loader.fit_data.epochs_per_pass
+            num_epochs = max(1, -(-progress.refit_num_updates * epochs_per_pass // num_batches))
+            self._progress_bar.begin("refit on all: epoch", num_epochs)
         phase = progress.phase
         self._apply_hooks(lambda state: self._hooks.begin(state, phase, num_epochs))
         reason = self._check_end_of_phase()
@@ -270,31 +292,34 @@ class Training:
                 reason = self._end_epoch(phase_data) or reason
             reason = reason or self._check_interrupt_and_time() or self._check_end_of_phase()
         self._call_hook("on_train_end")
-        # read the progress again: an interrupted epoch has restored that of the epoch before
+        # an interrupted epoch has set `self._progress` back to that at the end of the epoch before
         progress, is_unmeasured = self._progress, not refit and phase_data.validation is None
         is_done = reason is StopReason.DONE and progress.best is not None
-        if self._hooks.present and is_unmeasured and is_done:
+        if self._hooks.has_callbacks and is_unmeasured and is_done:
             # without validation, the last weights are kept, and a callback may have changed them
-            progress.keep_weights(progress.best_loss, progress.best_epoch, progress.best_steps)
+            progress.best = [*progress.state.trainable, *progress.state.non_trainable]
         return reason
 
     def _train_epoch(self, phase_data: PhaseData) -> StopReason | None:
         """Train an epoch, and return why it was cut short; None if it is complete."""
-        before, progress = replace(self._progress), self._progress
+        progress_before, progress = replace(self._progress), self._progress
         progress.state = progress.state.with_zero_totals()
-        self._call_hook("on_epoch_begin", progress.epoch - 1)
-        first_update, normalizers = self._num_updates, self._normalizers(phase_data)
-        seed, epoch = self._settings.seed, progress.epoch
-        plans = (
+        self._call_hook("on_epoch_begin", progress.epoch - 1)  # Keras counts epochs from 0
+        first_update, settings, epoch = self._num_updates, self._settings, progress.epoch
+        # the numbers of values and sequences in an average batch
+        num_observed = phase_data.num_observed / max(1, phase_data.num_sequences)
+        num_observed = max(1.0, num_observed * settings.batch_size)
+        normalizers = LossNormalizers(num_observed, float(settings.batch_size))
+        batch_runs = (
             (shard, batch_run)
             for index, shard in enumerate(phase_data.loader.load_epoch(epoch))
             for batch_run in self._batches.iter_runs(
-                shard.indices, seed=seed, epoch=epoch, shard_index=index
+                shard.indices, seed=settings.seed, epoch=epoch, shard_index=index
             )
         )
-        for shard, batch_run in plans:
-            batch = 0
-            while batch < batch_run.num_batches:
+        for shard, batch_run in batch_runs:
+            batch_index = 0
+            while batch_index < batch_run.num_batches:
                 if self._num_updates == self._final_num_updates:
                     return None
                 # an epoch has at least one update before it ends, so that there is a loss
@@ -302,9 +327,9 @@ class Training:
                 if has_loss and (reason := self._check_interrupt_and_time()):
                     # a checkpoint after Ctrl-C is that of the last complete epoch
                     if reason is StopReason.INTERRUPTED:
-                        self._progress = before
+                        self._progress = progress_before
                     return reason
-                batch = self._train_chunk(shard, batch_run, batch, normalizers)
+                batch_index = self._train_chunk(shard, batch_run, batch_index, normalizers)
                 if not math.isfinite(self._metrics.totals.error):
                     return StopReason.DIVERGED
         return None
@@ -313,74 +338,80 @@ class Training:
         self, shard: Shard, batch_run: BatchRun, first_batch: int, normalizers: LossNormalizers
     ) -> int:
         """Train on some batches in one compiled call; return the index of the next batch."""
-        progress, every_update = self._progress, self._hooks.every_update
-        max_updates = 1 if every_update else self._clock.chunk_updates(batch_run.bucket)
-        updates_to_end = self._final_num_updates - self._num_updates
-        stop = min(batch_run.num_batches, first_batch + min(max_updates, updates_to_end))
-        if every_update:
+        progress, has_batch_hooks = self._progress, self._hooks.has_batch_hooks
+        max_updates = 1 if has_batch_hooks else self._clock.num_chunk_updates(batch_run.bucket)
+        max_updates = min(max_updates, self._final_num_updates - self._num_updates)
+        end_batch = min(batch_run.num_batches, first_batch + max_updates)
+        if has_batch_hooks:
             self._call_hook("on_train_batch_begin", self._num_updates)
-        started = time.perf_counter()
-        indices = self._processes.process_columns(batch_run.indices)
+        start_time = time.perf_counter()
+        # (num_batches, sequences of a batch that this process trains on)
+        processes = self._processes
+        indices = np.array_split(batch_run.indices, processes.count, axis=1)[processes.index]
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
             batch_run._replace(indices=shard.find_positions(indices)),
             first_batch,
-            stop,
+            end_batch,
             normalizers=normalizers,
-            schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
+            schedule=Schedule(
+                np.float32(progress.peak_learning_rate), np.int32(progress.num_updates)
+            ),
         )
-        seconds = time.perf_counter() - started
-        self._clock.record_chunk(seconds, batch_run.bucket, stop - first_batch)
-        if every_update:
+        seconds = time.perf_counter() - start_time
+        self._clock.record_chunk(seconds, batch_run.bucket, end_batch - first_batch)
+        if has_batch_hooks:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
             self._call_hook("on_train_batch_end", self._num_updates, logs)
-        self._num_updates += stop - first_batch
-        return stop
+        self._num_updates += end_batch - first_batch
+        return end_batch
 
     @property
     def _final_num_updates(self) -> int:
         """The number of updates after which the phase ends; the largest integer if unknown."""
         progress = self._progress
-        return progress.refit_steps if progress.phase == "refit" else sys.maxsize
-
-    def _normalizers(self, phase_data: PhaseData) -> LossNormalizers:
-        """Return the numbers of values and sequences in an average batch."""
-        observed = phase_data.num_observed / max(1, phase_data.num_sequences)
-        batch_size = self._settings.batch_size
-        return LossNormalizers(max(1.0, observed * batch_size), float(batch_size))
+        return progress.refit_num_updates if progress.phase == "refit" else sys.maxsize
 
     def _end_epoch(self, phase_data: PhaseData) -> StopReason | None:
-        """Validate an epoch, and keep its weights if they are the best; return if it diverged."""
+        """Validate an epoch, and keep its weights if they are the best; return DIVERGED or None."""
         progress, learning_rate = self._progress, self._metrics.learning_rate
         loss = self._engine.loss(self._metrics.totals)
         val_loss = None if phase_data.validation is None else self._validate(phase_data.validation)
-        measured = loss if val_loss is None else val_loss
-        # the loss was measured before the last update, which may have made the weights infinite
-        finite = val_loss is not None or self._metrics.finite
-        if not (math.isfinite(loss) and math.isfinite(measured) and finite):
+        final_loss = loss if val_loss is None else val_loss
+        # `loss` was measured before the last update, which may have made the weights infinite
+        is_finite = val_loss is not None or self._metrics.is_finite
+        if not (math.isfinite(loss) and math.isfinite(final_loss) and is_finite):
             return StopReason.DIVERGED
         if self.phase == "validated" and (val_loss is None or val_loss < progress.best_loss):
-            progress.keep_weights(measured, progress.epoch, self._num_updates)
-        progress.record_epoch(loss, val_loss, learning_rate, self._clock.seconds)
-        self._bar.show_epoch(progress.epoch, loss, val_loss)
+            progress.keep_weights(final_loss, progress.epoch, self._num_updates)
+        seconds, epoch = self._clock.seconds, progress.epoch
+        row = (epoch, progress.phase, loss, val_loss, learning_rate, seconds)
+        for name, value in zip(HISTORY_COLUMNS, row, strict=True):
+            progress.history[name].append(value)
+        self._progress_bar.show_epoch(epoch, loss, val_loss)
         logs = {"loss": loss, "learning_rate": learning_rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
-        # a checkpoint after this epoch continues with the next one; Keras counts epochs from 0
+        # a training that is resumed after this epoch continues with the next epoch
         progress.epoch += 1
-        self._call_hook("on_epoch_end", progress.epoch - 2, logs)
-        self._checkpoint_if_due()
+        self._call_hook("on_epoch_end", epoch - 1, logs)  # Keras counts epochs from 0
+        # write a checkpoint if enough time or epochs have passed
+        if self._saved_training is None or (checkpoint := self._saved_training.checkpoint) is None:
+            return None
+        seconds = self._clock.seconds - self._last_checkpoint_seconds
+        if seconds >= checkpoint.seconds or (checkpoint.epochs and epoch % checkpoint.epochs == 0):
+            self._write_checkpoint()
         return None
 
     def _validate(self, shard: Shard) -> float:
         """Return the loss of the current weights on validation data."""
-        totals, state = MetricSums.zero(), self._processes.to_host(self._progress.state)
+        totals, state = MetricSums(), self._processes.to_host(self._progress.state)
         for batch_run in self._batches.iter_runs(shard.indices):
-            started = time.perf_counter()
+            start_time = time.perf_counter()
             batch_run = batch_run._replace(indices=shard.find_positions(batch_run.indices))
             totals = totals.plus(self._engine.evaluate(state, shard.data, batch_run))
-            seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - start_time
             self._clock.record_chunk(seconds, (batch_run.bucket, "validation"))
         return self._engine.loss(totals)
 
@@ -390,41 +421,37 @@ class Training:
         """Return why there is no further epoch: the phase is done, or a callback stopped it."""
         progress, settings = self._progress, self._settings
         if progress.phase == "refit":
-            is_done = self._num_updates >= progress.refit_steps
+            is_done = self._num_updates >= progress.refit_num_updates
         else:
             epochs_since_best = len(progress.history["epoch"]) - progress.best_epoch
             is_done = (
                 progress.epoch > settings.max_epochs
-                or self._hooks.stop
+                or self._hooks.wants_stop
                 or epochs_since_best >= settings.patience
             )
         if is_done:
             return StopReason.DONE
-        return StopReason.STOPPED if self._hooks.stop else None
+        return StopReason.STOPPED if self._hooks.wants_stop else None
 
     def _check_interrupt_and_time(self) -> StopReason | None:
         """Return Ctrl-C or the end of the time budget as a reason to stop; None for neither."""
-        # as a side effect, the length of the schedule is set to what the time budget allows
+        # as a side effect, sets the length of the schedule to the updates that the budget allows
         if self._interrupt is not None and self._interrupt.is_requested:
             return StopReason.INTERRUPTED
         if self._processes.count > 1 and self._settings.time_budget is None:
             return None  # without a message to all processes
-        reason, self._progress.num_steps = self._processes.broadcast_from_first(
-            self._check_time_budget()
-        )
-        return reason
-
-    def _check_time_budget(self) -> tuple[StopReason | None, int]:
-        """Return whether the time is up, and the updates of the schedule that the time allows."""
-        progress = self._progress
+        progress, clock = self._progress, self._clock
         if progress.phase == "refit":
-            is_unfinished = progress.refit_steps > self._num_updates
-            is_up, num_updates = is_unfinished and self._clock.is_time_up(), progress.num_steps
+            is_unfinished = progress.refit_num_updates > self._num_updates
+            is_time_up, num_updates = is_unfinished and clock.is_time_up(), progress.num_updates
         else:
             num_done, refit = self._num_updates, self._settings.refit
-            num_updates = self._clock.plan_num_updates(num_done, progress.num_steps, refit=refit)
-            is_up = self._clock.is_time_up(progress.best_steps if refit else None)
-        return StopReason.TIME if is_up else None, num_updates
+            num_updates = clock.plan_num_updates(num_done, progress.num_updates, refit=refit)
+            is_time_up = clock.is_time_up(progress.best_num_updates if refit else None)
+        is_time_up, progress.num_updates = self._processes.broadcast_from_first(
+            (is_time_up, num_updates)
+        )
+        return StopReason.TIME if is_time_up else None
 
     # Checkpoints and callbacks
 
@@ -433,40 +460,149 @@ class Training:
             self._saved_training.write(replace(self._progress, seconds=self._clock.seconds))
             self._last_checkpoint_seconds = self._clock.seconds
 
-    def _checkpoint_if_due(self) -> None:
-        """Write a checkpoint after an epoch, if enough time or epochs have passed."""
-        if self._saved_training is None or (checkpoint := self._saved_training.checkpoint) is None:
-            return
-        seconds = self._clock.seconds - self._last_checkpoint_seconds
-        is_due = checkpoint.epochs and (self._progress.epoch - 1) % checkpoint.epochs == 0
-        if seconds >= checkpoint.seconds or is_due:
-            self._write_checkpoint()
-
     def _call_hook(self, hook_name: str, *args: Any) -> None:
         self._apply_hooks(lambda state: self._hooks.call(hook_name, state, *args))
 
     def _apply_hooks(self, call_hooks: Callable[[TrainState], TrainState]) -> None:
         """Let callbacks change the state; if they change the learning rate, scale the schedule."""
-        if not self._hooks.present:
+        if not self._hooks.has_callbacks:
             return
         progress = self._progress
-        before = self._engine.learning_rate(progress.state)
+        old_rate = self._engine.learning_rate(progress.state)
         progress.state = call_hooks(progress.state)
-        after = self._engine.learning_rate(progress.state)
-        if after == before:
+        new_rate = self._engine.learning_rate(progress.state)
+        if new_rate == old_rate:
             return
-        if before > 0:
-            progress.peak *= after / before
+        if old_rate > 0:
+            progress.peak_learning_rate *= new_rate / old_rate
         else:  # no factor scales 0: let the schedule continue at the rate that was set
-            schedule = Schedule(np.float32(1.0), np.int32(progress.num_steps))
-            progress.peak = after / float(schedule.learning_rate(self._num_updates))
+            schedule = Schedule(np.float32(1.0), np.int32(progress.num_updates))
+            share_of_peak = float(schedule.learning_rate(self._num_updates))
+            progress.peak_learning_rate = new_rate / share_of_peak
+
+
+class Clock:
+    """Measure the time of a training; choose the lengths of chunks and plan for a time budget."""
+
+    def __init__(
+        self,
+        time_budget: float | None,  # in seconds
+        earlier_seconds: float = 0.0,  # that earlier runs of a resumed training took
+        *,
+        adapts_chunks: bool = True,  # whether to choose the lengths of chunks by speed
+    ) -> None:
+        now = time.perf_counter()
+        self._time_budget, self._adapts_chunks = time_budget, adapts_chunks
+        self._is_planned = False
+        self._start = now - earlier_seconds
+        # Start of the current stage, which is the preparation or the updates. Each compilation
+        # moves it to later by its seconds, so that these do not count.
+        self._stage_start = now
+        self.preparation_seconds = 0.0  # before the first update; a refit needs them again
+        self._num_timed_updates = 0
+        self._updates_per_chunk: dict[Any, int] = {}  # by the shape of the batches
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, including earlier runs of a resumed training."""
+        return time.perf_counter() - self._start
+
+    def end_preparation(self) -> None:
+        """Measure the preparation, which ends now."""
+        now = time.perf_counter()
+        self.preparation_seconds = now - self._stage_start
+        self._stage_start = now
+
+    def num_chunk_updates(self, batch_shape: Any) -> int:
+        """Return the number of updates for a chunk of batches of this shape; 1 if not timed yet."""
+        # processes that train together must run equal chunks, whose lengths do not depend on speed
+        if not self._adapts_chunks:
+            return _MAX_CHUNK_UPDATES
+        return self._updates_per_chunk.get(batch_shape, 1)
+
+    def record_chunk(self, seconds: float, batch_shape: Any, num_updates: int = 0) -> None:
+        """Record the time of a chunk; the first chunk of each shape includes compilation."""
+        # validation has no updates, but is compiled as well
+        if batch_shape not in self._updates_per_chunk:
+            self._updates_per_chunk[batch_shape] = 1
+            self._stage_start += seconds  # leave compilation out of the seconds per update
+            return
+        self._num_timed_updates += num_updates
+        if num_updates:
+            updates_per_second = num_updates / max(seconds, 1e-6)
+            self._updates_per_chunk[batch_shape] = max(1, int(_CHUNK_SECONDS * updates_per_second))
+
+    def plan_num_updates(self, num_updates: int, max_updates: int, *, refit: bool) -> int:
+        """Return how many updates the budget allows in total, of which `num_updates` are done."""
+        # The number is planned once, as soon as the speed is known. Before that, it is
+        # `max_updates`. After that, too, because the caller passes the plan as `max_updates`.
+        if self._time_budget is None or self._is_planned:
+            return max_updates
+        is_early = self.seconds < _MIN_PLAN_TIME_SHARE * self._time_budget
+        if is_early or self._num_timed_updates < _MIN_PLAN_UPDATES:
+            return max_updates
+        self._is_planned = True
+        seconds = self._time_budget - self.seconds
+        if refit:
+            # The refit has a preparation, and repeats all updates: those that are done, before a
+            # resume as well, and those to come. Each further update is repeated once.
+            done_seconds = num_updates * self._seconds_per_update
+            seconds -= self.preparation_seconds + _REFIT_TIME_FACTOR * done_seconds
+            seconds /= 1 + _REFIT_TIME_FACTOR
+        planned = num_updates + int(seconds / self._seconds_per_update)
+        return max(num_updates + 1, min(max_updates, planned))
+
+    def is_time_up(self, num_refit_updates: int | None = None) -> bool:
+        """Return whether the budget is used up, or would be after a refit of so many updates."""
+        if self._time_budget is None:
+            return False
+        refit_seconds = 0.0
+        if num_refit_updates is not None:
+            update_seconds = _REFIT_TIME_FACTOR * self._seconds_per_update * num_refit_updates
+            refit_seconds = self.preparation_seconds + update_seconds
+        return self.seconds + refit_seconds >= self._time_budget
+
+    @property
+    def _seconds_per_update(self) -> float:
+        """Mean time of an update, with all overhead but compilation."""
+        return (time.perf_counter() - self._stage_start) / max(1, self._num_timed_updates)
+
+
+class InterruptHandler:
+    """Within the context, remember Ctrl-C instead of raising; a second Ctrl-C raises."""
+
+    def __init__(self) -> None:
+        self.is_requested = False  # whether Ctrl-C was pressed
+        self._previous_handler: Any = None
+
+    def __enter__(self) -> "InterruptHandler":
+        # only the main thread can handle signals; in other threads nothing changes
+        if threading.current_thread() is threading.main_thread():
+            self._previous_handler = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_handler)
+
+    def _handle(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Handle SIGINT, and other signals whose handlers call this one."""
+        # A process that was started to ignore Ctrl-C keeps ignoring it, such as `refold fit ... &`
+        # in a script or under nohup. Handlers of other signals pass on their own number, and these
+        # signals are not ignored.
+        if signal_number == signal.SIGINT and self._previous_handler == signal.SIG_IGN:
+            return
+        if self.is_requested:
+            raise KeyboardInterrupt
+        self.is_requested = True
 
 
 class ProgressBar:
     """Progress bar of the initialization and of the epochs; `verbose=0` shows nothing."""
 
     def __init__(self, *, verbose: int) -> None:
-        self._bar = progress_bar(
+        # a context, within which the bar is shown
+        self.display: Any = progress_bar(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[losses]}"),
@@ -474,29 +610,22 @@ class ProgressBar:
             TimeRemainingColumn(),
             disable=not verbose,
         )
-        self._stage, self._num_epochs = "initialize", 0
-        self._task = self._bar.add_task("initialize", total=None, losses="")
+        self._stage_name, self._num_epochs = "initialize", 0
+        self._task = self.display.add_task("initialize", total=None, losses="")
 
-    def begin(self, stage: str, num_epochs: int = 0, losses_text: str = "") -> None:
+    def begin(self, stage_name: str, num_epochs: int = 0, losses_text: str = "") -> None:
         """Show the next stage of the training, with its number of epochs if it has any."""
-        self._stage, self._num_epochs = stage, num_epochs
-        self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=num_epochs or None, losses=losses_text)
+        self._stage_name, self._num_epochs = stage_name, num_epochs
+        self.display.remove_task(self._task)
+        self._task = self.display.add_task(stage_name, total=num_epochs or None, losses=losses_text)
 
     def show_epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
         """Show the losses of an epoch, which is counted from 1."""
         losses = f"loss {loss:.4g}"
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"
-        count = f"{self._stage} {epoch}/{self._num_epochs}"
-        self._bar.update(self._task, description=count, completed=epoch, losses=losses)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        count = f"{self._stage_name} {epoch}/{self._num_epochs}"
+        self.display.update(self._task, description=count, completed=epoch, losses=losses)
 
 
 class CallbackHooks:
@@ -506,15 +635,14 @@ class CallbackHooks:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._callbacks: Any = None
-        self.present = bool(callbacks)
-        # whether there are batch hooks, so that each chunk is a single update
-        self.every_update = False
+        self.has_callbacks = bool(callbacks)
+        self.has_batch_hooks = False  # then each chunk is a single update
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
         self._callbacks = keras.callbacks.CallbackList(list(callbacks))
         names = {type(c).__name__ for c in self._callbacks.callbacks if _has_batch_hooks(c)}
-        self.every_update = bool(names)
+        self.has_batch_hooks = bool(names)
         if names:
             warn(
                 f"{', '.join(sorted(names))} asks to be called at every step, so each step is a "
@@ -522,7 +650,7 @@ class CallbackHooks:
             )
 
     @property
-    def stop(self) -> bool:
+    def wants_stop(self) -> bool:
         """Whether a callback has asked to stop."""
         return self._callbacks is not None and bool(self._model.stop_training)
 
@@ -545,11 +673,11 @@ class CallbackHooks:
 
 def _has_batch_hooks(callback: Any) -> bool:
     """Return whether a callback does something at every update."""
-    # callbacks of Keras have batch hooks that do nothing if they are set to act once per epoch
-    if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
+    # Some callbacks of Keras have batch hooks that do nothing if they are set to act in each epoch.
+    # The callback of MLflow has an attribute for the same.
+    frequencies = getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)
+    if "epoch" in frequencies or getattr(callback, "log_every_epoch", False):
         return False
-    if getattr(callback, "log_every_epoch", False):
-        return False  # the same for the callback of MLflow
     base = keras.callbacks.Callback
     return any(
         getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
@@ -581,8 +709,8 @@ def _make_engine(
                 "ema_overwrite_frequency, cannot be used here. Leave that option out."
             )
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    # The length model needs no training if all sequences have one length, which it is initialized
-    # to, or if a dimension of the code holds the length.
+    # The length model needs no training if all sequences have one length, because the model is
+    # initialized to this length. It needs none either if a dimension of the code holds the length.
     needs_no_length_loss = batches.has_one_length or network.specification.length_dim > 0
     length_weight = 0.0 if needs_no_length_loss else _LENGTH_WEIGHT
     return Engine(
@@ -595,16 +723,6 @@ def _make_engine(
         separate_names=separate_names,
         processes=processes,
     )
-
-
-def _warn_of_no_refit(stop_reason: StopReason, progress: TrainingProgress) -> None:
-    cause = {
-        StopReason.TIME: "The time budget ran out in the refit on all sequences",
-        StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
-        StopReason.STOPPED: "A callback stopped the refit on all sequences",
-        StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
-    }[stop_reason]
-    warn(f"{cause}. {_describe_kept_weights(progress)}")
 
 
 def _describe_kept_weights(progress: TrainingProgress) -> str:
