@@ -130,7 +130,7 @@ def workers_of(nodes):
         with contextlib.suppress(OSError):
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
             command = (process / "cmdline").read_bytes()
-            if parent in raylets and command.startswith(b"ray::write_part"):
+            if parent in raylets and command.startswith(b"ray::call_with_retries"):
                 workers.append(int(process.name))
     return sorted(workers)
 
