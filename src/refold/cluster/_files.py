@@ -84,17 +84,7 @@ class Location(NamedTuple):
 
     def child(self, file_name: str) -> "Location":
         """Return a file in this folder."""
-        return self.with_path(f"{self.path.rstrip('/')}/{file_name}")
-
-    def with_path(self, path: str) -> "Location":
-        """Return the location of another path in the same store."""
-        return self._replace(path=path)
-
-
-def find_location(path_or_url: str | os.PathLike[str]) -> Location:
-    """Return the location of a path or URL."""
-    text = absolute_path(path_or_url)
-    return _find_url_location(text) if "://" in text else Location(fs.LocalFileSystem(), text)
+        return self._replace(path=f"{self.path.rstrip('/')}/{file_name}")
 
 
 def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
@@ -105,19 +95,21 @@ def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
 
 # Cached, because Arrow asks a bucket for its region each time.
 @functools.lru_cache(1024)
-def _find_url_location(url: str) -> Location:
-    """Return the location of a URL, in a file system of Arrow or else of fsspec."""
-    scheme = url.partition("://")[0]
-    url_without_query, question_mark, query = url.partition("?")
+def find_location(path_or_url: str) -> Location:
+    """Return the location of an absolute path or a URL."""
+    scheme, separator, _ = path_or_url.partition("://")
+    if not separator:
+        return Location(fs.LocalFileSystem(), path_or_url)
+    url_without_query, question_mark, query = path_or_url.partition("?")
     try:
-        file_system, path = fs.FileSystem.from_uri(url)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        file_system, path = fs.FileSystem.from_uri(path_or_url)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a store that Arrow does not know
         try:
             fsspec = import_optional("fsspec", extra="ray", purpose="A store of files")
             fsspec_system, path = fsspec.core.url_to_fs(url_without_query)
         except (ValueError, ImportError) as error:
             raise ParameterError(
-                f"The URL {url!r} cannot be opened: {first_line(error)}."
+                f"The URL {path_or_url!r} cannot be opened: {first_line(error)}."
             ) from error
         file_system = fs.PyFileSystem(fs.FSSpecHandler(fsspec_system))
     return Location(file_system, path, f"{scheme}://", question_mark + query)
@@ -153,11 +145,6 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def make_stamp(file_info: Any) -> FileStamp:
-    """Return the size and the time of a file."""
-    return file_info.size, file_info.mtime_ns
-
-
 def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
     location = find_location(path_or_url)
@@ -175,7 +162,7 @@ def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     else:
         raise MissingFileError(f"There is no file or folder {path_or_url}.")
     files = [
-        (location.with_path(info.path), make_stamp(info))
+        (location._replace(path=info.path), (info.size, info.mtime_ns))
         for info in sorted(infos, key=lambda info: info.path)
         if info.type == fs.FileType.File and info.path.lower().endswith(PARQUET_SUFFIXES)
     ]
@@ -194,7 +181,7 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
     target = location
     # An object store needs no temporary name: an upload appears only when it is complete.
     if location.prefix.partition(":")[0] not in _OBJECT_STORES:
-        target = location.with_path(f"{folder}/.{name}.{secrets.token_hex(8)}")
+        target = location._replace(path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
         num_bytes = temporary_file.tell()
@@ -240,13 +227,6 @@ class PartPlan(NamedTuple):
     stop: int
     num_steps: int  # approximate
     row_ranges: list[RowRange]  # the rows in their files; several if they are in several files
-
-    def find_row(self, row: int) -> tuple[str, int]:
-        """Return the file of a row that is counted over all files, and the row in this file."""
-        row_range = next(
-            row_range for row_range in reversed(self.row_ranges) if row_range.rows_before <= row
-        )
-        return row_range.file_name, row - row_range.rows_before
 
 
 class SourceFile(NamedTuple):

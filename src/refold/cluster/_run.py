@@ -37,7 +37,6 @@ from refold.cluster._files import (
     absolute_path,
     call_with_retries,
     find_location,
-    make_stamp,
     open_atomically,
     plan_parts,
     read_footers,
@@ -420,7 +419,21 @@ def _run_operation(
             f"them. Got a {type(paths).__name__}."
         )
     path_list = [absolute_path(path) for path in path_list]
-    model = _load_packed_model(model, settings["latent_steps"])
+    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
+    if settings["latent_steps"] is not None:
+        model = model.with_latent_steps(settings["latent_steps"])
+    if model.any_columns:
+        raise ParameterError(
+            "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
+            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
+        )
+    if not isinstance(model.network, PackedNetwork):
+        specification = model.specification
+        raise ParameterError(
+            f"This model runs with Keras (architecture={specification.architecture!r}, "
+            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
+            "LSTMs only. Use one machine, or fit the default model."
+        )
     model_bytes, reserved_names = dumps(model), {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
@@ -483,28 +496,6 @@ def _run_operation(
         num_anomalous=num_anomalous if operation == "detect" else None,
         row="window" if has_windows and operation != "reconstruct" else "sequence",
     )
-
-
-def _load_packed_model(
-    model: ModelLike | str | os.PathLike[str], latent_steps: int | None
-) -> Model:
-    """Return a model that workers can run without Keras."""
-    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
-    if latent_steps is not None:
-        model = model.with_latent_steps(latent_steps)
-    if model.any_columns:
-        raise ParameterError(
-            "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
-            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
-        )
-    if not isinstance(model.network, PackedNetwork):
-        specification = model.specification
-        raise ParameterError(
-            f"This model runs with Keras (architecture={specification.architecture!r}, "
-            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
-            "LSTMs only. Use one machine, or fit the default model."
-        )
-    return model
 
 
 # The tasks
@@ -666,12 +657,14 @@ def _compute_slice(
     model: Model, run: Run, part_plan: PartPlan, table_slice: TableSlice, summary: PartSummary
 ) -> Iterator[pa.Table]:
     """Yield tables of results; count sequences, steps and failures in the summary."""
-    file_name, row = part_plan.find_row(table_slice.first_row)
+    first_row = table_slice.first_row  # counted over all files
+    row_range = next(r for r in reversed(part_plan.row_ranges) if r.rows_before <= first_row)
+    file_name = row_range.file_name
     try:
         sequences = sequences_from_table(table_slice.table, file_name, run.options)
         if run.options.id is None:
             # the same ids as on one machine: row numbers over all files
-            sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first_row)
+            sequences = sequences.with_ids(np.arange(len(sequences)) + first_row)
         results = _compute_results(model, run, sequences)
     except RefoldError as error:
         if len(table_slice) > 1:  # compute the two halves, to lose only faulty sequences
@@ -680,12 +673,13 @@ def _compute_slice(
                 half = table_slice.select(start, stop)
                 yield from _compute_slice(model, run, part_plan, half, summary)
             return
-        if isinstance(error, SchemaError) and table_slice.first_row == part_plan.start:
+        if isinstance(error, SchemaError) and first_row == part_plan.start:
             # an error of the columns already in the first sequence concerns all sequences
             raise type(error)(f"{file_name}: {error.message.marked}") from error
         summary.num_failed += 1
         if len(summary.failures) < MAX_LISTED_FAILURES:
-            summary.failures.append(Failure(file_name, row, str(error)))
+            row_in_file = first_row - row_range.rows_before
+            summary.failures.append(Failure(file_name, row_in_file, str(error)))
         return
     summary.num_sequences += len(results)
     summary.num_steps += len(sequences.values)
@@ -743,7 +737,8 @@ def _load_model(output_folder: str, model_hash: str) -> Model:
 def _check_files_unchanged(part_plan: PartPlan) -> None:
     """Raise ``FileAccessError`` if a file of a part has changed since the run was planned."""
     for row_range in part_plan.row_ranges:
-        if make_stamp(find_location(row_range.file_name).get_info()) != row_range.stamp:
+        info = find_location(row_range.file_name).get_info()
+        if (info.size, info.mtime_ns) != row_range.stamp:
             raise FileAccessError(
                 f"{row_range.file_name} has changed since the run began. Restore it, or start "
                 "again with a new output folder."

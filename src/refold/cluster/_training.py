@@ -16,6 +16,7 @@ from typing import Any
 
 import refold
 from refold._support.arrays import draw_seed
+from refold._support.messages import pluralize
 from refold._support.rules import check_integer
 from refold.cluster._files import absolute_path
 from refold.cluster._ray import connect, import_ray
@@ -198,7 +199,16 @@ def _run_trainer(
         try:
             return trainer.fit().return_value
         except train.TrainingFailedError as error:
-            return pickle.dumps(_find_training_error(error, max_failures))
+            # an error of Refold, in one of the processes, says the most
+            failures = [*getattr(error, "worker_failures", {}).values(), error]
+            for failure in failures:
+                for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
+                    if isinstance(cause, RefoldError):
+                        return pickle.dumps(cause)
+            lines = str(failures[0]).strip().splitlines() or [type(error).__name__]
+            last_line = lines[-1].strip()
+            reason = f"after {pluralize(max_failures, 'restart')}: {last_line}"
+            return pickle.dumps(ClusterError(f"The training failed, {reason}"))
 
 
 def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
@@ -226,20 +236,6 @@ def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
             raise
         return pickle.dumps(error)
     return pickle.dumps(fitted)
-
-
-def _find_training_error(error: Exception, max_failures: int) -> RefoldError:
-    """Return the error of the process that failed first, with a message of one line."""
-    failures = [*getattr(error, "worker_failures", {}).values(), error]
-    for failure in failures:
-        for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
-            if isinstance(cause, RefoldError):
-                return cause
-    last_line = (str(failures[0]).strip() or type(error).__name__).splitlines()[-1].strip()
-    return ClusterError(
-        f"The training failed, after {max_failures} restart{'' if max_failures == 1 else 's'}: "
-        f"{last_line}"
-    )
 
 
 def _open_parts(

@@ -226,6 +226,7 @@ def cluster(
         check_not_empty(len(row_source), "sequence", "to cluster")
         features = None if distance == "code" else row_source.fit_features()
         ids, (codes, vectors) = row_source.ids, row_source.encode(features)
+    row_ids, row_codes = np.asarray(ids), np.asarray(codes)
 
     if method == "k-means":
         unsorted_labels = _label_by_kmeans(vectors, num_clusters, random_state)
@@ -244,7 +245,7 @@ def cluster(
     labels = np.full(len(vectors), NOISE_LABEL)
     distances = np.full(len(vectors), np.nan, np.float32)
     nearest = np.zeros(len(sizes), int)
-    centers = np.zeros((len(sizes), np.shape(codes)[1]), np.float32)
+    centers = np.zeros((len(sizes), row_codes.shape[1]), np.float32)
     for label, unsorted_label in enumerate(found_labels[order]):
         members = np.flatnonzero(unsorted_labels == unsorted_label)
         labels[members] = label
@@ -252,28 +253,20 @@ def cluster(
         distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
         nearest[label] = members[np.argmin(distances[members])]
         # distances are between vectors, but only a code can be decoded
-        centers[label] = np.asarray(codes)[members].mean(axis=0)
+        centers[label] = row_codes[members].mean(axis=0)
 
-    silhouettes, mean_silhouette = np.full(len(sizes), np.nan), float("nan")
+    silhouettes, silhouette = np.full(len(sizes), np.nan), float("nan")  # of clusters, and of all
     sample = np.flatnonzero(is_clustered)
     sample = sample[linspace_indices(len(sample), _MAX_ROWS_FOR_SILHOUETTES)]
     sampled_labels = np.unique(labels[sample])
     # a silhouette needs another cluster, and a cluster with several rows
     if 2 <= len(sampled_labels) < len(sample):
         row_silhouettes = np.asarray(silhouette_samples(vectors[sample], labels[sample]))
-        mean_silhouette = float(row_silhouettes.mean())
+        silhouette = float(row_silhouettes.mean())
         for label in sampled_labels:
             silhouettes[label] = row_silhouettes[labels[sample] == label].mean()
     return Clusters(
-        np.asarray(ids),
-        labels,
-        distances,
-        sizes[order],
-        nearest,
-        centers,
-        silhouettes,
-        mean_silhouette,
-        vectors,
+        row_ids, labels, distances, sizes[order], nearest, centers, silhouettes, silhouette, vectors
     )
 
 

@@ -118,9 +118,7 @@ class SearchFeatures:
         kernels = _draw_convolutions(sample, channel_counts, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(channel_counts)), channel_counts),
-            "channels": kernels.channels,
-            "taps": kernels.taps,
-            "bias": kernels.bias,
+            **kernels.arrays(),  # "channels", "taps" and "bias"
             "dilations": dilations,
             "stretches": np.linspace(0, max_steps, num_segments + 1).round(),
             "bands": np.unique(np.geomspace(1, max_steps // 2 + 1, num_bands + 1).round()),

@@ -593,7 +593,19 @@ class Index:
                 row_source.encode(self._features),
             )
         else:
-            query_rows = self._find_row_indices(rows, ids)
+            queried_ids = cast_ids(ids, rows.ids.type)
+            # Arrow builds a hash table of the second argument. All ids of the index would be many,
+            # so the rows with queried ids come first, and then the order of the queried ids.
+            unordered_rows = np.flatnonzero(_compute.is_in(rows.ids, queried_ids))
+            unordered_ids = rows.ids.take(pa.array(unordered_rows))
+            positions = _compute.index_in(queried_ids, unordered_ids)
+            if positions.null_count:
+                missing_id = queried_ids.filter(positions.is_null())[0].as_py()
+                raise ParameterError(
+                    f"There is no row with the id {missing_id!r} in the index {self.path!r}. Its "
+                    f"first ids are {rows.ids[:3].to_pylist()}."
+                )
+            query_rows = unordered_rows[positions.to_numpy()]
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
             query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
         # one more than k, because a row of the index is near itself, and it is not its own hit
@@ -617,21 +629,6 @@ class Index:
         columns |= {name: hit_table[name] for name in hit_table.column_names}
         offsets = offsets_from_lengths(is_hit.sum(axis=1))
         return Hits(queries, pa.table(columns), rows.codes[hit_rows], query_codes, offsets)
-
-    def _find_row_indices(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
-        """Return the indices (n_ids,) of the rows with these ids."""
-        queried_ids = cast_ids(ids, rows.ids.type)
-        # Arrow builds a hash table of the second argument. All ids of the index would be many, so
-        # the rows with queried ids are found first, and then the order of the queried ids.
-        candidates = np.flatnonzero(_compute.is_in(rows.ids, queried_ids))
-        positions = _compute.index_in(queried_ids, rows.ids.take(pa.array(candidates)))
-        if positions.null_count:
-            missing_id = queried_ids.filter(positions.is_null())[0].as_py()
-            raise ParameterError(
-                f"There is no row with the id {missing_id!r} in the index {self.path!r}. Its first "
-                f"ids are {rows.ids[:3].to_pylist()}."
-            )
-        return candidates[positions.to_numpy()]
 
 
 def draw(

@@ -133,6 +133,7 @@ class RowSource:
         # the model shows the progress within a single block, and the bar here that over many blocks
         model_verbose = 0 if num_blocks > 1 else self._verbose
         with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
+            sequences: Any  # None for a block of codes without sequences
             for sequences in bar.track(blocks, num_blocks, description="encode"):
                 if self._codes is None:
                     block_codes = self.model.encode_aligned(sequences, model_verbose)
