@@ -88,7 +88,7 @@ def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsy
     assert "encode" in capsys.readouterr().err
     at_once = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
     assert index.search(sequences[:3], k=5).table.equals(at_once.search(sequences[:3], k=5).table)
-    monkeypatch.setattr(_rows, "_CODES_PER_BLOCK", 7)
+    monkeypatch.setattr(_rows, "_MAX_BLOCK_CODES", 7)
     index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
     assert np.array_equal(index.rows.codes, ae.encode(sequences))
 

@@ -240,22 +240,16 @@ class SourceFile(NamedTuple):
     row_noun: str  # what a row is: a "sequence", with lists, or a "step"
 
 
-class SourceFiles(NamedTuple):
-    """The files of a run and the roles of their columns."""
-
-    files: list[SourceFile]
-    options: TableOptions  # the roles of the columns
-    has_lists: bool  # a row is a sequence with lists, not a step
-    part_steps: int  # approximate number of steps of a part
-
-
 def read_footers(
     paths: list[str],  # paths, URLs and globs of Parquet files, or of folders of Parquet files
     model_schema: Schema,
     table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
-) -> SourceFiles:
-    """Read the footers of all files, and check that the files have the same layout."""
+) -> tuple[list[SourceFile], TableOptions, int]:
+    """Read the footers of all files, and check that the files have the same layout.
+
+    Also return the options with the roles of the columns, and the number of steps of a part.
+    """
     # pairs of a location and a stamp
     locations = [file for path_or_url in paths for file in find_parquet_files(path_or_url)]
     first_schema = _read_footer(locations[0][0])[0]
@@ -278,7 +272,7 @@ def read_footers(
     if part_steps is None:
         num_steps = sum(group_steps for file in files for _, group_steps in file.row_groups)
         part_steps = min(max(num_steps // TARGET_NUM_PARTS, MIN_PART_STEPS), MAX_PART_STEPS)
-    return SourceFiles(files, resolved, first_file.row_noun == "sequence", part_steps)
+    return files, resolved, part_steps
 
 
 def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
@@ -351,19 +345,36 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
     return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
 
 
-def plan_parts(source_files: SourceFiles) -> list[PartPlan]:
-    """Divide the files into parts, between sequences."""
+def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
+    """Divide the files into parts, between sequences; ids separate those of a long table.
+
+    The name of the id column is None if a row is a sequence, with lists, and not a step.
+    """
     # rows are counted over all files: a file has the rows from rows_before to file_ends
-    file_ends = np.cumsum([file.num_rows for file in source_files.files])
+    file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]
-    ranges = [
-        (before + start, num_steps)
-        for before, file in zip(rows_before, source_files.files, strict=True)
-        for start, num_steps in _cut_row_groups(file.row_groups, source_files.part_steps)
-    ]
+    # Ranges of rows with about `part_steps` steps: the first row and the number of steps of each.
+    # Small row groups are joined. Large row groups are cut, as if each of their rows had the same
+    # number of steps.
+    ranges = []
+    for file, before in zip(files, rows_before, strict=True):
+        range_start = group_start = before
+        range_steps = 0
+        for num_rows, num_steps in file.row_groups:
+            num_cuts = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
+            for i in range(num_cuts):
+                range_steps += num_steps // num_cuts
+                if range_steps >= part_steps:
+                    ranges.append((range_start, range_steps))
+                    range_start = group_start + num_rows * (i + 1) // num_cuts
+                    range_steps = 0
+            group_start += num_rows
+        if group_start > range_start:
+            ranges.append((range_start, range_steps))
     starts, step_counts = np.array(ranges).T  # (n_parts,) each
-    if not source_files.has_lists:  # a part of a long table must start where a sequence starts
-        sequence_starts = _find_sequence_starts(source_files, file_ends)
+    # a part of a long table must start where a sequence starts
+    if id_column is not None:
+        sequence_starts = _find_sequence_starts(files, id_column, file_ends)
         # each start of a part moves to the next start of a sequence, and equal starts become one
         next_starts = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
@@ -373,7 +384,7 @@ def plan_parts(source_files: SourceFiles) -> list[PartPlan]:
         # the file that has the row `start`; empty files are passed over
         row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
         while file_index < len(file_ends) and rows_before[file_index] < stop:
-            file, before = source_files.files[file_index], rows_before[file_index]
+            file, before = files[file_index], rows_before[file_index]
             file_start, file_stop = max(start - before, 0), min(stop - before, file.num_rows)
             row_ranges.append(RowRange(file.name, file.stamp, before, file_start, file_stop))
             file_index += 1
@@ -381,34 +392,15 @@ def plan_parts(source_files: SourceFiles) -> list[PartPlan]:
     return part_plans
 
 
-def _cut_row_groups(
-    row_groups: Sequence[tuple[int, int]], part_steps: int
-) -> list[tuple[int, int]]:
-    """Return ranges of rows of similar length: the first row and the number of steps of each."""
-    ranges, start, range_steps, rows_before = [], 0, 0, 0
-    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are
-    # cut, as if each of their rows had the same number of steps.
-    for num_rows, num_steps in row_groups:
-        num_cuts = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
-        for i in range(num_cuts):
-            range_steps += num_steps // num_cuts
-            if range_steps >= part_steps:
-                ranges.append((start, range_steps))
-                start, range_steps = rows_before + num_rows * (i + 1) // num_cuts, 0
-        rows_before += num_rows
-    if rows_before > start:
-        ranges.append((start, range_steps))
-    return ranges
-
-
-def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
+def _find_sequence_starts(
+    files: list[SourceFile], id_column: str, file_ends: np.ndarray
+) -> np.ndarray:
     """Return the rows, counted over all files, at which the sequences of a long table start.
 
     Raise ``DataError`` if the rows of an id are not contiguous.
     """
-    id_column = str(source_files.options.id)
     starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
-    for file, file_end in zip(source_files.files, file_ends.tolist(), strict=True):
+    for file, file_end in zip(files, file_ends.tolist(), strict=True):
         for first_row, batch in read_rows(
             find_location(file.name), [id_column], _ID_BATCH_ROWS, 0, file.num_rows
         ):
@@ -425,7 +417,7 @@ def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> n
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
         file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
-        file = source_files.files[file_index]
+        file = files[file_index]
         raise DataError(
             f"The rows of id {span['id']!r} are not together: they begin again in row "
             f"{span['row_max'] - file_ends[file_index] + file.num_rows} of {file.name}. A cluster "

@@ -166,15 +166,14 @@ class RunSummary:
         return f"RunSummary({self.operation}, {rows}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
-        verb = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}[
-            self.operation
-        ]
+        verbs = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
+        parts = pluralize(self.num_parts, "part")
         earlier = f" ({self.num_there} of an earlier run)" if self.num_there else ""
         anomalous = "" if self.num_anomalous is None else f"; {self.num_anomalous} are anomalous"
         return (
-            f"{verb} {self.num_sequences} {self.row}s in {pluralize(self.num_parts, 'part')}"
-            f"{earlier} in {self.output}: {self.num_steps} steps in {self.seconds:.1f} s by "
-            f"workers with at most {self.memory / 1e6:.0f} MB of memory{anomalous}"
+            f"{verbs[self.operation]} {self.num_sequences} {self.row}s in {parts}{earlier} in "
+            f"{self.output}: {self.num_steps} steps in {self.seconds:.1f} s by workers with at "
+            f"most {self.memory / 1e6:.0f} MB of memory{anomalous}"
         )
 
 
@@ -455,7 +454,7 @@ def _run_operation(
     ):
         progress_task = bar.add_task(operation, total=None)
         start_time = time.monotonic()
-        # Each call on the cluster is a task with retries, and a text that names the task's files.
+        # Each call on the cluster has a text that names the files of its task, for error messages.
         plan_text = ", ".join([*path_list, run.output])
         plan_arguments = run, path_list, part_steps, model.schema, model_bytes
         [(run, part_plans)] = run_on_cluster(
@@ -508,7 +507,7 @@ def plan_run(
 ) -> tuple[Run, list[PartPlan]]:
     """Open the source, prepare the output folder, and return the completed run and its parts."""
     _check_version(run.version)
-    source_files = read_footers(paths, model_schema, run.options, part_steps)
+    files, options, part_steps = read_footers(paths, model_schema, run.options, part_steps)
     # everything that determines the content of the parts, as JSON values
     manifest = {
         "version": run.version,
@@ -516,20 +515,21 @@ def plan_run(
         "model": run.model_hash,
         **run.settings,
         "id_name": run.id_name,
-        **asdict(source_files.options),
-        "part_steps": source_files.part_steps,
-        "files": [[file.name, file.stamp, file.num_rows] for file in source_files.files],
+        **asdict(options),
+        "part_steps": part_steps,
+        "files": [[file.name, file.stamp, file.num_rows] for file in files],
     }
     manifest_text = json.dumps(manifest, indent=1)
     _prepare_output(find_location(run.output), manifest_text, model_bytes)
     planned_run = replace(
         run,
-        options=source_files.options,
+        options=options,
         manifest_hash=hashlib.sha256(manifest_text.encode()).hexdigest(),
-        has_lists=source_files.has_lists,
-        has_text_ids=source_files.files[0].id_type == "text",
+        has_lists=files[0].row_noun == "sequence",
+        has_text_ids=files[0].id_type == "text",
     )
-    return planned_run, plan_parts(source_files)
+    id_column = None if planned_run.has_lists else options.id
+    return planned_run, plan_parts(files, id_column, part_steps)
 
 
 def _check_version(version: str) -> None:
@@ -612,7 +612,29 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
 
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always", UserWarning)
-        summary = _compute_part(run, part_plan, location)
+        model = _load_model(run.output, run.model_hash)
+        _check_files_unchanged(part_plan)
+        summary = PartSummary(run.manifest_hash, part_plan.part_index)
+        column_names = run.options.used_columns if run.options.columns is not None else None
+        max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
+        max_rows = max(1, max_steps * (part_plan.stop - part_plan.start) // part_plan.num_steps)
+        id_name = None if run.has_lists else run.options.id
+        tables = (
+            table
+            for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
+            for table in _compute_slice(model, run, part_plan, table_slice, summary)
+        )
+        first_table = next(tables, None)
+        if first_table is None:  # all sequences failed, and the file has only columns
+            first_table = _make_empty_table(model, run)
+        with open_atomically(location) as stream:
+            with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
+                for table in itertools.chain([first_table], tables):
+                    writer.write_table(table)
+                metadata = {_PART_METADATA_KEY: json.dumps(asdict(summary)).encode()}
+                writer.add_key_value_metadata(metadata)
+            # checked again: the data may have changed while they were read
+            _check_files_unchanged(part_plan)
     messages = (str(w.message) for w in caught_warnings if issubclass(w.category, UserWarning))
     summary.warning = next(messages, None)
     pa.default_memory_pool().release_unused()
@@ -620,36 +642,6 @@ def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
     status = status_file.read_text() if status_file.exists() else ""
     peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
     summary.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
-    return summary
-
-
-def _compute_part(run: Run, part_plan: PartPlan, location: Location) -> PartSummary:
-    """Compute the sequences of a part, and write them as a Parquet file."""
-    model = _load_model(run.output, run.model_hash)
-    _check_files_unchanged(part_plan)
-    summary = PartSummary(run.manifest_hash, part_plan.part_index)
-    options = run.options
-    column_names = options.used_columns if options.columns is not None else None
-    max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
-    max_rows = max(1, max_steps * (part_plan.stop - part_plan.start) // part_plan.num_steps)
-    id_name = None if run.has_lists else options.id
-    tables = (
-        table
-        for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
-        for table in _compute_slice(model, run, part_plan, table_slice, summary)
-    )
-    first_table = next(tables, None)
-    if first_table is None:  # all sequences failed, and the file has only columns
-        first_table = _make_empty_table(model, run)
-    with open_atomically(location) as stream:
-        with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
-            for table in itertools.chain([first_table], tables):
-                writer.write_table(table)
-            writer.add_key_value_metadata(
-                {_PART_METADATA_KEY: json.dumps(asdict(summary)).encode()}
-            )
-        # checked again: the data may have changed while they were read
-        _check_files_unchanged(part_plan)
     return summary
 
 

@@ -95,7 +95,7 @@ def fit(
             checkpoint = refold.Checkpoint(checkpoint)
         # the processes may have other working folders
         checkpoint = checkpoint._replace(path=absolute_path(checkpoint.path))
-    worker_settings = {
+    settings = {
         "estimator": pickle.dumps(estimator),
         "source": absolute_path(source),
         "checkpoint": checkpoint,
@@ -106,7 +106,7 @@ def fit(
     with connect(on, num_cpus=processes * check_integer("cpus", cpus)):
         # a task on the cluster, because Ray Train does not run in a client outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
-        call = remote_run.remote(worker_settings, processes, cpus, max_failures, resume=resume)
+        call = remote_run.remote(settings, processes, cpus, max_failures, resume=resume)
         pickled_result = ray.get(call)
     model_or_error = pickle.loads(pickled_result)  # noqa: S301  (from our own process)
     if isinstance(model_or_error, RefoldError):
@@ -169,28 +169,23 @@ def fit_together(
 
 
 def _run_trainer(
-    worker_settings: dict[str, Any],
-    num_processes: int,
-    cpus_per_process: int,
-    max_failures: int,
-    *,
-    resume: bool,
+    settings: dict[str, Any], num_processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
     """Run Ray Train from a machine of the cluster; return the pickled model or error."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     train = import_ray("ray.train")
     trainers = import_ray("ray.train.v2.api.data_parallel_trainer")
-    if worker_settings["checkpoint"] is not None and not resume:
+    if settings["checkpoint"] is not None and not resume:
         # A process always resumes, because Ray may have started it again. The checkpoint of an
         # earlier run must therefore not exist.
         with suppress(FileNotFoundError):
-            Path(worker_settings["checkpoint"].path).unlink()
+            Path(settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
             _train_in_worker,
-            train_loop_config=worker_settings,
+            train_loop_config=settings,
             scaling_config=train.ScalingConfig(
-                num_workers=num_processes, resources_per_worker={"CPU": cpus_per_process}
+                num_workers=num_processes, resources_per_worker={"CPU": cpus}
             ),
             run_config=train.RunConfig(
                 storage_path=folder, failure_config=train.FailureConfig(max_failures=max_failures)
@@ -211,7 +206,7 @@ def _run_trainer(
             return pickle.dumps(ClusterError(f"The training failed, {reason}"))
 
 
-def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
+def _train_in_worker(settings: dict[str, Any]) -> bytes:
     """Connect a process to the others and train; return the pickled model or error."""
     import jax  # not at the top, because no other worker needs it
 
@@ -223,11 +218,11 @@ def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
         host = import_ray("ray.util").get_node_ip_address()
         address = collective.broadcast_from_rank_zero(f"{host}:{free_socket.getsockname()[1]}")
     jax.distributed.initialize(address, num_processes, process_index)
-    checkpoint = worker_settings["checkpoint"]
-    estimator = pickle.loads(worker_settings["estimator"])  # noqa: S301  (from our own process)
+    checkpoint = settings["checkpoint"]
+    estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
     parts = None
     try:
-        parts = _open_parts(worker_settings["source"], **worker_settings["options"])
+        parts = _open_parts(settings["source"], **settings["options"])
         fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
         # After the files are open, the other processes may be without this error, and wait for this

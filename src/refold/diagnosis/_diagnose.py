@@ -186,9 +186,8 @@ def _check_short_fit(
     sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
-    train, held_out = (
-        sample[np.sort(indices)] for indices in (order[num_held_out:], order[:num_held_out])
-    )
+    train = sample[np.sort(order[num_held_out:])]
+    held_out = sample[np.sort(order[:num_held_out])]
     arguments = estimator.get_params(deep=False) | {
         "refit": False,
         "calibration_fraction": 0.0,
@@ -238,14 +237,9 @@ def _check_short_fit(
         num_training_sequences=len(train),
         latent_dim=latent_dim,
     )
-    return Diagnosis(
-        sort_by_importance([*findings, *check_fit(measurements)]),
-        measurements.held_out_fidelity,
-        measurements.training_fidelity,
-        measurements.constant_fidelity,
-        measurements.pca_fidelity,
-        len(sample),
-    )
+    findings = sort_by_importance([*findings, *check_fit(measurements)])
+    fidelities = measurements[:4]  # in the order of the fields of a `Diagnosis`
+    return Diagnosis(findings, *fidelities, len(sample))
 
 
 class FitMeasurements(NamedTuple):

@@ -35,8 +35,10 @@ _TOKEN_PATTERN = re.compile(
     re.VERBOSE,
 )
 _OPERATORS: dict[str, Any] = {
-    **dict.fromkeys(["=", "=="], _compute.equal),
-    **dict.fromkeys(["<>", "!="], _compute.not_equal),
+    "=": _compute.equal,
+    "==": _compute.equal,
+    "<>": _compute.not_equal,
+    "!=": _compute.not_equal,
     "<": _compute.less,
     "<=": _compute.less_equal,
     ">": _compute.greater,

@@ -138,12 +138,14 @@ class SearchFeatures:
         factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
         # each group has the same sum of squares, however many features it has
         weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
-        standard = np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE) * weights
-        donor_rows = linspace_indices(len(standard), _MAX_DONORS)
-        standard = _impute(standard, standard[donor_rows])
-        axes = weights[:, None] * _fit_principal_axes(standard, width)
+        standardized = (
+            np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE) * weights
+        )
+        donor_rows = linspace_indices(len(standardized), _MAX_DONORS)
+        standardized = _impute(standardized, standardized[donor_rows])
+        axes = weights[:, None] * _fit_principal_axes(standardized, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
-        fitted |= {"weights": weights, "donors": standard[donor_rows]}
+        fitted |= {"weights": weights, "donors": standardized[donor_rows]}
         return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
 
     @property
@@ -154,16 +156,16 @@ class SearchFeatures:
     def __call__(self, sequences: FeatureInput) -> np.ndarray:
         """Return the vectors (n_sequences, width)."""
         raw = np.concatenate(self.compute_feature_groups(sequences), axis=1)
-        standard = (raw - self.arrays["center"]) * self.arrays["factor"]
-        standard = np.clip(standard, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
+        standardized = (raw - self.arrays["center"]) * self.arrays["factor"]
+        standardized = np.clip(standardized, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
         incomplete_rows = np.flatnonzero(sequences.is_missing.any(axis=1))
         if len(incomplete_rows):
             # the donors have weighted features
             weights, donors = self.arrays["weights"], self.arrays["donors"]
-            imputed = _impute(standard[incomplete_rows] * weights, donors)
-            standard[incomplete_rows] = imputed / weights
+            imputed = _impute(standardized[incomplete_rows] * weights, donors)
+            standardized[incomplete_rows] = imputed / weights
         # unlike `@`, this product of a row does not depend on the other rows, to the last bit
-        return packed.product(standard, self.arrays["axes"])
+        return packed.product(standardized, self.arrays["axes"])
 
     def compute_feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
         """Return shares with statistics, positions, runs, amplitudes, averages: (n, ...) each."""

@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
@@ -100,15 +100,13 @@ class IndexFile:
         self._file_stamp: tuple[int, int, int] | None = None
         self._read_lock = threading.Lock()  # threads of a server share the rows
 
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
+    def write_lock(self) -> AbstractContextManager[None]:
         """Lock the index for one writer, or raise an error if another process has the lock."""
         message = (
             f"Another process is writing to the index {self.name!r}. Wait until it ends, or choose "
             "another file."
         )
-        with lock_path(self.path, message):
-            yield
+        return lock_path(self.path, message)
 
     def write(self, rows: pa.Table, header: IndexHeader) -> None:
         """Write all rows to a new file, which replaces the old one when it is complete."""
@@ -131,7 +129,7 @@ class IndexFile:
 
     def read_header(self) -> IndexHeader:
         """Read the properties of the index from the schema of its file."""
-        with self._open() as stream:
+        with self._open_to_read() as stream:
             metadata = pa.ipc.open_file(stream).schema.metadata or {}
             version = metadata[b"refold index"].decode()
             if version != _FORMAT_VERSION:
@@ -146,7 +144,7 @@ class IndexFile:
 
     def read_rows(self) -> IndexRows:
         """Return the rows, which are read again only if the file has changed."""
-        with self._read_lock, self._open() as stream:
+        with self._read_lock, self._open_to_read() as stream:
             status = os.fstat(stream.fileno())
             file_stamp = status.st_mtime_ns, status.st_size, status.st_ino
             if self._rows is None or file_stamp != self._file_stamp:
@@ -158,19 +156,14 @@ class IndexFile:
                     entries = file_table[name].combine_chunks().flatten().to_numpy()
                     arrays[name] = entries.reshape(-1, file_table.schema.field(name).type.list_size)
                 codes, vectors = arrays["code"], arrays.get("vector", arrays["code"])
-                self._rows = IndexRows(
-                    file_table,
-                    file_table.drop_columns([*arrays]).replace_schema_metadata(),
-                    file_table["id"].combine_chunks(),
-                    codes,
-                    vectors,
-                    squared_norms(vectors),
-                )
+                table = file_table.drop_columns([*arrays]).replace_schema_metadata()
+                ids, norms = file_table["id"].combine_chunks(), squared_norms(vectors)
+                self._rows = IndexRows(file_table, table, ids, codes, vectors, norms)
                 self._file_stamp = file_stamp
             return self._rows
 
     @contextmanager
-    def _open(self) -> Iterator[BinaryIO]:
+    def _open_to_read(self) -> Iterator[BinaryIO]:
         """Open the file; errors of reading it become errors of Refold, with one line."""
         try:
             with self.path.open("rb") as stream:
@@ -587,11 +580,9 @@ class Index:
         selection: Any = slice(None) if where is None else find_matching_rows(where, rows.table)
         candidates = np.arange(len(rows.ids))[selection]
         if ids is None:
-            row_source, query_rows = self._make_row_source(X, codes, names), None
-            queries, (query_codes, query_vectors) = (
-                row_source.ids,
-                row_source.encode(self._features),
-            )
+            row_source = self._make_row_source(X, codes, names)
+            queries, query_rows = row_source.ids, None
+            query_codes, query_vectors = row_source.encode(self._features)
         else:
             queried_ids = cast_ids(ids, rows.ids.type)
             # Arrow builds a hash table of the second argument. All ids of the index would be many,

@@ -34,7 +34,7 @@ RESERVED_COLUMNS = ("id", "code", "vector", "query", "rank", "distance")
 # Rule for the vectors that distances are measured on.
 DISTANCE_RULE = one_of("features", "code")
 # Number of codes that are decoded at once, which bounds the memory.
-_CODES_PER_BLOCK = 4096
+_MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences,
@@ -49,7 +49,7 @@ _MIN_OBSERVED_SHARE = 0.5
 
 
 class RowSource:
-    """New rows: sequences, codes or both, with ids. `encode` computes their codes and vectors."""
+    """Sequences, codes or both, with ids. `encode` computes the codes and vectors of their rows."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class RowSource:
         if self._sequences is None:
             sample = self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
         else:
-            # of long sequences, the sample has fewer
+            # the sample has fewer sequences if they have many steps
             mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
             max_sequences = int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))
             num_sequences = max(min_sequences, min(_MAX_SAMPLE_SEQUENCES, max_sequences))
@@ -102,9 +102,8 @@ class RowSource:
             blocks += _iterate_feature_inputs(model, codes)
         check_not_empty(len(blocks), "sequence", "to describe")
         # the order of the sequences does not matter for a fit, so the indices are left out
-        values, offsets, statistics, is_missing = zip(
-            *(inputs for _, inputs in blocks), strict=True
-        )
+        inputs = [block_input for _, block_input in blocks]
+        values, offsets, statistics, is_missing = zip(*inputs, strict=True)
         lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
         fit_input = FeatureInput(
             np.concatenate(values),
@@ -124,13 +123,13 @@ class RowSource:
     def encode(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors (n_rows, n_dimensions); without features, both are the codes."""
         if self._sequences is None:
-            num_blocks = max(1, math.ceil(len(self) / _CODES_PER_BLOCK))
+            num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
             blocks: Iterable[Any] = [None] * num_blocks
         else:
             is_mapped, blocks = self._sequences.is_mapped, self.model.blocks(self._sequences)
             num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1
         codes, vectors, num_encoded = [], [], 0
-        # the model shows the progress within a single block, and the bar here that over many blocks
+        # A single block has the progress bar of the model. Several blocks have the bar below.
         model_verbose = 0 if num_blocks > 1 else self._verbose
         with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
             sequences: Any  # None for a block of codes without sequences
@@ -138,7 +137,7 @@ class RowSource:
                 if self._codes is None:
                     block_codes = self.model.encode_aligned(sequences, model_verbose)
                 else:
-                    num_rows = _CODES_PER_BLOCK if sequences is None else len(sequences)
+                    num_rows = _MAX_BLOCK_CODES if sequences is None else len(sequences)
                     block_codes = self._codes[num_encoded : num_encoded + num_rows]
                 codes.append(block_codes)
                 num_encoded += len(block_codes)
