@@ -246,10 +246,7 @@ def read_footers(
     table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
 ) -> tuple[list[SourceFile], TableOptions, int]:
-    """Read the footers of all files, and check that the files have the same layout.
-
-    Also return the options with the roles of the columns, and the number of steps of a part.
-    """
+    """Return files of one layout, options with the column roles, and the steps of a part."""
     # pairs of a location and a stamp
     locations = [file for path_or_url in paths for file in find_parquet_files(path_or_url)]
     first_schema = _read_footer(locations[0][0])[0]
@@ -302,7 +299,6 @@ def _resolve_options(
         columns = list(options.columns)
     elif has_default_names(model_schema):
         columns = None  # the training data had no names
-    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     duplicates, time_format = options.duplicates, options.time_format
     # the options for times apply only if the files have a column of times
     time_column = time or "time"
@@ -312,6 +308,7 @@ def _resolve_options(
         is_parsed = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
         time_format = time_format or (None if is_parsed else model_schema.time_format)
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
+    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     layout = find_layout(file_schema, file_name, resolved)
     if layout.id is None and not layout.is_list_layout:
@@ -346,10 +343,7 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
 
 
 def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
-    """Divide the files into parts, between sequences; ids separate those of a long table.
-
-    The name of the id column is None if a row is a sequence, with lists, and not a step.
-    """
+    """Divide the files into parts, between sequences; without id column, a row is a sequence."""
     # rows are counted over all files: a file has the rows from rows_before to file_ends
     file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]
@@ -395,10 +389,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
 def _find_sequence_starts(
     files: list[SourceFile], id_column: str, file_ends: np.ndarray
 ) -> np.ndarray:
-    """Return the rows, counted over all files, at which the sequences of a long table start.
-
-    Raise ``DataError`` if the rows of an id are not contiguous.
-    """
+    """Return the first rows of sequences, counted over all files, or refuse scattered ids."""
     starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
     for file, file_end in zip(files, file_ends.tolist(), strict=True):
         for first_row, batch in read_rows(

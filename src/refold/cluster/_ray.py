@@ -19,11 +19,9 @@ from refold.errors import ClusterError, RefoldError
 
 # Address that starts a cluster on this machine.
 LOCAL_ADDRESS = "local"
-# Address that stands for the one in RAY_ADDRESS, or for the cluster of this machine.
-_AUTO_ADDRESS = "auto"
 _ADDRESS_RULE = Rule(
     "an address such as ray://host:10001, or 'auto' or 'local'",
-    lambda on: isinstance(on, str) and (on in (LOCAL_ADDRESS, _AUTO_ADDRESS) or ":" in on),
+    lambda on: isinstance(on, str) and (on in (LOCAL_ADDRESS, "auto") or ":" in on),
 )
 # Maximum time for an address to accept a connection.
 _MAX_CONNECT_SECONDS = 10.0
@@ -59,7 +57,8 @@ def connect(
         ray_options |= {"include_dashboard": False, "num_cpus": num_cpus}
         ray_options["object_store_memory"] = object_store_memory
     else:
-        environment_address = os.environ.get("RAY_ADDRESS") if address == _AUTO_ADDRESS else None
+        # "auto" is the address in RAY_ADDRESS, or the cluster of this machine
+        environment_address = os.environ.get("RAY_ADDRESS") if address == "auto" else None
         check_address_answers(environment_address or address)
     # Ray replaces the handler of the signal SIGTERM, so the old one is set again. Only the main
     # thread can do so.

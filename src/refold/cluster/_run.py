@@ -248,13 +248,9 @@ def encode(
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    run_arguments = {
-        "on": on,
-        "num_workers": num_workers,
-        "part_steps": part_steps,
-        "verbose": verbose,
-    }
-    return _run_operation("encode", model, source, output, options, settings, **run_arguments)
+    return _run_operation(
+        "encode", model, source, output, options, settings, on, num_workers, part_steps, verbose
+    )
 
 
 def reconstruct(
@@ -299,13 +295,18 @@ def reconstruct(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     check("clip", clip, CLIP_RULE)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    run_arguments = {
-        "on": on,
-        "num_workers": num_workers,
-        "part_steps": part_steps,
-        "verbose": verbose,
-    }
-    return _run_operation("reconstruct", model, source, output, options, settings, **run_arguments)
+    return _run_operation(
+        "reconstruct",
+        model,
+        source,
+        output,
+        options,
+        settings,
+        on,
+        num_workers,
+        part_steps,
+        verbose,
+    )
 
 
 def detect(
@@ -351,13 +352,9 @@ def detect(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     alpha = check_fraction("alpha", alpha, "rate of false alarms")
     settings = {"alpha": alpha, "latent_steps": None}
-    run_arguments = {
-        "on": on,
-        "num_workers": num_workers,
-        "part_steps": part_steps,
-        "verbose": verbose,
-    }
-    return _run_operation("detect", model, source, output, options, settings, **run_arguments)
+    return _run_operation(
+        "detect", model, source, output, options, settings, on, num_workers, part_steps, verbose
+    )
 
 
 @dataclass(frozen=True)
@@ -366,7 +363,7 @@ class Run:
 
     version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # arguments of the operation alone, such as dtype or alpha
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
@@ -401,7 +398,6 @@ def _run_operation(
     output: str | os.PathLike[str],
     table_options: TableOptions,
     settings: dict[str, Any],
-    *,
     on: str,
     num_workers: int | None,
     part_steps: int | None,

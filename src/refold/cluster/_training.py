@@ -194,7 +194,7 @@ def _run_trainer(
         try:
             return trainer.fit().return_value
         except train.TrainingFailedError as error:
-            # an error of Refold, in one of the processes, says the most
+            # the error of Refold that made a process fail; otherwise the last line of any error
             failures = [*getattr(error, "worker_failures", {}).values(), error]
             for failure in failures:
                 for cause in (failure, getattr(failure, "cause", None), failure.__cause__):

@@ -57,7 +57,7 @@ NAMES_BY_IMPORTANCE = (
 MAX_CHECKED_VALUES = 2_000_000
 # Seed of the sample, so that the findings of the same data are the same.
 _SAMPLE_SEED = 0
-# With fewer sequences for each latent dimension, there are too few.
+# With fewer sequences than this for each latent dimension, a fit has too few sequences.
 _MIN_SEQUENCES_PER_DIMENSION = 4
 # Window in steps that a message suggests for long sequences.
 _SUGGESTED_WINDOW = 100

@@ -282,8 +282,8 @@ def make_rows(
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
     codes, vectors = row_source.encode(features)
-    columns = {"id": ids, **{name: metadata[name] for name in metadata.column_names}}
-    columns["code"] = vectors_to_arrow(codes)
+    metadata_columns = {name: metadata[name] for name in metadata.column_names}
+    columns = {"id": ids, **metadata_columns, "code": vectors_to_arrow(codes)}
     if features is not None:  # otherwise the vectors are the codes
         columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)
