@@ -107,12 +107,11 @@ def start_nodes(ray_folder):
 
     started = []
 
-    def start(*cpus, **head):
-        small = {"object_store_memory": 100 << 20}
-        args = {"num_cpus": cpus[0], "include_dashboard": False, **small, **head}
-        started.append(Cluster(initialize_head=True, head_node_args=args))
-        other_nodes = [started[0].add_node(num_cpus=n, **small) for n in cpus[1:]]
-        return started[0], other_nodes
+    def start(*cpus, **head_options):
+        memory = {"object_store_memory": 100 << 20}
+        head_options |= {"num_cpus": cpus[0], "include_dashboard": False, **memory}
+        started.append(Cluster(initialize_head=True, head_node_args=head_options))
+        return started[0], [started[0].add_node(num_cpus=n, **memory) for n in cpus[1:]]
 
     if ray.is_initialized():  # the shared cluster of the other tests
         ray.shutdown()
@@ -188,10 +187,8 @@ print(refold.cluster.encode({str(model_file)!r}, {str(large_folder)!r}, {str(out
     time.sleep(5)  # its cluster ends by itself
     num_there = len([*output.glob("part-*")])
     assert num_there < 21
-    finished = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert int(finished.stdout) >= num_there
+    finished = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert int(finished) >= num_there
     check_codes(output)
 
 
@@ -203,14 +200,10 @@ def test_a_client_outside_of_the_cluster(
         free_socket.bind(("127.0.0.1", 0))
         port = free_socket.getsockname()[1]
     start_nodes(1, 1, ray_client_server_port=port)
-    command = ["encode", str(model_file), str(large_folder), "-o", str(tmp_path / "codes")]
-    command += ["--on", f"ray://127.0.0.1:{port}", "--latent-steps", str(SLOW["latent_steps"])]
-    finished = subprocess.run(
-        [sys.executable, "-m", "refold", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "refold", "encode", model_file, large_folder]
+    command += ["-o", tmp_path / "codes", "--on", f"ray://127.0.0.1:{port}"]
+    command += ["--latent-steps", str(SLOW["latent_steps"])]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == ""
     assert "Encoded 12000 sequences" in finished.stderr
