@@ -211,11 +211,10 @@ def test_what_cannot_be_encoded_is_listed_and_the_rest_is_written(encode, model,
     expected = model.encode([sequences[i] for i in valid_rows])
     check_codes(codes, [f"s{i}" for i in valid_rows], expected)
     assert encode(codes.parent / "x.parquet").num_failed == 3
-
-
-def test_a_part_of_failures_has_the_columns_of_the_others(encode, codes):
-    assert encode(make_table([INFINITE, np.ones((2, 2))]), 1, part_steps=1).num_failed == 1
-    assert read_codes(codes)[0] == ["s1"]
+    # a part of failures alone has the columns of the others
+    table, output = make_table([INFINITE, np.ones((2, 2))]), codes.parent / "two"
+    assert encode(table, 1, part_steps=1, output=output).num_failed == 1
+    assert read_codes(output)[0] == ["s1"]
 
 
 def test_wrong_columns_end_the_run(encode):
@@ -236,7 +235,9 @@ def test_missing_values_are_warned_of_once(model, tmp_path):
 # Output folders
 
 
-def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, codes):
+def test_a_folder_of_other_files_or_of_another_run_is_refused(
+    encode, model, sequences, tmp_path, codes
+):
     table = make_table(sequences[:9])
     encode(table)
     for changes, message in (
@@ -250,14 +251,10 @@ def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, 
     pq.write_table(table, tmp_path / "y.parquet")
     with pytest.raises(ParameterError, match=r"other source files, not .*y\.parquet\. Name a new"):
         encode(tmp_path / "y.parquet")
-
-
-def test_a_folder_with_other_files_is_refused(encode, folder, tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ParameterError, match=r"holds 'notes\.txt', and has no manifest"):
-        encode(folder, output=tmp_path)
-    with pytest.raises(ParameterError, match=r"notes\.txt is a file"):
-        encode(folder, output=tmp_path / "notes.txt")
+    with pytest.raises(ParameterError, match=r"holds 'codes', and has no manifest"):
+        encode(tmp_path / "y.parquet", output=tmp_path)
+    with pytest.raises(ParameterError, match=r"x\.parquet is a file"):
+        encode(tmp_path / "y.parquet", output=tmp_path / "x.parquet")
 
 
 # Sources

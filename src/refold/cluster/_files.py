@@ -42,7 +42,7 @@ RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Files with other names are not read.
 PARQUET_SUFFIXES = (".parquet", ".pq")
 # URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
-_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
+_OBJECT_STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
 # Number of parts if the bounds on their steps allow it. More parts share the work more evenly. The
 # number does not depend on the cluster, so that a second run elsewhere has the same parts.
 TARGET_NUM_PARTS = 256
@@ -180,7 +180,7 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
     folder, _, name = location.path.rpartition("/")
     target = location
     # An object store needs no temporary name: an upload appears only when it is complete.
-    if location.prefix.partition(":")[0] not in _OBJECT_STORES:
+    if location.prefix.partition(":")[0] not in _OBJECT_STORE_SCHEMES:
         target = location._replace(path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
@@ -207,7 +207,7 @@ class RowRange(NamedTuple):
     """A range of rows of a file."""
 
     file_name: str  # path or URL
-    stamp: FileStamp
+    file_stamp: FileStamp
     rows_before: int  # number of rows of the files before this one
     start: int  # first row, counted in the file
     stop: int
@@ -233,7 +233,7 @@ class SourceFile(NamedTuple):
     """What the footer says about a file."""
 
     name: str  # path or URL
-    stamp: FileStamp
+    file_stamp: FileStamp
     num_rows: int
     row_groups: list[tuple[int, int]]  # numbers of rows and of steps of each row group
     id_type: str  # "integers", "text" or "row numbers"
@@ -320,7 +320,9 @@ def _resolve_options(
     return replace(resolved, id=layout.id, time=layout.time)
 
 
-def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
+def _read_source_file(
+    location: Location, file_stamp: FileStamp, options: TableOptions
+) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
     layout = find_layout(schema, location.name, options)
@@ -339,7 +341,7 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
         counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(prefix)]
         row_groups.append((group.num_rows, max([*counts, group.num_rows])))
     row_noun = "sequence" if layout.is_list_layout else "step"
-    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
+    return SourceFile(location.name, file_stamp, metadata.num_rows, row_groups, id_type, row_noun)
 
 
 def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
@@ -380,7 +382,7 @@ def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) 
         while file_index < len(file_ends) and rows_before[file_index] < stop:
             file, before = files[file_index], rows_before[file_index]
             file_start, file_stop = max(start - before, 0), min(stop - before, file.num_rows)
-            row_ranges.append(RowRange(file.name, file.stamp, before, file_start, file_stop))
+            row_ranges.append(RowRange(file.name, file.file_stamp, before, file_start, file_stop))
             file_index += 1
         part_plans.append(PartPlan(len(part_plans), start, stop, num_steps, row_ranges))
     return part_plans

@@ -513,7 +513,7 @@ def plan_run(
         "id_name": run.id_name,
         **asdict(options),
         "part_steps": part_steps,
-        "files": [[file.name, file.stamp, file.num_rows] for file in files],
+        "files": [[file.name, file.file_stamp, file.num_rows] for file in files],
     }
     manifest_text = json.dumps(manifest, indent=1)
     _prepare_output(find_location(run.output), manifest_text, model_bytes)
@@ -726,7 +726,7 @@ def _check_files_unchanged(part_plan: PartPlan) -> None:
     """Raise ``FileAccessError`` if a file of a part has changed since the run was planned."""
     for row_range in part_plan.row_ranges:
         info = find_location(row_range.file_name).get_info()
-        if (info.size, info.mtime_ns) != row_range.stamp:
+        if (info.size, info.mtime_ns) != row_range.file_stamp:
             raise FileAccessError(
                 f"{row_range.file_name} has changed since the run began. Restore it, or start "
                 "again with a new output folder."

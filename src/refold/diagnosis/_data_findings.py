@@ -68,7 +68,7 @@ _MIN_REPEATED_SHARE = 0.2
 # Ids that `refold.sequences.windows` gives, such as "a[0:100]".
 _WINDOW_ID_PATTERN = re.compile(r"(.*)\[(\d+):(\d+)\]")
 # The search for windows that overlap reads this many ids, so it takes little time.
-_MAX_IDS = 20_000
+_MAX_WINDOW_IDS = 20_000
 # At least this many equal steps at the end of a sequence are unlikely to be chance.
 _MIN_RUN_STEPS = 3
 # Each sequence has a standard deviation. Sequences differ in spread if the 0.9 quantile of these is
@@ -165,7 +165,7 @@ def data_findings(
     # a warning about padding says the same
     findings += () if "padded" in warning_text else _find_repeated_ends(sample)
     findings += _find_duplicates(sample)
-    findings += _find_overlapping_windows(sequences.ids[:_MAX_IDS])
+    findings += _find_overlapping_windows(sequences.ids[:_MAX_WINDOW_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
     findings += _check_columns(sample, warning_text)
@@ -321,7 +321,7 @@ def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
         elif column.column_type.is_number:
             # a time alone is the data, and not a column to leave out
             if sample.schema.num_columns > 1:
-                yield from _find_times(name, changes, ascends=key_types.get(name) == "time")
+                yield from _find_time_column(name, changes, ascends=key_types.get(name) == "time")
             # one message about the values of a column is enough
             if repr(name) not in warning_text:
                 yield from _find_heavy_tails(name, observed)
@@ -357,7 +357,7 @@ def _find_rare_categories(column: Column, observed: np.ndarray) -> Iterator[Find
         )
 
 
-def _find_times(name: str, changes: np.ndarray, *, ascends: bool) -> Iterator[Finding]:
+def _find_time_column(name: str, changes: np.ndarray, *, ascends: bool) -> Iterator[Finding]:
     """Find a numeric column that ascends, or that has the name of a time but does not ascend."""
     if len(changes) < _MIN_CHANGES:
         return

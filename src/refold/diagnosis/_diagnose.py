@@ -24,15 +24,15 @@ from refold.model import History, SequencesLike
 from refold.sequences import Sequences
 
 # The short fit gets a sample of this many sequences, so it needs little time and memory.
-_MAX_SEQUENCES = 2000
+_MAX_SAMPLE_SEQUENCES = 2000
 # The sample also has at most this many values, for long sequences with many columns.
-_MAX_VALUES = 2_000_000
+_MAX_SAMPLE_VALUES = 2_000_000
 # Errors are measured on this many sequences, which is enough for a rough comparison.
 _MAX_MEASURED_SEQUENCES = 200
 # The short fit ends after this many seconds, unless the estimator has a time budget.
-_MAX_SECONDS = 30.0
+_MAX_FIT_SECONDS = 30.0
 # With fewer sequences, there is no short fit, because too few would be held out.
-_MIN_SEQUENCES = 10
+_MIN_FIT_SEQUENCES = 10
 # Share of the sample that is held out from the short fit.
 _HELD_OUT_SHARE = 0.2
 # The thresholds below are rules of thumb. The first three are ratios of the error of the model to
@@ -170,7 +170,7 @@ def diagnose(
         # an argument below 1 is a share of the variance, so the number of dimensions is not known
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
-        if not short_fit or len(sequences) < _MIN_SEQUENCES:
+        if not short_fit or len(sequences) < _MIN_FIT_SEQUENCES:
             return Diagnosis(findings)
         return _check_short_fit(sequences, estimator, findings)
 
@@ -181,8 +181,8 @@ def _check_short_fit(
     """Fit a model to a sample of the sequences, and add the findings about the fit."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
-    # so many values that an average sample has at most `_MAX_SEQUENCES` sequences
-    max_values = min(_MAX_VALUES, int(num_values * _MAX_SEQUENCES / len(sequences)))
+    # so many values that an average sample has at most `_MAX_SAMPLE_SEQUENCES` sequences
+    max_values = min(_MAX_SAMPLE_VALUES, int(num_values * _MAX_SAMPLE_SEQUENCES / len(sequences)))
     sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
@@ -193,7 +193,7 @@ def _check_short_fit(
         "calibration_fraction": 0.0,
         "verbose": 0,
         "random_state": seed,
-        "time_budget": estimator.time_budget or _MAX_SECONDS,
+        "time_budget": estimator.time_budget or _MAX_FIT_SECONDS,
     }
     try:
         model = refold.SequenceAutoencoder(**arguments).fit(train).model_
@@ -213,11 +213,11 @@ def _check_short_fit(
     constant_values = np.broadcast_to(constants, held_out.values.shape)
     constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
 
-    # PCA needs all sequences in one matrix, so the matrix has at most 4 * _MAX_VALUES values, but
-    # enough rows for the components
+    # PCA needs all sequences in one matrix in memory. The matrix has at most four times as many
+    # values as the sample, but enough rows for the components.
     latent_dim = model.specification.latent_dim
     pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
-    pca_train = train[: max(latent_dim, 4 * _MAX_VALUES // pca_columns)]
+    pca_train = train[: max(latent_dim, 4 * _MAX_SAMPLE_VALUES // pca_columns)]
     pca = PCABaseline(min(latent_dim, len(pca_train), pca_columns)).fit(pca_train)
 
     # the decoded sequences have the lengths that the model predicts

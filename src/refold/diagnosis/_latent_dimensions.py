@@ -18,11 +18,11 @@ DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 """Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
 
 # Effects are averaged over at most this many codes. Each code is decoded twice per dimension.
-_MAX_CODES = 32
+_MAX_SAMPLE_CODES = 32
 # Effects are averaged over at least this many codes, because a single one may be unusual.
-_MIN_CODES = 4
+_MIN_SAMPLE_CODES = 4
 # Large outputs are decoded for fewer codes, so that at most this many values are in memory. Only
-# `_MIN_CODES` codes may have more.
+# `_MIN_SAMPLE_CODES` codes may have more.
 _MAX_DECODED_VALUES = 1 << 24
 
 
@@ -93,7 +93,8 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     stds = codes.std(axis=0)
     values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
     num_sampled = min(
-        num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_DECODED_VALUES // values_per_code))
+        num_codes,
+        max(_MIN_SAMPLE_CODES, min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)),
     )
     sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)
     sample = codes[np.sort(sampled_rows)]

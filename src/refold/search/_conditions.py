@@ -72,7 +72,7 @@ class _Token(NamedTuple):
 
     pattern_group: str  # name of the group of `_TOKEN_PATTERN` that matches it, or "end"
     text: str
-    character: int  # index of its first character in the condition
+    character_index: int  # of its first character in the condition
 
     @property
     def display_text(self) -> str:
@@ -172,7 +172,7 @@ class _Parser:
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         """Raise an error that says where a token is."""
         raise ParameterError(
-            f"{self._argument_name} is not valid at character {token.character + 1}: {reason}"
+            f"{self._argument_name} is not valid at character {token.character_index + 1}: {reason}"
         )
 
     # conditions

@@ -342,7 +342,7 @@ def _group_equal_rows(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _fit_principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
-    """Return scaled principal axes (n_features, num_axes) of centered rows (n, n_features)."""
+    """Return scaled principal axes (n_features, num_axes) of centered features (n, n_features)."""
     num_rows = len(rows)
     # the smaller of the two matrices has the same nonzero eigenvalues
     is_wide = num_rows < rows.shape[1]

@@ -56,7 +56,7 @@ _compute: Any = pyarrow.compute
 _FORMAT_VERSION = "6"
 # Number of scores, of pairs of a query and a row, that are computed at once. It bounds the memory
 # to 16 MB.
-_MAX_SCORES = 4_000_000
+_MAX_BLOCK_SCORES = 4_000_000
 # Largest number of rows in a group. A search first computes the smallest score of each group. Large
 # groups are few, but their minima say less about the k smallest scores.
 _MAX_GROUP_ROWS = 1024
@@ -82,7 +82,7 @@ class IndexRows(NamedTuple):
     ids: pa.Array  # (n_rows,)
     codes: np.ndarray  # (n_rows, width of the code)
     vectors: np.ndarray  # (n_rows, n_dimensions); the codes if distances are measured on them
-    norms: np.ndarray  # (n_rows,), squared norms of the vectors
+    squared_norms: np.ndarray  # (n_rows,), of the vectors
 
 
 class IndexFile:
@@ -240,7 +240,7 @@ def nearest(
     # because k groups have a row with such a score.
     group_rows = max(1, min(_MAX_GROUP_ROWS, len(vectors) // k))
     group_starts = np.arange(0, len(vectors), group_rows)
-    max_block_queries = max(1, _MAX_SCORES // len(vectors))
+    max_block_queries = max(1, _MAX_BLOCK_SCORES // len(vectors))
     for begin in range(0, len(queries), max_block_queries):
         block = queries[begin : begin + max_block_queries]
         # The squared distance is |x|² - 2xq + |q|². The score of a row leaves out the last term,
@@ -600,7 +600,8 @@ class Index:
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
             query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
         # one more than k, because a row of the index is near itself, and it is not its own hit
-        results = nearest(rows.vectors[selection], query_vectors, k + 1, rows.norms[selection])
+        norms = rows.squared_norms[selection]
+        results = nearest(rows.vectors[selection], query_vectors, k + 1, norms)
         # The arrays below have the shape (n_queries, n_results). An array of no results would have
         # another shape, so it is set.
         shape = len(results), min(k + 1, len(candidates))
