@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refold
-from cluster_data import make_long_table, make_table, read_codes, read_parts
+from cluster_data import check_codes, make_long_table, make_table, read_codes, read_parts
 from refold.cli import main
 from refold.cluster import _files, _run
 from refold.errors import (
@@ -77,13 +77,6 @@ def encode(model, tmp_path, codes):
         return run("encode", options.pop("model", model), source, output, **options)
 
     return encode
-
-
-def check_codes(folder, ids, expected):
-    """Check that the parts hold these codes, to the bit."""
-    result, codes = read_codes(folder)
-    assert result == ids
-    assert np.array_equal(codes, expected)
 
 
 # What is written

@@ -208,7 +208,7 @@ def cluster(
         )
     if distance is not None:
         check("distance", distance, DISTANCE_RULE)
-    # imported here, because Refold can be installed without scikit-learn
+    # not at the top, because Refold can be installed without scikit-learn
     from sklearn.cluster import HDBSCAN
     from sklearn.metrics import silhouette_samples
 

@@ -77,9 +77,8 @@ class _Token(NamedTuple):
     @property
     def display_text(self) -> str:
         """Return the token as error messages show it."""
-        return (
-            "the end" if self.pattern_group == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
-        )
+        is_end = self.pattern_group == "end"
+        return "the end" if is_end else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
 
 
 class _Column(NamedTuple):
@@ -175,7 +174,7 @@ class _Parser:
             f"{self._argument_name} is not valid at character {token.character_index + 1}: {reason}"
         )
 
-    # conditions
+    # conditions, by the rules of the grammar
 
     def _evaluate_or(self) -> TruthArray:
         """Parse and evaluate the rule ``condition``."""
@@ -256,15 +255,16 @@ class _Parser:
         with self._comparison_errors(column, token):
             if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
                 raise TypeError  # a boolean is compared only with booleans
-            # The literal gets the type of the column, with three exceptions: with integers, a
-            # fraction is compared as a float, and an integer as an int64, because it may be too
-            # large for a small type. A date keeps its type, because Arrow compares it with times.
+            # in general, the literal gets the type of the column
             if pa.types.is_floating(data_type) and isinstance(literal, int):
                 literal = float(literal)
+            # integers are compared with a fraction as floats
             elif pa.types.is_integer(data_type) and isinstance(literal, float):
                 values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
+            # an integer may be too large for the type of the column, such as int8
             elif pa.types.is_integer(data_type):
                 data_type = pa.int64()
+            # a date keeps its type, because Arrow compares it with times
             scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
             return _OPERATORS[operator](values, scalar)
 

@@ -168,11 +168,14 @@ class SearchFeatures:
         return packed.product(standardized, self.arrays["axes"])
 
     def compute_feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
-        """Return shares with statistics, positions, runs, amplitudes, averages: (n, ...) each."""
+        """Return the five groups of features, (n_sequences, n_features) each.
+
+        These are shares with statistics, positions, runs, amplitudes, and averages.
+        """
         values, offsets, statistics, is_missing = sequences
         channels, taps, bias = self._convolutions
         inputs = packed.product(values, channels)  # of each kernel, (n_steps, n_kernels)
-        pooled = [
+        pooled = [  # for each dilation, three arrays (n_sequences, n_kernels)
             packed.pooled_runs(
                 inputs[:, kernels],
                 offsets,
@@ -200,6 +203,7 @@ class SearchFeatures:
 
     def _compute_amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Return amplitudes (n_sequences, n_bands * n_channels) of sequences padded with zeros."""
+        # steps after the last segment are left out
         num_steps, num_channels = int(self._segment_edges[-1]), values.shape[1]
         lengths = np.minimum(lengths_from_offsets(offsets), num_steps)
         amplitudes = np.zeros((len(lengths), len(self._band_edges) - 1, num_channels), np.float32)
@@ -250,12 +254,13 @@ def _draw_convolutions(
     taps = np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32)
     bias = np.empty(_NUM_KERNELS, np.float32)
     # the first steps of some sequences
-    rows = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
-    values = sample.values[concatenated_ranges(sample.offsets[rows], lengths)]
-    offsets, is_missing = offsets_from_lengths(lengths), sample.is_missing[rows]
-    step_of_row = concatenated_ranges(np.zeros(len(lengths), int), lengths)  # (n_steps,)
-    length_of_row = np.repeat(lengths, lengths)  # (n_steps,)
+    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_THRESHOLD_STEPS)
+    values = sample.values[concatenated_ranges(sample.offsets[sampled], lengths)]
+    offsets, is_missing = offsets_from_lengths(lengths), sample.is_missing[sampled]
+    # for each step, its position in its sequence and the length of this sequence, (n_steps,)
+    position = concatenated_ranges(np.zeros(len(lengths), int), lengths)
+    sequence_length = np.repeat(lengths, lengths)
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
     for dilation, kernels in _divide_kernels(dilations):
         kernel_indices = range(kernels.start, kernels.stop)
@@ -271,17 +276,17 @@ def _draw_convolutions(
         convolved = np.zeros_like(inputs)
         for tap, weights in enumerate(kernel_taps):
             shift = (tap - len(kernel_taps) // 2) * int(dilation)
-            shifted_step = step_of_row + shift
-            valid_rows = np.flatnonzero((shifted_step >= 0) & (shifted_step < length_of_row))
-            convolved[valid_rows] += inputs[valid_rows + shift] * weights
+            is_inside = (position + shift >= 0) & (position + shift < sequence_length)
+            steps = np.flatnonzero(is_inside)
+            convolved[steps] += inputs[steps + shift] * weights
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
         scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
         taps[:, kernels] = scale * kernel_taps
         for k, kernel in enumerate(kernel_indices):
-            # the threshold is a quantile of a sequence in which few columns of the kernel miss
+            # the threshold is a quantile of one of the sequences with the fewest missing columns
             num_missing = is_missing[:, column_of_channel[channels[:, kernel] != 0]].sum(axis=1)
-            complete = np.flatnonzero(num_missing == num_missing.min())
-            sequence = complete[rng.randint(len(offsets) - 1) % len(complete)]
+            candidates = np.flatnonzero(num_missing == num_missing.min())
+            sequence = candidates[rng.randint(len(offsets) - 1) % len(candidates)]
             sequence_values = convolved[offsets[sequence] : offsets[sequence + 1], k]
             # the multiples of the golden ratio, modulo 1, fill the range from 0 to 1 evenly
             quantile = (k * (np.sqrt(5) - 1) / 2) % 1
@@ -301,7 +306,7 @@ def _impute(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
         return features
     is_present, filled = ~is_missing, np.nan_to_num(features)
     donor_values = np.nan_to_num(donors).astype(np.float32)
-    # mean squared difference of the shared features, (n_rows, n_donors)
+    # mean of x² + y² - 2xy over the shared features of a row x and a donor y, (n_rows, n_donors)
     num_shared = packed.product(is_present, is_observed.T)
     squares = packed.product(is_present, (donor_values**2).T)
     squares = squares + packed.product(filled**2, is_observed.T)

@@ -585,8 +585,8 @@ class Index:
             query_codes, query_vectors = row_source.encode(self._features)
         else:
             queried_ids = cast_ids(ids, rows.ids.type)
-            # Arrow builds a hash table of the second argument. All ids of the index would be many,
-            # so the rows with queried ids come first, and then the order of the queried ids.
+            # Both functions build a hash table of the second argument, so this is never all ids of
+            # the index. `is_in` finds the rows, and `index_in` the order of the queried ids.
             unordered_rows = np.flatnonzero(_compute.is_in(rows.ids, queried_ids))
             unordered_ids = rows.ids.take(pa.array(unordered_rows))
             positions = _compute.index_in(queried_ids, unordered_ids)
@@ -599,7 +599,7 @@ class Index:
             query_rows = unordered_rows[positions.to_numpy()]
             queries = np.array(rows.ids.take(pa.array(query_rows)).to_pylist())
             query_codes, query_vectors = rows.codes[query_rows], rows.vectors[query_rows]
-        # one more than k, because a row of the index is near itself, and it is not its own hit
+        # one result more than k, because the nearest row of a row is itself, which is not a hit
         norms = rows.squared_norms[selection]
         results = nearest(rows.vectors[selection], query_vectors, k + 1, norms)
         # The arrays below have the shape (n_queries, n_results). An array of no results would have
