@@ -320,9 +320,7 @@ def _resolve_options(
     return replace(resolved, id=layout.id, time=layout.time)
 
 
-def _read_source_file(
-    location: Location, file_stamp: FileStamp, options: TableOptions
-) -> SourceFile:
+def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
     layout = find_layout(schema, location.name, options)
@@ -341,7 +339,7 @@ def _read_source_file(
         counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(prefix)]
         row_groups.append((group.num_rows, max([*counts, group.num_rows])))
     row_noun = "sequence" if layout.is_list_layout else "step"
-    return SourceFile(location.name, file_stamp, metadata.num_rows, row_groups, id_type, row_noun)
+    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
 
 
 def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:

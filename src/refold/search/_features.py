@@ -168,10 +168,7 @@ class SearchFeatures:
         return packed.product(standardized, self.arrays["axes"])
 
     def compute_feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
-        """Return the five groups of features, (n_sequences, n_features) each.
-
-        These are shares with statistics, positions, runs, amplitudes, and averages.
-        """
+        """Return shares and statistics, positions, runs, amplitudes, averages: (n, ...) each."""
         values, offsets, statistics, is_missing = sequences
         channels, taps, bias = self._convolutions
         inputs = packed.product(values, channels)  # of each kernel, (n_steps, n_kernels)

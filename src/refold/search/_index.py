@@ -120,12 +120,9 @@ class IndexFile:
             "features": feature_bytes.getvalue(),
         }
         # one chunk, because readers would have to copy several chunks into one array
-        file_table = rows.replace_schema_metadata(metadata).combine_chunks()
-        with (
-            atomic_writer(self.path) as stream,
-            pa.ipc.new_file(stream, file_table.schema) as writer,
-        ):
-            writer.write_table(file_table)
+        table = rows.replace_schema_metadata(metadata).combine_chunks()
+        with atomic_writer(self.path) as stream, pa.ipc.new_file(stream, table.schema) as writer:
+            writer.write_table(table)
 
     def read_header(self) -> IndexHeader:
         """Read the properties of the index from the schema of its file."""
