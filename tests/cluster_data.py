@@ -33,3 +33,10 @@ def read_codes(output):
     """Return the ids and codes of all parts in an output folder."""
     codes, ids = refold.sequences.codes_from_arrow(read_parts(output))
     return ids.tolist(), codes
+
+
+def check_codes(output, ids, expected):
+    """Check that the parts in an output folder hold these codes, to the bit."""
+    part_ids, codes = read_codes(output)
+    assert part_ids == ids
+    assert np.array_equal(codes, expected)

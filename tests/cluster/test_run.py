@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refold
-from cluster_data import make_long_table, make_table, read_codes, read_parts
+from cluster_data import check_codes, make_long_table, make_table, read_codes, read_parts
 from refold.cli import main
 from refold.cluster import _files, _run
 from refold.errors import (
@@ -77,13 +77,6 @@ def encode(model, tmp_path, codes):
         return run("encode", options.pop("model", model), source, output, **options)
 
     return encode
-
-
-def check_codes(folder, ids, expected):
-    """Check that the parts hold these codes, to the bit."""
-    result, codes = read_codes(folder)
-    assert result == ids
-    assert np.array_equal(codes, expected)
 
 
 # What is written
@@ -157,10 +150,7 @@ def test_reconstructions_are_those_of_one_machine(
     assert "Reconstructed 120 sequences in 3 parts" in capsys.readouterr().err
     reconstructed = refold.sequences.read(tmp_path / "back")
     assert reconstructed.ids.tolist() == [f"s{i}" for i in range(120)]
-    for sequence, expected in zip(
-        reconstructed, model.reconstruct(sequences, clip=True), strict=True
-    ):
-        assert np.array_equal(sequence, expected)
+    assert all(map(np.array_equal, reconstructed, model.reconstruct(sequences, clip=True)))
 
 
 def test_detections_are_those_of_one_machine(model, sequences, tmp_path):
@@ -176,10 +166,8 @@ def test_detections_are_those_of_one_machine(model, sequences, tmp_path):
     assert summary.num_anomalous == expected.anomalous.sum()
     assert f"; {summary.num_anomalous} are anomalous" in str(summary)
     second_run = run("detect", model, tmp_path / "x.parquet", tmp_path / "found", alpha=alpha)
-    assert (second_run.num_anomalous, second_run.num_there) == (
-        summary.num_anomalous,
-        summary.num_parts,
-    )
+    assert second_run.num_anomalous == summary.num_anomalous
+    assert second_run.num_there == summary.num_parts
 
 
 def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
@@ -193,10 +181,8 @@ given = {str(model_file)!r}, {str(folder)!r}, {str(tmp_path / "codes")!r}
 print(refold.cluster.encode(*given, num_workers=1, verbose=0).num_sequences)
 print({{"jax", "keras", "scipy", "sklearn"}} & {{*sys.modules}})
 """
-    finished = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert finished.stdout.split() == ["120", "set()"]
+    finished = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert finished.split() == ["120", "set()"]
 
 
 # Sequences that fail
@@ -214,16 +200,14 @@ def test_what_cannot_be_encoded_is_listed_and_the_rest_is_written(encode, model,
     assert "infinite value" in summary.failures[0].reason
     lines = (codes / "_failures.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in lines] == [5, 50, 70]
-    valid_rows = [i for i in range(120) if i not in (5, 50, 70)]
-    check_codes(
-        codes, [f"s{i}" for i in valid_rows], model.encode([sequences[i] for i in valid_rows])
-    )
+    valid_rows = np.delete(np.arange(120), [5, 50, 70])
+    expected = model.encode([sequences[i] for i in valid_rows])
+    check_codes(codes, [f"s{i}" for i in valid_rows], expected)
     assert encode(codes.parent / "x.parquet").num_failed == 3
-
-
-def test_a_part_of_failures_has_the_columns_of_the_others(encode, codes):
-    assert encode(make_table([INFINITE, np.ones((2, 2))]), 1, part_steps=1).num_failed == 1
-    assert read_codes(codes)[0] == ["s1"]
+    # a part of failures alone has the columns of the others
+    table, output = make_table([INFINITE, np.ones((2, 2))]), codes.parent / "two"
+    assert encode(table, 1, part_steps=1, output=output).num_failed == 1
+    assert read_codes(output)[0] == ["s1"]
 
 
 def test_wrong_columns_end_the_run(encode):
@@ -235,17 +219,18 @@ def test_wrong_columns_end_the_run(encode):
 def test_missing_values_are_warned_of_once(model, tmp_path):
     table = make_table([np.full((3, 2), np.nan)] * 4)
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
+    paths = tmp_path / "x.parquet", tmp_path / "codes"
     with pytest.warns(UserWarning, match="missing") as caught_warnings:
-        refold.cluster.encode(
-            model, tmp_path / "x.parquet", tmp_path / "codes", part_steps=1, verbose=0
-        )
+        refold.cluster.encode(model, *paths, part_steps=1, verbose=0)
     assert len(caught_warnings) == 1
 
 
 # Output folders
 
 
-def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, codes):
+def test_a_folder_of_other_files_or_of_another_run_is_refused(
+    encode, model, sequences, tmp_path, codes
+):
     table = make_table(sequences[:9])
     encode(table)
     for changes, message in (
@@ -259,14 +244,10 @@ def test_a_folder_of_another_run_is_refused(encode, model, sequences, tmp_path, 
     pq.write_table(table, tmp_path / "y.parquet")
     with pytest.raises(ParameterError, match=r"other source files, not .*y\.parquet\. Name a new"):
         encode(tmp_path / "y.parquet")
-
-
-def test_a_folder_with_other_files_is_refused(model, folder, tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ParameterError, match=r"holds 'notes\.txt', and has no manifest"):
-        run("encode", model, folder, tmp_path)
-    with pytest.raises(ParameterError, match=r"notes\.txt is a file"):
-        run("encode", model, folder, tmp_path / "notes.txt")
+    with pytest.raises(ParameterError, match=r"holds 'codes', and has no manifest"):
+        encode(tmp_path / "y.parquet", output=tmp_path)
+    with pytest.raises(ParameterError, match=r"x\.parquet is a file"):
+        encode(tmp_path / "y.parquet", output=tmp_path / "x.parquet")
 
 
 # Sources
@@ -296,37 +277,33 @@ def test_the_rows_of_an_id_must_be_together(encode, tmp_path):
         encode(tmp_path / "data", part_steps=4)
 
 
-def test_a_long_table_has_columns_of_ids_and_times(tmp_path, codes):
-    rows = {"who": [7, 7, 7, 8], "at": [0.0, 1.0, 5.0, 2.0], "x": [1.0, 2.0, 3.0, 4.0]}
-    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
-    options = {"id": "who", "time": "at", "columns": ["x"], "time_gaps": True}
-    expected = refold.sequences.read(tmp_path / "x.parquet", **options)
-    fitted = fit_without_training(expected)
-    run("encode", fitted, tmp_path / "x.parquet", codes, **options)
-    assert read_parts(codes)["who"].to_pylist() == [7, 8]
-    assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
-    # by default, the columns of the training data
-    second_run = run("encode", fitted, tmp_path / "x.parquet", codes)
-    assert second_run.num_there == 1
-
-
-def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
-    """The options of the fit are remembered, and those of a call are taken."""
-    days = ["1.05.2024", "2.05.2024", "2.05.2024", "10.05.2024"]
-    rows = {"who": np.repeat(range(9), 4), "at": days * 9, "x": np.arange(36.0) % 7}
-    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
-    options = {"id": "who", "time": "at", "time_format": "%d.%m.%Y", "duplicates": "last"}
-    expected = refold.sequences.read(tmp_path / "x.parquet", **options)
-    fitted, bare = fit_without_training(expected), fit_without_training(list(expected))
-    run("encode", fitted, tmp_path / "x.parquet", codes)
-    assert np.array_equal(read_codes(codes)[1], fitted.transform(expected))
-    run("encode", bare, tmp_path / "x.parquet", tmp_path / "bare", **options)
+def test_options_of_the_fit_are_remembered_and_those_of_a_call_are_taken(tmp_path):
+    gaps = {"who": [7, 7, 7, 8], "at": [0.0, 1.0, 5.0, 2.0], "x": [1.0, 2.0, 3.0, 4.0]}
+    gap_options = {"id": "who", "time": "at", "columns": ["x"], "time_gaps": True}
+    days = ["1.05.2024", "2.05.2024", "2.05.2024", "10.05.2024"] * 9
+    repeated = {"who": np.repeat(range(9), 4), "at": days, "x": np.arange(36.0) % 7}
+    repeated_options = {"id": "who", "time": "at", "time_format": "%d.%m.%Y", "duplicates": "last"}
+    for rows, options, ids in (
+        (gaps, gap_options, [7, 8]),
+        (repeated, repeated_options, [*range(9)]),
+    ):
+        path, output = tmp_path / f"{len(ids)}.parquet", tmp_path / f"codes{len(ids)}"
+        pq.write_table(pa.table(rows), path)
+        expected = refold.sequences.read(path, **options)
+        fitted = fit_without_training(expected)
+        run("encode", fitted, path, output)
+        assert read_parts(output)["who"].to_pylist() == ids
+        assert np.array_equal(read_codes(output)[1], fitted.transform(expected))
+        second_run = run("encode", fitted, path, output, **options)
+        assert second_run.num_there == second_run.num_parts
+    bare = fit_without_training(list(expected))  # the training data had no names
+    run("encode", bare, path, tmp_path / "bare", **options)
     assert np.array_equal(read_codes(tmp_path / "bare")[1], bare.transform(expected))
-    refused = run("encode", fitted, tmp_path / "x.parquet", tmp_path / "y", duplicates="error")
+    refused = run("encode", fitted, path, tmp_path / "y", duplicates="error")
     assert refused.num_failed == 9
     assert "1 row repeats a time of the same id" in refused.failures[0].reason
     with pytest.raises(ParameterError, match="duplicates must be"):
-        run("encode", fitted, tmp_path / "x.parquet", tmp_path / "z", duplicates="all")
+        run("encode", fitted, path, tmp_path / "z", duplicates="all")
 
 
 @pytest.mark.parametrize("to_table", [make_table, make_long_table])

@@ -17,18 +17,13 @@ import pytest
 
 import refold
 from refold.errors import ParameterError
+from refold.sequences import Sequences
 from small_data import TINY
 
 SCRIPT = Path(__file__).parent / "train_together.py"
 # A batch holds all sequences, so that each epoch is one step with its own loss in the history.
-HUNDRED_STEPS = {
-    "latent_dim": 8,
-    "units": 8,
-    "max_epochs": 100,
-    "batch_size": 64,
-    "validation_fraction": 0.0,
-    "random_state": 0,
-}
+HUNDRED_STEPS = {"latent_dim": 8, "units": 8, "max_epochs": 100, "batch_size": 64}
+HUNDRED_STEPS |= {"validation_fraction": 0.0, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +36,8 @@ def waves(tmp_path_factory):
         for length in rng.integers(10, 31, n):
             wave = np.sin(np.arange(length) / rng.uniform(2, 5) + rng.uniform(0, 6))
             data.append(np.stack([wave, rng.normal(size=length).cumsum() / 4], axis=1))
-        refold.sequences.write(
-            refold.sequences.Sequences.from_list(data, ids=[f"{i}-{j}" for j in range(n)]),
-            path / f"{i}.parquet",
-        )
+        sequences = Sequences.from_list(data, ids=[f"{i}-{j}" for j in range(n)])
+        refold.sequences.write(sequences, path / f"{i}.parquet")
     return path
 
 
@@ -126,12 +119,8 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    fitted = refold.cluster.fit(
-        refold.SequenceAutoencoder(**parameters),
-        waves,
-        processes=2,
-        checkpoint=refold.Checkpoint(path, epochs=2),
-    )
+    ae, checkpoint = refold.SequenceAutoencoder(**parameters), refold.Checkpoint(path, epochs=2)
+    fitted = refold.cluster.fit(ae, waves, processes=2, checkpoint=checkpoint)
     killer.join(timeout=1)
     assert killed
     np.testing.assert_array_equal(fitted.history_["loss"], first["loss"])

@@ -22,9 +22,9 @@ def sines_with_column(make_values, name="made"):
     )
 
 
-def make_tokens(make_values, n=80, steps=20):
+def make_tokens(make_token):
     """Return sequences of tokens that are computed from the index and the step."""
-    return Sequences.from_list([[make_values(i, j) for j in range(steps)] for i in range(n)])
+    return Sequences.from_list([[make_token(i, j) for j in range(20)] for i in range(80)])
 
 
 def series_with_repeated_ends():
@@ -34,10 +34,11 @@ def series_with_repeated_ends():
     return series
 
 
+COUNTS = sines_with_column(lambda i, t: np.arange(t) + 10.0 * i)
+HEAVY_TAILS = sines_with_column(lambda i, t: np.exp(3 * RNG.normal(size=t)))
 LEVELS = sines_with_column(lambda i, t: 100.0 * (i % 7) + RNG.normal(size=t))
 OUTLIERS = sines_with_column(lambda i, t: np.append(RNG.normal(size=t - 1), -99999.0))
 UNSORTED = sines_with_column(lambda i, t: np.roll(np.arange(t), 5), "Time")
-COPIES = [*SINES, *SINES[:5]]
 
 
 @pytest.mark.parametrize(
@@ -47,23 +48,15 @@ COPIES = [*SINES, *SINES[:5]]
         (sines_with_column(lambda i, t: np.full(t, float(i))), "id-like", "as ids do"),
         (make_tokens(lambda i, j: f"{i}-{j}"), "id-like", "most occur once"),
         (sines_with_column(lambda i, t: np.full(t, float(i % 4))), "per-sequence", "as labels are"),
-        (
-            sines_with_column(lambda i, t: np.arange(t) + 10.0 * i),
-            "time-like",
-            "ascends in every seq",
-        ),
+        (COUNTS, "time-like", "ascends in every sequence"),
         (UNSORTED, "unsorted-time", "time='Time' and sort=True"),
-        (
-            sines_with_column(lambda i, t: np.exp(3 * RNG.normal(size=t))),
-            "heavy-tails",
-            "np.log1p(x)",
-        ),
+        (HEAVY_TAILS, "heavy-tails", "np.log1p(x)"),
         (LEVELS, "different-levels", "scale='sequence'"),
         (OUTLIERS, "suspicious-values", "-99999"),
         (make_tokens(lambda i, j: f"w{(i * 20 + j) % 500}"), "many-categories", "500 categories"),
         (SINES[:20], "few-sequences", "20 sequences are few for 16 latent dimensions"),
         ([np.sin(np.arange(500))], "few-sequences", "into windows, window=100"),
-        (COPIES, "duplicates", "5 of 85 sequences are exact copies"),
+        ([*SINES, *SINES[:5]], "duplicates", "5 of 85 sequences are exact copies"),
         (windows(SINES, 10, 5).sequences, "overlapping-windows", "share steps"),
         (series_with_repeated_ends(), "repeated-end", "give the true lengths"),
     ],

@@ -18,34 +18,47 @@ def nmse(value):
 
 
 GOOD = FitMeasurements(
-    held_out=nmse(0.1),
-    training=nmse(0.08),
-    constant=nmse(1.0),
-    pca=nmse(0.2),
-    wrong_lengths=0.0,
+    held_out_fidelity=nmse(0.1),
+    training_fidelity=nmse(0.08),
+    constant_fidelity=nmse(1.0),
+    pca_fidelity=nmse(0.2),
+    wrong_length_share=0.0,
     history=History({"loss": [0.8, 0.5, 0.3, 0.2, 0.19, 0.19, 0.189, 0.19]}, 1.0),
-    num_training=100,
+    num_training_sequences=100,
     latent_dim=4,
 )
 STEADY = History({"loss": [1.0, 0.995, 0.999, 0.99, 0.99, 0.99, 0.99, 0.99]}, 1.0)
 RISES = {"val_loss": [1.0, 1.1, 1.2, 1.3, 1.4], "loss": [1.0] * 5}
 RISING = History(RISES, 1.0, keeps_initial_weights=True)
 FALLING = History({"loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}, 1.0)
-STUCK = {"held_out": nmse(0.7), "training": nmse(0.7), "pca": nmse(0.8), "history": STEADY}
-MEAN = {"held_out": nmse(0.99), "training": nmse(0.97)}
+STUCK = {
+    "held_out_fidelity": nmse(0.7),
+    "training_fidelity": nmse(0.7),
+    "pca_fidelity": nmse(0.8),
+    "history": STEADY,
+}
+MEAN = {"held_out_fidelity": nmse(0.99), "training_fidelity": nmse(0.97)}
 
 
 @pytest.mark.parametrize(
     ("changes", "name", "words"),
     [
         (MEAN, "output-is-mean", "the training is the cause"),
-        (MEAN | {"pca": nmse(0.98)}, "output-is-mean", "PCA learns as little"),
-        ({"held_out": nmse(0.3), "training": nmse(0.28)}, "no-better-than-pca", "nearly linear"),
-        ({"training": nmse(0.01)}, "overfitting", "0.01 on training sequences and 0.1 on held-out"),
-        ({"wrong_lengths": 0.5}, "wrong-lengths", "lengths of 50% of the held-out sequences"),
+        (MEAN | {"pca_fidelity": nmse(0.98)}, "output-is-mean", "PCA learns as little"),
+        (
+            {"held_out_fidelity": nmse(0.3), "training_fidelity": nmse(0.28)},
+            "no-better-than-pca",
+            "nearly linear",
+        ),
+        (
+            {"training_fidelity": nmse(0.01)},
+            "overfitting",
+            "0.01 on training sequences and 0.1 on held-out",
+        ),
+        ({"wrong_length_share": 0.5}, "wrong-lengths", "lengths of 50% of the held-out sequences"),
         ({"history": FALLING}, "too-short", "ended after 8 epochs while the loss still fell"),
         ({"history": History({"loss": [1.0]})}, "too-short", "had only 1 epoch,"),
-        ({"held_out": nmse(0.99)}, "output-is-mean overfitting", "so the model overfits"),
+        ({"held_out_fidelity": nmse(0.99)}, "output-is-mean overfitting", "so the model overfits"),
         (STUCK, "stuck-loss", "hardly fell in 8 epochs"),
         (STUCK | {"history": RISING}, "stuck-loss", "a smaller learning_rate"),
     ],
@@ -67,33 +80,28 @@ def test_noise_is_not_learned():
     assert diagnosis.to_dict()["pca"]["nmse"] == diagnosis.pca.nmse
 
 
-def test_a_loss_of_nan_is_a_finding(monkeypatch):
-    def diverges(*_, **__):
-        raise DivergedError("The loss became NaN.")
-
-    monkeypatch.setattr(SequenceAutoencoder, "fit", diverges)
-    diagnosis = diagnose(draw_ragged_sequences())
-    assert diagnosis.findings[0] == Finding("diverged", "The loss became NaN.")
-
-
-def test_data_that_fit_refuses_is_a_finding():
+def test_an_error_of_the_short_fit_is_a_finding(monkeypatch):
     words = [[f"w{i}"] * 3 for i in range(12)]
     schema = Schema((Column("word", "categorical", tuple(f"w{i}" for i in range(60_000))),))
     diagnosis = diagnose(Sequences.from_list(words, names=["word"]).align(schema))
     assert diagnosis.findings[0].name == "cannot-fit"
     assert "Keep the most frequent categories" in diagnosis.findings[0].message
 
+    def diverge(*_, **__):
+        raise DivergedError("The loss became NaN.")
 
-def test_too_few_sequences_have_no_short_fit():
-    diagnosis = diagnose([[1.0, 2.0, 3.0], [2.0, 1.0]])
-    assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
-    assert diagnosis.text() is None
-    assert diagnosis.to_dict()["held_out"] is None
+    monkeypatch.setattr(SequenceAutoencoder, "fit", diverge)
+    diagnosis = diagnose(draw_ragged_sequences())
+    assert diagnosis.findings[0] == Finding("diverged", "The loss became NaN.")
 
 
 def test_only_the_data_is_checked_without_a_short_fit():
     short = SequenceAutoencoder(latent_dim=8, missing_values=[-99999])
     data = [np.append(x, [[-99999.0, 1.0]], axis=0) for x in draw_ragged_sequences()]
-    diagnosis = diagnose(data, estimator=short, short_fit=False)
-    assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
-    assert diagnosis.text() is None
+    for diagnosis in (
+        diagnose([[1.0, 2.0, 3.0], [2.0, 1.0]]),  # too few sequences for a short fit
+        diagnose(data, estimator=short, short_fit=False),
+    ):
+        assert [finding.name for finding in diagnosis.findings] == ["few-sequences"]
+        assert diagnosis.text() is None
+        assert diagnosis.to_dict()["held_out"] is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import refold
-from refold.diagnosis import DEVIATIONS, latent_dimensions, sweep
+from refold.diagnosis import DEVIATIONS, _latent_dimensions, latent_dimensions, sweep
 from refold.errors import DataError, ParameterError
 from refold.evaluation import errors_by_feature
 from refold.sequences import Sequences
@@ -36,6 +36,19 @@ def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
     assert (np.diff(dimensions.total[dimensions.order]) <= 0).all()
 
 
+def test_steps_that_are_added_or_lost_are_changes(fitted, monkeypatch):
+    model, scaler = fitted[0], fitted[0].error_scaler_
+    step = scaler.mean_ + scaler.scale_  # its square is 1 in the units of the errors
+    monkeypatch.setattr(
+        _latent_dimensions,
+        "_decode_codes",
+        lambda _, codes: [np.tile(step, (int(length), 1)) for length in codes[:, 0]],
+    )
+    effect = latent_dimensions(model, np.array([[4, 0, 0, 0], [6, 0, 0, 0]])).effect
+    # sequences of 4 and 6 steps become sequences of 5 and 7 steps, or of 3 and 5 steps
+    np.testing.assert_allclose(effect[:, 0], [(2 / 12 + 2 / 10) / 2, 0, 0, 0])
+
+
 def test_a_sweep_goes_through_the_mean_code(fitted):
     model, codes = fitted
     decoded = sweep(model, codes, 1)
@@ -45,6 +58,8 @@ def test_a_sweep_goes_through_the_mean_code(fitted):
     moved[1, 1] = codes[:, 1].mean()
     for x, expected in zip((decoded[3], swept), model.inverse_transform(moved), strict=True):
         np.testing.assert_allclose(x.ravel(), expected, rtol=1e-4, atol=1e-6)
+    swept = [sweep(model, codes, 1, base_code=np.ones(4, dtype)) for dtype in (int, float)]
+    np.testing.assert_array_equal(swept[0].values, swept[1].values)
 
 
 def test_statistics_of_scaling_have_the_names_of_their_columns():
@@ -54,11 +69,7 @@ def test_statistics_of_scaling_have_the_names_of_their_columns():
     )
     model = fit_without_training(walks, latent_dim=2, scale="sequence")
     dimensions = latent_dimensions(model, model.transform(walks))
-    names = [
-        f"{statistic} of {name}"
-        for statistic in ("level", "spread")
-        for name in ("height", "speed")
-    ]
+    names = ["level of height", "level of speed", "spread of height", "spread of speed"]
     assert dimensions.names == ("0", "1", *names)
 
 
@@ -72,9 +83,3 @@ def test_bad_arguments_are_refused(fitted):
         sweep(model, codes, 4)
     with pytest.raises(DataError, match="base_code"):
         sweep(model, codes, 1, base_code=codes[0, :3])
-
-
-def test_a_sweep_from_a_code_of_integers_is_one_from_floats(fitted):
-    model, codes = fitted
-    swept = [sweep(model, codes, 1, base_code=np.ones(4, dtype)) for dtype in (int, float)]
-    np.testing.assert_array_equal(swept[0].values, swept[1].values)

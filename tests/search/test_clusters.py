@@ -50,14 +50,17 @@ def test_clusters_of_sequences(ae, sequences):
 
 def test_wrong_arguments_are_refused(ae, tmp_path):
     codes = np.zeros((3, 3))
-    with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 3"):
-        cluster(ae, codes=codes, distance="code", num_clusters=4)
-    with pytest.raises(ParameterError, match=r"min_size is not for method='k-means'\. Leave it"):
-        cluster(ae, codes=codes, distance="code", min_size=3)
     index = Index.create(tmp_path / "index", ae, codes=codes, distance="code")
-    with pytest.raises(ParameterError, match="have ids, so leave ids out"):
-        cluster(ae, index=index, ids=["a", "b", "c"])
-    with pytest.raises(ParameterError, match="num_clusters is not for method='hdbscan'"):
-        cluster(ae, codes=codes, distance="code", method="hdbscan", num_clusters=3)
+    for settings, message in (
+        ({"codes": codes, "num_clusters": 4}, "num_clusters must be an integer from 1 to 3"),
+        ({"codes": codes, "min_size": 3}, r"min_size is not for method='k-means'\. Leave it"),
+        ({"index": index, "ids": ["a", "b", "c"]}, "have ids, so leave ids out"),
+        (
+            {"codes": codes, "method": "hdbscan", "num_clusters": 3},
+            "num_clusters is not for method='hdbscan'",
+        ),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            cluster(ae, distance="code", **settings)
     with pytest.raises(DataError, match="There is no sequence to cluster"):
         cluster(ae, codes=codes[:0])

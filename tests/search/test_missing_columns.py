@@ -19,14 +19,9 @@ def sines_with_gaps():
 
 
 @pytest.fixture(scope="module")
-def ae(sines_with_gaps):
-    return SequenceAutoencoder(**TINY | {"latent_dim": 8}).fit(
-        sines_with_gaps[0], callbacks=[NoEpoch()]
-    )
-
-
-@pytest.fixture(scope="module")
-def index(ae, sines_with_gaps, tmp_path_factory):
+def index(sines_with_gaps, tmp_path_factory):
+    ae = SequenceAutoencoder(**TINY | {"latent_dim": 8})
+    ae.fit(sines_with_gaps[0], callbacks=[NoEpoch()])
     return Index.create(tmp_path_factory.mktemp("missing") / "sines.index", ae, sines_with_gaps[0])
 
 
@@ -50,32 +45,30 @@ def test_other_sequences_do_not_change_a_bit(index, sines_with_gaps):
         assert (hits.ids(), hits.distances()) == ([row], [0.0])
 
 
-def test_clusters_are_those_of_frequencies(ae, index, sines_with_gaps):
+def test_clusters_are_those_of_frequencies(index, sines_with_gaps):
     _, frequency, missing = sines_with_gaps
     for num_clusters, min_score in ((4, 0.8), (None, 0.5)):
-        labels = cluster(ae, index=index, num_clusters=num_clusters).labels
+        labels = cluster(index.model, index=index, num_clusters=num_clusters).labels
         assert adjusted_rand_score(frequency, labels) > min_score
         assert abs(adjusted_rand_score(missing, labels)) < 0.05
 
 
-def test_sequences_without_a_common_column(ae, tmp_path):
+def test_sequences_without_a_common_column(index, tmp_path):
     sines, frequency, _ = draw_half_missing_sines(NUM_SEQUENCES, seed=3, share=0)
     for i, x in enumerate(sines):
         x[:, i % 2] = np.nan
     sines[0][:] = np.nan  # no value at all
-    index = Index.create(tmp_path / "apart.index", ae, sines)
+    index = Index.create(tmp_path / "apart.index", index.model, sines)
     rows = nearest_rows(index)
     assert (frequency[rows] == frequency[:, None]).mean() > 0.9
     assert np.isfinite(index.search(ids=[0], k=NUM_SEQUENCES).distances()).all()
 
 
-def test_a_step_without_a_value_takes_that_of_the_nearest_step(ae, index, sines_with_gaps):
+def test_a_step_without_a_value_takes_that_of_the_nearest_step(index, sines_with_gaps):
     x = sines_with_gaps[0][int(np.argmin(sines_with_gaps[2]))].copy()
     filled = x.copy()
     x[:2, 0], filled[:2, 0] = np.nan, x[2, 0]
     x[11:14, 1], filled[11:14, 1] = np.nan, [x[10, 1], x[10, 1], x[14, 1]]
-    codes = ae.encode([x])
-    gap_hits, filled_hits = (
-        index.search([sequence], codes=codes, k=NUM_SEQUENCES) for sequence in (x, filled)
-    )
-    assert gap_hits.table.equals(filled_hits.table)
+    codes = index.model.encode([x])
+    hits = index.search([x], codes=codes, k=NUM_SEQUENCES)
+    assert hits.table.equals(index.search([filled], codes=codes, k=NUM_SEQUENCES).table)

@@ -69,9 +69,8 @@ def matching_ids(index, where):
 
 
 def test_conditions_mean_the_same_as_in_sql(index, rows):
-    table = duckdb.from_arrow(
-        rows.append_column("id", pa.array([f"s{i}" for i in range(NUM_ROWS)]))
-    )
+    ids = pa.array([f"s{i}" for i in range(NUM_ROWS)])
+    table = duckdb.from_arrow(rows.append_column("id", ids))
     for text in CONDITIONS:
         # in SQL, a backslash escapes characters only with this clause
         sql = re.sub(r"((?i:like) '[^']*')", r"\1 ESCAPE '\\'", text)

@@ -1,7 +1,7 @@
-"""Parquet files in any store, by path or URL, and how they are divided into units of work.
+"""Parquet files in any store, by path or URL, and how they are divided into parts.
 
-``read_footers`` reads the footers of the files of a run. ``plan_units`` divides the files into
-units between sequences. ``read_slices`` reads the sequences of a unit in a worker.
+``read_footers`` reads the footers of the files of a run. ``plan_parts`` divides the files into
+parts between sequences. ``read_slices`` reads the sequences of a part in a worker.
 """
 
 import functools
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,16 +42,16 @@ RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # Files with other names are not read.
 PARQUET_SUFFIXES = (".parquet", ".pq")
 # URL schemes of stores in which a file appears when it is closed, and where renaming is a copy.
-_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
-# Number of units if the bounds on their steps allow it. More units share the work more evenly. The
-# number does not depend on the cluster, so that a second run elsewhere has the same units.
-TARGET_NUM_UNITS = 256
-# Minimum number of steps in a unit. For fewer steps, the start of a task takes too large a share.
-MIN_UNIT_STEPS = 500_000
-# Maximum number of steps in a unit. A worker that dies loses the work on one unit.
-MAX_UNIT_STEPS = 20_000_000
-# Maximum number of units in a row group. Each of the units decodes the group from its start.
-MAX_UNITS_PER_ROW_GROUP = 8
+_OBJECT_STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
+# Number of parts if the bounds on their steps allow it. More parts share the work more evenly. The
+# number does not depend on the cluster, so that a second run elsewhere has the same parts.
+TARGET_NUM_PARTS = 256
+# Minimum number of steps in a part. For fewer steps, the start of a task takes too large a share.
+MIN_PART_STEPS = 500_000
+# Maximum number of steps in a part. A worker that dies loses the work on one part.
+MAX_PART_STEPS = 20_000_000
+# Maximum number of parts in a row group. Each of the parts decodes the group from its start.
+MAX_PARTS_PER_ROW_GROUP = 8
 # Bytes that are read from a column chunk at a time. More need more memory, fewer more requests.
 _READ_BUFFER_BYTES = 1 << 20
 # Number of files that are opened at the same time, because a store may take long to answer.
@@ -59,7 +59,6 @@ _MAX_OPEN_FILES = 16
 # Rows of the column of ids that are read at a time, which bounds the memory.
 _ID_BATCH_ROWS = 1 << 18
 
-Result = TypeVar("Result")
 # Size of a file in bytes, and time of its last change in nanoseconds, or None if the store does not
 # know the time. They show whether a file has changed.
 FileStamp = tuple[int, int | None]
@@ -68,34 +67,24 @@ FileStamp = tuple[int, int | None]
 class Location(NamedTuple):
     """A file or folder in any store."""
 
-    system: Any  # pyarrow.fs.FileSystem
+    file_system: Any  # pyarrow.fs.FileSystem
     path: str  # in the file system
-    # prefix + path + query is a URL that another process can open
-    prefix: str = ""
-    query: str = ""
+    # The name, prefix + path + query, is a path or a URL that another process can open.
+    prefix: str = ""  # such as "s3://"
+    query: str = ""  # such as "?region=eu-west-1"
 
     @property
     def name(self) -> str:
-        """The path or URL as a user writes it."""
+        """Path or URL, as a user writes it."""
         return f"{self.prefix}{self.path}{self.query}"
 
-    def info(self) -> Any:
+    def get_info(self) -> Any:
         """Return size, time and type; the type is NotFound if nothing is there."""
-        return self.system.get_file_info(self.path)
+        return self.file_system.get_file_info(self.path)
 
     def child(self, file_name: str) -> "Location":
         """Return a file in this folder."""
-        return self.with_path(f"{self.path.rstrip('/')}/{file_name}")
-
-    def with_path(self, path: str) -> "Location":
-        """Return the location of another path in the same store."""
-        return self._replace(path=path)
-
-
-def find_location(path_or_url: str | os.PathLike[str]) -> Location:
-    """Return the location of a path or URL."""
-    text = absolute_path(path_or_url)
-    return _find_url_location(text) if "://" in text else Location(fs.LocalFileSystem(), text)
+        return self._replace(path=f"{self.path.rstrip('/')}/{file_name}")
 
 
 def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
@@ -106,35 +95,35 @@ def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
 
 # Cached, because Arrow asks a bucket for its region each time.
 @functools.lru_cache(1024)
-def _find_url_location(url: str) -> Location:
-    """Return the location of a URL, in a file system of Arrow or else of fsspec."""
-    scheme, _, address = url.partition("://")
-    address, question_mark, query = address.partition("?")
+def find_location(path_or_url: str) -> Location:
+    """Return the location of an absolute path or a URL."""
+    scheme, separator, _ = path_or_url.partition("://")
+    if not separator:
+        return Location(fs.LocalFileSystem(), path_or_url)
+    url_without_query, question_mark, query = path_or_url.partition("?")
     try:
-        system, path = fs.FileSystem.from_uri(url)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        file_system, path = fs.FileSystem.from_uri(path_or_url)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a store that Arrow does not know
         try:
-            handler, path = _import_fsspec("fsspec").core.url_to_fs(f"{scheme}://{address}")
+            fsspec = import_optional("fsspec", extra="ray", purpose="A store of files")
+            fsspec_system, path = fsspec.core.url_to_fs(url_without_query)
         except (ValueError, ImportError) as error:
             raise ParameterError(
-                f"The URL {url!r} cannot be opened: {first_line(error)}."
+                f"The URL {path_or_url!r} cannot be opened: {first_line(error)}."
             ) from error
-        system = fs.PyFileSystem(fs.FSSpecHandler(handler))
-    return Location(system, path, f"{scheme}://", question_mark + query)
+        file_system = fs.PyFileSystem(fs.FSSpecHandler(fsspec_system))
+    return Location(file_system, path, f"{scheme}://", question_mark + query)
 
 
-def _import_fsspec(module_name: str) -> Any:
-    """Import a module of fsspec, which the extra ``ray`` installs."""
-    return import_optional(module_name, extra="ray", purpose="A store of files")
+def call_with_retries(location_text: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a task or its error; try again if a store cannot be reached.
 
-
-def call_with_retries(location_names: str, task: Callable[[], Result]) -> Result | RefoldError:
-    """Return the result of a task or its error; try again if a store cannot be reached."""
-    # errors are returned, not raised, because Ray wraps raised errors
+    An error is returned because Ray would wrap a raised one. The text names the files of the task.
+    """
     wait_times = iter(RETRY_WAIT_SECONDS)
     while True:
         try:
-            return task()
+            return task(*arguments)
         except RefoldError as error:
             return error
         except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -143,7 +132,7 @@ def call_with_retries(location_names: str, task: Callable[[], Result]) -> Result
             if wait_seconds is None:
                 attempts_note = "" if is_final else f" after {len(RETRY_WAIT_SECONDS) + 1} attempts"
                 return FileAccessError(
-                    f"{location_names} cannot be read or written{attempts_note}: "
+                    f"{location_text} cannot be read or written{attempts_note}: "
                     f"{first_line(error)}. Check the name, the connection and the access rights, "
                     "and run the same again: what is done stays done."
                 )
@@ -151,33 +140,29 @@ def call_with_retries(location_names: str, task: Callable[[], Result]) -> Result
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of the message of an error, without the period."""
+    """Return the first line of the message of an error, without the period at its end."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def stamp_of(file_info: Any) -> FileStamp:
-    """Return the size and the time of a file."""
-    return file_info.size, file_info.mtime_ns
 
 
 def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
     location = find_location(path_or_url)
-    system, path, info = location.system, location.path, location.info()
+    file_system, path, info = location.file_system, location.path, location.get_info()
     if info.type == fs.FileType.File:
         infos = [info]
     elif info.type == fs.FileType.Directory:
-        infos_in_folder = system.get_file_info(fs.FileSelector(path, recursive=True))
-        hidden = re.compile("/[._]")
-        infos = [info for info in infos_in_folder if not hidden.search(info.path, len(path))]
+        infos = file_system.get_file_info(fs.FileSelector(path, recursive=True))
+        # names in the folder that begin with a period or an underscore are hidden
+        infos = [info for info in infos if not re.search("/[._]", info.path[len(path) :])]
     elif any(character in path for character in "*?["):
-        store = _import_fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
-        infos = system.get_file_info(store.glob(path))
+        module = "fsspec.implementations.arrow"
+        fsspec_arrow = import_optional(module, extra="ray", purpose="A store of files")
+        infos = file_system.get_file_info(fsspec_arrow.ArrowFSWrapper(file_system).glob(path))
     else:
         raise MissingFileError(f"There is no file or folder {path_or_url}.")
     files = [
-        (location.with_path(info.path), stamp_of(info))
+        (location._replace(path=info.path), (info.size, info.mtime_ns))
         for info in sorted(infos, key=lambda info: info.path)
         if info.type == fs.FileType.File and info.path.lower().endswith(PARQUET_SUFFIXES)
     ]
@@ -195,80 +180,64 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
     folder, _, name = location.path.rpartition("/")
     target = location
     # An object store needs no temporary name: an upload appears only when it is complete.
-    if location.prefix.partition(":")[0] not in _OBJECT_STORES:
-        target = location.with_path(f"{folder}/.{name}.{secrets.token_hex(8)}")
+    if location.prefix.partition(":")[0] not in _OBJECT_STORE_SCHEMES:
+        target = location._replace(path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
         num_bytes = temporary_file.tell()
         temporary_file.seek(0)
         try:
-            with location.system.open_output_stream(target.path) as stream:
+            with location.file_system.open_output_stream(target.path) as stream:
                 shutil.copyfileobj(temporary_file, stream, 1 << 20)
-            if target.info().size != num_bytes:
+            if target.get_info().size != num_bytes:
                 raise OSError(f"only a part of it arrived at {target.name}")
             if target != location:
-                location.system.move(target.path, location.path)
+                location.file_system.move(target.path, location.path)
         except BaseException:
             # an incomplete file must not stay, neither under the final name nor a temporary one
-            if target.info().type == fs.FileType.File:
-                location.system.delete_file(target.path)
+            if target.get_info().type == fs.FileType.File:
+                location.file_system.delete_file(target.path)
             raise
 
 
-# Units of work
+# Parts
 
 
 class RowRange(NamedTuple):
     """A range of rows of a file."""
 
-    file: str  # path or URL
-    stamp: FileStamp
-    rows_before: int  # rows of the files before this one
-    start: int  # row in the file
+    file_name: str  # path or URL
+    file_stamp: FileStamp
+    rows_before: int  # number of rows of the files before this one
+    start: int  # first row, counted in the file
     stop: int
 
 
-# Ray Data (2.60) was tried instead of units, with these problems:
+# Ray Data (2.60) was tried instead of these parts, with these problems:
 # - Its batches do not know their row numbers, so errors could not name a sequence.
 # - It cut long tables inside of sequences.
 # - It made one task of eight files with 20 MB. One of two workers had nothing to do, the other took
 #   590 MB of memory instead of 260 MB, and 100,000 sequences took 1.6 times as long.
 # - With three CPUs for two workers, a second run waited forever.
-class Unit(NamedTuple):
-    """Sequences that one task computes and writes as one part."""
+class PartPlan(NamedTuple):
+    """Which sequences one task computes and writes as one part."""
 
-    unit_index: int  # position among all units, from 0
+    part_index: int  # position among all parts, from 0
     start: int  # first row, counted over all files
     stop: int
-    steps: int  # approximate number of steps
-    row_ranges: list[RowRange]  # several if the rows are in several files
-
-    def find_row(self, row: int) -> tuple[str, int]:
-        """Return the file of a row that is counted over all files, and the row in this file."""
-        row_range = next(
-            row_range for row_range in reversed(self.row_ranges) if row_range.rows_before <= row
-        )
-        return row_range.file, row - row_range.rows_before
+    num_steps: int  # approximate
+    row_ranges: list[RowRange]  # the rows in their files; several if they are in several files
 
 
 class SourceFile(NamedTuple):
     """What the footer says about a file."""
 
-    name: str
-    stamp: FileStamp
+    name: str  # path or URL
+    file_stamp: FileStamp
     num_rows: int
-    row_groups: list[tuple[int, int]]  # numbers of rows and steps of each row group
+    row_groups: list[tuple[int, int]]  # numbers of rows and of steps of each row group
     id_type: str  # "integers", "text" or "row numbers"
-    row_meaning: str  # a row is a "sequence", with lists, or a "step"
-
-
-class SourceFiles(NamedTuple):
-    """The files of a run and the roles of their columns."""
-
-    files: list[SourceFile]
-    options: TableOptions  # the roles of the columns
-    has_lists: bool  # a row is a sequence with lists, not a step
-    part_steps: int  # approximate number of steps of a unit
+    row_noun: str  # what a row is: a "sequence", with lists, or a "step"
 
 
 def read_footers(
@@ -276,29 +245,31 @@ def read_footers(
     model_schema: Schema,
     table_options: TableOptions,  # options of the user
     part_steps: int | None = None,
-) -> SourceFiles:
-    """Read the footers of all files, and check that the files have the same layout."""
-    locations = [file for name in paths for file in find_parquet_files(name)]
+) -> tuple[list[SourceFile], TableOptions, int]:
+    """Return files of one layout, options with the column roles, and the steps of a part."""
+    # pairs of a location and a stamp
+    locations = [file for path_or_url in paths for file in find_parquet_files(path_or_url)]
     first_schema = _read_footer(locations[0][0])[0]
     resolved = _resolve_options(model_schema, first_schema, locations[0][0].name, table_options)
-    describe_file = functools.partial(_describe_file, options=resolved)
+    read_file = functools.partial(_read_source_file, options=resolved)
     with ThreadPoolExecutor(_MAX_OPEN_FILES) as threads:
-        files = list(threads.map(describe_file, *zip(*locations, strict=True)))
+        files = list(threads.map(read_file, *zip(*locations, strict=True)))
+    first_file = files[0]
     for file in files:
-        if (file.row_meaning, file.id_type) != (files[0].row_meaning, files[0].id_type):
+        if (file.row_noun, file.id_type) != (first_file.row_noun, first_file.id_type):
             raise SchemaError(
-                f"{file.name} has one row per {file.row_meaning}, and {file.id_type} as ids, but "
-                f"{files[0].name} has one per {files[0].row_meaning}, and {files[0].id_type}. All "
-                "files need the same."
+                f"{file.name} has one row per {file.row_noun}, and {file.id_type} as ids, but "
+                f"{first_file.name} has one per {first_file.row_noun}, and {first_file.id_type}. "
+                "All files need the same."
             )
     if not any(file.num_rows for file in files):
         raise FileFormatError(
-            f"{files[0].name} has columns ({', '.join(first_schema.names)}), but no rows."
+            f"{first_file.name} has columns ({', '.join(first_schema.names)}), but no rows."
         )
     if part_steps is None:
-        steps = sum(steps for file in files for _, steps in file.row_groups)
-        part_steps = min(max(steps // TARGET_NUM_UNITS, MIN_UNIT_STEPS), MAX_UNIT_STEPS)
-    return SourceFiles(files, resolved, files[0].row_meaning == "sequence", part_steps)
+        num_steps = sum(group_steps for file in files for _, group_steps in file.row_groups)
+        part_steps = min(max(num_steps // TARGET_NUM_PARTS, MIN_PART_STEPS), MAX_PART_STEPS)
+    return files, resolved, part_steps
 
 
 def _read_footer(location: Location) -> tuple[pa.Schema, Any]:
@@ -316,28 +287,28 @@ def _resolve_options(
     model_schema: Schema, file_schema: pa.Schema, file_name: str, options: TableOptions
 ) -> TableOptions:
     """Return the options of the user, completed with the column roles of the training data."""
-    columns, time_gaps = list(model_schema.names), options.time_gaps
-    if model_schema.time_gaps and (time_gaps or columns[-1] not in file_schema.names):
+    names, columns, time_gaps = file_schema.names, list(model_schema.names), options.time_gaps
+    # the last column of the training data may be time gaps, which are computed from the times if
+    # the file has no column of them
+    if model_schema.time_gaps and (time_gaps or columns[-1] not in names):
         time_gaps = True
-        columns.pop()  # the file has no column of time gaps, which are computed from the times
-    names = file_schema.names
+        columns.pop()
     id_name = options.id or (model_schema.id_name if model_schema.id_name in names else None)
     time = options.time or (model_schema.time_name if model_schema.time_name in names else None)
     if options.columns is not None:
         columns = list(options.columns)
     elif has_default_names(model_schema):
         columns = None  # the training data had no names
-    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     duplicates, time_format = options.duplicates, options.time_format
     # the options for times apply only if the files have a column of times
     time_column = time or "time"
-    has_times = time_column in file_schema.names
-    times = file_schema.field(time_column).type if has_times else pa.null()
-    if not (pa.types.is_null(times) or pa.types.is_nested(times)):
+    time_type = file_schema.field(time_column).type if time_column in names else pa.null()
+    if not (pa.types.is_null(time_type) or pa.types.is_nested(time_type)):
         duplicates = duplicates or model_schema.duplicates
-        is_parsed = pa.types.is_temporal(times) or pa.types.is_floating(times)
+        is_parsed = pa.types.is_temporal(time_type) or pa.types.is_floating(time_type)
         time_format = time_format or (None if is_parsed else model_schema.time_format)
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
+    resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     layout = find_layout(file_schema, file_name, resolved)
     if layout.id is None and not layout.is_list_layout:
@@ -349,117 +320,101 @@ def _resolve_options(
     return replace(resolved, id=layout.id, time=layout.time)
 
 
-def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
+def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
     layout = find_layout(schema, location.name, options)
     id_type = "row numbers"
     if layout.id is not None:
-        type_ = schema.field(layout.id).type
-        type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
-        id_type = "integers" if pa.types.is_integer(type_) else "text"
-    # In a file with lists, a column chunk has a path such as x0.list.element, and its number of
-    # values is the number of steps. In a long table, a row is a step.
+        data_type = schema.field(layout.id).type
+        data_type = data_type.value_type if pa.types.is_dictionary(data_type) else data_type
+        id_type = "integers" if pa.types.is_integer(data_type) else "text"
+    # In a file with lists, the column chunk of a feature has a path such as x0.list.element, and
+    # its number of values is the number of steps. In a long table, a row is a step.
     prefix = f"{layout.features[0]}."
     row_groups = []
     for group_index in range(metadata.num_row_groups):
         group = metadata.row_group(group_index)
-        columns = [group.column(i) for i in range(group.num_columns)]
-        steps = [
-            column.num_values
-            for column in columns
-            if f"{column.path_in_schema}.".startswith(prefix)
-        ]
-        row_groups.append((group.num_rows, max([*steps, group.num_rows])))
-    row_meaning = "sequence" if layout.is_list_layout else "step"
-    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_meaning)
+        chunks = [group.column(i) for i in range(group.num_columns)]
+        counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(prefix)]
+        row_groups.append((group.num_rows, max([*counts, group.num_rows])))
+    row_noun = "sequence" if layout.is_list_layout else "step"
+    return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
 
 
-def plan_units(source_files: SourceFiles) -> list[Unit]:
-    """Divide the files into units, between sequences."""
+def plan_parts(files: list[SourceFile], id_column: str | None, part_steps: int) -> list[PartPlan]:
+    """Divide the files into parts, between sequences; without id column, a row is a sequence."""
     # rows are counted over all files: a file has the rows from rows_before to file_ends
-    file_ends = np.cumsum([file.num_rows for file in source_files.files])
+    file_ends = np.cumsum([file.num_rows for file in files])
     rows_before = [0, *file_ends[:-1].tolist()]
-    ranges = [
-        (before + start, steps)
-        for before, file in zip(rows_before, source_files.files, strict=True)
-        for start, steps in _cut_row_groups(file.row_groups, source_files.part_steps)
-    ]
-    starts, steps = np.array(ranges).T
-    if not source_files.has_lists:  # a unit of a long table must start where a sequence starts
-        sequence_starts = _find_sequence_starts(source_files, file_ends)
-        # each start of a unit moves to the next start of a sequence, and equal starts become one
-        positions = np.searchsorted(sequence_starts, starts)
-        starts = np.unique(sequence_starts[positions[positions < len(sequence_starts)]])
-        steps = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
-    stops = [*starts[1:].tolist(), int(file_ends[-1])]
-    units = []
-    for start, stop, num_steps in zip(starts.tolist(), stops, steps.tolist(), strict=True):
+    # Ranges of rows with about `part_steps` steps: the first row and the number of steps of each.
+    # Small row groups are joined. Large row groups are cut, as if each of their rows had the same
+    # number of steps.
+    ranges = []
+    for file, before in zip(files, rows_before, strict=True):
+        range_start = group_start = before
+        range_steps = 0
+        for num_rows, num_steps in file.row_groups:
+            num_cuts = max(1, min(MAX_PARTS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
+            for i in range(num_cuts):
+                range_steps += num_steps // num_cuts
+                if range_steps >= part_steps:
+                    ranges.append((range_start, range_steps))
+                    range_start = group_start + num_rows * (i + 1) // num_cuts
+                    range_steps = 0
+            group_start += num_rows
+        if group_start > range_start:
+            ranges.append((range_start, range_steps))
+    starts, step_counts = np.array(ranges).T  # (n_parts,) each
+    # a part of a long table must start where a sequence starts
+    if id_column is not None:
+        sequence_starts = _find_sequence_starts(files, id_column, file_ends)
+        # each start of a part moves to the next start of a sequence, and equal starts become one
+        next_starts = np.searchsorted(sequence_starts, starts)
+        starts = np.unique(sequence_starts[next_starts[next_starts < len(sequence_starts)]])
+        step_counts = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
+    part_plans, stops = [], [*starts[1:].tolist(), int(file_ends[-1])]
+    for start, stop, num_steps in zip(starts.tolist(), stops, step_counts.tolist(), strict=True):
         # the file that has the row `start`; empty files are passed over
         row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
         while file_index < len(file_ends) and rows_before[file_index] < stop:
-            file, before = source_files.files[file_index], rows_before[file_index]
-            first, end = max(start - before, 0), min(stop - before, file.num_rows)
-            row_ranges.append(RowRange(file.name, file.stamp, before, first, end))
+            file, before = files[file_index], rows_before[file_index]
+            file_start, file_stop = max(start - before, 0), min(stop - before, file.num_rows)
+            row_ranges.append(RowRange(file.name, file.file_stamp, before, file_start, file_stop))
             file_index += 1
-        units.append(Unit(len(units), start, stop, num_steps, row_ranges))
-    return units
+        part_plans.append(PartPlan(len(part_plans), start, stop, num_steps, row_ranges))
+    return part_plans
 
 
-def _cut_row_groups(
-    row_groups: Sequence[tuple[int, int]], part_steps: int
-) -> list[tuple[int, int]]:
-    """Return ranges of rows of similar length: the first row and the number of steps of each."""
-    ranges, start, steps, rows_before = [], 0, 0, 0
-    # Small row groups are joined to a range of at least `part_steps` steps. Large row groups are
-    # cut, as if each of their rows had the same number of steps.
-    for num_rows, num_steps in row_groups:
-        num_cuts = max(1, min(MAX_UNITS_PER_ROW_GROUP, num_rows, num_steps // part_steps))
-        for i in range(num_cuts):
-            steps += num_steps // num_cuts
-            if steps >= part_steps:
-                ranges.append((start, steps))
-                start, steps = rows_before + num_rows * (i + 1) // num_cuts, 0
-        rows_before += num_rows
-    if rows_before > start:
-        ranges.append((start, steps))
-    return ranges
-
-
-def _find_sequence_starts(source_files: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
-    """Return the rows, counted over all files, at which the sequences of a long table start."""
-    id_column = str(source_files.options.id)
-    sequence_starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
-    for file, file_end in zip(source_files.files, file_ends.tolist(), strict=True):
-        for first_row, table in read_rows(
+def _find_sequence_starts(
+    files: list[SourceFile], id_column: str, file_ends: np.ndarray
+) -> np.ndarray:
+    """Return the first rows of sequences, counted over all files, or refuse scattered ids."""
+    starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
+    for file, file_end in zip(files, file_ends.tolist(), strict=True):
+        for first_row, batch in read_rows(
             find_location(file.name), [id_column], _ID_BATCH_ROWS, 0, file.num_rows
         ):
-            column = _ids_to_text(table[id_column])
+            column = _ids_to_text(batch[id_column])
             id_changes = _find_id_changes(column, last_id)
-            sequence_starts.append(file_end - file.num_rows + first_row + id_changes)
+            starts.append(file_end - file.num_rows + first_row + id_changes)
             ids.append(column.take(pa.array(id_changes)).combine_chunks())
             last_id = column.slice(len(column) - 1).combine_chunks()
-    table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(sequence_starts)})
-    _check_ids_contiguous(source_files, table, file_ends)
-    return table["row"].to_numpy()
-
-
-def _check_ids_contiguous(
-    source_files: SourceFiles, start_table: pa.Table, file_ends: np.ndarray
-) -> None:
-    """Raise ``DataError`` if the rows of an id are not contiguous."""
-    # the table has one row per start of a sequence, so it fits in memory
-    spans = start_table.group_by("id").aggregate([("row", "min"), ("row", "max")])
+    # The table has one row per start of a sequence, so it fits in memory. An id with several starts
+    # is not contiguous.
+    table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(starts)})
+    spans = table.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
         file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
-        file = source_files.files[file_index]
+        file = files[file_index]
         raise DataError(
             f"The rows of id {span['id']!r} are not together: they begin again in row "
             f"{span['row_max'] - file_ends[file_index] + file.num_rows} of {file.name}. A cluster "
-            f"reads long tables that are sorted by their id column {source_files.options.id!r}."
+            f"reads long tables that are sorted by their id column {id_column!r}."
         )
+    return table["row"].to_numpy()
 
 
 def _ids_to_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -476,46 +431,46 @@ def _find_id_changes(ids: pa.ChunkedArray, previous_id: pa.Array) -> np.ndarray:
 
 
 class TableSlice(NamedTuple):
-    """Some sequences of a unit, as a table."""
+    """Some sequences of a part, as a table."""
 
     table: pa.Table
-    sequence_starts: np.ndarray  # (n_sequences + 1,): first rows, and number of rows
+    offsets: np.ndarray  # (n_sequences + 1,): first rows in the table, and its number of rows
     first_row: int  # first row of the table, counted over all files
 
     def select(self, first_sequence: int, stop_sequence: int) -> "TableSlice":
         """Return a range of the sequences."""
-        low, high = map(int, self.sequence_starts[[first_sequence, stop_sequence]])
-        sequence_starts = self.sequence_starts[first_sequence : stop_sequence + 1] - low
-        return TableSlice(self.table.slice(low, high - low), sequence_starts, self.first_row + low)
+        start, stop = map(int, self.offsets[[first_sequence, stop_sequence]])
+        offsets = self.offsets[first_sequence : stop_sequence + 1] - start
+        return TableSlice(self.table.slice(start, stop - start), offsets, self.first_row + start)
 
     def __len__(self) -> int:
-        return len(self.sequence_starts) - 1
+        return len(self.offsets) - 1
 
 
 def read_slices(
-    unit: Unit, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
+    part_plan: PartPlan, column_names: Sequence[str] | None, max_rows: int, id_name: str | None
 ) -> Iterator[TableSlice]:
-    """Yield complete sequences of a unit; the ids separate the sequences of a long table."""
+    """Yield complete sequences of a part; the ids separate the sequences of a long table."""
     incomplete: TableSlice | None = None  # the last sequence, which may continue in the next rows
-    for row_range in unit.row_ranges:
-        location = find_location(row_range.file)
+    for row_range in part_plan.row_ranges:
+        location = find_location(row_range.file_name)
         for row, table in read_rows(
             location, column_names, max_rows, row_range.start, row_range.stop
         ):
-            first = row_range.rows_before + row
+            first_row = row_range.rows_before + row
             if id_name is None:  # each row is a sequence
-                yield TableSlice(table, np.arange(len(table) + 1), first)
+                yield TableSlice(table, np.arange(len(table) + 1), first_row)
                 continue
             if incomplete is not None:
                 # permissive, because one file may have integers and another file floats
                 table = pa.concat_tables([incomplete.table, table], promote_options="permissive")
-                first = incomplete.first_row
+                first_row = incomplete.first_row
             ids = _ids_to_text(table[id_name])
-            sequence_starts = _find_id_changes(ids, pa.nulls(1, ids.type))
-            rows_read = TableSlice(table, np.append(sequence_starts, len(table)), first)
-            if len(rows_read) > 1:
-                yield rows_read.select(0, len(rows_read) - 1)
-            incomplete = rows_read.select(len(rows_read) - 1, len(rows_read))
+            starts = _find_id_changes(ids, pa.nulls(1, ids.type))
+            table_slice = TableSlice(table, np.append(starts, len(table)), first_row)
+            if len(table_slice) > 1:
+                yield table_slice.select(0, len(table_slice) - 1)
+            incomplete = table_slice.select(len(table_slice) - 1, len(table_slice))
     if incomplete is not None:
         yield incomplete
 
@@ -535,16 +490,20 @@ def read_rows(
         first_group = int(np.searchsorted(group_ends, first_row, side="right"))
         stop_group = min(int(np.searchsorted(group_ends, stop_row)) + 1, num_groups)
         groups = list(range(first_group, stop_group))
-        row = int(group_ends[first_group - 1]) if first_group else 0
+        batch_start = int(group_ends[first_group - 1]) if first_group else 0
         for batch in file.iter_batches(max_rows, groups, column_names, use_threads=False):
-            begin, end = max(first_row - row, 0), min(stop_row - row, len(batch))
+            begin, end = max(first_row - batch_start, 0), min(stop_row - batch_start, len(batch))
             if end > begin:
-                yield row + begin, pa.Table.from_batches([batch.slice(begin, end - begin)])
-            row += len(batch)
+                table = pa.Table.from_batches([batch.slice(begin, end - begin)])
+                yield batch_start + begin, table
+            batch_start += len(batch)
 
 
 def _open_parquet(location: Location) -> pq.ParquetFile:
     """Open a Parquet file without loading complete column chunks into memory."""
     return pq.ParquetFile(
-        location.path, filesystem=location.system, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False
+        location.path,
+        filesystem=location.file_system,
+        buffer_size=_READ_BUFFER_BYTES,
+        pre_buffer=False,
     )

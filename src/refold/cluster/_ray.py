@@ -18,26 +18,22 @@ from refold.cluster._files import first_line
 from refold.errors import ClusterError, RefoldError
 
 # Address that starts a cluster on this machine.
-LOCAL = "local"
-# Address that stands for the one in RAY_ADDRESS, or for the cluster of this machine.
-AUTO = "auto"
-# Prefix of an address to which this process connects from outside of the cluster.
-CLIENT_PREFIX = "ray://"
+LOCAL_ADDRESS = "local"
 _ADDRESS_RULE = Rule(
     "an address such as ray://host:10001, or 'auto' or 'local'",
-    lambda on: isinstance(on, str) and (on in (LOCAL, AUTO) or ":" in on),
+    lambda on: isinstance(on, str) and (on in (LOCAL_ADDRESS, "auto") or ":" in on),
 )
 # Maximum time for an address to accept a connection.
-_CONNECT_SECONDS = 10.0
+_MAX_CONNECT_SECONDS = 10.0
 # Maximum number of times that Ray starts a task again after its worker died. Ray does not count
 # machines that leave the cluster.
 _MAX_TASK_RETRIES = 10
 
 
-def load_ray() -> Any:
-    """Import Ray. The import takes a second, so it is done only where a cluster is used."""
+def import_ray(module_name: str = "ray") -> Any:
+    """Import a module of Ray. This takes a second, so it is done only where a cluster is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads this when it is imported
-    return import_optional("ray", extra="ray", purpose="A cluster")
+    return import_optional(module_name, extra="ray", purpose="A cluster")
 
 
 @contextmanager
@@ -47,32 +43,34 @@ def connect(
     num_cpus: int | None = None,  # for a local cluster; None for all cores
     object_store_memory: int | None = None,  # bytes of shared memory; None for 30 % of the memory
 ) -> Iterator[None]:
-    """Connect to a cluster inside a ``with`` block; ``address`` is as ``on`` in `encode`."""
-    ray = load_ray()
+    """Connect to a cluster inside a ``with`` block; the address is the ``on`` of `encode`."""
+    ray = import_ray()
     check("on", address, _ADDRESS_RULE)
     # an existing connection of the process is used, and stays open
     if ray.is_initialized():
         yield
         return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address == LOCAL:
-        # without an explicit address, Ray would take the one in RAY_ADDRESS
-        options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
-        options["object_store_memory"] = object_store_memory
+    ray_options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # explicit also for a local cluster, because Ray would take the address in RAY_ADDRESS
+    ray_options["address"] = address
+    if address == LOCAL_ADDRESS:
+        ray_options |= {"include_dashboard": False, "num_cpus": num_cpus}
+        ray_options["object_store_memory"] = object_store_memory
     else:
-        options |= {"address": address}
-        environment_address = os.environ.get("RAY_ADDRESS") if address == AUTO else None
+        # "auto" is the address in RAY_ADDRESS, or the cluster of this machine
+        environment_address = os.environ.get("RAY_ADDRESS") if address == "auto" else None
         check_address_answers(environment_address or address)
-    # Ray replaces the handler of SIGTERM, so it is put back
+    # Ray replaces the handler of the signal SIGTERM, so the old one is set again. Only the main
+    # thread can do so.
     is_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM) if is_main_thread else None
+    sigterm_handler = signal.getsignal(signal.SIGTERM) if is_main_thread else None
     try:
-        ray.init(**options)
+        ray.init(**ray_options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise _no_answer_error(address, error) from error
+        raise _make_no_answer_error(address, error) from error
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
+        if sigterm_handler is not None:
+            signal.signal(signal.SIGTERM, sigterm_handler)
     try:
         yield
     finally:
@@ -81,50 +79,51 @@ def connect(
 
 def check_address_answers(address: str) -> None:
     """Raise ``ClusterError`` if nothing listens at an address; Ray itself would try for minutes."""
-    host, separator, port = address.removeprefix(CLIENT_PREFIX).rpartition(":")
-    if not separator or not port.isdecimal():
+    # an address of a client outside of the cluster begins with ray://
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
         return  # Ray finds such an address itself, or reports an error
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_MAX_CONNECT_SECONDS):
             pass
     except OSError as error:
-        raise _no_answer_error(address, error) from error
+        raise _make_no_answer_error(address, error) from error
 
 
-def _no_answer_error(address: str, error: Exception) -> ClusterError:
+def _make_no_answer_error(address: str, error: Exception) -> ClusterError:
     """Return the error for a cluster that does not answer."""
     return ClusterError(
         f"No Ray cluster answers at {address!r} ({first_line(error)}). Check that it runs, with "
         "`ray status` on one of its machines, and that its Ray and Python have the same versions "
-        f"as here (Ray {load_ray().__version__})."
+        f"as here (Ray {import_ray().__version__})."
     )
 
 
 def run_on_cluster(
     function: Callable[..., Any],
-    call_arguments: Iterable[tuple[Any, ...]],
+    call_arguments: Iterable[tuple[Any, ...]],  # the arguments of each call
     max_running_calls: int | None = None,  # None for twice the number of CPUs
 ) -> Iterator[Any]:
     """Call a function on the cluster, and yield the results in any order, or raise an error."""
-    ray = load_ray()
+    ray = import_ray()
     # Tasks are used instead of actors, because Ray can give the task of a lost worker to any other
     # machine. No data goes through Ray: a task reads its own rows and writes its own part.
     remote_function = ray.remote(num_cpus=1, max_retries=_MAX_TASK_RETRIES)(function)
-    pending_calls, running = iter(call_arguments), []
+    pending_arguments, running_calls = iter(call_arguments), []
     try:
         while True:
             # Twice as many calls as CPUs: no CPU waits for this process, and the waiting calls make
             # a cluster with autoscaling grow.
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
-            num_new_calls = max(0, (max_running_calls or 2 * num_cpus) - len(running))
-            running += [
-                remote_function.remote(*call)
-                for call in itertools.islice(pending_calls, num_new_calls)
+            num_new_calls = max(0, (max_running_calls or 2 * num_cpus) - len(running_calls))
+            running_calls += [
+                remote_function.remote(*arguments)
+                for arguments in itertools.islice(pending_arguments, num_new_calls)
             ]
-            if not running:
+            if not running_calls:
                 return
-            [finished], running = ray.wait(running)
-            result = ray.get(finished)
+            [finished_call], running_calls = ray.wait(running_calls)
+            result = ray.get(finished_call)
             if isinstance(result, RefoldError):
                 raise result
             yield result
@@ -138,5 +137,5 @@ def run_on_cluster(
         ) from error
     finally:
         with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
-            for call in running:
+            for call in running_calls:
                 ray.cancel(call)

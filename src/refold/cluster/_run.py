@@ -1,10 +1,11 @@
 """`encode`, `reconstruct` and `detect` on a Ray cluster.
 
-``_run_operation`` calls three tasks on the cluster: ``plan_run`` divides the data into units,
-``write_part`` computes one unit and writes one Parquet file, and ``write_failures`` lists the
+``_run_operation`` calls three tasks on the cluster: ``plan_run`` divides the data into parts,
+``write_part`` computes one part and writes it as a Parquet file, and ``write_failures`` lists the
 sequences that could not be computed.
 """
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -31,18 +32,17 @@ from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_fraction, integer_rule, or_none
 from refold.cluster._files import (
     Location,
+    PartPlan,
     TableSlice,
-    Unit,
     absolute_path,
     call_with_retries,
     find_location,
     open_atomically,
-    plan_units,
+    plan_parts,
     read_footers,
     read_slices,
-    stamp_of,
 )
-from refold.cluster._ray import LOCAL, connect, run_on_cluster
+from refold.cluster._ray import LOCAL_ADDRESS, connect, run_on_cluster
 from refold.errors import (
     FileAccessError,
     MissingFileError,
@@ -71,10 +71,10 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 # Maximum number of failures that a part lists, and that the summary lists. It keeps both short.
 MAX_LISTED_FAILURES = 100
-# Shared memory of a local cluster. It can be small, because Ray moves only units and summaries.
+# Shared memory of a local cluster. It can be small, because Ray moves only plans and summaries.
 _OBJECT_STORE_BYTES = 256 << 20
-# Number of values in a slice, which a worker computes at a time. The memory of a worker grows with
-# it, and slices of four times as many values are not faster.
+# Number of values in a slice, which a worker computes at a time. More values need more memory, and
+# slices of four times as many values are not faster.
 SLICE_VALUES = 1 << 18
 # Minimum number of steps in a slice, for data with many columns.
 MIN_SLICE_STEPS = 1 << 15
@@ -84,7 +84,7 @@ MANIFEST_FILE = "_refold.json"
 MODEL_FILE = "_model.refold"
 # File in the output folder that lists the sequences that could not be computed.
 FAILURES_FILE = "_failures.jsonl"
-# Key in the metadata of a part for what is known about the part.
+# Key in the metadata of the file of a part. The value is a `PartSummary` as JSON.
 _PART_METADATA_KEY = b"refold.part"
 
 
@@ -128,8 +128,8 @@ class RunSummary:
     row : {"sequence", "window"}
         What a row is.
     failures : list of Failure
-        Up to 100 of the latter. The file ``_failures.jsonl`` in the output folder lists up to 100
-        of each part.
+        Up to 100 sequences that could not be computed. The file ``_failures.jsonl`` in the output
+        folder lists up to 100 of each part.
     num_parts, num_there : int
         Number of parts, which are files, and of those that an earlier run wrote.
     num_steps : int
@@ -167,18 +167,14 @@ class RunSummary:
 
     def __str__(self) -> str:
         verbs = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
-        verb = verbs[self.operation]
-        parts = f"{self.num_parts} part{'s' * (self.num_parts != 1)}"
-        if self.num_there:
-            parts += f" ({self.num_there} of an earlier run)"
-        text = (
-            f"{verb} {self.num_sequences} {self.row}s in {parts} in {self.output}: "
-            f"{self.num_steps} steps in {self.seconds:.1f} s by workers with at most "
-            f"{self.memory / 1e6:.0f} MB of memory"
+        parts = pluralize(self.num_parts, "part")
+        earlier = f" ({self.num_there} of an earlier run)" if self.num_there else ""
+        anomalous = "" if self.num_anomalous is None else f"; {self.num_anomalous} are anomalous"
+        return (
+            f"{verbs[self.operation]} {self.num_sequences} {self.row}s in {parts}{earlier} in "
+            f"{self.output}: {self.num_steps} steps in {self.seconds:.1f} s by workers with at "
+            f"most {self.memory / 1e6:.0f} MB of memory{anomalous}"
         )
-        if self.num_anomalous is not None:
-            text += f"; {self.num_anomalous} are anomalous"
-        return text
 
 
 def encode(
@@ -252,8 +248,9 @@ def encode(
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run_operation("encode", model, source, output, options, settings, **common)
+    return _run_operation(
+        "encode", model, source, output, options, settings, on, num_workers, part_steps, verbose
+    )
 
 
 def reconstruct(
@@ -298,8 +295,18 @@ def reconstruct(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     check("clip", clip, CLIP_RULE)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run_operation("reconstruct", model, source, output, options, settings, **common)
+    return _run_operation(
+        "reconstruct",
+        model,
+        source,
+        output,
+        options,
+        settings,
+        on,
+        num_workers,
+        part_steps,
+        verbose,
+    )
 
 
 def detect(
@@ -345,8 +352,9 @@ def detect(
     options = replace(options, duplicates=duplicates, time_format=time_format)
     alpha = check_fraction("alpha", alpha, "rate of false alarms")
     settings = {"alpha": alpha, "latent_steps": None}
-    common = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
-    return _run_operation("detect", model, source, output, options, settings, **common)
+    return _run_operation(
+        "detect", model, source, output, options, settings, on, num_workers, part_steps, verbose
+    )
 
 
 @dataclass(frozen=True)
@@ -355,23 +363,23 @@ class Run:
 
     version: str  # version of Refold
     operation: str  # "encode", "reconstruct" or "detect"
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # arguments of the operation alone, such as dtype or alpha
     id_name: str  # name of the column of ids in the parts
     output: str
     model_hash: str
-    options: TableOptions  # options of the user; the plan adds the roles of the columns
-    # the plan sets these fields
+    options: TableOptions  # options of the user; `plan_run` adds the roles of the columns
+    # `plan_run` sets the fields below
     manifest_hash: str = ""
     has_lists: bool = True  # a row is a sequence with lists, not a step
     has_text_ids: bool = False
 
 
 @dataclass
-class WrittenPart:
+class PartSummary:
     """What is known about a part. It is also stored in the metadata of the file of the part."""
 
     manifest_hash: str
-    number: int  # index of its unit
+    number: int  # position among all parts, from 0
     num_sequences: int = 0
     num_steps: int = 0
     num_failed: int = 0
@@ -380,7 +388,7 @@ class WrittenPart:
     # the fields below describe the current run; the file has their defaults
     is_earlier: bool = False  # whether an earlier run wrote the part
     warning: str | None = None
-    memory: int = 0
+    memory: int = 0  # largest memory of the worker so far, in bytes
 
 
 def _run_operation(
@@ -390,7 +398,6 @@ def _run_operation(
     output: str | os.PathLike[str],
     table_options: TableOptions,
     settings: dict[str, Any],
-    *,
     on: str,
     num_workers: int | None,
     part_steps: int | None,
@@ -406,7 +413,22 @@ def _run_operation(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(paths).__name__}."
         )
-    model = _load_packed_model(model, settings["latent_steps"])
+    path_list = [absolute_path(path) for path in path_list]
+    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
+    if settings["latent_steps"] is not None:
+        model = model.with_latent_steps(settings["latent_steps"])
+    if model.any_columns:
+        raise ParameterError(
+            "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
+            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
+        )
+    if not isinstance(model.network, PackedNetwork):
+        specification = model.specification
+        raise ParameterError(
+            f"This model runs with Keras (architecture={specification.architecture!r}, "
+            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
+            "LSTMs only. Use one machine, or fit the default model."
+        )
     model_bytes, reserved_names = dumps(model), {"code", None, *model.schema.names}
     if has_windows := model.window is not None:
         reserved_names |= {"start", "end", "start_time", "end_time"}
@@ -421,108 +443,89 @@ def _run_operation(
         options=replace(table_options, as_series=has_windows),
     )
     _make_empty_table(model, run)  # raises errors that each worker would raise
-    cpus = num_workers if on == LOCAL else None
+    num_cpus = num_workers if on == LOCAL_ADDRESS else None
     with (
-        connect(on, num_cpus=cpus, object_store_memory=_OBJECT_STORE_BYTES),
+        connect(on, num_cpus=num_cpus, object_store_memory=_OBJECT_STORE_BYTES),
         progress_bar(disable=not verbose) as bar,
     ):
         progress_task = bar.add_task(operation, total=None)
         start_time = time.monotonic()
-        absolute_paths = [absolute_path(path) for path in path_list]
-        [(run, units)] = run_on_cluster(
-            plan_run, [(run, absolute_paths, part_steps, model.schema, model_bytes)]
+        # Each call on the cluster has a text that names the files of its task, for error messages.
+        plan_text = ", ".join([*path_list, run.output])
+        plan_arguments = run, path_list, part_steps, model.schema, model_bytes
+        [(run, part_plans)] = run_on_cluster(
+            call_with_retries, [(plan_text, plan_run, *plan_arguments)]
         )
-        bar.update(progress_task, total=len(units))
-        parts: list[WrittenPart] = []
-        for part in run_on_cluster(write_part, [(run, unit) for unit in units], num_workers):
-            parts.append(part)
+        bar.update(progress_task, total=len(part_plans))
+        part_calls = [
+            (f"{plan.row_ranges[0].file_name} or {run.output}", write_part, run, plan)
+            for plan in part_plans
+        ]
+        summaries: list[PartSummary] = []
+        for summary in run_on_cluster(call_with_retries, part_calls, num_workers):
+            summaries.append(summary)
             bar.advance(progress_task)
-        parts.sort(key=lambda part: part.number)
-        failures = [failure for part in parts for failure in part.failures]
+        summaries.sort(key=lambda part: part.number)
+        failures = [failure for summary in summaries for failure in summary.failures]
         if failures:
-            [_] = run_on_cluster(write_failures, [(run, failures)])
+            failure_call = run.output, write_failures, run, failures
+            [_] = run_on_cluster(call_with_retries, [failure_call])
         seconds = time.monotonic() - start_time  # without the time to stop a local cluster
-    # the warnings of parts may differ in numbers only, and one of them is enough
-    distinct_warnings = {
-        re.sub(r"\d+", "0", part.warning): part.warning for part in parts if part.warning
-    }
-    for text in distinct_warnings.values():
+    # of warnings that differ in numbers only, the last one is enough
+    texts = [summary.warning for summary in summaries if summary.warning]
+    for text in {re.sub(r"\d+", "0", text): text for text in texts}.values():
         warn(text)
-    new_parts = [part for part in parts if not part.is_earlier]
+    num_anomalous = sum(summary.num_anomalous for summary in summaries)
+    new_summaries = [summary for summary in summaries if not summary.is_earlier]
     return RunSummary(
         operation=operation,
         output=run.output,
-        num_sequences=sum(part.num_sequences for part in parts),
-        num_failed=sum(part.num_failed for part in parts),
+        num_sequences=sum(summary.num_sequences for summary in summaries),
+        num_failed=sum(summary.num_failed for summary in summaries),
         failures=failures[:MAX_LISTED_FAILURES],
-        num_parts=len(parts),
-        num_there=len(parts) - len(new_parts),
-        num_steps=sum(part.num_steps for part in new_parts),
+        num_parts=len(summaries),
+        num_there=len(summaries) - len(new_summaries),
+        num_steps=sum(summary.num_steps for summary in new_summaries),
         seconds=seconds,
-        memory=max((part.memory for part in new_parts), default=0),
-        num_anomalous=sum(part.num_anomalous for part in parts) if operation == "detect" else None,
+        memory=max((summary.memory for summary in new_summaries), default=0),
+        num_anomalous=num_anomalous if operation == "detect" else None,
         row="window" if has_windows and operation != "reconstruct" else "sequence",
     )
 
 
-def _load_packed_model(
-    model: ModelLike | str | os.PathLike[str], latent_steps: int | None
-) -> Model:
-    """Return a model that workers can run without Keras."""
-    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
-    if latent_steps is not None:
-        model = model.with_latent_steps(latent_steps)
-    if model.any_columns:
-        raise ParameterError(
-            "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
-            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
-        )
-    if not isinstance(model.network, PackedNetwork):
-        specification = model.specification
-        raise ParameterError(
-            f"This model runs with Keras (architecture={specification.architecture!r}, "
-            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
-            "LSTMs only. Use one machine, or fit the default model."
-        )
-    return model
-
-
-# The tasks. Each returns its error instead of raising it. The error then ends the run in one line.
+# The tasks
 
 
 # `plan_run` and `write_failures` are tasks, so that a client outside of the cluster needs no access
 # to the data. `plan_run` refuses a long table with scattered ids before any part is written.
 def plan_run(
     run: Run, paths: list[str], part_steps: int | None, model_schema: Schema, model_bytes: bytes
-) -> tuple[Run, list[Unit]] | RefoldError:
-    """Open the source, prepare the output folder, and return the completed run and its units."""
-
-    def make_plan() -> tuple[Run, list[Unit]]:
-        _check_version(run.version)
-        source_files = read_footers(paths, model_schema, run.options, part_steps)
-        # everything that determines the content of the parts, as JSON values
-        manifest = {
-            "version": run.version,
-            "operation": run.operation,
-            "model": run.model_hash,
-            **run.settings,
-            "id_name": run.id_name,
-            **asdict(source_files.options),
-            "part_steps": source_files.part_steps,
-            "files": [[file.name, file.stamp, file.num_rows] for file in source_files.files],
-        }
-        text = json.dumps(manifest, indent=1)
-        _prepare_output(find_location(run.output), text, model_bytes)
-        planned_run = replace(
-            run,
-            options=source_files.options,
-            manifest_hash=hashlib.sha256(text.encode()).hexdigest(),
-            has_lists=source_files.has_lists,
-            has_text_ids=source_files.files[0].id_type == "text",
-        )
-        return planned_run, plan_units(source_files)
-
-    return call_with_retries(", ".join([*paths, run.output]), make_plan)
+) -> tuple[Run, list[PartPlan]]:
+    """Open the source, prepare the output folder, and return the completed run and its parts."""
+    _check_version(run.version)
+    files, options, part_steps = read_footers(paths, model_schema, run.options, part_steps)
+    # everything that determines the content of the parts, as JSON values
+    manifest = {
+        "version": run.version,
+        "operation": run.operation,
+        "model": run.model_hash,
+        **run.settings,
+        "id_name": run.id_name,
+        **asdict(options),
+        "part_steps": part_steps,
+        "files": [[file.name, file.file_stamp, file.num_rows] for file in files],
+    }
+    manifest_text = json.dumps(manifest, indent=1)
+    _prepare_output(find_location(run.output), manifest_text, model_bytes)
+    planned_run = replace(
+        run,
+        options=options,
+        manifest_hash=hashlib.sha256(manifest_text.encode()).hexdigest(),
+        has_lists=files[0].row_noun == "sequence",
+        has_text_ids=files[0].id_type == "text",
+    )
+    id_column = None if planned_run.has_lists else options.id
+    return planned_run, plan_parts(files, id_column, part_steps)
 
 
 def _check_version(version: str) -> None:
@@ -536,171 +539,144 @@ def _check_version(version: str) -> None:
 
 def _prepare_output(folder: Location, manifest_text: str, model_bytes: bytes) -> None:
     """Write the manifest and the model to the output folder; refuse the folder of another run."""
-    output_type = folder.info().type
+    output_type = folder.get_info().type
     if output_type == fs.FileType.File:
         raise ParameterError(
             f"The output {folder.name} is a file. A cluster writes a folder of parts; name a new "
             "folder."
         )
     if output_type == fs.FileType.NotFound:
-        folder.system.create_dir(folder.path, recursive=True)
-    files = folder.system.get_file_info(fs.FileSelector(folder.path))
+        folder.file_system.create_dir(folder.path, recursive=True)
+    files = folder.file_system.get_file_info(fs.FileSelector(folder.path))
     names = sorted(file.base_name for file in files)
     # hidden files may belong to other programs, and do not matter
     foreign_names = [name for name in names if not name.startswith((".", "_"))]
-    if MANIFEST_FILE in names:
-        _check_same_run(folder, json.loads(manifest_text))
-    elif foreign_names:
+    if MANIFEST_FILE not in names and foreign_names:
         raise ParameterError(
             f"The output folder {folder.name} holds {foreign_names[0]!r}, and has no manifest "
             f"{MANIFEST_FILE} of a run. Name a new folder."
         )
-    else:
-        with open_atomically(folder.child(MANIFEST_FILE)) as stream:
-            stream.write(manifest_text.encode())
-    if MODEL_FILE not in names:
-        with open_atomically(folder.child(MODEL_FILE)) as stream:
-            stream.write(model_bytes)
-
-
-def _check_same_run(folder: Location, manifest: dict[str, Any]) -> None:
-    """Raise ``ParameterError`` if the manifest in a folder differs from that of this run."""
-    try:
-        stored_manifest = json.loads(_read_bytes(folder.child(MANIFEST_FILE)))
-    except ValueError:
-        stored_manifest = {}
+    # the text is parsed, because JSON has lists where the values of a run have tuples
+    manifest = stored_manifest = json.loads(manifest_text)
+    if MANIFEST_FILE in names:
+        try:
+            stored_manifest = json.loads(_read_bytes(folder.child(MANIFEST_FILE)))
+        except ValueError:  # a file that is not JSON is not the manifest of this run
+            stored_manifest = {}
     for key, value in manifest.items():
-        if stored_manifest.get(key) == value:
+        stored_value = stored_manifest.get(key)
+        if stored_value == value:
             continue
-        difference = f"{key}={stored_manifest.get(key)!r}, not {value!r}"
+        difference = f"{key}={stored_value!r}, not {value!r}"
         if key == "model":
             difference = "another model"
         elif key == "files":
-            changed = [file[0] for file in value if file not in stored_manifest.get(key, ())]
-            difference = f"other source files{''.join(f', not {name}' for name in changed[:1])}"
+            new_names = [file[0] for file in value if file not in (stored_value or ())]
+            difference = f"other source files{''.join(f', not {name}' for name in new_names[:1])}"
         raise ParameterError(
             f"The output folder {folder.name} holds parts of a run with {difference}. Name a new "
             "folder, or repeat that run."
         )
+    for name, content in ((MANIFEST_FILE, manifest_text.encode()), (MODEL_FILE, model_bytes)):
+        if name not in names:
+            with open_atomically(folder.child(name)) as stream:
+                stream.write(content)
 
 
 def _read_bytes(location: Location) -> bytes:
-    with location.system.open_input_stream(location.path) as stream:
+    with location.file_system.open_input_stream(location.path) as stream:
         return stream.read()
 
 
-# The computation of a part
-
-
-def write_part(run: Run, unit: Unit) -> WrittenPart | RefoldError:
-    """Compute and write the part of a unit, if a complete file does not exist."""
-    return call_with_retries(
-        f"{unit.row_ranges[0].file} or {run.output}", lambda: _write_missing_part(run, unit)
-    )
-
-
-def _make_empty_table(model: Model, run: Run) -> pa.Table:
-    """Return a table without rows that has the columns of a part."""
-    ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
-    values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
-    return _compute_table(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
-
-
-# The name and the content of a part depend only on its unit. A unit that is computed again, after a
-# worker died, therefore writes the same bytes again.
-def _write_missing_part(run: Run, unit: Unit) -> WrittenPart:
-    """Return what is known about the part of a unit, and write the part if it does not exist."""
+# The name and the content of a part depend only on its plan. A part that is computed again, after a
+# worker died, therefore has the same bytes again.
+def write_part(run: Run, part_plan: PartPlan) -> PartSummary:
+    """Return what is known about a part, and write its file if a complete one does not exist."""
     _check_version(run.version)
-    location = find_location(run.output).child(f"part-{unit.unit_index:08d}.parquet")
-    part = _read_part_metadata(location, run.manifest_hash)
-    if part is None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            part = _compute_part(run, unit, location)
-        messages = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
-        part.warning = messages[0] if messages else None
-        pa.default_memory_pool().release_unused()
-        status_file = Path("/proc/self/status")  # only Linux has this file
-        status = status_file.read_text() if status_file.exists() else ""
-        peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
-        part.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
-    return part
+    location = find_location(run.output).child(f"part-{part_plan.part_index:08d}.parquet")
+    # a file that does not exist, or that a store shows before it is complete, has no metadata
+    metadata = {}
+    with (
+        contextlib.suppress(FileNotFoundError, pa.ArrowInvalid),
+        pq.ParquetFile(location.path, filesystem=location.file_system) as file,
+    ):
+        metadata = json.loads((file.metadata.metadata or {}).get(_PART_METADATA_KEY, b"{}"))
+    # the hash shows that the part is not a part of another run
+    if metadata.get("manifest_hash") == run.manifest_hash:
+        failures = [Failure(**failure) for failure in metadata["failures"]]
+        return PartSummary(**metadata | {"failures": failures, "is_earlier": True})
+
+    with warnings.catch_warnings(record=True) as caught_warnings:
+        warnings.simplefilter("always", UserWarning)
+        model = _load_model(run.output, run.model_hash)
+        _check_files_unchanged(part_plan)
+        summary = PartSummary(run.manifest_hash, part_plan.part_index)
+        column_names = run.options.used_columns if run.options.columns is not None else None
+        max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
+        max_rows = max(1, max_steps * (part_plan.stop - part_plan.start) // part_plan.num_steps)
+        id_name = None if run.has_lists else run.options.id
+        tables = (
+            table
+            for table_slice in read_slices(part_plan, column_names, max_rows, id_name)
+            for table in _compute_slice(model, run, part_plan, table_slice, summary)
+        )
+        first_table = next(tables, None)
+        if first_table is None:  # all sequences failed, and the file has only columns
+            first_table = _make_empty_table(model, run)
+        with open_atomically(location) as stream:
+            with pq.ParquetWriter(stream, first_table.schema, compression="zstd") as writer:
+                for table in itertools.chain([first_table], tables):
+                    writer.write_table(table)
+                metadata = {_PART_METADATA_KEY: json.dumps(asdict(summary)).encode()}
+                writer.add_key_value_metadata(metadata)
+            # checked again: the data may have changed while they were read
+            _check_files_unchanged(part_plan)
+    messages = (str(w.message) for w in caught_warnings if issubclass(w.category, UserWarning))
+    summary.warning = next(messages, None)
+    pa.default_memory_pool().release_unused()
+    status_file = Path("/proc/self/status")  # only Linux has this file
+    status = status_file.read_text() if status_file.exists() else ""
+    peak_kb = re.search(r"VmHWM:\s*(\d+)", status)  # the largest resident memory so far
+    summary.memory = 1024 * int(peak_kb[1]) if peak_kb else 0
+    return summary
 
 
-# Each part holds the hash of the manifest, so that parts of another run are not mistaken for parts
-# of this run.
-def _read_part_metadata(location: Location, manifest_hash: str) -> WrittenPart | None:
-    """Return what the file of a part says about the part; None if there is no complete file."""
+def _compute_slice(
+    model: Model, run: Run, part_plan: PartPlan, table_slice: TableSlice, summary: PartSummary
+) -> Iterator[pa.Table]:
+    """Yield tables of results; count sequences, steps and failures in the summary."""
+    first_row = table_slice.first_row  # counted over all files
+    row_range = next(r for r in reversed(part_plan.row_ranges) if r.rows_before <= first_row)
+    file_name = row_range.file_name
     try:
-        with pq.ParquetFile(location.path, filesystem=location.system) as file:
-            metadata = json.loads((file.metadata.metadata or {}).get(_PART_METADATA_KEY, b"{}"))
-    except (FileNotFoundError, pa.ArrowInvalid):
-        return None  # the file does not exist, or a store shows an incomplete file
-    if metadata.get("manifest_hash") != manifest_hash:
-        return None
-    failures = [Failure(**failure) for failure in metadata["failures"]]
-    return WrittenPart(**metadata | {"failures": failures, "is_earlier": True})
-
-
-def _compute_part(run: Run, unit: Unit, location: Location) -> WrittenPart:
-    """Compute the sequences of a unit, and write them as a Parquet file."""
-    model = _load_model(run.output, run.model_hash)
-    _check_files_unchanged(unit)
-    part = WrittenPart(run.manifest_hash, unit.unit_index)
-    tables = _compute_tables(model, run, unit, part)
-    first = next(tables, None)
-    if first is None:  # all sequences failed, and the file has only columns
-        first = _make_empty_table(model, run)
-    with open_atomically(location) as stream:
-        with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
-            for table in itertools.chain([first], tables):
-                writer.write_table(table)
-            writer.add_key_value_metadata({_PART_METADATA_KEY: json.dumps(asdict(part)).encode()})
-        # checked again: the data may have changed while they were read
-        _check_files_unchanged(unit)
-    return part
-
-
-def _compute_tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[pa.Table]:
-    """Yield tables of results; count sequences, steps and failures in ``part``."""
-
-    def compute_slice(table_slice: TableSlice) -> Iterator[pa.Table]:
-        """Compute a slice. If it fails, compute its halves, to lose only faulty sequences."""
-        file, row = unit.find_row(table_slice.first_row)
-        try:
-            sequences = sequences_from_table(table_slice.table, file, run.options)
-            if run.options.id is None:
-                # the same ids as on one machine: row numbers over all files
-                sequences = sequences.with_ids(np.arange(len(sequences)) + table_slice.first_row)
-            results = _compute_table(model, run, sequences)
-        except RefoldError as error:
-            if len(table_slice) > 1:
-                middle = len(table_slice) // 2
-                yield from compute_slice(table_slice.select(0, middle))
-                yield from compute_slice(table_slice.select(middle, len(table_slice)))
-                return
-            if isinstance(error, SchemaError) and table_slice.first_row == unit.start:
-                # an error of the columns already in the first sequence concerns all sequences
-                raise type(error)(f"{file}: {error.message.marked}") from error
-            part.num_failed += 1
-            if len(part.failures) < MAX_LISTED_FAILURES:
-                part.failures.append(Failure(file, row, str(error)))
+        sequences = sequences_from_table(table_slice.table, file_name, run.options)
+        if run.options.id is None:
+            # the same ids as on one machine: row numbers over all files
+            sequences = sequences.with_ids(np.arange(len(sequences)) + first_row)
+        results = _compute_results(model, run, sequences)
+    except RefoldError as error:
+        if len(table_slice) > 1:  # compute the two halves, to lose only faulty sequences
+            middle = len(table_slice) // 2
+            for start, stop in ((0, middle), (middle, len(table_slice))):
+                half = table_slice.select(start, stop)
+                yield from _compute_slice(model, run, part_plan, half, summary)
             return
-        part.num_sequences += len(results)
-        part.num_steps += len(sequences.values)
-        if run.operation == "detect":
-            part.num_anomalous += int(results["anomalous"].to_numpy().sum())
-        yield results
+        if isinstance(error, SchemaError) and first_row == part_plan.start:
+            # an error of the columns already in the first sequence concerns all sequences
+            raise type(error)(f"{file_name}: {error.message.marked}") from error
+        summary.num_failed += 1
+        if len(summary.failures) < MAX_LISTED_FAILURES:
+            row_in_file = first_row - row_range.rows_before
+            summary.failures.append(Failure(file_name, row_in_file, str(error)))
+        return
+    summary.num_sequences += len(results)
+    summary.num_steps += len(sequences.values)
+    if run.operation == "detect":
+        summary.num_anomalous += int(results["anomalous"].to_numpy().sum())
+    yield results
 
-    options = run.options
-    columns = options.used_columns if options.columns is not None else None
-    max_steps = max(MIN_SLICE_STEPS, SLICE_VALUES // model.schema.num_columns)
-    max_rows = max(1, max_steps * (unit.stop - unit.start) // unit.steps)
-    for table_slice in read_slices(unit, columns, max_rows, None if run.has_lists else options.id):
-        yield from compute_slice(table_slice)
 
-
-def _compute_table(model: Model, run: Run, sequences: Sequences) -> pa.Table:
+def _compute_results(model: Model, run: Run, sequences: Sequences) -> pa.Table:
     """Return a table of results with a row for each sequence or window."""
     settings, ids = run.settings, sequences.ids
     with packed.limited_threads(1):  # Ray reserves one CPU for a worker
@@ -717,6 +693,13 @@ def _compute_table(model: Model, run: Run, sequences: Sequences) -> pa.Table:
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])
     return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
+
+
+def _make_empty_table(model: Model, run: Run) -> pa.Table:
+    """Return a table without rows that has the columns of a summary."""
+    ids = np.zeros(1, np.str_ if run.has_text_ids else np.int64)
+    values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
+    return _compute_results(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
 
 
 # Cached, because a worker process computes many parts.
@@ -739,22 +722,19 @@ def _load_model(output_folder: str, model_hash: str) -> Model:
         return Model.load(path)
 
 
-def _check_files_unchanged(unit: Unit) -> None:
-    """Raise ``FileAccessError`` if a file of a unit has changed since the run was planned."""
-    for row_range in unit.row_ranges:
-        if stamp_of(find_location(row_range.file).info()) != row_range.stamp:
+def _check_files_unchanged(part_plan: PartPlan) -> None:
+    """Raise ``FileAccessError`` if a file of a part has changed since the run was planned."""
+    for row_range in part_plan.row_ranges:
+        info = find_location(row_range.file_name).get_info()
+        if (info.size, info.mtime_ns) != row_range.file_stamp:
             raise FileAccessError(
-                f"{row_range.file} has changed since the run began. Restore it, or start again "
-                "with a new output folder."
+                f"{row_range.file_name} has changed since the run began. Restore it, or start "
+                "again with a new output folder."
             )
 
 
-def write_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
+def write_failures(run: Run, failures: list[Failure]) -> None:
     """Write the list of sequences that failed to the output folder."""
-
-    def write_lines() -> None:
-        lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
-        with open_atomically(find_location(run.output).child(FAILURES_FILE)) as stream:
-            stream.write("".join(lines).encode())
-
-    return call_with_retries(run.output, write_lines)
+    lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
+    with open_atomically(find_location(run.output).child(FAILURES_FILE)) as stream:
+        stream.write("".join(lines).encode())

@@ -16,10 +16,10 @@ from typing import Any
 
 import refold
 from refold._support.arrays import draw_seed
-from refold._support.optional_imports import import_optional
+from refold._support.messages import pluralize
 from refold._support.rules import check_integer
 from refold.cluster._files import absolute_path
-from refold.cluster._ray import connect, load_ray
+from refold.cluster._ray import connect, import_ray
 from refold.errors import (
     ClusterError,
     FileAccessError,
@@ -95,24 +95,23 @@ def fit(
             checkpoint = refold.Checkpoint(checkpoint)
         # the processes may have other working folders
         checkpoint = checkpoint._replace(path=absolute_path(checkpoint.path))
-    worker_settings = {
+    settings = {
         "estimator": pickle.dumps(estimator),
         "source": absolute_path(source),
         "checkpoint": checkpoint,
         "options": {"id": id, "time": time, "columns": columns, "column_types": column_types}
         | {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format},
     }
-    ray = load_ray()
+    ray = import_ray()
     with connect(on, num_cpus=processes * check_integer("cpus", cpus)):
         # a task on the cluster, because Ray Train does not run in a client outside of it
         remote_run = ray.remote(num_cpus=0, max_retries=0)(_run_trainer)
-        pickled_outcome = ray.get(
-            remote_run.remote(worker_settings, processes, cpus, max_failures, resume=resume)
-        )
-    outcome = pickle.loads(pickled_outcome)  # noqa: S301  (from our own process)
-    if isinstance(outcome, RefoldError):
-        raise outcome
-    return outcome
+        call = remote_run.remote(settings, processes, cpus, max_failures, resume=resume)
+        pickled_result = ray.get(call)
+    model_or_error = pickle.loads(pickled_result)  # noqa: S301  (from our own process)
+    if isinstance(model_or_error, RefoldError):
+        raise model_or_error
+    return model_or_error
 
 
 def fit_together(
@@ -170,23 +169,23 @@ def fit_together(
 
 
 def _run_trainer(
-    worker_settings: dict[str, Any], processes: int, cpus: int, max_failures: int, *, resume: bool
+    settings: dict[str, Any], num_processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
     """Run Ray Train from a machine of the cluster; return the pickled model or error."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    train = _import_ray_module("ray.train")
-    trainers = _import_ray_module("ray.train.v2.api.data_parallel_trainer")
-    if worker_settings["checkpoint"] is not None and not resume:
+    train = import_ray("ray.train")
+    trainers = import_ray("ray.train.v2.api.data_parallel_trainer")
+    if settings["checkpoint"] is not None and not resume:
         # A process always resumes, because Ray may have started it again. The checkpoint of an
         # earlier run must therefore not exist.
         with suppress(FileNotFoundError):
-            Path(worker_settings["checkpoint"].path).unlink()
+            Path(settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
             _train_in_worker,
-            train_loop_config=worker_settings,
+            train_loop_config=settings,
             scaling_config=train.ScalingConfig(
-                num_workers=processes, resources_per_worker={"CPU": cpus}
+                num_workers=num_processes, resources_per_worker={"CPU": cpus}
             ),
             run_config=train.RunConfig(
                 storage_path=folder, failure_config=train.FailureConfig(max_failures=max_failures)
@@ -195,52 +194,43 @@ def _run_trainer(
         try:
             return trainer.fit().return_value
         except train.TrainingFailedError as error:
-            return pickle.dumps(_training_error(error, max_failures))
+            # the error of Refold that made a process fail; otherwise the last line of any error
+            failures = [*getattr(error, "worker_failures", {}).values(), error]
+            for failure in failures:
+                for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
+                    if isinstance(cause, RefoldError):
+                        return pickle.dumps(cause)
+            lines = str(failures[0]).strip().splitlines() or [type(error).__name__]
+            last_line = lines[-1].strip()
+            reason = f"after {pluralize(max_failures, 'restart')}: {last_line}"
+            return pickle.dumps(ClusterError(f"The training failed, {reason}"))
 
 
-def _train_in_worker(worker_settings: dict[str, Any]) -> bytes:
+def _train_in_worker(settings: dict[str, Any]) -> bytes:
     """Connect a process to the others and train; return the pickled model or error."""
     import jax  # not at the top, because no other worker needs it
 
-    context = _import_ray_module("ray.train").get_context()
+    context = import_ray("ray.train").get_context()
     process_index, num_processes = context.get_world_rank(), context.get_world_size()
-    collective = _import_ray_module("ray.train.collective")
+    collective = import_ray("ray.train.collective")
     with socket.socket() as free_socket:
         free_socket.bind(("", 0))  # the system chooses a free port
-        host = _import_ray_module("ray.util").get_node_ip_address()
+        host = import_ray("ray.util").get_node_ip_address()
         address = collective.broadcast_from_rank_zero(f"{host}:{free_socket.getsockname()[1]}")
     jax.distributed.initialize(address, num_processes, process_index)
-    checkpoint = worker_settings["checkpoint"]
-    estimator = pickle.loads(worker_settings["estimator"])  # noqa: S301  (from our own process)
-    has_opened = False
+    checkpoint = settings["checkpoint"]
+    estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
+    parts = None
     try:
-        parts = _open_parts(worker_settings["source"], **worker_settings["options"])
-        has_opened = True
+        parts = _open_parts(settings["source"], **settings["options"])
         fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
-        if has_opened and isinstance(error, FileAccessError | FileFormatError):
-            raise  # the other processes, which may have no error, wait; raising stops them
+        # After the files are open, the other processes may be without this error, and wait for this
+        # process. An error that is raised stops them.
+        if parts is not None and isinstance(error, FileAccessError | FileFormatError):
+            raise
         return pickle.dumps(error)
     return pickle.dumps(fitted)
-
-
-def _import_ray_module(module_name: str) -> Any:
-    """Import a module of Ray, or raise an error that names the extra to install."""
-    return import_optional(module_name, extra="ray", purpose="Training on a cluster")
-
-
-def _training_error(error: Exception, max_failures: int) -> RefoldError:
-    """Return the error of the process that failed first, with a message of one line."""
-    failures = [*getattr(error, "worker_failures", {}).values(), error]
-    for failure in failures:
-        for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
-            if isinstance(cause, RefoldError):
-                return cause
-    last_line = (str(failures[0]).strip() or type(error).__name__).splitlines()[-1].strip()
-    return ClusterError(
-        f"The training failed, after {max_failures} restart{'' if max_failures == 1 else 's'}: "
-        f"{last_line}"
-    )
 
 
 def _open_parts(
@@ -249,19 +239,20 @@ def _open_parts(
     """Open the files in all processes, or raise the error of any process in all of them."""
     from refold.training import DividedData, Processes  # not at the top, because it imports JAX
 
-    processes = Processes.connected()
+    # The error of a process is sent to all of them, because they would wait for this process.
+    processes, parts, own_error = Processes.connected(), None, None
     try:
         if "://" in str(path):
             raise ParameterError(
                 f"Processes that train read {path} from a file system. Mount the store on all "
                 "machines, or copy the files."
             )
-        parts: Any = DividedData.among(processes, read(path, **read_options), num_parts)
-    except RefoldError as error:  # sent to all processes, which would wait for this one
-        parts = error
-    for error in processes.gather(parts if isinstance(parts, RefoldError) else None):
-        if error is not None:
-            raise error
+        parts = DividedData.among(processes, read(path, **read_options), num_parts)
+    except RefoldError as error:
+        own_error = error
+    for process_error in processes.gather(own_error):
+        if process_error is not None:
+            raise process_error
     return parts
 
 

@@ -8,7 +8,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -58,29 +57,29 @@ NAMES_BY_IMPORTANCE = (
 MAX_CHECKED_VALUES = 2_000_000
 # Seed of the sample, so that the findings of the same data are the same.
 _SAMPLE_SEED = 0
-# Fewer sequences than this for each latent dimension are too few.
+# With fewer sequences than this for each latent dimension, a fit has too few sequences.
 _MIN_SEQUENCES_PER_DIMENSION = 4
 # Window in steps that a message suggests for long sequences.
 _SUGGESTED_WINDOW = 100
-# A larger share of duplicates is reported.
+# Duplicates are reported if they are more than this share of the sequences.
 _MAX_DUPLICATE_SHARE = 0.01
-# A smaller share of sequences with repeated ends is not reported.
+# Repeated ends are reported if at least this share of the sequences has one.
 _MIN_REPEATED_SHARE = 0.2
 # Ids that `refold.sequences.windows` gives, such as "a[0:100]".
 _WINDOW_ID_PATTERN = re.compile(r"(.*)\[(\d+):(\d+)\]")
 # The search for windows that overlap reads this many ids, so it takes little time.
-_MAX_IDS = 20_000
+_MAX_WINDOW_IDS = 20_000
 # At least this many equal steps at the end of a sequence are unlikely to be chance.
 _MIN_RUN_STEPS = 3
-# Ratio of the standard deviations within sequences, between the 0.9 and the 0.1 quantile, above
-# which sequences differ in spread.
+# Each sequence has a standard deviation. Sequences differ in spread if the 0.9 quantile of these is
+# more than this many times the 0.1 quantile.
 _MAX_STD_RATIO = 100.0
-# Ratio of the standard deviation of the means of sequences to the median standard deviation within
-# sequences, above which sequences differ in level.
+# Sequences differ in level if the standard deviation of their means is more than this many times
+# the median of their standard deviations.
 _MAX_LEVEL_RATIO = 10.0
 # A column has heavy tails if its largest values have at least this share of its variance.
 _TAIL_VARIANCE_SHARE = 0.5
-# Share of the values of a column that count as its largest ones.
+# Share of the values of a column that counts as the largest values: those farthest from the mean.
 _TAIL_VALUE_SHARE = 0.01
 # With fewer values, the share of the tails is too uncertain.
 _MIN_TAIL_VALUES = 200
@@ -88,9 +87,11 @@ _MIN_TAIL_VALUES = 200
 _MAX_CATEGORIES = 1000
 # A column with more than this number of categories is reported if they are rare.
 _MAX_RARE_CATEGORIES = 50
-# Categories that occur less often, on average, are rare.
+# Categories are rare if they occur less often than this on average.
 _MIN_MEAN_OCCURRENCES = 5.0
-# With fewer changes between neighboring steps, or fewer categories, a pattern may be chance.
+# With fewer categories, it may be chance that most of them occur once.
+_MIN_ID_CATEGORIES = 20
+# With fewer changes between neighboring steps, a column may ascend by chance.
 _MIN_CHANGES = 20
 # With fewer sequences, a pattern may be chance.
 _MIN_SEQUENCES = 10
@@ -157,59 +158,62 @@ def data_findings(
     if not len(sequences) or not sequences.lengths.any():
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
     warning_messages = data_warnings(sequences)
+    warning_text = " ".join(warning_messages)
     sample = draw_sample(sequences)
     findings = [Finding("suspicious-values", message) for message in warning_messages]
     findings += _find_too_few_sequences(sequences, latent_dim)
-    findings += _find_repeated_ends(sample, " ".join(warning_messages))
+    # a warning about padding says the same
+    findings += () if "padded" in warning_text else _find_repeated_ends(sample)
     findings += _find_duplicates(sample)
-    findings += _find_overlapping_windows(sequences.ids[:_MAX_IDS])
+    findings += _find_overlapping_windows(sequences.ids[:_MAX_WINDOW_IDS])
     if scale == "features":
         findings += _find_different_levels(sample)
-    findings += _check_columns(sample, " ".join(warning_messages))
+    findings += _check_columns(sample, warning_text)
     return sort_by_importance(findings)
 
 
 def draw_sample(sequences: Sequences, max_values: int = MAX_CHECKED_VALUES) -> Sequences:
     """Return all sequences, or a random sample with about ``max_values`` values."""
     num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
-    rows = np.arange(len(sequences))
+    indices = np.arange(len(sequences))
     if num_values > max_values:
-        count = max(1, int(len(sequences) * max_values / num_values))
-        rows = np.sort(np.random.default_rng(_SAMPLE_SEED).choice(rows, count, replace=False))
-    return sequences[rows]
+        num_sampled = max(1, int(len(sequences) * max_values / num_values))
+        rng = np.random.default_rng(_SAMPLE_SEED)
+        indices = np.sort(rng.choice(indices, num_sampled, replace=False))
+    return sequences[indices]
 
 
 def _find_too_few_sequences(sequences: Sequences, latent_dim: int) -> Iterator[Finding]:
     """Find too few sequences for the number of latent dimensions."""
     if len(sequences) >= _MIN_SEQUENCES_PER_DIMENSION * latent_dim:
         return
-    are_long = np.median(sequences.lengths) > 2 * _SUGGESTED_WINDOW
-    fewer_dimensions = argument(
-        latent_dim=max(1, len(sequences) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
-    )
-    windows = argument(window=_SUGGESTED_WINDOW)
+    advice = "Collect more, or use"
+    if np.median(sequences.lengths) > 2 * _SUGGESTED_WINDOW:
+        advice = f"Cut them into windows, {argument(window=_SUGGESTED_WINDOW)}, or use"
+    max_dimensions = max(1, len(sequences) // (2 * _MIN_SEQUENCES_PER_DIMENSION))
     noun = "windows" if _WINDOW_ID_PATTERN.fullmatch(str(sequences.ids[0])) else "sequences"
-    advice = f"Cut them into windows, {windows}, or use" if are_long else "Collect more, or use"
     yield Finding(
         "few-sequences",
         f"{len(sequences)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
-        f"dimensions, such as {fewer_dimensions}.",
+        f"dimensions, such as {argument(latent_dim=max_dimensions)}.",
     )
 
 
-def _find_repeated_ends(sample: Sequences, warning_text: str) -> Iterator[Finding]:
+def _find_repeated_ends(sample: Sequences) -> Iterator[Finding]:
     """Find sequences of equal length with ends that repeat one step, as padding leaves them."""
     lengths = sample.lengths
-    if lengths.min() != lengths.max() or lengths[0] <= _MIN_RUN_STEPS or "padded" in warning_text:
+    if lengths.min() != lengths.max() or lengths[0] <= _MIN_RUN_STEPS:
         return
     values = sample.values.reshape(len(sample), int(lengths[0]), -1)
-    # whether a step equals the last one, (n_sequences, n_steps)
+    # whether a step equals the last step of its sequence, (n_sequences, n_steps)
     is_equal = (values == values[:, -1:]) | (np.isnan(values) & np.isnan(values[:, -1:]))
     is_repeated = is_equal.all(axis=2)
-    runs = np.argmin(is_repeated[:, ::-1], axis=1)  # 0 if all steps are equal
-    is_padded = runs >= _MIN_RUN_STEPS
-    # padding of a fixed length may be a property of the data
-    if is_padded.mean() < _MIN_REPEATED_SHARE or len(np.unique(runs[is_padded])) < 2:
+    # the number of equal steps at the end; 0 if all steps of the sequence are equal
+    run_lengths = np.argmin(is_repeated[:, ::-1], axis=1)
+    is_padded = run_lengths >= _MIN_RUN_STEPS
+    # ends of the same length may be a property of the data
+    has_one_length = len(np.unique(run_lengths[is_padded])) < 2
+    if is_padded.mean() < _MIN_REPEATED_SHARE or has_one_length:
         return
     yield Finding(
         "repeated-end",
@@ -224,9 +228,9 @@ def _find_duplicates(sample: Sequences) -> Iterator[Finding]:
     nonempty = sample[np.flatnonzero(sample.lengths > 0)]
     num_copies = len(nonempty) - len(np.unique(fingerprints(nonempty)))
     if num_copies > _MAX_DUPLICATE_SHARE * len(nonempty):
-        # sequences of tokens, unlike those of numbers, may be equal by chance
-        is_error = sample.schema.numeric.any()
-        advice = "Remove them." if is_error else "If the same record is there twice, remove it."
+        advice = "Remove them."
+        if not sample.schema.numeric.any():  # sequences of tokens may be equal by chance
+            advice = "If the same record is there twice, remove it."
         yield Finding(
             "duplicates",
             f"{num_copies} of {len(nonempty)} sequences are exact copies of others. Copies end up "
@@ -237,149 +241,128 @@ def _find_duplicates(sample: Sequences) -> Iterator[Finding]:
 
 def _find_overlapping_windows(ids: np.ndarray) -> Iterator[Finding]:
     """Find windows, by their ids, that share steps with the window before."""
-    if ids.dtype.kind not in "OUT":  # not text
-        return
-    matches = [_WINDOW_ID_PATTERN.fullmatch(name) for name in ids.tolist()]
-    # series, first step and end of each window
-    spans = [(match[1], int(match[2]), int(match[3])) for match in matches if match]
+    matches = [_WINDOW_ID_PATTERN.fullmatch(str(name)) for name in ids.tolist()]
+    # name of the series, first step and end of each window
+    windows = [(match[1], int(match[2]), int(match[3])) for match in matches if match]
     num_shared = sum(
         series == next_series and next_first < end
-        for (series, _, end), (next_series, next_first, _) in itertools.pairwise(spans)
+        for (series, _, end), (next_series, next_first, _) in itertools.pairwise(windows)
     )
-    # the last window of each series may always share steps
+    # The last window of a series is moved back until it ends with the series, so it may share steps
+    # with the window before. In series of two windows, these are half of all windows.
     if num_shared > 0.5 * len(ids):
-        windows = argument(window=spans[0][2] - spans[0][1])
+        _, first_step, end = windows[0]
         yield Finding(
             "overlapping-windows",
             f"{num_shared} of {len(ids)} windows share steps with the one before, and so do "
             "training and validation: held-out errors look too good. For honest errors, give the "
-            f"series to the fit, with {windows}: it holds out windows that share no step with the "
-            "others.",
+            f"series to the fit, with {argument(window=end - first_step)}: it holds out windows "
+            "that share no step with the others.",
         )
 
 
 def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
     """Find a column whose level or spread differs more between sequences than within them."""
     # the standard deviation of very short sequences says little
-    long = sample[np.flatnonzero(sample.lengths > _MIN_RUN_STEPS)]
-    if not len(long):
+    measured = sample[np.flatnonzero(sample.lengths > _MIN_RUN_STEPS)]
+    if not len(measured):
         return
-    for column, values in zip(sample.schema.columns, long.values.T, strict=True):
-        mean, std = sequence_moments(values[:, None], long)  # (n_sequences, 1) each
+    for column, values in zip(sample.schema.columns, measured.values.T, strict=True):
+        mean, std = sequence_moments(values[:, None], measured)  # (n_sequences, 1) each
         stds, means = std[std > 0], mean[~np.isnan(mean)]
         if not column.column_type.is_number or len(stds) < _MIN_SEQUENCES:
             continue
-        low, high = np.quantile(stds, [0.1, 0.9])
-        if high > _MAX_STD_RATIO * low or np.std(means) > _MAX_LEVEL_RATIO * np.median(stds):
+        low_std, high_std = np.quantile(stds, [0.1, 0.9])
+        differs_in_spread = high_std > _MAX_STD_RATIO * low_std
+        if differs_in_spread or np.std(means) > _MAX_LEVEL_RATIO * np.median(stds):
             yield Finding(
                 "different-levels",
                 f"In column {column.name!r}, sequences differ much more in level or spread than "
                 "values within one, so their shapes are hardly in the loss. Use "
                 f"{argument(scale='sequence')}.",
             )
-            return
-
-
-class _ColumnSummary(NamedTuple):
-    """Values of a column and their changes, which the checks of columns share."""
-
-    name: str
-    column: Column
-    observed: np.ndarray  # all values that are not missing
-    changes: np.ndarray  # differences of neighboring steps in a sequence, where both have a value
-    is_static: bool  # whether the column is constant within each sequence
+            return  # one column is enough, because the advice is the same
 
 
 def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
-    summaries, keys = _summarize_columns(sample), find_key_columns(sample)
-    constant = [
-        s.name for s in summaries if len(s.observed) and s.observed.min() == s.observed.max()
-    ]
-    if constant:
-        listed = ", ".join(map(repr, constant[:_MAX_LISTED_COLUMNS]))
-        listed += " and others" * (len(constant) > _MAX_LISTED_COLUMNS)
-        yield Finding(
-            "constant-column",
-            f"There is nothing to learn from constant columns: {listed}. Leave them out with "
-            f"{argument('columns=')}.",
-        )
-    for column in summaries:
-        if not len(column.observed) or column.name in constant:
-            continue
-        key, column_type = keys.get(column.name), column.column.column_type
-        if column.is_static:
-            yield _per_sequence_finding(column.name, is_id=key == "id")
-        elif column_type.has_categories:
-            yield from _find_rare_categories(column)
-        elif column_type.is_number:
-            if len(summaries) > 1:
-                yield from _find_time_columns(column, is_time=key == "time")
-            # one message about the values of a column is enough
-            if repr(column.name) not in warning_text:
-                yield from _find_heavy_tails(column)
-
-
-def _summarize_columns(sample: Sequences) -> list[_ColumnSummary]:
-    """Return the summary of each column."""
-    _, step = positions(sample)
-    is_inside = step[1:] > 0  # False between the last step of a sequence and the next sequence
-    are_enough = (sample.lengths > 1).sum() >= _MIN_SEQUENCES
-    summaries = []
+    key_types = find_key_columns(sample)  # "id" or "time", by the name of the column
+    _, steps = positions(sample)
+    is_inside = steps[1:] > 0  # False between the last step of a sequence and the next sequence
+    # with few sequences, all of them may have a constant column by chance
+    can_be_static = (sample.lengths > 1).sum() >= _MIN_SEQUENCES
+    constant_names = []
     for column, values in zip(sample.schema.columns, sample.values.T, strict=True):
-        observed = values[~np.isnan(values)].astype(np.float64)
+        name, observed = column.name, values[~np.isnan(values)].astype(np.float64)
+        # differences of neighboring steps of a sequence that both have a value
         changes = np.diff(values.astype(np.float64))[is_inside]
         changes = changes[~np.isnan(changes)]
-        is_static = are_enough and len(changes) > 0 and not changes.any()
-        summary = _ColumnSummary(column.name, column, observed, changes, bool(is_static))
-        summaries.append(summary)
-    return summaries
-
-
-def _per_sequence_finding(name: str, *, is_id: bool) -> Finding:
-    """Return the finding of a column that is constant within each sequence."""
-    if is_id:
-        return Finding(
-            "id-like",
-            f"Column {name!r} is constant within each sequence and differs between sequences, as "
-            f"ids do. Name it with {argument('id=')}, or leave it out with {argument('columns=')}.",
+        is_static = can_be_static and len(changes) > 0 and not changes.any()
+        if not len(observed):
+            continue
+        if observed.min() == observed.max():
+            constant_names.append(name)
+        elif is_static and key_types.get(name) == "id":
+            yield Finding(
+                "id-like",
+                f"Column {name!r} is constant within each sequence and differs between sequences, "
+                f"as ids do. Name it with {argument('id=')}, or leave it out with "
+                f"{argument('columns=')}.",
+            )
+        elif is_static:
+            yield Finding(
+                "per-sequence",
+                f"Column {name!r} is constant within each sequence, as labels are. The code will "
+                "hold it. If you want to predict it later, leave it out with "
+                f"{argument('columns=')}.",
+            )
+        elif column.column_type.has_categories:
+            yield from _find_rare_categories(column, observed)
+        elif column.column_type.is_number:
+            # a time alone is the data, and not a column to leave out
+            if sample.schema.num_columns > 1:
+                yield from _find_time_column(name, changes, ascends=key_types.get(name) == "time")
+            # one message about the values of a column is enough
+            if repr(name) not in warning_text:
+                yield from _find_heavy_tails(name, observed)
+    if constant_names:
+        listed_names = [repr(name) for name in constant_names[:_MAX_LISTED_COLUMNS]]
+        others = " and others" if len(constant_names) > _MAX_LISTED_COLUMNS else ""
+        yield Finding(
+            "constant-column",
+            f"There is nothing to learn from constant columns: {', '.join(listed_names)}{others}. "
+            f"Leave them out with {argument('columns=')}.",
         )
-    return Finding(
-        "per-sequence",
-        f"Column {name!r} is constant within each sequence, as labels are. The code will hold it. "
-        f"If you want to predict it later, leave it out with {argument('columns=')}.",
-    )
 
 
-def _find_rare_categories(summary: _ColumnSummary) -> Iterator[Finding]:
-    """Find a categorical column with too many or too rare categories."""
-    name, count = summary.name, len(summary.column.categories)
-    mean_occurrences = len(summary.observed) / len(np.unique(summary.observed))
-    if count >= _MIN_CHANGES and mean_occurrences < 2:
+def _find_rare_categories(column: Column, observed: np.ndarray) -> Iterator[Finding]:
+    """Find too many or too rare categories in the observed values (n,) of a column."""
+    name, num_categories = column.name, len(column.categories)
+    mean_occurrences = len(observed) / len(np.unique(observed))
+    if num_categories >= _MIN_ID_CATEGORIES and mean_occurrences < 2:
         yield Finding(
             "id-like",
-            f"Column {name!r} has {count} categories, and most occur once, as ids do. Leave it out "
-            f"with {argument('columns=')}"
-            f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers.",
+            f"Column {name!r} has {num_categories} categories, and most occur once, as ids do. "
+            f"Leave it out with {argument('columns=')}, or pass "
+            f"{argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
-    elif count >= _MAX_CATEGORIES or (
-        count > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
+    elif num_categories >= _MAX_CATEGORIES or (
+        num_categories > _MAX_RARE_CATEGORIES and mean_occurrences < _MIN_MEAN_OCCURRENCES
     ):
         yield Finding(
             "many-categories",
-            f"Column {name!r} has {count} categories, which occur {mean_occurrences:.1f} times on "
-            "average. Rare ones are not learned, and each costs memory and time. Keep the most "
-            "frequent ones, and replace the others by one category, such as 'other'.",
+            f"Column {name!r} has {num_categories} categories, which occur {mean_occurrences:.1f} "
+            "times on average. Rare ones are not learned, and each costs memory and time. Keep the "
+            "most frequent ones, and replace the others by one category, such as 'other'.",
         )
 
 
-def _find_time_columns(summary: _ColumnSummary, *, is_time: bool) -> Iterator[Finding]:
+def _find_time_column(name: str, changes: np.ndarray, *, ascends: bool) -> Iterator[Finding]:
     """Find a numeric column that ascends, or that has the name of a time but does not ascend."""
-    changes, name = summary.changes, summary.name
     if len(changes) < _MIN_CHANGES:
         return
     ascending_share = float((changes > 0).mean())
-    # a time that descends as often as it ascends is no order of steps
+    # a column that descends as often as it ascends is not the order of the steps
     if name.lower() in _TIME_NAMES and 0.5 < ascending_share < 1:
         yield Finding(
             "unsorted-time",
@@ -387,7 +370,7 @@ def _find_time_columns(summary: _ColumnSummary, *, is_time: bool) -> Iterator[Fi
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
             + spelled(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
-    elif is_time:
+    elif ascends:
         yield Finding(
             "time-like",
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "
@@ -396,20 +379,19 @@ def _find_time_columns(summary: _ColumnSummary, *, is_time: bool) -> Iterator[Fi
         )
 
 
-def _find_heavy_tails(summary: _ColumnSummary) -> Iterator[Finding]:
-    """Find a column whose variance comes from a small share of its values."""
-    observed = summary.observed
+def _find_heavy_tails(name: str, observed: np.ndarray) -> Iterator[Finding]:
+    """Find observed values (n,) whose variance comes from a small share of the values."""
     if len(observed) < _MIN_TAIL_VALUES:
         return
     squares = np.sort(np.square(observed - observed.mean()))
     num_tail = max(1, int(_TAIL_VALUE_SHARE * len(squares)))
-    share = squares[-num_tail:].sum() / squares.sum()
+    share = squares[-num_tail:].sum() / squares.sum()  # of the variance
     if share < _TAIL_VARIANCE_SHARE:
         return
     transform = "np.log1p(x)" if observed.min() >= 0 else "np.arcsinh(x)"
     yield Finding(
         "heavy-tails",
-        f"{_TAIL_VALUE_SHARE:.0%} of the values of column {summary.name!r} hold {share:.0%} of its "
+        f"{_TAIL_VALUE_SHARE:.0%} of the values of column {name!r} hold {share:.0%} of its "
         "variance, so the loss is mostly about them. Correct them if they are errors, or "
         f"transform the column, for example with {transform}.",
     )

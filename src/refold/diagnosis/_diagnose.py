@@ -4,7 +4,6 @@ The short fit is measured on training and on held-out sequences, next to two bas
 output and PCA. `check_fit` turns these measurements into findings.
 """
 
-import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -21,23 +20,23 @@ from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, data_findings, draw_sample, sort_by_importance
 from refold.errors import DataError, DivergedError, argument, spelled
 from refold.evaluation import Fidelity, PCABaseline, fidelity
-from refold.model import History, Model, SequencesLike
+from refold.model import History, SequencesLike
 from refold.sequences import Sequences
 
 # The short fit gets a sample of this many sequences, so it needs little time and memory.
-_MAX_SEQUENCES = 2000
+_MAX_SAMPLE_SEQUENCES = 2000
 # The sample also has at most this many values, for long sequences with many columns.
-_MAX_VALUES = 2_000_000
+_MAX_SAMPLE_VALUES = 2_000_000
 # Errors are measured on this many sequences, which is enough for a rough comparison.
 _MAX_MEASURED_SEQUENCES = 200
 # The short fit ends after this many seconds, unless the estimator has a time budget.
-_MAX_SECONDS = 30.0
+_MAX_FIT_SECONDS = 30.0
 # With fewer sequences, there is no short fit, because too few would be held out.
-_MIN_SEQUENCES = 10
+_MIN_FIT_SEQUENCES = 10
 # Share of the sample that is held out from the short fit.
 _HELD_OUT_SHARE = 0.2
-# The thresholds below are rules of thumb. The first three are ratios of an error to that of a
-# constant output. At this ratio, a model is no better than a constant output.
+# The thresholds below are rules of thumb. The first three are ratios of the error of the model to
+# the error of a constant output. From this ratio on, a model is no better than a constant output.
 _USELESS_ERROR_RATIO = 0.95
 # Below this ratio of errors, a model has learned something.
 _LEARNED_ERROR_RATIO = 0.5
@@ -45,17 +44,18 @@ _LEARNED_ERROR_RATIO = 0.5
 _SOLVED_ERROR_RATIO = 0.02
 # A model overfits if its held-out error is more than this many times the training error.
 _OVERFIT_RATIO = 2.0
-# A model overfits only if its errors differ by more than this, because small errors vary.
+# A model overfits only if the held-out error exceeds the training error by more than this, because
+# the ratio of small errors varies by chance.
 _OVERFIT_GAP = 0.05
-# A larger share of sequences with wrong lengths is reported.
+# Decoded lengths are reported if more than this share of the sequences has a wrong length.
 _MAX_WRONG_LENGTH_SHARE = 0.1
-# Relative error of a length above which it is wrong.
+# A decoded length is wrong if its relative error is larger than this.
 _LENGTH_TOLERANCE = 0.1
-# A loss that falls by a smaller share than this during the whole fit is stuck.
+# A loss is stuck if it falls by a smaller share than this during the whole fit.
 _MIN_LOSS_FALL = 0.02
-# A fit is too short if the loss falls by more than this share in its last quarter.
+# A fit is too short if the loss falls by more than this share in the last quarter of the epochs.
 _MAX_FINAL_LOSS_FALL = 0.05
-# With fewer epochs, a fit says little.
+# A fit with fewer epochs is too short.
 _MIN_EPOCHS = 4
 # The text of a diagnosis names at most this many findings.
 _MAX_SHOWN_FINDINGS = 3
@@ -94,17 +94,14 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         names = [finding.name for finding in self.findings]
-        listed = ", ".join(names[:_MAX_SHOWN_FINDINGS]) + ", ..." * (
-            len(names) > _MAX_SHOWN_FINDINGS
-        )
-        return f"Diagnosis({pluralize(len(names), 'finding')}{': ' * bool(names)}{listed})"
+        shown_names = names[:_MAX_SHOWN_FINDINGS] + ["..."] * (len(names) > _MAX_SHOWN_FINDINGS)
+        separator = ": " if names else ""
+        return f"Diagnosis({pluralize(len(names), 'finding')}{separator}{', '.join(shown_names)})"
 
     def to_table(self) -> pa.Table:
         """Return one row per finding: ``name`` and ``message``."""
-        names, messages = ([getattr(f, key) for f in self.findings] for key in ("name", "message"))
-        return pa.table(
-            {"name": pa.array(names, pa.string()), "message": pa.array(messages, pa.string())}
-        )
+        schema = pa.schema({"name": pa.string(), "message": pa.string()})
+        return pa.Table.from_pylist([asdict(finding) for finding in self.findings], schema)
 
     def text(self) -> str | None:
         """Return one line about the errors of the short fit; None without a fit."""
@@ -167,25 +164,25 @@ def diagnose(
     # windows that overlap would share steps between the training and the held-out data
     arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # they are among the findings
+        warnings.simplefilter("ignore", UserWarning)  # the findings have the same messages
         sequences = open_training_data(X, arguments).sequences
         check_not_empty(len(sequences), "sequence", "to check")
-        # below 1, the argument is a share of the variance, and the number is not chosen yet
+        # an argument below 1 is a share of the variance, so the number of dimensions is not known
         latent_dim = max(1, int(estimator.latent_dim))
         findings = data_findings(sequences, latent_dim=latent_dim, scale=estimator.scale)
-        if not short_fit or len(sequences) < _MIN_SEQUENCES:
+        if not short_fit or len(sequences) < _MIN_FIT_SEQUENCES:
             return Diagnosis(findings)
-        return _diagnose_short_fit(sequences, estimator, findings)
+        return _check_short_fit(sequences, estimator, findings)
 
 
-def _diagnose_short_fit(
+def _check_short_fit(
     sequences: Sequences, estimator: "refold.SequenceAutoencoder", findings: tuple[Finding, ...]
 ) -> Diagnosis:
     """Fit a model to a sample of the sequences, and add the findings about the fit."""
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     num_values = int(sequences.lengths.sum()) * sequences.schema.num_columns
-    # the number of values in an average sample with the largest number of sequences
-    max_values = min(_MAX_VALUES, int(num_values * _MAX_SEQUENCES / len(sequences)))
+    # so many values that an average sample has at most `_MAX_SAMPLE_SEQUENCES` sequences
+    max_values = min(_MAX_SAMPLE_VALUES, int(num_values * _MAX_SAMPLE_SEQUENCES / len(sequences)))
     sample = draw_sample(sequences, max_values)
     order = np.random.default_rng(seed).permutation(len(sample))
     num_held_out = min(_MAX_MEASURED_SEQUENCES, max(2, int(_HELD_OUT_SHARE * len(sample))))
@@ -196,175 +193,156 @@ def _diagnose_short_fit(
         "calibration_fraction": 0.0,
         "verbose": 0,
         "random_state": seed,
-        "time_budget": estimator.time_budget or _MAX_SECONDS,
+        "time_budget": estimator.time_budget or _MAX_FIT_SECONDS,
     }
     try:
         model = refold.SequenceAutoencoder(**arguments).fit(train).model_
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
         return Diagnosis(sort_by_importance([*findings, Finding(name, error.message.marked)]))
-    measurements = _measure_fit(model, train, held_out)
-    findings = sort_by_importance([*findings, *check_fit(measurements)])
-    errors = measurements.held_out, measurements.training, measurements.constant, measurements.pca
-    return Diagnosis(findings, *errors, len(sample))
 
-
-def _measure_fit(model: Model, train: Sequences, held_out: Sequences) -> "FitMeasurements":
-    """Measure errors of a model and of the baselines, on training and on held-out sequences."""
-    scaler, measured_train = model.error_scaler, train[:_MAX_MEASURED_SEQUENCES]
-    latent_dim, decoded = model.specification.latent_dim, _reconstruct(model, held_out)
-    # PCA of long sequences is fitted to fewer of them, so that they fit in memory
-    width = max(1, int(train.lengths.max()) * train.schema.output_width)
-    pca_train = train[: max(latent_dim, 4 * _MAX_VALUES // width)]
-    pca = PCABaseline(min(latent_dim, len(pca_train), width)).fit(pca_train)
-    length_errors = np.abs(decoded.lengths - held_out.lengths)
-    is_wrong = length_errors > _LENGTH_TOLERANCE * held_out.lengths
-    return FitMeasurements(
-        fidelity(held_out, decoded, scaler),
-        fidelity(measured_train, _reconstruct(model, measured_train), scaler),
-        fidelity(held_out, _constant_output(train, held_out), scaler),
-        fidelity(held_out, pca.reconstruct(held_out), scaler),
-        float(np.mean(is_wrong)),
-        model.history,
-        len(train),
-        latent_dim,
-    )
-
-
-def _reconstruct(model: Model, sequences: Sequences) -> Sequences:
-    """Encode sequences and decode the codes, at the lengths that the model predicts."""
-    decoded = model.decode(model.encode(sequences))
-    return Sequences.from_list(decoded, schema=sequences.schema)
-
-
-def _constant_output(train: Sequences, held_out: Sequences) -> Sequences:
-    """Replace each held-out step by the training mean, or the most frequent training category."""
-    columns = []
+    # the constant output: for each column, the training mean or the most frequent category
+    constants = []
     for column, values in zip(train.schema.columns, train.values.T, strict=True):
         observed = values[~np.isnan(values)]
         if column.column_type.is_number or not len(observed):
-            columns.append(observed.mean(dtype=np.float64) if len(observed) else 0.0)
+            constants.append(observed.mean(dtype=np.float64) if len(observed) else 0.0)
         else:
-            distinct, counts = np.unique(observed, return_counts=True)
-            columns.append(distinct[counts.argmax()])
-    values = np.broadcast_to(columns, held_out.values.shape)
-    return held_out.with_values(values.astype(held_out.values.dtype))
+            categories, counts = np.unique(observed, return_counts=True)
+            constants.append(categories[counts.argmax()])
+    constant_values = np.broadcast_to(constants, held_out.values.shape)
+    constant_output = held_out.with_values(constant_values.astype(held_out.values.dtype))
+
+    # PCA needs all sequences in one matrix in memory. The matrix has at most four times as many
+    # values as the sample, but enough rows for the components.
+    latent_dim = model.specification.latent_dim
+    pca_columns = max(1, int(train.lengths.max()) * train.schema.output_width)
+    pca_train = train[: max(latent_dim, 4 * _MAX_SAMPLE_VALUES // pca_columns)]
+    pca = PCABaseline(min(latent_dim, len(pca_train), pca_columns)).fit(pca_train)
+
+    # the decoded sequences have the lengths that the model predicts
+    measured_train = train[:_MAX_MEASURED_SEQUENCES]
+    decoded_train, decoded = (
+        Sequences.from_list(model.decode(model.encode(measured)), schema=measured.schema)
+        for measured in (measured_train, held_out)
+    )
+    length_errors = np.abs(decoded.lengths - held_out.lengths)
+    measurements = FitMeasurements(
+        held_out_fidelity=fidelity(held_out, decoded, model.error_scaler),
+        training_fidelity=fidelity(measured_train, decoded_train, model.error_scaler),
+        constant_fidelity=fidelity(held_out, constant_output, model.error_scaler),
+        pca_fidelity=fidelity(held_out, pca.reconstruct(held_out), model.error_scaler),
+        wrong_length_share=float(np.mean(length_errors > _LENGTH_TOLERANCE * held_out.lengths)),
+        history=model.history,
+        num_training_sequences=len(train),
+        latent_dim=latent_dim,
+    )
+    findings = sort_by_importance([*findings, *check_fit(measurements)])
+    fidelities = measurements[:4]  # in the order of the fields of a `Diagnosis`
+    return Diagnosis(findings, *fidelities, len(sample))
 
 
 class FitMeasurements(NamedTuple):
     """Measurements of a short fit."""
 
-    held_out: Fidelity
-    training: Fidelity
-    constant: Fidelity  # of the training mean, or most frequent category, at each held-out step
-    pca: Fidelity  # of PCA with as many dimensions, on the held-out sequences
-    wrong_lengths: float  # share of held-out sequences whose length is off by more than a tenth
+    held_out_fidelity: Fidelity
+    training_fidelity: Fidelity
+    constant_fidelity: Fidelity  # of a constant output, on the held-out sequences
+    pca_fidelity: Fidelity  # of PCA with as many dimensions, on the held-out sequences
+    wrong_length_share: float  # share of held-out sequences that are decoded to a wrong length
     history: History
-    num_training: int
+    num_training_sequences: int
     latent_dim: int
 
 
 def check_fit(measurements: FitMeasurements) -> Iterator[Finding]:
     """Yield the findings about a short fit."""
-    held_out, constant, pca = (
-        measurements.held_out.error,
-        measurements.constant.error,
-        measurements.pca.error,
-    )
-    losses = measurements.history.epochs.get("val_loss", measurements.history.epochs["loss"])
-    reason = _why_too_short(losses)
-    if reason and held_out > _SOLVED_ERROR_RATIO * constant:
+    held_out_fidelity, training_fidelity, constant_fidelity, pca_fidelity = measurements[:4]
+    held_out_error, training_error = held_out_fidelity.error, training_fidelity.error
+    constant_error, pca_error = constant_fidelity.error, pca_fidelity.error
+    history = measurements.history
+    losses = history.epochs.get("val_loss", history.epochs["loss"])
+
+    # why the fit is too short; None if it is long enough
+    short_reason, last_quarter = None, max(1, len(losses) // 4)
+    if len(losses) < _MIN_EPOCHS:
+        short_reason = f"had only {pluralize(len(losses), 'epoch')}"
+    elif min(losses[-last_quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-last_quarter]):
+        short_reason = f"ended after {len(losses)} epochs while the loss still fell"
+    if short_reason and held_out_error > _SOLVED_ERROR_RATIO * constant_error:
         yield Finding(
             "too-short",
-            f"The short fit {reason}, so its errors say little. Give it more time with "
+            f"The short fit {short_reason}, so its errors say little. Give it more time with "
             f"{argument('time_budget')}.",
         )
     if len(losses) < _MIN_EPOCHS:
         return
-    if held_out >= _USELESS_ERROR_RATIO * constant > 0:
-        pca_learned = pca < _LEARNED_ERROR_RATIO * constant
-        yield _constant_output_finding(measurements, pca_learned=pca_learned, is_short=bool(reason))
-    elif held_out > pca and not reason:
+
+    # a constant error of 0 has no ratio: all held-out sequences are constant
+    if held_out_error >= _USELESS_ERROR_RATIO * constant_error > 0:
+        if short_reason:
+            cause = "The fit was too short to say why: give it more time."
+        elif training_error < _LEARNED_ERROR_RATIO * constant_error:
+            cause = "Training sequences are learned, so the model overfits."
+        elif pca_error < _LEARNED_ERROR_RATIO * constant_error:
+            cause = (
+                "PCA of the same size does much better, so the training is the cause. Use the "
+                f"default {argument('architecture')}, {argument('optimizer')} and "
+                f"{argument('learning_rate')}, no {argument('denoise')}, and train longer."
+            )
+        else:
+            cause = (
+                "PCA learns as little, so sequences have little in common: they may be noise, or "
+                f"begin at arbitrary points. Use more latent dimensions ({argument('latent_dim')}),"
+                " smooth or align the sequences, or cut shorter ones."
+            )
+        output = "most frequent value" if held_out_fidelity.nmse is None else "mean"
+        yield Finding(
+            "output-is-mean",
+            f"The held-out error ({held_out_fidelity.measure} {format_short(held_out_error)}) is "
+            f"no better than that of the {output} ({format_short(constant_error)}). {cause}",
+        )
+    elif held_out_error > pca_error and not short_reason:
         yield Finding(
             "no-better-than-pca",
-            f"The held-out error ({format_short(held_out)}) is above that of PCA "
-            f"({format_short(pca)}), so the data is nearly linear, or the training has not "
+            f"The held-out error ({format_short(held_out_error)}) is above that of PCA "
+            f"({format_short(pca_error)}), so the data is nearly linear, or the training has not "
             f"converged. Train longer ({argument('max_epochs')}), with "
             f"{argument(latent_steps=10)}, or use PCA.",
         )
-    training = measurements.training.error
-    if held_out > _OVERFIT_RATIO * training and held_out - training > _OVERFIT_GAP:
+
+    is_overfit = held_out_error > _OVERFIT_RATIO * training_error
+    if is_overfit and held_out_error - training_error > _OVERFIT_GAP:
         yield Finding(
             "overfitting",
-            f"The error is {format_short(training)} on training sequences and "
-            f"{format_short(held_out)} on held-out ones. {measurements.num_training} sequences are "
-            f"too few for {measurements.latent_dim} latent dimensions. Use more sequences, fewer "
-            f"dimensions ({argument('latent_dim')}), or {argument(denoise=0.3)}.",
+            f"The error is {format_short(training_error)} on training sequences and "
+            f"{format_short(held_out_error)} on held-out ones. "
+            f"{measurements.num_training_sequences} sequences are too few for "
+            f"{measurements.latent_dim} latent dimensions. Use more sequences, fewer dimensions "
+            f"({argument('latent_dim')}), or {argument(denoise=0.3)}.",
         )
-    if measurements.wrong_lengths > _MAX_WRONG_LENGTH_SHARE:
+
+    if measurements.wrong_length_share > _MAX_WRONG_LENGTH_SHARE:
         lengths = spelled("inverse_transform(codes, lengths=...)", "refold decode --lengths")
         yield Finding(
             "wrong-lengths",
-            f"The decoded lengths of {measurements.wrong_lengths:.0%} of the held-out sequences "
-            f"are off by more than a tenth. If you know the lengths, decode with {lengths}. "
-            f"Otherwise train longer, or use more latent dimensions ({argument('latent_dim')}).",
+            f"The decoded lengths of {measurements.wrong_length_share:.0%} of the held-out "
+            "sequences are off by more than a tenth. If you know the lengths, decode with "
+            f"{lengths}. Otherwise train longer, or use more latent dimensions "
+            f"({argument('latent_dim')}).",
         )
-    if not reason:
-        yield from _find_stuck_loss(measurements, losses)
 
-
-def _constant_output_finding(
-    measurements: FitMeasurements, *, pca_learned: bool, is_short: bool
-) -> Finding:
-    """Return the finding of a model that is no better than a constant output, with its cause."""
-    held_out, constant = measurements.held_out, measurements.constant
-    output = "most frequent value" if held_out.nmse is None else "mean"
-    if is_short:
-        cause = "The fit was too short to say why: give it more time."
-    elif measurements.training.error < _LEARNED_ERROR_RATIO * constant.error:
-        cause = "Training sequences are learned, so the model overfits."
-    elif pca_learned:
-        cause = (
-            "PCA of the same size does much better, so the training is the cause. Use the default "
-            f"{argument('architecture')}, {argument('optimizer')} and {argument('learning_rate')}, "
-            f"no {argument('denoise')}, and train longer."
-        )
-    else:
-        cause = (
-            "PCA learns as little, so sequences have little in common: they may be noise, or "
-            f"begin at arbitrary points. Use more latent dimensions ({argument('latent_dim')}), "
-            "smooth or align the sequences, or cut shorter ones."
-        )
-    return Finding(
-        "output-is-mean",
-        f"The held-out error ({held_out.measure} {format_short(held_out.error)}) is no better "
-        f"than that of the {output} ({format_short(constant.error)}). {cause}",
-    )
-
-
-def _why_too_short(losses: list[float]) -> str | None:
-    """Return why a fit is too short, such as "had only 1 epoch"; None if it is not."""
-    if len(losses) < _MIN_EPOCHS:
-        return f"had only {len(losses)} epoch{'s' * (len(losses) != 1)}"
-    quarter = max(1, len(losses) // 4)
-    if min(losses[-quarter:]) < (1 - _MAX_FINAL_LOSS_FALL) * min(losses[:-quarter]):
-        return f"ended after {len(losses)} epochs while the loss still fell"
-    return None
-
-
-def _find_stuck_loss(measurements: FitMeasurements, losses: list[float]) -> Iterator[Finding]:
-    """Find a loss that hardly falls, although the model has learned little."""
-    initial = measurements.history.initial_loss
-    first = losses[0] if initial is None else initial
-    always_rises = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
-    is_stuck = measurements.history.best_epoch == 0 or min(losses) > (1 - _MIN_LOSS_FALL) * first
-    has_learned = measurements.held_out.error < _LEARNED_ERROR_RATIO * measurements.constant.error
-    if is_stuck and not has_learned:
-        # a loss that never falls is a sign of updates that are too large
+    first_loss = losses[0] if history.initial_loss is None else history.initial_loss
+    # the best epoch is 0 if no epoch was better than the initialization
+    is_stuck = history.best_epoch == 0 or min(losses) > (1 - _MIN_LOSS_FALL) * first_loss
+    has_learned = held_out_error < _LEARNED_ERROR_RATIO * constant_error
+    if not short_reason and is_stuck and not has_learned:
+        # updates that are too large make the loss rise in each epoch
+        always_rises = [first_loss, *losses] == sorted([first_loss, *losses])
         rate = "smaller" if always_rises else "larger or a smaller"
         yield Finding(
             "stuck-loss",
-            f"The loss hardly fell in {len(losses)} epochs (from {format_short(first)} to "
+            f"The loss hardly fell in {len(losses)} epochs (from {format_short(first_loss)} to "
             f"{format_short(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
             "at the other findings.",
         )

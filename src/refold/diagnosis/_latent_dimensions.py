@@ -17,12 +17,12 @@ from refold.sequences import Sequences
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 """Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
 
-# Effects are averaged over at most this many codes, because each is decoded twice per dimension.
-_MAX_CODES = 32
+# Effects are averaged over at most this many codes. Each code is decoded twice per dimension.
+_MAX_SAMPLE_CODES = 32
 # Effects are averaged over at least this many codes, because a single one may be unusual.
-_MIN_CODES = 4
+_MIN_SAMPLE_CODES = 4
 # Large outputs are decoded for fewer codes, so that at most this many values are in memory. Only
-# `_MIN_CODES` codes may have more.
+# `_MIN_SAMPLE_CODES` codes may have more.
 _MAX_DECODED_VALUES = 1 << 24
 
 
@@ -38,7 +38,8 @@ class LatentDimensions(NamedTuple):
     effect : array of shape (width, n_features)
         Change of the decoded sequence if the dimension changes by one standard deviation: mean
         squared change of a numeric column, in the units of the model's errors, or share of changed
-        entries of any other.
+        entries of any other. At a step that is added or lost, a numeric column counts as a change
+        from the training mean, and any other column as changed.
     """
 
     names: tuple[str, ...]
@@ -46,15 +47,14 @@ class LatentDimensions(NamedTuple):
     effect: np.ndarray
 
     def __repr__(self) -> str:
-        width, columns = self.effect.shape
-        dimensions, columns = pluralize(width, "dimension"), pluralize(columns, "column")
+        width, num_columns = self.effect.shape
+        dimensions, columns = pluralize(width, "dimension"), pluralize(num_columns, "column")
         return f"LatentDimensions({dimensions}, effects on {columns})"
 
     def to_table(self) -> pa.Table:
         """Return one row per dimension: ``dimension``, ``deviation`` and mean ``effect``."""
-        dimensions = pa.array(self.names, pa.string())
         columns = {"deviation": self.deviation, "effect": self.total}
-        return pa.table({"dimension": dimensions, **columns})
+        return pa.table({"dimension": pa.array(self.names, pa.string()), **columns})
 
     @property
     def total(self) -> np.ndarray:
@@ -93,19 +93,25 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     stds = codes.std(axis=0)
     values_per_code = max(1, 2 * width * model.max_steps * model.schema.output_width)
     num_sampled = min(
-        num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_DECODED_VALUES // values_per_code))
+        num_codes,
+        max(_MIN_SAMPLE_CODES, min(_MAX_SAMPLE_CODES, _MAX_DECODED_VALUES // values_per_code)),
     )
     sampled_rows = np.random.default_rng(seed).choice(num_codes, num_sampled, replace=False)
     sample = codes[np.sort(sampled_rows)]
-    # changes (2 * width, width): each dimension up, then each dimension down
-    changes = np.concatenate([np.diag(stds), -np.diag(stds)])
-    changed = (sample[None] + changes[:, None]).reshape(-1, width)
-    decoded = _decode_codes(model, np.concatenate([sample, changed]))
-    before = Sequences.from_list(decoded[:num_sampled], schema=model.schema)
-    effect = np.zeros((2 * width, model.schema.num_columns))
+    # (2 * width, width): each dimension up by its standard deviation, then each dimension down
+    shifts = np.concatenate([np.diag(stds), -np.diag(stds)])
+    shifted_codes = (sample[None] + shifts[:, None]).reshape(-1, width)
+    decoded = _decode_codes(model, np.concatenate([sample, shifted_codes]))
+    unshifted, effect = decoded[:num_sampled], np.zeros((2 * width, model.schema.num_columns))
     for i in range(2 * width):
-        after = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
-        effect[i] = np.nan_to_num(errors_by_feature(before, after, model.error_scaler))
+        shifted = decoded[num_sampled * (i + 1) : num_sampled * (i + 2)]
+        # The error ignores extra steps of its second argument. With the longer sequence of each
+        # pair as the first argument, steps that are added count as much as steps that are lost.
+        pairs = [sorted(pair, key=len) for pair in zip(unshifted, shifted, strict=True)]
+        shorter, longer = zip(*pairs, strict=True)
+        longer_sequences = Sequences.from_list(longer, schema=model.schema)
+        errors = errors_by_feature(longer_sequences, shorter, model.error_scaler)
+        effect[i] = np.nan_to_num(errors)  # NaN if all sequences are empty
     names = [str(i) for i in range(model.specification.latent_dim)]
     if model.scaler.num_statistics:
         columns = [column.name for column in model.schema.columns if column.column_type.is_number]
@@ -155,9 +161,9 @@ def sweep(
     if base_code is not None:
         base_code = check_array("base_code", base_code, ("width",)).astype(float)
         check_counts_match(len(base_code), "numbers in base_code", len(mean), "numbers in a code")
-    swept = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
-    swept[:, dimension] = mean[dimension] + np.asarray(deviations) * std
-    return Sequences.from_list(_decode_codes(model, swept), schema=model.schema)
+    swept_codes = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
+    swept_codes[:, dimension] = mean[dimension] + np.asarray(deviations) * std
+    return Sequences.from_list(_decode_codes(model, swept_codes), schema=model.schema)
 
 
 def _check_codes(codes: np.ndarray) -> np.ndarray:

@@ -23,10 +23,10 @@ from refold.search._index import Index
 from refold.search._rows import DISTANCE_RULE, RowSource
 from refold.sequences import vectors_to_arrow
 
-# HDBSCAN measures the density at a row by the distance to its nearest neighbor: the number counts
-# the row itself. It was chosen on the data sets for choosing in benchmarks/search.py.
+# HDBSCAN measures the density at a row by the distance to its nearest neighbor, because this number
+# of samples includes the row itself. The number was chosen on data sets in benchmarks/search.py.
 _HDBSCAN_MIN_SAMPLES = 2
-# Largest number of clusters that k-means chooses by itself, from the same data sets.
+# Largest number of clusters that k-means chooses by itself, chosen on the same data sets.
 _MAX_CHOSEN_CLUSTERS = 10
 # The number of clusters is chosen on a sample of this many rows, because k-means runs once for each
 # number.
@@ -121,12 +121,12 @@ class Clusters:
         id : str
             Name of the id column.
         """
-        noise = self.labels == NOISE_LABEL
+        is_noise = self.labels == NOISE_LABEL
         return pa.table(
             {
                 id: pa.array(self.ids.tolist()),
-                "cluster": pa.array(self.labels, pa.int64(), mask=noise),
-                "distance": pa.array(self.distances, pa.float32(), mask=noise),
+                "cluster": pa.array(self.labels, pa.int64(), mask=is_noise),
+                "distance": pa.array(self.distances, pa.float32(), mask=is_noise),
             }
         )
 
@@ -197,122 +197,96 @@ def cluster(
     check_training_packages("Finding clusters")
     check_exactly_one("sequences or codes, or an index", codes if X is None else X, index)
     check("method", method, _METHOD_RULE)
-    unused_name, unused_value = "min_size", min_size
+    # each method has one argument that the other method lacks
+    foreign_name, foreign_value = "min_size", min_size
     if method == "hdbscan":
-        unused_name, unused_value = "num_clusters", num_clusters
-    if unused_value is not None:
+        foreign_name, foreign_value = "num_clusters", num_clusters
+    if foreign_value is not None:
         raise ParameterError(
-            f"{argument(unused_name)} is not for {argument(method=method)}. Leave it out, or "
+            f"{argument(foreign_name)} is not for {argument(method=method)}. Leave it out, or "
             f"set another {argument('method')}."
         )
     if distance is not None:
         check("distance", distance, DISTANCE_RULE)
-    row_ids, row_codes, vectors = _read_rows(model, X, codes, ids, index, distance, verbose)
-    if method == "hdbscan":
-        labels = _hdbscan_labels(vectors, min_size)
-    else:
-        labels = _kmeans_labels(vectors, num_clusters, random_state)
-    labels = _relabel_by_size(labels)
-    num_found = int(labels.max(initial=NOISE_LABEL)) + 1
-    distances = np.full(len(labels), np.nan, np.float32)
-    nearest = np.zeros(num_found, int)
-    centers = np.zeros((num_found, row_codes.shape[1]), np.float32)
-    for i in range(num_found):
-        members = np.flatnonzero(labels == i)
-        center = vectors[members].mean(axis=0)
-        distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
-        nearest[i] = members[np.argmin(distances[members])]
-        # distances are between vectors, but only a code can be decoded
-        centers[i] = row_codes[members].mean(axis=0)
-    silhouettes, silhouette = _mean_silhouettes(vectors, labels, num_found)
-    sizes = np.bincount(labels[labels != NOISE_LABEL], minlength=num_found)
-    return Clusters(
-        row_ids, labels, distances, sizes, nearest, centers, silhouettes, silhouette, vectors
-    )
+    # not at the top, because Refold can be installed without scikit-learn
+    from sklearn.cluster import HDBSCAN
+    from sklearn.metrics import silhouette_samples
 
-
-def _read_rows(
-    model: ModelLike,
-    X: SequencesLike | None,
-    codes: ArrayLike | None,
-    ids: ArrayLike | None,
-    index: Index | None,
-    distance: str | None,
-    verbose: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids, codes and vectors of sequences, or of the rows of an index."""
+    vectors = None
     if index is not None:
         if ids is not None:
             raise ParameterError(f"The rows of an index have ids, so leave {argument('ids')} out.")
         rows = index.rows
         ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        # with another distance, the vectors are computed from the codes below
-        if len(codes) and distance in (None, index.distance):
-            return ids, codes, rows.vectors
-    row_source = RowSource(model, X, codes, ids, verbose=verbose)
-    check_not_empty(len(row_source), "sequence", "to cluster")
-    features = None if distance == "code" else row_source.fit_features()
-    return row_source.ids, *row_source.encode(features)
+        # for another distance than that of the index, vectors are computed from the codes below
+        if len(rows.codes) and distance in (None, index.distance):
+            vectors = rows.vectors
+    if vectors is None:
+        row_source = RowSource(model, X, codes, ids, verbose=verbose)
+        check_not_empty(len(row_source), "sequence", "to cluster")
+        features = None if distance == "code" else row_source.fit_features()
+        ids, (codes, vectors) = row_source.ids, row_source.encode(features)
+    row_ids, row_codes = np.asarray(ids), np.asarray(codes)
+
+    if method == "k-means":
+        unsorted_labels = _label_by_kmeans(vectors, num_clusters, random_state)
+    else:
+        default = max(5, len(vectors) // 100)
+        min_size = default if min_size is None else check_integer("min_size", min_size, minimum=2)
+        unsorted_labels = np.full(len(vectors), NOISE_LABEL)
+        if len(vectors) > min_size:  # otherwise HDBSCAN would raise an error
+            options: dict[str, Any] = {"min_samples": _HDBSCAN_MIN_SAMPLES, "copy": True}
+            unsorted_labels = HDBSCAN(min_size, **options).fit_predict(vectors)
+
+    # the largest cluster gets the label 0, and so on
+    is_clustered = unsorted_labels != NOISE_LABEL
+    found_labels, sizes = np.unique(unsorted_labels[is_clustered], return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    labels = np.full(len(vectors), NOISE_LABEL)
+    distances = np.full(len(vectors), np.nan, np.float32)
+    nearest = np.zeros(len(sizes), int)
+    centers = np.zeros((len(sizes), row_codes.shape[1]), np.float32)
+    for label, unsorted_label in enumerate(found_labels[order]):
+        members = np.flatnonzero(unsorted_labels == unsorted_label)
+        labels[members] = label
+        center = vectors[members].mean(axis=0)
+        distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
+        nearest[label] = members[np.argmin(distances[members])]
+        # distances are between vectors, but only a code can be decoded
+        centers[label] = row_codes[members].mean(axis=0)
+
+    silhouettes, silhouette = np.full(len(sizes), np.nan), float("nan")  # of clusters, and of all
+    sample = np.flatnonzero(is_clustered)
+    sample = sample[linspace_indices(len(sample), _MAX_ROWS_FOR_SILHOUETTES)]
+    sampled_labels = np.unique(labels[sample])
+    # a silhouette needs another cluster, and a cluster with several rows
+    if 2 <= len(sampled_labels) < len(sample):
+        row_silhouettes = np.asarray(silhouette_samples(vectors[sample], labels[sample]))
+        silhouette = float(row_silhouettes.mean())
+        for label in sampled_labels:
+            silhouettes[label] = row_silhouettes[labels[sample] == label].mean()
+    return Clusters(
+        row_ids, labels, distances, sizes[order], nearest, centers, silhouettes, silhouette, vectors
+    )
 
 
-def _kmeans_labels(
+def _label_by_kmeans(
     vectors: np.ndarray, num_clusters: int | None, random_state: SeedLike
 ) -> np.ndarray:
     """Return the k-means cluster (n,) of each vector; None chooses the number of clusters."""
-    # imported here, because Refold can be installed without scikit-learn
     from sklearn.cluster import KMeans
     from sklearn.metrics import davies_bouldin_score
 
     options: dict[str, Any] = {"n_init": 10, "random_state": draw_seed(random_state)}
-    if num_clusters is not None:
-        check("num_clusters", num_clusters, integer_rule(maximum=len(vectors)))
-        return KMeans(num_clusters, **options).fit_predict(vectors)
-    sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
-    # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
-    max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
-    scores = {
-        k: davies_bouldin_score(sample, KMeans(k, **options).fit_predict(sample))
-        for k in range(2, max_clusters + 1)
-    }
-    best = min(scores, key=scores.__getitem__, default=1)  # low scores are good
-    return KMeans(best, **options).fit_predict(vectors)
-
-
-def _hdbscan_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
-    """Return the HDBSCAN cluster of each vector (n,), or `NOISE_LABEL`."""
-    from sklearn.cluster import HDBSCAN
-
-    default = max(5, len(vectors) // 100)
-    min_size = default if min_size is None else check_integer("min_size", min_size, minimum=2)
-    if len(vectors) <= min_size:  # HDBSCAN would raise an error
-        return np.full(len(vectors), NOISE_LABEL)
-    options: dict[str, Any] = {"min_samples": _HDBSCAN_MIN_SAMPLES, "copy": True}
-    return HDBSCAN(min_size, **options).fit_predict(vectors)
-
-
-def _relabel_by_size(labels: np.ndarray) -> np.ndarray:
-    """Return labels (n,) in which 0 is the largest cluster."""
-    old_labels, counts = np.unique(labels[labels != NOISE_LABEL], return_counts=True)
-    relabeled = np.full(len(labels), NOISE_LABEL)
-    for new, old in enumerate(old_labels[np.argsort(-counts, kind="stable")]):
-        relabeled[labels == old] = new
-    return relabeled
-
-
-def _mean_silhouettes(
-    vectors: np.ndarray, labels: np.ndarray, num_clusters: int
-) -> tuple[np.ndarray, float]:
-    """Return the mean silhouette of each cluster (num_clusters,) and of all rows, or NaN."""
-    from sklearn.metrics import silhouette_samples
-
-    rows = np.flatnonzero(labels != NOISE_LABEL)
-    rows = rows[linspace_indices(len(rows), _MAX_ROWS_FOR_SILHOUETTES)]
-    by_cluster = np.full(num_clusters, np.nan)
-    present = np.unique(labels[rows])
-    # a silhouette needs another cluster, and another row in a cluster
-    if not 2 <= len(present) < len(rows):
-        return by_cluster, float("nan")
-    values = np.asarray(silhouette_samples(vectors[rows], labels[rows]))
-    for i in present:
-        by_cluster[i] = values[labels[rows] == i].mean()
-    return by_cluster, float(values.mean())
+    if num_clusters is None:
+        sample = vectors[linspace_indices(len(vectors), _MAX_ROWS_TO_CHOOSE_NUMBER)]
+        # the Davies-Bouldin score needs at least two clusters, and fewer clusters than vectors
+        max_clusters = min(_MAX_CHOSEN_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
+        scores = {
+            k: davies_bouldin_score(sample, KMeans(k, **options).fit_predict(sample))
+            for k in range(2, max_clusters + 1)
+        }
+        # low scores are good; with fewer than three vectors, there is no score and one cluster
+        num_clusters = min(scores, key=scores.__getitem__, default=1)
+    check("num_clusters", num_clusters, integer_rule(maximum=len(vectors)))
+    return KMeans(num_clusters, **options).fit_predict(vectors)

@@ -1,10 +1,11 @@
 """Conditions on the rows of an index, such as ``year > 2000 AND site = 'north'``.
 
-`matching_rows` parses a condition of a small grammar, and evaluates it with functions of Arrow.
+`find_matching_rows` parses a condition of a small grammar, and evaluates it with functions of
+Arrow.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -43,15 +44,16 @@ _OPERATORS: dict[str, Any] = {
     ">": _compute.greater,
     ">=": _compute.greater_equal,
 }
-_CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
+_LITERAL_WORDS = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that name a column only in double quotes.
-_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
+_KEYWORDS = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_LITERAL_WORDS])
 
-# Array of Arrow: for each row, whether a condition is true, or null if that is unknown, as in SQL.
-Truth: TypeAlias = Any
+# Array of Arrow (n_rows,): whether a condition is true for each row. It is null where that is
+# unknown, as in SQL, for example in a comparison with a missing value.
+TruthArray: TypeAlias = Any
 
 
-def matching_rows(
+def find_matching_rows(
     condition: str, table: pa.Table, argument_name: str = argument("where")
 ) -> np.ndarray:
     """Return the indices (n_matches,) of the rows of a table that meet a condition."""
@@ -68,26 +70,28 @@ def matching_rows(
 class _Token(NamedTuple):
     """A number, text, word or symbol of a condition, or its end."""
 
-    group: str  # a group of `_TOKEN_PATTERN`, or "end"
+    pattern_group: str  # name of the group of `_TOKEN_PATTERN` that matches it, or "end"
     text: str
-    position: int  # of its first character in the condition
+    character_index: int  # of its first character in the condition
 
     @property
     def display_text(self) -> str:
         """Return the token as error messages show it."""
-        return "the end" if self.group == "end" else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
+        is_end = self.pattern_group == "end"
+        return "the end" if is_end else f"{self.text!r:.{_MAX_SHOWN_CHARACTERS}}"
 
 
 class _Column(NamedTuple):
     """A column that a condition names, with values that can be compared."""
 
-    description: str  # name and type, for error messages
+    display_text: str  # name and type, for error messages
     values: Any  # array of Arrow (n_rows,)
 
     @classmethod
-    def prepare(cls, name: str, column_values: pa.ChunkedArray) -> "_Column":
-        """Convert values to a type that Arrow compares with literals."""
-        description = f"the column {name!r} of the type {column_values.type}"
+    def from_table(cls, table: pa.Table, name: str) -> "_Column":
+        """Convert the values of a column to a type that Arrow compares with literals."""
+        column_values = table[name]
+        display_text = f"the column {name!r} of the type {column_values.type}"
         if pa.types.is_dictionary(column_values.type):
             column_values = column_values.cast(column_values.type.value_type)
         elif pa.types.is_decimal(column_values.type):
@@ -97,24 +101,7 @@ class _Column(NamedTuple):
             column_values = _compute.if_else(_compute.is_nan(column_values), missing, column_values)
         elif pa.types.is_timestamp(column_values.type):  # in UTC, as literals are
             column_values = column_values.cast(pa.timestamp("us"), safe=False)
-        return cls(description, column_values)
-
-    def compare(self, operator: str, literal: Any) -> Truth:
-        """Compare all values with one value, or raise an error if the types do not fit."""
-        values, data_type = self.values, self.values.type
-        if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
-            raise TypeError  # a boolean is compared only with booleans
-        # The literal gets the type of the column, with two exceptions: a fraction is compared with
-        # integers as floats, and an integer may be too large for a small integer type.
-        if pa.types.is_floating(data_type) and isinstance(literal, int):
-            literal = float(literal)
-        elif pa.types.is_integer(data_type) and isinstance(literal, float):
-            values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
-        elif pa.types.is_integer(data_type):
-            data_type = pa.int64()
-        # Arrow can compare a date with a time, so such a literal keeps its own type
-        scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
-        return _OPERATORS[operator](values, scalar)
+        return cls(display_text, column_values)
 
 
 # Each comparison is evaluated as soon as it is parsed. No text reaches a database or an
@@ -136,17 +123,17 @@ class _Parser:
 
     def __init__(self, condition: str, table: pa.Table, argument_name: str) -> None:
         self._table, self._argument_name = table, argument_name
-        self._position = 0  # index of the next token
+        self._token_index = 0  # of the next token
         self._tokens = [
             _Token(str(match.lastgroup), match.group(), match.start())
             for match in _TOKEN_PATTERN.finditer(condition)
         ]
         self._tokens.append(_Token("end", "", len(condition)))
 
-    def parse(self) -> Truth:
+    def parse(self) -> TruthArray:
         """Return whether the condition is true for each row (n_rows,)."""
         truth = self._evaluate_or()
-        if self._next_token.group != "end":
+        if self._next_token.pattern_group != "end":
             self._fail_expecting("AND, OR or the end")
         return truth
 
@@ -154,20 +141,20 @@ class _Parser:
 
     @property
     def _next_token(self) -> _Token:
-        """The next token."""
-        return self._tokens[self._position]
+        return self._tokens[self._token_index]
 
     def _take_token(self) -> _Token:
         """Return the next token, and go on to the one after it."""
-        self._position += 1
-        return self._tokens[self._position - 1]
+        self._token_index += 1
+        return self._tokens[self._token_index - 1]
 
     def _accept(self, keyword: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
         token = self._next_token
-        accepted = token.group in ("word", "symbol") and token.text.upper() == keyword
-        self._position += accepted
-        return accepted
+        is_keyword = token.pattern_group in ("word", "symbol") and token.text.upper() == keyword
+        if is_keyword:
+            self._take_token()
+        return is_keyword
 
     def _expect(self, keyword: str, description: str | None = None) -> None:
         """Skip the next token, or raise an error if it is not this keyword or symbol."""
@@ -184,26 +171,26 @@ class _Parser:
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         """Raise an error that says where a token is."""
         raise ParameterError(
-            f"{self._argument_name} is not valid at character {token.position + 1}: {reason}"
+            f"{self._argument_name} is not valid at character {token.character_index + 1}: {reason}"
         )
 
-    # conditions
+    # conditions, by the rules of the grammar
 
-    def _evaluate_or(self) -> Truth:
+    def _evaluate_or(self) -> TruthArray:
         """Parse and evaluate the rule ``condition``."""
         truth = self._evaluate_and()
         while self._accept("OR"):
             truth = _compute.or_kleene(truth, self._evaluate_and())
         return truth
 
-    def _evaluate_and(self) -> Truth:
+    def _evaluate_and(self) -> TruthArray:
         """Parse and evaluate the rule ``and``."""
         truth = self._evaluate_not()
         while self._accept("AND"):
             truth = _compute.and_kleene(truth, self._evaluate_not())
         return truth
 
-    def _evaluate_not(self) -> Truth:
+    def _evaluate_not(self) -> TruthArray:
         """Parse and evaluate the rule ``not``."""
         if self._accept("NOT"):
             return _compute.invert(self._evaluate_not())
@@ -213,9 +200,23 @@ class _Parser:
             return truth
         return self._evaluate_comparison()
 
-    def _evaluate_comparison(self) -> Truth:
+    def _evaluate_comparison(self) -> TruthArray:
         """Parse and evaluate the rule ``comparison``."""
-        column = self._parse_column()
+        token = self._next_token
+        is_word = token.pattern_group == "word" and token.text.upper() not in _KEYWORDS
+        if token.pattern_group != "quoted" and not is_word:
+            self._fail_expecting("a column")
+        name = token.text if is_word else _unquote(token.text)
+        names = self._table.column_names
+        if name not in names:
+            self._fail(
+                token,
+                f"There is no column {name!r:.{_MAX_SHOWN_CHARACTERS}}. "
+                f"The columns are {', '.join(names)}; "
+                "write text in single quotes, as in site = 'north'.",
+            )
+        self._take_token()
+        column = _Column.from_table(self._table, name)
         if self._accept("IS"):
             is_negated = self._accept("NOT")
             self._expect("NULL")
@@ -235,93 +236,82 @@ class _Parser:
             self._expect("AND")
             truth = _compute.and_kleene(truth, self._compare_with_literal(column, "<="))
         elif self._accept("LIKE"):
-            token = self._next_token
-            if token.group != "text":
+            pattern_token = self._next_token
+            if pattern_token.pattern_group != "text":
                 self._fail_expecting("a pattern in single quotes")
-            with self._comparison_errors(column, token):
-                truth = _compute.match_like(column.values, _unquote(self._take_token().text))
+            self._take_token()
+            with self._comparison_errors(column, pattern_token):
+                truth = _compute.match_like(column.values, _unquote(pattern_token.text))
         elif pa.types.is_boolean(column.values.type) and not is_negated:
             truth = column.values
         else:
             self._fail_expecting("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return _compute.invert(truth) if is_negated else truth
 
-    def _compare_with_literal(self, column: _Column, operator: str) -> Truth:
+    def _compare_with_literal(self, column: _Column, operator: str) -> TruthArray:
         """Compare a column with the next literal."""
-        token = self._next_token
-        value = self._parse_literal()
+        token, values, data_type = self._next_token, column.values, column.values.type
+        literal = self._parse_literal()
         with self._comparison_errors(column, token):
-            return column.compare(operator, value)
+            if literal is not None and isinstance(literal, bool) != pa.types.is_boolean(data_type):
+                raise TypeError  # a boolean is compared only with booleans
+            # in general, the literal gets the type of the column
+            if pa.types.is_floating(data_type) and isinstance(literal, int):
+                literal = float(literal)
+            # integers are compared with a fraction as floats
+            elif pa.types.is_integer(data_type) and isinstance(literal, float):
+                values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
+            # an integer may be too large for the type of the column, such as int8
+            elif pa.types.is_integer(data_type):
+                data_type = pa.int64()
+            # a date keeps its type, because Arrow compares it with times
+            scalar = pa.scalar(literal, None if isinstance(literal, date) else data_type)
+            return _OPERATORS[operator](values, scalar)
 
     @contextmanager
     def _comparison_errors(self, column: _Column, token: _Token) -> Iterator[None]:
         """Turn errors of a comparison into one that names the token and the column."""
         try:
             yield
-        except (pa.ArrowException, TypeError, UnicodeError):  # the last for half a surrogate pair
+        # text with half of a surrogate pair, which UTF-8 cannot encode, raises a UnicodeError
+        except (pa.ArrowException, TypeError, UnicodeError):
             self._fail(
                 token,
-                f"{token.display_text} cannot be compared with {column.description}. Write "
+                f"{token.display_text} cannot be compared with {column.display_text}. Write "
                 "numbers as 2.5, text as 'north', and times as DATE '2024-05-01' or "
                 "TIMESTAMP '2024-05-01 12:00'.",
             )
 
-    # columns and literals
-
-    def _parse_column(self) -> _Column:
-        """Parse the name of a column, and return the column."""
-        token = self._next_token
-        is_word = token.group == "word" and token.text.upper() not in _KEYWORDS
-        if token.group != "quoted" and not is_word:
-            self._fail_expecting("a column")
-        name = _unquote(token.text) if token.group == "quoted" else token.text
-        names = self._table.column_names
-        if name not in names:
-            self._fail(
-                token,
-                f"There is no column {name!r:.{_MAX_SHOWN_CHARACTERS}}. "
-                f"The columns are {', '.join(names)}; "
-                "write text in single quotes, as in site = 'north'.",
-            )
-        self._take_token()
-        return _Column.prepare(name, self._table[name])
-
     def _parse_literal(self) -> Any:
         """Return the value of the next literal."""
         token, word = self._next_token, self._next_token.text.upper()
-        if token.group == "number":
-            return _parse_number(self._take_token().text)
-        if token.group == "text":
-            return _unquote(self._take_token().text)
-        if token.group == "word" and word in _CONSTANTS:
+        if token.pattern_group == "number":
             self._take_token()
-            return _CONSTANTS[word]
+            # A float would round integers above 2**53. An integer of 64 bits has at most 19 digits.
+            is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", token.text) is not None
+            number = int(token.text) if is_integer else float(token.text)
+            if isinstance(number, float) and number.is_integer():
+                number = int(number)
+            return number if abs(number) < 2**63 else float(number)
+        if token.pattern_group == "text":
+            return _unquote(self._take_token().text)
+        if token.pattern_group == "word" and word in _LITERAL_WORDS:
+            self._take_token()
+            return _LITERAL_WORDS[word]
         if self._accept("DATE"):
-            return self._parse_time_literal(date.fromisoformat, "a date such as '2024-05-01'")
-        if not self._accept("TIMESTAMP"):
+            parse_time, description = date.fromisoformat, "a date such as '2024-05-01'"
+        elif self._accept("TIMESTAMP"):
+            parse_time, description = _parse_utc_time, "a time such as '2024-05-01 12:00:00'"
+        else:
             self._fail_expecting("a number, text in single quotes or another literal")
-        return self._parse_time_literal(_parse_utc_time, "a time such as '2024-05-01 12:00:00'")
-
-    def _parse_time_literal(self, parse_time: Callable[[str], date], description: str) -> date:
-        """Return the date or the time in the next token, which is text."""
-        if self._next_token.group != "text":
+        if self._next_token.pattern_group != "text":
             self._fail_expecting(description)
         try:
-            value = parse_time(_unquote(self._next_token.text))
+            time = parse_time(_unquote(self._next_token.text))
         except (ValueError, OverflowError):
             self._fail_expecting(description)
         self._take_token()
-        return value
-
-
-def _parse_number(text: str) -> int | float:
-    """Return an integer if the number is whole and fits in 64 bits, and otherwise a float."""
-    # digits are not converted by way of a float, which would round numbers above 2**53
-    is_integer = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
-    value = int(text) if is_integer else float(text)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if abs(value) < 2**63 else float(value)
+        return time
 
 
 def _parse_utc_time(text: str) -> datetime:

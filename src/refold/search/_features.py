@@ -18,47 +18,51 @@ from refold._support.arrays import (
 )
 from refold.kernels import RandomConvolutions, packed
 
-# Number of random convolutions: 84 shapes of kernels, with six dilations.
+# Number of random convolutions: 84 patterns of taps, with six dilations.
 _NUM_KERNELS = 504
-# Largest number of dilations. The kernels are divided among them. The largest dilation makes a
-# kernel as long as the longest sequence.
+# Largest number of dilations, the distances of the taps of a kernel in steps. Each dilation has
+# about as many kernels. With the largest one, a kernel is as long as the longest sequence.
 _MAX_DILATIONS = 6
 # Kernels of MiniRocket (9, 84), one in each column: three of the nine taps are 2, the rest are -1.
 _KERNEL_TAPS = np.array(
-    [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
+    [[2 if i in taps_of_2 else -1 for taps_of_2 in combinations(range(9), 3)] for i in range(9)],
+    np.float32,
 )
 # Largest number of columns that a kernel reads, as in MiniRocket.
 _MAX_COLUMNS_PER_KERNEL = 9
-# A convolution that is this close to its threshold, in standard deviations, is neither above nor
-# below, so rounding errors do not matter.
+# A convolution that is this close to its threshold, in standard deviations, counts as neither above
+# nor below the threshold, so that rounding errors do not matter.
 _THRESHOLD_TOLERANCE = 1e-5
 # Thresholds are quantiles of the convolutions of this many sequences.
 _MAX_THRESHOLD_SEQUENCES = 64
-# Only so many first steps of these sequences are convolved, which bounds the time of a fit.
+# The convolutions read at most this many first steps of each of these sequences, which bounds the
+# time of a fit.
 _MAX_THRESHOLD_STEPS = 512
 # Largest number of segments of time whose averages are features.
 _MAX_SEGMENTS = 32
 # Largest number of frequency bands whose amplitudes are features.
 _MAX_BANDS = 32
-# Largest number of averages and of amplitudes of all channels, which bounds the memory of a fit.
+# Largest number of averages of all channels together, and of amplitudes, which bounds the memory of
+# a fit.
 _MAX_GROUP_FEATURES = 4096
-# Number of padded values whose Fourier transform is computed at once, which bounds the memory.
-_BLOCK_VALUES = 1 << 20
-# A principal component is divided by its standard deviation to this power: 0 is none, and 1 is
-# whitening. The power was chosen on the data sets for choosing in benchmarks/search.py.
-_WHITENING_POWER = 0.4
+# Largest number of padded values whose Fourier transform is computed at once, which bounds the
+# memory.
+_MAX_BLOCK_VALUES = 1 << 20
+# A principal component is divided by its standard deviation with this exponent: 0 divides by
+# nothing, and 1 is whitening. It was chosen on data sets in benchmarks/search.py.
+_WHITENING_EXPONENT = 0.4
 # A feature with a smaller standard deviation is constant except for rounding errors.
 _MIN_STD = 1e-4
-# Standardized features are clipped to this range, so that outliers do not decide distances.
-_MAX_FEATURE = 4.0
+# Standardized features are clipped to this magnitude, so that outliers do not decide distances.
+_MAX_ABS_FEATURE = 4.0
 # Number of sequences of the sample, the donors, from which missing features are imputed.
 _MAX_DONORS = 512
-# Number of most similar donors that a missing feature is imputed from. With more, imputed features
-# resemble those of real sequences less.
-_NEAREST_DONORS = 4
-# An imputed value is drawn by a cosine of the other features. Its angle changes by this number if
-# they change by their standard deviation: enough for independent draws of neighbors, and so little
-# that rounding errors do not matter.
+# Number of most similar donors that a missing feature is imputed from. With more donors, imputed
+# features resemble those of real sequences less.
+_NUM_NEAREST_DONORS = 4
+# An imputed value is drawn by the cosine of an angle, which is a sum of the other features. If they
+# change by their standard deviation, the angle changes by this number: enough for independent draws
+# of neighbors, and so little that rounding errors do not matter.
 _RADIANS_PER_STD = 30
 
 
@@ -69,7 +73,7 @@ class FeatureInput(NamedTuple):
     offsets: np.ndarray  # (n_sequences + 1,)
     # what scaling each sequence removes, (n_sequences, n_statistics); NaN where missing
     statistics: np.ndarray
-    # (n_sequences, n_columns): whether a column has too few values, so that placeholders replace it
+    # (n_sequences, n_columns): whether a column has so few values that a constant replaces it
     is_missing: np.ndarray
 
 
@@ -92,21 +96,18 @@ class SearchFeatures:
             self.arrays["channels"], self.arrays["taps"], self.arrays["bias"]
         )
         self._dilations = tuple(self.arrays["dilations"].astype(int).tolist())
-        # first step of each segment of time, and the end of the last one
+        # (n_segments + 1,), first step of each segment of time, and the end of the last segment
         self._segment_edges = self.arrays["stretches"].astype(np.int64)
-        # first frequency of each band, and the end of the last one
+        # (n_bands + 1,), first frequency of each band, and the end of the last band
         self._band_edges = self.arrays["bands"].astype(np.int64)
+        # (n_channels,), index of the column of each channel
         self._column_of_channel = self.arrays["of_column"].astype(np.int64)
 
     @classmethod
     def fit(
-        cls,
-        sample: FeatureInput,
-        channel_counts: Sequence[int],
-        num_axes: int,
-        max_steps: int,
+        cls, sample: FeatureInput, channel_counts: Sequence[int], width: int, max_steps: int
     ) -> "SearchFeatures":
-        """Fit ``num_axes`` principal components to sequences of up to ``max_steps`` steps."""
+        """Fit ``width`` principal components to sequences of up to ``max_steps`` steps."""
         # the kernel with the largest dilation covers all steps
         max_dilation = max(1, (max_steps - 1) // (len(_KERNEL_TAPS) - 1))
         num_dilations = min(_MAX_DILATIONS, 1 + int(np.log2(max_dilation)))
@@ -114,41 +115,37 @@ class SearchFeatures:
         max_per_channel = _MAX_GROUP_FEATURES // max(1, sum(channel_counts))
         num_segments = min(max_steps, _MAX_SEGMENTS, max_per_channel)
         num_bands = min(_MAX_BANDS, max_per_channel)
-        channels, taps, bias = _draw_convolutions(
-            sample, channel_counts, dilations.astype(int).tolist()
-        )
+        kernels = _draw_convolutions(sample, channel_counts, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(channel_counts)), channel_counts),
-            "channels": channels,
-            "taps": taps,
-            "bias": bias,
+            **kernels.arrays(),  # "channels", "taps" and "bias"
             "dilations": dilations,
-            # steps after `num_steps` are in no average
             "stretches": np.linspace(0, max_steps, num_segments + 1).round(),
             "bands": np.unique(np.geomspace(1, max_steps // 2 + 1, num_bands + 1).round()),
         }
-        feature_groups = cls(arrays).feature_groups(sample)
-        raw = np.concatenate(feature_groups, axis=1).astype(float)
-        sizes = np.array([group.shape[1] for group in feature_groups])
+        feature_groups = cls(arrays).compute_feature_groups(sample)
+        group_sizes = np.array([group.shape[1] for group in feature_groups])
+        raw = np.concatenate(feature_groups, axis=1).astype(float)  # (n_sequences, n_features)
         is_present = ~np.isnan(raw)
         counts = np.maximum(1, is_present.sum(axis=0))
         center = np.where(is_present, raw, 0).sum(axis=0) / counts
         std = np.sqrt((np.where(is_present, raw - center, 0) ** 2).sum(axis=0) / counts)
-        # all averages are divided by the same number, because their proportions matter
-        averages = slice(len(std) - sizes[-1], None)
-        if sizes[-1]:
-            std[averages] = np.sqrt((std[averages] ** 2).mean())
-        is_varied = std > _MIN_STD
+        # All averages, the last group, are divided by the same number. Otherwise a time at which
+        # all sequences are alike would count as much as any other time.
+        if num_averages := group_sizes[-1]:
+            std[-num_averages:] = np.sqrt((std[-num_averages:] ** 2).mean())
         # features that do not vary become 0
-        factor = np.divide(1, std, out=np.zeros_like(std), where=is_varied)
+        factor = np.divide(1, std, out=np.zeros_like(std), where=std > _MIN_STD)
         # each group has the same sum of squares, however many features it has
-        weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
-        standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
-        donors = linspace_indices(len(standard), _MAX_DONORS)
-        standard = _impute(standard, standard[donors])
-        axes = weights[:, None] * _principal_axes(standard, num_axes)
+        weights = np.repeat(1 / np.sqrt(np.maximum(1, group_sizes)), group_sizes)
+        standardized = (
+            np.clip((raw - center) * factor, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE) * weights
+        )
+        donor_rows = linspace_indices(len(standardized), _MAX_DONORS)
+        standardized = _impute(standardized, standardized[donor_rows])
+        axes = weights[:, None] * _fit_principal_axes(standardized, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
-        fitted |= {"weights": weights, "donors": standard[donors]}
+        fitted |= {"weights": weights, "donors": standardized[donor_rows]}
         return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
 
     @property
@@ -158,26 +155,24 @@ class SearchFeatures:
 
     def __call__(self, sequences: FeatureInput) -> np.ndarray:
         """Return the vectors (n_sequences, width)."""
-        raw = np.concatenate(self.feature_groups(sequences), axis=1)
-        standard = (raw - self.arrays["center"]) * self.arrays["factor"]
-        standard = np.clip(standard, -_MAX_FEATURE, _MAX_FEATURE)
-        incomplete = np.flatnonzero(sequences.is_missing.any(axis=1))
-        if len(incomplete):
-            # with a constant, sequences that lack the same column would be near each other
-            weights = self.arrays["weights"]
-            standard[incomplete] = (
-                _impute(standard[incomplete] * weights, self.arrays["donors"]) / weights
-            )
+        raw = np.concatenate(self.compute_feature_groups(sequences), axis=1)
+        standardized = (raw - self.arrays["center"]) * self.arrays["factor"]
+        standardized = np.clip(standardized, -_MAX_ABS_FEATURE, _MAX_ABS_FEATURE)
+        incomplete_rows = np.flatnonzero(sequences.is_missing.any(axis=1))
+        if len(incomplete_rows):
+            # the donors have weighted features
+            weights, donors = self.arrays["weights"], self.arrays["donors"]
+            imputed = _impute(standardized[incomplete_rows] * weights, donors)
+            standardized[incomplete_rows] = imputed / weights
         # unlike `@`, this product of a row does not depend on the other rows, to the last bit
-        return packed.product(standard, self.arrays["axes"])
+        return packed.product(standardized, self.arrays["axes"])
 
-    def feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
-        """Return shares with statistics, positions, runs, amplitudes, averages: (n, ...) each."""
+    def compute_feature_groups(self, sequences: FeatureInput) -> list[np.ndarray]:
+        """Return shares and statistics, positions, runs, amplitudes, averages: (n, ...) each."""
         values, offsets, statistics, is_missing = sequences
         channels, taps, bias = self._convolutions
-        # the input of each kernel, (n_steps, n_kernels)
-        inputs = packed.product(values, channels)
-        pooled = [
+        inputs = packed.product(values, channels)  # of each kernel, (n_steps, n_kernels)
+        pooled = [  # for each dilation, three arrays (n_sequences, n_kernels)
             packed.pooled_runs(
                 inputs[:, kernels],
                 offsets,
@@ -186,14 +181,13 @@ class SearchFeatures:
                 dilation=dilation,
                 rounding_margin=_THRESHOLD_TOLERANCE,
             )
-            for dilation, kernels in zip(
-                self._dilations, _kernels_by_dilation(self._dilations), strict=True
-            )
+            for dilation, kernels in _divide_kernels(self._dilations)
         ]
         shares, positions, runs = (
             np.concatenate(arrays, axis=1) for arrays in zip(*pooled, strict=True)
         )
-        amplitudes, averages = self._amplitudes(values, offsets), self._averages(values, offsets)
+        amplitudes = self._compute_amplitudes(values, offsets)
+        averages = self._compute_averages(values, offsets)
         if is_missing.any():  # features that read a missing column are NaN
             is_missing_channel = is_missing[:, self._column_of_channel]
             reads_missing = is_missing_channel.astype(np.float32) @ (channels != 0) > 0
@@ -202,45 +196,44 @@ class SearchFeatures:
             for features in (amplitudes, averages):
                 num_per_channel = features.shape[1] // is_missing_channel.shape[1]
                 features[np.tile(is_missing_channel, num_per_channel)] = np.nan
-        shares = np.concatenate([shares, statistics], axis=1)
-        return [shares, positions, runs, amplitudes, averages]
+        return [np.concatenate([shares, statistics], axis=1), positions, runs, amplitudes, averages]
 
-    def _amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _compute_amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Return amplitudes (n_sequences, n_bands * n_channels) of sequences padded with zeros."""
+        # steps after the last segment are left out
         num_steps, num_channels = int(self._segment_edges[-1]), values.shape[1]
         lengths = np.minimum(lengths_from_offsets(offsets), num_steps)
         amplitudes = np.zeros((len(lengths), len(self._band_edges) - 1, num_channels), np.float32)
-        if not amplitudes.size:
+        if not amplitudes.size:  # so many channels that no band is left
             return amplitudes.reshape(len(lengths), -1)
-        block_rows = max(1, _BLOCK_VALUES // (num_steps * num_channels))
+        block_rows = max(1, _MAX_BLOCK_VALUES // (num_steps * num_channels))
         for first in range(0, len(lengths), block_rows):
             block = slice(first, first + block_rows)
             padded = np.zeros((len(lengths[block]), num_steps, num_channels))
             is_step = np.arange(num_steps) < lengths[block, None]
             padded[is_step] = values[concatenated_ranges(offsets[:-1][block], lengths[block])]
-            power = np.abs(np.fft.rfft(padded, axis=1)) ** 2
-            sums = np.add.reduceat(power, self._band_edges[:-1], axis=1)
+            spectrum = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (n, n_frequencies, n_channels)
+            sums = np.add.reduceat(spectrum, self._band_edges[:-1], axis=1)
             amplitudes[block] = np.sqrt(sums / np.diff(self._band_edges)[:, None])
         return amplitudes.reshape(len(lengths), -1)
 
-    def _averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _compute_averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Return averages (n_sequences, n_segments * n_channels) of sequences padded with zeros."""
         starts, lengths = offsets[:-1], lengths_from_offsets(offsets)
         # steps after the last segment are left out
         ends = starts[:, None] + np.minimum(lengths[:, None], self._segment_edges)
-        counts = np.diff(ends, axis=1)
+        counts = np.diff(ends, axis=1)  # (n_sequences, n_segments), of steps
         rows = concatenated_ranges(starts, counts.sum(axis=1))
         sums = packed.segment_sum(values[rows], offsets_from_lengths(counts.ravel()))
-        averages = (
-            sums.reshape(*counts.shape, values.shape[1]) / np.diff(self._segment_edges)[:, None]
-        )
+        sums = sums.reshape(*counts.shape, values.shape[1])
+        averages = sums / np.diff(self._segment_edges)[:, None]
         return averages.reshape(len(lengths), -1).astype(np.float32)
 
 
-def _kernels_by_dilation(dilations: Sequence[int]) -> list[slice]:
-    """Return the range of kernels that have each dilation; all ranges are of similar length."""
+def _divide_kernels(dilations: Sequence[int]) -> list[tuple[int, slice]]:
+    """Return each dilation and its range of kernels; all ranges are of similar length."""
     ends = np.linspace(0, _NUM_KERNELS, len(dilations) + 1).round().astype(int)
-    return [slice(*pair) for pair in pairwise(ends.tolist())]
+    return [(dilations[i], slice(*pair)) for i, pair in enumerate(pairwise(ends.tolist()))]
 
 
 def _draw_convolutions(
@@ -250,116 +243,108 @@ def _draw_convolutions(
     rng = np.random.RandomState(0)
     num_columns = len(channel_counts)
     column_of_channel = np.repeat(np.arange(num_columns), channel_counts)
-    # each kernel reads a category as a random number, and a numeric column as it is
+    # Weights (n_channels, n_kernels) of the channels that a kernel reads: a random number for each
+    # category, and 1 for a numeric column.
     is_categorical = np.repeat(np.array(channel_counts) > 1, channel_counts)
     channels = np.ones((len(column_of_channel), _NUM_KERNELS), np.float32)
     channels[is_categorical] = rng.standard_normal((int(is_categorical.sum()), _NUM_KERNELS))
     taps = np.empty((len(_KERNEL_TAPS), _NUM_KERNELS), np.float32)
     bias = np.empty(_NUM_KERNELS, np.float32)
-    values, offsets, is_missing = _sample_beginnings(sample)
+    # the first steps of some sequences
+    sampled = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[sampled], _MAX_THRESHOLD_STEPS)
+    values = sample.values[concatenated_ranges(sample.offsets[sampled], lengths)]
+    offsets, is_missing = offsets_from_lengths(lengths), sample.is_missing[sampled]
+    # for each step, its position in its sequence and the length of this sequence, (n_steps,)
+    position = concatenated_ranges(np.zeros(len(lengths), int), lengths)
+    sequence_length = np.repeat(lengths, lengths)
     max_columns = min(num_columns, _MAX_COLUMNS_PER_KERNEL)
-    for dilation, kernels in zip(dilations, _kernels_by_dilation(dilations), strict=True):
+    for dilation, kernels in _divide_kernels(dilations):
         kernel_indices = range(kernels.start, kernels.stop)
-        shapes = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
+        patterns = np.resize(rng.permutation(_KERNEL_TAPS.shape[1]), len(kernel_indices))
+        kernel_taps = _KERNEL_TAPS[:, patterns]  # (9, n_kernels)
         for kernel in kernel_indices:
             # the logarithm of the number is uniform, so most kernels read few columns
             num_read = int((max_columns + 1) ** rng.uniform())
             read_columns = rng.choice(num_columns, num_read, replace=False)
             channels[~np.isin(column_of_channel, read_columns), kernel] = 0
+        # convolve the input of each kernel, padded with zeros, (n_steps, n_kernels)
         inputs = values @ channels[:, kernels]
-        convolved = _convolve(inputs, offsets, _KERNEL_TAPS[:, shapes], int(dilation))
+        convolved = np.zeros_like(inputs)
+        for tap, weights in enumerate(kernel_taps):
+            shift = (tap - len(kernel_taps) // 2) * int(dilation)
+            is_inside = (position + shift >= 0) & (position + shift < sequence_length)
+            steps = np.flatnonzero(is_inside)
+            convolved[steps] += inputs[steps + shift] * weights
         std = convolved.std(axis=0) if len(convolved) else np.zeros(len(kernel_indices))
         scale = np.where(std > _MIN_STD, 1 / np.maximum(std, _MIN_STD), 0)
-        taps[:, kernels] = scale * _KERNEL_TAPS[:, shapes]
+        taps[:, kernels] = scale * kernel_taps
         for k, kernel in enumerate(kernel_indices):
-            # the threshold is a quantile of one sequence, in which few columns are missing
+            # the threshold is a quantile of one of the sequences with the fewest missing columns
             num_missing = is_missing[:, column_of_channel[channels[:, kernel] != 0]].sum(axis=1)
-            complete = np.flatnonzero(num_missing == num_missing.min())
-            row = complete[rng.randint(len(offsets) - 1) % len(complete)]
-            row_values = convolved[offsets[row] : offsets[row + 1], k]
+            candidates = np.flatnonzero(num_missing == num_missing.min())
+            sequence = candidates[rng.randint(len(offsets) - 1) % len(candidates)]
+            sequence_values = convolved[offsets[sequence] : offsets[sequence + 1], k]
             # the multiples of the golden ratio, modulo 1, fill the range from 0 to 1 evenly
-            level = (k * (np.sqrt(5) - 1) / 2) % 1
-            bias[kernel] = -scale[k] * (np.quantile(row_values, level) if len(row_values) else 0)
+            quantile = (k * (np.sqrt(5) - 1) / 2) % 1
+            threshold = np.quantile(sequence_values, quantile) if len(sequence_values) else 0
+            bias[kernel] = -scale[k] * threshold
     return RandomConvolutions(channels, taps, bias)
 
 
-def _sample_beginnings(sample: FeatureInput) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values, offsets and missing columns of the first steps of some sequences."""
-    rows = linspace_indices(len(sample.offsets) - 1, _MAX_THRESHOLD_SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _MAX_THRESHOLD_STEPS)
-    values = sample.values[concatenated_ranges(sample.offsets[rows], lengths)]
-    return values, offsets_from_lengths(lengths), sample.is_missing[rows]
-
-
-def _convolve(
-    inputs: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int
-) -> np.ndarray:
-    """Convolve each column of x (n_steps, n) with its taps (9, n), padded with zeros."""
-    lengths = lengths_from_offsets(offsets)
-    steps = concatenated_ranges(np.zeros(len(lengths), int), lengths)
-    ends = np.repeat(lengths, lengths)
-    convolved = np.zeros_like(inputs)
-    for tap, weights in enumerate(taps):
-        shift = (tap - len(taps) // 2) * dilation
-        valid_steps = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
-        convolved[valid_steps] += inputs[valid_steps + shift] * weights
-    return convolved
-
-
-def _impute(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
-    """Return rows of features (n, n_features), with NaN replaced by random draws from donors."""
+def _impute(features: np.ndarray, donors: np.ndarray) -> np.ndarray:
+    """Return features (n, n_features), with NaN replaced by random draws from donors."""
     # For each row, the donors are ranked by their distance in the features that both have. A
     # missing feature is drawn around the mean of the most similar donors, with their covariance.
     # It is 0 if no donor has it. Means without a random part would be alike in rows that lack the
     # same columns, so a search would find these rows instead of similar sequences.
-    is_missing, is_observed = np.isnan(x), ~np.isnan(donors)
+    is_missing, is_observed = np.isnan(features), ~np.isnan(donors)
     if not is_missing.any():
-        return x
-    is_present, filled = ~is_missing, np.nan_to_num(x)
+        return features
+    is_present, filled = ~is_missing, np.nan_to_num(features)
     donor_values = np.nan_to_num(donors).astype(np.float32)
-    # mean squared difference of the shared features, (n_rows, n_donors)
+    # mean of x² + y² - 2xy over the shared features of a row x and a donor y, (n_rows, n_donors)
     num_shared = packed.product(is_present, is_observed.T)
     squares = packed.product(is_present, (donor_values**2).T)
     squares = squares + packed.product(filled**2, is_observed.T)
     distances = (squares - 2 * packed.product(filled, donor_values.T)) / np.maximum(1, num_shared)
-    # A draw is a pseudorandom function of its row, so it does not depend on other rows. The cosine
-    # of a random angle has variance 1/2, hence the factor.
-    directions = np.random.RandomState(0).standard_normal((x.shape[1], _NEAREST_DONORS))
+    # A draw (n_rows, n_nearest_donors) is a pseudorandom function of its row, so it does not depend
+    # on other rows. The cosine of a random angle has variance 1/2, hence the square root of 2.
+    directions = np.random.RandomState(0).standard_normal((features.shape[1], _NUM_NEAREST_DONORS))
     draws = np.sqrt(2) * np.cos(_RADIANS_PER_STD * packed.product(filled, directions))
-    for rows in _groups_of_equal_rows(is_missing):  # rows that lack the same features
+    for rows in _group_equal_rows(is_missing):  # rows that lack the same features
         missing_features = np.flatnonzero(is_missing[rows[0]])
-        for positions in _groups_of_equal_rows(
-            is_observed[:, missing_features].T
-        ):  # features that the same donors have
-            imputed = missing_features[positions]
-            donor_rows = np.flatnonzero(is_observed[:, imputed[0]] & (num_shared[rows[0]] > 0))
-            nearest = np.argsort(distances[np.ix_(rows, donor_rows)], axis=1, kind="stable")[
-                :, :_NEAREST_DONORS
-            ]
-            count = max(1, nearest.shape[1])
-            # An imputed value is a weighted sum of donors. The weights are 1/count, for their mean,
-            # plus draws of mean 0, which add a random sum of the stds from this mean.
+        # features that the same donors have
+        for group in _group_equal_rows(is_observed[:, missing_features].T):
+            imputed_features = missing_features[group]
+            has_features = is_observed[:, imputed_features[0]] & (num_shared[rows[0]] > 0)
+            donor_rows = np.flatnonzero(has_features)
+            order = np.argsort(distances[np.ix_(rows, donor_rows)], axis=1, kind="stable")
+            nearest = order[:, :_NUM_NEAREST_DONORS]  # indices of `donor_rows`
+            num_nearest = max(1, nearest.shape[1])
+            # An imputed value is a weighted sum of donors. The weights are 1 / num_nearest, for the
+            # mean of the donors, plus draws of mean 0, which add a random sum of their deviations
+            # from this mean.
             noise = draws[rows, : nearest.shape[1]]
-            noise -= noise.sum(axis=1, keepdims=True) / count
+            noise -= noise.sum(axis=1, keepdims=True) / num_nearest
+            nearest_weights = 1 / num_nearest + noise / np.sqrt(max(1, num_nearest - 1))
             weights = np.zeros((len(rows), len(donor_rows)))
-            np.put_along_axis(
-                weights, nearest, 1 / count + noise / np.sqrt(max(1, count - 1)), axis=1
-            )
-            values = packed.product(weights, donor_values[np.ix_(donor_rows, imputed)])
-            filled[np.ix_(rows, imputed)] = values
+            np.put_along_axis(weights, nearest, nearest_weights, axis=1)
+            values = packed.product(weights, donor_values[np.ix_(donor_rows, imputed_features)])
+            filled[np.ix_(rows, imputed_features)] = values
     return filled
 
 
-def _groups_of_equal_rows(masks: np.ndarray) -> list[np.ndarray]:
+def _group_equal_rows(mask: np.ndarray) -> list[np.ndarray]:
     """Return the indices of each group of equal boolean rows; rows without a True are left out."""
-    indices: dict[bytes, list[int]] = {}
-    for i in np.flatnonzero(masks.any(axis=1)).tolist():
-        indices.setdefault(np.packbits(masks[i]).tobytes(), []).append(i)
-    return [np.array(group) for group in indices.values()]
+    groups: dict[bytes, list[int]] = {}
+    for i in np.flatnonzero(mask.any(axis=1)).tolist():
+        groups.setdefault(np.packbits(mask[i]).tobytes(), []).append(i)
+    return [np.array(group) for group in groups.values()]
 
 
-def _principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
-    """Return scaled principal axes (n_features, width) of centered rows (n, n_features)."""
+def _fit_principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
+    """Return scaled principal axes (n_features, num_axes) of centered features (n, n_features)."""
     num_rows = len(rows)
     # the smaller of the two matrices has the same nonzero eigenvalues
     is_wide = num_rows < rows.shape[1]
@@ -376,5 +361,5 @@ def _principal_axes(rows: np.ndarray, num_axes: int) -> np.ndarray:
     # Many features that vary together make a component large. It is scaled down, because it is not
     # that much more important.
     stds = np.sqrt(eigenvalues / num_rows)
-    axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_WHITENING_POWER
+    axes[:, : len(eigenvalues)] = vectors * np.sign(largest) / stds**_WHITENING_EXPONENT
     return axes

@@ -1,7 +1,7 @@
 """Rows of an index, made from the sequences, codes, ids and metadata that a caller passes.
 
-`RowSource` computes codes and vectors. The functions below it check ids and metadata, and
-`make_rows` joins them to the table that an index stores.
+`RowSource` computes codes and vectors. Other functions check ids and metadata. `make_rows` joins
+all of them to the table that an index stores.
 """
 
 import math
@@ -34,14 +34,14 @@ RESERVED_COLUMNS = ("id", "code", "vector", "query", "rank", "distance")
 # Rule for the vectors that distances are measured on.
 DISTANCE_RULE = one_of("features", "code")
 # Number of codes that are decoded at once, which bounds the memory.
-_CODES_PER_BLOCK = 4096
+_MAX_BLOCK_CODES = 4096
 # Largest number of sequences that features are fitted to, because a fit takes time.
 _MAX_SAMPLE_SEQUENCES = 1024
 # Smallest number of sequences for each dimension of the features. If there are fewer sequences,
-# those that the model keeps from its training are added.
+# sequences are added that the model keeps from its training.
 _MIN_SAMPLES_PER_DIMENSION = 2
-# Largest number of steps of the sequences that features are fitted to, so long sequences fit in
-# memory.
+# Largest number of steps, of all sequences together, that features are fitted to, so that long
+# sequences fit in memory.
 _MAX_SAMPLE_STEPS = 2_000_000
 # If a column of a sequence has values at a smaller share of its steps, the whole column counts as
 # missing in this sequence.
@@ -49,7 +49,7 @@ _MIN_OBSERVED_SHARE = 0.5
 
 
 class RowSource:
-    """Sequences, codes or both, with ids: `encode` computes codes and vectors."""
+    """Sequences, codes or both, with ids. `encode` computes the codes and vectors of their rows."""
 
     def __init__(
         self,
@@ -84,105 +84,98 @@ class RowSource:
     def fit_features(self) -> SearchFeatures:
         """Fit features with as many dimensions as a code to a sample of the rows."""
         model, specification = self.model, self.model.specification
-        width = model.code_size
-        samples = [*_feature_inputs(model, *self._draw_sample(_MIN_SAMPLES_PER_DIMENSION * width))]
-        if len(self) < _MIN_SAMPLES_PER_DIMENSION * width and model.reference is not None:
-            codes = model.reference.codes
+        min_sequences = _MIN_SAMPLES_PER_DIMENSION * model.code_size
+        if self._sequences is None:
+            sample = self._codes[linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)]
+        else:
+            # the sample has fewer sequences if they have many steps
+            mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
+            max_sequences = int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))
+            num_sequences = max(min_sequences, min(_MAX_SAMPLE_SEQUENCES, max_sequences))
+            sample = self._sequences[linspace_indices(len(self), num_sequences)]
+            # sequences in memory have the columns of the model already
+            sample = model.align(sample) if self._sequences.is_mapped else sample
+        blocks = [*_iterate_feature_inputs(model, sample)]
+        if len(self) < min_sequences and model.reference is not None:
+            codes = model.reference.codes  # of sequences from the training
             codes = codes[linspace_indices(len(codes), _MAX_SAMPLE_SEQUENCES)]
-            samples += _feature_inputs(model, *_decode_codes(model, codes))
-        check_not_empty(len(samples), "sequence", "to describe")
-        inputs = [feature_input for _, feature_input in samples]
-        values, offsets, statistics, missing = zip(*inputs, strict=True)
+            blocks += _iterate_feature_inputs(model, codes)
+        check_not_empty(len(blocks), "sequence", "to describe")
+        # the order of the sequences does not matter for a fit, so the indices are left out
+        inputs = [block_input for _, block_input in blocks]
+        values, offsets, statistics, is_missing = zip(*inputs, strict=True)
         lengths = np.concatenate([lengths_from_offsets(block) for block in offsets])
-        sample = FeatureInput(
+        fit_input = FeatureInput(
             np.concatenate(values),
             offsets_from_lengths(lengths),
             np.concatenate(statistics),
-            np.concatenate(missing),
+            np.concatenate(is_missing),
         )
-        channels = [n or 1 for n in specification.num_categories]  # of each column
-        channels += [1] * (sample.values.shape[1] - sum(channels))  # flags of missing values
-        # the longest sequence of a pretrained model says nothing about these data
+        # a numeric column has one channel, a categorical column one for each category, and then
+        # each flag of missing values has one
+        channel_counts = [count or 1 for count in specification.num_categories]
+        channel_counts += [1] * (fit_input.values.shape[1] - sum(channel_counts))
+        # A pretrained model has a grid, to which it resamples sequences. It can be much longer than
+        # the sequences here, so their own maximum is used.
         max_steps = int(lengths.max()) if specification.grid else specification.max_steps
-        return SearchFeatures.fit(sample, channels, width, max(1, max_steps))
-
-    def _draw_sample(self, min_rows: int) -> tuple[Sequences, np.ndarray]:
-        """Return a sample of the rows, scaled, and the statistics that scaling removes."""
-        if self._codes is not None and self._sequences is None:
-            rows = linspace_indices(len(self), _MAX_SAMPLE_SEQUENCES)
-            return _decode_codes(self.model, self._codes[rows])
-        mean_steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
-        max_rows = int(_MAX_SAMPLE_STEPS / max(1.0, mean_steps))
-        num_rows = max(min_rows, min(_MAX_SAMPLE_SEQUENCES, max_rows))
-        sample = self._sequences[linspace_indices(len(self), num_rows)]
-        # sequences in memory have the columns of the model already
-        aligned = self.model.align(sample) if self._sequences.is_mapped else sample
-        return _scale_sequences(self.model, aligned)
+        return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
     def encode(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors (n_rows, n_dimensions); without features, both are the codes."""
-        num_blocks, blocks = self._blocks()
-        codes, vectors, end = [], [], 0
-        # a single block has the progress bar of the model, and several blocks have one over them
+        if self._sequences is None:
+            num_blocks = max(1, math.ceil(len(self) / _MAX_BLOCK_CODES))
+            blocks: Iterable[Any] = [None] * num_blocks
+        else:
+            is_mapped, blocks = (
+                self._sequences.is_mapped,
+                self.model.aligned_blocks(self._sequences),
+            )
+            num_blocks = len(self._sequences.block_offsets) - 1 if is_mapped else 1
+        codes, vectors, num_encoded = [], [], 0
+        # A single block has the progress bar of the model. Several blocks have the bar below.
         model_verbose = 0 if num_blocks > 1 else self._verbose
         with progress_bar(disable=not (num_blocks > 1 and self._verbose)) as bar:
+            sequences: Any  # None for a block of codes without sequences
             for sequences in bar.track(blocks, num_blocks, description="encode"):
                 if self._codes is None:
-                    codes.append(self.model.encode_aligned(sequences, model_verbose))
+                    block_codes = self.model.encode_aligned(sequences, model_verbose)
                 else:
-                    num_rows = _CODES_PER_BLOCK if sequences is None else len(sequences)
-                    codes.append(self._codes[end : end + num_rows])
-                end += len(codes[-1])
+                    num_rows = _MAX_BLOCK_CODES if sequences is None else len(sequences)
+                    block_codes = self._codes[num_encoded : num_encoded + num_rows]
+                codes.append(block_codes)
+                num_encoded += len(block_codes)
                 if features is not None:
-                    vectors.append(self._vectors(features, sequences, codes[-1]))
-        joined = np.concatenate(codes)
-        return joined, joined if features is None else np.concatenate(vectors)
-
-    def _blocks(self) -> tuple[int, Iterable[Any]]:
-        """Return the number of blocks, and the sequences of each; None for codes alone."""
-        if self._sequences is None:
-            num_blocks = max(1, math.ceil(len(self) / _CODES_PER_BLOCK))
-            return num_blocks, [None] * num_blocks
-        num_blocks = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-        return num_blocks, self.model.aligned_blocks(self._sequences)
-
-    def _vectors(
-        self, features: SearchFeatures, sequences: Sequences | None, codes: np.ndarray
-    ) -> np.ndarray:
-        """Return the features (n, width) of sequences; without them, of the decoded codes."""
-        model = self.model
-        if sequences is None:
-            scaled, statistics = _decode_codes(model, codes)
-        else:
-            scaled, statistics = _scale_sequences(model, sequences)
-        vectors = np.empty((len(codes), features.width), np.float32)
-        for rows, feature_input in _feature_inputs(model, scaled, statistics):
-            vectors[rows] = features(feature_input)
-        return vectors
+                    block_vectors = np.empty((len(block_codes), features.width), np.float32)
+                    data = block_codes if sequences is None else sequences
+                    for rows, inputs in _iterate_feature_inputs(self.model, data):
+                        block_vectors[rows] = features(inputs)
+                    vectors.append(block_vectors)
+        all_codes = np.concatenate(codes)
+        return all_codes, all_codes if features is None else np.concatenate(vectors)
 
 
-def _scale_sequences(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
-    """Return scaled sequences, and the statistics that scaling removes (n, n_statistics)."""
-    return model.scaler.transform(sequences), model.scaler.statistics(sequences)
-
-
-def _decode_codes(model: Model, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
-    """Return the scaled sequences that codes decode to, and their statistics."""
-    # after its latent dimensions, a code has the statistics
-    return model.decode_to_scaled(codes), codes[:, model.specification.latent_dim :]
-
-
-def _feature_inputs(
-    model: Model, scaled: Sequences, statistics: np.ndarray
+def _iterate_feature_inputs(
+    model: Model, data: Sequences | np.ndarray
 ) -> Iterator[tuple[np.ndarray, FeatureInput]]:
-    """Yield blocks of sequences of similar length: their indices, and the input of features."""
+    """Yield blocks of sequences of similar length: their indices (n,), and the input of features.
+
+    The data are sequences, or codes (n_sequences, width of the code) that decode to sequences.
+    """
     specification = model.specification
+    if isinstance(data, Sequences):
+        scaled, statistics = model.scaler.transform(data), model.scaler.statistics(data)
+    else:
+        # after its latent dimensions, a code has the statistics that scaling removes
+        statistics = data[:, specification.latent_dim :]
+        scaled = model.decode_to_scaled(data)
     scaled, is_missing = _fill_gaps(scaled, specification)
-    statistics = np.asarray(statistics, np.float32)
+    statistics = np.asarray(statistics, np.float32)  # (n_sequences, n_statistics)
     if statistics.shape[1]:  # means, then standard deviations, of the numeric columns
         is_missing_number = is_missing[:, model.scaler.is_numeric_]
         statistics = np.where(np.tile(is_missing_number, 2), np.float32(np.nan), statistics)
-    if specification.observed_flags:  # after all columns, each has a flag, missing in the same rows
+    # each column has a flag of missing values, after all columns; it counts as missing where its
+    # column does
+    if specification.observed_flags:
         is_missing = np.tile(is_missing, 2)
     for block, values in iterate_encoded_batches(specification, scaled):
         rows = block.indices
@@ -191,29 +184,27 @@ def _feature_inputs(
 
 def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
     """Fill gaps with the nearest observed step; also return which columns are missing (n, d)."""
-    offsets, lengths, is_gap = (
-        scaled.offsets,
-        scaled.lengths,
-        np.isnan(scaled.values),
-    )
+    is_gap = np.isnan(scaled.values)  # (n_steps, n_columns)
     if not is_gap.any():
         return scaled, np.zeros((len(scaled), is_gap.shape[1]), bool)
-    counts = packed.segment_sum((~is_gap).astype(np.float32), offsets)
-    is_missing = counts < _MIN_OBSERVED_SHARE * lengths[:, None]
-    sequence_of = np.repeat(np.arange(len(scaled)), lengths)
+    observed_counts = packed.segment_sum((~is_gap).astype(np.float32), scaled.offsets)
+    is_missing = observed_counts < _MIN_OBSERVED_SHARE * scaled.lengths[:, None]
+    sequence_of_step = np.repeat(np.arange(len(scaled)), scaled.lengths)
     # a missing numeric column becomes 0, and a categorical one the category after the last
-    values = np.where(is_missing[sequence_of], specification.num_categories, scaled.values)
+    values = np.where(is_missing[sequence_of_step], specification.num_categories, scaled.values)
     for column in values.T:
-        gaps, observed = (
-            np.flatnonzero(np.isnan(column)),
-            np.flatnonzero(~np.isnan(column)),
-        )
-        # range of positions in `observed` that belong to the sequence of each gap
-        first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
-        position = np.searchsorted(observed, gaps)  # of the first observed step after the gap
-        previous, following = np.maximum(position - 1, first), np.minimum(position, end - 1)
-        is_previous_nearer = np.abs(gaps - observed[previous]) <= np.abs(observed[following] - gaps)
-        column[gaps] = column[observed[np.where(is_previous_nearer, previous, following)]]
+        gap_rows = np.flatnonzero(np.isnan(column))
+        observed_rows = np.flatnonzero(~np.isnan(column))
+        # The arrays below have an entry for each gap: an index of `observed_rows`. The observed
+        # steps of its sequence begin at `first`, and end before `end`.
+        sequence_of_gap = sequence_of_step[gap_rows]
+        first = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap])
+        end = np.searchsorted(observed_rows, scaled.offsets[sequence_of_gap + 1])
+        next_observed = np.searchsorted(observed_rows, gap_rows)
+        before = observed_rows[np.maximum(next_observed - 1, first)]
+        after = observed_rows[np.minimum(next_observed, end - 1)]
+        is_before_nearer = np.abs(gap_rows - before) <= np.abs(after - gap_rows)
+        column[gap_rows] = column[np.where(is_before_nearer, before, after)]
     return scaled.with_values(values.astype(scaled.values.dtype)), is_missing
 
 
@@ -223,7 +214,7 @@ def _fill_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequenc
 def check_new_ids(ids: np.ndarray, expected_type: pa.DataType | None = None) -> pa.Array:
     """Return ids as an array, or raise an error if one repeats or the type is not the index's."""
     array = ids_to_arrow(check_ids(ids, len(ids)))
-    counts = _compute.value_counts(array)
+    counts = _compute.value_counts(array)  # (n_distinct_ids,), of records of a value and a count
     repeated = counts.filter(_compute.greater(counts.field("counts"), 1))
     if len(repeated):
         raise DataError(
@@ -244,6 +235,7 @@ def cast_ids(ids: ArrayLike, expected_type: pa.DataType) -> pa.Array:
     if isinstance(ids, str | int):
         ids = [ids]
     try:
+        # by way of text, because an id of a command is text, and an index may have integers
         return pa.array(np.asarray(ids).tolist()).cast(pa.string()).cast(expected_type)
     except (ValueError, TypeError, pa.ArrowException) as error:
         type_name = "integers" if pa.types.is_integer(expected_type) else "text"
@@ -262,33 +254,30 @@ def check_metadata(
         raise DataError(
             f"metadata must be a mapping of names to columns, or a table. {str(error)[:120]}"
         ) from error
-    names = table.column_names
     if index_schema is not None:
         metadata_schema = pa.schema(
             [field for field in index_schema if field.name not in RESERVED_COLUMNS]
         )
         try:
-            if set(names) != set(metadata_schema.names):
+            if set(table.column_names) != set(metadata_schema.names):
                 raise pa.ArrowInvalid("the names differ")
             table = table.select(metadata_schema.names).cast(metadata_schema)
         except pa.ArrowException as error:
-            reason = str(error).splitlines()[0][:80]
+            index_columns, columns = (
+                ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
+                for schema in (metadata_schema, table.schema)
+            )
             raise DataError(
-                f"The index has the metadata {_format_columns(metadata_schema)}. Got "
-                f"{_format_columns(table.schema)} ({reason}). Pass the same columns, with "
-                "values of these types."
+                f"The index has the metadata {index_columns}. Got {columns} "
+                f"({str(error).splitlines()[0][:80]}). Pass the same columns, with values of these "
+                "types."
             ) from error
-    for name in names:
+    for name in table.column_names:
         if name in RESERVED_COLUMNS or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
-    if names:
+    if table.column_names:
         check_counts_match(table.num_rows, "rows of metadata", num_rows, "sequences")
     return table
-
-
-def _format_columns(schema: pa.Schema) -> str:
-    """Return names and types of columns, such as "site (string), year (int64)"."""
-    return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
 def make_rows(
@@ -296,8 +285,8 @@ def make_rows(
 ) -> pa.Table:
     """Encode rows, and return them as a table with the columns of an index."""
     codes, vectors = row_source.encode(features)
-    columns = {"id": ids} | {name: metadata[name] for name in metadata.column_names}
-    columns["code"] = vectors_to_arrow(codes)
+    metadata_columns = {name: metadata[name] for name in metadata.column_names}
+    columns = {"id": ids, **metadata_columns, "code": vectors_to_arrow(codes)}
     if features is not None:  # otherwise the vectors are the codes
         columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)
