@@ -35,7 +35,7 @@ class Option(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
     type: type  # the command line converts the text of the option to this type
-    metavar: str | None  # the placeholder of the value on the help page, such as N; None for a flag
+    metavar: str | None  # placeholder of the value on the help page, such as N; None for a flag
     help: str
     panel: str = "Training"  # title of the group of options on the help page
     default: str | None = None  # a text for the help page, if it does not show the default itself
@@ -49,7 +49,7 @@ class Argument(NamedTuple):
     rule: Rule
     # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
-    # Whether a training run that was interrupted may go on with another value.
+    # Whether an interrupted training run may continue from its checkpoint with another value.
     may_change: bool = False
 
 
@@ -59,7 +59,7 @@ class Corruption(NamedTuple):
     # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
     # 2008
     noise: float = 0.0  # standard deviation of noise that is added to standardized numeric values
-    steps: float = 0.0  # fraction of the time steps that are dropped
+    steps: float = 0.0  # fraction of the time steps that are treated as missing
 
     def __bool__(self) -> bool:
         """Return whether any corruption is applied."""
@@ -74,14 +74,17 @@ class Corruption(NamedTuple):
 
 def _parse_denoise(denoise: Any) -> dict[str, float]:
     """Return the fields of `Corruption` that `denoise` sets, or raise a ValueError."""
+    if isinstance(denoise, bool) or not isinstance(denoise, Real | str):
+        raise ValueError(denoise)
     fields: dict[str, float] = {}
     for entry in denoise.split(",") if isinstance(denoise, str) else [denoise]:
-        name, number_or_text = "noise", entry
+        name, amount = "noise", entry
         if isinstance(entry, str) and entry.strip().startswith("steps:"):
-            name, number_or_text = "steps", entry.strip().removeprefix("steps:")
-        amount = float(number_or_text)
-        upper_limit = 1.0 if name == "steps" else float("inf")
-        if name in fields or not 0 <= amount < upper_limit:
+            name, amount = "steps", entry.strip().removeprefix("steps:")
+        amount = float(amount)
+        # the noise has any standard deviation, but a fraction of the steps must leave some of them
+        is_allowed = 0 <= amount < (1.0 if name == "steps" else float("inf"))
+        if name in fields or not is_allowed:
             raise ValueError(entry)
         fields[name] = amount
     return fields
@@ -90,20 +93,13 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
 # Rules of the arguments below
 
 
-def _is_valid_denoise(denoise: object) -> bool:
-    """Return whether a value of `denoise` can be parsed."""
-    if isinstance(denoise, bool) or not isinstance(denoise, Real | str):
-        return False
+def _raises_no_value_error(function: Callable[[Any], object], value: object) -> bool:
+    """Return whether a function accepts a value; a ParameterError is a ValueError, too."""
     try:
-        _parse_denoise(denoise)
+        function(value)
     except ValueError:
         return False
     return True
-
-
-def _is_variance_fraction(latent_dim: object) -> bool:
-    """Return whether `latent_dim` is a fraction of the variance, and not a number of dimensions."""
-    return number_rule(above=0, below=1).allows(latent_dim)
 
 
 def _is_valid_optimizer(optimizer: object) -> bool:
@@ -111,11 +107,7 @@ def _is_valid_optimizer(optimizer: object) -> bool:
     import keras  # not at the top, because it takes seconds, and the default is None
 
     if isinstance(optimizer, str):
-        try:
-            keras.optimizers.get(optimizer)
-        except ValueError:
-            return False
-        return True
+        return _raises_no_value_error(keras.optimizers.get, optimizer)
     return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
@@ -123,21 +115,19 @@ def _is_valid_missing(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_missing  # not at the top, because it loads PyArrow
 
-    try:
-        check_missing(missing_values)
-    except ParameterError:
-        return False
-    return True
+    return _raises_no_value_error(check_missing, missing_values)
 
 
 _DENOISE_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
-    _is_valid_denoise,
+    lambda value: _raises_no_value_error(_parse_denoise, value),
 )
+# A value of `latent_dim` that is a fraction of the variance, and not a number of dimensions.
+_VARIANCE_FRACTION_RULE = number_rule(above=0, below=1)
 _LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: integer_rule().allows(value) or _is_variance_fraction(value),
+    lambda value: integer_rule().allows(value) or _VARIANCE_FRACTION_RULE.allows(value),
 )
 _OPTIMIZER_RULE = Rule(
     "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_valid_optimizer
@@ -371,13 +361,12 @@ class Arguments:
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
-        values = {name: getattr(estimator, name) for name in ARGUMENTS}
-        return cls(**{name: _to_python_number(value) for name, value in values.items()})
+        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENTS})
 
     @property
     def chooses_latent_dim(self) -> bool:
         """Whether `latent_dim` is a fraction of the variance, so training chooses the number."""
-        return _is_variance_fraction(self.latent_dim)
+        return _VARIANCE_FRACTION_RULE.allows(self.latent_dim)
 
     @property
     def corruption(self) -> Corruption:
@@ -389,13 +378,12 @@ class Arguments:
         for name, declared in ARGUMENTS.items():
             check(name, getattr(self, name), declared.rule)
         # a second rule of `step`: it needs a window, and cannot be larger than the window
-        if self.step is None:
-            return
-        if self.window is None:
+        if self.step is not None and self.window is None:
             raise ParameterError(
                 f"{argument(step=self.step)} needs windows. Add {argument(window=4 * self.step)}."
             )
-        check("step", self.step, integer_rule(1, self.window))
+        if self.step is not None:
+            check("step", self.step, integer_rule(1, self.window))
 
     def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
@@ -420,13 +408,15 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# For each argument, the metadata of its annotation: an `Argument`, and an `Option` if there is one.
-_DECLARATIONS = {
-    name: hint.__metadata__ for name, hint in get_type_hints(Arguments, include_extras=True).items()
+# The metadata of an annotation are an `Argument`, and an `Option` if the argument has one.
+_ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
+ARGUMENTS: dict[str, Argument] = {
+    name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()
 }
-ARGUMENTS: dict[str, Argument] = {name: declared for name, (declared, *_) in _DECLARATIONS.items()}
 """The declaration of each argument, by name."""
 OPTIONS: dict[str, Option] = {
-    name: option for name, (_, *options) in _DECLARATIONS.items() for option in options
+    name: option
+    for name, annotation in _ANNOTATIONS.items()
+    for option in annotation.__metadata__[1:]
 }
 """The option of each argument that has one, by name."""
