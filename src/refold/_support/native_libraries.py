@@ -11,10 +11,10 @@ from typing import Any
 # matrix, they are slower on busy cores: each of the many steps of a decomposition waits for all
 # threads.
 MAX_ONE_THREAD_SIDE = 600
-# The number of the parameter in `mallopt`, from glibc's malloc.h.
+# The parameter M_MMAP_THRESHOLD of `mallopt`, as a number from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
-# The memory of arrays of at least this size returns to the system when they are freed. Blocks of a
-# file are larger. Most arrays of a training step are smaller, so that their memory is used again,
+# Arrays of at least this size return their memory to the system when they are freed. The blocks of a
+# file are larger. Most arrays of a training step are smaller: their memory stays and is used again,
 # which is faster.
 _MMAP_THRESHOLD_BYTES = 4 * 2**20
 
