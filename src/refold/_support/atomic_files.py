@@ -54,8 +54,8 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # path is a link, the target is the file that it points to, so the link stays a link.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # A device or a pipe cannot be replaced, so it is written directly. For a folder, `open` raises an
-    # error. This test needs `path` and not the target, because a pipe in /dev/fd has no real path.
+    # A device or a pipe cannot be replaced, so it is written directly. For a folder, `open` raises
+    # an error. The test needs `path` and not the target: a pipe in /dev/fd has no real path.
     is_replaceable = path.is_file() or not path.exists()
     try:
         if not is_replaceable:

@@ -73,9 +73,8 @@ def enable_compilation_cache() -> None:
     with contextlib.suppress(OSError):  # only Linux has this file
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         # the instructions are "flags" on x86 and "Features" on ARM, with a line for each core
-        properties += sorted(
-            {x for x in lines if x.startswith(("flags", "Features", "model name"))}
-        )
+        prefixes = "flags", "Features", "model name"
+        properties += sorted({line for line in lines if line.startswith(prefixes)})
     fingerprint = hashlib.sha256("\n".join(properties).encode()).hexdigest()[:16]
     folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / fingerprint
     try:

@@ -102,8 +102,8 @@ def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # The exponent of the first digit. As in JavaScript, it is taken from the shortest text: the exact
-    # value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
+    # The exponent of the first digit. As in JavaScript, it is taken from the shortest text: the
+    # exact value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
     exponent = Decimal(repr(value)).adjusted() if value else 0
     if not _MIN_EXPONENT <= exponent <= _MAX_EXPONENT:
         rounded = Context(prec=num_digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))

@@ -13,9 +13,9 @@ from typing import Any
 MAX_ONE_THREAD_SIDE = 600
 # The parameter M_MMAP_THRESHOLD of `mallopt`, as a number from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
-# Arrays of at least this size return their memory to the system when they are freed. The blocks of a
-# file are larger. Most arrays of a training step are smaller: their memory stays and is used again,
-# which is faster.
+# Arrays of at least this size return their memory to the system when they are freed. The blocks of
+# a file are larger. Most arrays of a training step are smaller: their memory stays and is used
+# again, which is faster.
 _MMAP_THRESHOLD_BYTES = 4 * 2**20
 
 

@@ -8,7 +8,7 @@ plus sign, and integers that are categories.
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -29,7 +29,6 @@ from refold.files.tables import (
     find_layout,
     sequences_from_table,
     to_long_table,
-    wide_feature_type,
 )
 from refold.sequences._encoding import RowNamer, resolve_column_types
 from refold.sequences._schema import check_unique_names
@@ -43,8 +42,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 # The number of first rows that tell the delimiter. More rows would take time, and fewer rows could
 # have equally many cells by chance with a wrong delimiter.
 _NUM_SAMPLED_ROWS = 20
-# Bytes that Arrow parses at a time. A block must hold a whole row, and a row of a wide table may be
-# long.
+# Bytes that Arrow parses at a time: 64 MiB. A block must hold a whole row, and a row of a wide
+# table may be long.
 _BLOCK_BYTES = 1 << 26
 # Names of a first column that holds the index of a table: R and pandas leave the name empty, and
 # pandas names an empty name "Unnamed: 0" when it reads it.
@@ -79,13 +78,26 @@ def write_csv(
 def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
     options, file = TableOptions(**table_options), CsvFile(data, file_name)
-    header = _header_without_index(file, options)
+    header = file.header
+    used_columns = {options.id, options.time, *options.features}
+    # a first column without a name is an index of pandas or R, unless the user names it
+    if len(header) > 1 and header[0] in _INDEX_NAMES and header[0] not in used_columns:
+        if options.columns is None:  # columns that the user chose need no warning
+            warn(
+                f"{file_name}: The first column ({header[0]!r}) has no name, like an index of "
+                "pandas. It is left out. If it holds data, name it."
+            )
+        header = header[1:]
     # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
     options = find_layout(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
-    if is_wide:  # all columns are steps of one feature
-        types = [wide_feature_type(options.column_types)] * len(features)
+    if is_wide:
+        # All columns are steps of one feature. The file does not name the feature, so a mapping of
+        # types may have any name for it.
+        mapping = options.column_types
+        feature_name = next(iter(mapping), "x0") if isinstance(mapping, Mapping) else "x0"
+        types = resolve_column_types(mapping, [feature_name]) * len(features)
     else:
         types = resolve_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
@@ -94,7 +106,6 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     table = file.table(text_columns={*header} & {*text_columns}, columns=header)
     # Arrow infers floats for decimal points only; numbers with decimal commas are text
     has_floats = any(map(pa.types.is_floating, table.schema.types))
-    convert = partial(_convert_column, file=file, has_floats=has_floats)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
@@ -102,14 +113,20 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.
         chunks = [chunk for step in features for chunk in cells[step].chunks]
-        joined = convert(pa.chunked_array(chunks), features[0], _CATEGORICAL)
+        joined = _to_categories(pa.chunked_array(chunks))
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
-            cells[column] = convert(cells[column], column, type_)
-    if time is not None:
-        time_format = options.time_format
-        cells[time] = _convert_times(cells[time], time, time_format, file, has_floats=has_floats)
+            cells[column] = _convert_column(
+                cells[column], column, type_, file, has_floats=has_floats
+            )
+    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
+    if time is not None and getattr(cells[time].type, "tz", None) is not None:
+        cells[time] = file.table(text_columns=[time], columns=[time])[time]
+    if time is not None and pa.types.is_string(cells[time].type):
+        cells[time] = _without_missing_words(cells[time])
+        if options.time_format is None:  # otherwise, a comma may belong to the format of the times
+            cells[time] = _with_decimal_points(cells[time], time, file, has_floats=has_floats)
     return sequences_from_table(
         pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
     )
@@ -158,8 +175,9 @@ class CsvFile:
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read_options = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            file = io.BytesIO(self.data)
-            return arrow_csv.read_csv(file, read_options, parse_options, convert_options)
+            return arrow_csv.read_csv(
+                io.BytesIO(self.data), read_options, parse_options, convert_options
+            )
         except pa.ArrowException as error:
             # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
@@ -186,14 +204,13 @@ class CsvFile:
 
     def _find_delimiter(self) -> str:
         """Return the delimiter that gives the first rows, the header included, the same width."""
-
-        def sort_key(delimiter: str) -> tuple[bool, bool, int]:
-            """Return a sort key: several cells, then rows of the same width, then a large width."""
+        scores = {}
+        for delimiter in _DELIMITERS:
             rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
-            widths = [len(cells) for cells, _ in rows] or [0]
-            return widths[0] > 1, len(set(widths)) == 1, widths[0]
-
-        return max(_DELIMITERS, key=sort_key)
+            widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
+            # best are several cells, then rows of the same width, and then many cells
+            scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
+        return max(_DELIMITERS, key=scores.__getitem__)
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
@@ -215,21 +232,6 @@ class CsvFile:
             )
 
 
-def _header_without_index(file: CsvFile, options: TableOptions) -> list[str]:
-    """Return the column names without an index that pandas wrote; a warning names the index."""
-    first, *later = file.header
-    used = {options.id, options.time, *options.features}
-    if not later or first not in _INDEX_NAMES or first in used:
-        return file.header
-    # columns that the user chose need no warning
-    if options.columns is None:
-        warn(
-            f"{file.name}: The first column ({first!r}) has no name, like an index of pandas. It "
-            "is left out. If it holds data, name it."
-        )
-    return later
-
-
 def _convert_column(
     cells: pa.ChunkedArray,
     column: str,
@@ -244,9 +246,7 @@ def _convert_column(
     if not pa.types.is_string(cells.type):
         return cells
     if requested_type == _CATEGORICAL:
-        is_integer = matches(cells, _INTEGER_CATEGORY)
-        is_integer_or_missing = is_integer | cells.is_null().to_numpy()
-        return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
+        return _to_categories(cells)
     numbers = _without_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
     # quoted words such as "NA" are categories if the column holds nothing else
@@ -270,20 +270,11 @@ def _convert_column(
     )
 
 
-def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, *, has_floats: bool
-) -> pa.ChunkedArray:
-    """Return times; for text, with decimal points and with null for words that mean missing."""
-    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
-    if getattr(cells.type, "tz", None) is not None:
-        cells = file.table(text_columns=[column], columns=[column])[column]
-    if not pa.types.is_string(cells.type):
-        return cells
-    cells = _without_missing_words(cells)
-    # a comma may belong to the format of the times
-    if time_format is not None:
-        return cells
-    return _with_decimal_points(cells, column, file, has_floats=has_floats)
+def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
+    is_integer = matches(cells, _INTEGER_CATEGORY)
+    is_integer_or_missing = is_integer | cells.is_null().to_numpy()
+    return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
 def _with_decimal_points(
@@ -326,8 +317,8 @@ def _without_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text as floats."""
-    # some versions of Arrow cannot parse spaces and a leading plus sign
+    """Return text that holds only numbers as floats."""
+    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are removed
     trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
     return trimmed.cast(pa.float64())
 

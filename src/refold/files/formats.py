@@ -1,4 +1,4 @@
-"""The class of file formats, and the bytes of files: reading, checks, compression and decoding."""
+"""`Format`, the class of file formats, and the bytes of files: compression, checks and decoding."""
 
 import io
 import os
@@ -36,11 +36,12 @@ class Format:
 
     name: str  # what users write for ``format=`` and ``--format``
     suffixes: tuple[str, ...]  # of file names, the usual one first
-    reader: Callable[..., Sequences]  # reader(data, file_name, **read_options)
-    read_options: frozenset[str] = frozenset()  # the options of `read` that apply to the format
-    # writer(sequences, **write_options): the bytes of a file; None if Refold only reads the format
+    # reader(data, file_name, **options) takes the bytes of a file
+    reader: Callable[..., Sequences]
+    read_options: frozenset[str] = frozenset()  # names of the options of `reader`
+    # writer(sequences, **options) returns the bytes of a file; None if Refold only reads the format
     writer: Callable[..., bytes] | None = None
-    write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" apply
+    write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" it takes
     layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
@@ -80,16 +81,18 @@ def read_content(
 
 def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    signature = format_.signature
-    # Text has no zero bytes, although they are valid UTF-8. `decode_utf8` checks all other bytes,
-    # because it can name the line of a wrong byte.
-    if data.startswith(signature) if signature else b"\0" not in data[:4096]:
+    if format_.is_text:
+        # Text has no zero bytes, although they are valid UTF-8, and binary files have some near
+        # their start. `decode_utf8` finds all other wrong bytes, and names their line.
+        if b"\0" not in data[:4096]:
+            return
+        problem = "it holds zero bytes, and text does not"
+    elif data.startswith(format_.signature):
         return
-    if signature and signature.startswith(data):  # the file ends within the signature
+    elif format_.signature.startswith(data):  # the file ends within the signature
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
-    problem = (
-        f"it begins with {data[:12]!r}" if signature else "it holds zero bytes, and text does not"
-    )
+    else:
+        problem = f"it begins with {data[:12]!r}"
     article = "an" if format_.name[0] == "n" else "a"
     raise FileFormatError(
         f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
@@ -146,9 +149,10 @@ def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
 
 
 def check_numbers_only(sequences: Sequences, format_with_article: str) -> None:
-    """Raise ``SchemaError`` if a column is categorical, for a format such as "an .npy"."""
-    for i in sequences.schema.categorical:
+    """Raise ``SchemaError`` if a column is categorical; the format is named as "an .npy"."""
+    categorical = sequences.schema.categorical  # the indices of these columns
+    if len(categorical):
         raise SchemaError(
-            f"Column {sequences.schema.names[i]!r} is categorical, and {format_with_article} file "
-            "holds numbers only. Write .npz or .parquet."
+            f"Column {sequences.schema.names[categorical[0]]!r} is categorical, and "
+            f"{format_with_article} file holds numbers only. Write .npz or .parquet."
         )

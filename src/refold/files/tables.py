@@ -10,7 +10,7 @@ In all functions, `file_name` is the name of the file in messages, and column pa
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,6 @@ from refold.sequences._encoding import (
     SequenceArrays,
     check_ids,
     is_missing,
-    resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list, lengths_without_padding
 from refold.sequences._schema import join_names
@@ -299,13 +298,6 @@ def step_columns(columns: Sequence[str]) -> list[str]:
                 f"series in order. Name the steps of one feature with {argument('columns=')}."
             )
     return [match[0] for match in steps] or list(columns)
-
-
-def wide_feature_type(column_types: ColumnTypes) -> str | None:
-    """Return the type of the one feature of a wide table, or None if it is to be inferred."""
-    # the file does not name the feature, so `column_types` may have any name for it
-    feature = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
-    return resolve_column_types(column_types, feature)[0]
 
 
 def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
