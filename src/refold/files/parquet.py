@@ -8,7 +8,7 @@ opens a file or a folder of files as one table, which may be larger than memory.
 import bisect
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,7 +130,8 @@ class ParquetFiles(NamedTuple):
     options: TableOptions  # as `find_layout` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     num_values: int  # an upper limit of the number of feature values
-    row_bytes: int  # memory per row, on average in the row group where it is largest
+    # memory per row: the average of a row group, and the largest average of all row groups
+    row_bytes: int
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -159,10 +160,10 @@ class ParquetFiles(NamedTuple):
 
 
 def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
-    """Open a file, or all files of a folder; only their footers are read."""
+    """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
     root = local_path(path)
     paths = _parquet_files_in(root) if root.is_dir() else [root]
-    # while files are added, the last entry of `first_rows` is the number of rows so far
+    # `first_rows` also has the number of all rows so far, which is the first row of the next file
     schemas, file_options, first_rows, num_values, row_bytes = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
@@ -172,12 +173,20 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
             file_options.append(find_layout(schemas[-1], str(file_path), options))
+        # The path of a number column is "x", and that of a list column "x.list.element". With a dot
+        # at the end, the prefix "x." does not match the column "x1".
+        prefixes = tuple(f"{name}." for name in file_options[0].features)
         first_rows.append(first_rows[-1] + footer.metadata.num_rows)
         for i in range(footer.metadata.num_row_groups):
             row_group = footer.metadata.row_group(i)
-            num_group_values = _num_values(row_group, file_options[0].features)
+            column_chunks = [row_group.column(j) for j in range(row_group.num_columns)]
+            num_group_values = sum(
+                chunk.num_values
+                for chunk in column_chunks
+                if f"{chunk.path_in_schema}.".startswith(prefixes)
+            )
             num_values += num_group_values
-            # eight bytes for each decoded value, and its encoded bytes
+            # a batch of rows has eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
             row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
@@ -251,13 +260,3 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
         path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )
-
-
-def _num_values(row_group: Any, features: Sequence[str]) -> int:
-    """Return the number of values of some columns in the metadata of a row group."""
-    # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
-    # the end, the prefix "x." does not match the column "x1".
-    prefixes = tuple(f"{name}." for name in features)
-    columns = [row_group.column(i) for i in range(row_group.num_columns)]
-    columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]
-    return sum(column.num_values for column in columns)

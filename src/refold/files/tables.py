@@ -47,10 +47,10 @@ from refold.sequences._tables import (
 )
 from refold.sequences._times import check_has_times
 
-# The options that only apply to long tables, whose rows have times.
+# The names of the options that only apply to long tables, whose rows have times.
 LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
-# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, group 2 the
-# number.
+# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, and group 2
+# is the number.
 _NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
@@ -58,8 +58,8 @@ _NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    They are what the user asks for. `find_layout` returns them with the layout and the names of all
-    used columns filled in.
+    The user gives them. `find_layout` returns them with the layout and the names of all used
+    columns filled in.
     """
 
     id: str | None = None
@@ -96,14 +96,15 @@ TABLE_OPTIONS = frozenset(field.name for field in fields(TableOptions))
 
 def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
-    columns, requested = schema.names, options.columns
-    _check_columns_exist(requested or (), columns, file_name)
+    columns, requested_features = schema.names, options.columns
+    _check_columns_exist(requested_features or (), columns, file_name)
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
         return _find_wide_steps(data_names, file_name, options)
     field_of = dict(zip(columns, schema, strict=True))
-    list_columns = [column for column in requested or columns if has_lists(field_of[column])]
+    candidates = requested_features or columns
+    list_columns = [column for column in candidates if has_lists(field_of[column])]
     id_column, time = _find_column(options.id, "id", columns, file_name), None
     if list_columns:
         for option in (*LONG_OPTIONS, "sort", "layout"):
@@ -123,15 +124,15 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
             )
         time = _find_column(options.time, "time", columns, file_name)
         time = time or time_index_column(index_columns, field_of)
-    for option in LONG_OPTIONS[1:]:  # all but "time" itself need a time column
-        if getattr(options, option):
+    for option in LONG_OPTIONS:
+        if option != "time" and getattr(options, option):  # all others need a time column
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(field_of[id_column].type, id_column)
     not_features = {id_column, time, *index_columns}
     features = list_columns or [column for column in columns if column not in not_features]
-    if requested is not None:
-        features = list(requested)
+    if requested_features is not None:
+        features = list(requested_features)
     if not features:
         raise SchemaError(f"{file_name} has no feature columns besides {join_names(columns)}.")
     check_id_is_no_feature(features, id_column)
@@ -166,11 +167,26 @@ def sequences_from_table(
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
     options = find_layout(table.schema, file_name, options)
-    if options.layout == "wide":
-        return _from_wide_table(table, options, row_namer)
+    if options.layout == "long":
+        return from_long_table(table, options, row_namer)
     if options.is_list_layout:
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
-    return from_long_table(table, options, row_namer)
+    id_column, ids = options.id, None
+    if id_column is not None:
+        check_id_type(table[id_column].type, id_column)
+        check_has_ids(table[id_column], id_column, row_namer)
+        ids = table[id_column].to_pylist()
+    # (num_sequences, num_step_columns)
+    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
+    if cells.dtype == object:  # text
+        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
+    else:
+        is_empty = np.isnan(cells)
+    # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
+    lengths = lengths_without_padding(is_empty)
+    rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
+    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
+    return Sequences(*arrays)
 
 
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
@@ -216,15 +232,17 @@ def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer)
     id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        is_marker = np.bincount(id_numbers)[id_numbers] == 1  # no other row has the id of a marker
+        # no other row has the id of a marker, so this id occurs once
+        is_marker = np.bincount(id_numbers)[id_numbers] == 1
         is_marker &= table[id_column].is_valid().to_numpy()
         for column in (time, *features):
             is_marker &= table[column].is_null().to_numpy()
     if is_marker.any():
         table = table.filter(~is_marker)
-        # messages still count the rows of the file, markers included
-        file_rows, number_in_file = np.flatnonzero(~is_marker), row_namer.number_of
-        row_namer = replace(row_namer, number_of=lambda i: number_in_file(file_rows.item(i)))
+        # messages still count the rows of the file, markers included: row i of the new table is
+        # row `file_rows[i]` of the file
+        file_rows, number_of = np.flatnonzero(~is_marker), row_namer.number_of
+        row_namer = replace(row_namer, number_of=lambda i: number_of(file_rows.item(i)))
     arrays = arrays_from_table(
         table,
         id_column,
@@ -287,36 +305,17 @@ def step_columns(columns: Sequence[str]) -> list[str]:
     # the text before the number must recur: zone2, if it is the only zone, is not a step
     prefix_counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if prefix_counts[match[1]] > 1]
-    for before, after in pairwise(steps):
-        if before[1] == after[1]:
-            in_order = float(before[2]) < float(after[2])
+    for step, next_step in pairwise(steps):
+        if step[1] == next_step[1]:  # the same text before the numbers
+            is_ascending = float(step[2]) < float(next_step[2])
         else:  # dates such as 2020-01-31 and 2020-02-01 differ before the last number
-            in_order = not any(map(str.isalpha, before[1] + after[1]))
-        if not in_order:
+            is_ascending = not any(map(str.isalpha, step[1] + next_step[1]))
+        if not is_ascending:
             raise SchemaError(
-                f"The column {after[0]!r} comes after {before[0]!r}, so the steps are not one "
+                f"The column {next_step[0]!r} comes after {step[0]!r}, so the steps are not one "
                 f"series in order. Name the steps of one feature with {argument('columns=')}."
             )
     return [match[0] for match in steps] or list(columns)
-
-
-def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
-    """Convert a table with one row per sequence and one column per step."""
-    id_column, ids = options.id, None
-    if id_column is not None:
-        check_id_type(table[id_column].type, id_column)
-        check_has_ids(table[id_column], id_column, row_namer)
-        ids = table[id_column].to_pylist()
-    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
-    if cells.dtype == object:  # text
-        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
-    else:
-        is_empty = np.isnan(cells)
-    # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
-    lengths = lengths_without_padding(is_empty)
-    rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
-    return Sequences(*arrays)
 
 
 # Labels: one per sequence, in a column of a table with one row per step or per sequence
@@ -334,9 +333,9 @@ def check_label_column(
 
 def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) -> tuple[list, list]:
     """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
-    id_column = id_column or "id"
     if pa.types.is_nested(table[label_column].type):
         raise SchemaError(f"Column {label_column!r} holds lists. Expected one label per sequence.")
+    id_column = id_column or "id"
     if id_column not in table.column_names:
         return list(range(len(table))), table[label_column].to_pylist()
     check_id_type(table[id_column].type, id_column)
