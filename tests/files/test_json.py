@@ -149,6 +149,18 @@ def test_large_integers_in_lists_are_floats(tmp_path):
             read(path)
 
 
+def test_column_names_and_missing_columns_after_blank_lines(tmp_path):
+    path = tmp_path / "blank.jsonl"
+    path.write_text('\ufeff\n \n{"id": 1, "x": 2, "y": 3}\n')
+    assert column_names(path) == ["id", "x", "y"]
+    for columns in (["z"], ["x", "z"]):
+        with pytest.raises(RefoldError, match=r"has no column 'z'\. It has 'id', 'x', 'y'\."):
+            read(path, columns=columns)
+    path.write_text('\n\n{"id": 1\n')
+    with pytest.raises(RefoldError, match="line 3 is not JSON"):
+        column_names(path)
+
+
 def test_an_error_after_nan_has_its_own_line(tmp_path):
     path = tmp_path / "nan.json"
     path.write_text('[{"id": "a", "x": [1, NaN]},\n {"id": "b", "x": [1, 2}]')

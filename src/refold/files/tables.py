@@ -97,7 +97,7 @@ TABLE_OPTIONS = frozenset(field.name for field in fields(TableOptions))
 def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
     columns, requested_features = schema.names, options.columns
-    _check_columns_exist(requested_features or (), columns, file_name)
+    check_columns_exist(requested_features or (), columns, file_name)
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
@@ -146,11 +146,11 @@ def _find_column(
     """Return the column that the user requests, else the default column, such as "id", or None."""
     if requested_column is None:
         return default_column if default_column in columns else None
-    _check_columns_exist([requested_column], columns, file_name)
+    check_columns_exist([requested_column], columns, file_name)
     return requested_column
 
 
-def _check_columns_exist(
+def check_columns_exist(
     requested_columns: Sequence[str], columns: Sequence[str], file_name: str
 ) -> None:
     """Raise ``SchemaError`` if a table does not have a requested column."""
@@ -328,7 +328,7 @@ def check_label_column(
     if label_column == (id_column or "id"):
         raise SchemaError(f"The label column {label_column!r} is the id column. Choose another.")
     used_columns = [label_column] if id_column is None else [label_column, id_column]
-    _check_columns_exist(used_columns, columns, file_name)
+    check_columns_exist(used_columns, columns, file_name)
 
 
 def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) -> tuple[list, list]:
