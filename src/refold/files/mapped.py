@@ -67,7 +67,7 @@ _MAX_UNUSED_SECONDS = 14 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class StoredBatches:
-    """Batches of rows, stored in a file because they come once, and conversion takes two passes.
+    """Batches of rows in a file. The batches come once, and their conversion reads them twice.
 
     The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
     dictionary of categories for each batch.
@@ -117,19 +117,32 @@ def _convert_blocks(
     large_table: LargeTable, options: TableOptions, schema: Schema
 ) -> Iterator[Sequences]:
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
-    block_ids, first_row_names, num_sequences = [], [], 0
+    block_ids, block_offsets, first_row_names = [], [0], []
     for chunk in _chunks_of_whole_sequences(large_table):
         block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
+        first_sequence = block_offsets[-1]
+        block_offsets.append(first_sequence + len(block))
         if options.id is None:
-            block = block.with_ids(np.arange(num_sequences, num_sequences + len(block)))
+            block = block.with_ids(np.arange(first_sequence, block_offsets[-1]))
         block_ids.append(block.ids)
         first_row_names.append(large_table.describe_row(chunk[0]))
-        num_sequences += len(block)
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
-    # with one row per sequence, ids may repeat
-    if not options.is_list_layout:
-        _check_ids_contiguous(block_ids, first_row_names, options)
+    if options.is_list_layout:  # with one row per sequence, ids may repeat
+        return
+    all_ids = np.concatenate(block_ids)
+    # in the order of a stable sort, an id that repeats stands after the same id
+    order = np.argsort(all_ids, kind="stable")
+    repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
+    if len(repeated):
+        first_repeated = repeated.min()
+        i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
+        then_by_time = "" if options.time is None else f", then by {options.time!r}"
+        raise DataError(
+            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
+            f"{first_row_names[i]} or a later one comes after rows of another id. Sort data that "
+            f"are larger than memory by column {options.id!r}{then_by_time}."
+        )
 
 
 def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
@@ -162,8 +175,9 @@ def _sequences_from_chunk(
     table_metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
-    row_namer = _chunk_row_namer(large_table, chunk[0])
-    table = chunk[1].replace_schema_metadata(table_metadata)
+    first_row, table = chunk
+    row_namer = _chunk_row_namer(large_table, first_row)
+    table = table.replace_schema_metadata(table_metadata)
     if not options.is_list_layout:
         return from_long_table(table, options, row_namer)
     if options.id is not None:
@@ -182,7 +196,12 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     # The types and categories depend on the distinct values only. So the distinct values of each
     # column become a short sequence, and encoding this sequence gives the schema of all data.
     options, features = large_table.options, large_table.options.features
-    arrow_types = [_innermost_type(large_table.schema.field(name)) for name in features]
+    arrow_types = []
+    for name in features:
+        field = large_table.schema.field(name)
+        while has_lists(field):  # the entries of lists, or of lists of lists, have the type
+            field = field.type.value_field
+        arrow_types.append(field.type)
     # the dtypes of the columns as arrays of NumPy, before their values are encoded
     raw_dtypes = [
         to_raw_column(pa.chunked_array([], type_), name).dtype
@@ -195,19 +214,19 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     num_steps = max([*map(len, distinct_values), int(has_steps)])
     columns = []
     for values, dtype in zip(distinct_values, raw_dtypes, strict=True):
-        # all columns need the same length, so the last value repeats
-        filler = [*values][-1:] or [None]
-        padded = [*values, *filler * (num_steps - len(values))]
+        # all columns need the same length, so the last value, or None, repeats
+        last_value = next(reversed(values), None)
+        padded = [*values, *[last_value] * (num_steps - len(values))]
         if not values and dtype.kind != "O":  # all values are NaN
             # integers cannot hold NaN: the smallest float type that holds them can
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
-    locate, lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
+    locate, from_lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
     arrays = encode_columns(
-        features, columns, types, locate, from_lists=lists, stored_schema=stored
+        features, columns, types, locate, from_lists=from_lists, stored_schema=stored
     )
     # as in memory, text that holds numbers causes no warning if it is in lists
-    warning_texts = [] if lists else numeric_text_warnings(arrays.schema.columns, types)
+    warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:
         # the gaps are float64, and one array holds them with all other columns
         return add_time_gap_column(arrays.schema), warning_texts, np.dtype(np.float64)
@@ -232,7 +251,7 @@ def _collect_distinct_values(
     for chunk in _chunks_of_whole_sequences(large_table):
         sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
-        is_certain = True  # whether later chunks can neither change a type nor add a category
+        is_certain = True  # later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
             column = sequences.schema.columns[i]
             if column.column_type.has_categories:
@@ -250,32 +269,6 @@ def _collect_distinct_values(
     return distinct_values, has_steps
 
 
-def _innermost_type(field: pa.Field) -> pa.DataType:
-    """Return the type of the values of a column; for lists, or lists of lists, of their entries."""
-    while has_lists(field):
-        field = field.type.value_field
-    return field.type
-
-
-def _check_ids_contiguous(
-    block_ids: list[np.ndarray], first_row_names: list[str], options: TableOptions
-) -> None:
-    """Raise ``DataError`` if an id is in two blocks; each block has its ids and its first row."""
-    all_ids = np.concatenate(block_ids)
-    order = np.argsort(all_ids, kind="stable")
-    is_repeated = all_ids[order][1:] == all_ids[order][:-1]
-    repeated = order[1:][is_repeated]  # positions of ids that came before
-    if len(repeated):
-        block_ends = np.cumsum([len(ids) for ids in block_ids])
-        row = first_row_names[int(np.searchsorted(block_ends, repeated.min(), side="right"))]
-        then_by_time = "" if options.time is None else f", then by {options.time!r}"
-        raise DataError(
-            f"The rows of id {to_scalar(all_ids[repeated.min()])!r} are not together: row {row} or "
-            "a later one comes after rows of another id. Sort data that are larger than memory by "
-            f"column {options.id!r}{then_by_time}."
-        )
-
-
 # The files of a folder
 
 
@@ -287,7 +280,7 @@ def write_folder(
     warning_texts: Sequence[str] = (),
 ) -> None:
     """Write blocks of sequences, which have the same schema, into the files of a folder."""
-    lengths, ids, time_type = [np.zeros(0, np.int64)], [], None
+    lengths, ids, time_type = [], [], None
     with _explain_write_errors(folder):
         with (folder / "values").open("wb") as file, (folder / "times").open("wb") as time_file:
             for block in blocks:
@@ -295,7 +288,11 @@ def write_folder(
                 if block.times is not None and len(block.times):
                     time_type = _common_time_type(time_type, block.times.type, block.ids[0])
                     # the cast is not "safe", because times may lose digits in a coarser unit
-                    time_file.write(_time_bytes(block.times.cast(time_type, safe=False)))
+                    times = block.times.cast(time_type, safe=False)
+                    # the array may be a slice of a larger buffer
+                    width = time_type.bit_width // 8
+                    buffer = times.buffers()[1]
+                    time_file.write(buffer.slice(times.offset * width, len(times) * width))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
         np.save(folder / "offsets.npy", offsets_from_lengths(np.concatenate(lengths)))
@@ -324,12 +321,6 @@ def _common_time_type(
     if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
         return pa.timestamp(earlier_type.unit, "UTC")
     return earlier_type
-
-
-def _time_bytes(times: pa.Array) -> pa.Buffer:
-    """Return the bytes of the times; an array may be a slice of a larger buffer."""
-    value_bytes = times.type.bit_width // 8
-    return times.buffers()[1].slice(times.offset * value_bytes, len(times) * value_bytes)
 
 
 @contextmanager
@@ -381,9 +372,9 @@ def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
 def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
     sequences = open_folder(folder, block_bytes)
-    # copies of the sequences share the mapped array, so the folder stays until the last one goes
-    shared = sequences.values.base if len(sequences.values) else sequences.values
-    weakref.finalize(shared, shutil.rmtree, folder, ignore_errors=True)
+    # copies of the sequences share the mapped array, so the folder stays until the last copy goes
+    mapped_array = sequences.values.base if len(sequences.values) else sequences.values
+    weakref.finalize(mapped_array, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
 
@@ -403,10 +394,12 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     """Open the sequences of files in the cache; convert the files if they are not there."""
     folder = _cache_folder()
     # the name of an entry is a hash of the files, of their sizes and dates, and of the options
-    file_states = [(str(path.absolute()), path.stat()) for path in files.paths]
-    file_versions = [(path, state.st_size, state.st_mtime_ns) for path, state in file_states]
-    key = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
-    entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+    file_versions = []
+    for path in files.paths:
+        status = path.stat()
+        file_versions.append((str(path.absolute()), status.st_size, status.st_mtime_ns))
+    description = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
+    entry = folder / hashlib.sha256(description.encode()).hexdigest()[:32]
     if not entry.is_dir():
         with lock_path(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
