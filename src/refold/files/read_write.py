@@ -54,8 +54,8 @@ from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._tables import DUPLICATES_RULE, is_table
 
-# To add a format, write a module with a `Format` and name it here. Other code asks for a format by
-# name only for Parquet, which can be read in chunks.
+# To add a format, write a module with a `Format` and name it here. Only two formats have code in
+# this module: Parquet, which can be read in chunks, and text, for which `read_for` sets the unit.
 FORMATS = {
     format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
 }
@@ -185,15 +185,22 @@ def read(
     is_path = isinstance(path, str | os.PathLike)
     is_folder = is_path and Path(path).is_dir()
     format_ = PARQUET if is_folder else find_format(path, format)
-    # all options that have a value other than their default must apply to the format
-    arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    arguments |= {"unit": unit, "layout": layout, "time_format": time_format}
-    arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES_RULE)
-    arguments |= {"duplicates": None if duplicates == "error" else duplicates}
-    # formats without `as_series` ignore it: it only says how to read data without ids
-    if as_series and "as_series" in format_.read_options:
-        arguments["as_series"] = True
+    arguments = {
+        "id": id,
+        "time": time,
+        "columns": [columns] if isinstance(columns, str) else columns,
+        "column_types": column_types,
+        "unit": unit,
+        "sort": sort or None,
+        "time_gaps": time_gaps or None,
+        "duplicates": None if duplicates == "error" else duplicates,
+        "time_format": time_format,
+        "layout": layout,
+        # formats without this option ignore it: it only says how to read data without ids
+        "as_series": (as_series and "as_series" in format_.read_options) or None,
+    }
+    # None is the default of all of them. An option with another value must apply to the format.
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
@@ -207,10 +214,8 @@ def read(
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
     check("memory_bytes", memory_bytes, integer_rule(1))
-    if isinstance(columns, str):
-        options["columns"] = [columns]
-    file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
-    may_be_large = file_bytes > memory_bytes // _MAX_UNPACKING_RATIO
+    num_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
+    may_be_large = num_bytes > memory_bytes // _MAX_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
         sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
     else:
@@ -221,8 +226,10 @@ def read(
             sequences = format_.reader(data, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    read_options = id, time, time_format, wide_columns, arguments["duplicates"]
-    return sequences.with_schema(sequences.schema.with_read_options(*read_options))
+    schema = sequences.schema.with_read_options(
+        id, time, time_format, wide_columns, arguments["duplicates"]
+    )
+    return sequences.with_schema(schema)
 
 
 def read_for(
@@ -257,9 +264,12 @@ def read_for(
     >>> read_for(schema, path)["a"].tolist()
     [[0.5], [0.7]]
     """
-    file_columns = _columns_if_readable(path, format)
-    # `user_options` always apply. `fit_options`, of the training data, are dropped if the file does
-    # not have their columns.
+    file_columns: list[str] = []
+    # `read` raises the error of an unreadable file again, and explains it
+    with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
+        file_columns = column_names(path, format)
+    # `user_options` always apply. `training_options` are those with which the training data were
+    # read. They are dropped if the file does not have their columns.
     user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
         if labels:
@@ -276,7 +286,7 @@ def read_for(
     is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
     if schema.layout == "words" and is_text:
         user_options.setdefault("unit", "words")
-    fit_options: dict[str, Any] = {"id": schema.id_name}
+    training_options: dict[str, Any] = {"id": schema.id_name}
     # New data for a model of wide data may be a long or list table. Then all columns are features,
     # ids or times. If there is any other column, the table is wide, and the column is a step.
     long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
@@ -285,13 +295,17 @@ def read_for(
     if is_wide:
         has_steps = set(schema.step_columns) <= set(file_columns)
         steps = [*schema.step_columns] if has_steps else []
-        fit_options |= {"layout": "wide", "columns": steps or None}
+        training_options |= {"layout": "wide", "columns": steps or None}
     else:
         # the saved time format is that of the time column of the training data
         time_format = None if "time" in user_options else schema.time_format
-        fit_options |= {"time": schema.time_name, "time_format": time_format}
-        fit_options |= {"duplicates": schema.duplicates}
-    fit_options = {k: v for k, v in fit_options.items() if v is not None and k not in user_options}
+        training_options |= {"time": schema.time_name, "time_format": time_format}
+        training_options |= {"duplicates": schema.duplicates}
+    training_options = {
+        key: value
+        for key, value in training_options.items()
+        if value is not None and key not in user_options
+    }
 
     # Unless the caller names columns, read the features of the model. If these have default names,
     # such as x0, read all columns except for labels.
@@ -299,33 +313,26 @@ def read_for(
     has_features = set(features) <= set(file_columns)
     if not is_wide and file_columns and (is_named or (labels and has_features)):
         user_options.setdefault("columns", features)
-    elif labels and file_columns and "columns" not in fit_options:
-        present = {key: name for key, name in fit_options.items() if name in file_columns}
-        # the id and time columns, if they are not "id" and "time"
-        names = user_options | present
-        not_features = {*labels, *(names.get(key, key) for key in ("id", "time"))}
+    elif labels and file_columns and "columns" not in training_options:
+        not_features = {*labels}
+        for role in ("id", "time"):  # their columns have these names by default
+            training_name = training_options.get(role)
+            default_name = training_name if training_name in file_columns else role
+            not_features.add(user_options.get(role, default_name))
         candidates = [name for name in file_columns if name not in not_features]
         user_options.setdefault("columns", step_columns(candidates) if is_wide else candidates)
 
     try:
-        return read(path, **user_options, **fit_options)
+        return read(path, **user_options, **training_options)
     except (SchemaError, ParameterError):
-        # The file differs from the training data. Drop `fit_options`, group by group, until the
-        # file can be read. The options that matter least come first.
+        # The file differs from the training data. Drop `training_options`, group by group, until
+        # the file can be read. Later groups change more: what a sequence is, and what a row is.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
-            if [fit_options.pop(key) for key in group if key in fit_options]:
+            if [training_options.pop(key) for key in group if key in training_options]:
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return read(path, **user_options, **fit_options)
+                    return read(path, **user_options, **training_options)
         raise
-
-
-def _columns_if_readable(path: str | os.PathLike[str], format: str | None) -> list[str]:  # noqa: A002
-    """Return the column names of a file; an empty list if it has none or cannot be read."""
-    try:
-        return column_names(path, format)
-    except (RefoldError, OSError, ValueError, pa.ArrowException):
-        return []  # `read` raises the error again, and explains it
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
@@ -342,7 +349,7 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
 
 
 def _block_bytes(memory_bytes: int) -> int:
-    """Return the size of a block of mapped sequences: the same share of memory as by default."""
+    """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
@@ -392,8 +399,8 @@ def write(
     if layout is not None and layout not in format_.layouts:
         layouts = " or ".join(map(repr, format_.layouts)) or "None"
         raise ParameterError(f"layout for {format_.name}: expected {layouts}. Got {layout!r}.")
-    arguments = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
-    options = {key: value for key, value in arguments.items() if key in format_.write_options}
+    options = {"id": id, "time": time, "layout": layout}
+    options = {key: value for key, value in options.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
     # all bytes are computed before the file is opened, so that an error changes no file
     data = compress_by_suffix(path, format_.writer(sequences, **options))
@@ -533,19 +540,18 @@ def read_batches(
     >>> read_batches(days)
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
-    features = [columns] if isinstance(columns, str) else columns
     check("duplicates", duplicates, DUPLICATES_RULE)
     options = TableOptions(
         id,
         time,
-        features,
+        [columns] if isinstance(columns, str) else columns,
         column_types,
         time_gaps=time_gaps,
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
     tables = _batches_to_tables(batches)
-    # Tables are collected until it is clear whether all of them fit into memory. `memory_bytes` is
+    # Tables are collected until they are too large for memory, or until they end. `memory_bytes` is
     # for float32 values, and the tables usually have float64 values, of twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
@@ -559,7 +565,8 @@ def read_batches(
     # a column that is empty in the first table has the type of the next table where it has values
     for i, name in enumerate(schema.names):
         fields = [table.schema.field(name) for table in collected if name in table.column_names]
-        schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
+        with_values = [field for field in fields if not pa.types.is_null(field.type)]
+        schema = schema.set(i, (with_values or fields)[0])
     tables = _cast_tables(itertools.chain(collected, tables), schema)
     resolved_options = find_layout(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
@@ -608,6 +615,7 @@ def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.T
     """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
     for i, table in enumerate(tables):
         try:
+            # `select` would leave out more columns; this error is explained below, as Arrow's own
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)
