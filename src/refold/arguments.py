@@ -38,7 +38,7 @@ class Option(NamedTuple):
     metavar: str | None  # placeholder of the value on the help page, such as N; None for a flag
     help: str
     panel: str = "Training"  # title of the group of options on the help page
-    default: str | None = None  # a text for the help page, if it does not show the default itself
+    default_text: str | None = None  # shown on the help page instead of the default value
     has_negative: bool = False  # whether there is an option --no-NAME, too
     convert: Callable[[Any], Any] = lambda value: value  # from the option's value to the argument's
 
@@ -137,6 +137,9 @@ _ARCHITECTURE_RULE = Rule(
     f"{_ARCHITECTURE_NAMES.expected}, or a callable",
     lambda value: callable(value) or _ARCHITECTURE_NAMES.allows(value),
 )
+_MISSING_RULE = Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
+_REFIT_RULE = Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
+_VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
 _FRACTION_RULE = number_rule(minimum=0, below=1)
 
 # Options whose group on the help page is not "Training"
@@ -150,7 +153,7 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_LATENT_DIM_RULE, model_attribute="specification.latent_dim"),
+        Argument(_LATENT_DIM_RULE, "specification.latent_dim"),
         _ModelOption(
             float,
             "N",
@@ -160,85 +163,86 @@ class Arguments:
     ] = 16
     units: Annotated[
         int,
-        Argument(integer_rule(), model_attribute="specification.units"),
+        Argument(integer_rule(), "specification.units"),
         _ModelOption(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        Argument(integer_rule(), model_attribute="specification.depth"),
+        Argument(integer_rule(), "specification.depth"),
         _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        Argument(one_of("lstm", "gru"), model_attribute="specification.cell"),
+        Argument(one_of("lstm", "gru"), "specification.cell"),
         _ModelOption(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE_RULE, model_attribute="specification.architecture"),
+        Argument(_ARCHITECTURE_RULE, "specification.architecture"),
         _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        Argument(
-            one_of("auto", "parallel", "autoregressive"), model_attribute="specification.decoder"
+        Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
+        _ModelOption(
+            str, "NAME", "parallel or autoregressive.", default_text="depends on the data"
         ),
-        _ModelOption(str, "NAME", "parallel or autoregressive.", default="depends on the data"),
     ] = "auto"
     patch: Annotated[
         int | str,
-        Argument(or_auto(integer_rule()), model_attribute="specification.patch"),
+        Argument(or_auto(integer_rule()), "specification.patch"),
         _ModelOption(
             int,
             "N",
             "Steps that the LSTMs read and write at once.",
-            default="depends on the lengths",
+            default_text="depends on the lengths",
         ),
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), model_attribute="specification.rocket_dim"),
+        Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
         _ModelOption(
-            int, "N", "Latent dimensions for ROCKET features.", default="depends on the data"
+            int, "N", "Latent dimensions for ROCKET features.", default_text="depends on the data"
         ),
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0, 1)), model_attribute="specification.length_dim"),
+        Argument(or_auto(integer_rule(0, 1)), "specification.length_dim"),
         _ModelOption(
             int,
             "N",
             "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
-            default="1 if lengths differ and there are 8 or more dimensions",
+            default_text="1 if lengths differ and there are 8 or more dimensions",
         ),
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(BOOLEAN, model_attribute="specification.nested"),
+        Argument(BOOLEAN, "specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
     # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
-        Argument(integer_rule(0), model_attribute="specification.forecast_steps"),
+        Argument(integer_rule(0), "specification.forecast_steps"),
         _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     window: Annotated[
         int | None,
-        Argument(or_none(integer_rule()), model_attribute="window"),
+        Argument(or_none(integer_rule()), "window"),
         _WindowOption(help="Cut long series into windows of N steps, here and later."),
     ] = None
     step: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
         _WindowOption(
-            help="Steps from the start of a window to the next.", default="a quarter of --window"
+            help="Steps from the start of a window to the next.",
+            default_text="a quarter of --window",
         ),
     ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        Argument(one_of("features", "sequence", None), model_attribute="scaler.mode"),
+        Argument(one_of("features", "sequence", None), "scaler.mode"),
         _ModelOption(
             str,
             "SCALE",
@@ -246,26 +250,21 @@ class Arguments:
             convert=lambda value: None if value == "none" else value,
         ),
     ] = "features"
-    missing_values: Annotated[
-        Any,
-        Argument(
-            or_none(
-                Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
-            ),
-            model_attribute="schema.missing",
-        ),
-    ] = None
+    missing_values: Annotated[Any, Argument(or_none(_MISSING_RULE), "schema.missing")] = None
     warm_start: Annotated[bool, Argument(BOOLEAN)] = False
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
-        Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
+        Option(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
         Option(
-            int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
+            int,
+            "N",
+            "Sequences per training step.",
+            default_text="32, or 64 from 2000 sequences on",
         ),
     ] = None
     learning_rate: Annotated[
@@ -274,7 +273,7 @@ class Arguments:
     optimizer: Annotated[
         Any,
         Argument(or_none(_OPTIMIZER_RULE)),
-        Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
+        Option(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
@@ -295,19 +294,17 @@ class Arguments:
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
-            default="a quarter of the epochs, at least 50",
+            default_text="a quarter of the epochs, at least 50",
         ),
     ] = None
     refit: Annotated[
         bool | str,
-        Argument(
-            Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
-        ),
+        Argument(_REFIT_RULE),
         Option(
             bool,
             None,
             "Retrain on all sequences at the end.",
-            default="below 2000 sequences",
+            default_text="below 2000 sequences",
             has_negative=True,
         ),
     ] = "auto"
@@ -315,13 +312,13 @@ class Arguments:
         int | str,
         Argument(or_auto(integer_rule(0)), may_change=True),
         _ModelOption(
-            int, "N", "Steps of latent optimization per code.", default="depends on the data"
+            int, "N", "Steps of latent optimization per code.", default_text="depends on the data"
         ),
     ] = "auto"
     time_budget: Annotated[
         float | None,
         Argument(or_none(number_rule(above=0)), may_change=True),
-        Option(float, "SECONDS", "Time limit for training.", default="none"),
+        Option(float, "SECONDS", "Time limit for training.", default_text="none"),
     ] = None
     time_warp: Annotated[
         float | str,
@@ -330,7 +327,7 @@ class Arguments:
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
-            default="depends on the data",
+            default_text="depends on the data",
         ),
     ] = "auto"
     denoise: Annotated[
@@ -344,19 +341,13 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(BOOLEAN, model_attribute="specification.variational"),
+        Argument(BOOLEAN, "specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
     random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None
-    verbose: Annotated[
-        int,
-        Argument(
-            Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1}),
-            may_change=True,
-        ),
-    ] = 0
+    verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change=True)] = 0
 
     @classmethod
     def of(cls, estimator: Any) -> Self:

@@ -31,7 +31,7 @@ _PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Maximum number of sequences on which a graph is compared with Refold.
 _NUM_TEST_SEQUENCES = 64
-# Fraction of the values of test sequences that are missing, if the model supports missing values.
+# Fraction of the values of test sequences that are set to NaN, if the model reads missing values.
 _MISSING_FRACTION = 0.1
 
 
@@ -168,7 +168,17 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     The shape is (n, code size) for an encoder. A decoder has an array of one axis: for each entry
     of a numeric column the difference, and for each category 0 if it is equal, and else 1.
     """
-    sequences = _test_sequences(model)
+    # the test sequences are decoded from codes of the training data, or else from random codes
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((_NUM_TEST_SEQUENCES, model.code_size)).astype(np.float32)
+    if model.reference is not None:
+        codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
+    lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
+    lengths[:2] = [0, 1][: len(lengths)]  # also compares the shortest lengths
+    sequences = model.decode_to_sequences(codes, lengths)
+    if model.specification.observed_flags:
+        is_missing = rng.random(sequences.values.shape) < _MISSING_FRACTION
+        sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
     # a graph has no latent optimization
     codes = model.with_latent_steps(0).encode_aligned(sequences)
     if part == "encoder":
@@ -200,22 +210,6 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
         is_equal = results["categories"] == expected["categories"]
         differences.append(1.0 - is_equal[is_step].ravel())
     return np.concatenate(differences)
-
-
-def _test_sequences(model: Model) -> Sequences:
-    """Return sequences that the model decodes, in the units of the data."""
-    # from codes of the training data, or else from random codes
-    rng = np.random.default_rng(0)
-    codes = rng.standard_normal((_NUM_TEST_SEQUENCES, model.code_size)).astype(np.float32)
-    if model.reference is not None:
-        codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
-    lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
-    lengths[:2] = [0, 1][: len(lengths)]  # also compares the shortest lengths
-    decoded = model.decode_to_sequences(codes, lengths)
-    if not model.specification.observed_flags:
-        return decoded
-    is_missing = rng.random(decoded.values.shape) < _MISSING_FRACTION
-    return decoded.with_values(np.where(is_missing, np.nan, decoded.values))
 
 
 def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:

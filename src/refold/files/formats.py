@@ -125,17 +125,6 @@ def _decompress(data: bytes, format_: Format, file_name: str) -> bytes:
     return content.getvalue()
 
 
-def compress_by_suffix(path: object, data: bytes) -> bytes:
-    """Return bytes to write, compressed if the path ends in a suffix such as .gz."""
-    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
-    if suffix not in COMPRESSIONS:
-        return data
-    buffer = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
-        stream.write(data)
-    return buffer.getvalue().to_pybytes()
-
-
 def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
     """Return UTF-8 text without a byte-order mark; an error names the line of a wrong byte."""
     try:

@@ -128,7 +128,7 @@ def _convert_blocks(
         first_row_names.append(large_table.describe_row(chunk[0]))
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
-    if options.is_list_layout:  # with one row per sequence, ids may repeat
+    if options.layout == "list":  # with one row per sequence, ids may repeat
         return
     all_ids = np.concatenate(block_ids)
     # in the order of a stable sort, an id that repeats stands after the same id
@@ -147,7 +147,7 @@ def _convert_blocks(
 
 def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
-    if large_table.options.is_list_layout:  # a row is a whole sequence
+    if large_table.options.layout == "list":  # a row is a whole sequence
         yield from large_table.chunks()
         return
     id_column = str(large_table.options.id)
@@ -178,7 +178,7 @@ def _sequences_from_chunk(
     first_row, table = chunk
     row_namer = _chunk_row_namer(large_table, first_row)
     table = table.replace_schema_metadata(table_metadata)
-    if not options.is_list_layout:
+    if options.layout == "long":
         return from_long_table(table, options, row_namer)
     if options.id is not None:
         check_has_ids(table[options.id], options.id, row_namer)
@@ -221,7 +221,7 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
             # integers cannot hold NaN: the smallest float type that holds them can
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
-    locate, from_lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
+    locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
     arrays = encode_columns(
         features, columns, types, locate, from_lists=from_lists, stored_schema=stored
     )

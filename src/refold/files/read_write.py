@@ -26,7 +26,7 @@ from refold.errors import (
     argument,
 )
 from refold.files.csv import CSV, TSV
-from refold.files.formats import COMPRESSIONS, Format, compress_by_suffix, read_content
+from refold.files.formats import COMPRESSIONS, Format, read_content
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
@@ -217,7 +217,16 @@ def read(
     num_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
     may_be_large = num_bytes > memory_bytes // _MAX_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
-        sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
+        table_options = TableOptions(**options)
+        files = open_parquet_files(path, table_options)
+        is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
+        with name_file_in_errors(files.root):
+            if is_small or must_be_in_memory(files.schema, files.options):
+                table = pa.concat_tables(table for _, table in files.chunks())
+                row_namer = RowNamer(number_of=files.describe_row)
+                sequences = sequences_from_table(table, str(files.root), table_options, row_namer)
+            else:
+                sequences = open_cached(files, table_options, _block_bytes(memory_bytes))
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
         file_name = file_name if isinstance(file_name, str) else "The stream"
@@ -335,19 +344,6 @@ def read_for(
         raise
 
 
-def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
-    """Read Parquet files as one table, in memory or, if it is larger, mapped from the cache."""
-    files = open_parquet_files(path, options)
-    is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
-    with name_file_in_errors(files.root):
-        if is_small or must_be_in_memory(files.schema, files.options):
-            table = pa.concat_tables(table for _, table in files.chunks())
-            return sequences_from_table(
-                table, str(files.root), options, RowNamer(number_of=files.describe_row)
-            )
-        return open_cached(files, options, _block_bytes(memory_bytes))
-
-
 def _block_bytes(memory_bytes: int) -> int:
     """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
@@ -403,7 +399,13 @@ def write(
     options = {key: value for key, value in options.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
     # all bytes are computed before the file is opened, so that an error changes no file
-    data = compress_by_suffix(path, format_.writer(sequences, **options))
+    data = format_.writer(sequences, **options)
+    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
+    if suffix in COMPRESSIONS:
+        buffer = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
+            stream.write(data)
+        data = buffer.getvalue().to_pybytes()
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)

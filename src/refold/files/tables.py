@@ -74,11 +74,6 @@ class TableOptions:
     as_series: bool = False  # without an id column, all rows are one sequence
 
     @property
-    def is_list_layout(self) -> bool:
-        """Whether a row is a sequence, with one list per feature."""
-        return self.layout == "list"
-
-    @property
     def features(self) -> list[str]:
         """The names of the feature columns."""
         return list(self.columns or ())
@@ -169,7 +164,7 @@ def sequences_from_table(
     options = find_layout(table.schema, file_name, options)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)
-    if options.is_list_layout:
+    if options.layout == "list":
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     id_column, ids = options.id, None
     if id_column is not None:
