@@ -39,15 +39,15 @@ def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances
     assert codes.dtype == np.float64
     np.testing.assert_array_equal(codes, fitted.autoencoder_.transform(cases))
     assert not hasattr(fitted.autoencoder, "encoder_")
-    back, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
-    for case, sequence in zip(back, expected, strict=True):
+    decoded, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
+    for case, sequence in zip(decoded, expected, strict=True):
         np.testing.assert_array_equal(case, sequence.T)
-    again = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
+    copy = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
     # set_params resets the fitted state
-    again.autoencoder_, again.is_fitted = fitted.autoencoder_, True
-    np.testing.assert_array_equal(again.transform(X), fitted.autoencoder_.features(codes))
+    copy.autoencoder_, copy.is_fitted = fitted.autoencoder_, True
+    np.testing.assert_array_equal(copy.transform(X), fitted.autoencoder_.features(codes))
     with pytest.raises(ParameterError, match="Use features=False for an inverse"):
-        again.inverse_transform(codes)
+        copy.inverse_transform(codes)
     with pytest.raises(DataError, match=r"Got codes of 2 channels, shape \(3, 2, 4\)"):
         fitted.inverse_transform(np.ones((3, 2, 4)) + np.arange(4))
     with pytest.raises(ParameterError, match=r"must be a SequenceAutoencoder, or None\. Got a int"):

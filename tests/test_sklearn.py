@@ -51,10 +51,10 @@ def test_check(monkeypatch, estimator, check):
     initialize = without_epochs(fit)
 
     @functools.wraps(fit)
-    def train_or_initialize(ae, X, y=None, **given):
+    def train_or_initialize(ae, X, y=None, **options):
         # of fewer than 10 sequences, none is left to validate the initialization
-        few = getattr(X, "shape", (30,))[0] < 10
-        return (fit if few else initialize)(ae, X, y, **given)
+        trains = getattr(X, "shape", (30,))[0] < 10
+        return (fit if trains else initialize)(ae, X, y, **options)
 
     monkeypatch.setattr(SequenceAutoencoder, "fit", train_or_initialize)
     check(estimator)
@@ -64,7 +64,7 @@ def test_check(monkeypatch, estimator, check):
 def sines():
     """Return sines of one length, whose halves share compiled code."""
     series = refold.datasets.noisy_sines(30, seed=0)
-    return as_sequences([one[:10] for one in series.to_list()])
+    return as_sequences([sine[:10] for sine in series.to_list()])
 
 
 @pytest.fixture(scope="module")
