@@ -150,7 +150,13 @@ class CsvFile:
     def __init__(self, data: bytes, file_name: str) -> None:
         decode_utf8(data, file_name)  # raises an error that names a line that is not UTF-8
         self.data, self.name = data, file_name
-        self.delimiter = self._find_delimiter()
+        scores = {}
+        for delimiter in _DELIMITERS:
+            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
+            widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
+            # best are several cells, then rows of the same width, and then many cells
+            scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
+        self.delimiter = max(_DELIMITERS, key=scores.__getitem__)
         self._check_quotes()
         self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
@@ -201,16 +207,6 @@ class CsvFile:
                     yield cells, reader.line_num
         finally:
             csv.field_size_limit(previous_limit)
-
-    def _find_delimiter(self) -> str:
-        """Return the delimiter that gives the first rows, the header included, the same width."""
-        scores = {}
-        for delimiter in _DELIMITERS:
-            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
-            widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
-            # best are several cells, then rows of the same width, and then many cells
-            scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
-        return max(_DELIMITERS, key=scores.__getitem__)
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""

@@ -71,8 +71,26 @@ def read_content(
             raise access_error(path_or_stream, error, writing=False) from error
     else:
         data = path_or_stream.read()
-    if format_.is_text:
-        data = _decompress(data, format_, file_name)
+    signatures = _COMPRESSION_SIGNATURES.items() if format_.is_text else ()
+    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
+    if codec is not None:
+        content = io.BytesIO()
+        try:
+            with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+                while chunk := stream.read(_UNPACK_CHUNK_BYTES):
+                    content.write(chunk)
+                    if content.tell() > _MAX_UNPACKED_BYTES:
+                        raise FileFormatError(
+                            f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
+                            "that is right, unpack it first, and read the result."
+                        )
+        except OSError as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise FileFormatError(
+                f"{file_name} is not a {format_.name} file that can be read. It seems to be a "
+                f"{codec} file, cut short or damaged ({reason})."
+            ) from error
+        data = content.getvalue()
     if not data:
         raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
     check_first_bytes(data, format_, file_name)
@@ -98,31 +116,6 @@ def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
         f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
         f"format with {argument('format=')}."
     )
-
-
-def _decompress(data: bytes, format_: Format, file_name: str) -> bytes:
-    """Return decompressed bytes, or the unchanged bytes if they are not compressed."""
-    signatures = _COMPRESSION_SIGNATURES.items()
-    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
-    if codec is None:
-        return data
-    content = io.BytesIO()
-    try:
-        with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            while chunk := stream.read(_UNPACK_CHUNK_BYTES):
-                content.write(chunk)
-                if content.tell() > _MAX_UNPACKED_BYTES:
-                    raise FileFormatError(
-                        f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
-                        "that is right, unpack it first, and read the result."
-                    )
-    except OSError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise FileFormatError(
-            f"{file_name} is not a {format_.name} file that can be read. It seems to be a {codec} "
-            f"file, cut short or damaged ({reason})."
-        ) from error
-    return content.getvalue()
 
 
 def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:

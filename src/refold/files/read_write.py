@@ -40,7 +40,6 @@ from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
-    ids_and_labels,
     must_be_in_memory,
     name_file_in_errors,
     sequences_from_table,
@@ -52,7 +51,7 @@ from refold.sequences._conversions import as_sequences
 from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences._tables import DUPLICATES_RULE, is_table
+from refold.sequences._tables import DUPLICATES_RULE, check_id_type, is_table
 
 # To add a format, write a module with a `Format` and name it here. Only two formats have code in
 # this module: Parquet, which can be read in chunks, and text, for which `read_for` sets the unit.
@@ -477,10 +476,19 @@ def read_labels(
     with name_file_in_errors(file_name):
         data = read_content(path, format_, file_name)
         table = format_.label_reader(data, file_name, label, id)
-        pairs = zip(*ids_and_labels(table, label, id), strict=True)
+        if pa.types.is_nested(table[label].type):
+            raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
+        id_column = id or "id"
+        table_ids: Iterable[Any] = range(len(table))  # without ids, rows are numbered from 0
+        if id_column in table.column_names:
+            check_id_type(table[id_column].type, id_column)
+            # a table with one row per step repeats an id and its label; keep each pair once
+            columns = [id_column, label]
+            table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
+            table_ids = check_ids(table[id_column].to_pylist(), len(table)).tolist()
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
-    for sequence_id, value in pairs:
+    for sequence_id, value in zip(table_ids, table[label].to_pylist(), strict=True):
         if not is_missing(value) and labels.setdefault(str(sequence_id), value) != value:
             raise DataError(
                 f"{file_name}: the sequence with id {sequence_id!r} has two labels, "

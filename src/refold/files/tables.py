@@ -26,7 +26,6 @@ from refold.sequences._encoding import (
     ColumnTypes,
     RowNamer,
     SequenceArrays,
-    check_ids,
     is_missing,
 )
 from refold.sequences._lists import arrays_from_list, lengths_without_padding
@@ -313,9 +312,6 @@ def step_columns(columns: Sequence[str]) -> list[str]:
     return [match[0] for match in steps] or list(columns)
 
 
-# Labels: one per sequence, in a column of a table with one row per step or per sequence
-
-
 def check_label_column(
     columns: Sequence[str], file_name: str, label_column: str, id_column: str | None
 ) -> None:
@@ -324,18 +320,3 @@ def check_label_column(
         raise SchemaError(f"The label column {label_column!r} is the id column. Choose another.")
     used_columns = [label_column] if id_column is None else [label_column, id_column]
     check_columns_exist(used_columns, columns, file_name)
-
-
-def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) -> tuple[list, list]:
-    """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
-    if pa.types.is_nested(table[label_column].type):
-        raise SchemaError(f"Column {label_column!r} holds lists. Expected one label per sequence.")
-    id_column = id_column or "id"
-    if id_column not in table.column_names:
-        return list(range(len(table))), table[label_column].to_pylist()
-    check_id_type(table[id_column].type, id_column)
-    # a table with one row per step repeats the pair of an id and its label; keep each pair once
-    columns = [id_column, label_column]
-    table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
-    ids = check_ids(table[id_column].to_pylist(), len(table))
-    return ids.tolist(), table[label_column].to_pylist()
