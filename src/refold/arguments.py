@@ -142,6 +142,8 @@ _REFIT_RULE = Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) 
 _VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
 _FRACTION_RULE = number_rule(minimum=0, below=1)
 
+# What the help page shows as the default of an argument that training chooses
+_BY_DATA = "depends on the data"
 # Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
 _WindowOption = partial(Option, int, "N", panel="Windows")
@@ -184,9 +186,7 @@ class Arguments:
     decoder: Annotated[
         str,
         Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
-        _ModelOption(
-            str, "NAME", "parallel or autoregressive.", default_text="depends on the data"
-        ),
+        _ModelOption(str, "NAME", "parallel or autoregressive.", default_text=_BY_DATA),
     ] = "auto"
     patch: Annotated[
         int | str,
@@ -201,9 +201,7 @@ class Arguments:
     rocket_dim: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
-        _ModelOption(
-            int, "N", "Latent dimensions for ROCKET features.", default_text="depends on the data"
-        ),
+        _ModelOption(int, "N", "Latent dimensions for ROCKET features.", default_text=_BY_DATA),
     ] = "auto"
     length_dim: Annotated[
         int | str,
@@ -255,7 +253,7 @@ class Arguments:
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
-        Option(int, "N", "Maximum number of epochs.", default_text="depends on the data"),
+        Option(int, "N", "Maximum number of epochs.", default_text=_BY_DATA),
     ] = None
     batch_size: Annotated[
         int | None,
@@ -311,9 +309,7 @@ class Arguments:
     latent_steps: Annotated[
         int | str,
         Argument(or_auto(integer_rule(0)), may_change=True),
-        _ModelOption(
-            int, "N", "Steps of latent optimization per code.", default_text="depends on the data"
-        ),
+        _ModelOption(int, "N", "Steps of latent optimization per code.", default_text=_BY_DATA),
     ] = "auto"
     time_budget: Annotated[
         float | None,
@@ -327,7 +323,7 @@ class Arguments:
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
-            default_text="depends on the data",
+            default_text=_BY_DATA,
         ),
     ] = "auto"
     denoise: Annotated[

@@ -761,7 +761,8 @@ def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> Seque
     """Fit a copy of an argument `autoencoder`; None is one with default arguments."""
     estimator: Any = SequenceAutoencoder() if autoencoder is None else autoencoder
     check_input_type("autoencoder", estimator, "a SequenceAutoencoder, or None", "latent_dim")
-    return clone(estimator).fit(X)
+    copy: Any = clone(estimator)
+    return copy.fit(X)
 
 
 def _returns_frame(transformer: Any) -> bool:

@@ -120,7 +120,8 @@ def to_onnx(
 
 def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, GraphColumns]:
     """Return a part of a model as an ONNX model, and its columns."""
-    specification, network = model.specification, model.network
+    specification = model.specification
+    network: Any = model.network
     if not is_default_lstm(specification):
         raise ParameterError(
             "Only the default model with LSTMs can be exported to ONNX. This one has "

@@ -71,6 +71,7 @@ def read_content(
             raise access_error(path_or_stream, error, writing=False) from error
     else:
         data = path_or_stream.read()
+    # compressed text is recognized by its first bytes, whatever the name of the file is
     signatures = _COMPRESSION_SIGNATURES.items() if format_.is_text else ()
     codec = next((codec for codec, signature in signatures if signature.match(data)), None)
     if codec is not None:

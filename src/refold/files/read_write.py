@@ -217,7 +217,8 @@ def read(
     may_be_large = num_bytes > memory_bytes // _MAX_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
         table_options = TableOptions(**options)
-        files = open_parquet_files(path, table_options)
+        root: Any = path  # not a stream
+        files = open_parquet_files(root, table_options)
         is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
         with name_file_in_errors(files.root):
             if is_small or must_be_in_memory(files.schema, files.options):
@@ -291,7 +292,7 @@ def read_for(
     if is_gap_missing or (schema.time_gaps and user_options.get("time_gaps")):
         user_options["time_gaps"] = True
         features.pop()
-    is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
+    is_text = not Path(path).is_dir() and find_format(path, format) is TEXT
     if schema.layout == "words" and is_text:
         user_options.setdefault("unit", "words")
     training_options: dict[str, Any] = {"id": schema.id_name}
@@ -301,8 +302,8 @@ def read_for(
     may_be_wide = schema.is_wide and set(file_columns) - long_names
     is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
-        has_steps = set(schema.step_columns) <= set(file_columns)
-        steps = [*schema.step_columns] if has_steps else []
+        has_steps = {*schema.step_columns} <= {*file_columns}
+        steps = [*schema.step_columns] if has_steps else []  # without them, `read` finds the steps
         training_options |= {"layout": "wide", "columns": steps or None}
     else:
         # the saved time format is that of the time column of the training data
