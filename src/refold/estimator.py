@@ -425,7 +425,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         there is a row for each window, in the order of ``windows``. scikit-learn expects one row
         for each sample, so use ``pooled`` in a pipeline with labels of whole series.
         """
-        if not _returns_frame(self):
+        if not _wants_frame(self):
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
@@ -738,7 +738,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         has_windows = model.window is not None
         series = open_sequences(X, model.schema, as_series=has_windows)
         features = model.pooled(series) if has_windows else model.features(model.encode(series))
-        return _to_pandas_frame(self, features, series.ids, X) if _returns_frame(self) else features
+        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
@@ -765,7 +765,7 @@ def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> Seque
     return copy.fit(X)
 
 
-def _returns_frame(transformer: Any) -> bool:
+def _wants_frame(transformer: Any) -> bool:
     """Return whether ``set_output`` or scikit-learn's configuration asks for a pandas frame."""
     output = getattr(transformer, "_sklearn_output_config", {}).get("transform")
     return (output or get_config()["transform_output"]) == "pandas"

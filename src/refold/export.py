@@ -24,7 +24,7 @@ from refold.network.onnx.graph import Graph, import_package
 from refold.network.specification import is_default_lstm
 from refold.sequences import Sequences
 
-Part = Literal["encoder", "decoder", "forecaster"]
+ModelPart = Literal["encoder", "decoder", "forecaster"]
 # The function that adds each part of a model to a graph.
 _PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
 # Versions of the operator sets by their domain. ONNX Runtime supports them since its version 1.14.
@@ -54,7 +54,7 @@ class Exported(NamedTuple):
 def to_onnx(
     model: Any,
     path: str | os.PathLike[str],
-    part: Part = "encoder",
+    part: ModelPart = "encoder",
     *,
     category_indices: bool = False,
 ) -> Exported:
@@ -110,7 +110,7 @@ def to_onnx(
     proto, columns = build(model, part, category_indices=category_indices)
     largest_difference = None
     if is_installed("onnxruntime"):
-        differences = _differences(proto, model, columns, part)
+        differences = _graph_differences(proto, model, columns, part)
         largest_difference = float(np.abs(differences).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
@@ -118,7 +118,9 @@ def to_onnx(
     return Exported(len(content), largest_difference)
 
 
-def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, GraphColumns]:
+def build(
+    model: Model, part: ModelPart, *, category_indices: bool = False
+) -> tuple[Any, GraphColumns]:
     """Return a part of a model as an ONNX model, and its columns."""
     specification = model.specification
     network: Any = model.network
@@ -163,7 +165,7 @@ def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[
     return proto, columns
 
 
-def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
+def _graph_differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
     """Return how far each result of a graph is from Refold's, in standard deviations.
 
     The shape is (n, code size) for an encoder. A decoder has an array of one axis: for each entry
@@ -184,7 +186,7 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     codes = model.with_latent_steps(0).encode_aligned(sequences)
     if part == "encoder":
         std = codes.std(axis=0)
-        difference = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
+        difference = _run_graph(proto, _to_feeds(columns, sequences))["codes"] - codes
         return difference / np.where(std == 0, 1, std)
     feeds = {"codes": codes}
     if part == "decoder":
@@ -194,13 +196,13 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
         if recent_steps := model.specification.recent_steps:
             recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
             offsets = np.arange(len(sequences) + 1) * recent_steps
-            recent_feeds = _encoder_feeds(columns, Sequences(recent, offsets, schema=model.schema))
+            recent_feeds = _to_feeds(columns, Sequences(recent, offsets, schema=model.schema))
             del recent_feeds["lengths"]  # all are `recent_steps`
             feeds |= {f"recent_{name}": array for name, array in recent_feeds.items()}
         decoded = forecast_next_steps(sequences, model.network, model.scaler)
-    # A decoder's outputs have the format of an encoder's inputs. So `_encoder_feeds` returns what
+    # A decoder's outputs have the format of an encoder's inputs, so the same function returns what
     # the graph should return.
-    results, expected, differences = _run(proto, feeds), _encoder_feeds(columns, decoded), []
+    results, expected, differences = _run_graph(proto, feeds), _to_feeds(columns, decoded), []
     # (n, longest), without the padding of shorter sequences
     is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
     if columns.number_columns:
@@ -213,7 +215,7 @@ def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> 
     return np.concatenate(differences)
 
 
-def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
     """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
     ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
@@ -242,7 +244,7 @@ def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.
     return feeds | {"lengths": sequences.lengths.astype(np.int64)}
 
 
-def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _run_graph(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a graph in ONNX Runtime; return its outputs by name."""
     session = import_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]

@@ -34,7 +34,7 @@ def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Calla
     argument ``num_steps`` of the function is static: each of its values is compiled anew.
     """
     small_batch_function = jax.jit(
-        function, compiler_options=_small_batch_options(), static_argnames="num_steps"
+        function, compiler_options=_find_small_batch_options(), static_argnames="num_steps"
     )
     large_batch_function = jax.jit(function, static_argnames="num_steps")
     return lambda num_steps: (
@@ -43,7 +43,7 @@ def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Calla
 
 
 @functools.cache
-def _small_batch_options() -> dict[str, str]:
+def _find_small_batch_options() -> dict[str, str]:
     """Return the option without YNNPACK, or no option if it cannot be set."""
     # the user may have set the option in the environment variable of XLA
     is_set_by_user = _YNNPACK_OPTION in os.environ.get("XLA_FLAGS", "")

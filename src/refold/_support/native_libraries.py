@@ -24,7 +24,7 @@ def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
     """Limit BLAS to one thread within a context, unless both sides of a matrix are long."""
     try:
         is_large = min(matrix_shape, default=0) > MAX_ONE_THREAD_SIDE
-        controller = None if is_large else _blas_controller()
+        controller = None if is_large else _make_blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
         controller = None
     with controller.limit(limits=1, user_api="blas") if controller else contextlib.nullcontext():
@@ -32,7 +32,7 @@ def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
 
 
 @functools.cache  # finding the libraries takes milliseconds
-def _blas_controller() -> Any:
+def _make_blas_controller() -> Any:
     """Return a `threadpoolctl.ThreadpoolController`, which can limit the threads of BLAS."""
     # A small installation has neither package, so they are not imported at the top. The controller
     # only limits libraries that are loaded, and SciPy has its own BLAS, so SciPy is loaded first.

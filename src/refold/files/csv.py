@@ -47,18 +47,18 @@ _NUM_SAMPLED_ROWS = 20
 _BLOCK_BYTES = 1 << 26
 # Names of a first column that holds the index of a table: R and pandas leave the name empty, and
 # pandas names an empty name "Unnamed: 0" when it reads it.
-_INDEX_NAMES = ("", "Unnamed: 0")
+_INDEX_COLUMN_NAMES = ("", "Unnamed: 0")
 # A quote that neither begins nor ends a cell, such as the quote in 5" pipe.
-_QUOTE_IN_CELL = re.compile(rb'\w" *\w')
+_INNER_QUOTE_PATTERN = re.compile(rb'\w" *\w')
 # A category that is an integer: without leading zeros, and with few enough digits to be exact as a
 # float. It may end in .0, because pandas writes 1.0 if another entry of the column is missing.
-_INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
+_INTEGER_CATEGORY_PATTERN = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
 # A number with a decimal point, or without a fraction.
-_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_NUMBER_PATTERN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 # A number with a decimal comma.
-_DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
+_DECIMAL_COMMA_PATTERN = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 # A number whose comma may be decimal or separate thousands: 1,234.
-_AMBIGUOUS_COMMA = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
+_AMBIGUOUS_COMMA_PATTERN = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
 def write_csv(
@@ -81,7 +81,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     header = file.header
     used_columns = {options.id, options.time, *options.features}
     # a first column without a name is an index of pandas or R, unless the user names it
-    if len(header) > 1 and header[0] in _INDEX_NAMES and header[0] not in used_columns:
+    if len(header) > 1 and header[0] in _INDEX_COLUMN_NAMES and header[0] not in used_columns:
         if options.columns is None:  # columns that the user chose need no warning
             warn(
                 f"{file_name}: The first column ({header[0]!r}) has no name, like an index of "
@@ -124,20 +124,22 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     if time is not None and getattr(cells[time].type, "tz", None) is not None:
         cells[time] = file.table(text_columns=[time], columns=[time])[time]
     if time is not None and pa.types.is_string(cells[time].type):
-        cells[time] = _without_missing_words(cells[time])
+        cells[time] = _replace_missing_words(cells[time])
         if options.time_format is None:  # otherwise, a comma may belong to the format of the times
-            cells[time] = _with_decimal_points(cells[time], time, file, has_floats=has_floats)
+            cells[time] = _replace_decimal_commas(cells[time], time, file, has_floats=has_floats)
     return sequences_from_table(
         pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
     )
 
 
-def csv_columns(data: bytes, file_name: str) -> list[str]:
+def read_csv_columns(data: bytes, file_name: str) -> list[str]:
     """Return the column names, without that of an unnamed index."""
     return [column for column in CsvFile(data, file_name).header if column]
 
 
-def csv_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
+def read_csv_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None
+) -> pa.Table:
     """Return all columns of the file, with ids as text."""
     table = CsvFile(data, file_name).table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
@@ -212,7 +214,7 @@ class CsvFile:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
         # The common cases need no parsing: quotes that only begin and end cells come in pairs.
         num_quotes = self.data.count(b'"')
-        if not num_quotes or (num_quotes % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
+        if not num_quotes or (num_quotes % 2 == 0 and not _INNER_QUOTE_PATTERN.search(self.data)):
             return
         # At the end, a line is added that is only the delimiter. It becomes a row of two empty
         # cells, unless a cell is open: then the line continues this cell.
@@ -243,13 +245,13 @@ def _convert_column(
         return cells
     if requested_type == _CATEGORICAL:
         return _to_categories(cells)
-    numbers = _without_missing_words(cells)
+    numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
     # quoted words such as "NA" are categories if the column holds nothing else
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _with_decimal_points(numbers, column, file, has_floats=has_floats)
-    is_number = matches(numbers, _NUMBER)
+    numbers = _replace_decimal_commas(numbers, column, file, has_floats=has_floats)
+    is_number = matches(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
     num_numbers = int(is_number.sum())
@@ -268,23 +270,23 @@ def _convert_column(
 
 def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
-    is_integer = matches(cells, _INTEGER_CATEGORY)
+    is_integer = matches(cells, _INTEGER_CATEGORY_PATTERN)
     is_integer_or_missing = is_integer | cells.is_null().to_numpy()
     return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
-def _with_decimal_points(
+def _replace_decimal_commas(
     cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # commas between cells are not decimal
-        has_comma = matches(cells, _DECIMAL_COMMA)
+        has_comma = matches(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
     cell = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
-    has_point = matches(cells, _NUMBER) & matches(cells, r"\.")
+    has_point = matches(cells, _NUMBER_PATTERN) & matches(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
@@ -294,7 +296,7 @@ def _with_decimal_points(
     # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
     # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
     # numbers with decimal points.
-    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
+    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
     if is_ambiguous and (has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
@@ -304,7 +306,7 @@ def _with_decimal_points(
     return call_function("if_else", [pa.array(has_comma), with_points, cells])
 
 
-def _without_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text with nulls in place of NA, null and other words that mean missing."""
     # Arrow itself replaces only words without quotes.
     words = pa.array(arrow_csv.ConvertOptions().null_values)
@@ -328,7 +330,7 @@ CSV = Format(
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
-    column_reader=csv_columns,
-    label_reader=csv_labels,
+    column_reader=read_csv_columns,
+    label_reader=read_csv_labels,
 )
 TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(write_csv, delimiter="\t"))

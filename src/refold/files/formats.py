@@ -18,7 +18,7 @@ from refold.sequences._sequences import Sequences
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 # The first bytes of compressed files, by codec. The signature of bzip2 is BZh, but a text may begin
 # with these letters. So this pattern includes the bytes that begin the first block.
-_COMPRESSION_SIGNATURES = {
+_COMPRESSION_PATTERNS = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
@@ -46,7 +46,7 @@ class Format:
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
     # column_reader(data, file_name): the column names; None if there are none, and for Parquet,
-    # whose names `parquet_columns` reads without the data
+    # whose names `read_parquet_columns` reads without the data
     column_reader: Callable[[bytes, str], list[str]] | None = None
     # label_reader(data, file_name, label_column, id_column): a table with these columns
     label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
@@ -72,7 +72,7 @@ def read_content(
     else:
         data = path_or_stream.read()
     # compressed text is recognized by its first bytes, whatever the name of the file is
-    signatures = _COMPRESSION_SIGNATURES.items() if format_.is_text else ()
+    signatures = _COMPRESSION_PATTERNS.items() if format_.is_text else ()
     codec = next((codec for codec, signature in signatures if signature.match(data)), None)
     if codec is not None:
         content = io.BytesIO()

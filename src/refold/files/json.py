@@ -18,7 +18,7 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
-    LONG_OPTIONS,
+    LONG_TABLE_OPTIONS,
     TABLE_OPTIONS,
     TableOptions,
     check_columns_exist,
@@ -37,40 +37,40 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _Cell = bool | int | float | str | None
 
 
-class Entries(NamedTuple):
+class JsonEntries(NamedTuple):
     """The JSON values of a file, one per sequence or event: lines, or the items of an array."""
 
     values: list[Any]
     row_namer: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
 
 
-def parse_jsonl(data: bytes, file_name: str) -> Entries:
+def parse_jsonl(data: bytes, file_name: str) -> JsonEntries:
     """Return the value of each line that is not blank."""
     values, line_numbers = [], []
     for line_number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
-            values.append(_parse_value(line, file_name, line_number))
+            values.append(_parse_json_value(line, file_name, line_number))
             line_numbers.append(line_number)
     if not values:
         raise FileFormatError(f"{file_name} is empty: it holds only blank lines.")
-    return Entries(values, RowNamer("line", line_numbers.__getitem__))
+    return JsonEntries(values, RowNamer("line", line_numbers.__getitem__))
 
 
-def parse_json(data: bytes, file_name: str) -> Entries:
+def parse_json(data: bytes, file_name: str) -> JsonEntries:
     """Return the items of a JSON array, the only value of a file, or the values of JSON lines."""
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _parse_value(data, file_name)
+        value = _parse_json_value(data, file_name)
     except FileFormatError:
         with contextlib.suppress(FileFormatError):  # some .json files are JSON lines
             return parse_jsonl(data, file_name)
         raise
     if isinstance(value, list):
-        return Entries(value, RowNamer("entry"))
-    return Entries([value], RowNamer("line", lambda _: 1))
+        return JsonEntries(value, RowNamer("entry"))
+    return JsonEntries([value], RowNamer("line", lambda _: 1))
 
 
-def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
+def _parse_json_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
     """Return the JSON value of a file, or of one line if it has a number; errors name the line."""
     import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
@@ -105,7 +105,7 @@ def read_json(
     options = TableOptions(**table_options)
     entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _rows_of_table(entries, file_name, options.id or "id")
+        entries = _convert_to_rows(entries, file_name, options.id or "id")
     # all entries must have the type of the first one that is not an empty list
     example = next((value for value in entries.values if value != []), [])
     if isinstance(example, list):
@@ -119,7 +119,7 @@ def read_json(
     if isinstance(example, dict):
         return _read_objects(entries, file_name, unit, options)
     # lists have no names, so these options do not apply
-    for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
+    for option in (*LONG_TABLE_OPTIONS, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
@@ -145,7 +145,7 @@ def read_json(
     )
 
 
-def _rows_of_table(entries: Entries, file_name: str, id_key: str) -> Entries:
+def _convert_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
     """Return the rows of a table if the only entry holds its columns, or else the same entry."""
     table = entries.values[0]
     # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
@@ -164,10 +164,10 @@ def _rows_of_table(entries: Entries, file_name: str, id_key: str) -> Entries:
             )
         columns.append([cells[row] for row in row_keys])
     records = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
-    return Entries(records, RowNamer())
+    return JsonEntries(records, RowNamer())
 
 
-def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
+def read_json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     """Return the keys of the first entry; an empty list if it is not an object."""
     if as_lines:  # only the first line that is not blank is parsed, because there may be many
         num_blank_bytes = len(data) - len(data.removeprefix(_BYTE_ORDER_MARK).lstrip())
@@ -178,7 +178,7 @@ def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
     return list(values[0]) if values and isinstance(values[0], dict) else []
 
 
-def json_labels(
+def read_json_labels(
     data: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
 ) -> pa.Table:
     """Return the labels of the entries, and their ids if they have ids."""
@@ -188,11 +188,11 @@ def json_labels(
     check_label_column(keys, file_name, label_column, id_column)
     id_column = id_column or "id"
     used_keys = [key for key in keys if key in {label_column, id_column}]
-    return _table_of_entries(entries, file_name, used_keys, text_keys={label_column, id_column})
+    return _convert_to_table(entries, file_name, used_keys, text_keys={label_column, id_column})
 
 
 def _check_types(
-    entries: Entries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
+    entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
     """Raise ``FileFormatError`` if a value, one per entry, does not have this type."""
     import msgspec
@@ -206,14 +206,16 @@ def _check_types(
             raise FileFormatError(message) from error
 
 
-def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOptions) -> Sequences:
+def _read_objects(
+    entries: JsonEntries, file_name: str, unit: str, options: TableOptions
+) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
         check_columns_exist(options.columns, keys, file_name)  # the error lists all keys
         keys = [key for key in keys if key in {id_key, time_key, *options.columns}]
-    table = _table_of_entries(entries, file_name, keys, text_keys={id_key})
+    table = _convert_to_table(entries, file_name, keys, text_keys={id_key})
     features = [key for key in keys if key != id_key]
     # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
@@ -227,8 +229,8 @@ def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOpt
     return sequences_from_table(table, file_name, options, entries.row_namer)
 
 
-def _table_of_entries(
-    entries: Entries, file_name: str, keys: Sequence[str], text_keys: set[str]
+def _convert_to_table(
+    entries: JsonEntries, file_name: str, keys: Sequence[str], text_keys: set[str]
 ) -> pa.Table:
     """Return a table of some keys of objects; in `text_keys`, integers beyond 64 bits are text."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
@@ -272,7 +274,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     as_objects = layout == "list" or has_ids or id != "id" or not has_default_names(schema)
     if as_objects and id in schema.names:
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
-    columns = list(map(_json_cells, sequences.values.T, schema.columns))
+    columns = list(map(_to_json_cells, sequences.values.T, schema.columns))
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     # a string cannot hold a missing entry, so if there is one, all lines are lists
     as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
@@ -291,7 +293,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     return "".join(line + "\n" for line in lines).encode()
 
 
-def _json_cells(values: np.ndarray, column: Column) -> list[Any]:
+def _to_json_cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the values (n,) of a column as JSON values (n,), None where missing."""
     if column.column_type.has_categories:
         cells = indices_to_categories(values, column).tolist()
@@ -318,14 +320,14 @@ JSONL = Format(
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    column_reader=partial(json_columns, as_lines=True),
-    label_reader=partial(json_labels, as_lines=True),
+    column_reader=partial(read_json_columns, as_lines=True),
+    label_reader=partial(read_json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
     reader=partial(read_json, as_lines=False),
     read_options=TABLE_OPTIONS | {"unit"},
-    column_reader=partial(json_columns, as_lines=False),
-    label_reader=partial(json_labels, as_lines=False),
+    column_reader=partial(read_json_columns, as_lines=False),
+    label_reader=partial(read_json_labels, as_lines=False),
 )

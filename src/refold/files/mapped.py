@@ -118,7 +118,7 @@ def _convert_blocks(
 ) -> Iterator[Sequences]:
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
     block_ids, block_offsets, first_row_names = [], [0], []
-    for chunk in _chunks_of_whole_sequences(large_table):
+    for chunk in _read_whole_sequences(large_table):
         block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
         first_sequence = block_offsets[-1]
         block_offsets.append(first_sequence + len(block))
@@ -145,7 +145,7 @@ def _convert_blocks(
         )
 
 
-def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
+def _read_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
     if large_table.options.layout == "list":  # a row is a whole sequence
         yield from large_table.chunks()
@@ -155,7 +155,7 @@ def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     # of its first row, and its id.
     pending, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
-        check_has_ids(table[id_column], id_column, _chunk_row_namer(large_table, first_row))
+        check_has_ids(table[id_column], id_column, _make_chunk_row_namer(large_table, first_row))
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
         if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
@@ -176,7 +176,7 @@ def _sequences_from_chunk(
 ) -> Sequences:
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
     first_row, table = chunk
-    row_namer = _chunk_row_namer(large_table, first_row)
+    row_namer = _make_chunk_row_namer(large_table, first_row)
     table = table.replace_schema_metadata(table_metadata)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)
@@ -186,7 +186,7 @@ def _sequences_from_chunk(
     return Sequences.from_checked(*arrays)
 
 
-def _chunk_row_namer(large_table: LargeTable, first_row: int) -> RowNamer:
+def _make_chunk_row_namer(large_table: LargeTable, first_row: int) -> RowNamer:
     """Return the names of the rows of a chunk, which begins at this row of the table."""
     return RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
 
@@ -248,7 +248,7 @@ def _collect_distinct_values(
     # the keys of dictionaries, which keep the order of the file
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
-    for chunk in _chunks_of_whole_sequences(large_table):
+    for chunk in _read_whole_sequences(large_table):
         sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
         is_certain = True  # later chunks can neither change a type nor add a category
@@ -382,7 +382,7 @@ def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequen
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
     # the result for an empty block has the schema of all results
     schema = convert_block(sequences.block(0, 0)).schema
-    with folder_deleted_on_error(_cache_folder()) as folder:
+    with folder_deleted_on_error(_make_cache_folder()) as folder:
         write_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
         return open_temporary(folder, sequences.block_bytes)
 
@@ -392,7 +392,7 @@ def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequen
 
 def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) -> Sequences:
     """Open the sequences of files in the cache; convert the files if they are not there."""
-    folder = _cache_folder()
+    folder = _make_cache_folder()
     # the name of an entry is a hash of the files, of their sizes and dates, and of the options
     file_versions = []
     for path in files.paths:
@@ -415,7 +415,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     return open_folder(entry, block_bytes)
 
 
-def _cache_folder() -> Path:
+def _make_cache_folder() -> Path:
     """Return the folder of the cache entries, which is made if there is none."""
     parent = os.environ.get(CACHE_VARIABLE)
     if not parent:

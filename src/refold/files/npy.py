@@ -102,7 +102,7 @@ def _load_arrays(data: bytes, file_name: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-_READ_OPTIONS = frozenset({"column_types", "as_series"})
+_READ_OPTION_NAMES = frozenset({"column_types", "as_series"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, signature=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, signature=b"\x93NUMPY")
+NPZ = Format("npz", (".npz",), read_npz, _READ_OPTION_NAMES, write_npz, signature=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _READ_OPTION_NAMES, write_npy, signature=b"\x93NUMPY")

@@ -68,7 +68,7 @@ def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
-def parquet_labels(
+def read_parquet_labels(
     data: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the label column, and the id column if there is one."""
@@ -80,10 +80,10 @@ def parquet_labels(
         return file.read([column for column in names if column in label_and_id])
 
 
-def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
+def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Return the column names; if there are list columns, only theirs, which alone `read` uses."""
     path = local_path(path)
-    path = _parquet_files_in(path)[0] if path.is_dir() else path
+    path = _list_parquet_files(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
@@ -114,7 +114,7 @@ PARQUET = Format(
     layouts=("list", "long"),
     signature=b"PAR1",
     is_table=True,
-    label_reader=parquet_labels,
+    label_reader=read_parquet_labels,
 )
 
 
@@ -162,7 +162,7 @@ class ParquetFiles(NamedTuple):
 def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
     """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
     root = local_path(path)
-    paths = _parquet_files_in(root) if root.is_dir() else [root]
+    paths = _list_parquet_files(root) if root.is_dir() else [root]
     # `first_rows` also has the number of all rows so far, which is the first row of the next file
     schemas, file_options, first_rows, num_values, row_bytes = [], [], [0], 0, 1
     for file_path in paths:
@@ -238,7 +238,7 @@ def _merge_schemas(
     return merged.with_metadata(schema_metadata(schema))
 
 
-def _parquet_files_in(root: Path) -> list[Path]:
+def _list_parquet_files(root: Path) -> list[Path]:
     """Return the Parquet files of a folder and its subfolders, in the order of their names."""
     files = []
     with _name_damaged_file(root):

@@ -36,7 +36,7 @@ from refold.files.mapped import (
     open_temporary,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
+from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
@@ -226,7 +226,7 @@ def read(
                 row_namer = RowNamer(number_of=files.describe_row)
                 sequences = sequences_from_table(table, str(files.root), table_options, row_namer)
             else:
-                sequences = open_cached(files, table_options, _block_bytes(memory_bytes))
+                sequences = open_cached(files, table_options, _compute_block_bytes(memory_bytes))
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
         file_name = file_name if isinstance(file_name, str) else "The stream"
@@ -344,7 +344,7 @@ def read_for(
         raise
 
 
-def _block_bytes(memory_bytes: int) -> int:
+def _compute_block_bytes(memory_bytes: int) -> int:
     """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
@@ -418,7 +418,7 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
-        return parquet_columns(path)
+        return read_parquet_columns(path)
     if format_.column_reader is None:
         return []
     file_name = str(Path(path))
@@ -561,7 +561,7 @@ def read_batches(
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
-    tables = _batches_to_tables(batches)
+    tables = _convert_to_tables(batches)
     # Tables are collected until they are too large for memory, or until they end. `memory_bytes` is
     # for float32 values, and the tables usually have float64 values, of twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
@@ -588,7 +588,7 @@ def read_batches(
             stored_batches.write(tables)
             convert_to_folder(stored_batches, folder)
             stored_batches.path.unlink()
-            sequences = open_temporary(folder, _block_bytes(memory_bytes))
+            sequences = open_temporary(folder, _compute_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
     return sequences.with_schema(schema)
@@ -599,7 +599,7 @@ def is_batch_stream(data: Any) -> bool:
     return callable(data) or isinstance(data, pa.RecordBatchReader)
 
 
-def _batches_to_tables(batches: Any) -> Iterator[pa.Table]:
+def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
     """Yield an Arrow table for each batch."""
     if callable(batches):
         batches = batches()

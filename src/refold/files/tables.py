@@ -47,10 +47,10 @@ from refold.sequences._tables import (
 from refold.sequences._times import check_has_times
 
 # The names of the options that only apply to long tables, whose rows have times.
-LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
+LONG_TABLE_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
 # The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, and group 2
 # is the number.
-_NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
+_NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
     list_columns = [column for column in candidates if has_lists(field_of[column])]
     id_column, time = _find_column(options.id, "id", columns, file_name), None
     if list_columns:
-        for option in (*LONG_OPTIONS, "sort", "layout"):
+        for option in (*LONG_TABLE_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
                     f"{file_name} has one row per sequence, with one list per feature, so "
@@ -118,7 +118,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
             )
         time = _find_column(options.time, "time", columns, file_name)
         time = time or time_index_column(index_columns, field_of)
-    for option in LONG_OPTIONS:
+    for option in LONG_TABLE_OPTIONS:
         if option != "time" and getattr(options, option):  # all others need a time column
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
@@ -269,7 +269,7 @@ def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.
 
 def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
-    for option in LONG_OPTIONS:
+    for option in LONG_TABLE_OPTIONS:
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} is read as a wide table, which has no times. Leave "
@@ -295,7 +295,7 @@ def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptio
 
 def step_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns whose names end in a number, in order; all columns if there are none."""
-    numbered = [match for match in map(_NUMBERED_NAME.fullmatch, columns) if match]
+    numbered = [match for match in map(_NUMBERED_NAME_PATTERN.fullmatch, columns) if match]
     # the text before the number must recur: zone2, if it is the only zone, is not a step
     prefix_counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if prefix_counts[match[1]] > 1]

@@ -21,7 +21,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text
 
 # All tags that a header may have.
-_TAGS = (
+_HEADER_TAGS = (
     "@problemname",
     "@timestamps",
     "@missing",
@@ -36,7 +36,7 @@ _TAGS = (
 )
 # A time and a value, as in (2001-01-01 10:00:00,5). Group 1 is the value. The time may contain
 # colons, which would look like the ends of dimensions.
-_TIME_AND_VALUE = re.compile(r"\([^()]+,([^(),]*)\)")
+_TIME_AND_VALUE_PATTERN = re.compile(r"\([^()]+,([^(),]*)\)")
 
 
 class Case(NamedTuple):
@@ -58,7 +58,9 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     )
 
 
-def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
+def read_ts_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None
+) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
     check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
@@ -73,10 +75,10 @@ def _read_cases(data: bytes, file_name: str) -> list[Case]:
     header: dict[str, list[str]] = {}  # maps each tag, in lower case, to the words behind it
     for line_number, line in lines:
         tag, *words = line.split()
-        if tag.lower() not in _TAGS:
+        if tag.lower() not in _HEADER_TAGS:
             raise FileFormatError(
                 f"{file_name}, line {line_number}: {tag[:40]!r} is not a tag. Expected one of "
-                f"{', '.join(_TAGS)}, which comes before the cases."
+                f"{', '.join(_HEADER_TAGS)}, which comes before the cases."
             )
         header[tag.lower()] = words
         if tag.lower() == "@data":  # the next lines are cases
@@ -102,7 +104,7 @@ def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_n
     location, label = f"{file_name}, line {line_number}", None
     true_tags = {tag for tag, words in header.items() if words and words[0].lower() == "true"}
     if "@timestamps" in true_tags:
-        line = _TIME_AND_VALUE.sub(r"\1", line)
+        line = _TIME_AND_VALUE_PATTERN.sub(r"\1", line)
     dimensions = line.split(":")
     if true_tags & {"@classlabel", "@targetlabel"}:
         label = dimensions.pop().strip()
@@ -167,4 +169,6 @@ def write_ts(sequences: Sequences) -> bytes:
     return "".join(f"{line}\n" for line in [*header, *cases]).encode()
 
 
-TS = Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=ts_labels)
+TS = Format(
+    "ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=read_ts_labels
+)
