@@ -50,7 +50,7 @@ class Argument(NamedTuple):
     # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
     # Whether an interrupted training run may continue from its checkpoint with another value.
-    may_change: bool = False
+    may_change_on_resume: bool = False
 
 
 class Corruption(NamedTuple):
@@ -308,12 +308,12 @@ class Arguments:
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), may_change=True),
+        Argument(or_auto(integer_rule(0)), may_change_on_resume=True),
         _ModelOption(int, "N", "Steps of latent optimization per code.", default_text=_BY_DATA),
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        Argument(or_none(number_rule(above=0)), may_change=True),
+        Argument(or_none(number_rule(above=0)), may_change_on_resume=True),
         Option(float, "SECONDS", "Time limit for training.", default_text="none"),
     ] = None
     time_warp: Annotated[
@@ -342,8 +342,8 @@ class Arguments:
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None
-    verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change=True)] = 0
+    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change_on_resume=True)] = None
+    verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change_on_resume=True)] = 0
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
