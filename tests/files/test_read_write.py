@@ -183,8 +183,7 @@ def test_files_that_pandas_wrote(tmp_path):
     lists.to_parquet(tmp_path / "lists.parquet")
     assert [series.tolist() for series in read(tmp_path / "lists.parquet")] == [[1.0, 2.0], []]
 
-
-def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
+    # the index of a sorted frame is not a feature
     path = tmp_path / "sorted.parquet"
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)

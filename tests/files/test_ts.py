@@ -106,9 +106,7 @@ def test_wrong_lines_are_named(text, message):
         read_ts(text)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "features", "equal"), [(np.float32, 1, True), (np.float64, 3, False)]
-)
+@pytest.mark.parametrize(("dtype", "features", "equal"), [("f4", 1, True), ("f8", 3, False)])
 def test_written_files_are_read(tmp_path, dtype, features, equal):
     rng = np.random.default_rng(0)
     cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]
