@@ -155,7 +155,6 @@ def _read_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     # of its first row, and its id.
     pending, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
-        check_has_ids(table[id_column], id_column, _make_chunk_row_namer(large_table, first_row))
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
         if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
@@ -176,7 +175,8 @@ def _sequences_from_chunk(
 ) -> Sequences:
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
     first_row, table = chunk
-    row_namer = _make_chunk_row_namer(large_table, first_row)
+    # messages count the rows of the whole table
+    row_namer = RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
     table = table.replace_schema_metadata(table_metadata)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)
@@ -184,11 +184,6 @@ def _sequences_from_chunk(
         check_has_ids(table[options.id], options.id, row_namer)
     arrays = arrays_from_arrow(table, options.id, options.columns, options.column_types, row_namer)
     return Sequences.from_checked(*arrays)
-
-
-def _make_chunk_row_namer(large_table: LargeTable, first_row: int) -> RowNamer:
-    """Return the names of the rows of a chunk, which begins at this row of the table."""
-    return RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
 
 
 def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]:
