@@ -23,7 +23,7 @@ from refold._support.messages import warn
 from refold.errors import FileFormatError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
-    TABLE_OPTIONS,
+    TABLE_OPTION_NAMES,
     TableOptions,
     check_label_column,
     find_layout,
@@ -95,9 +95,10 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     if is_wide:
         # All columns are steps of one feature. The file does not name the feature, so a mapping of
         # types may have any name for it.
-        mapping = options.column_types
-        feature_name = next(iter(mapping), "x0") if isinstance(mapping, Mapping) else "x0"
-        types = resolve_column_types(mapping, [feature_name]) * len(features)
+        column_types, feature_name = options.column_types, "x0"
+        if isinstance(column_types, Mapping):
+            feature_name = next(iter(column_types), "x0")
+        types = resolve_column_types(column_types, [feature_name]) * len(features)
     else:
         types = resolve_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
@@ -325,7 +326,7 @@ CSV = Format(
     "csv",
     (".csv",),
     reader=read_csv,
-    read_options=TABLE_OPTIONS,
+    read_options=TABLE_OPTION_NAMES,
     writer=write_csv,
     write_options=frozenset({"id", "time"}),
     layouts=("long",),

@@ -18,8 +18,8 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
-    LONG_TABLE_OPTIONS,
-    TABLE_OPTIONS,
+    LONG_TABLE_OPTION_NAMES,
+    TABLE_OPTION_NAMES,
     TableOptions,
     check_columns_exist,
     check_label_column,
@@ -119,7 +119,7 @@ def read_json(
     if isinstance(example, dict):
         return _read_objects(entries, file_name, unit, options)
     # lists have no names, so these options do not apply
-    for option in (*LONG_TABLE_OPTIONS, "id", "columns", "sort", "layout"):
+    for option in (*LONG_TABLE_OPTION_NAMES, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
@@ -316,7 +316,7 @@ JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
     reader=partial(read_json, as_lines=True),
-    read_options=TABLE_OPTIONS | {"unit"},
+    read_options=TABLE_OPTION_NAMES | {"unit"},
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
@@ -327,7 +327,7 @@ JSON = Format(
     "json",
     (".json",),
     reader=partial(read_json, as_lines=False),
-    read_options=TABLE_OPTIONS | {"unit"},
+    read_options=TABLE_OPTION_NAMES | {"unit"},
     column_reader=partial(read_json_columns, as_lines=False),
     label_reader=partial(read_json_labels, as_lines=False),
 )

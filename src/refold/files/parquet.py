@@ -20,7 +20,7 @@ from refold._support.atomic_files import access_error, local_path
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
-    TABLE_OPTIONS,
+    TABLE_OPTION_NAMES,
     TableOptions,
     check_has_rows,
     check_label_column,
@@ -108,7 +108,7 @@ PARQUET = Format(
     "parquet",
     (".parquet", ".pq"),
     reader=read_parquet,
-    read_options=TABLE_OPTIONS,
+    read_options=TABLE_OPTION_NAMES,
     writer=write_parquet,
     write_options=frozenset({"id", "time", "layout"}),
     layouts=("list", "long"),

@@ -47,7 +47,7 @@ from refold.sequences._tables import (
 from refold.sequences._times import check_has_times
 
 # The names of the options that only apply to long tables, whose rows have times.
-LONG_TABLE_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
+LONG_TABLE_OPTION_NAMES = ("time", "time_gaps", "duplicates", "time_format")
 # The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, and group 2
 # is the number.
 _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
@@ -85,13 +85,14 @@ class TableOptions:
 
 
 # The names of these options.
-TABLE_OPTIONS = frozenset(field.name for field in fields(TableOptions))
+TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
 def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
     columns, requested_features = schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
+    # columns that pandas wrote for an index are no features, unless the user requests them
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
@@ -101,7 +102,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
     list_columns = [column for column in candidates if has_lists(field_of[column])]
     id_column, time = _find_column(options.id, "id", columns, file_name), None
     if list_columns:
-        for option in (*LONG_TABLE_OPTIONS, "sort", "layout"):
+        for option in (*LONG_TABLE_OPTION_NAMES, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
                     f"{file_name} has one row per sequence, with one list per feature, so "
@@ -117,8 +118,8 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
                 f"adapt with {argument(window=100)}."
             )
         time = _find_column(options.time, "time", columns, file_name)
-        time = time or time_index_column(index_columns, field_of)
-    for option in LONG_TABLE_OPTIONS:
+        time = time or time_index_column(index_columns, field_of)  # an index of dates
+    for option in LONG_TABLE_OPTION_NAMES:
         if option != "time" and getattr(options, option):  # all others need a time column
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
@@ -269,7 +270,7 @@ def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.
 
 def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
-    for option in LONG_TABLE_OPTIONS:
+    for option in LONG_TABLE_OPTION_NAMES:
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} is read as a wide table, which has no times. Leave "
