@@ -396,15 +396,15 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
-        self.interrupted_ = new_fit.outcome.interrupted
-        self.n_shapes_ = new_fit.outcome.num_shapes
+        result = new_fit.outcome
+        self.interrupted_ = result.interrupted
+        self.n_shapes_ = result.num_shapes
         if new_fit.model is not None:  # an interrupted fit may have none
             self._set_model(replace(new_fit.model, arguments=Arguments.of(self).to_json_values()))
-        # a fit that Ctrl-C stopped in its refit is complete: it keeps the validated weights
-        result = new_fit.outcome
+        # if Ctrl-C stopped the refit, the validated weights are complete
         if not result.interrupted or result.complete:
             return self
-        if checkpoint is not None:
+        if checkpoint is not None:  # a path, or a `Checkpoint` with a path
             path = str(getattr(checkpoint, "path", checkpoint))
             raise KeyboardInterrupt(
                 Message(
