@@ -26,7 +26,7 @@ from refold.files.tables import (
     TABLE_OPTION_NAMES,
     TableOptions,
     check_label_column,
-    find_layout,
+    resolve_options,
     sequences_from_table,
     to_long_table,
 )
@@ -90,7 +90,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
         header = header[1:]
     # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
-    options = find_layout(untyped, file_name, options)
+    options = resolve_options(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
     if is_wide:
         # All columns are steps of one feature. The file does not name the feature, so a mapping of
@@ -104,7 +104,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(text_columns={*header} & {*text_columns}, columns=header)
+    table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
     # Arrow infers floats for decimal points only; numbers with decimal commas are text
     has_floats = any(map(pa.types.is_floating, table.schema.types))
     cells = dict(zip(table.column_names, table.columns, strict=True))
@@ -123,13 +123,13 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
             )
     # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
     if time is not None and getattr(cells[time].type, "tz", None) is not None:
-        cells[time] = file.table(text_columns=[time], columns=[time])[time]
+        cells[time] = file.read_table(text_columns=[time], columns=[time])[time]
     if time is not None and pa.types.is_string(cells[time].type):
         cells[time] = _replace_missing_words(cells[time])
         if options.time_format is None:  # otherwise, a comma may belong to the format of the times
             cells[time] = _replace_decimal_commas(cells[time], time, file, has_floats=has_floats)
     return sequences_from_table(
-        pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
+        pa.table(cells), file_name, options, RowNamer("line", file.find_line)
     )
 
 
@@ -142,7 +142,7 @@ def read_csv_labels(
     data: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return all columns of the file, with ids as text."""
-    table = CsvFile(data, file_name).table(text_columns=[id_column or "id"])
+    table = CsvFile(data, file_name).read_table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
     return table
 
@@ -166,11 +166,11 @@ class CsvFile:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         check_unique_names(self.header)
 
-    def line_of_row(self, row: int) -> int | None:
+    def find_line(self, row: int) -> int | None:
         """Return the number of the last line of a row; row 0 is the first one below the header."""
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
-    def table(
+    def read_table(
         self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the cells of some columns, by default all, with the types that Arrow infers."""
@@ -263,7 +263,7 @@ def _convert_column(
     row = int(np.argmin(is_number | is_missing))
     counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
-        f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r} is "
+        f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r} is "
         f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
         f"categorical, pass {argument(column_types={column: _CATEGORICAL})}."
     )
@@ -286,13 +286,13 @@ def _replace_decimal_commas(
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
-    cell = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
+    cell = f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r}"
     has_point = matches(cells, _NUMBER_PATTERN) & matches(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
             f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
-            f"{file.line_of_row(point_row)} has a decimal point. Use one of them for all numbers."
+            f"{file.find_line(point_row)} has a decimal point. Use one of them for all numbers."
         )
     # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
     # separates cells by semicolons. So commas in such a file are decimal, unless other columns have

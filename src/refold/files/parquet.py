@@ -24,8 +24,8 @@ from refold.files.tables import (
     TableOptions,
     check_has_rows,
     check_label_column,
-    find_layout,
     name_file_in_errors,
+    resolve_options,
     sequences_from_table,
     to_long_table,
 )
@@ -127,11 +127,11 @@ class ParquetFiles(NamedTuple):
     root: Path  # the single file, or the folder of the files
     paths: list[Path]
     first_rows: list[int]  # the number of each file's first row in the table
-    options: TableOptions  # as `find_layout` returns them
+    options: TableOptions  # as `resolve_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     num_values: int  # an upper limit of the number of feature values
     # memory per row: the average of a row group, and the largest average of all row groups
-    row_bytes: int
+    bytes_per_row: int
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -146,7 +146,7 @@ class ParquetFiles(NamedTuple):
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
                 batches = _open_parquet(path).iter_batches(
-                    batch_size=max(1, CHUNK_BYTES // self.row_bytes),
+                    batch_size=max(1, CHUNK_BYTES // self.bytes_per_row),
                     columns=self.options.used_columns,
                 )
                 for batch in batches:
@@ -164,7 +164,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
     root = local_path(path)
     paths = _list_parquet_files(root) if root.is_dir() else [root]
     # `first_rows` also has the number of all rows so far, which is the first row of the next file
-    schemas, file_options, first_rows, num_values, row_bytes = [], [], [0], 0, 1
+    schemas, file_options, first_rows, num_values, bytes_per_row = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
@@ -172,7 +172,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
-            file_options.append(find_layout(schemas[-1], str(file_path), options))
+            file_options.append(resolve_options(schemas[-1], str(file_path), options))
         # The path of a number column is "x", and that of a list column "x.list.element". With a dot
         # at the end, the prefix "x." does not match the column "x1".
         prefixes = tuple(f"{name}." for name in file_options[0].features)
@@ -188,11 +188,13 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             num_values += num_group_values
             # a batch of rows has eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
-            row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
+            bytes_per_row = max(
+                bytes_per_row, -(-group_bytes // max(1, row_group.num_rows))
+            )  # rounded up
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
         schema = _merge_schemas(paths, schemas, file_options)
-    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, row_bytes)
+    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, bytes_per_row)
 
 
 def _merge_schemas(

@@ -39,9 +39,9 @@ from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_columns
 from refold.files.tables import (
     TableOptions,
-    find_layout,
     must_be_in_memory,
     name_file_in_errors,
+    resolve_options,
     sequences_from_table,
     step_columns,
 )
@@ -579,7 +579,7 @@ def read_batches(
         with_values = [field for field in fields if not pa.types.is_null(field.type)]
         schema = schema.set(i, (with_values or fields)[0])
     tables = _cast_tables(itertools.chain(collected, tables), schema)
-    resolved_options = find_layout(schema, "The batches", options)
+    resolved_options = resolve_options(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:

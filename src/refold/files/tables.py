@@ -2,7 +2,7 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`find_layout` tells which one it is, and `sequences_from_table` converts any table.
+`resolve_options` tells which one it is, and `sequences_from_table` converts any table.
 
 In all functions, `file_name` is the name of the file in messages, and column parameters are names.
 """
@@ -57,7 +57,7 @@ _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    The user gives them. `find_layout` returns them with the layout and the names of all used
+    The user gives them. `resolve_options` returns them with the layout and the names of all used
     columns filled in.
     """
 
@@ -66,7 +66,7 @@ class TableOptions:
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long" by the user, or "list" by `find_layout`
+    layout: str | None = None  # "wide" or "long" by the user, or "list" by `resolve_options`
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
@@ -88,7 +88,7 @@ class TableOptions:
 TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
-def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
+def resolve_options(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
     columns, requested_features = schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
@@ -96,7 +96,7 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
-        return _find_wide_steps(data_names, file_name, options)
+        return _resolve_wide_options(data_names, file_name, options)
     field_of = dict(zip(columns, schema, strict=True))
     candidates = requested_features or columns
     list_columns = [column for column in candidates if has_lists(field_of[column])]
@@ -161,7 +161,7 @@ def sequences_from_table(
 ) -> Sequences:
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
-    options = find_layout(table.schema, file_name, options)
+    options = resolve_options(table.schema, file_name, options)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)
     if options.layout == "list":
@@ -185,7 +185,7 @@ def sequences_from_table(
 
 
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether a table cannot be converted in chunks; `find_layout` returns the options."""
+    """Return whether a table cannot be converted in chunks; `resolve_options` returns the options."""
     features = options.features
     # a column of lists of lists holds several features; chunks need one feature per column
     has_nested_column = len(features) == 1 and has_nested_lists(schema.field(features[0]))
@@ -268,7 +268,9 @@ def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.
 # Wide tables: one row per sequence and one column per step
 
 
-def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
+def _resolve_wide_options(
+    columns: Sequence[str], file_name: str, options: TableOptions
+) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
     for option in LONG_TABLE_OPTION_NAMES:
         if getattr(options, option):
