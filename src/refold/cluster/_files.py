@@ -35,7 +35,7 @@ from refold.errors import (
     SchemaError,
     argument,
 )
-from refold.sequences import Schema, TableOptions, has_default_names, resolve_options
+from refold.sequences import Schema, TableOptions, has_default_names, resolve_table_options
 
 # Seconds between attempts to reach a store. They grow to give the store time to recover.
 RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
@@ -339,7 +339,7 @@ def _resolve_options(
         time_format = time_format or (None if is_parsed else model_schema.time_format)
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
-    layout = resolve_options(file_schema, file_name, resolved)
+    layout = resolve_table_options(file_schema, file_name, resolved)
     if layout.id is None and not layout.is_list_layout:
         # a part holds complete series, so there would be a single part
         raise SchemaError(
@@ -352,7 +352,7 @@ def _resolve_options(
 def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
-    layout = resolve_options(schema, location.name, options)
+    layout = resolve_table_options(schema, location.name, options)
     id_type = "row numbers"
     if layout.id is not None:
         type_ = schema.field(layout.id).type

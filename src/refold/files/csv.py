@@ -26,7 +26,7 @@ from refold.files.tables import (
     TABLE_OPTION_NAMES,
     TableOptions,
     check_label_column,
-    resolve_options,
+    resolve_table_options,
     sequences_from_table,
     to_long_table,
 )
@@ -90,7 +90,7 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
         header = header[1:]
     # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
-    options = resolve_options(untyped, file_name, options)
+    options = resolve_table_options(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
     if is_wide:
         # All columns are steps of one feature. The file does not name the feature, so a mapping of

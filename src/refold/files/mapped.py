@@ -74,7 +74,7 @@ class StoredBatches:
     """
 
     path: Path
-    options: TableOptions  # as `resolve_options` returns them
+    options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # of all batches
     describe_row: Callable[[int], str] = str  # the location of a row for messages: its number
 

@@ -25,7 +25,7 @@ from refold.files.tables import (
     check_has_rows,
     check_label_column,
     name_file_in_errors,
-    resolve_options,
+    resolve_table_options,
     sequences_from_table,
     to_long_table,
 )
@@ -127,7 +127,7 @@ class ParquetFiles(NamedTuple):
     root: Path  # the single file, or the folder of the files
     paths: list[Path]
     first_rows: list[int]  # the number of each file's first row in the table
-    options: TableOptions  # as `resolve_options` returns them
+    options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     num_values: int  # an upper limit of the number of feature values
     # memory per row: the average of a row group, and the largest average of all row groups
@@ -172,7 +172,7 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
-            file_options.append(resolve_options(schemas[-1], str(file_path), options))
+            file_options.append(resolve_table_options(schemas[-1], str(file_path), options))
         # The path of a number column is "x", and that of a list column "x.list.element". With a dot
         # at the end, the prefix "x." does not match the column "x1".
         prefixes = tuple(f"{name}." for name in file_options[0].features)

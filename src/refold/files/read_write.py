@@ -41,7 +41,7 @@ from refold.files.tables import (
     TableOptions,
     must_be_in_memory,
     name_file_in_errors,
-    resolve_options,
+    resolve_table_options,
     sequences_from_table,
     step_columns,
 )
@@ -579,7 +579,7 @@ def read_batches(
         with_values = [field for field in fields if not pa.types.is_null(field.type)]
         schema = schema.set(i, (with_values or fields)[0])
     tables = _cast_tables(itertools.chain(collected, tables), schema)
-    resolved_options = resolve_options(schema, "The batches", options)
+    resolved_options = resolve_table_options(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:

@@ -2,7 +2,7 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`resolve_options` tells which one it is, and `sequences_from_table` converts any table.
+`resolve_table_options` tells which one it is, and `sequences_from_table` converts any table.
 
 In all functions, `file_name` is the name of the file in messages, and column parameters are names.
 """
@@ -57,8 +57,8 @@ _NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    The user gives them. `resolve_options` returns them with the layout and the names of all used
-    columns filled in.
+    The user gives them. `resolve_table_options` returns them with the layout and the names of all
+    used columns filled in.
     """
 
     id: str | None = None
@@ -66,7 +66,7 @@ class TableOptions:
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long" by the user, or "list" by `resolve_options`
+    layout: str | None = None  # "wide" or "long" by the user, or "list" by `resolve_table_options`
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
@@ -88,7 +88,7 @@ class TableOptions:
 TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
-def resolve_options(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
+def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
     columns, requested_features = schema.names, options.columns
     check_columns_exist(requested_features or (), columns, file_name)
@@ -161,7 +161,7 @@ def sequences_from_table(
 ) -> Sequences:
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
-    options = resolve_options(table.schema, file_name, options)
+    options = resolve_table_options(table.schema, file_name, options)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)
     if options.layout == "list":
@@ -185,7 +185,7 @@ def sequences_from_table(
 
 
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether a table cannot be converted in chunks; `resolve_options` returns the options."""
+    """Return whether a table with these resolved options cannot be converted in chunks."""
     features = options.features
     # a column of lists of lists holds several features; chunks need one feature per column
     has_nested_column = len(features) == 1 and has_nested_lists(schema.field(features[0]))
