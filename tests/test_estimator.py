@@ -35,9 +35,9 @@ def test_codes_have_one_size_and_sequences_their_own_lengths(fitted):
     assert codes.shape == (24, 3)
     assert codes.dtype == np.float32
     assert np.array_equal(codes, fitted.encode(draw_ragged_sequences()))
-    back = fitted.inverse_transform(X=codes)
-    assert isinstance(back, list)
-    assert all(b.ndim == 2 and b.shape[1] == 2 for b in back)
+    decoded = fitted.inverse_transform(X=codes)
+    assert isinstance(decoded, list)
+    assert all(b.ndim == 2 and b.shape[1] == 2 for b in decoded)
     assert [len(b) for b in fitted.decode(codes, np.arange(24) % 7)] == [i % 7 for i in range(24)]
 
 
@@ -91,9 +91,9 @@ def test_moving_ones_are_reconstructed_exactly():
 )
 def test_categorical_sequences_keep_their_type(sequences, unseen):
     ae = SequenceAutoencoder(**TINY).fit(sequences)
-    back = ae.reconstruct(sequences)
-    assert all(type(b) is type(s) for b, s in zip(back, sequences, strict=True))
-    assert {x for s in back for x in s} <= {x for s in sequences for x in s}
+    decoded = ae.reconstruct(sequences)
+    assert all(type(b) is type(s) for b, s in zip(decoded, sequences, strict=True))
+    assert {x for s in decoded for x in s} <= {x for s in sequences for x in s}
     assert 0.0 <= ae.score(sequences) <= 1.0
     assert np.isfinite(ae.features(ae.transform(sequences))).all()
     with pytest.warns(UserWarning, match=r"[Uu]nknown"):
@@ -125,8 +125,8 @@ def test_scale_by_sequence_keeps_level_and_spread():
     ae = fit_without_training(sequences, scale="sequence")
     codes = ae.transform(sequences)
     assert codes.shape == (24, 3 + 2 * 2)
-    back = ae.decode(codes, [6] * 24)
-    pairs = [(b.mean(), s.mean()) for b, s in zip(back, sequences, strict=True) if len(s)]
+    decoded = ae.decode(codes, [6] * 24)
+    pairs = [(b.mean(), s.mean()) for b, s in zip(decoded, sequences, strict=True) if len(s)]
     assert np.corrcoef(np.transpose(pairs))[0, 1] > 0.98
     assert len(ae.get_feature_names_out()) == 7
 

@@ -81,8 +81,9 @@ def test_frames_of_codes(fitted, sines):
     series = pd.Series(sines.to_list(), index=index)
     for table in (series, series.to_frame()):
         assert list(ae.transform(table).index) == index
-    named = sines.with_ids(index)
-    for table in (named, named.to_arrow(), named.to_table(), named.to_arrow().to_pandas()):
+    with_ids = sines.with_ids(index)
+    arrow_table = with_ids.to_arrow()
+    for table in (with_ids, arrow_table, with_ids.to_table(), arrow_table.to_pandas()):
         assert list(ae.transform(table).index) == index
     for container in ("pandas", "polars"):
         with config_context(transform_output=container):

@@ -44,7 +44,7 @@ def test_large_batches_of_any_types():
     first, second = (batch.to_pandas().assign(page="b", day="x") for batch in BATCHES[:2])
     third = second.assign(page="a", day="w", id=second["id"] + 100)
     batches = [batch.astype({"day": "category"}) for batch in (first, second, third)]
-    small, large = (read_batches(batches, memory_bytes=size) for size in (1 << 20, 1))
+    small, large = (read_batches(batches, memory_bytes=n) for n in (1 << 20, 1))
     assert (small.is_mapped, large.is_mapped) == (False, True)
     assert large.schema == small.schema
     np.testing.assert_array_equal(large.values, small.values)
