@@ -16,11 +16,6 @@ from small_data import fits_without_epochs
 pytestmark = pytest.mark.usefixtures("skip_epochs")
 
 
-def tiny(latent_dim=3):
-    ae = SequenceAutoencoder(latent_dim, units=4, latent_steps=0, random_state=0)
-    return AutoencoderTransformer(ae)
-
-
 @pytest.fixture(scope="module")
 def utterances():
     """Return 90 utterances with 3 channels and 7 to 26 time points."""
@@ -29,8 +24,10 @@ def utterances():
 
 @pytest.fixture(scope="module")
 def fitted(utterances):
+    # with 8 dimensions, the codes hold the lengths
+    ae = SequenceAutoencoder(8, units=4, latent_steps=0, random_state=0)
     with fits_without_epochs():
-        return tiny(latent_dim=8).fit(utterances)  # large enough to hold the lengths
+        return AutoencoderTransformer(ae).fit(utterances)
 
 
 def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances):

@@ -33,8 +33,6 @@ EXPECTED = {
     "check_estimators_empty_data_messages": "an array without columns is of empty series",
     "check_fit2d_predict1d": "the error says to put a single sequence into a list",
 }
-
-
 SMALLEST = SequenceAutoencoder(**TINY | {"latent_dim": 2, "units": 4}, refit=False)
 
 

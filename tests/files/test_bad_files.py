@@ -58,10 +58,9 @@ def test_a_small_file_that_unpacks_to_more_than_it_may(monkeypatch):
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_missing_and_empty_files(tmp_path, suffix):
-    with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
-        read(tmp_path / f"nothing.{suffix}")
-    with pytest.raises(FileNotFoundError, match="There is no file"):
-        read(tmp_path / "no folder" / f"nothing.{suffix}")
+    for folder in (tmp_path, tmp_path / "no folder"):
+        with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
+            read(folder / f"nothing.{suffix}")
     (tmp_path / f"empty.{suffix}").touch()
     with pytest.raises(FileFormatError, match=rf"empty\.{suffix} is empty: it holds no bytes"):
         read(tmp_path / f"empty.{suffix}")

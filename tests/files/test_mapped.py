@@ -55,10 +55,6 @@ def assert_same(actual, expected):
     assert_equal(actual[[-1, 0, 0]], expected[[-1, 0, 0]])
 
 
-def message_of(warning):
-    return str(warning.message)
-
-
 def read_and_compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **options):
     """Read a table as larger than memory and in memory, and return the former if both agree."""
     pq.write_table(table, tmp_path / "whole.parquet")
@@ -70,7 +66,8 @@ def read_and_compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40,
         warnings.simplefilter("always")
         actual = read(folder, memory_bytes=1, **options)
     actual.block_bytes = block_bytes
-    assert [*map(message_of, mapped_warnings)] == [*map(message_of, expected_warnings)]
+    messages = [str(warning.message) for warning in mapped_warnings]
+    assert messages == [str(warning.message) for warning in expected_warnings]
     assert [warning.filename for warning in mapped_warnings] == [__file__] * len(mapped_warnings)
     assert_same(actual, expected)
     return actual
