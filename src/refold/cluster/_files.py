@@ -340,7 +340,7 @@ def _resolve_options(
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
     layout = resolve_table_options(file_schema, file_name, resolved)
-    if layout.id is None and not layout.is_list_layout:
+    if layout.id is None and layout.layout != "list":
         # a part holds complete series, so there would be a single part
         raise SchemaError(
             f"{file_name} has no column of ids, so all rows are one series, and a cluster divides "
@@ -371,7 +371,7 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
             if f"{column.path_in_schema}.".startswith(prefix)
         ]
         row_groups.append((group.num_rows, max([*steps, group.num_rows])))
-    row_meaning = "sequence" if layout.is_list_layout else "step"
+    row_meaning = "sequence" if layout.layout == "list" else "step"
     return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_meaning)
 
 
