@@ -762,7 +762,7 @@ def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> Seque
     estimator: Any = SequenceAutoencoder() if autoencoder is None else autoencoder
     check_input_type("autoencoder", estimator, "a SequenceAutoencoder, or None", "latent_dim")
     copy: Any = clone(estimator)
-    return copy.fit(X)
+    return copy.fit(X, None)  # scikit-learn's FrozenEstimator needs a `y`
 
 
 def _wants_frame(transformer: Any) -> bool:
