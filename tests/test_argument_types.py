@@ -28,14 +28,15 @@ def ae():
 # Functions of sequences and their reconstructions.
 PAIR_FUNCTIONS = ["exact", "entry_errors", "compare", "copies"]
 PAIR_FUNCTIONS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
-# functions by name, each with valid arguments; "model" stands for the fixture
+MODEL = object()  # stands for the fixture
+# functions by name, each with valid arguments
 CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAIR_FUNCTIONS} | {
     "nmse": (evaluation.nmse, WAVES, RECONSTRUCTED, SCALER),
     "explained_variance": (evaluation.explained_variance, WAVES, RECONSTRUCTED, SCALER),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
     "forecast_errors": (evaluation.forecast_errors, WAVES, RECONSTRUCTED, RECONSTRUCTED, SCALER),
-    "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
-    "sweep": (diagnosis.sweep, "model", CODES, 0),
+    "latent_dimensions": (diagnosis.latent_dimensions, MODEL, CODES),
+    "sweep": (diagnosis.sweep, MODEL, CODES, 0),
     "probe": (lambda codes: evaluation.probe(codes, np.arange(12) % 2), CODES),
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
@@ -45,10 +46,10 @@ CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAI
     "plots.forecast": (plots.forecast, WAVES, None),
     "plots.latent_dimensions": (plots.latent_dimensions, None),
     "error_by_feature": (plots.error_by_feature, {"Refold": [1.0]}, ["x"]),
-    "report": (report.report, "model", WAVES, "page.html"),
-    "search.cluster": (search.cluster, "model", WAVES),
+    "report": (report.report, MODEL, WAVES, "page.html"),
+    "search.cluster": (search.cluster, MODEL, WAVES),
     "nearest": (search.nearest, CODES, CODES, 1),
-    "to_onnx": (to_onnx, "model", "model.onnx"),
+    "to_onnx": (to_onnx, MODEL, "model.onnx"),
 }
 
 
@@ -57,9 +58,7 @@ CALLS = {name: (getattr(evaluation, name), WAVES, RECONSTRUCTED) for name in PAI
 def test_an_argument_of_a_wrong_type_is_refused_or_read(name, ae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, *arguments = CALLS[name]
-    arguments = [
-        ae if isinstance(value, str) and value == "model" else value for value in arguments
-    ]
+    arguments = [ae if value is MODEL else value for value in arguments]
     wrong_values = [ae, refold.SequenceAutoencoder(), refold.SequenceAutoencoder, None, 3, 0.5]
     wrong_values += [CODES[0], np.zeros((2, 3, 4)), WAVES, [], SCALER]
     for i, argument in enumerate(arguments):

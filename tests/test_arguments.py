@@ -84,5 +84,5 @@ def option_rows():
         flag = name.replace("_", "-")
         flags = f"--{flag}`, `--no-{flag}" if option.has_negative else f"--{flag}"
         flags += f" {option.metavar}" if option.metavar else ""
-        default = DEFAULTS[name] if option.default is None else option.default
+        default = DEFAULTS[name] if option.default_text is None else option.default_text
         yield f"| `{flags}` | {option.help} | {'off' if default is False else default} |"

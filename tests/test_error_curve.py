@@ -11,8 +11,7 @@ from refold.training._split import split_validation
 from small_data import interrupt_after_fits
 from training.test_reports import curves
 
-SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
-SHORT = SequenceAutoencoder(**SETTINGS)
+SHORT = SequenceAutoencoder(units=6, max_epochs=1, latent_steps=0, random_state=0)
 
 
 def test_errors_are_those_of_fits_and_of_pca():

@@ -8,16 +8,14 @@ from refold.cli._outputs import spell_as_options
 from refold.errors import FileAccessError, Message, ParameterError, argument, spelled
 
 
-def test_an_error_keeps_its_argument_when_it_is_pickled():
+def test_an_error_with_an_argument_is_pickled_and_one_without_has_none():
     error = FileAccessError(f"{argument(latent_dim=8)} is too large for {argument('units')}.")
     for copy in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301
         assert type(copy) is FileAccessError
         assert str(copy) == copy.message == "latent_dim=8 is too large for units."
         assert copy.argument == "latent_dim"
         assert spell_as_options(copy.message) == "--latent-dim 8 is too large for --units."
-
-
-def test_an_error_without_an_argument():
+    # without an argument, but with a text for the command line
     error = ParameterError(f"There are none: {spelled('call fit()', 'run `refold fit`')}.")
     assert error.argument is None
     assert str(error) == "There are none: call fit()."
@@ -32,9 +30,10 @@ def test_an_error_without_an_argument():
         (argument(scale=None), "--scale none"),
         (argument(missing_values=[-99, 0.5]), "--missing -99,0.5"),
         (argument("warm_start"), "--from"),
+        (argument(column_types={"x": "numeric"}), "--column-types x=numeric"),
         (
-            argument(column_types={"page": "categorical", "x": "numeric"}),
-            "--column-types page=categorical,x=numeric",
+            argument(column_types={"x": "binary", "y": "numeric"}),
+            "--column-types x=binary,y=numeric",
         ),
     ],
 )

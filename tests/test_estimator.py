@@ -1,5 +1,6 @@
 """The behavior of `SequenceAutoencoder`."""
 
+import functools
 import pickle
 
 import keras
@@ -34,9 +35,9 @@ def test_codes_have_one_size_and_sequences_their_own_lengths(fitted):
     assert codes.shape == (24, 3)
     assert codes.dtype == np.float32
     assert np.array_equal(codes, fitted.encode(draw_ragged_sequences()))
-    back = fitted.inverse_transform(X=codes)
-    assert isinstance(back, list)
-    assert all(b.ndim == 2 and b.shape[1] == 2 for b in back)
+    decoded = fitted.inverse_transform(X=codes)
+    assert isinstance(decoded, list)
+    assert all(b.ndim == 2 and b.shape[1] == 2 for b in decoded)
     assert [len(b) for b in fitted.decode(codes, np.arange(24) % 7)] == [i % 7 for i in range(24)]
 
 
@@ -56,23 +57,18 @@ def test_keras_models_agree_with_the_estimator(fitted):
 
 
 def test_errors_are_measured_in_units_of_the_training_data():
-    ae, expected = (
-        fit_without_training(draw_ragged_sequences(), scale=None),
-        Scaler.fit(Sequences.from_list(draw_ragged_sequences())),
-    )
+    ae = fit_without_training(draw_ragged_sequences(), scale=None)
+    expected = Scaler.fit(Sequences.from_list(draw_ragged_sequences()))
     np.testing.assert_allclose(ae.error_scaler_.mean_, expected.mean_, rtol=1e-5)
     np.testing.assert_allclose(ae.error_scaler_.scale_, expected.scale_, rtol=1e-5)
     assert np.array_equal(ae.scaler_.scale_, [1, 1])
 
 
 def test_the_seed_makes_fits_reproducible():
-    options = TINY | {"refit": True}
     # binary data has no linear initialization, so codes depend on the random weights
     data = [sequence > 5 for sequence in draw_ragged_sequences()]
-    codes = [
-        SequenceAutoencoder(**options | {"random_state": seed}).fit_transform(data)
-        for seed in (0, 0, 1)
-    ]
+    options = [TINY | {"refit": True, "random_state": seed} for seed in (0, 0, 1)]
+    codes = [SequenceAutoencoder(**settings).fit_transform(data) for settings in options]
     assert np.array_equal(*codes[:2])
     assert np.abs(codes[2] - codes[0]).max() > 1e-3
 
@@ -95,9 +91,9 @@ def test_moving_ones_are_reconstructed_exactly():
 )
 def test_categorical_sequences_keep_their_type(sequences, unseen):
     ae = SequenceAutoencoder(**TINY).fit(sequences)
-    back = ae.reconstruct(sequences)
-    assert all(type(b) is type(s) for b, s in zip(back, sequences, strict=True))
-    assert {x for s in back for x in s} <= {x for s in sequences for x in s}
+    decoded = ae.reconstruct(sequences)
+    assert all(type(b) is type(s) for b, s in zip(decoded, sequences, strict=True))
+    assert {x for s in decoded for x in s} <= {x for s in sequences for x in s}
     assert 0.0 <= ae.score(sequences) <= 1.0
     assert np.isfinite(ae.features(ae.transform(sequences))).all()
     with pytest.warns(UserWarning, match=r"[Uu]nknown"):
@@ -124,14 +120,13 @@ def test_missing_values_differ_from_any_value(fitted):
 
 def test_scale_by_sequence_keeps_level_and_spread():
     rng = np.random.default_rng(0)
-    sequences = [
-        rng.normal(0, 100) + rng.uniform(0.3, 15) * (s - 5) for s in draw_ragged_sequences()
-    ]
+    ragged = draw_ragged_sequences()
+    sequences = [rng.normal(0, 100) + rng.uniform(0.3, 15) * (s - 5) for s in ragged]
     ae = fit_without_training(sequences, scale="sequence")
     codes = ae.transform(sequences)
     assert codes.shape == (24, 3 + 2 * 2)
-    back = ae.decode(codes, [6] * 24)
-    pairs = [(b.mean(), s.mean()) for b, s in zip(back, sequences, strict=True) if len(s)]
+    decoded = ae.decode(codes, [6] * 24)
+    pairs = [(b.mean(), s.mean()) for b, s in zip(decoded, sequences, strict=True) if len(s)]
     assert np.corrcoef(np.transpose(pairs))[0, 1] > 0.98
     assert len(ae.get_feature_names_out()) == 7
 
@@ -158,7 +153,7 @@ def test_classic_architectures(architecture, tmp_path):
         ae.encoder_inputs(x, 20)
 
 
-def test_classic_architectures_refuse_what_they_cannot_read():
+def test_architectures_refuse_what_they_cannot_read():
     full = [np.random.default_rng(0).normal(size=(5, 2))] * 6
     gaps = [np.array([[1.0], [np.nan]])] * 3 + [np.array([[2.0]])] * 3
     for architecture, data, message in (
@@ -166,6 +161,9 @@ def test_classic_architectures_refuse_what_they_cannot_read():
         ("repeat", ["abc", "b"] * 4, "does not support categorical"),
         ("repeat", gaps, r"not support .* missing values"),
         ("reshape", full, "latent_dim must be a multiple"),
+        ("default", [np.zeros((0, 2))] * 5, "sequences are empty"),
+        (lambda **sizes: custom_models(**sizes | {"latent_dim": 5}), full, r"width 3\. Got 5"),
+        (lambda **_: None, full, "must return an encoder and a decoder"),
     ):
         with pytest.raises((DataError, ParameterError), match=message):
             SequenceAutoencoder(**TINY, architecture=architecture).fit(data)
@@ -199,23 +197,7 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
 
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
     full = [s for s in draw_ragged_sequences() if len(s)]
-    ae = SequenceAutoencoder(
-        **UNVALIDATED, architecture=lambda **sizes: custom_models(**sizes, masked=False)
-    )
+    unmasked = functools.partial(custom_models, masked=False)
+    ae = SequenceAutoencoder(**UNVALIDATED, architecture=unmasked)
     with pytest.raises(DataError, match="has length 7, and architecture='custom' reads 1 to 6 st"):
         ae.fit(full).transform([*full, np.ones((7, 2))])
-
-
-def test_architectures_that_do_not_fit_are_refused():
-    def too_wide(**sizes):
-        return custom_models(**sizes | {"latent_dim": 5})
-
-    with pytest.raises(ParameterError, match=r"encoder's output must have width 3\. Got 5"):
-        SequenceAutoencoder(**TINY, architecture=too_wide).fit(draw_ragged_sequences())
-    with pytest.raises(ParameterError, match="must return an encoder and a decoder"):
-        SequenceAutoencoder(**TINY, architecture=lambda **_: None).fit(draw_ragged_sequences())
-
-
-def test_sequences_without_steps_are_refused():
-    with pytest.raises(DataError, match="sequences are empty"):
-        SequenceAutoencoder(**TINY).fit([np.zeros((0, 2))] * 5)

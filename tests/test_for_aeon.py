@@ -16,11 +16,6 @@ from small_data import fits_without_epochs
 pytestmark = pytest.mark.usefixtures("skip_epochs")
 
 
-def tiny(latent_dim=3):
-    ae = SequenceAutoencoder(latent_dim, units=4, latent_steps=0, random_state=0)
-    return AutoencoderTransformer(ae)
-
-
 @pytest.fixture(scope="module")
 def utterances():
     """Return 90 utterances with 3 channels and 7 to 26 time points."""
@@ -29,8 +24,10 @@ def utterances():
 
 @pytest.fixture(scope="module")
 def fitted(utterances):
+    # with 8 dimensions, the codes hold the lengths
+    ae = SequenceAutoencoder(8, units=4, latent_steps=0, random_state=0)
     with fits_without_epochs():
-        return tiny(latent_dim=8).fit(utterances)  # large enough to hold the lengths
+        return AutoencoderTransformer(ae).fit(utterances)
 
 
 def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances):
@@ -39,15 +36,15 @@ def test_codes_and_their_inverse_are_those_of_the_autoencoder(fitted, utterances
     assert codes.dtype == np.float64
     np.testing.assert_array_equal(codes, fitted.autoencoder_.transform(cases))
     assert not hasattr(fitted.autoencoder, "encoder_")
-    back, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
-    for case, sequence in zip(back, expected, strict=True):
+    decoded, expected = fitted.inverse_transform(codes), fitted.autoencoder_.reconstruct(cases)
+    for case, sequence in zip(decoded, expected, strict=True):
         np.testing.assert_array_equal(case, sequence.T)
-    again = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
+    copy = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
     # set_params resets the fitted state
-    again.autoencoder_, again.is_fitted = fitted.autoencoder_, True
-    np.testing.assert_array_equal(again.transform(X), fitted.autoencoder_.features(codes))
+    copy.autoencoder_, copy.is_fitted = fitted.autoencoder_, True
+    np.testing.assert_array_equal(copy.transform(X), fitted.autoencoder_.features(codes))
     with pytest.raises(ParameterError, match="Use features=False for an inverse"):
-        again.inverse_transform(codes)
+        copy.inverse_transform(codes)
     with pytest.raises(DataError, match=r"Got codes of 2 channels, shape \(3, 2, 4\)"):
         fitted.inverse_transform(np.ones((3, 2, 4)) + np.arange(4))
     with pytest.raises(ParameterError, match=r"must be a SequenceAutoencoder, or None\. Got a int"):

@@ -15,16 +15,14 @@ from small_data import draw_ragged_sequences, fit_without_training
 @pytest.fixture(scope="module")
 def results():
     """Return a result of each class."""
-    ae = fit_without_training(draw_ragged_sequences(40), forecast_steps=1).calibrate(
-        draw_ragged_sequences(60, seed=1)
-    )
+    ae = fit_without_training(draw_ragged_sequences(40), forecast_steps=1)
+    ae.calibrate(draw_ragged_sequences(60, seed=1))
     names = [f"s{i}" for i in range(12)]
     new = refold.Sequences.from_list(draw_ragged_sequences(12, seed=2), ids=names)
     stream = ae.stream(window=4, every=3)
     values = np.array([0.1, 0.2, 0.3, 0.4])
     errors = [("few-sequences", "Collect more. " * 99)] * 5
-    found = diagnosis.Diagnosis(tuple(diagnosis.Finding(*error) for error in errors))
-    by_length = evaluation.errors_by_length(new, new)
+    diagnosed = diagnosis.Diagnosis(tuple(diagnosis.Finding(*error) for error in errors))
     return {
         "detection": ae.detect(new, alpha=0.05),
         "drift": ae.drift(new),
@@ -39,10 +37,10 @@ def results():
         "fidelity": Fidelity(0.123456789012345678, 0.9, 0.0),
         "curve": ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10),
         "errors by sequence": evaluation.errors_by_sequence(new, new),
-        "errors by length": by_length,
+        "errors by length": evaluation.errors_by_length(new, new),
         "dimensions": diagnosis.latent_dimensions(ae, ae.encode(new)),
-        "diagnosis": found,
-        "finding": found.findings[0],
+        "diagnosis": diagnosed,
+        "finding": diagnosed.findings[0],
         "run": RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 400_000_000),
         "clusters": refold.search.cluster(ae, new, num_clusters=2),
     }
@@ -92,8 +90,8 @@ def test_tables(results, name):
 
 
 def test_a_table_of_steps(results):
-    found = results["detection"]
-    steps = found.steps("name")
+    detection = results["detection"]
+    steps = detection.steps("name")
     assert steps.column_names == ["name", "step", "score", "p_value"]
     assert steps["name"].to_pylist()[:4] == ["s0"] * 3 + ["s1"]
-    assert steps["score"].to_pylist() == np.concatenate(found.step_scores).tolist()
+    assert steps["score"].to_pylist() == np.concatenate(detection.step_scores).tolist()

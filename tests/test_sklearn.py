@@ -30,13 +30,9 @@ EXPECTED = {
     "check_n_features_in": COLUMNS,
     "check_n_features_in_after_fitting": COLUMNS,
     "check_transformer_general": "a series may have another length in transform than in fit",
-    "check_estimators_empty_data_messages": "an array without columns is of empty series, which "
-    "exist; the error says that all of them are",
-    "check_fit2d_predict1d": "the error says to put a single sequence into a list, where the "
-    "check wants 'Reshape your data'",
+    "check_estimators_empty_data_messages": "an array without columns is of empty series",
+    "check_fit2d_predict1d": "the error says to put a single sequence into a list",
 }
-
-
 SMALLEST = SequenceAutoencoder(**TINY | {"latent_dim": 2, "units": 4}, refit=False)
 
 
@@ -51,10 +47,10 @@ def test_check(monkeypatch, estimator, check):
     initialize = without_epochs(fit)
 
     @functools.wraps(fit)
-    def train_or_initialize(ae, X, y=None, **given):
+    def train_or_initialize(ae, X, y=None, **options):
         # of fewer than 10 sequences, none is left to validate the initialization
-        few = getattr(X, "shape", (30,))[0] < 10
-        return (fit if few else initialize)(ae, X, y, **given)
+        trains = getattr(X, "shape", (30,))[0] < 10
+        return (fit if trains else initialize)(ae, X, y, **options)
 
     monkeypatch.setattr(SequenceAutoencoder, "fit", train_or_initialize)
     check(estimator)
@@ -64,7 +60,7 @@ def test_check(monkeypatch, estimator, check):
 def sines():
     """Return sines of one length, whose halves share compiled code."""
     series = refold.datasets.noisy_sines(30, seed=0)
-    return as_sequences([one[:10] for one in series.to_list()])
+    return as_sequences([sine[:10] for sine in series.to_list()])
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +79,9 @@ def test_frames_of_codes(fitted, sines):
     series = pd.Series(sines.to_list(), index=index)
     for table in (series, series.to_frame()):
         assert list(ae.transform(table).index) == index
-    named = sines.with_ids(index)
-    for table in (named, named.to_arrow(), named.to_table(), named.to_arrow().to_pandas()):
+    with_ids = sines.with_ids(index)
+    arrow_table = with_ids.to_arrow()
+    for table in (with_ids, arrow_table, with_ids.to_table(), arrow_table.to_pandas()):
         assert list(ae.transform(table).index) == index
     for container in ("pandas", "polars"):
         with config_context(transform_output=container):

@@ -60,14 +60,10 @@ NEEDED = "needs Keras, JAX and scikit-learn. In your clone of Refold, run: pytho
 
 def run(code, *arguments, refused=REFUSED):
     """Run code without the packages, and return its last line of output and its standard error."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SETUP.format(refused) + code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+    command = [sys.executable, "-W", "error", "-c", SETUP.format(refused) + code, *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1]), process.stderr
 
 
 def commands(model, data, folder):
@@ -98,29 +94,30 @@ def sines(tmp_path_factory):
 
 def test_a_saved_model_works_without_training_packages(sines):
     ae, folder = sines
-    found, _ = run(USE, str(folder / "sines.refold"))
+    results, _ = run(USE, str(folder / "sines.refold"))
     new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
-    assert np.allclose(found["codes"], ae.transform(new), atol=1e-4)
-    assert np.allclose(found["decoded"], np.concatenate(ae.inverse_transform(found["codes"])))
-    assert found["score"] == pytest.approx(ae.score(new), abs=1e-4)
-    assert np.allclose(found["scores"], ae.detect(new, alpha=0.1).scores, rtol=1e-3)
-    assert found["drift"] == pytest.approx(ae.drift(new).p_value, rel=1e-3)
-    assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
+    assert np.allclose(results["codes"], ae.transform(new), atol=1e-4)
+    assert np.allclose(results["decoded"], np.concatenate(ae.inverse_transform(results["codes"])))
+    assert results["score"] == pytest.approx(ae.score(new), abs=1e-4)
+    assert np.allclose(results["scores"], ae.detect(new, alpha=0.1).scores, rtol=1e-3)
+    assert results["drift"] == pytest.approx(ae.drift(new).p_value, rel=1e-3)
+    assert np.allclose(results["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
     generated = np.concatenate(ae.generate(3, random_state=0))
-    assert np.allclose(found["generated"], generated, atol=1e-4)
-    assert np.allclose(found["features"], ae.features(found["codes"]), atol=1e-2)
-    assert found["streamed"] == found["codes"][0]
+    assert np.allclose(results["generated"], generated, atol=1e-4)
+    assert np.allclose(results["features"], ae.features(results["codes"]), atol=1e-2)
+    assert results["streamed"] == results["codes"][0]
 
 
 def test_commands_work_without_training_packages(sines, tmp_path):
     _, folder = sines
-    arguments = commands(str(folder / "sines.refold"), str(folder / "new.parquet"), tmp_path)
-    model, index = str(folder / "sines.refold"), str(tmp_path / "s.index")
-    arguments += [["info"], ["index", model, str(folder / "new.parquet"), "-o", index, "-q"]]
+    model, new = str(folder / "sines.refold"), str(folder / "new.parquet")
+    index, adapted = str(tmp_path / "s.index"), str(tmp_path / "adapted.refold")
+    arguments = commands(model, new, tmp_path)
+    arguments += [["info"], ["index", model, new, "-o", index, "-q"]]
     arguments += [["search", model, index, "--like", "7", "-o", f"{tmp_path}/hits.csv", "-q"]]
-    new, own = str(folder / "new.parquet"), f"{tmp_path}/own.refold"
     arguments += [["encode", "series", new, "-q", "-o", f"{tmp_path}/of_series.npy"]]
-    arguments += [["adapt", "series", new, "-q", "-o", own], ["reconstruct", own, new, "-q"]]
+    arguments += [["adapt", "series", new, "-q", "-o", adapted]]
+    arguments += [["reconstruct", adapted, new, "-q"]]
     codes, messages = run(COMMANDS, json.dumps(arguments))
     assert (codes, messages) == ([0] * 13, "")
     assert len(list(tmp_path.iterdir())) == 10
@@ -189,20 +186,17 @@ def test_a_small_installation_gives_the_same_bits(sines, tmp_path):
     subprocess.run([*pip, *needed], check=True)
     subprocess.run([*pip, "--no-deps", wheel], check=True)
 
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    outputs = {}
-    for program, environment in (
-        (python, kept),
-        (sys.executable, kept | {"PYTHONPATH": str(ROOT / "src")}),
-    ):
+    installed = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    source = installed | {"PYTHONPATH": str(ROOT / "src")}
+    model, outputs = str(data / "sines.refold"), {}
+    for program, environment in ((python, installed), (sys.executable, source)):
         options = {"env": environment, "cwd": tmp_path, "check": True}
-        model = str(data / "sines.refold")
-        for one in commands(model, str(data / "new.parquet"), tmp_path):
-            subprocess.run([program, "-m", "refold", *one], **options)
-        used = subprocess.run([program, "-c", USE, model], stdout=subprocess.PIPE, **options)
+        for command in commands(model, str(data / "new.parquet"), tmp_path):
+            subprocess.run([program, "-m", "refold", *command], **options)
+        process = subprocess.run([program, "-c", USE, model], stdout=subprocess.PIPE, **options)
         tables = [pq.read_table(path).to_pylist() for path in sorted(tmp_path.glob("*.parquet"))]
         texts = [path.read_text() for path in sorted(tmp_path.glob("*.[cj]s*"))]
         assert (len(tables), len(texts)) == (2, 4)
-        outputs[program] = tables, texts, json.loads(used.stdout)
+        outputs[program] = tables, texts, json.loads(process.stdout)
     assert outputs[python] == outputs[sys.executable]
     assert (tmp_path / "venv/bin/refold").exists()

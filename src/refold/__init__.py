@@ -24,9 +24,8 @@ if TYPE_CHECKING:
         search,
         sequences,
     )
-    from refold._error_curve import error_curve
     from refold.errors import RefoldError
-    from refold.estimator import SequenceAutoencoder, SequenceFeatures
+    from refold.estimator import SequenceAutoencoder, SequenceFeatures, error_curve
     from refold.evaluation import ErrorCurve
     from refold.model import Model, load
     from refold.sequences import Sequences
@@ -42,7 +41,7 @@ _MODULE_OF_NAME = {
     "SequenceAutoencoder": "refold.estimator",
     "SequenceFeatures": "refold.estimator",
     "Sequences": "refold.sequences",
-    "error_curve": "refold._error_curve",
+    "error_curve": "refold.estimator",
     "Model": "refold.model",
     "load": "refold.model",
 }

@@ -35,10 +35,10 @@ class Option(NamedTuple):
     """An argument as an option of `refold fit`, and of other commands that train."""
 
     type: type  # the command line converts the text of the option to this type
-    metavar: str | None  # the placeholder of the value on the help page, such as N; None for a flag
+    metavar: str | None  # placeholder of the value on the help page, such as N; None for a flag
     help: str
     panel: str = "Training"  # title of the group of options on the help page
-    default: str | None = None  # a text for the help page, if it does not show the default itself
+    default_text: str | None = None  # shown on the help page instead of the default value
     has_negative: bool = False  # whether there is an option --no-NAME, too
     convert: Callable[[Any], Any] = lambda value: value  # from the option's value to the argument's
 
@@ -49,8 +49,8 @@ class Argument(NamedTuple):
     rule: Rule
     # The attribute of a fitted `Model` with the value, which further training cannot change.
     model_attribute: str | None = None
-    # Whether a training run that was interrupted may go on with another value.
-    may_change: bool = False
+    # Whether an interrupted training run may continue from its checkpoint with another value.
+    may_change_on_resume: bool = False
 
 
 class Corruption(NamedTuple):
@@ -59,7 +59,7 @@ class Corruption(NamedTuple):
     # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
     # 2008
     noise: float = 0.0  # standard deviation of noise that is added to standardized numeric values
-    steps: float = 0.0  # fraction of the time steps that are dropped
+    steps: float = 0.0  # fraction of the time steps that are treated as missing
 
     def __bool__(self) -> bool:
         """Return whether any corruption is applied."""
@@ -74,14 +74,17 @@ class Corruption(NamedTuple):
 
 def _parse_denoise(denoise: Any) -> dict[str, float]:
     """Return the fields of `Corruption` that `denoise` sets, or raise a ValueError."""
+    if isinstance(denoise, bool) or not isinstance(denoise, Real | str):
+        raise ValueError(denoise)
     fields: dict[str, float] = {}
     for entry in denoise.split(",") if isinstance(denoise, str) else [denoise]:
-        name, number_or_text = "noise", entry
+        name, amount = "noise", entry
         if isinstance(entry, str) and entry.strip().startswith("steps:"):
-            name, number_or_text = "steps", entry.strip().removeprefix("steps:")
-        amount = float(number_or_text)
-        upper_limit = 1.0 if name == "steps" else float("inf")
-        if name in fields or not 0 <= amount < upper_limit:
+            name, amount = "steps", entry.strip().removeprefix("steps:")
+        amount = float(amount)
+        # the noise has any standard deviation, but a fraction of the steps must leave some of them
+        is_allowed = 0 <= amount < (1.0 if name == "steps" else float("inf"))
+        if name in fields or not is_allowed:
             raise ValueError(entry)
         fields[name] = amount
     return fields
@@ -90,20 +93,13 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
 # Rules of the arguments below
 
 
-def _is_valid_denoise(denoise: object) -> bool:
-    """Return whether a value of `denoise` can be parsed."""
-    if isinstance(denoise, bool) or not isinstance(denoise, Real | str):
-        return False
+def _raises_no_value_error(function: Callable[[Any], object], value: object) -> bool:
+    """Return whether a function accepts a value; a ParameterError is a ValueError, too."""
     try:
-        _parse_denoise(denoise)
+        function(value)
     except ValueError:
         return False
     return True
-
-
-def _is_variance_fraction(latent_dim: object) -> bool:
-    """Return whether `latent_dim` is a fraction of the variance, and not a number of dimensions."""
-    return number_rule(above=0, below=1).allows(latent_dim)
 
 
 def _is_valid_optimizer(optimizer: object) -> bool:
@@ -111,11 +107,7 @@ def _is_valid_optimizer(optimizer: object) -> bool:
     import keras  # not at the top, because it takes seconds, and the default is None
 
     if isinstance(optimizer, str):
-        try:
-            keras.optimizers.get(optimizer)
-        except ValueError:
-            return False
-        return True
+        return _raises_no_value_error(keras.optimizers.get, optimizer)
     return isinstance(optimizer, keras.optimizers.Optimizer)
 
 
@@ -123,21 +115,19 @@ def _is_valid_missing(missing_values: Any) -> bool:
     """Return whether a value is a finite number, or a list of finite numbers."""
     from refold.sequences import check_missing  # not at the top, because it loads PyArrow
 
-    try:
-        check_missing(missing_values)
-    except ParameterError:
-        return False
-    return True
+    return _raises_no_value_error(check_missing, missing_values)
 
 
 _DENOISE_RULE = Rule(
     "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
     "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
-    _is_valid_denoise,
+    lambda value: _raises_no_value_error(_parse_denoise, value),
 )
+# A value of `latent_dim` that is a fraction of the variance, and not a number of dimensions.
+_VARIANCE_FRACTION_RULE = number_rule(above=0, below=1)
 _LATENT_DIM_RULE = Rule(
     "a positive integer, or a share of the variance above 0 and below 1",
-    lambda value: integer_rule().allows(value) or _is_variance_fraction(value),
+    lambda value: integer_rule().allows(value) or _VARIANCE_FRACTION_RULE.allows(value),
 )
 _OPTIMIZER_RULE = Rule(
     "the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_valid_optimizer
@@ -147,8 +137,13 @@ _ARCHITECTURE_RULE = Rule(
     f"{_ARCHITECTURE_NAMES.expected}, or a callable",
     lambda value: callable(value) or _ARCHITECTURE_NAMES.allows(value),
 )
+_MISSING_RULE = Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
+_REFIT_RULE = Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
+_VERBOSE_RULE = Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1})
 _FRACTION_RULE = number_rule(minimum=0, below=1)
 
+# What the help page shows as the default of an argument that training chooses
+_BY_DATA = "depends on the data"
 # Options whose group on the help page is not "Training"
 _ModelOption = partial(Option, panel="Model")
 _WindowOption = partial(Option, int, "N", panel="Windows")
@@ -160,7 +155,7 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(_LATENT_DIM_RULE, model_attribute="specification.latent_dim"),
+        Argument(_LATENT_DIM_RULE, "specification.latent_dim"),
         _ModelOption(
             float,
             "N",
@@ -170,85 +165,82 @@ class Arguments:
     ] = 16
     units: Annotated[
         int,
-        Argument(integer_rule(), model_attribute="specification.units"),
+        Argument(integer_rule(), "specification.units"),
         _ModelOption(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        Argument(integer_rule(), model_attribute="specification.depth"),
+        Argument(integer_rule(), "specification.depth"),
         _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        Argument(one_of("lstm", "gru"), model_attribute="specification.cell"),
+        Argument(one_of("lstm", "gru"), "specification.cell"),
         _ModelOption(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(_ARCHITECTURE_RULE, model_attribute="specification.architecture"),
+        Argument(_ARCHITECTURE_RULE, "specification.architecture"),
         _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        Argument(
-            one_of("auto", "parallel", "autoregressive"), model_attribute="specification.decoder"
-        ),
-        _ModelOption(str, "NAME", "parallel or autoregressive.", default="depends on the data"),
+        Argument(one_of("auto", "parallel", "autoregressive"), "specification.decoder"),
+        _ModelOption(str, "NAME", "parallel or autoregressive.", default_text=_BY_DATA),
     ] = "auto"
     patch: Annotated[
         int | str,
-        Argument(or_auto(integer_rule()), model_attribute="specification.patch"),
+        Argument(or_auto(integer_rule()), "specification.patch"),
         _ModelOption(
             int,
             "N",
             "Steps that the LSTMs read and write at once.",
-            default="depends on the lengths",
+            default_text="depends on the lengths",
         ),
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), model_attribute="specification.rocket_dim"),
-        _ModelOption(
-            int, "N", "Latent dimensions for ROCKET features.", default="depends on the data"
-        ),
+        Argument(or_auto(integer_rule(0)), "specification.rocket_dim"),
+        _ModelOption(int, "N", "Latent dimensions for ROCKET features.", default_text=_BY_DATA),
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0, 1)), model_attribute="specification.length_dim"),
+        Argument(or_auto(integer_rule(0, 1)), "specification.length_dim"),
         _ModelOption(
             int,
             "N",
             "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
-            default="1 if lengths differ and there are 8 or more dimensions",
+            default_text="1 if lengths differ and there are 8 or more dimensions",
         ),
     ] = "auto"
     nested: Annotated[
         bool,
-        Argument(BOOLEAN, model_attribute="specification.nested"),
+        Argument(BOOLEAN, "specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
     # not `forecast`: scikit-learn stores an argument as the attribute of its name, and the
     # estimator has a method `forecast`
     forecast_steps: Annotated[
         int,
-        Argument(integer_rule(0), model_attribute="specification.forecast_steps"),
+        Argument(integer_rule(0), "specification.forecast_steps"),
         _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     window: Annotated[
         int | None,
-        Argument(or_none(integer_rule()), model_attribute="window"),
+        Argument(or_none(integer_rule()), "window"),
         _WindowOption(help="Cut long series into windows of N steps, here and later."),
     ] = None
     step: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
         _WindowOption(
-            help="Steps from the start of a window to the next.", default="a quarter of --window"
+            help="Steps from the start of a window to the next.",
+            default_text="a quarter of --window",
         ),
     ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        Argument(one_of("features", "sequence", None), model_attribute="scaler.mode"),
+        Argument(one_of("features", "sequence", None), "scaler.mode"),
         _ModelOption(
             str,
             "SCALE",
@@ -256,26 +248,21 @@ class Arguments:
             convert=lambda value: None if value == "none" else value,
         ),
     ] = "features"
-    missing_values: Annotated[
-        Any,
-        Argument(
-            or_none(
-                Rule("a finite number or a list of them, such as [-99999],", _is_valid_missing)
-            ),
-            model_attribute="schema.missing",
-        ),
-    ] = None
+    missing_values: Annotated[Any, Argument(or_none(_MISSING_RULE), "schema.missing")] = None
     warm_start: Annotated[bool, Argument(BOOLEAN)] = False
     max_epochs: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
-        Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
+        Option(int, "N", "Maximum number of epochs.", default_text=_BY_DATA),
     ] = None
     batch_size: Annotated[
         int | None,
         Argument(or_none(integer_rule())),
         Option(
-            int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
+            int,
+            "N",
+            "Sequences per training step.",
+            default_text="32, or 64 from 2000 sequences on",
         ),
     ] = None
     learning_rate: Annotated[
@@ -284,7 +271,7 @@ class Arguments:
     optimizer: Annotated[
         Any,
         Argument(or_none(_OPTIMIZER_RULE)),
-        Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
+        Option(str, "NAME", "Name of a Keras optimizer.", default_text="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
@@ -305,33 +292,29 @@ class Arguments:
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
-            default="a quarter of the epochs, at least 50",
+            default_text="a quarter of the epochs, at least 50",
         ),
     ] = None
     refit: Annotated[
         bool | str,
-        Argument(
-            Rule("'auto', True or False", lambda value: BOOLEAN.allows(value) or value == "auto")
-        ),
+        Argument(_REFIT_RULE),
         Option(
             bool,
             None,
             "Retrain on all sequences at the end.",
-            default="below 2000 sequences",
+            default_text="below 2000 sequences",
             has_negative=True,
         ),
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        Argument(or_auto(integer_rule(0)), may_change=True),
-        _ModelOption(
-            int, "N", "Steps of latent optimization per code.", default="depends on the data"
-        ),
+        Argument(or_auto(integer_rule(0)), may_change_on_resume=True),
+        _ModelOption(int, "N", "Steps of latent optimization per code.", default_text=_BY_DATA),
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        Argument(or_none(number_rule(above=0)), may_change=True),
-        Option(float, "SECONDS", "Time limit for training.", default="none"),
+        Argument(or_none(number_rule(above=0)), may_change_on_resume=True),
+        Option(float, "SECONDS", "Time limit for training.", default_text="none"),
     ] = None
     time_warp: Annotated[
         float | str,
@@ -340,7 +323,7 @@ class Arguments:
             float,
             "STEPS",
             "Standard deviation of random time warps of the training sequences, 0 for none.",
-            default="depends on the data",
+            default_text=_BY_DATA,
         ),
     ] = "auto"
     denoise: Annotated[
@@ -354,30 +337,23 @@ class Arguments:
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(BOOLEAN, model_attribute="specification.variational"),
+        Argument(BOOLEAN, "specification.variational"),
         _ModelOption(
             bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
-    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None
-    verbose: Annotated[
-        int,
-        Argument(
-            Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1}),
-            may_change=True,
-        ),
-    ] = 0
+    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change_on_resume=True)] = None
+    verbose: Annotated[int, Argument(_VERBOSE_RULE, may_change_on_resume=True)] = 0
 
     @classmethod
     def of(cls, estimator: Any) -> Self:
         """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
-        values = {name: getattr(estimator, name) for name in ARGUMENTS}
-        return cls(**{name: _to_python_number(value) for name, value in values.items()})
+        return cls(**{name: _to_python_number(getattr(estimator, name)) for name in ARGUMENTS})
 
     @property
     def chooses_latent_dim(self) -> bool:
         """Whether `latent_dim` is a fraction of the variance, so training chooses the number."""
-        return _is_variance_fraction(self.latent_dim)
+        return _VARIANCE_FRACTION_RULE.allows(self.latent_dim)
 
     @property
     def corruption(self) -> Corruption:
@@ -389,13 +365,12 @@ class Arguments:
         for name, declared in ARGUMENTS.items():
             check(name, getattr(self, name), declared.rule)
         # a second rule of `step`: it needs a window, and cannot be larger than the window
-        if self.step is None:
-            return
-        if self.window is None:
+        if self.step is not None and self.window is None:
             raise ParameterError(
                 f"{argument(step=self.step)} needs windows. Add {argument(window=4 * self.step)}."
             )
-        check("step", self.step, integer_rule(1, self.window))
+        if self.step is not None:
+            check("step", self.step, integer_rule(1, self.window))
 
     def to_json_values(self) -> dict[str, Any]:
         """Return the arguments as JSON values, with "custom" for objects such as a callable."""
@@ -420,13 +395,15 @@ def _to_json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-# For each argument, the metadata of its annotation: an `Argument`, and an `Option` if there is one.
-_DECLARATIONS = {
-    name: hint.__metadata__ for name, hint in get_type_hints(Arguments, include_extras=True).items()
+# The metadata of an annotation are an `Argument`, and an `Option` if the argument has one.
+_ANNOTATIONS = get_type_hints(Arguments, include_extras=True)
+ARGUMENTS: dict[str, Argument] = {
+    name: annotation.__metadata__[0] for name, annotation in _ANNOTATIONS.items()
 }
-ARGUMENTS: dict[str, Argument] = {name: declared for name, (declared, *_) in _DECLARATIONS.items()}
 """The declaration of each argument, by name."""
 OPTIONS: dict[str, Option] = {
-    name: option for name, (_, *options) in _DECLARATIONS.items() for option in options
+    name: option
+    for name, annotation in _ANNOTATIONS.items()
+    for option in annotation.__metadata__[1:]
 }
 """The option of each argument that has one, by name."""

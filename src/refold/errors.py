@@ -36,7 +36,7 @@ _SEPARATOR_MARK = "\x1f"
 # The mark after an argument.
 _END_MARK = "\x03"
 # Group 1 is the spelling in Python; group 2 is that on the command line, if `spelled` marked both.
-_MARKED_ARGUMENT = re.compile(
+_ARGUMENT_PATTERN = re.compile(
     f"{_START_MARK}([^{_SEPARATOR_MARK}{_END_MARK}]*)"
     f"(?:{_SEPARATOR_MARK}([^{_END_MARK}]*))?{_END_MARK}"
 )
@@ -50,7 +50,7 @@ class Message(str):
     def __new__(cls, text: str) -> Self:
         """Make a message from marked text, or from another message."""
         marked = getattr(text, "marked", str(text))
-        message = super().__new__(cls, _MARKED_ARGUMENT.sub(r"\1", marked))
+        message = super().__new__(cls, _ARGUMENT_PATTERN.sub(r"\1", marked))
         message.marked = marked
         return message
 
@@ -61,13 +61,13 @@ class Message(str):
     @property
     def argument(self) -> str | None:
         """Name of the first argument in the text, or None."""
-        names = (match[1].partition("=")[0] for match in _MARKED_ARGUMENT.finditer(self.marked))
+        names = (match[1].partition("=")[0] for match in _ARGUMENT_PATTERN.finditer(self.marked))
         # the text in the marks may not begin with a name: `spelled` may mark a call
         return next((name for name in names if name.isidentifier()), None)
 
     def spelled_with(self, option_of: Callable[[str], str]) -> str:
         """Return the text for the command line; `option_of` makes ``--units 8`` of ``units=8``."""
-        return _MARKED_ARGUMENT.sub(lambda match: match[2] or option_of(match[1]), self.marked)
+        return _ARGUMENT_PATTERN.sub(lambda match: match[2] or option_of(match[1]), self.marked)
 
 
 def argument(name: str = "", /, **value: Any) -> str:

@@ -1,18 +1,24 @@
-"""`SequenceAutoencoder`, scikit-learn's way to fit and use a `Model`."""
+"""`SequenceAutoencoder`, scikit-learn's way to fit and use a `Model`.
+
+`SequenceFeatures` is a transformer for classifiers. `error_curve` fits autoencoders with several
+numbers of latent dimensions.
+"""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from refold._support.arrays import draw_seed
+from refold._support.messages import log
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_input_type, check_integer
+from refold._support.rules import check_input_type, check_integer, check_not_empty
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
-from refold.evaluation import ForecastErrors
+from refold.evaluation import ErrorCurve, Fidelity, ForecastErrors
 from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_sequences
 from refold.sequences import MODEL_HASH_KEY, Windows, as_sequences, pad
 
@@ -31,9 +37,9 @@ except ModuleNotFoundError:
 
 if TYPE_CHECKING:
     from refold.network.keras.build import Architecture
-    from refold.training import Checkpoint, Fit, FitResult
+    from refold.training import Checkpoint, Fit
 
-__all__ = ["SequenceAutoencoder", "SequenceFeatures"]
+__all__ = ["SequenceAutoencoder", "SequenceFeatures", "error_curve"]
 
 
 class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -390,13 +396,24 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _store_fit(self, new_fit: "Fit", checkpoint: Any = None) -> Self:
         """Store the model of a fit, and raise a KeyboardInterrupt if the fit was interrupted."""
-        self.interrupted_ = new_fit.result.interrupted
-        self.n_shapes_ = new_fit.result.num_shapes
+        result = new_fit.result
+        self.interrupted_ = result.interrupted
+        self.n_shapes_ = result.num_shapes
         if new_fit.model is not None:  # an interrupted fit may have none
             self._set_model(replace(new_fit.model, arguments=Arguments.of(self).to_json_values()))
-        if new_fit.result.interrupted and not new_fit.result.complete:
-            raise KeyboardInterrupt(_describe_interruption(new_fit.result, checkpoint))
-        return self
+        # if Ctrl-C stopped the refit, the validated weights are complete
+        if not result.interrupted or result.complete:
+            return self
+        if checkpoint is not None:  # a path, or a `Checkpoint` with a path
+            path = str(getattr(checkpoint, "path", checkpoint))
+            raise KeyboardInterrupt(
+                Message(
+                    f"Training was interrupted after epoch {len(result.history['epoch'])}. Its "
+                    f"state is saved; {argument(resume=True)} continues from {path!r}."
+                )
+            )
+        weights = "no weights" if result.phase is None else f"the weights of epoch {result.epoch}"
+        raise KeyboardInterrupt(f"Training was interrupted; {weights} are kept.")
 
     # Codes
 
@@ -408,7 +425,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         there is a row for each window, in the order of ``windows``. scikit-learn expects one row
         for each sample, so use ``pooled`` in a pipeline with labels of whole series.
         """
-        if not _returns_frame(self):
+        if not _wants_frame(self):
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
         codes = self.model_.encode(windows.sequences, verbose=self.verbose)
@@ -702,12 +719,9 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __init__(self, autoencoder: SequenceAutoencoder | None = None) -> None:
         self.autoencoder = autoencoder
 
-    def fit(self, X: SequencesLike, y: object = None) -> Self:
+    def fit(self, X: SequencesLike, y: object = None) -> Self:  # noqa: ARG002  (scikit-learn passes it)
         """Fit a copy of the autoencoder; see `SequenceAutoencoder.fit`."""
-        ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
-        check_input_type("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
-        ae = clone(ae)
-        self.autoencoder_ = ae.fit(X, y)
+        self.autoencoder_ = fit_copy(self.autoencoder, X)
         self.n_features_in_ = self.autoencoder_.n_features_in_
         return self
 
@@ -724,7 +738,7 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         has_windows = model.window is not None
         series = open_sequences(X, model.schema, as_series=has_windows)
         features = model.pooled(series) if has_windows else model.features(model.encode(series))
-        return _to_pandas_frame(self, features, series.ids, X) if _returns_frame(self) else features
+        return _to_pandas_frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
@@ -736,14 +750,22 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         num_features = model.features(model.require_reference().codes[:1]).shape[1]
         if model.window is None:
             return num_features
-        # `Model.features` returns the root mean square, the length, convolutions and the statistics
-        # of a sequence. `Model.pooled` returns four values for each dimension of the code and twice
-        # as many convolutions.
+        # `Model.features` returns two numbers of a sequence, the root mean square and the length,
+        # and then its convolutions and statistics. `Model.pooled` returns four values for each
+        # dimension of the code and twice as many convolutions.
         num_convolutions = num_features - 2 - model.scaler.num_statistics
         return 4 * model.code_size + 2 * num_convolutions
 
 
-def _returns_frame(transformer: Any) -> bool:
+def fit_copy(autoencoder: SequenceAutoencoder | None, X: SequencesLike) -> SequenceAutoencoder:
+    """Fit a copy of an argument `autoencoder`; None is one with default arguments."""
+    estimator: Any = SequenceAutoencoder() if autoencoder is None else autoencoder
+    check_input_type("autoencoder", estimator, "a SequenceAutoencoder, or None", "latent_dim")
+    copy: Any = clone(estimator)
+    return copy.fit(X, None)  # scikit-learn's FrozenEstimator needs a `y`
+
+
+def _wants_frame(transformer: Any) -> bool:
     """Return whether ``set_output`` or scikit-learn's configuration asks for a pandas frame."""
     output = getattr(transformer, "_sklearn_output_config", {}).get("transform")
     return (output or get_config()["transform_output"]) == "pandas"
@@ -758,10 +780,10 @@ def _to_pandas_frame(
     import pandas as pd
 
     index = pd.Index(ids) if window_table is None else pd.MultiIndex.from_frame(window_table)
-    # Ids from 0 are default ids, or ids of a table of steps. If the data also has as many rows as
-    # there are ids, each row is a sequence.
-    has_default_ids = window_table is None and np.array_equal(ids, np.arange(len(ids)))
-    if has_default_ids and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
+    # If the data have no ids, sequences are numbered from 0, and the index of `X` names its rows.
+    # A table of steps may have such ids, too, but it has more rows than sequences.
+    is_numbered = window_table is None and np.array_equal(ids, np.arange(len(ids)))
+    if is_numbered and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
         index = X.index
     return pd.DataFrame(vectors, index=index, columns=transformer.get_feature_names_out())
 
@@ -770,13 +792,78 @@ class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
     """Error of an estimator that is not fitted, which scikit-learn recognizes, too."""
 
 
-def _describe_interruption(result: "FitResult", checkpoint: Any) -> str:
-    """Return the message of a KeyboardInterrupt: how to continue, or which weights are kept."""
-    if checkpoint is not None:
-        return Message(
-            f"Training was interrupted after epoch {len(result.history['epoch'])}. Its state is "
-            f"saved; {argument(resume=True)} continues from "
-            f"{str(getattr(checkpoint, 'path', checkpoint))!r}."
-        )
-    weights = "no weights" if result.phase is None else f"the weights of epoch {result.epoch}"
-    return f"Training was interrupted; {weights} are kept."
+def error_curve(
+    X: SequencesLike,
+    sizes: Iterable[int] = (2, 4, 8, 16, 32),
+    *,
+    estimator: SequenceAutoencoder | None = None,
+) -> ErrorCurve:
+    """Fit autoencoders with codes of several sizes, and measure each on held-out sequences.
+
+    All sizes use the same split and seed. PCA is fitted on the same training sequences,
+    standardized and padded with zeros, and knows the true lengths.
+
+    Parameters
+    ----------
+    X : Sequences, list of arrays, array, table or path
+        Data as for `SequenceAutoencoder.fit`. Data in files is sampled.
+    sizes : iterable of int, default=(2, 4, 8, 16, 32)
+        Numbers of latent dimensions to fit.
+    estimator : SequenceAutoencoder, optional
+        Estimator with the settings, which is not fitted itself. ``time_budget`` holds for each
+        size. ``latent_dim``, ``refit`` and ``calibration_fraction`` are ignored. ``verbose=1``
+        shows progress.
+
+    Returns
+    -------
+    ErrorCurve
+        After Ctrl-C it has the finished sizes; without any, the KeyboardInterrupt is raised.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> short = refold.SequenceAutoencoder(units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> curve = refold.error_curve(sines, [2, 4], estimator=short)
+    >>> curve.sizes, curve.measure, curve.num_held_out
+    ((2, 4), 'NMSE', 4)
+    """
+    check_training_packages("Training")
+    # not at the top, because `SequenceAutoencoder` runs without Keras, except for its training
+    from refold import training
+
+    sizes = tuple(sorted({check_integer("sizes", latent_dim) for latent_dim in sizes}))
+    check_not_empty(len(sizes), "size", "to fit")
+    estimator = SequenceAutoencoder() if estimator is None else estimator
+    arguments = Arguments.of(estimator)
+    training.check_arguments(arguments)
+    windows = training.open_training_data(X, arguments)
+    check_not_empty(len(windows.sequences), "sequence", "to fit on")
+    seed = draw_seed(estimator.random_state)
+    trials = training.Trials(windows, arguments, training.fit, seed=seed, max_latent_dim=sizes[-1])
+    if arguments.verbose and trials.num_sequences < len(windows.sequences):
+        log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
+    # for each fitted size, the held-out errors of the autoencoder and of PCA
+    pairs: list[tuple[Fidelity, Fidelity]] = []
+    try:
+        for i, latent_dim in enumerate(sizes, start=1):
+            pca = trials.evaluator.pca_errors(latent_dim)
+            autoencoder = trials.fit_error(latent_dim, arguments.time_budget)
+            pairs.append((autoencoder, pca))
+            if arguments.verbose:
+                log(f"{i} of {len(sizes)}: size {latent_dim}, {autoencoder.text(pca)}")
+    except KeyboardInterrupt:
+        if not pairs:
+            raise
+    autoencoders, pcas = zip(*pairs, strict=True)
+    return ErrorCurve(
+        sizes[: len(pairs)],
+        tuple(fidelity.error for fidelity in autoencoders),
+        tuple(fidelity.error for fidelity in pcas),
+        autoencoders[0].measure,
+        trials.num_sequences,
+        len(trials.evaluator.sequences),
+        len(pairs) == len(sizes),
+        tuple(fidelity.accuracy for fidelity in autoencoders if fidelity.accuracy is not None),
+        tuple(fidelity.accuracy for fidelity in pcas if fidelity.accuracy is not None),
+    )

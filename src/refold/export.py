@@ -21,17 +21,17 @@ from refold.network.onnx.columns import GraphColumns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, import_package
-from refold.network.specification import Specification, is_default_lstm
+from refold.network.specification import is_default_lstm
 from refold.sequences import Sequences
 
-Part = Literal["encoder", "decoder", "forecaster"]
-# Functions that add a part of a model to a graph.
-_ADD_PART = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
+ModelPart = Literal["encoder", "decoder", "forecaster"]
+# The function that adds each part of a model to a graph.
+_PART_BUILDERS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
 # Versions of the operator sets by their domain. ONNX Runtime supports them since its version 1.14.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Maximum number of sequences on which a graph is compared with Refold.
 _NUM_TEST_SEQUENCES = 64
-# Fraction of the values of test sequences that are missing, if the model supports missing values.
+# Fraction of the values of test sequences that are set to NaN, if the model reads missing values.
 _MISSING_FRACTION = 0.1
 
 
@@ -54,7 +54,7 @@ class Exported(NamedTuple):
 def to_onnx(
     model: Any,
     path: str | os.PathLike[str],
-    part: Part = "encoder",
+    part: ModelPart = "encoder",
     *,
     category_indices: bool = False,
 ) -> Exported:
@@ -105,58 +105,25 @@ def to_onnx(
     >>> codes.shape
     (2, 4)
     """
-    check("part", part, one_of(*_ADD_PART))
+    check("part", part, one_of(*_PART_BUILDERS))
     model = model_of(model)
     proto, columns = build(model, part, category_indices=category_indices)
-    difference = None
+    largest_difference = None
     if is_installed("onnxruntime"):
-        difference = float(np.abs(_differences(proto, model, columns, part)).max(initial=0))
+        differences = _graph_differences(proto, model, columns, part)
+        largest_difference = float(np.abs(differences).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
         file.write(content)
-    return Exported(len(content), difference)
+    return Exported(len(content), largest_difference)
 
 
-def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, GraphColumns]:
+def build(
+    model: Model, part: ModelPart, *, category_indices: bool = False
+) -> tuple[Any, GraphColumns]:
     """Return a part of a model as an ONNX model, and its columns."""
     specification = model.specification
     network: Any = model.network
-    _check_exportable(specification, part)
-    onnx, ir = import_package("onnx"), import_package("onnx_ir")
-    columns = GraphColumns(
-        specification, model.schema, model.scaler, category_indices=category_indices
-    )
-    graph = Graph(network.weights)
-    _ADD_PART[part](graph, columns)
-    opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
-    ir_model = ir.Model(
-        graph.build_graph(part, _OPSETS),
-        ir_version=onnx.helper.find_min_ir_version_for(opset_ids),
-        producer_name="refold",
-        producer_version=refold.__version__,
-        metadata_props=_metadata(model, part, columns),
-    )
-    proto = ir.serde.serialize_model(ir_model)
-    onnx.checker.check_model(proto, full_check=True)
-    return proto, columns
-
-
-def _metadata(model: Model, part: str, columns: GraphColumns) -> dict[str, str]:
-    """Return the metadata of a graph, with which a program can read and write its tensors."""
-    return {
-        "refold_version": refold.__version__,
-        "refold_model": model.hash,
-        "part": part,
-        "columns": json.dumps(columns.to_json()),
-        "missing_category": str(columns.missing_category),
-        "max_steps": str(columns.specification.max_steps),
-        "forecast_steps": str(columns.specification.forecast_steps),
-        "recent_steps": str(columns.specification.recent_steps),
-    }
-
-
-def _check_exportable(specification: Specification, part: str) -> None:
-    """Raise a ParameterError for models that have no graph, or no forecast decoder."""
     if not is_default_lstm(specification):
         raise ParameterError(
             "Only the default model with LSTMs can be exported to ONNX. This one has "
@@ -168,92 +135,116 @@ def _check_exportable(specification: Specification, part: str) -> None:
             "This model was fitted to reconstruct, not to forecast, so it has no forecaster. Fit "
             f"one with {argument(forecast_steps=10)}, for ten steps."
         )
+    onnx, ir = import_package("onnx"), import_package("onnx_ir")
+    columns = GraphColumns(
+        specification, model.schema, model.scaler, category_indices=category_indices
+    )
+    graph = Graph(network.weights)
+    _PART_BUILDERS[part](graph, columns)
+    # with the metadata, a program can read and write the tensors of the graph
+    metadata = {
+        "refold_version": refold.__version__,
+        "refold_model": model.hash,
+        "part": part,
+        "columns": json.dumps(columns.to_json()),
+        "missing_category": str(columns.missing_category),
+        "max_steps": str(specification.max_steps),
+        "forecast_steps": str(specification.forecast_steps),
+        "recent_steps": str(specification.recent_steps),
+    }
+    opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
+    ir_model = ir.Model(
+        graph.build_graph(part, _OPSETS),
+        ir_version=onnx.helper.find_min_ir_version_for(opset_ids),
+        producer_name="refold",
+        producer_version=refold.__version__,
+        metadata_props=metadata,
+    )
+    proto = ir.serde.serialize_model(ir_model)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto, columns
 
 
-def _differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
-    """Return the differences of a graph's results from Refold's, in standard deviations."""
-    # the difference of two categories is 0 if they are equal, and else 1
-    sequences = _test_sequences(model)
-    # a graph has no latent optimization
-    codes = model.with_latent_steps(0).encode_aligned(sequences)
-    if part == "encoder":
-        std = codes.std(axis=0)
-        difference = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
-        return difference / np.where(std == 0, 1, std)
-    feeds = {"codes": codes}
-    if part == "decoder":
-        lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
-        decoded = model.decode_to_sequences(codes, lengths)
-    else:
-        feeds |= _last_step_feeds(columns, sequences)
-        decoded = forecast_next_steps(sequences, model.network, model.scaler)
-    # A decoder's outputs have the format of an encoder's inputs. So `_encoder_feeds` returns what
-    # the graph should return.
-    results, expected, differences = _run(proto, feeds), _encoder_feeds(columns, decoded), []
-    is_real = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
-    if columns.number_columns:
-        difference = (results["values"] - expected["values"])[is_real]
-        scale = model.error_scaler.scale_[columns.number_columns]
-        differences.append((difference / scale).ravel())
-    if columns.categorical_columns:
-        is_equal = results["categories"] == expected["categories"]
-        differences.append(1.0 - is_equal[is_real].ravel())
-    return np.concatenate(differences)
+def _graph_differences(proto: Any, model: Model, columns: GraphColumns, part: str) -> np.ndarray:
+    """Return how far each result of a graph is from Refold's, in standard deviations.
 
-
-def _test_sequences(model: Model) -> Sequences:
-    """Return sequences that the model decodes, in the units of the data."""
-    # from codes of the training data, or else from random codes
+    The shape is (n, code size) for an encoder. A decoder has an array of one axis: for each entry
+    of a numeric column the difference, and for each category 0 if it is equal, and else 1.
+    """
+    # the test sequences are decoded from codes of the training data, or else from random codes
     rng = np.random.default_rng(0)
     codes = rng.standard_normal((_NUM_TEST_SEQUENCES, model.code_size)).astype(np.float32)
     if model.reference is not None:
         codes = np.asarray(model.reference.codes[:_NUM_TEST_SEQUENCES], np.float32)
     lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
     lengths[:2] = [0, 1][: len(lengths)]  # also compares the shortest lengths
-    decoded = model.decode_to_sequences(codes, lengths)
-    if not model.specification.observed_flags:
-        return decoded
-    is_missing = rng.random(decoded.values.shape) < _MISSING_FRACTION
-    return decoded.with_values(np.where(is_missing, np.nan, decoded.values))
+    sequences = model.decode_to_sequences(codes, lengths)
+    if model.specification.observed_flags:
+        is_missing = rng.random(sequences.values.shape) < _MISSING_FRACTION
+        sequences = sequences.with_values(np.where(is_missing, np.nan, sequences.values))
+    # a graph has no latent optimization
+    codes = model.with_latent_steps(0).encode_aligned(sequences)
+    if part == "encoder":
+        std = codes.std(axis=0)
+        difference = _run_graph(proto, _to_feeds(columns, sequences))["codes"] - codes
+        return difference / np.where(std == 0, 1, std)
+    feeds = {"codes": codes}
+    if part == "decoder":
+        lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
+        decoded = model.decode_to_sequences(codes, lengths)
+    else:
+        if recent_steps := model.specification.recent_steps:
+            recent = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
+            offsets = np.arange(len(sequences) + 1) * recent_steps
+            recent_feeds = _to_feeds(columns, Sequences(recent, offsets, schema=model.schema))
+            del recent_feeds["lengths"]  # all are `recent_steps`
+            feeds |= {f"recent_{name}": array for name, array in recent_feeds.items()}
+        decoded = forecast_next_steps(sequences, model.network, model.scaler)
+    # A decoder's outputs have the format of an encoder's inputs, so the same function returns what
+    # the graph should return.
+    results, expected, differences = _run_graph(proto, feeds), _to_feeds(columns, decoded), []
+    # (n, longest), without the padding of shorter sequences
+    is_step = np.arange(decoded.lengths.max(initial=1)) < decoded.lengths[:, None]
+    if columns.number_columns:
+        difference = (results["values"] - expected["values"])[is_step]
+        scale = model.error_scaler.scale_[columns.number_columns]
+        differences.append((difference / scale).ravel())
+    if columns.categorical_columns:
+        is_equal = results["categories"] == expected["categories"]
+        differences.append(1.0 - is_equal[is_step].ravel())
+    return np.concatenate(differences)
 
 
-def _last_step_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
-    """Return the last steps of sequences as inputs of the graph of a forecaster."""
-    recent_steps = columns.specification.recent_steps
-    if not recent_steps:
-        return {}
-    values = last_steps(sequences, recent_steps).reshape(-1, sequences.schema.num_columns)
-    offsets = np.arange(len(sequences) + 1) * recent_steps
-    feeds = _encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
-    return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
+def _to_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return sequences with the columns of the model as inputs of the graph of an encoder.
 
-
-def _encoder_feeds(columns: GraphColumns, sequences: Sequences) -> dict[str, np.ndarray]:
-    """Return sequences with the columns of the model as inputs of the graph of an encoder."""
+    ``values`` and ``categories`` are padded, (n, longest, columns), and ``lengths`` are (n,).
+    """
     feeds = {}
     if columns.number_columns:
         feeds["values"] = sequences.values[:, columns.number_columns].astype(columns.dtype)
     if columns.categorical_columns:
-        index = sequences.values[:, columns.categorical_columns]
-        feeds["categories"] = index = np.where(np.isnan(index), -1, index).astype(np.int64)
+        indices = sequences.values[:, columns.categorical_columns]
+        indices = np.where(np.isnan(indices), -1, indices).astype(np.int64)
+        feeds["categories"] = indices
         if not columns.category_indices:
             encoded = []
-            for i, column in zip(columns.categorical_columns, index.T, strict=True):
-                names = columns.categories(i)
+            for i, column in zip(columns.categorical_columns, indices.T, strict=True):
+                categories = columns.categories(i)
                 # the index -1 of a missing category is the last entry
-                all_names = np.array([*names, columns.missing_category], names.dtype)
-                encoded.append(all_names[column])
+                with_missing = np.array([*categories, columns.missing_category], categories.dtype)
+                encoded.append(with_missing[column])
             feeds["categories"] = np.stack(encoded, axis=1)
-    steps = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
-    rows = concatenated_ranges(np.arange(len(sequences)) * steps, sequences.lengths)
+    longest = int(sequences.lengths.max(initial=1))  # a graph needs at least one step
+    rows = concatenated_ranges(np.arange(len(sequences)) * longest, sequences.lengths)
     for name, array in feeds.items():
-        padded = np.zeros((len(sequences) * steps, array.shape[1]), array.dtype)
+        padded = np.zeros((len(sequences) * longest, array.shape[1]), array.dtype)
         padded[rows] = array
-        feeds[name] = padded.reshape(len(sequences), steps, array.shape[1])
+        feeds[name] = padded.reshape(len(sequences), longest, array.shape[1])
     return feeds | {"lengths": sequences.lengths.astype(np.int64)}
 
 
-def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _run_graph(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a graph in ONNX Runtime; return its outputs by name."""
     session = import_package("onnxruntime").InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]

@@ -6,12 +6,10 @@ No other module imports aeon, because the import takes seconds.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
 
 from refold._support.optional_imports import import_optional
-from refold._support.rules import check_input_type
 from refold.errors import DataError, ParameterError
-from refold.estimator import SequenceAutoencoder
+from refold.estimator import SequenceAutoencoder, fit_copy
 from refold.sequences import Sequences
 
 if TYPE_CHECKING:
@@ -92,10 +90,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
 
     def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
         """Fit a copy of the autoencoder."""
-        ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
-        check_input_type("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
-        ae = clone(ae)
-        self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
+        self.autoencoder_ = fit_copy(self.autoencoder, Sequences.from_aeon(X))
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002

@@ -10,8 +10,8 @@ from refold.errors import ParameterError
 
 def test_seeds_are_drawn_from_integers_and_generators():
     assert draw_seed(np.int64(7)) == check_random_state(7).randint(2**31)
-    drawn = [draw_seed(make(5)) for make in (np.random.default_rng, np.random.RandomState) * 2]
-    assert drawn[:2] == drawn[2:]
-    assert drawn[0] != drawn[1] != draw_seed(np.random.RandomState(6))
+    seeds = [draw_seed(make(5)) for make in (np.random.default_rng, np.random.RandomState) * 2]
+    assert seeds[:2] == seeds[2:]
+    assert seeds[0] != seeds[1] != draw_seed(np.random.RandomState(6))
     with pytest.raises(ParameterError, match="Got -1"):
         draw_seed(-1)

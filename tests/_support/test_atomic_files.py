@@ -14,7 +14,7 @@ from refold import SequenceAutoencoder
 from refold._support.atomic_files import atomic_writer, lock_checkpoint
 from refold.datasets import ramps
 from refold.errors import FileAccessError, MissingFileError, ParameterError, SchemaError
-from refold.sequences import write
+from refold.sequences import read, write
 
 BUSY_MESSAGE = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other special files")
@@ -22,21 +22,13 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has ot
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SchemaError])
 def test_an_error_keeps_the_old_file_and_leaves_no_other(tmp_path, error):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with pytest.raises(error, match="stop"):
-        write_half(path, error("stop"))
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(error, match="stop"):
-        write_half(tmp_path / "other", error("stop"))
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def write_half(path: Path, error: BaseException) -> None:
-    with atomic_writer(path) as file:
-        file.write(b"half")
-        raise error
+    (tmp_path / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        with pytest.raises(error, match="stop"), atomic_writer(tmp_path / name) as file:  # noqa: PT012
+            file.write(b"half")
+            raise error("stop")
+        assert (tmp_path / "old").read_bytes() == b"old"
+        assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_a_write_removes_old_temporary_files_of_the_same_name(tmp_path):
@@ -53,27 +45,19 @@ def test_a_write_removes_old_temporary_files_of_the_same_name(tmp_path):
     assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(names)
 
 
-def test_permissions_are_those_of_a_new_file_or_of_the_replaced_one(tmp_path):
-    with atomic_writer(tmp_path / "new") as file:
-        file.write(b"x")
-    (tmp_path / "plain").touch()
-    assert permissions(tmp_path / "new") == permissions(tmp_path / "plain")
-    (tmp_path / "plain").chmod(0o640)
-    with atomic_writer(tmp_path / "plain") as file:
-        file.write(b"x")
-    assert permissions(tmp_path / "plain") == 0o640
-
-
-def permissions(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-def test_a_link_is_not_replaced(tmp_path):
+def test_permissions_and_links_stay(tmp_path):
+    (tmp_path / "touched").touch()
+    (tmp_path / "old").touch(mode=0o640)
     (tmp_path / "link").symlink_to("target")
-    with atomic_writer(tmp_path / "link") as file:
-        file.write(b"new")
+    for name in ("new", "old", "link"):
+        with atomic_writer(tmp_path / name) as file:
+            file.write(b"x")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes["new"] == modes["touched"]
+    assert modes["old"] == 0o640
+    # a link is not replaced
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"new"
+    assert (tmp_path / "target").read_bytes() == b"x"
 
 
 @on_linux
@@ -86,6 +70,16 @@ def test_a_device_is_not_replaced_by_a_file():
         atomic_writer("/dev/full") as file,
     ):
         file.write(b"x" * 100_000)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+def test_a_pipe_in_dev_fd_can_be_written(tmp_path):
+    read_end, write_end = os.pipe()
+    write(ramps(), f"/dev/fd/{write_end}", format="npz")
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as stream:
+        (tmp_path / "ramps.npz").write_bytes(stream.read())
+    assert len(read(tmp_path / "ramps.npz")) == len(ramps())
 
 
 @pytest.mark.parametrize(

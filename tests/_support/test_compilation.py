@@ -30,30 +30,23 @@ print(jax.config.values["jax_compilation_cache_dir"])
 CACHE_WORKS = not _BROKEN_CACHE_VERSIONS[0] <= jax.__version_info__ < _BROKEN_CACHE_VERSIONS[1]
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory):
-    """Return the outputs of programs, which run without the settings of the tests."""
-    folder = tmp_path_factory.mktemp("cache")
-    (folder / "file").write_text("no folder")
-    programs = {
-        "first": (ENCODE_PROGRAM, {}),
-        "second": (ENCODE_PROGRAM, {}),
-        "no folder": (CACHE_FOLDER_PROGRAM, {"XDG_CACHE_HOME": str(folder / "file")}),
-    }
-    processes = run_forked(
-        [*programs.values()],
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME names the folder on Linux")
+def test_a_second_run_uses_the_cache_of_the_first(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    # the programs run without the settings of the tests
+    first, second, no_folder = run_forked(
+        [
+            (ENCODE_PROGRAM, {}),
+            (ENCODE_PROGRAM, {}),
+            (CACHE_FOLDER_PROGRAM, {"XDG_CACHE_HOME": str(tmp_path / "file")}),
+        ],
         imports=[*BELOW_KERAS, "keras"],
         without=[name for name in os.environ if name.startswith("JAX_")],
         KERAS_BACKEND="jax",
-        XDG_CACHE_HOME=str(folder),
+        XDG_CACHE_HOME=str(tmp_path),
     )
-    assert [process.stderr for process in processes] == [""] * len(processes)
-    return {name: process.stdout.strip() for name, process in zip(programs, processes, strict=True)}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME names the folder on Linux")
-def test_a_second_run_uses_the_cache_of_the_first(outputs):
-    _, *cached_files = outputs["first"].splitlines()
+    assert first.stderr == second.stderr == no_folder.stderr == ""
+    _, *cached_files = first.stdout.splitlines()
     assert bool(cached_files) == CACHE_WORKS
-    assert outputs["second"] == outputs["first"]
-    assert outputs["no folder"] == "None"
+    assert second.stdout == first.stdout
+    assert no_folder.stdout.strip() == "None"

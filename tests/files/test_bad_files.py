@@ -65,10 +65,9 @@ def test_a_small_file_that_unpacks_to_more_than_it_may(monkeypatch):
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_missing_and_empty_files(tmp_path, suffix):
-    with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
-        read(tmp_path / f"nothing.{suffix}")
-    with pytest.raises(FileNotFoundError, match="There is no file"):
-        read(tmp_path / "no folder" / f"nothing.{suffix}")
+    for folder in (tmp_path, tmp_path / "no folder"):
+        with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
+            read(folder / f"nothing.{suffix}")
     (tmp_path / f"empty.{suffix}").touch()
     with pytest.raises(FileFormatError, match=rf"empty\.{suffix} is empty: it holds no bytes"):
         read(tmp_path / f"empty.{suffix}")
@@ -76,13 +75,9 @@ def test_missing_and_empty_files(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["data.xlsx", "data.npz.gz", "data"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
-    known_suffixes = (
-        r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
-    )
-    with pytest.raises(FileFormatError, match=known_suffixes):
-        read(tmp_path / name)
-    with pytest.raises(FileFormatError, match=known_suffixes):
-        write(ramps(), tmp_path / name)
+    for call in (read, lambda path: write(ramps(), path)):
+        with pytest.raises(FileFormatError, match=r"suffix.*\. Known: \.parquet, \.pq, \.csv, "):
+            call(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", BINARY)
@@ -109,14 +104,12 @@ def test_changed_bytes_never_cause_an_unexpected_error(suffix):
 
 
 ARRAY = np.zeros((1, 2, 3))
-REFOLD_ARRAYS = {"values": ARRAY[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
 SCHEMA = '{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}'
+REFOLD_ARRAYS = {"values": ARRAY[0, :, :1], "offsets": [0, 9], "ids": [1], "schema": SCHEMA}
 OBJECT_ARRAY = np.array([[1.0], None], dtype=object)
 PICKLE_MESSAGE = "not an array of numbers: .* A pickle is never loaded"
 SHAPE_MESSAGE = r".* \(n, T, features\), or \(n, T\) for series"
-NO_SEQUENCES_MESSAGE = "does not hold sequences: "
 PARQUET_BYTES = written_bytes("parquet")
-SCHEMA_POSITION = PARQUET_BYTES.rindex(b'"columns"')
 
 
 @pytest.mark.parametrize(
@@ -124,23 +117,15 @@ SCHEMA_POSITION = PARQUET_BYTES.rindex(b'"columns"')
     [
         (b"id,x\n1,2\n", "npz", r"is not an npz file: it begins with b'id,x\\n1,2\\n'\. W"),
         (written_bytes("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
-        (written_bytes("parquet"), "csv", "is not a csv file: it holds zero bytes"),
+        (PARQUET_BYTES, "csv", "is not a csv file: it holds zero bytes"),
         (b"a\n\xff\n", "txt", "line 2: byte 0xff is not UTF-8"),
         (gzip.compress(b"id,x\n1,2\n")[:-6], "csv", r"not a csv file .* or damaged \(Trunc"),
         (written_bytes("jsonl")[:-20], "jsonl", "line 3 is not JSON: .* whole sequence per line"),
         (array_bytes(OBJECT_ARRAY), "npy", PICKLE_MESSAGE),
         (array_bytes(np.arange(3.0)), "npy", SHAPE_MESSAGE),
         (archive_bytes(x=ARRAY, y=ARRAY), "npz", r"holds x \(.*Expected one array of shape"),
-        (
-            archive_bytes(**REFOLD_ARRAYS, schema=SCHEMA),
-            "npz",
-            NO_SEQUENCES_MESSAGE + "offsets must rise from 0 to .* 2",
-        ),
-        (
-            PARQUET_BYTES[:SCHEMA_POSITION] + b"\xff" + PARQUET_BYTES[SCHEMA_POSITION + 1 :],
-            "parquet",
-            "hold a damaged schema",
-        ),
+        (archive_bytes(**REFOLD_ARRAYS), "npz", "hold sequences: offsets must rise from 0 to .* 2"),
+        (PARQUET_BYTES.replace(b'"columns"', b'\xffcolumns"'), "parquet", "hold a damaged schema"),
     ],
     ids=range(11),
 )

@@ -31,11 +31,6 @@ def assert_refused(path, error, match, **options):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_parquet_files(tmp_path):
-    (tmp_path / "a.csv").touch()
-    assert_refused(tmp_path, FileFormatError, "holds no Parquet file .* Convert the data")
-
-
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -81,10 +76,8 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
         write(sequences, tmp_path / f"{name}.parquet")
     match = r"Column 'x' holds integer categories in one set .* Pass column_types=\{'x': ...\}"
     assert_refused(tmp_path, SchemaError, match)
-    assert read_as_mapped(tmp_path, column_types="categorical").schema.columns[0].categories == (
-        1,
-        2,
-    )
+    (column,) = read_as_mapped(tmp_path, column_types="categorical").schema.columns
+    assert column.categories == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -122,15 +115,16 @@ def test_errors_name_the_file_of_a_row(tmp_path, second_columns, match):
 def test_bad_tables_in_memory_and_mapped(tmp_path, columns, options, message):
     path = write_table(tmp_path / "table.parquet", 1, **columns)
     for call in (read,) if "sort" in options else (read, read_as_mapped):
-        with pytest.raises(
-            (DataError, FileFormatError), match=f"parquet:? .*({message})"
-        ) as caught:
+        match = f"parquet:? .*({message})"
+        with pytest.raises((DataError, FileFormatError), match=match) as caught:
             call(path, **options)
         assert "\n" not in str(caught.value)
         assert str(caught.value).count("table.parquet") == 1
 
 
-def test_column_names_of_a_damaged_file(tmp_path):
+def test_column_names_of_a_damaged_file_and_a_folder_without_files(tmp_path):
+    (tmp_path / "a.csv").touch()
+    assert_refused(tmp_path, FileFormatError, "holds no Parquet file .* Convert the data")
     path = write_table(tmp_path / "x.parquet", **VALID_COLUMNS)
     assert column_names(path) == ["id", "time", "x"]
     path.write_bytes(path.read_bytes()[:-9])

@@ -25,8 +25,8 @@ def categories(text, **options):
 
 @pytest.mark.parametrize(("delimiter", "suffix"), [(",", "tsv"), (";", "csv"), ("|", "csv")])
 def test_the_delimiter_is_found(delimiter, suffix):
-    rows = [["id", "time", "x", "word"], ["a", "0", "1.5", "to"], ["a", "1", "", "be"]]
-    sequences = read_text("".join(delimiter.join(row) + "\n" for row in rows), format=suffix)
+    text = "id,time,x,word\na,0,1.5,to\na,1,,be\n".replace(",", delimiter)
+    sequences = read_text(text, format=suffix)
     assert sequences.schema.names == ("x", "word")
     assert sequences.schema.columns[1].categories == ("be", "to")
     np.testing.assert_array_equal(sequences.values, [[1.5, 1], [nan, 0]])
@@ -75,13 +75,10 @@ def test_numbers_with_a_plus_words_for_missing_and_other_line_ends():
     np.testing.assert_array_equal(loaded[0], [[-0.3, 1, 1], [1.5, nan, nan], [nan, 3, 0]])
 
 
-def test_ids_with_leading_zeros_are_distinct():
+def test_ids_keep_leading_zeros_and_times_can_be_dates():
     assert read_text("user,x\n007,1\n7,2\n", id="user").ids.tolist() == ["007", "7"]
     assert read_text("id,x\n-7,1\n0,2\n").ids.tolist() == [-7, 0]
     assert read_text('id,x\n"NA",1\n"null",2\n').ids.tolist() == ["NA", "null"]
-
-
-def test_times_can_be_dates_and_are_sorted_on_request():
     text = "id,time,x\na,2024-01-02,2\nb,,\na,2024-01-01,1\n"
     with pytest.raises(DataError, match=r"line 4, after .* in line 2\. Sort .* with sort=True"):
         read_text(text)
@@ -141,7 +138,6 @@ def test_errors_have_their_position(text, options, message):
 
 # Wide tables: one row per sequence and one column per step
 
-RAGGED_WIDE_TABLE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
 AS_CATEGORIES = {"column_types": "categorical"}
 
 
@@ -150,7 +146,7 @@ def read_wide(text, **options):
 
 
 def test_empty_cells_at_the_end_are_not_steps():
-    sequences = read_wide(RAGGED_WIDE_TABLE)
+    sequences = read_wide("id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n")
     assert (sequences.ids.tolist(), sequences.lengths.tolist()) == (["a", "b", "c"], [4, 3, 0])
     np.testing.assert_array_equal(sequences.to_list()[1], [5, np.nan, 6])
     assert sequences.schema.layout == "series"
@@ -204,13 +200,9 @@ WIDE_TABLE = "id,t0,t1\n1,2,3\n"
         (WIDE_TABLE + ",2,4\n", {}, "Line 3 has no id in column 'id'"),
         (WIDE_TABLE, {"time_gaps": True}, "a wide table, which has no times. Leave time_gaps="),
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
+        ("label,t0\na,2\n", {"layout": None}, "column 'id' .* whole sequence, pass layout='wide'"),
     ],
 )
 def test_bad_wide_tables(text, options, message):
     with pytest.raises(RefoldError, match=message):
         read_wide(text, **options)
-
-
-def test_a_wide_table_must_be_declared():
-    with pytest.raises(SchemaError, match=r"no column 'id' .* whole sequence, pass layout='wide'"):
-        read_wide("label" + RAGGED_WIDE_TABLE[2:], layout=None)

@@ -66,7 +66,7 @@ def test_a_text_per_object_is_a_sequence_unless_ids_repeat():
     assert read_text(records.replace("2", "1")).lengths.tolist() == [2]
 
 
-def test_arrays_lines_and_tables_by_columns_give_the_same_sequences():
+def test_arrays_lines_and_tables_by_columns_give_the_same_sequences(tmp_path):
     records = "[" + ",\n".join(filter(None, EVENTS.splitlines())) + "]"
     assert_equal(read_text(records, "json"), read_text(EVENTS))
     assert_equal(read_text(EVENTS, "json"), read_text(EVENTS))  # some .json files are JSON lines
@@ -76,6 +76,11 @@ def test_arrays_lines_and_tables_by_columns_give_the_same_sequences():
     assert_equal(read_text(by_row, "json"), lists)
     with pytest.raises(RefoldError, match="'x' has other rows than 'id', which has 2"):
         read_text('{"id": [1, 1], "x": [2.5]}', "json")
+    (tmp_path / "data.json").write_text(records)
+    assert column_names(tmp_path / "data.json") == ["id", "time", "x", "page"]
+    table = tmp_path / "labels.json"
+    table.write_text('[{"id": "b", "who": "bob"}, {"id": "a", "who": "ann"}]')
+    assert read_labels(table, "who", read_text(EVENTS)).tolist() == ["ann", "bob"]
 
 
 def test_an_array_of_sequences_and_a_single_sequence():
@@ -84,14 +89,6 @@ def test_an_array_of_sequences_and_a_single_sequence():
     objects = '[{"x": [1, 2], "y": [3, 4]}, {"x": [], "y": []}]'
     assert read_text(objects, "json").lengths.tolist() == [2, 0]
     assert read_text('{"id": "a", "x": [1, 2, 3]}', "json").lengths.tolist() == [3]
-
-
-def test_labels_and_names_of_events(tmp_path):
-    records = '[{"id": 1, "x": 1, "who": "ann"},\n {"id": 2, "x": 2, "who": "bob"}]'
-    (tmp_path / "data.json").write_text(records)
-    sequences = read(tmp_path / "data.json", columns=["x"])
-    assert read_labels(tmp_path / "data.json", "who", sequences).tolist() == ["ann", "bob"]
-    assert column_names(tmp_path / "data.json") == ["id", "x", "who"]
 
 
 CELL_MESSAGE = r"Expected `bool \| int \| float \| str \| null`, got"
@@ -129,6 +126,7 @@ def test_errors_name_the_line(text, options, message):
     [
         ('[[1],\n [2, "a"]]', "entry 1, step 1, column 'x0'"),
         ("[[1],\n [2 3]]", r"line 2 is not JSON: .* \(byte 10\)"),
+        ("[[1, NaN],\n [2, 3}]", "line 2 is not JSON"),
         ("[]", "There is no sequence in the list"),
         ("5", r"line 1: Expected `str \| object \| array`, got `int`"),
     ],
@@ -138,19 +136,22 @@ def test_errors_name_the_entry_of_an_array(text, message):
         read_text(text, "json")
 
 
-def test_large_integers_in_lists_are_floats(tmp_path):
-    path = tmp_path / "large.jsonl"
+def test_large_integers_in_lists_are_floats():
     for numbers in ([2**64 + 1, 1], [2**53 + 1, 0.5]):
-        path.write_text(json.dumps({"id": "a", "x": numbers}))
-        assert read(path).values[:, 0].tolist() == [float(number) for number in numbers]
+        loaded = read_text(json.dumps({"id": "a", "x": numbers}))
+        assert loaded.values[:, 0].tolist() == [*map(float, numbers)]
     for mixed in ([2**64, True], [2**64, "b"]):
-        path.write_text(json.dumps({"id": "a", "x": mixed}))
         with pytest.raises(RefoldError, match="mixes numbers and text in its lists"):
-            read(path)
+            read_text(json.dumps({"id": "a", "x": mixed}))
 
 
-def test_an_error_after_nan_has_its_own_line(tmp_path):
-    path = tmp_path / "nan.json"
-    path.write_text('[{"id": "a", "x": [1, NaN]},\n {"id": "b", "x": [1, 2}]')
-    with pytest.raises(RefoldError, match="line 2 is not JSON"):
-        read(path)
+def test_column_names_and_missing_columns_after_blank_lines(tmp_path):
+    path = tmp_path / "blank.jsonl"
+    path.write_text('\ufeff\n \n{"id": 1, "x": 2, "y": 3}\n')
+    assert column_names(path) == ["id", "x", "y"]
+    for columns in (["z"], ["x", "z"]):
+        with pytest.raises(RefoldError, match=r"has no column 'z'\. It has 'id', 'x', 'y'\."):
+            read(path, columns=columns)
+    path.write_text('\n\n{"id": 1\n')
+    with pytest.raises(RefoldError, match="line 3 is not JSON"):
+        column_names(path)

@@ -71,9 +71,8 @@ def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
 def test_decimal_text_keeps_categories_and_ids(tmp_path, suffix):
     path = tmp_path / f"file.{suffix}"
     write(mixed(), path)
-    loaded = read(
-        path, column_types={column.name: column.type for column in mixed().schema.columns}
-    )
+    types = {column.name: column.type for column in mixed().schema.columns}
+    loaded = read(path, column_types=types)
     assert (loaded.ids.tolist(), loaded.lengths.tolist()) == (["a", "7", "c d"], [2, 0, 2])
     rows = [[None if cell != cell else cell for cell in row] for row in loaded[0].tolist()]
     assert rows == [[0.1, 0, "view", 7], [None, 1, "<unknown>", 30]]
@@ -105,14 +104,17 @@ def test_npy_is_padded_with_nan(tmp_path, name):
     assert_same_values(sequences.with_ids(np.arange(len(sequences))), loaded)
 
 
-def test_lines_of_text():
-    def read_text(text, **options):
-        return read(io.BytesIO(text.encode()), format="txt", **options).to_list()
-
-    # Only a line feed ends a line. Other line separators of Unicode are characters.
-    assert read_text(" a\n\nb\r\nc\u2028\x0b") == [" a", "", "b", "c\u2028\x0b"]
-    assert read_text("\n") == [""]
-    assert read_text("to  be\n\nor\n", unit="words") == [["to", "be"], [], ["or"]]
+@pytest.mark.parametrize(
+    ("text", "unit", "expected"),
+    [
+        # Only a line feed ends a line. Other line separators of Unicode are characters.
+        (" a\n\nb\r\nc\u2028\x0b", None, [" a", "", "b", "c\u2028\x0b"]),
+        ("\n", None, [""]),
+        ("to  be\n\nor\n", "words", [["to", "be"], [], ["or"]]),
+    ],
+)
+def test_lines_of_text(text, unit, expected):
+    assert read(io.BytesIO(text.encode()), format="txt", unit=unit).to_list() == expected
 
 
 def test_jsonl_shows_short_decimals_whole_numbers_and_missing_characters():
@@ -181,8 +183,7 @@ def test_files_that_pandas_wrote(tmp_path):
     lists.to_parquet(tmp_path / "lists.parquet")
     assert [series.tolist() for series in read(tmp_path / "lists.parquet")] == [[1.0, 2.0], []]
 
-
-def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
+    # the index of a sorted frame is not a feature
     path = tmp_path / "sorted.parquet"
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)
@@ -244,9 +245,7 @@ def test_bad_labels(tmp_path, text, label, error, message):
 def test_files_without_labels(tmp_path):
     for suffix in ("npz", "parquet"):
         write(SEQUENCES, tmp_path / f"data.{suffix}")
-    with pytest.raises(
-        ParameterError, match=r"data\.npz has no labels, as \.npz files have no col"
-    ):
+    with pytest.raises(ParameterError, match=r"data\.npz has no labels, as \.npz files have no"):
         read_labels(tmp_path / "data.npz", "x0", SEQUENCES)
     with pytest.raises(SchemaError, match=r"data\.parquet: Column 'x0' holds lists"):
         read_labels(tmp_path / "data.parquet", "x0", SEQUENCES)

@@ -61,17 +61,13 @@ def test_missing_values_and_unequal_lengths(tmp_path):
         read_labels(path, "label", sequences)
 
 
-def test_layouts_types_and_empty_sequences():
+def test_layouts_types_empty_sequences_and_times():
     series = read_ts("@classLabel false\n@data\n1,0,1\n0\n")
     assert (series.schema.layout, series.schema.columns[0].type) == ("series", "binary")
     assert read_ts("@classLabel true a b\n@data\n1:2:a\n::b\n").lengths.tolist() == [1, 0]
-
-
-def test_times_are_left_out():
-    header = "@timeStamps true\n@targetLabel true\n@data\n"
-    stamped = read_ts(
-        header + "(0, 1.5),(10,?) : (0,3),(10,4):0.5\n(2001-01-01 10:00:00,5):(2,6):?"
-    )
+    # times are left out
+    lines = "(0, 1.5),(10,?) : (0,3),(10,4):0.5\n(2001-01-01 10:00:00,5):(2,6):?"
+    stamped = read_ts("@timeStamps true\n@targetLabel true\n@data\n" + lines)
     np.testing.assert_array_equal(stamped.values, [[1.5, 3], [nan, 4], [5, 6]])
     assert stamped.lengths.tolist() == [2, 1]
 
@@ -110,9 +106,7 @@ def test_wrong_lines_are_named(text, message):
         read_ts(text)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "features", "equal"), [(np.float32, 1, True), (np.float64, 3, False)]
-)
+@pytest.mark.parametrize(("dtype", "features", "equal"), [("f4", 1, True), ("f8", 3, False)])
 def test_written_files_are_read(tmp_path, dtype, features, equal):
     rng = np.random.default_rng(0)
     cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]

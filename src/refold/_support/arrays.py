@@ -1,36 +1,41 @@
-"""Small functions of arrays: type checks, offsets and lengths of sequences, indices, and seeds.
+"""Functions of arrays: checks, offsets and lengths of sequences, indices, seeds, and UMAP.
 
 The steps of many sequences lie in one array, one sequence after another. `offsets` (n + 1,) are the
 positions where the sequences begin, and at the end the total number of steps: sequence i has the
 rows from ``offsets[i]`` up to ``offsets[i + 1]``.
 """
 
+import warnings
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from refold._support.optional_imports import import_optional
 from refold._support.rules import RANDOM_STATE, check
-from refold.errors import DataError, argument
+from refold.errors import DataError, ParameterError, argument
 
 # The type of an argument `random_state`. The type is text, because an import of numpy.random takes
 # time, and few commands need it.
 SeedLike: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
+# The number of nearest vectors that UMAP places close to each vector; 15 is UMAP's default.
+_NUM_UMAP_NEIGHBORS = 15
+# The smallest number of vectors that UMAP can place: fewer vectors have too few neighbors.
+MIN_UMAP_VECTORS = 5
 
 
 def check_array(name: str, value: object, axes: tuple[str, ...]) -> np.ndarray:
     """Return an argument as an array of numbers, whose shape has axes such as ("n", "T")."""
     try:
         array = np.asarray(value)
-    except ValueError:  # lists of different lengths
-        array = np.asarray(None)  # it is not numeric, so the error below is raised
+    except ValueError:  # NumPy refuses lists of different lengths
+        array = np.asarray(None)  # an array of objects, for which the error below is raised
     # a last "..." stands for any number of axes
-    has_shape = array.ndim == len(axes)
-    if axes[-1] == "...":
-        has_shape = array.ndim >= len(axes) - 1
+    has_open_end = axes[-1] == "..."
+    has_axes = array.ndim >= len(axes) - 1 if has_open_end else array.ndim == len(axes)
     # booleans, signed and unsigned integers, and floats; not text, objects or complex numbers
     is_numeric = array.dtype.kind in "biuf" and array.ndim > 0
-    if is_numeric and has_shape:
+    if is_numeric and has_axes:
         return array
     got = f"an array of shape {array.shape}" if is_numeric else f"a {type(value).__name__}"
     expected = f"({', '.join(axes)}{',' * (len(axes) == 1)})"  # (n,), like a tuple of Python
@@ -51,9 +56,13 @@ def lengths_from_offsets(offsets: np.ndarray) -> np.ndarray:
 
 
 def concatenated_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the indices of all ranges, one after another; range i begins at ``starts[i]``."""
-    # Starts [5, 0] and lengths [2, 3] give 5, 6, 0, 1, 2: `arange` counts all indices, and `repeat`
-    # shifts the count of each range to its start.
+    """Return the indices (lengths.sum(),) of all ranges, one range after another.
+
+    Range i has ``lengths[i]`` indices and begins at ``starts[i]``: starts [5, 0] and lengths [2, 3]
+    give 5, 6, 0, 1, 2.
+    """
+    # `arange` counts the indices of all ranges, and `repeat` shifts the counts of a range so that
+    # they begin at its start
     return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
@@ -69,7 +78,7 @@ def mean_gain_lower_bound(gains: np.ndarray) -> float:
 
 
 def draw_seed(random_state: SeedLike) -> int:
-    """Return a seed that is drawn from a ``random_state``; None is NumPy's global generator."""
+    """Draw a seed below 2**31 from a ``random_state``; None is NumPy's global generator."""
     check("random_state", random_state, RANDOM_STATE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
@@ -78,3 +87,22 @@ def draw_seed(random_state: SeedLike) -> int:
     if not isinstance(random_state, np.random.RandomState):
         random_state = np.random.RandomState(int(random_state))
     return int(random_state.randint(2**31))
+
+
+def umap_layout(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return two coordinates (n, 2) of each vector (n, n_dimensions) by UMAP."""
+    if len(vectors) < MIN_UMAP_VECTORS:
+        raise ParameterError(f"UMAP needs at least {MIN_UMAP_VECTORS} codes. Got {len(vectors)}.")
+    with warnings.catch_warnings():
+        # UMAP warns that a seed makes it slower, and its compiler Numba warns, too
+        warnings.simplefilter("ignore")
+        umap = import_optional("umap", extra="umap", purpose="UMAP")
+        reducer = umap.UMAP(
+            n_neighbors=min(
+                _NUM_UMAP_NEIGHBORS, len(vectors) - 1
+            ),  # a vector is not its own neighbor
+            # the spectral start needs a graph of neighbors, which a few vectors do not have
+            init="random" if len(vectors) <= _NUM_UMAP_NEIGHBORS else "spectral",
+            random_state=seed,
+        )
+        return np.asarray(reducer.fit_transform(vectors), float)

@@ -54,18 +54,23 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # path is a link, the target is the file that it points to, so the link stays a link.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # A device or a pipe cannot be replaced, so it is written directly. (For a folder, `open` raises
-    # an error.) This needs `path` and not the target, because a pipe in /dev/fd has no real path.
-    is_special = path.exists() and not path.is_file()
+    # A device or a pipe cannot be replaced, so it is written directly. For a folder, `open` raises
+    # an error. The test needs `path` and not the target: a pipe in /dev/fd has no real path.
+    is_replaceable = path.is_file() or not path.exists()
     try:
-        if is_special:
+        if not is_replaceable:
             with path.open("wb") as file:
                 yield file
             return
-        _remove_abandoned_files(target)
+        # remove temporary files of processes that were killed while they wrote the same target
+        for abandoned in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
+            with contextlib.suppress(OSError):  # another process may have removed it
+                if abandoned.stat().st_mtime < time.time() - _MAX_TEMPORARY_SECONDS:
+                    abandoned.unlink()
         with temporary.open("xb") as file:
             yield file
-            # all bytes are on the disk before the name changes, so a power failure loses no file
+            # all bytes must be on the disk before the name changes: then a power failure leaves
+            # either the old file or the new one
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # there may be no file yet
@@ -77,14 +82,6 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and not isinstance(error, RefoldError):
             raise access_error(path, error, writing=True) from error
         raise
-
-
-def _remove_abandoned_files(target: Path) -> None:
-    """Remove temporary files of processes that were killed while they wrote the target."""
-    for temporary in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
-        with contextlib.suppress(OSError):  # another process may have removed it
-            if temporary.stat().st_mtime < time.time() - _MAX_TEMPORARY_SECONDS:
-                temporary.unlink()
 
 
 # Locks

@@ -16,10 +16,10 @@ import platformdirs
 # In these versions of JAX, from the first one to before the second one, the cache is broken. On a
 # CPU, every read from the cache prints a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE_VERSIONS = (0, 8, 2), (0, 10, 2)
-# This option disables YNNPACK, a library that recent versions of XLA use for sums. YNNPACK is
-# slower on small arrays than XLA's own loops: with small batches, its sums took a quarter of the
-# time of a training step.
-_NO_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# With an empty text as its value, this option disables YNNPACK, a library that recent versions of
+# XLA use for sums. YNNPACK is slower on small arrays than XLA's own loops: with small batches, its
+# sums took a quarter of the time of a training step.
+_YNNPACK_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 # For batches with at least this number of steps, YNNPACK stays enabled, because it is faster. Both
 # ways take the same time somewhere between 1000 and 6000 steps.
 _MIN_YNNPACK_STEPS = 4096
@@ -33,29 +33,28 @@ def compile_by_batch_size(function: Callable[..., Any]) -> Callable[[int], Calla
     The result takes the number of steps of a batch, and returns the version for this size. The
     argument ``num_steps`` of the function is static: each of its values is compiled anew.
     """
-    for_small = jax.jit(
-        function, compiler_options=_small_batch_options(), static_argnames="num_steps"
+    small_batch_function = jax.jit(
+        function, compiler_options=_find_small_batch_options(), static_argnames="num_steps"
     )
-    for_large = jax.jit(function, static_argnames="num_steps")
-    return lambda num_steps: for_small if num_steps < _MIN_YNNPACK_STEPS else for_large
+    large_batch_function = jax.jit(function, static_argnames="num_steps")
+    return lambda num_steps: (
+        small_batch_function if num_steps < _MIN_YNNPACK_STEPS else large_batch_function
+    )
 
 
 @functools.cache
-def _small_batch_options() -> dict[str, str]:
-    """Return options for small batches that this XLA supports and the user does not set."""
-    if jax.default_backend() != "cpu":
+def _find_small_batch_options() -> dict[str, str]:
+    """Return the option without YNNPACK, or no option if it cannot be set."""
+    # the user may have set the option in the environment variable of XLA
+    is_set_by_user = _YNNPACK_OPTION in os.environ.get("XLA_FLAGS", "")
+    if jax.default_backend() != "cpu" or is_set_by_user:
         return {}
-    supported_options = {}
-    for name, value in _NO_YNNPACK.items():
-        # the environment variable of XLA takes precedence
-        if name in os.environ.get("XLA_FLAGS", ""):
-            continue
-        # XLA raises an error for options that it does not know, so try to compile with the option
-        probe = jax.jit(lambda x: x, compiler_options={name: value})
-        with contextlib.suppress(jax.errors.JaxRuntimeError):
-            probe.lower(0.0).compile()
-            supported_options[name] = value
-    return supported_options
+    options = {_YNNPACK_OPTION: ""}
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:  # this version of XLA does not have the option
+        return {}
+    return options
 
 
 @functools.cache
@@ -68,8 +67,16 @@ def enable_compilation_cache() -> None:
         return
     if _BROKEN_CACHE_VERSIONS[0] <= jax.__version_info__ < _BROKEN_CACHE_VERSIONS[1]:
         return
-    cache_folder = Path(platformdirs.user_cache_dir("refold", appauthor=False))
-    folder = cache_folder / "xla" / _cpu_fingerprint()
+    # Several machines with different CPUs may share a home folder, and compiled code needs the type
+    # and the instruction set of its CPU. So the name of the folder is a hash of both.
+    properties = [platform.machine(), platform.processor(), str(os.cpu_count())]
+    with contextlib.suppress(OSError):  # only Linux has this file
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        # the instructions are "flags" on x86 and "Features" on ARM, with a line for each core
+        prefixes = "flags", "Features", "model name"
+        properties += sorted({line for line in lines if line.startswith(prefixes)})
+    fingerprint = hashlib.sha256("\n".join(properties).encode()).hexdigest()[:16]
+    folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / fingerprint
     try:
         # only for this user, because JAX runs the code in the folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,15 +90,3 @@ def enable_compilation_cache() -> None:
     # By default, JAX does not cache functions that compile in less than a second. Most functions
     # of Refold do.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def _cpu_fingerprint() -> str:
-    """Return a hash of the type and the instruction set of the CPU, which compiled code needs."""
-    # several machines with different CPUs may share a home folder
-    properties = [platform.machine(), platform.processor(), str(os.cpu_count())]
-    with contextlib.suppress(OSError):  # only Linux has this file
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        # the instructions are "flags" on x86 and "Features" on ARM, with a line for each core
-        cpu_lines = {line for line in lines if line.startswith(("flags", "Features", "model name"))}
-        properties += sorted(cpu_lines)
-    return hashlib.sha256("\n".join(properties).encode()).hexdigest()[:16]

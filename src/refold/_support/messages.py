@@ -18,13 +18,13 @@ from refold.errors import Message
 
 # The folder of Refold's own code.
 _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
-# The module of scikit-learn that wraps ``transform``: the user's line calls the wrapper.
+# The module of scikit-learn that wraps ``transform``. It stands between the user's line and Refold.
 _SKLEARN_WRAPPER = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
 LONGER_WARNING = "longer than the longest in training"
-# The function that makes text of the message of `log`. ``str`` spells arguments as in Python. The
-# command line sets a function that spells arguments as options.
+# The function with which `log` makes text of a message. ``str`` spells arguments as in Python. The
+# command line sets another function, which spells arguments as options.
 argument_spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
@@ -52,7 +52,7 @@ def log(line: str) -> None:
 
 
 def describe_epochs(best_epoch: int | None, num_epochs: int) -> str:
-    """Return which epoch the model is from, in words: 0 is the initialization, None the last."""
+    """Say from which epoch the weights are: 0 is the initialization, None the last epoch."""
     if best_epoch is None:
         return f"{num_epochs}, the last one kept"
     if best_epoch == 0:
@@ -65,12 +65,12 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
     remaining = data
     while len(remaining):
         # an unbuffered stream may accept only some of the bytes, and returns their number
-        count = stream.write(remaining)
-        if count is None and not isinstance(stream, io.RawIOBase):
+        num_written = stream.write(remaining)
+        if num_written is None and not isinstance(stream, io.RawIOBase):
             return  # streams of some libraries write all bytes and return no number
-        if not count:
+        if not num_written:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        remaining = memoryview(remaining)[count:]
+        remaining = memoryview(remaining)[num_written:]
 
 
 # Numbers and small tables as text. `explore/page/numbers.js` has the same rules for numbers, and
@@ -78,10 +78,10 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
 
 # Significant digits of a number that is not whole: enough to compare results, and short to read.
 _DEFAULT_DIGITS = 5
-# The smallest power of ten that is written without an exponent: 0.00001.
-_MIN_POWER = -5
-# The largest power of ten that is written without an exponent: 100000000000000.
-_MAX_POWER = 14
+# The exponent of the smallest power of ten that is written in full: 0.00001.
+_MIN_EXPONENT = -5
+# The exponent of the largest power of ten that is written in full: 100000000000000.
+_MAX_EXPONENT = 14
 # Rounding with more digits than any number needs. Halves are rounded away from 0, as in JavaScript.
 _EXACT_CONTEXT = Context(prec=100, rounding=ROUND_HALF_UP)
 # How many columns `describe_columns` names: a line has space for about this many names, and a
@@ -102,17 +102,17 @@ def format_number(value: float | None, num_digits: int = _DEFAULT_DIGITS) -> str
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # The power of ten of the first digit. As in JavaScript, it is taken from the shortest text: the
-    # exact value of the float 1e-7 is slightly less than 1e-7, and has the power -8.
-    power = Decimal(repr(value)).adjusted() if value else 0
-    if not _MIN_POWER <= power <= _MAX_POWER:
+    # The exponent of the first digit. As in JavaScript, it is taken from the shortest text: the
+    # exact value of the float 1e-7 is slightly less than 1e-7, and has the exponent -8.
+    exponent = Decimal(repr(value)).adjusted() if value else 0
+    if not _MIN_EXPONENT <= exponent <= _MAX_EXPONENT:
         rounded = Context(prec=num_digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
         # 1.5000e-07 becomes 1.5e-07, and 2.0000e+20 becomes 2e+20
         return re.sub(r"\.?0+e", "e", f"{rounded:.{num_digits - 1}e}")
     if value.is_integer():
         return str(int(value))
     # a number that is not whole has one decimal at least: 123456.7
-    last_digit = Decimal(1).scaleb(-max(1, num_digits - 1 - power))
+    last_digit = Decimal(1).scaleb(-max(1, num_digits - 1 - exponent))
     rounded = Decimal(value).quantize(last_digit, context=_EXACT_CONTEXT)
     return f"{rounded:f}".rstrip("0").rstrip(".")
 

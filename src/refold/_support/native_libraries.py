@@ -11,11 +11,11 @@ from typing import Any
 # matrix, they are slower on busy cores: each of the many steps of a decomposition waits for all
 # threads.
 MAX_ONE_THREAD_SIDE = 600
-# The number of the parameter in `mallopt`, from glibc's malloc.h.
+# The parameter M_MMAP_THRESHOLD of `mallopt`, as a number from glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
-# The memory of arrays of at least this size returns to the system when they are freed. Blocks of a
-# file are larger. Most arrays of a training step are smaller, so that their memory is used again,
-# which is faster.
+# Arrays of at least this size return their memory to the system when they are freed. The blocks of
+# a file are larger. Most arrays of a training step are smaller: their memory stays and is used
+# again, which is faster.
 _MMAP_THRESHOLD_BYTES = 4 * 2**20
 
 
@@ -24,7 +24,7 @@ def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
     """Limit BLAS to one thread within a context, unless both sides of a matrix are long."""
     try:
         is_large = min(matrix_shape, default=0) > MAX_ONE_THREAD_SIDE
-        controller = None if is_large else _blas_controller()
+        controller = None if is_large else _make_blas_controller()
     except ImportError:  # without threadpoolctl, in a small installation, there is no limit
         controller = None
     with controller.limit(limits=1, user_api="blas") if controller else contextlib.nullcontext():
@@ -32,7 +32,7 @@ def one_blas_thread(*matrix_shape: int) -> Iterator[None]:
 
 
 @functools.cache  # finding the libraries takes milliseconds
-def _blas_controller() -> Any:
+def _make_blas_controller() -> Any:
     """Return a `threadpoolctl.ThreadpoolController`, which can limit the threads of BLAS."""
     # A small installation has neither package, so they are not imported at the top. The controller
     # only limits libraries that are loaded, and SciPy has its own BLAS, so SciPy is loaded first.

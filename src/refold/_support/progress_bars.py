@@ -28,23 +28,23 @@ class _NotebookBar(Progress):
     """A progress bar that IPython displays and updates in place."""
 
     _display: Any = None  # IPython's handle while the bar is displayed
-    _last_update = 0.0  # a time of the monotonic clock, in seconds
+    _last_update_time = 0.0  # a time of the monotonic clock, in seconds
 
     def start(self) -> None:
         from IPython.display import display
 
-        self._last_update = time.monotonic()
+        self._last_update_time = time.monotonic()
         self._display = display(self, display_id=True)
 
     def stop(self) -> None:
-        self._last_update = 0.0  # so that the last refresh is not skipped
+        self._last_update_time = 0.0  # so that the last refresh is not skipped
         self.refresh()
         self._display = None
 
     def refresh(self) -> None:
-        is_due = time.monotonic() - self._last_update >= _UPDATE_SECONDS
+        is_due = time.monotonic() - self._last_update_time >= _UPDATE_SECONDS
         if self._display is not None and is_due:
-            self._last_update = time.monotonic()
+            self._last_update_time = time.monotonic()
             self._display.update(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:

@@ -189,8 +189,8 @@ def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
     for name in argument_names:
         # the help shows the default; the field is None to tell whether the user has set the option
         option, default = OPTIONS[name], getattr(Arguments, name)
-        if option.default is not None:
-            default = option.default
+        if option.default_text is not None:
+            default = option.default_text
         parameter = Parameter(
             metavar=option.metavar,
             help=option.help,

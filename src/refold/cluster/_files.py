@@ -35,7 +35,7 @@ from refold.errors import (
     SchemaError,
     argument,
 )
-from refold.sequences import Schema, TableOptions, find_layout, has_default_names
+from refold.sequences import Schema, TableOptions, has_default_names, resolve_table_options
 
 # Seconds between attempts to reach a store. They grow to give the store time to recover.
 RETRY_WAIT_SECONDS = (0.5, 1.0, 2.0, 4.0)
@@ -310,8 +310,8 @@ def _resolve_options(
     duplicates = None if duplicates == "error" else duplicates  # "error" is the default
     resolved = replace(options, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
     resolved = replace(resolved, duplicates=duplicates, time_format=time_format)
-    layout = find_layout(file_schema, file_name, resolved)
-    if layout.id is None and not layout.is_list_layout:
+    layout = resolve_table_options(file_schema, file_name, resolved)
+    if layout.id is None and layout.layout != "list":
         # a part holds complete series, so there would be a single part
         raise SchemaError(
             f"{file_name} has no column of ids, so all rows are one series, and a cluster divides "
@@ -323,7 +323,7 @@ def _resolve_options(
 def _read_source_file(location: Location, stamp: FileStamp, options: TableOptions) -> SourceFile:
     """Return what the footer says about a file."""
     schema, metadata = _read_footer(location)
-    layout = find_layout(schema, location.name, options)
+    layout = resolve_table_options(schema, location.name, options)
     id_type = "row numbers"
     if layout.id is not None:
         data_type = schema.field(layout.id).type
@@ -338,7 +338,7 @@ def _read_source_file(location: Location, stamp: FileStamp, options: TableOption
         chunks = [group.column(i) for i in range(group.num_columns)]
         counts = [c.num_values for c in chunks if f"{c.path_in_schema}.".startswith(prefix)]
         row_groups.append((group.num_rows, max([*counts, group.num_rows])))
-    row_noun = "sequence" if layout.is_list_layout else "step"
+    row_noun = "sequence" if layout.layout == "list" else "step"
     return SourceFile(location.name, stamp, metadata.num_rows, row_groups, id_type, row_noun)
 
 

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.arrays import linspace_indices
+from refold._support.arrays import MIN_UMAP_VECTORS, linspace_indices, umap_layout
 from refold._support.optional_imports import how_to_install, is_installed
-from refold._support.umap_layout import MIN_UMAP_VECTORS, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError, spelled
 from refold.search import Nearest, nearest, squared_norms
 

@@ -8,7 +8,7 @@ plus sign, and integers that are categories.
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -23,13 +23,12 @@ from refold._support.messages import warn
 from refold.errors import FileFormatError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
-    TABLE_OPTIONS,
+    TABLE_OPTION_NAMES,
     TableOptions,
     check_label_column,
-    find_layout,
+    resolve_table_options,
     sequences_from_table,
     to_long_table,
-    wide_feature_type,
 )
 from refold.sequences._encoding import RowNamer, resolve_column_types
 from refold.sequences._schema import check_unique_names
@@ -43,23 +42,23 @@ _DELIMITERS = (",", ";", "\t", "|")
 # The number of first rows that tell the delimiter. More rows would take time, and fewer rows could
 # have equally many cells by chance with a wrong delimiter.
 _NUM_SAMPLED_ROWS = 20
-# Bytes that Arrow parses at a time. A block must hold a whole row, and a row of a wide table may be
-# long.
+# Bytes that Arrow parses at a time: 64 MiB. A block must hold a whole row, and a row of a wide
+# table may be long.
 _BLOCK_BYTES = 1 << 26
 # Names of a first column that holds the index of a table: R and pandas leave the name empty, and
 # pandas names an empty name "Unnamed: 0" when it reads it.
-_INDEX_NAMES = ("", "Unnamed: 0")
+_INDEX_COLUMN_NAMES = ("", "Unnamed: 0")
 # A quote that neither begins nor ends a cell, such as the quote in 5" pipe.
-_QUOTE_IN_CELL = re.compile(rb'\w" *\w')
+_INNER_QUOTE_PATTERN = re.compile(rb'\w" *\w')
 # A category that is an integer: without leading zeros, and with few enough digits to be exact as a
 # float. It may end in .0, because pandas writes 1.0 if another entry of the column is missing.
-_INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
+_INTEGER_CATEGORY_PATTERN = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
 # A number with a decimal point, or without a fraction.
-_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_NUMBER_PATTERN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 # A number with a decimal comma.
-_DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
+_DECIMAL_COMMA_PATTERN = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 # A number whose comma may be decimal or separate thousands: 1,234.
-_AMBIGUOUS_COMMA = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
+_AMBIGUOUS_COMMA_PATTERN = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
 def write_csv(
@@ -79,22 +78,35 @@ def write_csv(
 def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
     """Read a CSV or TSV file with a header."""
     options, file = TableOptions(**table_options), CsvFile(data, file_name)
-    header = _header_without_index(file, options)
+    header = file.header
+    used_columns = {options.id, options.time, *options.features}
+    # a first column without a name is an index of pandas or R, unless the user names it
+    if len(header) > 1 and header[0] in _INDEX_COLUMN_NAMES and header[0] not in used_columns:
+        if options.columns is None:  # columns that the user chose need no warning
+            warn(
+                f"{file_name}: The first column ({header[0]!r}) has no name, like an index of "
+                "pandas. It is left out. If it holds data, name it."
+            )
+        header = header[1:]
     # the layout decides some types, so it is found from the names of the columns only
     untyped = pa.schema([(column, pa.null()) for column in header])
-    options = find_layout(untyped, file_name, options)
+    options = resolve_table_options(untyped, file_name, options)
     is_wide, features, time = options.layout == "wide", options.features, options.time
-    if is_wide:  # all columns are steps of one feature
-        types = [wide_feature_type(options.column_types)] * len(features)
+    if is_wide:
+        # All columns are steps of one feature. The file does not name the feature, so a mapping of
+        # types may have any name for it.
+        column_types, feature_name = options.column_types, "x0"
+        if isinstance(column_types, Mapping):
+            feature_name = next(iter(column_types), "x0")
+        types = resolve_column_types(column_types, [feature_name]) * len(features)
     else:
         types = resolve_column_types(options.column_types, features)
     features_and_types = list(zip(features, types, strict=True))
     categorical = [column for column, type_ in features_and_types if type_ == _CATEGORICAL]
     text_columns = [*categorical, options.id, time if options.time_format is not None else None]
-    table = file.table(text_columns={*header} & {*text_columns}, columns=header)
+    table = file.read_table(text_columns={*header} & {*text_columns}, columns=header)
     # Arrow infers floats for decimal points only; numbers with decimal commas are text
     has_floats = any(map(pa.types.is_floating, table.schema.types))
-    convert = partial(_convert_column, file=file, has_floats=has_floats)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if options.id is not None:
         cells[options.id] = integers_from_text(cells[options.id])
@@ -102,27 +114,35 @@ def read_csv(data: bytes, file_name: str, **table_options: Any) -> Sequences:
         # All steps share their categories, which are all text or all integers. So the columns are
         # joined, converted as one column, and then cut again.
         chunks = [chunk for step in features for chunk in cells[step].chunks]
-        joined = convert(pa.chunked_array(chunks), features[0], _CATEGORICAL)
+        joined = _to_categories(pa.chunked_array(chunks))
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(features)}
     else:
         for column, type_ in features_and_types:
-            cells[column] = convert(cells[column], column, type_)
-    if time is not None:
-        time_format = options.time_format
-        cells[time] = _convert_times(cells[time], time, time_format, file, has_floats=has_floats)
+            cells[column] = _convert_column(
+                cells[column], column, type_, file, has_floats=has_floats
+            )
+    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
+    if time is not None and getattr(cells[time].type, "tz", None) is not None:
+        cells[time] = file.read_table(text_columns=[time], columns=[time])[time]
+    if time is not None and pa.types.is_string(cells[time].type):
+        cells[time] = _replace_missing_words(cells[time])
+        if options.time_format is None:  # otherwise, a comma may belong to the format of the times
+            cells[time] = _replace_decimal_commas(cells[time], time, file, has_floats=has_floats)
     return sequences_from_table(
-        pa.table(cells), file_name, options, RowNamer("line", file.line_of_row)
+        pa.table(cells), file_name, options, RowNamer("line", file.find_line)
     )
 
 
-def csv_columns(data: bytes, file_name: str) -> list[str]:
+def read_csv_columns(data: bytes, file_name: str) -> list[str]:
     """Return the column names, without that of an unnamed index."""
     return [column for column in CsvFile(data, file_name).header if column]
 
 
-def csv_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
+def read_csv_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None
+) -> pa.Table:
     """Return all columns of the file, with ids as text."""
-    table = CsvFile(data, file_name).table(text_columns=[id_column or "id"])
+    table = CsvFile(data, file_name).read_table(text_columns=[id_column or "id"])
     check_label_column(table.column_names, file_name, label_column, id_column)
     return table
 
@@ -133,18 +153,24 @@ class CsvFile:
     def __init__(self, data: bytes, file_name: str) -> None:
         decode_utf8(data, file_name)  # raises an error that names a line that is not UTF-8
         self.data, self.name = data, file_name
-        self.delimiter = self._find_delimiter()
+        scores = {}
+        for delimiter in _DELIMITERS:
+            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
+            widths = [len(cells) for cells, _ in rows] or [0]  # the number of cells of each row
+            # best are several cells, then rows of the same width, and then many cells
+            scores[delimiter] = widths[0] > 1, len(set(widths)) == 1, widths[0]
+        self.delimiter = max(_DELIMITERS, key=scores.__getitem__)
         self._check_quotes()
         self.header, _ = next(self._parse_rows(self.delimiter), ([], 0))
         if not self.header:
             raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         check_unique_names(self.header)
 
-    def line_of_row(self, row: int) -> int | None:
+    def find_line(self, row: int) -> int | None:
         """Return the number of the last line of a row; row 0 is the first one below the header."""
         return next(islice(self._parse_rows(self.delimiter), row + 1, None), ([], None))[1]
 
-    def table(
+    def read_table(
         self, *, text_columns: Iterable[str] = (), columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Return the cells of some columns, by default all, with the types that Arrow infers."""
@@ -158,8 +184,9 @@ class CsvFile:
         parse_options = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read_options = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            file = io.BytesIO(self.data)
-            return arrow_csv.read_csv(file, read_options, parse_options, convert_options)
+            return arrow_csv.read_csv(
+                io.BytesIO(self.data), read_options, parse_options, convert_options
+            )
         except pa.ArrowException as error:
             # Arrow's message has no line number, so look for the usual cause: a row of other length
             for cells, line in self._parse_rows(self.delimiter):
@@ -184,22 +211,11 @@ class CsvFile:
         finally:
             csv.field_size_limit(previous_limit)
 
-    def _find_delimiter(self) -> str:
-        """Return the delimiter that gives the first rows, the header included, the same width."""
-
-        def sort_key(delimiter: str) -> tuple[bool, bool, int]:
-            """Return a sort key: several cells, then rows of the same width, then a large width."""
-            rows = islice(self._parse_rows(delimiter), _NUM_SAMPLED_ROWS)
-            widths = [len(cells) for cells, _ in rows] or [0]
-            return widths[0] > 1, len(set(widths)) == 1, widths[0]
-
-        return max(_DELIMITERS, key=sort_key)
-
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quote is never closed, so a cell swallows later rows."""
         # The common cases need no parsing: quotes that only begin and end cells come in pairs.
         num_quotes = self.data.count(b'"')
-        if not num_quotes or (num_quotes % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
+        if not num_quotes or (num_quotes % 2 == 0 and not _INNER_QUOTE_PATTERN.search(self.data)):
             return
         # At the end, a line is added that is only the delimiter. It becomes a row of two empty
         # cells, unless a cell is open: then the line continues this cell.
@@ -213,21 +229,6 @@ class CsvFile:
                 f"{self.name}, line {last_lines[-2] + 1}: the quote that begins a cell is never "
                 "closed. Close it, or remove it."
             )
-
-
-def _header_without_index(file: CsvFile, options: TableOptions) -> list[str]:
-    """Return the column names without an index that pandas wrote; a warning names the index."""
-    first, *later = file.header
-    used = {options.id, options.time, *options.features}
-    if not later or first not in _INDEX_NAMES or first in used:
-        return file.header
-    # columns that the user chose need no warning
-    if options.columns is None:
-        warn(
-            f"{file.name}: The first column ({first!r}) has no name, like an index of pandas. It "
-            "is left out. If it holds data, name it."
-        )
-    return later
 
 
 def _convert_column(
@@ -244,16 +245,14 @@ def _convert_column(
     if not pa.types.is_string(cells.type):
         return cells
     if requested_type == _CATEGORICAL:
-        is_integer = matches(cells, _INTEGER_CATEGORY)
-        is_integer_or_missing = is_integer | cells.is_null().to_numpy()
-        return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
-    numbers = _without_missing_words(cells)
+        return _to_categories(cells)
+    numbers = _replace_missing_words(cells)
     is_missing = numbers.is_null().to_numpy()
     # quoted words such as "NA" are categories if the column holds nothing else
     if requested_type is None and is_missing.all():
         return cells
-    numbers = _with_decimal_points(numbers, column, file, has_floats=has_floats)
-    is_number = matches(numbers, _NUMBER)
+    numbers = _replace_decimal_commas(numbers, column, file, has_floats=has_floats)
+    is_number = matches(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
     num_numbers = int(is_number.sum())
@@ -264,50 +263,41 @@ def _convert_column(
     row = int(np.argmin(is_number | is_missing))
     counts = "" if requested_type else f", but {num_numbers} of the {len(cells)} entries are"
     raise FileFormatError(
-        f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r} is "
+        f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r} is "
         f"not a number{counts}. Fix it, or leave it empty if it is missing; if the column is "
         f"categorical, pass {argument(column_types={column: _CATEGORICAL})}."
     )
 
 
-def _convert_times(
-    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, *, has_floats: bool
-) -> pa.ChunkedArray:
-    """Return times; for text, with decimal points and with null for words that mean missing."""
-    # Arrow converts times with a time zone to UTC, and forgets the zone. So read them as text.
-    if getattr(cells.type, "tz", None) is not None:
-        cells = file.table(text_columns=[column], columns=[column])[column]
-    if not pa.types.is_string(cells.type):
-        return cells
-    cells = _without_missing_words(cells)
-    # a comma may belong to the format of the times
-    if time_format is not None:
-        return cells
-    return _with_decimal_points(cells, column, file, has_floats=has_floats)
+def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
+    is_integer = matches(cells, _INTEGER_CATEGORY_PATTERN)
+    is_integer_or_missing = is_integer | cells.is_null().to_numpy()
+    return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
 
-def _with_decimal_points(
+def _replace_decimal_commas(
     cells: pa.ChunkedArray, column: str, file: CsvFile, *, has_floats: bool
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # commas between cells are not decimal
-        has_comma = matches(cells, _DECIMAL_COMMA)
+        has_comma = matches(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
-    cell = f"{file.name}, line {file.line_of_row(row)}, column {column!r}: {cells[row].as_py()!r}"
-    has_point = matches(cells, _NUMBER) & matches(cells, r"\.")
+    cell = f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r}"
+    has_point = matches(cells, _NUMBER_PATTERN) & matches(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
             f"{cell} has a decimal comma, but {cells[point_row].as_py()!r} in line "
-            f"{file.line_of_row(point_row)} has a decimal point. Use one of them for all numbers."
+            f"{file.find_line(point_row)} has a decimal point. Use one of them for all numbers."
         )
     # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
     # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
     # numbers with decimal points.
-    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA) == has_comma).all()
+    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
     if is_ambiguous and (has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "
@@ -317,7 +307,7 @@ def _with_decimal_points(
     return call_function("if_else", [pa.array(has_comma), with_points, cells])
 
 
-def _without_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def _replace_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text with nulls in place of NA, null and other words that mean missing."""
     # Arrow itself replaces only words without quotes.
     words = pa.array(arrow_csv.ConvertOptions().null_values)
@@ -326,8 +316,8 @@ def _without_missing_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _to_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text as floats."""
-    # some versions of Arrow cannot parse spaces and a leading plus sign
+    """Return text that holds only numbers as floats."""
+    # some versions of Arrow cannot parse spaces and a leading plus sign, so both are removed
     trimmed = call_function("utf8_trim", [cells], TrimOptions(" \t\r\n\v\f+"))
     return trimmed.cast(pa.float64())
 
@@ -336,12 +326,12 @@ CSV = Format(
     "csv",
     (".csv",),
     reader=read_csv,
-    read_options=TABLE_OPTIONS,
+    read_options=TABLE_OPTION_NAMES,
     writer=write_csv,
     write_options=frozenset({"id", "time"}),
     layouts=("long",),
     is_table=True,
-    column_reader=csv_columns,
-    label_reader=csv_labels,
+    column_reader=read_csv_columns,
+    label_reader=read_csv_labels,
 )
 TSV = replace(CSV, name="tsv", suffixes=(".tsv",), writer=partial(write_csv, delimiter="\t"))

@@ -1,4 +1,4 @@
-"""The class of file formats, and the bytes of files: reading, checks, compression and decoding."""
+"""`Format`, the class of file formats, and the bytes of files: compression, checks and decoding."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from refold.sequences._sequences import Sequences
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 # The first bytes of compressed files, by codec. The signature of bzip2 is BZh, but a text may begin
 # with these letters. So this pattern includes the bytes that begin the first block.
-_COMPRESSION_SIGNATURES = {
+_COMPRESSION_PATTERNS = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
@@ -36,16 +36,17 @@ class Format:
 
     name: str  # what users write for ``format=`` and ``--format``
     suffixes: tuple[str, ...]  # of file names, the usual one first
-    reader: Callable[..., Sequences]  # reader(data, file_name, **read_options)
-    read_options: frozenset[str] = frozenset()  # the options of `read` that apply to the format
-    # writer(sequences, **write_options): the bytes of a file; None if Refold only reads the format
+    # reader(data, file_name, **options) takes the bytes of a file
+    reader: Callable[..., Sequences]
+    read_options: frozenset[str] = frozenset()  # names of the options of `reader`
+    # writer(sequences, **options) returns the bytes of a file; None if Refold only reads the format
     writer: Callable[..., bytes] | None = None
-    write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" apply
+    write_options: frozenset[str] = frozenset()  # which of "id", "time" and "layout" it takes
     layouts: tuple[str, ...] = ()  # what ``layout`` of `write` can be, the default first
     signature: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # whether every file is a table with named columns
     # column_reader(data, file_name): the column names; None if there are none, and for Parquet,
-    # whose names `parquet_columns` reads without the data
+    # whose names `read_parquet_columns` reads without the data
     column_reader: Callable[[bytes, str], list[str]] | None = None
     # label_reader(data, file_name, label_column, id_column): a table with these columns
     label_reader: Callable[[bytes, str, str, str | None], pa.Table] | None = None
@@ -70,8 +71,27 @@ def read_content(
             raise access_error(path_or_stream, error, writing=False) from error
     else:
         data = path_or_stream.read()
-    if format_.is_text:
-        data = _decompress(data, format_, file_name)
+    # compressed text is recognized by its first bytes, whatever the name of the file is
+    signatures = _COMPRESSION_PATTERNS.items() if format_.is_text else ()
+    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
+    if codec is not None:
+        content = io.BytesIO()
+        try:
+            with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+                while chunk := stream.read(_UNPACK_CHUNK_BYTES):
+                    content.write(chunk)
+                    if content.tell() > _MAX_UNPACKED_BYTES:
+                        raise FileFormatError(
+                            f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
+                            "that is right, unpack it first, and read the result."
+                        )
+        except OSError as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise FileFormatError(
+                f"{file_name} is not a {format_.name} file that can be read. It seems to be a "
+                f"{codec} file, cut short or damaged ({reason})."
+            ) from error
+        data = content.getvalue()
     if not data:
         raise FileFormatError(f"{file_name} is empty: it holds no bytes.")
     check_first_bytes(data, format_, file_name)
@@ -80,57 +100,23 @@ def read_content(
 
 def check_first_bytes(data: bytes, format_: Format, file_name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    signature = format_.signature
-    # Text has no zero bytes, although they are valid UTF-8. `decode_utf8` checks all other bytes,
-    # because it can name the line of a wrong byte.
-    if data.startswith(signature) if signature else b"\0" not in data[:4096]:
+    if format_.is_text:
+        # Text has no zero bytes, although they are valid UTF-8, and binary files have some near
+        # their start. `decode_utf8` finds all other wrong bytes, and names their line.
+        if b"\0" not in data[:4096]:
+            return
+        problem = "it holds zero bytes, and text does not"
+    elif data.startswith(format_.signature):
         return
-    if signature and signature.startswith(data):  # the file ends within the signature
+    elif format_.signature.startswith(data):  # the file ends within the signature
         raise FileFormatError(f"{file_name} is cut short: it holds only {len(data)} bytes.")
-    problem = (
-        f"it begins with {data[:12]!r}" if signature else "it holds zero bytes, and text does not"
-    )
+    else:
+        problem = f"it begins with {data[:12]!r}"
     article = "an" if format_.name[0] == "n" else "a"
     raise FileFormatError(
         f"{file_name} is not {article} {format_.name} file: {problem}. Write it again, or name its "
         f"format with {argument('format=')}."
     )
-
-
-def _decompress(data: bytes, format_: Format, file_name: str) -> bytes:
-    """Return decompressed bytes, or the unchanged bytes if they are not compressed."""
-    signatures = _COMPRESSION_SIGNATURES.items()
-    codec = next((codec for codec, signature in signatures if signature.match(data)), None)
-    if codec is None:
-        return data
-    content = io.BytesIO()
-    try:
-        with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            while chunk := stream.read(_UNPACK_CHUNK_BYTES):
-                content.write(chunk)
-                if content.tell() > _MAX_UNPACKED_BYTES:
-                    raise FileFormatError(
-                        f"{file_name} unpacks to more than {_MAX_UNPACKED_BYTES >> 30} GiB. If "
-                        "that is right, unpack it first, and read the result."
-                    )
-    except OSError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise FileFormatError(
-            f"{file_name} is not a {format_.name} file that can be read. It seems to be a {codec} "
-            f"file, cut short or damaged ({reason})."
-        ) from error
-    return content.getvalue()
-
-
-def compress_by_suffix(path: object, data: bytes) -> bytes:
-    """Return bytes to write, compressed if the path ends in a suffix such as .gz."""
-    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
-    if suffix not in COMPRESSIONS:
-        return data
-    buffer = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
-        stream.write(data)
-    return buffer.getvalue().to_pybytes()
 
 
 def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
@@ -146,9 +132,10 @@ def decode_utf8(data: bytes, file_name: str, first_line_number: int = 1) -> str:
 
 
 def check_numbers_only(sequences: Sequences, format_with_article: str) -> None:
-    """Raise ``SchemaError`` if a column is categorical, for a format such as "an .npy"."""
-    for i in sequences.schema.categorical:
+    """Raise ``SchemaError`` if a column is categorical; the format is named as "an .npy"."""
+    categorical = sequences.schema.categorical  # the indices of these columns
+    if len(categorical):
         raise SchemaError(
-            f"Column {sequences.schema.names[i]!r} is categorical, and {format_with_article} file "
-            "holds numbers only. Write .npz or .parquet."
+            f"Column {sequences.schema.names[categorical[0]]!r} is categorical, and "
+            f"{format_with_article} file holds numbers only. Write .npz or .parquet."
         )

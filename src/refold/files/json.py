@@ -18,9 +18,10 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
-    LONG_OPTIONS,
-    TABLE_OPTIONS,
+    LONG_TABLE_OPTION_NAMES,
+    TABLE_OPTION_NAMES,
     TableOptions,
+    check_columns_exist,
     check_label_column,
     sequences_from_table,
 )
@@ -36,40 +37,40 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _Cell = bool | int | float | str | None
 
 
-class Entries(NamedTuple):
-    """The JSON values of a file, one per sequence or event."""
+class JsonEntries(NamedTuple):
+    """The JSON values of a file, one per sequence or event: lines, or the items of an array."""
 
     values: list[Any]
     row_namer: RowNamer  # the location of a value in the file, for messages: "line 3" or "entry 2"
 
 
-def parse_jsonl(data: bytes, file_name: str) -> Entries:
+def parse_jsonl(data: bytes, file_name: str) -> JsonEntries:
     """Return the value of each line that is not blank."""
     values, line_numbers = [], []
     for line_number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
-            values.append(_parse_value(line, file_name, line_number))
+            values.append(_parse_json_value(line, file_name, line_number))
             line_numbers.append(line_number)
     if not values:
         raise FileFormatError(f"{file_name} is empty: it holds only blank lines.")
-    return Entries(values, RowNamer("line", line_numbers.__getitem__))
+    return JsonEntries(values, RowNamer("line", line_numbers.__getitem__))
 
 
-def parse_json(data: bytes, file_name: str) -> Entries:
-    """Return the entries of a JSON array, the only value of a file, or the lines of JSON lines."""
+def parse_json(data: bytes, file_name: str) -> JsonEntries:
+    """Return the items of a JSON array, the only value of a file, or the values of JSON lines."""
     data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _parse_value(data, file_name)
+        value = _parse_json_value(data, file_name)
     except FileFormatError:
         with contextlib.suppress(FileFormatError):  # some .json files are JSON lines
             return parse_jsonl(data, file_name)
         raise
     if isinstance(value, list):
-        return Entries(value, RowNamer("entry"))
-    return Entries([value], RowNamer("line", lambda _: 1))
+        return JsonEntries(value, RowNamer("entry"))
+    return JsonEntries([value], RowNamer("line", lambda _: 1))
 
 
-def _parse_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
+def _parse_json_value(data: bytes, file_name: str, line_number: int | None = None) -> Any:
     """Return the JSON value of a file, or of one line if it has a number; errors name the line."""
     import msgspec  # not at the top, because most programs read no JSON, and it takes 0.05 s
 
@@ -79,8 +80,8 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
         message = str(error)
         # The error of a whole file names the byte, which tells the line. An error without a byte
         # is about the end of the file.
-        offset = re.search(r"\(byte (\d+)\)", message)
-        end = int(offset[1]) if offset else len(data.rstrip())
+        byte = re.search(r"\(byte (\d+)\)", message)
+        end = int(byte[1]) if byte else len(data.rstrip())
         line = line_number or 1 + data.count(b"\n", 0, end)
         if b"NaN" in data or b"Infinity" in data:
             # JSON has no such words, but Python's own module writes and reads them
@@ -97,76 +98,37 @@ def _parse_value(data: bytes, file_name: str, line_number: int | None = None) ->
         ) from error
 
 
-def read_json(data: bytes, file_name: str, *, as_lines: bool, **options: Any) -> Sequences:
-    """Read one sequence or event per line or entry, or one object with the columns of a table."""
+def read_json(
+    data: bytes, file_name: str, *, as_lines: bool, unit: str = "characters", **table_options: Any
+) -> Sequences:
+    """Read a JSON file, or the lines of a JSON lines file."""
+    options = TableOptions(**table_options)
     entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
     if not as_lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _rows_of_table(entries, file_name, options.get("id") or "id")
-    return _to_sequences(entries, file_name, **options)
-
-
-def _rows_of_table(entries: Entries, file_name: str, id_key: str) -> Entries:
-    """Return the rows of a table if the only entry holds its columns, or else the same entry."""
-    table = entries.values[0]
-    # Columns are arrays or, as pandas writes them, objects with a cell for each row. An object with
-    # a single value as id is a sequence, and not a table.
-    if not isinstance(table.get(id_key), list | dict):
-        return entries
-    rows = [*table[id_key]] if isinstance(table[id_key], dict) else range(len(table[id_key]))
-    columns = []
-    for key, column in table.items():
-        cells = column if isinstance(column, dict) else dict(enumerate(column))
-        if {*cells} != {*rows}:
-            raise FileFormatError(
-                f"{file_name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. All "
-                "columns of a table need the same rows."
-            )
-        columns.append([cells[row] for row in rows])
-    records = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
-    return Entries(records, RowNamer())
-
-
-def json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
-    """Return the keys of the first entry; an empty list if it is not an object."""
-    if as_lines:  # only the first line is parsed, because there may be many
-        data = data.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
-    first = (parse_jsonl if as_lines else parse_json)(data, file_name).values[:1]
-    return list(first[0]) if first and isinstance(first[0], dict) else []
-
-
-def json_labels(
-    data: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
-) -> pa.Table:
-    """Return the labels of the entries, and their ids if they have ids."""
-    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
-    _check_types(entries, entries.values, dict[str, Any], file_name)
-    keys = list(dict.fromkeys(key for value in entries.values for key in value))
-    check_label_column(keys, file_name, label_column, id_column)
-    id_column = id_column or "id"
-    used_keys = [key for key in keys if key in {label_column, id_column}]
-    return _table_of_entries(entries, file_name, used_keys, text_keys={label_column, id_column})
-
-
-def _to_sequences(
-    entries: Entries, file_name: str, *, unit: str = "characters", **table_options: Any
-) -> Sequences:
-    """Convert entries, which must all have the type of the first one that is not an empty list."""
-    values, options = entries.values, TableOptions(**table_options)
-    example = next((value for value in values if value != []), [])
-    sequence_type = _sequence_type(example)
-    _check_types(entries, values, sequence_type, file_name)
+        entries = _convert_to_rows(entries, file_name, options.id or "id")
+    # all entries must have the type of the first one that is not an empty list
+    example = next((value for value in entries.values if value != []), [])
+    if isinstance(example, list):
+        has_rows = bool(example) and isinstance(example[0], list)
+        type_: Any = list[list[_Cell]] if has_rows else list[_Cell]
+    else:
+        # if the type is none of these, the error lists all types that are allowed
+        types: dict[type, Any] = {str: str, dict: dict[str, Any]}
+        type_ = types.get(type(example), list | str | dict)
+    _check_types(entries, entries.values, type_, file_name)
     if isinstance(example, dict):
         return _read_objects(entries, file_name, unit, options)
     # lists have no names, so these options do not apply
-    for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
+    for option in (*LONG_TABLE_OPTION_NAMES, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} holds no objects with names, which {argument(f'{option}=')} needs. "
                 "Leave it out."
             )
+    values = entries.values
     if isinstance(example, str):
         return sequences_from_lines(values, unit=unit, column_types=options.column_types)
-    if sequence_type == list[list[_Cell]]:
+    if type_ == list[list[_Cell]]:
         num_features = len(example[0])
         for i, rows in enumerate(values):
             for step, row in enumerate(rows):
@@ -183,15 +145,54 @@ def _to_sequences(
     )
 
 
-def _sequence_type(example: Any) -> Any:
-    """Return the type that all sequences must have, from one of them; if invalid, all types."""
-    if isinstance(example, list):
-        return list[list[_Cell]] if example and isinstance(example[0], list) else list[_Cell]
-    return {str: str, dict: dict[str, Any]}.get(type(example), list | str | dict)
+def _convert_to_rows(entries: JsonEntries, file_name: str, id_key: str) -> JsonEntries:
+    """Return the rows of a table if the only entry holds its columns, or else the same entry."""
+    table = entries.values[0]
+    # Columns are arrays or, as pandas writes them, objects that map the key of each row to a cell.
+    # An object with a single value as id is a sequence, and not a table.
+    if not isinstance(table.get(id_key), list | dict):
+        return entries
+    ids = table[id_key]
+    row_keys = [*ids] if isinstance(ids, dict) else range(len(ids))
+    columns = []
+    for key, column in table.items():
+        cells = column if isinstance(column, dict) else dict(enumerate(column))
+        if {*cells} != {*row_keys}:
+            raise FileFormatError(
+                f"{file_name}: {key!r} has other rows than {id_key!r}, which has {len(row_keys)}. "
+                "All columns of a table need the same rows."
+            )
+        columns.append([cells[row] for row in row_keys])
+    records = [dict(zip(table, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return JsonEntries(records, RowNamer())
+
+
+def read_json_columns(data: bytes, file_name: str, *, as_lines: bool) -> list[str]:
+    """Return the keys of the first entry; an empty list if it is not an object."""
+    if as_lines:  # only the first line that is not blank is parsed, because there may be many
+        num_blank_bytes = len(data) - len(data.removeprefix(_BYTE_ORDER_MARK).lstrip())
+        first_line_end = data.find(b"\n", num_blank_bytes)
+        # the blank lines before it stay, so that errors name the line in the file
+        data = data if first_line_end == -1 else data[:first_line_end]
+    values = (parse_jsonl if as_lines else parse_json)(data, file_name).values
+    return list(values[0]) if values and isinstance(values[0], dict) else []
+
+
+def read_json_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None, *, as_lines: bool
+) -> pa.Table:
+    """Return the labels of the entries, and their ids if they have ids."""
+    entries = (parse_jsonl if as_lines else parse_json)(data, file_name)
+    _check_types(entries, entries.values, dict[str, Any], file_name)
+    keys = list(dict.fromkeys(key for value in entries.values for key in value))
+    check_label_column(keys, file_name, label_column, id_column)
+    id_column = id_column or "id"
+    used_keys = [key for key in keys if key in {label_column, id_column}]
+    return _convert_to_table(entries, file_name, used_keys, text_keys={label_column, id_column})
 
 
 def _check_types(
-    entries: Entries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
+    entries: JsonEntries, values: Sequence[Any], type_: Any, file_name: str, key: str | None = None
 ) -> None:
     """Raise ``FileFormatError`` if a value, one per entry, does not have this type."""
     import msgspec
@@ -205,14 +206,16 @@ def _check_types(
             raise FileFormatError(message) from error
 
 
-def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOptions) -> Sequences:
+def _read_objects(
+    entries: JsonEntries, file_name: str, unit: str, options: TableOptions
+) -> Sequences:
     """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
     keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
-        # if the file has none of the columns, an error lists the keys that it has
-        keys = [key for key in keys if key in {id_key, time_key, *options.columns}] or keys
-    table = _table_of_entries(entries, file_name, keys, text_keys={id_key})
+        check_columns_exist(options.columns, keys, file_name)  # the error lists all keys
+        keys = [key for key in keys if key in {id_key, time_key, *options.columns}]
+    table = _convert_to_table(entries, file_name, keys, text_keys={id_key})
     features = [key for key in keys if key != id_key]
     # objects with a single text besides the id are sequences of characters or words
     if len(features) == 1 and features != [time_key] and options.layout is None:
@@ -226,8 +229,8 @@ def _read_objects(entries: Entries, file_name: str, unit: str, options: TableOpt
     return sequences_from_table(table, file_name, options, entries.row_namer)
 
 
-def _table_of_entries(
-    entries: Entries, file_name: str, keys: Sequence[str], text_keys: set[str]
+def _convert_to_table(
+    entries: JsonEntries, file_name: str, keys: Sequence[str], text_keys: set[str]
 ) -> pa.Table:
     """Return a table of some keys of objects; in `text_keys`, integers beyond 64 bits are text."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
@@ -253,9 +256,9 @@ def _table_of_entries(
 
 
 def _to_floats(cell: Any) -> Any:
-    """Return a number or a list of numbers as floats; None stays, and a TypeError for others."""
+    """Return a number or a list of numbers as floats, None as None; raise TypeError for others."""
     if isinstance(cell, list):
-        return [_to_floats(entry) for entry in cell]
+        return [_to_floats(item) for item in cell]
     if isinstance(cell, bool | str):
         raise TypeError
     # from text, because `float` of an integer beyond its range is an error and not infinity
@@ -271,7 +274,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
     as_objects = layout == "list" or has_ids or id != "id" or not has_default_names(schema)
     if as_objects and id in schema.names:
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
-    columns = list(map(_json_cells, sequences.values.T, schema.columns))
+    columns = list(map(_to_json_cells, sequences.values.T, schema.columns))
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     # a string cannot hold a missing entry, so if there is one, all lines are lists
     as_strings = schema.layout == "characters" and not {None, UNKNOWN} & set(columns[0])
@@ -283,14 +286,14 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
             values = ["".join(map(str, features[0]))]
         elif schema.layout == "array" and not as_objects:
             values = [list(map(list, zip(*features, strict=True)))]  # one list of rows
-        entry = values[0]
+        json_value = values[0]
         if as_objects:
-            entry = {id: sequence_id, **dict(zip(schema.names, values, strict=True))}
-        lines.append(json.dumps(entry, ensure_ascii=False, allow_nan=False))
+            json_value = {id: sequence_id, **dict(zip(schema.names, values, strict=True))}
+        lines.append(json.dumps(json_value, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
 
 
-def _json_cells(values: np.ndarray, column: Column) -> list[Any]:
+def _to_json_cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the values (n,) of a column as JSON values (n,), None where missing."""
     if column.column_type.has_categories:
         cells = indices_to_categories(values, column).tolist()
@@ -301,11 +304,11 @@ def _json_cells(values: np.ndarray, column: Column) -> list[Any]:
         if values.dtype == np.float32:
             # via the shortest text of each float32: 0.1, and not 0.10000000149011612
             values = values.astype(str).astype(np.float64)
-        cells, present = values.tolist(), values[~np.isnan(values)]
-        as_integers = len(present) and (present == np.round(present)).all()
-        # larger integers are not exact as floats, and their digits would mislead
-        as_integers = as_integers and np.abs(present).max() < 2**53
-    # only NaN differs from itself
+        cells, numbers = values.tolist(), values[~np.isnan(values)]
+        as_integers = len(numbers) and (numbers == np.round(numbers)).all()
+        # integers from 2**53 on are not exact as floats, and their digits would mislead
+        as_integers = as_integers and np.abs(numbers).max() < 2**53
+    # a missing cell is NaN, and only NaN differs from itself
     return [None if cell != cell else int(cell) if as_integers else cell for cell in cells]
 
 
@@ -313,18 +316,18 @@ JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
     reader=partial(read_json, as_lines=True),
-    read_options=TABLE_OPTIONS | {"unit"},
+    read_options=TABLE_OPTION_NAMES | {"unit"},
     writer=write_jsonl,
     write_options=frozenset({"id", "layout"}),
     layouts=("list",),
-    column_reader=partial(json_columns, as_lines=True),
-    label_reader=partial(json_labels, as_lines=True),
+    column_reader=partial(read_json_columns, as_lines=True),
+    label_reader=partial(read_json_labels, as_lines=True),
 )
 JSON = Format(
     "json",
     (".json",),
     reader=partial(read_json, as_lines=False),
-    read_options=TABLE_OPTIONS | {"unit"},
-    column_reader=partial(json_columns, as_lines=False),
-    label_reader=partial(json_labels, as_lines=False),
+    read_options=TABLE_OPTION_NAMES | {"unit"},
+    column_reader=partial(read_json_columns, as_lines=False),
+    label_reader=partial(read_json_labels, as_lines=False),
 )

@@ -67,14 +67,14 @@ _MAX_UNUSED_SECONDS = 14 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class StoredBatches:
-    """Batches of rows, stored in a file because they come once, and conversion takes two passes.
+    """Batches of rows in a file. The batches come once, and their conversion reads them twice.
 
     The file has Arrow's stream format. Unlike Arrow's file format, this format can have another
     dictionary of categories for each batch.
     """
 
     path: Path
-    options: TableOptions  # as `find_layout` returns them
+    options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # of all batches
     describe_row: Callable[[int], str] = str  # the location of a row for messages: its number
 
@@ -117,24 +117,37 @@ def _convert_blocks(
     large_table: LargeTable, options: TableOptions, schema: Schema
 ) -> Iterator[Sequences]:
     """Yield the sequences of each chunk with this schema; check at the end that no id repeats."""
-    block_ids, first_row_names, num_sequences = [], [], 0
-    for chunk in _chunks_of_whole_sequences(large_table):
+    block_ids, block_offsets, first_row_names = [], [0], []
+    for chunk in _read_whole_sequences(large_table):
         block = _sequences_from_chunk(large_table, chunk, options, schema_metadata(schema))
+        first_sequence = block_offsets[-1]
+        block_offsets.append(first_sequence + len(block))
         if options.id is None:
-            block = block.with_ids(np.arange(num_sequences, num_sequences + len(block)))
+            block = block.with_ids(np.arange(first_sequence, block_offsets[-1]))
         block_ids.append(block.ids)
         first_row_names.append(large_table.describe_row(chunk[0]))
-        num_sequences += len(block)
         # a block without steps has no values to align
         yield block.align(schema) if len(block.values) else block.with_schema(schema)
-    # with one row per sequence, ids may repeat
-    if not options.is_list_layout:
-        _check_ids_contiguous(block_ids, first_row_names, options)
+    if options.layout == "list":  # with one row per sequence, ids may repeat
+        return
+    all_ids = np.concatenate(block_ids)
+    # in the order of a stable sort, an id that repeats stands after the same id
+    order = np.argsort(all_ids, kind="stable")
+    repeated = order[1:][all_ids[order][1:] == all_ids[order][:-1]]
+    if len(repeated):
+        first_repeated = repeated.min()
+        i = int(np.searchsorted(block_offsets, first_repeated, side="right")) - 1
+        then_by_time = "" if options.time is None else f", then by {options.time!r}"
+        raise DataError(
+            f"The rows of id {to_scalar(all_ids[first_repeated])!r} are not together: row "
+            f"{first_row_names[i]} or a later one comes after rows of another id. Sort data that "
+            f"are larger than memory by column {options.id!r}{then_by_time}."
+        )
 
 
-def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
+def _read_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     """Yield all rows in chunks that divide no sequence, so each chunk is a table of its own."""
-    if large_table.options.is_list_layout:  # a row is a whole sequence
+    if large_table.options.layout == "list":  # a row is a whole sequence
         yield from large_table.chunks()
         return
     id_column = str(large_table.options.id)
@@ -142,7 +155,6 @@ def _chunks_of_whole_sequences(large_table: LargeTable) -> Iterator[TableChunk]:
     # of its first row, and its id.
     pending, pending_row, last_id = [], 0, None
     for first_row, table in large_table.chunks():
-        check_has_ids(table[id_column], id_column, _chunk_row_namer(large_table, first_row))
         id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
         starts = np.flatnonzero(np.diff(id_numbers)) + 1  # the first row of each new id
         if pending and ids[0] != last_id:  # the pending sequence ended with the previous chunk
@@ -162,9 +174,11 @@ def _sequences_from_chunk(
     table_metadata: dict[bytes, bytes] | None = None,
 ) -> Sequences:
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
-    row_namer = _chunk_row_namer(large_table, chunk[0])
-    table = chunk[1].replace_schema_metadata(table_metadata)
-    if not options.is_list_layout:
+    first_row, table = chunk
+    # messages count the rows of the whole table
+    row_namer = RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
+    table = table.replace_schema_metadata(table_metadata)
+    if options.layout == "long":
         return from_long_table(table, options, row_namer)
     if options.id is not None:
         check_has_ids(table[options.id], options.id, row_namer)
@@ -172,17 +186,17 @@ def _sequences_from_chunk(
     return Sequences.from_checked(*arrays)
 
 
-def _chunk_row_namer(large_table: LargeTable, first_row: int) -> RowNamer:
-    """Return the names of the rows of a chunk, which begins at this row of the table."""
-    return RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
-
-
 def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
     # The types and categories depend on the distinct values only. So the distinct values of each
     # column become a short sequence, and encoding this sequence gives the schema of all data.
     options, features = large_table.options, large_table.options.features
-    arrow_types = [_innermost_type(large_table.schema.field(name)) for name in features]
+    arrow_types = []
+    for name in features:
+        field = large_table.schema.field(name)
+        while has_lists(field):  # the entries of lists, or of lists of lists, have the type
+            field = field.type.value_field
+        arrow_types.append(field.type)
     # the dtypes of the columns as arrays of NumPy, before their values are encoded
     raw_dtypes = [
         to_raw_column(pa.chunked_array([], type_), name).dtype
@@ -195,19 +209,19 @@ def _infer_schema(large_table: LargeTable) -> tuple[Schema, list[str], np.dtype]
     num_steps = max([*map(len, distinct_values), int(has_steps)])
     columns = []
     for values, dtype in zip(distinct_values, raw_dtypes, strict=True):
-        # all columns need the same length, so the last value repeats
-        filler = [*values][-1:] or [None]
-        padded = [*values, *filler * (num_steps - len(values))]
+        # all columns need the same length, so the last value, or None, repeats
+        last_value = next(reversed(values), None)
+        padded = [*values, *[last_value] * (num_steps - len(values))]
         if not values and dtype.kind != "O":  # all values are NaN
             # integers cannot hold NaN: the smallest float type that holds them can
             dtype = np.result_type(dtype, np.float16)
         columns.append(np.array(padded, dtype))
-    locate, lists = StepLocator(np.array([0, num_steps])), options.is_list_layout
+    locate, from_lists = StepLocator(np.array([0, num_steps])), options.layout == "list"
     arrays = encode_columns(
-        features, columns, types, locate, from_lists=lists, stored_schema=stored
+        features, columns, types, locate, from_lists=from_lists, stored_schema=stored
     )
     # as in memory, text that holds numbers causes no warning if it is in lists
-    warning_texts = [] if lists else numeric_text_warnings(arrays.schema.columns, types)
+    warning_texts = [] if from_lists else numeric_text_warnings(arrays.schema.columns, types)
     if options.time_gaps:
         # the gaps are float64, and one array holds them with all other columns
         return add_time_gap_column(arrays.schema), warning_texts, np.dtype(np.float64)
@@ -229,10 +243,10 @@ def _collect_distinct_values(
     # the keys of dictionaries, which keep the order of the file
     distinct_values: list[dict[Any, None]] = [{} for _ in features]
     has_steps = False
-    for chunk in _chunks_of_whole_sequences(large_table):
+    for chunk in _read_whole_sequences(large_table):
         sequences = _sequences_from_chunk(large_table, chunk, options)
         has_steps = has_steps or len(sequences.values) > 0
-        is_certain = True  # whether later chunks can neither change a type nor add a category
+        is_certain = True  # later chunks can neither change a type nor add a category
         for i, (values, type_) in enumerate(zip(distinct_values, types, strict=True)):
             column = sequences.schema.columns[i]
             if column.column_type.has_categories:
@@ -250,32 +264,6 @@ def _collect_distinct_values(
     return distinct_values, has_steps
 
 
-def _innermost_type(field: pa.Field) -> pa.DataType:
-    """Return the type of the values of a column; for lists, or lists of lists, of their entries."""
-    while has_lists(field):
-        field = field.type.value_field
-    return field.type
-
-
-def _check_ids_contiguous(
-    block_ids: list[np.ndarray], first_row_names: list[str], options: TableOptions
-) -> None:
-    """Raise ``DataError`` if an id is in two blocks; each block has its ids and its first row."""
-    all_ids = np.concatenate(block_ids)
-    order = np.argsort(all_ids, kind="stable")
-    is_repeated = all_ids[order][1:] == all_ids[order][:-1]
-    repeated = order[1:][is_repeated]  # positions of ids that came before
-    if len(repeated):
-        block_ends = np.cumsum([len(ids) for ids in block_ids])
-        row = first_row_names[int(np.searchsorted(block_ends, repeated.min(), side="right"))]
-        then_by_time = "" if options.time is None else f", then by {options.time!r}"
-        raise DataError(
-            f"The rows of id {to_scalar(all_ids[repeated.min()])!r} are not together: row {row} or "
-            "a later one comes after rows of another id. Sort data that are larger than memory by "
-            f"column {options.id!r}{then_by_time}."
-        )
-
-
 # The files of a folder
 
 
@@ -287,7 +275,7 @@ def write_folder(
     warning_texts: Sequence[str] = (),
 ) -> None:
     """Write blocks of sequences, which have the same schema, into the files of a folder."""
-    lengths, ids, time_type = [np.zeros(0, np.int64)], [], None
+    lengths, ids, time_type = [], [], None
     with _explain_write_errors(folder):
         with (folder / "values").open("wb") as file, (folder / "times").open("wb") as time_file:
             for block in blocks:
@@ -295,7 +283,11 @@ def write_folder(
                 if block.times is not None and len(block.times):
                     time_type = _common_time_type(time_type, block.times.type, block.ids[0])
                     # the cast is not "safe", because times may lose digits in a coarser unit
-                    time_file.write(_time_bytes(block.times.cast(time_type, safe=False)))
+                    times = block.times.cast(time_type, safe=False)
+                    # the array may be a slice of a larger buffer
+                    width = time_type.bit_width // 8
+                    buffer = times.buffers()[1]
+                    time_file.write(buffer.slice(times.offset * width, len(times) * width))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
         np.save(folder / "offsets.npy", offsets_from_lengths(np.concatenate(lengths)))
@@ -324,12 +316,6 @@ def _common_time_type(
     if pa.types.is_timestamp(earlier_type) and zone != earlier_zone:
         return pa.timestamp(earlier_type.unit, "UTC")
     return earlier_type
-
-
-def _time_bytes(times: pa.Array) -> pa.Buffer:
-    """Return the bytes of the times; an array may be a slice of a larger buffer."""
-    value_bytes = times.type.bit_width // 8
-    return times.buffers()[1].slice(times.offset * value_bytes, len(times) * value_bytes)
 
 
 @contextmanager
@@ -381,9 +367,9 @@ def folder_deleted_on_error(parent: Path | None = None) -> Iterator[Path]:
 def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
     sequences = open_folder(folder, block_bytes)
-    # copies of the sequences share the mapped array, so the folder stays until the last one goes
-    shared = sequences.values.base if len(sequences.values) else sequences.values
-    weakref.finalize(shared, shutil.rmtree, folder, ignore_errors=True)
+    # copies of the sequences share the mapped array, so the folder stays until the last copy goes
+    mapped_array = sequences.values.base if len(sequences.values) else sequences.values
+    weakref.finalize(mapped_array, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
 
@@ -391,7 +377,7 @@ def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequen
     """Apply a function to each block of mapped sequences; the result is in a temporary folder."""
     # the result for an empty block has the schema of all results
     schema = convert_block(sequences.block(0, 0)).schema
-    with folder_deleted_on_error(_cache_folder()) as folder:
+    with folder_deleted_on_error(_make_cache_folder()) as folder:
         write_folder(folder, map(convert_block, sequences.blocks()), schema, sequences.dtype)
         return open_temporary(folder, sequences.block_bytes)
 
@@ -401,12 +387,14 @@ def map_blocks(sequences: Sequences, convert_block: Callable[[Sequences], Sequen
 
 def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) -> Sequences:
     """Open the sequences of files in the cache; convert the files if they are not there."""
-    folder = _cache_folder()
+    folder = _make_cache_folder()
     # the name of an entry is a hash of the files, of their sizes and dates, and of the options
-    file_states = [(str(path.absolute()), path.stat()) for path in files.paths]
-    file_versions = [(path, state.st_size, state.st_mtime_ns) for path, state in file_states]
-    key = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
-    entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+    file_versions = []
+    for path in files.paths:
+        status = path.stat()
+        file_versions.append((str(path.absolute()), status.st_size, status.st_mtime_ns))
+    description = json.dumps([_CACHE_VERSION, file_versions, *astuple(options)], default=str)
+    entry = folder / hashlib.sha256(description.encode()).hexdigest()[:32]
     if not entry.is_dir():
         with lock_path(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
@@ -422,7 +410,7 @@ def open_cached(files: ParquetFiles, options: TableOptions, block_bytes: int) ->
     return open_folder(entry, block_bytes)
 
 
-def _cache_folder() -> Path:
+def _make_cache_folder() -> Path:
     """Return the folder of the cache entries, which is made if there is none."""
     parent = os.environ.get(CACHE_VARIABLE)
     if not parent:

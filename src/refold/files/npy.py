@@ -42,11 +42,11 @@ def read_npz(
             schema = Schema.from_dict(json.loads(str(arrays["schema"])))
             return Sequences(arrays["values"], arrays["offsets"], arrays["ids"], schema)
         except (ValueError, TypeError, IndexError) as error:
-            reason = _as_one_line(error)
+            reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{file_name} does not hold sequences: {reason}") from error
     # an array with one axis holds the lengths, or with `as_series`, a single series
-    num_axes = {1, 2, 3} if as_series and len(arrays) == 1 else {2, 3}
-    data_keys = [key for key, array in arrays.items() if np.ndim(array) in num_axes]
+    min_axes = 1 if as_series and len(arrays) == 1 else 2
+    data_keys = [key for key, array in arrays.items() if min_axes <= np.ndim(array) <= 3]
     if len(data_keys) != 1 or set(arrays) - {data_keys[0], "lengths"}:
         contents = ", ".join(f"{key} {np.shape(array)}" for key, array in arrays.items())
         raise FileFormatError(
@@ -65,7 +65,7 @@ def write_npy(sequences: Sequences) -> bytes:
     """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN."""
     check_numbers_only(sequences, "an .npy")
     nonempty = sequences[sequences.lengths > 0]
-    last_steps = nonempty.values[nonempty.offsets[1:] - 1]
+    last_steps = nonempty.values[nonempty.offsets[1:] - 1]  # (num_nonempty, num_features)
     is_ambiguous = np.isnan(last_steps).all(axis=1)
     if is_ambiguous.any():
         raise DataError(
@@ -95,18 +95,14 @@ def _load_arrays(data: bytes, file_name: str) -> dict[str, np.ndarray]:
         loaded = np.load(io.BytesIO(data), allow_pickle=False)
         return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"array": loaded}
     except Exception as error:  # damaged bytes cause errors of many types
+        reason = " ".join(str(error).split())[:200]  # on one line
         raise FileFormatError(
-            f"{file_name} is cut short, damaged or not an array of numbers: {_as_one_line(error)}. "
-            "A pickle is never loaded; save lists with refold.sequences.write."
+            f"{file_name} is cut short, damaged or not an array of numbers: {reason}. A pickle is "
+            "never loaded; save lists with refold.sequences.write."
         ) from error
 
 
-def _as_one_line(error: BaseException) -> str:
-    """Return the first 200 characters of the message of an error, without line breaks."""
-    return " ".join(str(error).split())[:200]
-
-
-_READ_OPTIONS = frozenset({"column_types", "as_series"})
+_READ_OPTION_NAMES = frozenset({"column_types", "as_series"})
 # an .npz file is a zip archive, whose signature is that of its first file
-NPZ = Format("npz", (".npz",), read_npz, _READ_OPTIONS, write_npz, signature=b"PK\x03\x04")
-NPY = Format("npy", (".npy",), read_npy, _READ_OPTIONS, write_npy, signature=b"\x93NUMPY")
+NPZ = Format("npz", (".npz",), read_npz, _READ_OPTION_NAMES, write_npz, signature=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _READ_OPTION_NAMES, write_npy, signature=b"\x93NUMPY")

@@ -8,7 +8,7 @@ opens a file or a folder of files as one table, which may be larger than memory.
 import bisect
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +20,12 @@ from refold._support.atomic_files import access_error, local_path
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.files.formats import Format, check_first_bytes
 from refold.files.tables import (
-    TABLE_OPTIONS,
+    TABLE_OPTION_NAMES,
     TableOptions,
     check_has_rows,
     check_label_column,
-    find_layout,
     name_file_in_errors,
+    resolve_table_options,
     sequences_from_table,
     to_long_table,
 )
@@ -68,7 +68,7 @@ def read_parquet(data: bytes, file_name: str, **options: Any) -> Sequences:
     return sequences_from_table(table, file_name, TableOptions(**options))
 
 
-def parquet_labels(
+def read_parquet_labels(
     data: bytes, file_name: str, label_column: str, id_column: str | None
 ) -> pa.Table:
     """Return the label column, and the id column if there is one."""
@@ -80,10 +80,10 @@ def parquet_labels(
         return file.read([column for column in names if column in label_and_id])
 
 
-def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
+def read_parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Return the column names; if there are list columns, only theirs, which alone `read` uses."""
     path = local_path(path)
-    path = _parquet_files_in(path)[0] if path.is_dir() else path
+    path = _list_parquet_files(path)[0] if path.is_dir() else path
     with _name_damaged_file(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
@@ -108,13 +108,13 @@ PARQUET = Format(
     "parquet",
     (".parquet", ".pq"),
     reader=read_parquet,
-    read_options=TABLE_OPTIONS,
+    read_options=TABLE_OPTION_NAMES,
     writer=write_parquet,
     write_options=frozenset({"id", "time", "layout"}),
     layouts=("list", "long"),
     signature=b"PAR1",
     is_table=True,
-    label_reader=parquet_labels,
+    label_reader=read_parquet_labels,
 )
 
 
@@ -127,10 +127,11 @@ class ParquetFiles(NamedTuple):
     root: Path  # the single file, or the folder of the files
     paths: list[Path]
     first_rows: list[int]  # the number of each file's first row in the table
-    options: TableOptions  # as `find_layout` returns them
+    options: TableOptions  # as `resolve_table_options` returns them
     schema: pa.Schema  # types of the used columns, which hold the values of all files
     num_values: int  # an upper limit of the number of feature values
-    row_bytes: int  # memory per row, on average in the row group where it is largest
+    # memory per row: the average of a row group, and the largest average of all row groups
+    bytes_per_row: int
 
     def describe_row(self, row: int) -> str:
         """Return the location of a row for messages: "7", or "7 of b.parquet" for several files."""
@@ -145,7 +146,7 @@ class ParquetFiles(NamedTuple):
         for path, first_row in zip(self.paths, self.first_rows, strict=True):
             with _name_damaged_file(path):
                 batches = _open_parquet(path).iter_batches(
-                    batch_size=max(1, CHUNK_BYTES // self.row_bytes),
+                    batch_size=max(1, CHUNK_BYTES // self.bytes_per_row),
                     columns=self.options.used_columns,
                 )
                 for batch in batches:
@@ -159,11 +160,11 @@ class ParquetFiles(NamedTuple):
 
 
 def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFiles:
-    """Open a file, or all files of a folder; only their footers are read."""
+    """Open a file, or all files of a folder; of each, only the footer with the metadata is read."""
     root = local_path(path)
-    paths = _parquet_files_in(root) if root.is_dir() else [root]
-    # while files are added, the last entry of `first_rows` is the number of rows so far
-    schemas, file_options, first_rows, num_values, row_bytes = [], [], [0], 0, 1
+    paths = _list_parquet_files(root) if root.is_dir() else [root]
+    # `first_rows` also has the number of all rows so far, which is the first row of the next file
+    schemas, file_options, first_rows, num_values, bytes_per_row = [], [], [0], 0, 1
     for file_path in paths:
         with _name_damaged_file(file_path), name_file_in_errors(file_path):
             with file_path.open("rb") as file:
@@ -171,19 +172,29 @@ def open_parquet_files(path: str | os.PathLike[str], options: TableOptions) -> P
             footer = _open_parquet(file_path)
             schemas.append(footer.schema_arrow)
             check_unique_names(schemas[-1].names)
-            file_options.append(find_layout(schemas[-1], str(file_path), options))
+            file_options.append(resolve_table_options(schemas[-1], str(file_path), options))
+        # The path of a number column is "x", and that of a list column "x.list.element". With a dot
+        # at the end, the prefix "x." does not match the column "x1".
+        prefixes = tuple(f"{name}." for name in file_options[0].features)
         first_rows.append(first_rows[-1] + footer.metadata.num_rows)
         for i in range(footer.metadata.num_row_groups):
             row_group = footer.metadata.row_group(i)
-            num_group_values = _num_values(row_group, file_options[0].features)
+            column_chunks = [row_group.column(j) for j in range(row_group.num_columns)]
+            num_group_values = sum(
+                chunk.num_values
+                for chunk in column_chunks
+                if f"{chunk.path_in_schema}.".startswith(prefixes)
+            )
             num_values += num_group_values
-            # eight bytes for each decoded value, and its encoded bytes
+            # a batch of rows has eight bytes for each decoded value, and its encoded bytes
             group_bytes = 8 * num_group_values + row_group.total_byte_size
-            row_bytes = max(row_bytes, -(-group_bytes // max(1, row_group.num_rows)))  # rounded up
+            bytes_per_row = max(
+                bytes_per_row, -(-group_bytes // max(1, row_group.num_rows))
+            )  # rounded up
     check_has_rows(first_rows.pop(), schemas[0].names, str(root))
     with name_file_in_errors(root):
         schema = _merge_schemas(paths, schemas, file_options)
-    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, row_bytes)
+    return ParquetFiles(root, paths, first_rows, file_options[0], schema, num_values, bytes_per_row)
 
 
 def _merge_schemas(
@@ -229,7 +240,7 @@ def _merge_schemas(
     return merged.with_metadata(schema_metadata(schema))
 
 
-def _parquet_files_in(root: Path) -> list[Path]:
+def _list_parquet_files(root: Path) -> list[Path]:
     """Return the Parquet files of a folder and its subfolders, in the order of their names."""
     files = []
     with _name_damaged_file(root):
@@ -251,13 +262,3 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
         path, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
     )
-
-
-def _num_values(row_group: Any, features: Sequence[str]) -> int:
-    """Return the number of values of some columns in the metadata of a row group."""
-    # The path of a number column is "x", and that of a list column "x.list.element". With a dot at
-    # the end, the prefix "x." does not match the column "x1".
-    prefixes = tuple(f"{name}." for name in features)
-    columns = [row_group.column(i) for i in range(row_group.num_columns)]
-    columns = [column for column in columns if f"{column.path_in_schema}.".startswith(prefixes)]
-    return sum(column.num_values for column in columns)

@@ -26,7 +26,7 @@ from refold.errors import (
     argument,
 )
 from refold.files.csv import CSV, TSV
-from refold.files.formats import COMPRESSIONS, Format, compress_by_suffix, read_content
+from refold.files.formats import COMPRESSIONS, Format, read_content
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
@@ -36,13 +36,12 @@ from refold.files.mapped import (
     open_temporary,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_parquet_files, parquet_columns
+from refold.files.parquet import PARQUET, open_parquet_files, read_parquet_columns
 from refold.files.tables import (
     TableOptions,
-    find_layout,
-    ids_and_labels,
     must_be_in_memory,
     name_file_in_errors,
+    resolve_table_options,
     sequences_from_table,
     step_columns,
 )
@@ -52,10 +51,10 @@ from refold.sequences._conversions import as_sequences
 from refold.sequences._encoding import ColumnTypes, RowNamer, check_ids, is_missing
 from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences._tables import DUPLICATES_RULE, is_table
+from refold.sequences._tables import DUPLICATES_RULE, check_id_type, is_table
 
-# To add a format, write a module with a `Format` and name it here. Other code asks for a format by
-# name only for Parquet, which can be read in chunks.
+# To add a format, write a module with a `Format` and name it here. Only two formats have code in
+# this module: Parquet, which can be read in chunks, and text, for which `read_for` sets the unit.
 FORMATS = {
     format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
 }
@@ -185,15 +184,22 @@ def read(
     is_path = isinstance(path, str | os.PathLike)
     is_folder = is_path and Path(path).is_dir()
     format_ = PARQUET if is_folder else find_format(path, format)
-    # all options that have a value other than their default must apply to the format
-    arguments = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-    arguments |= {"unit": unit, "layout": layout, "time_format": time_format}
-    arguments |= {"sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES_RULE)
-    arguments |= {"duplicates": None if duplicates == "error" else duplicates}
-    # formats without `as_series` ignore it: it only says how to read data without ids
-    if as_series and "as_series" in format_.read_options:
-        arguments["as_series"] = True
+    arguments = {
+        "id": id,
+        "time": time,
+        "columns": [columns] if isinstance(columns, str) else columns,
+        "column_types": column_types,
+        "unit": unit,
+        "sort": sort or None,
+        "time_gaps": time_gaps or None,
+        "duplicates": None if duplicates == "error" else duplicates,
+        "time_format": time_format,
+        "layout": layout,
+        # formats without this option ignore it: it only says how to read data without ids
+        "as_series": (as_series and "as_series" in format_.read_options) or None,
+    }
+    # None is the default of all of them. An option with another value must apply to the format.
     options = {key: value for key, value in arguments.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
@@ -207,12 +213,20 @@ def read(
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
     check("memory_bytes", memory_bytes, integer_rule(1))
-    if isinstance(columns, str):
-        options["columns"] = [columns]
-    file_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
-    may_be_large = file_bytes > memory_bytes // _MAX_UNPACKING_RATIO
+    num_bytes = Path(path).stat().st_size if is_path and Path(path).is_file() else 0
+    may_be_large = num_bytes > memory_bytes // _MAX_UNPACKING_RATIO
     if is_folder or (may_be_large and format_ is PARQUET):
-        sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
+        table_options = TableOptions(**options)
+        root: Any = path  # not a stream
+        files = open_parquet_files(root, table_options)
+        is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
+        with name_file_in_errors(files.root):
+            if is_small or must_be_in_memory(files.schema, files.options):
+                table = pa.concat_tables(table for _, table in files.chunks())
+                row_namer = RowNamer(number_of=files.describe_row)
+                sequences = sequences_from_table(table, str(files.root), table_options, row_namer)
+            else:
+                sequences = open_cached(files, table_options, _compute_block_bytes(memory_bytes))
     else:
         file_name = str(Path(path)) if is_path else getattr(path, "name", None)
         file_name = file_name if isinstance(file_name, str) else "The stream"
@@ -221,8 +235,10 @@ def read(
             sequences = format_.reader(data, file_name, **options)
     # the schema keeps the options, so that `read_for` can read new data in the same way
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    read_options = id, time, time_format, wide_columns, arguments["duplicates"]
-    return sequences.with_schema(sequences.schema.with_read_options(*read_options))
+    schema = sequences.schema.with_read_options(
+        id, time, time_format, wide_columns, arguments["duplicates"]
+    )
+    return sequences.with_schema(schema)
 
 
 def read_for(
@@ -257,9 +273,12 @@ def read_for(
     >>> read_for(schema, path)["a"].tolist()
     [[0.5], [0.7]]
     """
-    file_columns = _columns_if_readable(path, format)
-    # `user_options` always apply. `fit_options`, of the training data, are dropped if the file does
-    # not have their columns.
+    file_columns: list[str] = []
+    # `read` raises the error of an unreadable file again, and explains it
+    with contextlib.suppress(RefoldError, OSError, ValueError, pa.ArrowException):
+        file_columns = column_names(path, format)
+    # `user_options` always apply. `training_options` are those with which the training data were
+    # read. They are dropped if the file does not have their columns.
     user_options: dict[str, Any] = options | {"as_series": as_series, "format": format}
     if schema is None:
         if labels:
@@ -273,25 +292,29 @@ def read_for(
     if is_gap_missing or (schema.time_gaps and user_options.get("time_gaps")):
         user_options["time_gaps"] = True
         features.pop()
-    is_text = not Path(path).is_dir() and find_format(path, format) is FORMATS["txt"]
+    is_text = not Path(path).is_dir() and find_format(path, format) is TEXT
     if schema.layout == "words" and is_text:
         user_options.setdefault("unit", "words")
-    fit_options: dict[str, Any] = {"id": schema.id_name}
+    training_options: dict[str, Any] = {"id": schema.id_name}
     # New data for a model of wide data may be a long or list table. Then all columns are features,
     # ids or times. If there is any other column, the table is wide, and the column is a step.
     long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
     may_be_wide = schema.is_wide and set(file_columns) - long_names
     is_wide = user_options.get("layout", "wide" if may_be_wide else None) == "wide"
     if is_wide:
-        has_steps = set(schema.step_columns) <= set(file_columns)
-        steps = [*schema.step_columns] if has_steps else []
-        fit_options |= {"layout": "wide", "columns": steps or None}
+        has_steps = {*schema.step_columns} <= {*file_columns}
+        steps = [*schema.step_columns] if has_steps else []  # without them, `read` finds the steps
+        training_options |= {"layout": "wide", "columns": steps or None}
     else:
         # the saved time format is that of the time column of the training data
         time_format = None if "time" in user_options else schema.time_format
-        fit_options |= {"time": schema.time_name, "time_format": time_format}
-        fit_options |= {"duplicates": schema.duplicates}
-    fit_options = {k: v for k, v in fit_options.items() if v is not None and k not in user_options}
+        training_options |= {"time": schema.time_name, "time_format": time_format}
+        training_options |= {"duplicates": schema.duplicates}
+    training_options = {
+        key: value
+        for key, value in training_options.items()
+        if value is not None and key not in user_options
+    }
 
     # Unless the caller names columns, read the features of the model. If these have default names,
     # such as x0, read all columns except for labels.
@@ -299,50 +322,30 @@ def read_for(
     has_features = set(features) <= set(file_columns)
     if not is_wide and file_columns and (is_named or (labels and has_features)):
         user_options.setdefault("columns", features)
-    elif labels and file_columns and "columns" not in fit_options:
-        present = {key: name for key, name in fit_options.items() if name in file_columns}
-        # the id and time columns, if they are not "id" and "time"
-        names = user_options | present
-        not_features = {*labels, *(names.get(key, key) for key in ("id", "time"))}
+    elif labels and file_columns and "columns" not in training_options:
+        not_features = {*labels}
+        for role in ("id", "time"):  # their columns have these names by default
+            training_name = training_options.get(role)
+            default_name = training_name if training_name in file_columns else role
+            not_features.add(user_options.get(role, default_name))
         candidates = [name for name in file_columns if name not in not_features]
         user_options.setdefault("columns", step_columns(candidates) if is_wide else candidates)
 
     try:
-        return read(path, **user_options, **fit_options)
+        return read(path, **user_options, **training_options)
     except (SchemaError, ParameterError):
-        # The file differs from the training data. Drop `fit_options`, group by group, until the
-        # file can be read. The options that matter least come first.
+        # The file differs from the training data. Drop `training_options`, group by group, until
+        # the file can be read. Later groups change more: what a sequence is, and what a row is.
         groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
         for group in groups:
-            if [fit_options.pop(key) for key in group if key in fit_options]:
+            if [training_options.pop(key) for key in group if key in training_options]:
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return read(path, **user_options, **fit_options)
+                    return read(path, **user_options, **training_options)
         raise
 
 
-def _columns_if_readable(path: str | os.PathLike[str], format: str | None) -> list[str]:  # noqa: A002
-    """Return the column names of a file; an empty list if it has none or cannot be read."""
-    try:
-        return column_names(path, format)
-    except (RefoldError, OSError, ValueError, pa.ArrowException):
-        return []  # `read` raises the error again, and explains it
-
-
-def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
-    """Read Parquet files as one table, in memory or, if it is larger, mapped from the cache."""
-    files = open_parquet_files(path, options)
-    is_small = 4 * files.num_values <= memory_bytes  # a float32 has four bytes
-    with name_file_in_errors(files.root):
-        if is_small or must_be_in_memory(files.schema, files.options):
-            table = pa.concat_tables(table for _, table in files.chunks())
-            return sequences_from_table(
-                table, str(files.root), options, RowNamer(number_of=files.describe_row)
-            )
-        return open_cached(files, options, _block_bytes(memory_bytes))
-
-
-def _block_bytes(memory_bytes: int) -> int:
-    """Return the size of a block of mapped sequences: the same share of memory as by default."""
+def _compute_block_bytes(memory_bytes: int) -> int:
+    """Return the size of a block of mapped sequences, in proportion to `memory_bytes`."""
     return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
@@ -392,11 +395,17 @@ def write(
     if layout is not None and layout not in format_.layouts:
         layouts = " or ".join(map(repr, format_.layouts)) or "None"
         raise ParameterError(f"layout for {format_.name}: expected {layouts}. Got {layout!r}.")
-    arguments = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
-    options = {key: value for key, value in arguments.items() if key in format_.write_options}
+    options = {"id": id, "time": time, "layout": layout}
+    options = {key: value for key, value in options.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
     # all bytes are computed before the file is opened, so that an error changes no file
-    data = compress_by_suffix(path, format_.writer(sequences, **options))
+    data = format_.writer(sequences, **options)
+    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
+    if suffix in COMPRESSIONS:
+        buffer = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
+            stream.write(data)
+        data = buffer.getvalue().to_pybytes()
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)
@@ -409,7 +418,7 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     format_ = PARQUET if Path(path).is_dir() else find_format(path, format)
     # only the footer is read, because the file may be larger than memory
     if format_ is PARQUET:
-        return parquet_columns(path)
+        return read_parquet_columns(path)
     if format_.column_reader is None:
         return []
     file_name = str(Path(path))
@@ -468,10 +477,19 @@ def read_labels(
     with name_file_in_errors(file_name):
         data = read_content(path, format_, file_name)
         table = format_.label_reader(data, file_name, label, id)
-        pairs = zip(*ids_and_labels(table, label, id), strict=True)
+        if pa.types.is_nested(table[label].type):
+            raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
+        id_column = id or "id"
+        table_ids: Iterable[Any] = range(len(table))  # without ids, rows are numbered from 0
+        if id_column in table.column_names:
+            check_id_type(table[id_column].type, id_column)
+            # a table with one row per step repeats an id and its label; keep each pair once
+            columns = [id_column, label]
+            table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
+            table_ids = check_ids(table[id_column].to_pylist(), len(table)).tolist()
     # ids are compared as text, because one file may have integers where the other has text
     labels: dict[str, Any] = {}
-    for sequence_id, value in pairs:
+    for sequence_id, value in zip(table_ids, table[label].to_pylist(), strict=True):
         if not is_missing(value) and labels.setdefault(str(sequence_id), value) != value:
             raise DataError(
                 f"{file_name}: the sequence with id {sequence_id!r} has two labels, "
@@ -533,19 +551,18 @@ def read_batches(
     >>> read_batches(days)
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
-    features = [columns] if isinstance(columns, str) else columns
     check("duplicates", duplicates, DUPLICATES_RULE)
     options = TableOptions(
         id,
         time,
-        features,
+        [columns] if isinstance(columns, str) else columns,
         column_types,
         time_gaps=time_gaps,
         duplicates=duplicates if duplicates != "error" else None,
         time_format=time_format,
     )
-    tables = _batches_to_tables(batches)
-    # Tables are collected until it is clear whether all of them fit into memory. `memory_bytes` is
+    tables = _convert_to_tables(batches)
+    # Tables are collected until they are too large for memory, or until they end. `memory_bytes` is
     # for float32 values, and the tables usually have float64 values, of twice the size.
     collected, num_bytes, max_bytes = [], 0, 2 * memory_bytes
     for table in tables:
@@ -559,9 +576,10 @@ def read_batches(
     # a column that is empty in the first table has the type of the next table where it has values
     for i, name in enumerate(schema.names):
         fields = [table.schema.field(name) for table in collected if name in table.column_names]
-        schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
+        with_values = [field for field in fields if not pa.types.is_null(field.type)]
+        schema = schema.set(i, (with_values or fields)[0])
     tables = _cast_tables(itertools.chain(collected, tables), schema)
-    resolved_options = find_layout(schema, "The batches", options)
+    resolved_options = resolve_table_options(schema, "The batches", options)
     if num_bytes <= max_bytes or must_be_in_memory(schema, resolved_options):
         sequences = sequences_from_table(pa.concat_tables(tables), "The batches", options)
     else:
@@ -570,7 +588,7 @@ def read_batches(
             stored_batches.write(tables)
             convert_to_folder(stored_batches, folder)
             stored_batches.path.unlink()
-            sequences = open_temporary(folder, _block_bytes(memory_bytes))
+            sequences = open_temporary(folder, _compute_block_bytes(memory_bytes))
     # the schema keeps the options, so that `read_for` can read new data in the same way
     schema = sequences.schema.with_read_options(id, time, time_format, None, options.duplicates)
     return sequences.with_schema(schema)
@@ -581,7 +599,7 @@ def is_batch_stream(data: Any) -> bool:
     return callable(data) or isinstance(data, pa.RecordBatchReader)
 
 
-def _batches_to_tables(batches: Any) -> Iterator[pa.Table]:
+def _convert_to_tables(batches: Any) -> Iterator[pa.Table]:
     """Yield an Arrow table for each batch."""
     if callable(batches):
         batches = batches()
@@ -608,6 +626,7 @@ def _cast_tables(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.T
     """Yield tables with the columns and types of a schema, or raise ``SchemaError``."""
     for i, table in enumerate(tables):
         try:
+            # `select` would leave out more columns; this error is explained below, as Arrow's own
             if sorted(table.column_names) != sorted(schema.names):
                 raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)

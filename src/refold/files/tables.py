@@ -2,7 +2,7 @@
 
 A table has one of three layouts. Long: one row per step, with an id and an optional time. Wide: one
 row per sequence, and one column per step. List: one row per sequence, with one list per feature.
-`find_layout` tells which one it is, and `sequences_from_table` converts any table.
+`resolve_table_options` tells which one it is, and `sequences_from_table` converts any table.
 
 In all functions, `file_name` is the name of the file in messages, and column parameters are names.
 """
@@ -10,7 +10,7 @@ In all functions, `file_name` is the name of the file in messages, and column pa
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,9 +26,7 @@ from refold.sequences._encoding import (
     ColumnTypes,
     RowNamer,
     SequenceArrays,
-    check_ids,
     is_missing,
-    resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list, lengths_without_padding
 from refold.sequences._schema import join_names
@@ -48,18 +46,18 @@ from refold.sequences._tables import (
 )
 from refold.sequences._times import check_has_times
 
-# The options that only apply to long tables, whose rows have times.
-LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
-# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, group 2 the
-# number.
-_NUMBERED_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
+# The names of the options that only apply to long tables, whose rows have times.
+LONG_TABLE_OPTION_NAMES = ("time", "time_gaps", "duplicates", "time_format")
+# The name of a step column, such as t0 or x1.5. Group 1 is the text before the number, and group 2
+# is the number.
+_NUMBERED_NAME_PATTERN = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """The options of `refold.sequences.read` that apply to a table.
 
-    They are what the user asks for. `find_layout` returns them with the layout and the names of all
+    The user gives them. `resolve_table_options` returns them with the layout and the names of all
     used columns filled in.
     """
 
@@ -68,16 +66,11 @@ class TableOptions:
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long" by the user, or "list" by `find_layout`
+    layout: str | None = None  # "wide" or "long" by the user, or "list" by `resolve_table_options`
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
     as_series: bool = False  # without an id column, all rows are one sequence
-
-    @property
-    def is_list_layout(self) -> bool:
-        """Whether a row is a sequence, with one list per feature."""
-        return self.layout == "list"
 
     @property
     def features(self) -> list[str]:
@@ -92,22 +85,24 @@ class TableOptions:
 
 
 # The names of these options.
-TABLE_OPTIONS = frozenset(field.name for field in fields(TableOptions))
+TABLE_OPTION_NAMES = frozenset(field.name for field in fields(TableOptions))
 
 
-def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
+def resolve_table_options(schema: pa.Schema, file_name: str, options: TableOptions) -> TableOptions:
     """Return the options with the layout of a table and the roles of its columns filled in."""
-    columns, requested = schema.names, options.columns
-    _check_columns_exist(requested or (), columns, file_name)
+    columns, requested_features = schema.names, options.columns
+    check_columns_exist(requested_features or (), columns, file_name)
+    # columns that pandas wrote for an index are no features, unless the user requests them
     index_columns = pandas_index_columns(schema.metadata or {})
     if options.layout == "wide":
         data_names = [column for column in columns if column not in index_columns]
-        return _find_wide_steps(data_names, file_name, options)
+        return _resolve_wide_options(data_names, file_name, options)
     field_of = dict(zip(columns, schema, strict=True))
-    list_columns = [column for column in requested or columns if has_lists(field_of[column])]
+    candidates = requested_features or columns
+    list_columns = [column for column in candidates if has_lists(field_of[column])]
     id_column, time = _find_column(options.id, "id", columns, file_name), None
     if list_columns:
-        for option in (*LONG_OPTIONS, "sort", "layout"):
+        for option in (*LONG_TABLE_OPTION_NAMES, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
                     f"{file_name} has one row per sequence, with one list per feature, so "
@@ -123,16 +118,16 @@ def find_layout(schema: pa.Schema, file_name: str, options: TableOptions) -> Tab
                 f"adapt with {argument(window=100)}."
             )
         time = _find_column(options.time, "time", columns, file_name)
-        time = time or time_index_column(index_columns, field_of)
-    for option in LONG_OPTIONS[1:]:  # all but "time" itself need a time column
-        if getattr(options, option):
+        time = time or time_index_column(index_columns, field_of)  # an index of dates
+    for option in LONG_TABLE_OPTION_NAMES:
+        if option != "time" and getattr(options, option):  # all others need a time column
             check_has_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(field_of[id_column].type, id_column)
     not_features = {id_column, time, *index_columns}
     features = list_columns or [column for column in columns if column not in not_features]
-    if requested is not None:
-        features = list(requested)
+    if requested_features is not None:
+        features = list(requested_features)
     if not features:
         raise SchemaError(f"{file_name} has no feature columns besides {join_names(columns)}.")
     check_id_is_no_feature(features, id_column)
@@ -146,11 +141,11 @@ def _find_column(
     """Return the column that the user requests, else the default column, such as "id", or None."""
     if requested_column is None:
         return default_column if default_column in columns else None
-    _check_columns_exist([requested_column], columns, file_name)
+    check_columns_exist([requested_column], columns, file_name)
     return requested_column
 
 
-def _check_columns_exist(
+def check_columns_exist(
     requested_columns: Sequence[str], columns: Sequence[str], file_name: str
 ) -> None:
     """Raise ``SchemaError`` if a table does not have a requested column."""
@@ -166,16 +161,31 @@ def sequences_from_table(
 ) -> Sequences:
     """Convert a table of any layout to sequences; the layout is wide only if the options say so."""
     check_has_rows(table.num_rows, table.column_names, file_name)
-    options = find_layout(table.schema, file_name, options)
-    if options.layout == "wide":
-        return _from_wide_table(table, options, row_namer)
-    if options.is_list_layout:
+    options = resolve_table_options(table.schema, file_name, options)
+    if options.layout == "long":
+        return from_long_table(table, options, row_namer)
+    if options.layout == "list":
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
-    return from_long_table(table, options, row_namer)
+    id_column, ids = options.id, None
+    if id_column is not None:
+        check_id_type(table[id_column].type, id_column)
+        check_has_ids(table[id_column], id_column, row_namer)
+        ids = table[id_column].to_pylist()
+    # (num_sequences, num_step_columns)
+    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
+    if cells.dtype == object:  # text
+        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
+    else:
+        is_empty = np.isnan(cells)
+    # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
+    lengths = lengths_without_padding(is_empty)
+    rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
+    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
+    return Sequences(*arrays)
 
 
 def must_be_in_memory(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether a table cannot be converted in chunks; `find_layout` returns the options."""
+    """Return whether a table with these resolved options cannot be converted in chunks."""
     features = options.features
     # a column of lists of lists holds several features; chunks need one feature per column
     has_nested_column = len(features) == 1 and has_nested_lists(schema.field(features[0]))
@@ -217,15 +227,17 @@ def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer)
     id_numbers, ids = factorize(table[id_column])  # row i has the id ids[id_numbers[i]]
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        is_marker = np.bincount(id_numbers)[id_numbers] == 1  # no other row has the id of a marker
+        # no other row has the id of a marker, so this id occurs once
+        is_marker = np.bincount(id_numbers)[id_numbers] == 1
         is_marker &= table[id_column].is_valid().to_numpy()
         for column in (time, *features):
             is_marker &= table[column].is_null().to_numpy()
     if is_marker.any():
         table = table.filter(~is_marker)
-        # messages still count the rows of the file, markers included
-        file_rows, number_in_file = np.flatnonzero(~is_marker), row_namer.number_of
-        row_namer = replace(row_namer, number_of=lambda i: number_in_file(file_rows.item(i)))
+        # messages still count the rows of the file, markers included: row i of the new table is
+        # row `file_rows[i]` of the file
+        file_rows, number_of = np.flatnonzero(~is_marker), row_namer.number_of
+        row_namer = replace(row_namer, number_of=lambda i: number_of(file_rows.item(i)))
     arrays = arrays_from_table(
         table,
         id_column,
@@ -256,9 +268,11 @@ def to_long_table(sequences: Sequences, id_column: str, time_column: str) -> pa.
 # Wide tables: one row per sequence and one column per step
 
 
-def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptions) -> TableOptions:
+def _resolve_wide_options(
+    columns: Sequence[str], file_name: str, options: TableOptions
+) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
-    for option in LONG_OPTIONS:
+    for option in LONG_TABLE_OPTION_NAMES:
         if getattr(options, option):
             raise SchemaError(
                 f"{file_name} is read as a wide table, which has no times. Leave "
@@ -284,50 +298,21 @@ def _find_wide_steps(columns: Sequence[str], file_name: str, options: TableOptio
 
 def step_columns(columns: Sequence[str]) -> list[str]:
     """Return the columns whose names end in a number, in order; all columns if there are none."""
-    numbered = [match for match in map(_NUMBERED_NAME.fullmatch, columns) if match]
+    numbered = [match for match in map(_NUMBERED_NAME_PATTERN.fullmatch, columns) if match]
     # the text before the number must recur: zone2, if it is the only zone, is not a step
     prefix_counts = Counter(match[1] for match in numbered)
     steps = [match for match in numbered if prefix_counts[match[1]] > 1]
-    for before, after in pairwise(steps):
-        if before[1] == after[1]:
-            in_order = float(before[2]) < float(after[2])
+    for step, next_step in pairwise(steps):
+        if step[1] == next_step[1]:  # the same text before the numbers
+            is_ascending = float(step[2]) < float(next_step[2])
         else:  # dates such as 2020-01-31 and 2020-02-01 differ before the last number
-            in_order = not any(map(str.isalpha, before[1] + after[1]))
-        if not in_order:
+            is_ascending = not any(map(str.isalpha, step[1] + next_step[1]))
+        if not is_ascending:
             raise SchemaError(
-                f"The column {after[0]!r} comes after {before[0]!r}, so the steps are not one "
+                f"The column {next_step[0]!r} comes after {step[0]!r}, so the steps are not one "
                 f"series in order. Name the steps of one feature with {argument('columns=')}."
             )
     return [match[0] for match in steps] or list(columns)
-
-
-def wide_feature_type(column_types: ColumnTypes) -> str | None:
-    """Return the type of the one feature of a wide table, or None if it is to be inferred."""
-    # the file does not name the feature, so `column_types` may have any name for it
-    feature = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
-    return resolve_column_types(column_types, feature)[0]
-
-
-def _from_wide_table(table: pa.Table, options: TableOptions, row_namer: RowNamer) -> Sequences:
-    """Convert a table with one row per sequence and one column per step."""
-    id_column, ids = options.id, None
-    if id_column is not None:
-        check_id_type(table[id_column].type, id_column)
-        check_has_ids(table[id_column], id_column, row_namer)
-        ids = table[id_column].to_pylist()
-    cells = np.stack([to_raw_column(table[column], column) for column in options.features], axis=1)
-    if cells.dtype == object:  # text
-        is_empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(cells), bool)
-    else:
-        is_empty = np.isnan(cells)
-    # Empty cells at the end of a row are not steps. Empty cells before a step are missing entries.
-    lengths = lengths_without_padding(is_empty)
-    rows = [row[:length] for row, length in zip(cells, lengths, strict=True)]
-    arrays = arrays_from_list(rows, column_types=options.column_types, ids=ids, row_namer=row_namer)
-    return Sequences(*arrays)
-
-
-# Labels: one per sequence, in a column of a table with one row per step or per sequence
 
 
 def check_label_column(
@@ -337,19 +322,4 @@ def check_label_column(
     if label_column == (id_column or "id"):
         raise SchemaError(f"The label column {label_column!r} is the id column. Choose another.")
     used_columns = [label_column] if id_column is None else [label_column, id_column]
-    _check_columns_exist(used_columns, columns, file_name)
-
-
-def ids_and_labels(table: pa.Table, label_column: str, id_column: str | None) -> tuple[list, list]:
-    """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
-    id_column = id_column or "id"
-    if pa.types.is_nested(table[label_column].type):
-        raise SchemaError(f"Column {label_column!r} holds lists. Expected one label per sequence.")
-    if id_column not in table.column_names:
-        return list(range(len(table))), table[label_column].to_pylist()
-    check_id_type(table[id_column].type, id_column)
-    # a table with one row per step repeats the pair of an id and its label; keep each pair once
-    columns = [id_column, label_column]
-    table = table.select(columns).group_by(columns, use_threads=False).aggregate([])
-    ids = check_ids(table[id_column].to_pylist(), len(table))
-    return ids.tolist(), table[label_column].to_pylist()
+    check_columns_exist(used_columns, columns, file_name)

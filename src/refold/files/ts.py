@@ -6,7 +6,6 @@ the last colon. Cases may differ in length, but the dimensions of a case may not
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +20,8 @@ from refold.sequences._schema import join_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import integers_from_text
 
-# Maps each tag of a header, in lower case, to the words behind it in its line.
-Header = dict[str, list[str]]
-
 # All tags that a header may have.
-_TAGS = (
+_HEADER_TAGS = (
     "@problemname",
     "@timestamps",
     "@missing",
@@ -40,11 +36,11 @@ _TAGS = (
 )
 # A time and a value, as in (2001-01-01 10:00:00,5). Group 1 is the value. The time may contain
 # colons, which would look like the ends of dimensions.
-_TIME_AND_VALUE = re.compile(r"\([^()]+,([^(),]*)\)")
+_TIME_AND_VALUE_PATTERN = re.compile(r"\([^()]+,([^(),]*)\)")
 
 
 class Case(NamedTuple):
-    """A sequence, which is one line of data."""
+    """A sequence in the file, which is one line of data."""
 
     line_number: int  # in the file
     values: np.ndarray  # (num_steps, num_dimensions)
@@ -62,7 +58,9 @@ def read_ts(data: bytes, file_name: str, *, column_types: ColumnTypes = None) ->
     )
 
 
-def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | None) -> pa.Table:
+def read_ts_labels(
+    data: bytes, file_name: str, label_column: str, id_column: str | None
+) -> pa.Table:
     """Return the labels of the cases, in a table of one column."""
     check_label_column(["label"], file_name, label_column, id_column)
     labels = pa.array([case.label for case in _read_cases(data, file_name)], pa.string())
@@ -71,11 +69,25 @@ def ts_labels(data: bytes, file_name: str, label_column: str, id_column: str | N
 
 def _read_cases(data: bytes, file_name: str) -> list[Case]:
     """Return the cases of a file, which all have the same number of dimensions."""
-    text = decode_utf8(data, file_name).split("\n")
-    numbered = enumerate(map(str.strip, text), start=1)
+    numbered = enumerate(map(str.strip, decode_utf8(data, file_name).split("\n")), start=1)
     # empty lines and comments are skipped
     lines = ((line_number, line) for line_number, line in numbered if line and line[0] not in "#%")
-    header = _read_header(lines, file_name)  # `lines` continues after the line @data
+    header: dict[str, list[str]] = {}  # maps each tag, in lower case, to the words behind it
+    for line_number, line in lines:
+        tag, *words = line.split()
+        if tag.lower() not in _HEADER_TAGS:
+            raise FileFormatError(
+                f"{file_name}, line {line_number}: {tag[:40]!r} is not a tag. Expected one of "
+                f"{', '.join(_HEADER_TAGS)}, which comes before the cases."
+            )
+        header[tag.lower()] = words
+        if tag.lower() == "@data":  # the next lines are cases
+            break
+    if "@data" not in header or not {"@classlabel", "@targetlabel"} & {*header}:
+        raise FileFormatError(
+            f"{file_name} needs a line with @classLabel or @targetLabel, which tells whether cases "
+            "end in a label, and then a line @data before the cases."
+        )
     cases = [_read_case(line, line_number, header, file_name) for line_number, line in lines]
     for case in cases:
         num_dimensions, expected = case.values.shape[1], cases[0].values.shape[1]
@@ -87,75 +99,44 @@ def _read_cases(data: bytes, file_name: str) -> list[Case]:
     return cases
 
 
-def _read_header(lines: Iterator[tuple[int, str]], file_name: str) -> Header:
-    """Read lines, with their numbers, up to ``@data``; return the tags with their words."""
-    header: Header = {}
-    for line_number, line in lines:
-        tag, *words = line.split()
-        key = tag.lower()
-        if key not in _TAGS:
-            raise FileFormatError(
-                f"{file_name}, line {line_number}: {tag[:40]!r} is not a tag. Expected one of "
-                f"{', '.join(_TAGS)}, which comes before the cases."
-            )
-        header[key] = words
-        if key == "@data":
-            break
-    if "@data" not in header or not {"@classlabel", "@targetlabel"} & {*header}:
-        raise FileFormatError(
-            f"{file_name} needs a line with @classLabel or @targetLabel, which tells whether cases "
-            "end in a label, and then a line @data before the cases."
-        )
-    return header
-
-
-def _has_true_tag(header: Header, tag: str) -> bool:
-    """Return whether a header has a tag whose first word is "true"."""
-    return [word.lower() for word in header.get(tag, [])[:1]] == ["true"]
-
-
-def _read_case(line: str, line_number: int, header: Header, file_name: str) -> Case:
+def _read_case(line: str, line_number: int, header: dict[str, list[str]], file_name: str) -> Case:
     """Parse a line of data; times, if there are any, are left out."""
     location, label = f"{file_name}, line {line_number}", None
-    if _has_true_tag(header, "@timestamps"):
-        line = _TIME_AND_VALUE.sub(r"\1", line)
+    true_tags = {tag for tag, words in header.items() if words and words[0].lower() == "true"}
+    if "@timestamps" in true_tags:
+        line = _TIME_AND_VALUE_PATTERN.sub(r"\1", line)
     dimensions = line.split(":")
-    if _has_true_tag(header, "@classlabel") or _has_true_tag(header, "@targetlabel"):
+    if true_tags & {"@classlabel", "@targetlabel"}:
         label = dimensions.pop().strip()
         if not dimensions or not label:
             raise FileFormatError(
                 f"{location} is {line[:40]!r}. Expected the values of each dimension, then ':' and "
                 "the label, or ? for none. The file may be cut short."
             )
-        labels = header.get("@classlabel", [])[1:]
+        labels = header.get("@classlabel", [])[1:]  # all labels, behind the word "true"
         if labels and label not in (*labels, "?"):
             raise FileFormatError(
                 f"{location} has the label {label[:40]!r}, but @classLabel lists "
                 f"{join_names(labels)}."
             )
-    columns: list[list[float]] = []
+    columns: list[list[float]] = []  # the values of each dimension
     for i, text in enumerate(dimensions):
-        dimension = f"{location}, dimension {i}"
-        cells = text.split(",") if text.strip() else []
-        columns.append([_parse_number(cell.strip(), dimension, j) for j, cell in enumerate(cells)])
+        columns.append([])
+        for j, cell in enumerate(map(str.strip, text.split(",") if text.strip() else [])):
+            try:
+                # `float` would read 1_0 as 10, and refuses the text 1?0
+                columns[i].append(np.nan if cell == "?" else float(cell.replace("_", "?")))
+            except ValueError:
+                raise FileFormatError(
+                    f"{location}, dimension {i}, value {j} is {cell[:40]!r}. Expected a number, or "
+                    "? for a missing value."
+                ) from None
         if len(columns[i]) != len(columns[0]):
             raise FileFormatError(
-                f"{dimension} has {len(columns[i])} values, but dimension 0 has "
+                f"{location}, dimension {i} has {len(columns[i])} values, but dimension 0 has "
                 f"{len(columns[0])}. All need the same number; write ? for a missing value."
             )
     return Case(line_number, np.array(columns, np.float64).T, None if label == "?" else label)
-
-
-def _parse_number(cell: str, location: str, index: int) -> float:
-    """Return a value, NaN for "?"; the dimension and the index are for messages."""
-    try:
-        # Python's float would read 1_0 as 10. With "?" in its place, it raises an error.
-        return np.nan if cell == "?" else float(cell.replace("_", "?"))
-    except ValueError:
-        raise FileFormatError(
-            f"{location}, value {index} is {cell[:40]!r}. Expected a number, or ? for a missing "
-            "value."
-        ) from None
 
 
 def write_ts(sequences: Sequences) -> bytes:
@@ -188,4 +169,6 @@ def write_ts(sequences: Sequences) -> bytes:
     return "".join(f"{line}\n" for line in [*header, *cases]).encode()
 
 
-TS = Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=ts_labels)
+TS = Format(
+    "ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, label_reader=read_ts_labels
+)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from refold._support.arrays import check_array
+from refold._support.arrays import check_array, umap_layout
 from refold._support.rules import (
     check,
     check_counts_match,
@@ -18,7 +18,6 @@ from refold._support.rules import (
     check_not_empty,
     one_of,
 )
-from refold._support.umap_layout import umap_layout
 from refold.diagnosis import DEVIATIONS, LatentDimensions
 from refold.errors import DataError, ParameterError
 from refold.evaluation import ErrorCurve, GroupErrors

@@ -15,7 +15,7 @@ from refold.files.read_write import read_for as read_for
 from refold.files.read_write import read_labels as read_labels
 from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions
-from refold.files.tables import find_layout as find_layout
+from refold.files.tables import resolve_table_options as resolve_table_options
 from refold.files.tables import sequences_from_table as sequences_from_table
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchRun as BatchRun

@@ -167,7 +167,9 @@ def open_checkpoint(
         # The identity says which training a checkpoint belongs to: its arguments, its data, its
         # seed and its initial weights. Arguments that may change, such as verbose, do not count.
         values = arguments.to_json_values().items()
-        parameters = {name: value for name, value in values if not ARGUMENTS[name].may_change}
+        parameters = {
+            name: value for name, value in values if not ARGUMENTS[name].may_change_on_resume
+        }
         identity: dict[str, Any] = {"parameters": parameters, "data": fit_data.digest()}
         identity["seed"] = seed
         if base_model is not None:
