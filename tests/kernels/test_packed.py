@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from refold import kernels
-from refold.kernels import _packed_library as library
+from refold.kernels import _library as library
 from refold.kernels import _packed_numpy as fallback
 from refold.kernels import fused, packed
 
