@@ -68,7 +68,7 @@ def test_neighbors_are_the_nearest_weighted_codes(atlas):
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
     neighbor_map = NeighborMap(
-        np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar
+        np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.weighted_codes
     )
     np.testing.assert_allclose(
         neighbor_map.code_at(neighbor_map.vectors[5]), atlas.codes[5], rtol=1e-4
@@ -119,7 +119,7 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
 
 
 def test_fields_of_metadata(atlas, data):
-    field_of = _color_fields.metadata_field
+    field_of = _color_fields.make_metadata_field
     assert field_of("n", [3, 1, 2]).categories == ["1", "2", "3"]
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
@@ -133,7 +133,7 @@ def test_fields_of_metadata(atlas, data):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_color_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
-    values, vectors = field.result(max_seconds=30), atlas.similar.vectors
+    values, vectors = field.result(max_seconds=30), atlas.weighted_codes.vectors
     assert field.categories == ["0", "1", "2"]
     assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
     assert "refold cluster uses all sequences, so its clusters may differ" in field.note

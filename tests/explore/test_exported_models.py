@@ -37,7 +37,7 @@ def test_a_page_computes_what_the_server_does(page):
     data, options = MODEL_CASES["gaps"]
     atlas = Atlas(fitted(data, **options), data)
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
-    atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.similar))
+    atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.weighted_codes))
     load_atlas(page, atlas, umap=True)
     stds = atlas.model.error_scaler.scale_
     questions = [

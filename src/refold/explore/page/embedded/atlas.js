@@ -28,7 +28,7 @@ export class Atlas {
     const { about } = this.blocks;
     this.info = about.info;
     this.ids = about.info.ids;
-    this.reach = about.reach;
+    this.farDistances = about.far;
     const weights = Object.entries(this.blocks).filter(([name]) => name.startsWith("weights/"));
     this.model = new Model(about.model, Object.fromEntries(weights.map(([name, array]) => [name.slice(8), array])));
     this.width = about.projection.mean.length;
@@ -157,7 +157,7 @@ export class Atlas {
       code: [...fullCode],
       length,
       back: model.lists(model.decode(fullCode, length)),
-      far: closest.distance > (this.reach[at ? on : "codes"] ?? Infinity),
+      far: closest.distance > (this.farDistances[at ? on : "codes"] ?? Infinity),
       nearest: closest.row,
       id: this.ids[closest.row],
     };
