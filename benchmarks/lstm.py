@@ -300,7 +300,7 @@ def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
     from matplotlib.figure import Figure
 
     from refold.plots._matplotlib import tidy
-    from refold.plots.charts import MUTED, PALETTE
+    from refold.plots.charts import MUTED_COLOR, PALETTE
 
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     ax = figure.add_subplot()
@@ -316,7 +316,7 @@ def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
         ax.plot(*zip(*points, strict=True), color=color, marker="o", label=title, **style)
     first, *_, last = (case.units for case in sweep)
     limit = rate / 1e9
-    ax.axhline(limit, color=MUTED, linestyle="--", linewidth=1.2)
+    ax.axhline(limit, color=MUTED_COLOR, linestyle="--", linewidth=1.2)
     words = f"one large matrix product on this machine, {limit:.0f} GFLOP/s"
     above = {"xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
     ax.annotate(words, (first, limit), color="#5b6371", **above)

@@ -58,7 +58,7 @@ def test_text_is_escaped(page):
         HOSTILE_TEXT,
         HOSTILE_TEXT,
         [(HOSTILE_TEXT, HOSTILE_TEXT)],
-        [Card(HOSTILE_TEXT, HOSTILE_TEXT, views, switch=True)],
+        [Card(HOSTILE_TEXT, HOSTILE_TEXT, views, has_switch=True)],
     )
     text = page(section, title=HOSTILE_TEXT)
     assert "<img" not in text

@@ -111,8 +111,8 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(reports
         all_titles.remove("Losses by epoch")
     assert titles(report_section) == all_titles
     for view in plots(report_section):
-        assert graph_objects.Figure({"data": view.data, "layout": view.narrow})
-        figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
+        assert graph_objects.Figure({"data": view.traces, "layout": view.narrow_layout})
+        figure = graph_objects.Figure({"data": view.traces, "layout": view.layout})
         assert figure.layout.height == view.layout["height"]
     held_out, scaler = data[30:], model.error_scaler
     pca = PCABaseline(4).fit(data[:30], scaler).reconstruct(held_out)
@@ -203,7 +203,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     data = data[data.lengths == 5]  # one length, so that little is compiled
     model = fit_without_training(data, latent_dim=4, rocket_dim=2, length_dim=1)
     report_section = section(model, data, title="x")
-    bars = find_card(report_section, "Latent dimensions").views[0].data
+    bars = find_card(report_section, "Latent dimensions").views[0].traces
     num_bars = {trace["name"]: len(trace["x"]) for trace in bars}
     assert num_bars == {"learned": 1, "length": 1, "ROCKET features": 2}
     assert (
@@ -213,7 +213,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     model = fit_without_training(data, latent_dim=4, variational=True)
     monkeypatch.setattr(_cards, "MIN_ACTIVE_VARIANCE", np.inf)
     card = find_card(section(model, data, title="x"), "Latent dimensions")
-    assert {trace["name"]: len(trace["x"]) for trace in card.views[0].data} == {"inactive": 4}
+    assert {trace["name"]: len(trace["x"]) for trace in card.views[0].traces} == {"inactive": 4}
     active = f"{model.active_dimensions_} of 4 dimensions of this variational model were active"
     assert active in card.caption
 
@@ -242,18 +242,18 @@ def code_map(reports, **options):
 def test_a_point_shows_id_length_label_and_error(reports, monkeypatch):
     data, _, _ = reports("curves")
     labels = [f"k{i % 2}" for i in range(50)]
-    traces = code_map(reports, labels=labels, label_name="kind").views[0].data
+    traces = code_map(reports, labels=labels, label_name="kind").views[0].traces
     assert [trace["name"] for trace in traces] == ["k0", "k1"]
     text = traces[1]["hovertext"][0]
     assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
-    traces = code_map(reports, labels=[HOSTILE_TEXT, "b"] * 25).views[0].data
+    traces = code_map(reports, labels=[HOSTILE_TEXT, "b"] * 25).views[0].traces
     assert not any("<" in trace["name"] or "%{" in trace["name"] for trace in traces)
     # without labels, and of very many points
     monkeypatch.setattr(_cards, "MAX_POINTS", 15)
     sampled_map = code_map(reports)
     assert sampled_map.views[0].layout["legend"]["title"] == {"text": "steps"}
-    assert {trace["name"] for trace in sampled_map.views[0].data} <= {"4", "5", "6", "7", "8"}
-    assert sum(len(trace["x"]) for trace in sampled_map.views[0].data) == 15
+    assert {trace["name"] for trace in sampled_map.views[0].traces} <= {"4", "5", "6", "7", "8"}
+    assert sum(len(trace["x"]) for trace in sampled_map.views[0].traces) == 15
     assert "15 of 50 codes are drawn, chosen at random." in sampled_map.caption
 
 
@@ -299,18 +299,18 @@ def test_columns_of_different_scales_and_runs_of_categories(reports):
     examples = find_card(report_section, "Best, median and worst")
     assert "Columns of different scales have axes of their own." in examples.caption
     [view] = examples.views
-    axes = {trace["yaxis"]: set() for trace in view.data}
-    for trace in view.data:
+    axes = {trace["yaxis"]: set() for trace in view.traces}
+    for trace in view.traces:
         axes[trace["yaxis"]] |= {trace["name"]} - {"", "PCA"}
     assert [*axes.values()] == 3 * [{"one", "two"}, {"pressure"}]
-    assert max(view.data, key=lambda trace: trace["legendrank"])["name"] == "PCA"
+    assert max(view.traces, key=lambda trace: trace["legendrank"])["name"] == "PCA"
     assert view.layout["grid"]["subplots"] == [["xy", "x3y3", "x5y5"], ["x2y2", "x4y4", "x6y6"]]
-    assert len(view.narrow["grid"]["subplots"]) == 6  # one below the other on a phone
+    assert len(view.narrow_layout["grid"]["subplots"]) == 6  # one below the other on a phone
     _, _, report_section = reports("mixed")
     strips, text = find_card(report_section, "Best, median and worst").views[1:]
     assert isinstance(text, Text)  # of the binary column
-    assert {trace["type"] for trace in strips.data} == {"bar"}
-    assert len({trace["name"] for trace in strips.data if trace["showlegend"]}) > 1
+    assert {trace["type"] for trace in strips.traces} == {"bar"}
+    assert len({trace["name"] for trace in strips.traces if trace["showlegend"]}) > 1
 
 
 def test_binary_values_of_pca_are_rounded_as_they_are_scored():

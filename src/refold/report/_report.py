@@ -41,9 +41,9 @@ from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 # report.
 MAX_SEQUENCES = 2000
 # Largest number of values of the sample, padded to the longest sequence, which bounds the memory.
-# Only `MIN_SEQUENCES` sequences may have more.
+# Only a sample of `MIN_SEQUENCES` sequences may have more.
 MAX_PADDED_VALUES = 1 << 24
-# Sequences in the sample, however long they are.
+# Smallest number of sequences in a sample, however long they are.
 MIN_SEQUENCES = 8
 # Largest number of training sequences that PCA is fitted on, which bounds its memory and time.
 MAX_PCA_SEQUENCES = 20_000
@@ -163,21 +163,28 @@ def section(
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
+        methods = {"Refold": reconstructed}
         status.update("report: PCA")
-        pca_back, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
-        methods = (
-            {"Refold": reconstructed}
-            if pca_back is None
-            else {"Refold": reconstructed, "PCA": pca_back}
-        )
+        by_pca, pca_size, pca_note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
+        if by_pca is not None:
+            methods["PCA"] = by_pca
+        # the scores that apply to the types of the columns, the main score first
+        measures = [fidelity(sample, decoded, model.error_scaler) for decoded in methods.values()]
+        has_numbers = model.schema.numeric.any()
+        quantities: tuple[Quantity, ...] = ("nmse" if has_numbers else "exact", "accuracy")
+        scores = []
+        for quantity in quantities:
+            value, *pca_value = (getattr(measure, quantity) for measure in measures)
+            if value is not None:
+                scores.append(Score(quantity, value, pca_value[0] if pca_value else None))
         report_data = ReportData(
             model=model,
             sequences=sample,
-            lengths=np.asarray(all_sequences.lengths),
+            all_lengths=np.asarray(all_sequences.lengths),
             codes=codes,
             methods=methods,
             errors=errors_by_sequence(sample, reconstructed, model.error_scaler),
-            scores=_measure_scores(model, sample, methods),
+            scores=tuple(scores),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
             label_order=label_order,
@@ -192,7 +199,7 @@ def section(
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
     length_note = describe_too_long(sample.lengths, model.max_steps)
-    full_summary = " ".join(text for text in (summary, note, length_note) if text)
+    full_summary = " ".join(text for text in (summary, pca_note, length_note) if text)
     return Section(title, full_summary, _key_figures(report_data, result), cards, result)
 
 
@@ -214,12 +221,14 @@ def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str
     figures.append((str(result.code_size), "code size"))
     lengths = report_data.sequences.lengths
     # longer sequences are decoded at their true length, not at one from the code
-    decoded = lengths <= report_data.model.max_steps
-    if decoded.any() and lengths.min() < lengths.max():
-        correct = float((report_data.methods["Refold"].lengths == lengths)[decoded].mean())
-        figures.append((f"{int(1000 * correct) / 10:g} %", "lengths decoded correctly"))
+    has_decoded_length = lengths <= report_data.model.max_steps
+    if has_decoded_length.any() and lengths.min() < lengths.max():
+        is_correct = report_data.methods["Refold"].lengths == lengths
+        correct_share = float(is_correct[has_decoded_length].mean())
+        # rounded down to a tenth of a percent, so that 100 % means all
+        figures.append((f"{int(1000 * correct_share) / 10:g} %", "lengths decoded correctly"))
     noun = "sequences" if report_data.model.window is None else "windows"
-    figures.append((f"{len(report_data.lengths):,}", noun))
+    figures.append((f"{len(report_data.all_lengths):,}", noun))
     if result.seconds is not None:
         figures.append((f"{result.seconds:.0f} s", "training"))
     return figures
@@ -269,27 +278,30 @@ def _reconstruct_by_pca(
     model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
-    is_training = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
+    # without training data, PCA is cross-fitted on those sequences that the model trained on
+    is_training = (
+        np.zeros(len(sequences), bool) if train is not None else ~model.held_back(sequences)
+    )
     num_fit = int(is_training.sum())
     if train is None and (num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2):
         return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
     folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
+    # the largest fold is left out, so the number of training sequences is the smallest
+    num_train = num_fit - -(-num_fit // max(1, folds)) if train is None else len(train)
+    max_steps = int((sequences if train is None else train).lengths.max())
+    max_components = min(num_train, model.schema.output_width * max_steps)
+    components = min(num_components, max_components)
     with warnings.catch_warnings():
         # of unknown categories, of which encoding has warned
         warnings.simplefilter("ignore", UserWarning)
         if train is not None:
-            max_steps, num_train = int(train.lengths.max()), len(train)
-            components = min(num_components, num_train, model.schema.output_width * max_steps)
             reconstructed = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
             note = (
                 f"is fitted on {num_train:,} sequences of the training data of the model. It is "
                 "given the true lengths; Refold decodes them from the code."
             )
         else:
-            # the largest fold is left out, so the number of training sequences is the smallest
-            max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
-            components = min(num_components, num_train, model.schema.output_width * max_steps)
             reconstructed = cross_validated_pca(
                 sequences, num_components, scaler, folds=folds, seed=seed, is_training=is_training
             )
@@ -307,19 +319,3 @@ def _reconstruct_by_pca(
     if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
     return reconstructed, components, f"PCA {note}"
-
-
-def _measure_scores(
-    model: Model, sequences: Sequences, reconstructions: dict[str, Sequences]
-) -> tuple[Score, ...]:
-    """Return the scores that apply to the types of the columns, the main score first."""
-    measures = [fidelity(sequences, back, model.error_scaler) for back in reconstructions.values()]
-    quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
-    if not model.schema.numeric.any():
-        quantities = ("exact", "accuracy")
-    scores = []
-    for quantity in quantities:
-        value, *pca = (getattr(measure, quantity) for measure in measures)
-        if value is not None:
-            scores.append(Score(quantity, value, pca[0] if pca else None))
-    return tuple(scores)
