@@ -60,11 +60,7 @@ def new_axes(ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8)) -> Ax
 
 
 def draw(
-    chart: Chart,
-    ax: Axes | None,
-    *,
-    inches: tuple[float, float] = (6.0, 3.8),
-    legend: bool = True,
+    chart: Chart, ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8), legend: bool = True
 ) -> Axes:
     """Draw a chart on axes, or on a new figure, and return the axes."""
     ax = new_axes(ax, inches=inches)

@@ -9,12 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from refold._support.messages import (
-    format_distinct_numbers,
-    format_number,
-    format_short,
-    pluralize,
-)
+from refold._support.messages import format_distinct_numbers, format_number, format_short, pluralize
 from refold._support.optional_imports import is_installed
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.evaluation import (

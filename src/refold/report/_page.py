@@ -216,11 +216,7 @@ def write_page(
     )
     folder = files("refold.report")
     plots = [
-        {
-            "data": view.traces,
-            "layout": view.layout,
-            "narrow": view.narrow_layout or view.layout,
-        }
+        {"data": view.traces, "layout": view.layout, "narrow": view.narrow_layout or view.layout}
         for section in sections
         for card in section.cards
         for view in card.views

@@ -26,15 +26,7 @@ from refold.report._cards import (
     draw_losses,
     draw_reconstructions,
 )
-from refold.report._page import (
-    Card,
-    Quantity,
-    Result,
-    Score,
-    Section,
-    check_packages,
-    write_page,
-)
+from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a

@@ -2,9 +2,8 @@
 
 import { UserError } from "../api.js";
 import { decodeAllBlocks } from "./arrays.js";
-import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
+import { NeighborMap, PcaMap, WeightedCodes, nearest } from "./maps.js";
 import { meanErrors, Model } from "./model.js";
-import { nearest } from "./nearest.js";
 import { TABLES } from "./tables.js";
 
 // The same limits as in _atlas.py: steps of a neighbor in its small picture,
