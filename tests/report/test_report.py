@@ -348,7 +348,7 @@ def test_all_contents_are_on_the_page(make_page):
 def test_text_is_escaped(make_page):
     group = TextGroup(HOSTILE_TEXT, [(HOSTILE_TEXT, [(HOSTILE_TEXT, True)])])
     views = [DOT, Table([HOSTILE_TEXT], [[HOSTILE_TEXT]]), Text([group])]
-    cards = [Card(HOSTILE_TEXT, HOSTILE_TEXT, views, has_switch=True)]
+    cards = [Card(HOSTILE_TEXT, HOSTILE_TEXT, views)]
     key_figures = [(HOSTILE_TEXT, HOSTILE_TEXT)]
     text = make_page(Section(HOSTILE_TEXT, HOSTILE_TEXT, key_figures, cards), title=HOSTILE_TEXT)
     assert "<img" not in text

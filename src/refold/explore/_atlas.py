@@ -126,7 +126,7 @@ class Atlas:
         # longer than the network can write
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.most_steps or longest)
-        weights = measure_effects(self.codes, lengths, self._decoded_difference)
+        weights = measure_effects(self.codes, lengths, self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
         self.weighted_codes = WeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
@@ -187,7 +187,7 @@ class Atlas:
         _, self.score_components[rows], p_values = self.model.measure_anomalies(aligned)
         return p_values
 
-    def _decoded_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
+    def _measure_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
         """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
         model = self.model
         lengths = model.predict_lengths(codes).astype(float)
@@ -216,7 +216,7 @@ class Atlas:
                     "name": column.name,
                     "type": column.type,
                     "tokens": column.column_type.has_categories,
-                    "range": _typical_range(self.sequences, i),
+                    "range": _compute_axis_range(self.sequences, i),
                 }
                 for i, column in enumerate(schema.columns)
             ],
@@ -427,7 +427,7 @@ def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> lis
     return columns
 
 
-def _typical_range(sequences: Sequences, column_index: int) -> list[float] | None:
+def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] | None:
     """Return the range of the axis of a numeric column, without outliers; None for categories."""
     if sequences.schema.columns[column_index].column_type.has_categories:
         return None

@@ -50,7 +50,7 @@ class ColorField(BackgroundTask):
         self.name = name
         self.categories = categories  # for clusters, empty until they are found
         self.note = ""  # a remark about the values, which the page shows below the legend
-        self.noise_index: int | None = None  # of the category of noise
+        self.noise_category: int | None = None  # of the category of noise
         # For a field of clusters: "number" has the number of clusters of k-means, None before it is
         # chosen, or 0 for HDBSCAN. "most" has the largest number that can be chosen.
         self.cluster_choice: dict[str, Any] | None = None
@@ -65,7 +65,7 @@ class ColorField(BackgroundTask):
             "log": self._is_log,
             "about": self._description,
             "note": self.note,
-            "noise": self.noise_index,
+            "noise": self.noise_category,
             "clusters": self.cluster_choice,
             "exact": self._is_exact,
         }
@@ -154,7 +154,7 @@ def make_cluster_field(
         field.categories = [str(i) for i in range(count)]
         if (labels < 0).any():
             field.categories.append("noise")
-            field.noise_index = count
+            field.noise_category = count
             labels[labels < 0] = count  # noise is the last category
         if method == "k-means":
             field.cluster_choice = {"number": count, "most": max_clusters}

@@ -34,7 +34,7 @@ PAGE_FOLDER = Path(__file__).parent / "page"
 MAX_ADDED_SEQUENCES = 500
 # A request waits this long for values that are being computed. Then the page asks again.
 _MAX_WAIT_SECONDS = 0.15
-_BINARY_TYPE = "application/octet-stream"
+_BINARY_CONTENT_TYPE = "application/octet-stream"
 # Content types of the files of the page, by suffix.
 _CONTENT_TYPES = {
     ".html": "text/html",
@@ -132,11 +132,11 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
 
     def get_points(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
-        return code_map and _make_response(code_map.vectors.tobytes(), _BINARY_TYPE)
+        return code_map and _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
 
     def get_field(request: Request, _: bytes) -> Response | None:
         values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
-        return None if values is None else _make_response(values.tobytes(), _BINARY_TYPE)
+        return None if values is None else _make_response(values.tobytes(), _BINARY_CONTENT_TYPE)
 
     def decode(request: Request, body: bytes) -> object:
         fields = _parse_json_object(request, body)
@@ -174,7 +174,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
                 raise ParameterError("The selection is empty. Select some sequences.")
             for row in rows:
                 atlas.check_row(row)
-            return _make_response(to_bytes(atlas, rows), _BINARY_TYPE)
+            return _make_response(to_bytes(atlas, rows), _BINARY_CONTENT_TYPE)
 
         return make_route(f"/explore/tables/{name}", download, "POST")
 

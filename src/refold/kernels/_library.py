@@ -275,7 +275,7 @@ def _require_shape(name: str, array: np.ndarray, num_rows: int, width: int) -> N
         raise ValueError(f"{name} has shape {array.shape} instead of {(int(num_rows), width)}")
 
 
-def _elementwise(function_name: str, x: np.ndarray) -> np.ndarray:
+def _apply_elementwise(function_name: str, x: np.ndarray) -> np.ndarray:
     """Apply a C function to each value."""
     x = _as_float32(x)
     y = np.empty_like(x)
@@ -283,10 +283,10 @@ def _elementwise(function_name: str, x: np.ndarray) -> np.ndarray:
     return y
 
 
-exp = partial(_elementwise, "exp")
-sigmoid = partial(_elementwise, "sigmoid")
-tanh = partial(_elementwise, "tanh")
-normal_cdf = partial(_elementwise, "normal_cdf")
+exp = partial(_apply_elementwise, "exp")
+sigmoid = partial(_apply_elementwise, "sigmoid")
+tanh = partial(_apply_elementwise, "tanh")
+normal_cdf = partial(_apply_elementwise, "normal_cdf")
 
 
 def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The compiled LSTM as a JAX function with a gradient.
 
-`lstm` checks its arguments and calls `_lstm`, whose forward and backward pass call C functions of
-the library.
+`lstm` checks its arguments and calls `_lstm_with_gradient`, whose forward and backward pass call C
+functions of the library.
 """
 
 import functools
@@ -23,7 +23,7 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 _FORWARD_TARGET, _BACKWARD_TARGET = "refold_lstm_forward", "refold_lstm_backward"
 
 
-class _Options(NamedTuple):
+class _LstmOptions(NamedTuple):
     """Arguments of `lstm` that are not arrays."""
 
     activation: str
@@ -97,8 +97,10 @@ def lstm(
     ...     y, h, c = fused.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
     ...     assert y.shape == (2, 5, 4)
     """
-    _register()
-    options = _Options(activation, recurrent_activation, bool(go_backwards), bool(return_sequences))
+    _register_kernel()
+    options = _LstmOptions(
+        activation, recurrent_activation, bool(go_backwards), bool(return_sequences)
+    )
     for name in ("activation", "recurrent_activation"):
         if (value := getattr(options, name)) not in ACTIVATIONS:
             raise ParameterError(
@@ -129,11 +131,11 @@ def lstm(
                 f"{name} is {array.dtype} of shape {array.shape}; expected {dtype} of {shape}, for "
                 f"x of {x.shape} and h of {h.shape}."
             )
-    return _lstm(*arrays, options)
+    return _lstm_with_gradient(*arrays, options)
 
 
 @functools.cache
-def _register() -> None:
+def _register_kernel() -> None:
     """Register the kernel with JAX, once."""
     if variant() is None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
@@ -171,7 +173,9 @@ def _forward(*arguments: Any) -> tuple[Any, Any]:
     return results, (saved, () if wrapped_arrays[0].perturbed else None)
 
 
-def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangents: tuple) -> tuple:
+def _backward(
+    options: _LstmOptions, residuals: tuple[tuple, tuple | None], cotangents: tuple
+) -> tuple:
     """Return the gradients of the arguments from those of the results."""
     saved, x_flag = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
@@ -198,11 +202,11 @@ def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangen
     return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
-_lstm = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
-_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
+_lstm_with_gradient = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
+_lstm_with_gradient.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _call_forward(arrays: list[Any], options: _Options, *, keep_residuals: bool) -> Any:
+def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: bool) -> Any:
     """Return outputs, h, c, and with ``keep_residuals`` the gates and cells of all steps."""
     x, _, _, _, h, *_ = arrays
     (batch, steps, _), units = x.shape, h.shape[1]

@@ -295,7 +295,7 @@ def code_map(
             raise ParameterError(
                 f"There is no code {i} to annotate. There are {len(points)} codes."
             )
-    options = {"label_name": label_name or "", "label_order": charts.category_order(labels)}
+    options = {"label_name": label_name or "", "label_order": charts.get_category_order(labels)}
     chart = charts.code_points(points, axis_names, labels, **options)
     ax = draw(chart, ax, inches=(6.0, 4.6))
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
@@ -455,7 +455,7 @@ def reconstructions(
         for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
-        panel.set_xlabel(_column_note(groups, schema), fontsize="x-small")
+        panel.set_xlabel(_describe_columns(groups, schema), fontsize="x-small")
     if "wrong" in legend:
         legend["wrong"] = legend.pop("wrong")  # last, because it is of all columns
     if legend:
@@ -481,7 +481,7 @@ def _draw_pair(
     (name, before), (after_name, after) = pair
     schema, column = all_originals.schema, all_originals.schema.columns[columns[0]]
     if column.column_type.is_number:
-        colors = charts.column_colors(column_groups)
+        colors = charts.choose_column_colors(column_groups)
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
         draw(chart, ax, legend=False).set_xlabel("")
         return _label_lines(ax, schema, columns, colors)
@@ -533,7 +533,7 @@ def _draw_runs(
     return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
-def _column_note(
+def _describe_columns(
     column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
 ) -> str:
     """Return how many columns are drawn, such as "4 of 9 columns"; empty if all are drawn."""
@@ -577,7 +577,7 @@ def anomalies(
         )
     schema = sequences.schema
     groups = charts.numeric_panels(schema, sequences.values) or charts.categorical_panels(schema)
-    colors, panels = charts.column_colors(groups), _make_panels(ax, len(groups))
+    colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     # first steps and ends of runs of anomalous steps, in turn
     changes = np.flatnonzero(np.diff(p_values <= alpha, prepend=False, append=False))
     # the shade is behind strips, so that it does not change their colors
@@ -597,7 +597,7 @@ def anomalies(
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
-    title += _column_note(groups, schema, "  ·  ")
+    title += _describe_columns(groups, schema, "  ·  ")
     return _finish_panels(panels, title, 0, len(p_values))
 
 
@@ -656,7 +656,7 @@ def forecast(
     first = max(0, num_past - num_drawn)  # step that is drawn first
     history = past.values[first:]
     groups = charts.numeric_panels(schema, history)
-    colors, panels = charts.column_colors(groups), _make_panels(ax, len(groups))
+    colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     for panel, columns in zip(panels, groups, strict=True):
         for column in columns:
             color = colors[column]
@@ -678,7 +678,7 @@ def forecast(
         if legend := _label_lines(panel, schema, columns, colors):
             add_legend_beside(panel, legend)
     bounds_note = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    title = f"{ahead.ids[index]}{bounds_note}" + _column_note(groups, schema, "  ·  ")
+    title = f"{ahead.ids[index]}{bounds_note}" + _describe_columns(groups, schema, "  ·  ")
     return _finish_panels(panels, title, first, num_past + num_future)
 
 

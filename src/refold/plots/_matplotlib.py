@@ -71,12 +71,12 @@ def draw(
         ax.set_title(chart.title, fontsize="small", loc="left")
     if legend and chart.has_legend:
         # marks without a grid may be anywhere, so their legend is outside of the axes
-        position = {} if chart.grid else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
         handles, names = ax.get_legend_handles_labels()
         texts = [shorten(name) for name in names]
         title = chart.legend_title or None
         ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
-    tidy(ax, grid=chart.grid)
+    tidy(ax, grid=chart.grid_axis)
     if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
         _prevent_tick_overlap(ax, chart)
     return ax

@@ -120,7 +120,7 @@ class Chart:
     title: str = ""
     subtitle: str = ""
     horizontal: bool = False  # bars begin at the y axis
-    grid: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
+    grid_axis: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
     legend_title: str = ""  # also of a color bar
 
     @property
@@ -142,7 +142,7 @@ def length_histogram(lengths: ArrayLike) -> Chart:
     last = first + width - 1
     counts = np.bincount((lengths - low) // width, minlength=len(first))
     hover = [
-        f"{count:,} of {_range_text(*ends)} steps"
+        f"{count:,} of {_format_range(*ends)} steps"
         for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
     bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * width, hover_texts=hover)
@@ -193,10 +193,12 @@ def feature_error_bars(
     errors_by_method: Mapping[str, Any], feature_names: Sequence[str], column_type: str
 ) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
-    marks = _error_marks("bars", errors_by_method, np.arange(len(feature_names)), feature_names)
+    marks = _make_error_marks(
+        "bars", errors_by_method, np.arange(len(feature_names)), feature_names
+    )
     x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     y = Axis(ticks=[str(name) for name in feature_names])
-    return Chart(marks, x, y, horizontal=True, grid="x")
+    return Chart(marks, x, y, horizontal=True, grid_axis="x")
 
 
 def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
@@ -207,7 +209,7 @@ def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: 
         for name, count in zip(groups.names, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _error_marks("bars", errors, np.arange(len(notes)), notes)
+    marks = _make_error_marks("bars", errors, np.arange(len(notes)), notes)
     x = Axis("steps in the sequence", ticks=groups.names)
     return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
@@ -216,16 +218,16 @@ def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_typ
     """Return lines of the error along the sequence."""
     groups = next(iter(errors_by_method.values()))  # the groups of all methods are the same
     notes = [
-        f"{'step' if first == last else 'steps'} {_range_text(first, last)}, {count:,} sequences"
+        f"{'step' if first == last else 'steps'} {_format_range(first, last)}, {count:,} sequences"
         for first, last, count in zip(groups.first, groups.last, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _error_marks("lines", errors, (groups.first + groups.last) / 2, notes)
+    marks = _make_error_marks("lines", errors, (groups.first + groups.last) / 2, notes)
     y = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     return Chart(marks, Axis("step", integer_ticks=True), y)
 
 
-def _error_marks(
+def _make_error_marks(
     mark_type: Literal["bars", "lines"],
     errors_by_method: Mapping[str, Any],
     positions: np.ndarray,
@@ -321,12 +323,12 @@ def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) ->
         share = 0.5 if high == low else (num_stds - low) / (high - low)
         rgb = [round(np.interp(share, ramp_shares, channel)) for channel in ramp_channels]
         color = "#" + "".join(f"{channel:02x}" for channel in rgb)
-        name = signed_text(num_stds)
+        name = format_signed(num_stds)
         line = Marks("lines", np.arange(len(values)), values, name, color)
         label = f"{name} standard deviations"
         marks.append(replace(line, value_label=label, legend_group=name))
     x, y = Axis("step", integer_ticks=True), Axis(decoded.schema.names[column])
-    return Chart(marks, x, y, grid=None, legend_title="std. dev.")
+    return Chart(marks, x, y, grid_axis=None, legend_title="std. dev.")
 
 
 def code_points(
@@ -356,7 +358,7 @@ def code_points(
             for name, rows, color in groups
         ]
     x, y = map(Axis, axis_names)
-    return Chart(marks, x, y, grid=None, legend_title=label_name)
+    return Chart(marks, x, y, grid_axis=None, legend_title=label_name)
 
 
 def _label_groups(
@@ -393,7 +395,7 @@ def _color_frequent_names(
     return [(i, names[i], color) for i, color in zip(frequent, colors, strict=False)]
 
 
-def category_order(labels: Any) -> list[str]:
+def get_category_order(labels: Any) -> list[str]:
     """Return the categories of a Categorical of pandas, in their order; [] for other labels."""
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
     return [] if categories is None else [str(name) for name in categories]
@@ -429,9 +431,9 @@ def reconstruction_lines(
     for column in columns:
         options: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
         options["hidden"] = column not in visible_columns
-        before = _column_line(original, column, "original", style="original", **options)
+        before = _make_column_line(original, column, "original", style="original", **options)
         options["style"] = "reconstruction"
-        after = _column_line(reconstructions[first_method], column, first_method, **options)
+        after = _make_column_line(reconstructions[first_method], column, first_method, **options)
         marks += [before, replace(after, name=names[column])]
     for method in other_methods:
         for column in sorted(visible_columns):
@@ -440,11 +442,11 @@ def reconstruction_lines(
             color = column_colors[column] if len(visible_columns) > 1 else MUTED_COLOR
             options = {"name": name, "color": color, "legend_group": method, "hidden": True}
             options["style"] = "thin dots"
-            marks.append(_column_line(reconstructions[method], column, method, **options))
-    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid=None)
+            marks.append(_make_column_line(reconstructions[method], column, method, **options))
+    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid_axis=None)
 
 
-def _column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
+def _make_column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
     values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
     return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
@@ -460,7 +462,7 @@ def sort_columns_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
     return numeric[np.argsort(-spread, kind="stable")].tolist()
 
 
-def column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
+def choose_column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
     """Return a color for each column of all groups."""
     columns = [column for group in groups for column in group]
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
@@ -531,17 +533,17 @@ def category_strips(
     rare = {*range(len(names))} - {i for i, _, _ in frequent}
     # missing values are in no run
     rows = [np.nan_to_num(values, nan=NO_STEP_INDEX).astype(int) for _, values in named_rows]
-    marks = [_run_marks(rows, {i}, names, name, color) for i, name, color in frequent]
-    marks.append(_run_marks(rows, rare, names, "others", MUTED_COLOR))
+    marks = [_make_run_marks(rows, {i}, names, name, color) for i, name, color in frequent]
+    marks.append(_make_run_marks(rows, rare, names, "others", MUTED_COLOR))
     if len(wrong_masks):
         mask_rows = [np.zeros(0), *wrong_masks]
-        line = _run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
+        line = _make_run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
         marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # a thin line below the runs
     y = Axis(ticks=[name for name, _ in named_rows])
-    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid=None)
+    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid_axis=None)
 
 
-def _run_marks(
+def _make_run_marks(
     rows: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
     drawn_values: set[int],
     value_names: Sequence[str],
@@ -557,7 +559,7 @@ def _run_marks(
             if values[first] in drawn_values:
                 ends.append((first - 0.5, end - 0.5))
                 row_indices.append(row)
-                steps = f"{'step' if end == first + 1 else 'steps'} {_range_text(first, end - 1)}"
+                steps = f"{'step' if end == first + 1 else 'steps'} {_format_range(first, end - 1)}"
                 texts.append(f"{value_names[int(values[first])]}\n{steps}")
     ends, y = np.reshape(ends, (-1, 2)), np.array(row_indices, dtype=float)
     return Marks("runs", ends, y, legend_name, color, hover_texts=texts, legend_group=legend_name)
@@ -612,12 +614,12 @@ def compute_shades(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
 # Text and numbers
 
 
-def signed_text(value: float) -> str:
+def format_signed(value: float) -> str:
     """Format a number of standard deviations with its sign, such as "+1.3"; 0 has none."""
     return f"{value:+.1f}" if value else "0"
 
 
-def _range_text(low: int, high: int) -> str:
+def _format_range(low: int, high: int) -> str:
     """Return a range of integers, such as "3 to 5", or "3"."""
     return str(low) if low == high else f"{low} to {high}"
 

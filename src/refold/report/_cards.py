@@ -20,7 +20,7 @@ from refold.evaluation import (
 )
 from refold.model import Model
 from refold.plots import charts, code_plane
-from refold.plots.charts import Axis, Chart, dimension_name, signed_text
+from refold.plots.charts import Axis, Chart, dimension_name, format_signed
 from refold.report._page import Card, Plot, Score, Table, Text, TextGroup, Token, TokenRow, draw
 from refold.sequences import Column, Sequences
 
@@ -266,7 +266,7 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
         groups = charts.group_columns_by_range(schema, low, high)
         max_lines = MAX_LINE_COLUMNS // len(groups)
         groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
-        colors, panels = charts.column_colors([sorted(group) for group in groups]), []
+        colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
         for title, subtitle, original, decoded in examples:
             for i, group in enumerate(groups):
                 visible = group[:MAX_VISIBLE_LINES]
@@ -580,7 +580,7 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
             sequences = decoded[dimension]
             bounds = zip(DEVIATIONS, sequences.offsets[:-1], sequences.offsets[1:], strict=True)
             named_rows = [
-                (signed_text(deviation), sequences.values[begin:end, column])
+                (format_signed(deviation), sequences.values[begin:end, column])
                 for deviation, begin, end in bounds
             ]
             if is_strip:

@@ -67,7 +67,6 @@ class Text:
     """Categorical sequences as text."""
 
     groups: Sequence[TextGroup]
-    name: str = ""
     view_type: str = "text"
 
 
@@ -77,7 +76,6 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    name: str = ""
     view_type: str = "table"
 
 
@@ -347,9 +345,9 @@ def _make_layout(
     annotations = []
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""
-        has_x_grid = chart.grid != "y" and not has_panels
+        has_x_grid = chart.grid_axis != "y" and not has_panels
         x = _make_axis(chart.x, is_narrow=is_narrow, max_ticks=max_ticks, has_grid=has_x_grid)
-        y = _make_axis(chart.y, is_narrow=is_narrow, has_grid=chart.grid != "x")
+        y = _make_axis(chart.y, is_narrow=is_narrow, has_grid=chart.grid_axis != "x")
         if f"x{suffix}y{suffix}" not in lowest:
             x["title"] = {"text": ""}
         if chart.horizontal:
@@ -385,7 +383,7 @@ def _make_layout(
     elif is_narrow:
         legend = below
         bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
-    elif first.grid is None:  # points may be anywhere, so the legend is beside them
+    elif first.grid_axis is None:  # points may be anywhere, so the legend is beside them
         legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
     legend["title"] = {"text": legend_title}
     ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]

@@ -4,6 +4,7 @@ import contextlib
 import os
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from refold._support.rules import check_counts_match, check_integer, check_not_e
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
-from refold.plots.charts import category_order
+from refold.plots.charts import get_category_order
 from refold.report._cards import (
     ReportData,
     draw_architecture,
@@ -139,7 +140,7 @@ def section(
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
     check_not_empty(int(all_sequences.lengths.sum()), "sequence with a step", "to report on")
-    label_order = tuple(category_order(labels))
+    label_order = tuple(get_category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
     if train is not None:
@@ -192,7 +193,7 @@ def section(
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
     length_note = describe_too_long(sample.lengths, model.max_steps)
     full_summary = " ".join(text for text in (summary, pca_note, length_note) if text)
-    return Section(title, full_summary, _key_figures(report_data, result), cards, result)
+    return Section(title, full_summary, _make_key_figures(report_data, result), cards, result)
 
 
 def _as_windows(data: SequencesLike, model: Model) -> Windows:
@@ -203,7 +204,7 @@ def _as_windows(data: SequencesLike, model: Model) -> Windows:
     return uncut_windows(sequences)
 
 
-def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
+def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
     """Return the key figures of a section, such as ("0.031", "NMSE, Refold")."""
     figures = []
     for score in result.scores:
@@ -255,59 +256,64 @@ def _sample_indices(lengths: np.ndarray, width: int, max_rows: int, seed: int) -
 def _sample_training_data(model: Model, train: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample_indices(train.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
-    train = train[rows].align(model.schema)
-    train = train[~model.held_back(train)]  # without sequences that the model did not train on
-    if len(train) < 2 or not train.lengths.any():
+    sample = train[rows].align(model.schema)
+    sample = sample[~model.held_back(sample)]  # without sequences that the model did not train on
+    if len(sample) < 2 or not sample.lengths.any():
         raise DataError(
             "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
-            f"not all of them empty. Got {len(train)} with {int(train.lengths.sum())} steps. "
+            f"not all of them empty. Got {len(sample)} with {int(sample.lengths.sum())} steps. "
             "Pass more training data."
         )
-    return train
+    return sample
 
 
 def _reconstruct_by_pca(
     model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
-    # without training data, PCA is cross-fitted on those sequences that the model trained on
-    is_training = (
-        np.zeros(len(sequences), bool) if train is not None else ~model.held_back(sequences)
-    )
-    num_fit = int(is_training.sum())
-    if train is None and (num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2):
-        return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
-    folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
-    # the largest fold is left out, so the number of training sequences is the smallest
-    num_train = num_fit - -(-num_fit // max(1, folds)) if train is None else len(train)
-    max_steps = int((sequences if train is None else train).lengths.max())
-    max_components = min(num_train, model.schema.output_width * max_steps)
-    components = min(num_components, max_components)
+    if train is not None:
+        num_train, max_steps = len(train), int(train.lengths.max())
+        note = (
+            f"is fitted on {num_train:,} sequences of the training data of the model. It is given "
+            "the true lengths; Refold decodes them from the code."
+        )
+
+        def reconstruct() -> Sequences:
+            return PCABaseline(components).fit(train, scaler).reconstruct(sequences)
+
+    else:
+        # PCA is cross-fitted on those of the sequences that the model may have been trained on
+        is_training = ~model.held_back(sequences)
+        num_fit = int(is_training.sum())
+        if num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2:
+            return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
+        folds = min(MAX_PCA_FOLDS, num_fit)
+        # the smallest number of training sequences: without the largest fold, which is rounded up
+        num_train, max_steps = num_fit - -(-num_fit // folds), int(sequences.lengths.max())
+        note = (
+            f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
+            "part left out, in turn. It is given the true lengths. The error of Refold is that of "
+            "the model as it is. If the model was trained on these sequences, its error is smaller "
+            "than on new ones."
+        )
+        if num_fit < len(sequences):
+            note += (
+                f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they were "
+                "held back from the training of the model."
+            )
+        reconstruct = partial(
+            cross_validated_pca,
+            *(sequences, num_components, scaler),
+            folds=folds,
+            seed=seed,
+            is_training=is_training,
+        )
+    components = min(num_components, num_train, model.schema.output_width * max_steps)
     with warnings.catch_warnings():
         # of unknown categories, of which encoding has warned
         warnings.simplefilter("ignore", UserWarning)
-        if train is not None:
-            reconstructed = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
-            note = (
-                f"is fitted on {num_train:,} sequences of the training data of the model. It is "
-                "given the true lengths; Refold decodes them from the code."
-            )
-        else:
-            reconstructed = cross_validated_pca(
-                sequences, num_components, scaler, folds=folds, seed=seed, is_training=is_training
-            )
-            note = (
-                f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
-                "part left out, in turn. It is given the true lengths. The error of Refold is that "
-                "of the model as it is. If the model was trained on these sequences, its error is "
-                "smaller than on new ones."
-            )
-            if num_fit < len(sequences):
-                note += (
-                    f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they "
-                    "were held back from the training of the model."
-                )
+        reconstructed = reconstruct()
     if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
     return reconstructed, components, f"PCA {note}"
