@@ -67,19 +67,12 @@ def test_neighbors_are_the_nearest_weighted_codes(atlas):
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
-    neighbor_map = NeighborMap(
-        np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.weighted_codes
-    )
-    np.testing.assert_allclose(
-        neighbor_map.code_at(neighbor_map.vectors[5]), atlas.codes[5], rtol=1e-4
-    )
-    np.testing.assert_allclose(
-        neighbor_map.project(atlas.codes[[5]])[0], neighbor_map.vectors[5], atol=1e-4
-    )
-    path_codes = [
-        neighbor_map.code_at(place)
-        for place in np.linspace(neighbor_map.vectors[5], neighbor_map.vectors[9], 2000)
-    ]
+    places = np.ascontiguousarray(atlas.places[:, ::-1])
+    neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
+    np.testing.assert_allclose(neighbor_map.code_at(places[5]), atlas.codes[5], rtol=1e-4)
+    np.testing.assert_allclose(neighbor_map.project(atlas.codes[[5]])[0], places[5], atol=1e-4)
+    path = np.linspace(places[5], places[9], 2000)
+    path_codes = [neighbor_map.code_at(place) for place in path]
     assert np.abs(np.diff(path_codes, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
     assert (path_codes <= atlas.codes.max(axis=0) + 1e-4).all()
 
@@ -158,6 +151,9 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         labeled.cluster(3)
 
 
+TOO_MANY = str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -166,11 +162,7 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (
-            str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode(),
-            "",
-            "places 500",
-        ),
+        (TOO_MANY, "", "places 500"),
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):

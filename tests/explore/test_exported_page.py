@@ -43,9 +43,8 @@ def test_it_draws_and_decodes(open_page, atlas, distant_rows):
     answer = open_page.page.evaluate(f"atlas.sequence({row})")
     for name in ("error", "anomaly"):
         assert answer[name] == pytest.approx(expected[name])
-    assert [reason["step"] for reason in answer["reasons"]] == [
-        reason["step"] for reason in expected["reasons"]
-    ]
+    steps, expected_steps = ([x["step"] for x in a["reasons"]] for a in (answer, expected))
+    assert steps == expected_steps
 
 
 def test_fields_and_files_need_no_server(open_page, atlas):
@@ -54,13 +53,9 @@ def test_fields_and_files_need_no_server(open_page, atlas):
         page.select_option("#color", name)
         page.wait_for_selector(".gradient" if name[0] in "ea" else ".legend-item")
     page.keyboard.press("Escape")
-    files = page.evaluate(
-        """async () => {
-            const files = ["table", "codes", "sequences"].map((what) => atlas.table(what, [2, 3]));
-            return Promise.all((await Promise.all(files)).map((file) => file.text()));
-        }"""
-    )
-    table, codes, sequences = files
+    names = ("table", "codes", "sequences")
+    read_file = "async (name) => (await atlas.table(name, [2, 3])).text()"
+    table, codes, sequences = (page.evaluate(read_file, name) for name in names)
     assert table.splitlines()[0].startswith("id,site,length")
     assert len(table.splitlines()) == 3
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])

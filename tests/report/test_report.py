@@ -21,22 +21,16 @@ from refold.sequences import Column, Schema, Sequences
 from small_data import TINY, fit_without_training
 
 HOSTILE_TEXT = '</script><img src=x onerror="document.title=1">%{x}<b>'
-MIXED = Schema(
-    (
-        Column("heat", "numeric"),
-        Column("on", "binary"),
-        Column("page", "categorical", ("a", HOSTILE_TEXT)),
-    )
-)
+PAGE_COLUMN = Column("page", "categorical", ("a", HOSTILE_TEXT))
+MIXED = Schema((Column("heat", "numeric"), Column("on", "binary"), PAGE_COLUMN))
 
 
 def mixed(num_sequences=40):
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 9, num_sequences)
     steps = lengths.sum()
-    values = np.stack(
-        [rng.normal(size=steps), rng.integers(0, 2, steps), rng.integers(0, 2, steps)], axis=1
-    ).astype(float)
+    columns = [rng.normal(size=steps), rng.integers(0, 2, steps), rng.integers(0, 2, steps)]
+    values = np.stack(columns, axis=1).astype(float)
     values[rng.random(values.shape) < 0.1] = np.nan
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=MIXED)
 
@@ -89,18 +83,10 @@ def plots(report_section):
 @pytest.mark.parametrize("name", DATA)
 def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(reports, name):
     data, model, report_section = reports(name)
-    all_titles = [
-        "Data",
-        "Architecture",
-        "Losses by epoch",
-        "Error by feature",
-        "Error by length",
-        "Error by position",
-        "Best, median and worst",
-        "Map of the codes",
-        "Latent dimensions",
-        "Sweeps along latent dimensions",
-    ]
+    all_titles = ["Data", "Architecture", "Losses by epoch"]
+    all_titles += ["Error by feature", "Error by length", "Error by position"]
+    all_titles += ["Best, median and worst", "Map of the codes"]
+    all_titles += ["Latent dimensions", "Sweeps along latent dimensions"]
     if name == "words":  # one column
         all_titles.remove("Error by feature")
     if name != "curves":  # untrained
@@ -361,9 +347,8 @@ def test_the_better_of_two_results_is_marked(make_page):
     def marks(value, pca, quantity):
         result = Result("x", 1, 1, 1, (Score(quantity, value, pca),))
         text = make_page(Section("x", "", result=result), Section("y", ""))
-        return [
-            cell.split(">")[1].split("<")[0] for cell in text.split("<td")[1:] if "best" in cell
-        ]
+        cells = text.split("<td")[1:]
+        return [cell.split(">")[1].split("<")[0] for cell in cells if "best" in cell]
 
     assert marks(0.1, 0.2, "nmse") == ["NMSE 0.1"]
     assert marks(0.1, 0.2, "exact") == ["20.0 % exact"]

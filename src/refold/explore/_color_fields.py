@@ -50,7 +50,7 @@ class ColorField(BackgroundTask):
         self.name = name
         self.categories = categories  # for clusters, empty until they are found
         self.note = ""  # a remark about the values, which the page shows below the legend
-        self.noise_category: int | None = None  # of the category of noise
+        self.noise_category: int | None = None  # index of the category of noise
         # For a field of clusters: "number" has the number of clusters of k-means, None before it is
         # chosen, or 0 for HDBSCAN. "most" has the largest number that can be chosen.
         self.cluster_choice: dict[str, Any] | None = None
@@ -103,13 +103,15 @@ def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
         # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
         numbers = array.astype(str if is_single else float).astype(float)
-    distinct, distinct_ids = np.unique(numbers, return_inverse=True)
+    distinct, distinct_indices = np.unique(numbers, return_inverse=True)
     if len(distinct) - np.isnan(distinct).any() > _MAX_NUMERIC_CATEGORIES:
         return ColorField(name, numbers)
     if texts is None:
         # `repr` is the shortest text that is read as exactly this number
         names = [repr(value).removesuffix(".0") for value in distinct.tolist()]
-        texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_ids.tolist()]
+        texts = [
+            _MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_indices.tolist()
+        ]
     return _make_text_field(name, texts)
 
 

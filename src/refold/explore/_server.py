@@ -109,8 +109,8 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
         yield url
 
 
-# Answers a request with its body: returns a response, content for JSON, or None if it is not
-# computed yet.
+# A handler gets a request and its body. It returns a response, or content for JSON, or None if the
+# content is not computed yet.
 _Handler = Callable[[Request, bytes], object]
 
 
@@ -132,7 +132,9 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
 
     def get_points(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
-        return code_map and _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
+        if code_map is None:
+            return None
+        return _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
 
     def get_field(request: Request, _: bytes) -> Response | None:
         values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
@@ -158,7 +160,7 @@ def create_app(atlas: Atlas, model_name: str) -> Starlette:
             # in a thread, because handlers may compute for long
             content = await run_in_threadpool(handler, request, await request.body())
             if content is None:
-                return _make_response(b"", "text/plain", status=202)  # so the page asks again
+                return _make_response(b"", "text/plain", status=202)  # the page asks again
             if isinstance(content, Response):
                 return content
             return _make_response(to_json(content), "application/json")

@@ -435,8 +435,7 @@ def reconstructions(
         titles = [f"{id_}  ·  {count}" for id_, count in zip(original.ids, counts, strict=True)]
     check_counts_match(len(titles), "titles", len(original), "sequences")
     schema = original.schema
-    # the columns of each panel
-    groups = charts.numeric_panels(schema, original.values) or charts.categorical_panels(schema)
+    groups = charts.group_columns_by_panel(schema, original.values)
     if axes is None:
         num_across = min(len(original), MAX_GRID_COLUMNS)
         num_down = -(-len(original) // num_across)  # rounded up
@@ -576,7 +575,7 @@ def anomalies(
             f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
         )
     schema = sequences.schema
-    groups = charts.numeric_panels(schema, sequences.values) or charts.categorical_panels(schema)
+    groups = charts.group_columns_by_panel(schema, sequences.values)
     colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     # first steps and ends of runs of anomalous steps, in turn
     changes = np.flatnonzero(np.diff(p_values <= alpha, prepend=False, append=False))
@@ -655,7 +654,7 @@ def forecast(
     num_drawn = max(HISTORY_STEPS_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS)
     first = max(0, num_past - num_drawn)  # step that is drawn first
     history = past.values[first:]
-    groups = charts.numeric_panels(schema, history)
+    groups = charts.group_columns_by_panel(schema, history)
     colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     for panel, columns in zip(panels, groups, strict=True):
         for column in columns:

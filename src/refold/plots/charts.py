@@ -489,22 +489,19 @@ def group_columns_by_range(
     return groups or [[column] for column in numeric[:MAX_PANELS]]
 
 
-def numeric_panels(schema: Schema, values: np.ndarray) -> list[list[int]]:
-    """Return the numeric columns of each panel, given values (n_steps, n_columns)."""
-    values = values.astype(float)
-    low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
-    high = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    ranked = sort_columns_by_variance(schema, values)
-    groups = group_columns_by_range(schema, low, high)
-    return [sorted([c for c in ranked if c in group][:MAX_LINES_PER_PANEL]) for group in groups]
-
-
-def categorical_panels(schema: Schema) -> list[list[int]]:
-    """Return the columns of at most four panels: all binary ones, then each categorical one."""
+def group_columns_by_panel(schema: Schema, values: np.ndarray) -> list[list[int]]:
+    """Return the columns of at most four panels, given values (n_steps, n_columns)."""
+    if schema.numeric.any():  # then other columns are not drawn
+        values = values.astype(float)
+        low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
+        high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+        ranked = sort_columns_by_variance(schema, values)
+        groups = group_columns_by_range(schema, low, high)
+        return [sorted([c for c in ranked if c in group][:MAX_LINES_PER_PANEL]) for group in groups]
+    # all binary columns share a panel, and each categorical column has its own
     has_categories = [column.column_type.has_categories for column in schema.columns]
-    other_columns = np.flatnonzero(~schema.numeric).tolist()
-    binary = [i for i in other_columns if not has_categories[i]]
-    separate = [[i] for i in other_columns if has_categories[i]]
+    binary = [i for i, is_categorical in enumerate(has_categories) if not is_categorical]
+    separate = [[i] for i, is_categorical in enumerate(has_categories) if is_categorical]
     return ([binary] if binary else []) + separate[: MAX_PANELS - bool(binary)]
 
 

@@ -23,9 +23,6 @@ from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
-# Packages of the extra `plots` that a page needs.
-REQUIRED_PACKAGES = ("jinja2", "plotly")
-
 Quantity = Literal["nmse", "accuracy", "exact"]
 # What each quantity means, for people who read a page for the first time.
 QUANTITY_MEANINGS = {
@@ -195,7 +192,7 @@ class Section:
 
 def check_packages() -> None:
     """Raise an error if a package for a report is not installed."""
-    for package in REQUIRED_PACKAGES:
+    for package in ("jinja2", "plotly"):
         import_optional(package, extra="plots", purpose="The report")
 
 
