@@ -6,6 +6,7 @@ in an order that does not depend on the other rows. So rounding does not depend 
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,24 +68,19 @@ def linear_decode(
     return y
 
 
-def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
-    return _reduce_segments(np.add, x, offsets)
-
-
-def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
-    return _reduce_segments(np.maximum, x, offsets)
-
-
 def _reduce_segments(ufunc: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Combine the rows of each sequence by a ufunc; 0 for an empty sequence."""
-    # reduceat would return a row of the next sequence for an empty one
+    """Reduce the rows (n_rows, width) of each sequence to (n_sequences, width)."""
+    # Rows are combined in their order. The result is 0 for an empty sequence, for which reduceat
+    # would return a row of the next one.
     nonempty = np.flatnonzero(np.diff(offsets))
     y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
     if len(nonempty):
         y[nonempty] = ufunc.reduceat(x, offsets[nonempty], axis=0)
     return y
+
+
+segment_sum = partial(_reduce_segments, np.add)
+segment_max = partial(_reduce_segments, np.maximum)
 
 
 def pooled_convolutions(

@@ -66,24 +66,6 @@ def draw(
     ax = new_axes(ax, inches=inches)
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
-    _set_axes(ax, chart)
-    if chart.title:
-        ax.set_title(chart.title, fontsize="small", loc="left")
-    if legend and chart.has_legend:
-        # marks without a grid may be anywhere, so their legend is outside of the axes
-        position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        handles, names = ax.get_legend_handles_labels()
-        texts = [shorten(name) for name in names]
-        title = chart.legend_title or None
-        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
-    tidy(ax, grid=chart.grid_axis)
-    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
-        _prevent_tick_overlap(ax, chart)
-    return ax
-
-
-def _set_axes(ax: Axes, chart: Chart) -> None:
-    """Give the axes of a chart their titles, ticks and scales."""
     ax.set_xlabel(chart.x.title)
     ax.set_ylabel(wrap_title(chart.y.title, ax))
     if chart.x.ticks:
@@ -98,6 +80,19 @@ def _set_axes(ax: Axes, chart: Chart) -> None:
         ax.set_yscale("log")
     if chart.x.integer_ticks:
         use_integer_ticks(ax)
+    if chart.title:
+        ax.set_title(chart.title, fontsize="small", loc="left")
+    if legend and chart.has_legend:
+        # marks without a grid may be anywhere, so their legend is outside of the axes
+        position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        handles, names = ax.get_legend_handles_labels()
+        texts = [shorten(name) for name in names]
+        title = chart.legend_title or None
+        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
+    tidy(ax, grid=chart.grid_axis)
+    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
+        _prevent_tick_overlap(ax, chart)
+    return ax
 
 
 def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
@@ -136,32 +131,27 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
 
 def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_steps: int) -> None:
     """Draw two arrays of shades (n_rows, n_steps), and frame the wrong values of the second one."""
-    below = len(shades) + 1  # first row of the second array, after a gap of one row
-    for strips, color, first in (
+    first_decoded_row = len(shades) + 1  # after a gap of one row
+    options: dict[str, Any] = {"vmin": 0, "vmax": 1, "interpolation": "none", "aspect": "auto"}
+    for array, color, first_row in (
         (shades, ACCENT_COLOR, 0),
-        (decoded_shades, CONTRAST_COLOR, below),
+        (decoded_shades, CONTRAST_COLOR, first_decoded_row),
     ):
-        top, bottom = first - 0.5, first + len(strips) - 0.5
-        if not strips.shape[1]:
+        top, bottom = first_row - 0.5, first_row + len(array) - 0.5
+        if not array.shape[1]:
             ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
             continue
         ends = [to_rgba(color, 0.10), to_rgba(color, 1.0)]
-        ax.imshow(
-            np.ma.masked_invalid(strips),
-            cmap=LinearSegmentedColormap.from_list("refold-heat", ends),
-            vmin=0,
-            vmax=1,
-            interpolation="none",
-            aspect="auto",
-            extent=(-0.5, strips.shape[1] - 0.5, bottom, top),
-        )
+        color_map = LinearSegmentedColormap.from_list("refold-heat", ends)
+        extent = (-0.5, array.shape[1] - 0.5, bottom, top)
+        ax.imshow(np.ma.masked_invalid(array), cmap=color_map, extent=extent, **options)
     for column, row in np.argwhere(mark_wrong_values(shades.T, decoded_shades.T)):
         # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
-        y = below + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
+        y = first_decoded_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG_COLOR, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
-    ax.set_ylim(below + len(decoded_shades) - 0.4, -0.6)
+    ax.set_ylim(first_decoded_row + len(decoded_shades) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
     tidy(ax)

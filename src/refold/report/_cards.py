@@ -1,6 +1,7 @@
 """Cards of a section: data, architecture, losses, errors, reconstructions and codes.
 
-Each public function returns the cards of one subject, with the text that explains them.
+Each public function returns the cards of one subject, with the text that explains them. Heights of
+plots are in pixels.
 """
 
 from collections.abc import Sequence
@@ -66,7 +67,8 @@ class ReportData:
     model: Model
     sequences: Sequences  # a sample, with the columns of the model
     all_lengths: np.ndarray  # of all sequences, also those that are not in the sample
-    codes: np.ndarray  # (n_sequences, code_size), like all below of the sample
+    # The fields below are of the sample.
+    codes: np.ndarray  # (n_sequences, code_size)
     methods: dict[str, Sequences]  # reconstructions by "Refold" and, if it could be fitted, "PCA"
     errors: SequenceErrors  # errors of Refold, by sequence
     scores: tuple[Score, ...]  # the main score first
@@ -130,8 +132,8 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
         "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
         f"The code has {pluralize(specification.latent_dim, 'dimension')}"
     )
-    if statistics := model.scaler.num_statistics:
-        caption += f" and {statistics} numbers for level and spread"
+    if num_statistics := model.scaler.num_statistics:
+        caption += f" and {num_statistics} numbers for level and spread"
     if specification.length_dim:
         caption += f". Dimension {specification.length_index} of the code holds the length."
     else:
@@ -597,3 +599,15 @@ def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
 def _draw_panels(panels: Sequence[Chart]) -> Plot:
     """Draw charts in a grid with at most three columns."""
     return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
+
+
+# Functions that draw the cards, in the order of the page.
+CARD_FUNCTIONS = (
+    draw_data,
+    draw_architecture,
+    draw_losses,
+    draw_errors,
+    draw_reconstructions,
+    draw_code_map,
+    draw_latent_cards,
+)

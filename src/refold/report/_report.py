@@ -17,16 +17,7 @@ from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
 from refold.plots.charts import get_category_order
-from refold.report._cards import (
-    ReportData,
-    draw_architecture,
-    draw_code_map,
-    draw_data,
-    draw_errors,
-    draw_latent_cards,
-    draw_losses,
-    draw_reconstructions,
-)
+from refold.report._cards import CARD_FUNCTIONS, ReportData
 from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
@@ -42,16 +33,6 @@ MIN_SEQUENCES = 8
 MAX_PCA_SEQUENCES = 20_000
 # Largest number of folds in which PCA is fitted and measured if there is no training data.
 MAX_PCA_FOLDS = 5
-# Functions that draw the cards, in the order of the page.
-CARD_FUNCTIONS = (
-    draw_data,
-    draw_architecture,
-    draw_losses,
-    draw_errors,
-    draw_reconstructions,
-    draw_code_map,
-    draw_latent_cards,
-)
 
 
 def report(
