@@ -298,16 +298,16 @@ def latent_effect_bars(
                 lines.append(f"change of {column_names[column]} {effect_text}")
             texts.append("\n".join(lines))
         if texts:
-            positions, effects = np.flatnonzero(mask), dimensions.total[order[mask]]
-            marks.append(Marks("bars", positions, effects, type_name, color, hover_texts=texts))
+            positions, totals = np.flatnonzero(mask), dimensions.total[order[mask]]
+            marks.append(Marks("bars", positions, totals, type_name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
     y = Axis("change per standard deviation", starts_at_zero=True)
     return Chart(marks, Axis("latent dimension", ticks=ticks), y)
 
 
-def dimension_name(dimensions: LatentDimensions, i: int) -> str:
+def dimension_name(dimensions: LatentDimensions, dimension: int) -> str:
     """Return the name of a dimension with its noun, such as "dimension 3" or "level of x"."""
-    name = dimensions.names[i]
+    name = dimensions.names[dimension]
     return f"dimension {name}" if name.isdigit() else name
 
 
