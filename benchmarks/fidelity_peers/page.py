@@ -377,10 +377,10 @@ def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     from refold.plots._matplotlib import tidy
-    from refold.plots.charts import ACCENT, MUTED, PALETTE
+    from refold.plots.charts import ACCENT_COLOR, MUTED_COLOR, PALETTE
 
     peers = [method for method in METHODS if method not in {OURS, PCA}]
-    colors = {OURS: ACCENT, PCA: "#222222", **dict(zip(peers, PALETTE[1:], strict=False))}
+    colors = {OURS: ACCENT_COLOR, PCA: "#222222", **dict(zip(peers, PALETTE[1:], strict=False))}
     handles = {}
     for method in reversed(METHODS):  # Refold last, on top
         points = [
@@ -410,7 +410,7 @@ def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(top=2)
-    ax.axhline(1, color=MUTED, linewidth=0.8)
+    ax.axhline(1, color=MUTED_COLOR, linewidth=0.8)
     ax.set_xlabel("latent dimensions", fontsize=8)
     ax.set_ylabel(AXES[DATA[name].error], fontsize=8)
     ax.tick_params(labelsize=8)

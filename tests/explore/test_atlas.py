@@ -67,19 +67,12 @@ def test_neighbors_are_the_nearest_weighted_codes(atlas):
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
-    neighbor_map = NeighborMap(
-        np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar
-    )
-    np.testing.assert_allclose(
-        neighbor_map.code_at(neighbor_map.vectors[5]), atlas.codes[5], rtol=1e-4
-    )
-    np.testing.assert_allclose(
-        neighbor_map.project(atlas.codes[[5]])[0], neighbor_map.vectors[5], atol=1e-4
-    )
-    path_codes = [
-        neighbor_map.code_at(place)
-        for place in np.linspace(neighbor_map.vectors[5], neighbor_map.vectors[9], 2000)
-    ]
+    places = np.ascontiguousarray(atlas.places[:, ::-1])
+    neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
+    np.testing.assert_allclose(neighbor_map.code_at(places[5]), atlas.codes[5], rtol=1e-4)
+    np.testing.assert_allclose(neighbor_map.project(atlas.codes[[5]])[0], places[5], atol=1e-4)
+    path = np.linspace(places[5], places[9], 2000)
+    path_codes = [neighbor_map.code_at(place) for place in path]
     assert np.abs(np.diff(path_codes, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
     assert (path_codes <= atlas.codes.max(axis=0) + 1e-4).all()
 
@@ -119,7 +112,7 @@ def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
 
 
 def test_fields_of_metadata(atlas, data):
-    field_of = _color_fields.metadata_field
+    field_of = _color_fields.make_metadata_field
     assert field_of("n", [3, 1, 2]).categories == ["1", "2", "3"]
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
@@ -133,7 +126,7 @@ def test_fields_of_metadata(atlas, data):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_color_fields, "MAX_CLUSTERED_CODES", 20)
     field = atlas.cluster(3)
-    values, vectors = field.result(max_seconds=30), atlas.similar.vectors
+    values, vectors = field.result(max_seconds=30), atlas.weighted_codes.vectors
     assert field.categories == ["0", "1", "2"]
     assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
     assert "refold cluster uses all sequences, so its clusters may differ" in field.note
@@ -158,6 +151,9 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         labeled.cluster(3)
 
 
+TOO_MANY = str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -166,11 +162,7 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (
-            str([[[1, "a"]]] * (MAX_ADDED_SEQUENCES + 1)).replace("'", '"').encode(),
-            "",
-            "places 500",
-        ),
+        (TOO_MANY, "", "places 500"),
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):

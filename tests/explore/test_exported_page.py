@@ -1,11 +1,17 @@
-"""A page that was written to a file, opened in a browser without a server."""
+"""A page that was written to a file, opened in a browser without a server, and its decoder."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
 from explore.test_page import COUNT_DRAWN_PIXELS, DROP_FILE, OpenPage, distant_rows, type_id
-from refold.explore import export_page
+from network.model_cases import MODEL_CASES, fitted
+from refold.explore import Atlas, export_page
+from refold.explore._exported_page import join_modules, make_data_blocks, make_data_element
+from refold.explore._maps import BackgroundTask, NeighborMap
+from refold.explore._server import PAGE_FOLDER
 
 __all__ = ["distant_rows"]
 
@@ -37,9 +43,8 @@ def test_it_draws_and_decodes(open_page, atlas, distant_rows):
     answer = open_page.page.evaluate(f"atlas.sequence({row})")
     for name in ("error", "anomaly"):
         assert answer[name] == pytest.approx(expected[name])
-    assert [reason["step"] for reason in answer["reasons"]] == [
-        reason["step"] for reason in expected["reasons"]
-    ]
+    steps, expected_steps = ([x["step"] for x in a["reasons"]] for a in (answer, expected))
+    assert steps == expected_steps
 
 
 def test_fields_and_files_need_no_server(open_page, atlas):
@@ -48,13 +53,9 @@ def test_fields_and_files_need_no_server(open_page, atlas):
         page.select_option("#color", name)
         page.wait_for_selector(".gradient" if name[0] in "ea" else ".legend-item")
     page.keyboard.press("Escape")
-    files = page.evaluate(
-        """async () => {
-            const files = ["table", "codes", "sequences"].map((what) => atlas.table(what, [2, 3]));
-            return Promise.all((await Promise.all(files)).map((file) => file.text()));
-        }"""
-    )
-    table, codes, sequences = files
+    names = ("table", "codes", "sequences")
+    read_file = "async (name) => (await atlas.table(name, [2, 3])).text()"
+    table, codes, sequences = (page.evaluate(read_file, name) for name in names)
     assert table.splitlines()[0].startswith("id,site,length")
     assert len(table.splitlines()) == 3
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
@@ -77,3 +78,59 @@ def test_adding_sequences_needs_a_server(open_page):
     assert open_page.page.is_hidden("#paste-dialog")
     open_page.page.click("#adding-hint button")
     assert open_page.page.is_hidden("#adding-hint")
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def load_atlas(page, atlas, *, umap=False):
+    """Load the data and the decoder of an exported page into a page, without the map."""
+    atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
+    blocks = make_data_blocks(atlas, "model", umap=umap)
+    script = join_modules(PAGE_FOLDER / "embedded" / "atlas.js")
+    entry_module = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
+    script += f"\nglobalThis.atlas = new {entry_module}.Atlas();"
+    script += "\natlas.start().then(() => (document.title = 'ready'));"
+    elements = "".join(make_data_element(*block) for block in blocks)
+    page.set_content(f"{elements}<script type='module'>{script}</script>")
+    page.wait_for_function("() => document.title === 'ready'")
+
+
+def test_a_page_computes_what_the_server_does(page):
+    """Sequences with gaps, and places and codes on both maps."""
+    data, options = MODEL_CASES["gaps"]
+    atlas = Atlas(fitted(data, **options), data)
+    places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
+    atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.weighted_codes))
+    load_atlas(page, atlas, umap=True)
+    stds = atlas.model.error_scaler.scale_
+    questions = [
+        {"at": [0.1, 0.2], "on": "umap"},
+        {"at": [9.0, 0.5], "on": "umap"},
+        {"code": (atlas.codes[3] * 0.9).tolist(), "on": "umap"},
+        {"at": [0.3, -0.1], "row": 2, "on": "pca"},
+        {"code": (atlas.codes[3] + 9).tolist(), "on": "pca"},
+    ]
+    answers = page.evaluate(
+        "all => Promise.all(all.map((question) => atlas.unfold(question)))", questions
+    )
+    for answer, question in zip(answers, questions, strict=True):
+        expected = atlas.unfold(**question)
+        for name in ("at", "code"):
+            np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-4)
+        check_columns(answer["back"], expected["back"], stds)
+        for name in ("length", "far", "nearest", "id"):
+            assert answer[name] == expected[name]
+
+
+def check_columns(columns, expected, stds):
+    """Check decoded columns: numbers to 1e-4 standard deviations, and all else exactly."""
+    for values, expected_values, scale in zip(columns, expected, stds, strict=True):
+        if expected_values and isinstance(expected_values[0], float):
+            np.testing.assert_allclose(values, expected_values, atol=1e-4 * scale)
+        else:
+            assert values == expected_values

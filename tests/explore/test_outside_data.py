@@ -121,9 +121,8 @@ def test_clusters_are_those_of_the_command(num_clusters, folder, served, tmp_pat
     assert main(["cluster", *files, *options, "-q"]) == 0
     with table.open() as file:
         expected = [row["cluster"] or "noise" for row in csv.DictReader(file)]
-    assert (
-        httpx.post(f"{served}/explore/clusters", json={"number": num_clusters}).status_code == 200
-    )
+    response = httpx.post(f"{served}/explore/clusters", json={"number": num_clusters})
+    assert response.status_code == 200
     while (answer := httpx.get(f"{served}/explore/fields/cluster")).status_code == 202:
         pass
     assert answer.status_code == 200

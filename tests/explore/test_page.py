@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from refold.explore._maps import BackgroundTask, NeighborMap
+from refold.explore._maps import BackgroundTask, NeighborMap, compute_umap_places
 
 TIMEOUT_MILLISECONDS = 30_000
 
@@ -226,7 +226,11 @@ def test_the_keyboard_chooses_how_clusters_are_found(open_page, atlas):
 
 def test_a_missing_package_is_named_at_the_switch(open_page, atlas, monkeypatch):
     monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
-    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._make_umap_map))
+    monkeypatch.setattr(
+        atlas,
+        "_umap",
+        BackgroundTask("UMAP", lambda: compute_umap_places(atlas.weighted_codes.vectors)),
+    )
     open_page.page.click("[data-map='umap']")
     open_page.wait("#note", "needs the package 'umap-learn'")
     assert "pip install '.[umap]'" in open_page.text("#note")
@@ -238,7 +242,7 @@ def test_a_missing_package_is_named_at_the_switch(open_page, atlas, monkeypatch)
 def test_umap_is_another_map_whose_places_decode(open_page, atlas, distant_rows, monkeypatch):
     page, (row, _) = open_page.page, distant_rows
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
-    neighbor_map = NeighborMap(places, atlas.codes, atlas.similar)
+    neighbor_map = NeighborMap(places, atlas.codes, atlas.weighted_codes)
     monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", neighbor_map))
     page.mouse.click(*open_page.screen_position(atlas, row))
     open_page.wait("#name", f"Sequence s{row}")

@@ -13,9 +13,9 @@ import pytest
 import refold
 from forks import run_forked
 from refold import kernels
+from refold.kernels._library import _VARIANT_NAMES
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
 FALSE = shutil.which("false")
 
@@ -43,8 +43,7 @@ def build(hook, source, folder, **environment):
 
 
 def unpack(wheel, folder):
-    with zipfile.ZipFile(wheel) as opened:
-        opened.extractall(folder)
+    shutil.unpack_archive(wheel, folder, "zip")
     return folder
 
 
@@ -103,7 +102,7 @@ def test_one_wheel_holds_the_library_without_sources_for_every_python(tmp_path):
     assert [name for name in names if name.endswith((".cpp", ".h"))] == []
     state = run_code(STATE, unpack(wheel, tmp_path / "site"))
     assert Path(state["file"]).is_relative_to(tmp_path)
-    assert (state["variant"] in VARIANTS, state["why_not"]) == (True, None)
+    assert (state["variant"] in _VARIANT_NAMES, state["why_not"]) == (True, None)
 
 
 @pytest.mark.slow
@@ -123,8 +122,8 @@ def test_the_kernels_pass_the_sanitizers(tmp_path):
 
 
 SUPPORTED = (
-    "import ctypes, json; from refold.kernels._library import load_library; "
-    f"print(json.dumps([n for n in {VARIANTS} if load_library().refold_supported(n.encode())]))"
+    "import json; from refold.kernels._library import _VARIANT_NAMES as names, load_library; "
+    "print(json.dumps([n for n in names if load_library().refold_supported(n.encode())]))"
 )
 
 
@@ -136,7 +135,7 @@ def states():
     requests = {
         None: (STATE, {}),
         "supported": (SUPPORTED, {}),
-        **{name: (STATE, {"REFOLD_KERNEL": name}) for name in (*VARIANTS, "none", "avx2 ")},
+        **{name: (STATE, {"REFOLD_KERNEL": name}) for name in (*_VARIANT_NAMES, "none", "avx2 ")},
     }
     done = run_forked(
         [*requests.values()],
@@ -154,7 +153,7 @@ def test_a_variant_is_picked_forced_by_name_refused_or_turned_off(states):
     assert Path(state["file"]).is_relative_to(ROOT / "src")
     assert (state["variant"] in supported, state["why_not"]) == (True, None)
     assert {"x86-64", "neon", "plain"} & set(supported), "every machine has a baseline"
-    for name in (*VARIANTS, "avx2 "):
+    for name in (*_VARIANT_NAMES, "avx2 "):
         state = states[name]
         if name in supported:
             assert (state["variant"], state["why_not"]) == (name, None)

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from kernels.test_fused_lstm import assert_same_bits
 from refold import kernels
-from refold.kernels import _packed_library as library
+from refold.kernels import _library as library
 from refold.kernels import _packed_numpy as fallback
 from refold.kernels import fused, packed
 
@@ -147,12 +148,6 @@ def assert_close(actual, expected, rtol):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 0.3))
 
 
-def assert_same_bits(actual, expected):
-    for a, b in zip(actual, expected, strict=True):
-        assert a.shape == b.shape
-        assert a.tobytes() == b.tobytes()
-
-
 @needs_library
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_shape_and_width_agree_with_numpy(shape):
@@ -221,10 +216,8 @@ def test_packed_and_padded_rows_have_the_same_bits(shape):
     go_backwards = case.go_backwards = bool(longest % 2)
     lengths = np.diff(case.offsets)
     mask = np.arange(longest) < lengths[:, None]
-    x, weights = (
-        np.zeros((num, longest, features), "float32"),
-        np.zeros((num, longest, units), "float32"),
-    )
+    x = np.zeros((num, longest, features), "float32")
+    weights = np.zeros((num, longest, units), "float32")
     x[mask], weights[mask] = case.x, case.d_outputs
     backwards = slice(None, None, -1 if go_backwards else 1)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from explore.test_exported_models import load_atlas, page
+from explore.test_exported_page import load_atlas, page
 from network.model_cases import MODEL_CASES, fitted
 from refold.explore import Atlas
 from refold.export import to_onnx

@@ -38,17 +38,12 @@ def boxes_of(figure):
 
 def overlapping_names(figure):
     pairs = itertools.combinations(boxes_of(figure), 2)
-    return [
-        (a, b)
-        for (a, first_box), (b, second_box) in pairs
-        if first_box.count_overlaps([second_box])
-    ]
+    return [(a, b) for (a, box_a), (b, box_b) in pairs if box_a.count_overlaps([box_b])]
 
 
 def test_ticks_are_turned_or_left_out():
-    dimensions = LatentDimensions(
-        tuple(str(100 + i) for i in range(40)), np.ones(40), np.linspace(1, 2, 40)[:, None]
-    )
+    numbers = tuple(str(100 + i) for i in range(40))
+    dimensions = LatentDimensions(numbers, np.ones(40), np.linspace(1, 2, 40)[:, None])
     assert overlapping_names(latent_dimensions(dimensions).figure) == []
     small_axes = Figure((2.5, 2), layout="constrained").add_subplot()
     assert overlapping_names(latent_dimensions(dimensions, small_axes).figure) == []

@@ -48,22 +48,13 @@ def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underli
     first, second = reconstructions(pages, [["home"] * 4, ["item"] * 4])
     names = [text.get_text() for text in first.figure.legends[0].get_texts()]
     assert names == ["cart", "home", "item", "wrong"]
-    runs = [
-        path.get_extents().bounds
-        for collection in first.collections
-        for path in collection.get_paths()
-    ]
-    assert {tuple(np.round(run[:3], 2)) for run in runs} == {
-        (-0.5, -0.4, 3),
-        (2.5, -0.4, 2),
-        (-0.5, 0.6, 4),
-        (2.5, 1.4, 2),
-    }
+    paths = [path for collection in first.collections for path in collection.get_paths()]
+    runs = {tuple(np.round(path.get_extents().bounds[:3], 2)) for path in paths}
+    assert runs == {(-0.5, -0.4, 3), (2.5, -0.4, 2), (-0.5, 0.6, 4), (2.5, 1.4, 2)}
     assert [text.get_text() for text in first.get_yticklabels()] == ["original", "reconstruction"]
-    item = first.figure.legends[0].get_patches()[2].get_facecolor()
-    assert {tuple(runs.get_facecolor()[0]) for runs in second.collections} == {
-        item
-    }  # colors are those of all data
+    item_color = first.figure.legends[0].get_patches()[2].get_facecolor()
+    # colors are those of all data
+    assert {tuple(runs.get_facecolor()[0]) for runs in second.collections} == {item_color}
     ax = plots.anomalies(pages[:1], np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cart", "home"]
 

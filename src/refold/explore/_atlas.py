@@ -5,6 +5,7 @@ The results of its methods are sent to the page as JSON, so their keys are known
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ from refold._support.rules import (
 from refold.errors import DataError, ParameterError
 from refold.explore._color_fields import (
     ColorField,
-    cluster_field,
     compute_in_blocks,
-    metadata_field,
+    make_cluster_field,
+    make_metadata_field,
 )
 from refold.explore._maps import (
     BackgroundTask,
@@ -42,23 +43,28 @@ from refold.model import (
 )
 from refold.sequences import Sequences, as_sequences
 
-# Steps of a neighbor in its small picture, which has no room for more.
+# Largest number of steps of a neighbor in its small picture, which has no room for more.
 _MAX_THUMBNAIL_STEPS = 160
-# Neighbors of a sequence, as many as fit into the panel.
+# Number of neighbors of a sequence, as many as fit into the panel.
 _NUM_NEIGHBORS = 6
-# The ranges of the sliders are quantiles of this many codes, which are fast to compute.
-_MAX_RANGE_CODES = 50_000
+# The ranges of the sliders are quantiles of at most this many codes, which are fast to compute.
+_MAX_SLIDER_CODES = 50_000
+# The ranges of the axes are quantiles of about this many values, for the same reason.
+_MAX_AXIS_VALUES = 200_000
+# Ranges are from the first to the second quantile, so that they have no outliers.
+_RANGE_QUANTILES = (0.005, 0.995)
 # With more sequences, the page gets no ids, which would be large, and shows row numbers instead.
 _MAX_IDS = 20_000
 # Weight of a length in distances on the map: one standard deviation of the length counts as this
 # many standard deviations of the values.
 _LENGTH_WEIGHT = 0.2
-# Largest errors of a sequence that the page names.
+# Number of the largest errors of a sequence that the page names.
 _MAX_LISTED_ERRORS = 3
-# Ids that a search suggests.
+# Largest number of ids that a search suggests.
 _MAX_SUGGESTED_IDS = 12
-# Names of the maps.
-MAPS = ("pca", "umap")
+# A larger number in a request is no place or code of any data, and could overflow in the decoder.
+_MAX_COORDINATE = 1e6
+MAP_NAMES = ("pca", "umap")
 
 
 class Atlas:
@@ -116,21 +122,29 @@ class Atlas:
         check_not_empty(num_sequences, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
         check_counts_match(len(self.codes), "codes", num_sequences, "sequences")
+        # a decoded sequence is at most as long as the longest one here or in training, and not
+        # longer than the network can write
         longest = max(model.max_steps, int(lengths.max()))
         self._max_steps = min(longest, model.network.most_steps or longest)
-        weights = measure_effects(self.codes, lengths, self._decoded_difference)
+        weights = measure_effects(self.codes, lengths, self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
-        self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
+        self.weighted_codes = WeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
-        self._umap = BackgroundTask("The UMAP map", self._make_umap_map)
-        # The sum of error and distance is the anomaly score. They are computed with the p-values.
+        self._umap = BackgroundTask(
+            "The UMAP map",
+            lambda: NeighborMap(
+                compute_umap_places(self.weighted_codes.vectors), self.codes, self.weighted_codes
+            ),
+        )
+        # reconstruction error and distance to the training data, whose sum is the anomaly score;
+        # zeros until `_compute_p_values` runs
         self.score_components = np.zeros((num_sequences, 2), np.float32)
         fields = dict(fields or {})
         for name, values in fields.items():
             check_counts_match(
                 len(values), f"values of {name!r}", len(windows.lengths), "sequences"
             )
-            if model.window is not None:
+            if model.window is not None:  # each window has the value of its series
                 fields[name] = np.asarray(values)[windows.series]
         self.fields = self._make_fields(fields, num_clusters)
 
@@ -140,87 +154,80 @@ class Atlas:
         """Return the fields to color by: metadata, lengths, errors, p-values and clusters."""
         lengths, fields = self.sequences.lengths, []
         for name, values in metadata.items():
-            if (field := metadata_field(name, values)) is None:
+            if (field := make_metadata_field(name, values)) is None:
                 raise DataError(
                     f"{name!r} has too many different texts to color by. Leave it out, or group it."
                 )
             fields.append(field)
         if len(np.unique(lengths)) > 1:
             fields.append(ColorField("length", lengths, description="steps of the sequence"))
-        description = "mean squared error of the reconstruction, in standard deviations"
-        fields.append(ColorField("error", self._compute_errors, log=True, description=description))
+        errors = partial(compute_in_blocks, len(lengths), self._compute_errors)
+        about = "mean squared error of the reconstruction, in standard deviations"
+        fields.append(ColorField("error", errors, is_log=True, description=about))
         if self.model.calibration is not None:
+            p_values = partial(compute_in_blocks, len(lengths), self._compute_p_values)
             about = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
-            values = self._compute_p_values
-            fields.append(ColorField("anomaly p-value", values, log=True, description=about))
+            fields.append(ColorField("anomaly p-value", p_values, is_log=True, description=about))
         if "cluster" not in metadata:
             fields.append(self._make_cluster_field(num_clusters))
         return fields
 
-    def _compute_errors(self) -> np.ndarray:
-        """Return the error of each reconstruction (n_sequences,)."""
+    def _compute_errors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the error of each reconstruction (n_rows,)."""
+        sequences = self.sequences[rows]
+        reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
+        value_errors = compute_value_errors(sequences, reconstructed, self.model.error_scaler)
+        return mean_errors_by_sequence(value_errors, sequences)
 
-        def errors_of_rows(rows: np.ndarray) -> np.ndarray:
-            sequences = self.sequences[rows]
-            reconstructed = self.model.decode_to_sequences(self.codes[rows], sequences.lengths)
-            squared_errors = self._squared_errors(sequences, reconstructed)
-            return mean_errors_by_sequence(squared_errors, sequences)
+    def _compute_p_values(self, rows: np.ndarray) -> np.ndarray:
+        """Return the p-value of each sequence (n_rows,), and set its `score_components`."""
+        aligned = self.model.align(self.sequences[rows])
+        _, self.score_components[rows], p_values = self.model.measure_anomalies(aligned)
+        return p_values
 
-        return compute_in_blocks(len(self.codes), errors_of_rows)
-
-    def _compute_p_values(self) -> np.ndarray:
-        """Return the p-value of each sequence (n_sequences,), and set the `score_components`."""
-
-        def p_values_of_rows(rows: np.ndarray) -> np.ndarray:
-            aligned = self.model.align(self.sequences[rows])
-            _, self.score_components[rows], values = self.model.measure_anomalies(aligned)
-            return values
-
-        return compute_in_blocks(len(self.codes), p_values_of_rows)
-
-    def _squared_errors(self, sequences: Sequences, reconstructed: Sequences) -> np.ndarray:
-        """Return the squared error of each value in standard deviations; 1 for a wrong category."""
-        return compute_value_errors(sequences, reconstructed, self.model.error_scaler)
-
-    def _decoded_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
+    def _measure_difference(self, codes: np.ndarray, changed_codes: np.ndarray) -> np.ndarray:
         """Return how much decoded sequences differ: their values, and their lengths (n_codes,)."""
-        pair = codes, changed_codes
-        before, after = (self.model.predict_lengths(c).astype(float) for c in pair)
-        lengths = np.clip(before.astype(int), 1, self._max_steps)
-        first, second = (self.model.decode_to_sequences(c, lengths) for c in pair)
+        model = self.model
+        lengths = model.predict_lengths(codes).astype(float)
+        changed_lengths = model.predict_lengths(changed_codes).astype(float)
         length_std = max(1.0, float(self.sequences.lengths.std()))
-        length_difference = (_LENGTH_WEIGHT * (after - before) / length_std) ** 2
-        value_difference = mean_errors_by_sequence(self._squared_errors(first, second), first)
-        return value_difference + length_difference
+        length_difference = (_LENGTH_WEIGHT * (changed_lengths - lengths) / length_std) ** 2
+        # values are compared step by step, so both are decoded at the same lengths
+        num_steps = np.clip(lengths.astype(int), 1, self._max_steps)
+        decoded = model.decode_to_sequences(codes, num_steps)
+        changed = model.decode_to_sequences(changed_codes, num_steps)
+        value_errors = compute_value_errors(decoded, changed, model.error_scaler)
+        return mean_errors_by_sequence(value_errors, decoded) + length_difference
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know before its first request."""
         schema, lengths = self.sequences.schema, self.sequences.lengths
-        sample = self.codes[linspace_indices(len(self.codes), _MAX_RANGE_CODES)]
-        low, high = np.quantile(sample, [0.005, 0.995], axis=0)  # without outliers
+        sample = self.codes[linspace_indices(len(self.codes), _MAX_SLIDER_CODES)]
+        low, high = np.quantile(sample, _RANGE_QUANTILES, axis=0)
         ids = self.sequences.ids
         return {
             "count": len(ids),
             "noun": "sequences" if self.model.window is None else "windows",
-            "maps": MAPS,
+            "maps": MAP_NAMES,
             "columns": [
                 {
                     "name": column.name,
                     "type": column.type,
                     "tokens": column.column_type.has_categories,
-                    "range": _typical_range(self.sequences, i),
+                    "range": _compute_axis_range(self.sequences, i),
                 }
                 for i, column in enumerate(schema.columns)
             ],
             "layout": schema.layout,
-            "explained": self.projection.explained,
+            "explained": self.projection.explained_shares,
             "fields": [field.describe() for field in self.fields],
             "dimensions": {
                 "low": low,
                 "high": high,
                 "mean": self.projection.mean,
+                # of a change by one standard deviation
                 "effect": self.projection.weights * np.maximum(self.codes.std(axis=0), 1e-9),
             },
             "usual_length": int(np.quantile(lengths, 0.95)),
@@ -233,12 +240,8 @@ class Atlas:
 
     def map(self, name: str, max_seconds: float | None = 0.0) -> PcaMap | NeighborMap | None:
         """Return a map, or None if it is not ready after ``max_seconds``; None has no limit."""
-        check("map", name, one_of(*MAPS))
+        check("map", name, one_of(*MAP_NAMES))
         return self.projection if name == "pca" else self._umap.result(max_seconds)
-
-    def _make_umap_map(self) -> NeighborMap:
-        """Compute the UMAP map, which takes seconds to minutes."""
-        return NeighborMap(compute_umap_places(self.similar.vectors), self.codes, self.similar)
 
     def _require_map(self, name: str) -> PcaMap | NeighborMap:
         """Return a map, or raise an error if it is not ready."""
@@ -252,21 +255,19 @@ class Atlas:
         self.check_row(row)
         answer = self.compare(self.sequences[[row]], self.codes[[row]])[0]
         # one more, because the nearest sequence is usually the sequence itself
-        hits = self.similar.nearest_to(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
-        pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
-        neighbors = [(other_row, distance) for other_row, distance in pairs if other_row != row]
-        answer["row"] = row
-        answer["fields"] = {field.name: field.text(row) for field in self.fields}
-        answer["neighbors"] = [
+        hits = self.weighted_codes.nearest_to(self.codes[[row]], _NUM_NEIGHBORS + 1)[0]
+        neighbors = [
             {
-                "row": neighbor,
-                "id": self.sequences.ids[neighbor].item(),
+                "row": neighbor_row,
+                "id": self.sequences.ids[neighbor_row].item(),
                 "distance": distance,
-                "values": _values_by_column(self.sequences[[neighbor]], _MAX_THUMBNAIL_STEPS),
+                "values": _values_by_column(self.sequences[[neighbor_row]], _MAX_THUMBNAIL_STEPS),
             }
-            for neighbor, distance in neighbors[:_NUM_NEIGHBORS]
+            for neighbor_row, distance in zip(*(array.tolist() for array in hits), strict=True)
+            if neighbor_row != row
         ]
-        return answer
+        fields = {field.name: field.text(row) for field in self.fields}
+        return answer | {"row": row, "fields": fields, "neighbors": neighbors[:_NUM_NEIGHBORS]}
 
     def check_row(self, row: object) -> None:
         """Raise an error if a row from a request is not an index of a sequence."""
@@ -286,29 +287,39 @@ class Atlas:
         return [{"row": row, "id": id_text} for row, id_text in matches[:_MAX_SUGGESTED_IDS]]
 
     def compare(
-        self, sequences: Sequences, codes: np.ndarray, on: str = "pca"
+        self, sequences: Sequences, codes: np.ndarray, map_name: str = "pca"
     ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
         reconstructed = self.model.decode_to_sequences(codes, sequences.lengths)
-        value_errors = self._squared_errors(sequences, reconstructed)
-        own_lengths = self.model.predict_lengths(codes)
-        places = self._require_map(on).project(codes)
-        observed = ~np.isnan(value_errors)
-        # means over the observed values of each step, and of each sequence
-        step_errors = np.where(observed, value_errors, 0.0).sum(axis=1)
-        step_errors /= np.maximum(observed.sum(axis=1), 1)
+        value_errors = compute_value_errors(sequences, reconstructed, self.model.error_scaler)
         sequence_errors = mean_errors_by_sequence(value_errors, sequences)
+        num_observed = (~np.isnan(value_errors)).sum(axis=1)
+        value_errors = np.nan_to_num(value_errors)  # a missing value has no error
+        step_errors = value_errors.sum(axis=1) / np.maximum(num_observed, 1)
+        predicted_lengths = self.model.predict_lengths(codes)
+        places = self._require_map(map_name).project(codes)
         answers = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
+            errors = value_errors[begin:end]  # (n_steps, n_columns)
+            largest = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
+            reasons = [
+                {
+                    "step": int(step),
+                    "column": sequences.schema.names[column],
+                    "share": float(errors[step, column] / errors.sum()),
+                }
+                for step, column in zip(*np.unravel_index(largest, errors.shape), strict=True)
+                if errors[step, column] > 0
+            ]
             answers.append(
                 {
-                    "reasons": self._largest_errors(value_errors[begin:end]),
+                    "reasons": reasons,
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
                     "length": int(end - begin),
-                    "own_length": int(own_lengths[i]),
+                    "own_length": int(predicted_lengths[i]),
                     "values": _values_by_column(sequences[[i]]),
                     "back": _values_by_column(reconstructed[[i]]),
                     "errors": step_errors[begin:end].astype(np.float32),
@@ -316,22 +327,11 @@ class Atlas:
                 }
             )
         if self.model.calibration is not None:
-            # the two components of a score are its error and its distance
+            # "anomaly" has the two components of the anomaly score: error and distance
             _, components, p_values = self.model.measure_anomalies(self.model.align(sequences))
-            for answer, p_value, score in zip(answers, p_values, components, strict=True):
-                answer |= {"p_value": float(p_value), "anomaly": score}
+            for answer, p_value, pair in zip(answers, p_values, components, strict=True):
+                answer |= {"p_value": float(p_value), "anomaly": pair}
         return answers
-
-    def _largest_errors(self, errors: np.ndarray) -> list[dict[str, Any]]:
-        """Return step, column and share of the largest errors (n_steps, n_columns)."""
-        errors, names = np.nan_to_num(errors), self.sequences.schema.names
-        order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_LISTED_ERRORS]
-        positions = zip(*np.unravel_index(order, errors.shape), strict=True)
-        return [
-            {"step": int(i), "column": names[k], "share": float(errors[i, k] / errors.sum())}
-            for i, k in positions
-            if errors[i, k] > 0
-        ]
 
     def unfold(
         self,
@@ -363,40 +363,41 @@ class Atlas:
         check_exactly_one("a place as 'at', or a code", at, code)
         code_map = self._require_map(on)
         if at is not None:
-            place = _check_finite_numbers(at, 2, "at")
+            place = _check_numbers(at, 2, "at")
             if row is not None:
                 self.check_row(row)
             codes = code_map.code_at(place, row)[None]
-            hits, limit = code_map.nearest(place[None], 1)[0], code_map.far_distance
+            hits, far_distance = code_map.nearest(place[None], 1)[0], code_map.far_distance
         else:
-            codes = _check_finite_numbers(code, self.codes.shape[1], "code")[None]
+            codes = _check_numbers(code, self.codes.shape[1], "code")[None]
             place = code_map.project(codes)[0]
-            hits, limit = self.similar.nearest_to(codes, 1)[0], self.similar.far_distance
+            hits = self.weighted_codes.nearest_to(codes, 1)[0]
+            far_distance = self.weighted_codes.far_distance
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
         reconstructed = self.model.decode_to_sequences(codes, lengths)
-        closest = int(hits.rows[0])
+        nearest_row = int(hits.rows[0])
         return {
             "at": place.astype(np.float32),
             "code": codes[0],
             "length": len(reconstructed.values),
             "back": _values_by_column(reconstructed),
-            "far": float(hits.distances[0]) > limit,
-            "nearest": closest,
-            "id": self.sequences.ids[closest].item(),
+            "far": float(hits.distances[0]) > far_distance,
+            "nearest": nearest_row,
+            "id": self.sequences.ids[nearest_row].item(),
         }
 
     def field(self, name: str) -> ColorField:
         """Return a field by its name."""
-        for field in self.fields:
-            if field.name == name:
-                return field
-        names = ", ".join(field.name for field in self.fields)
-        raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
+        fields = {field.name: field for field in self.fields}
+        if name not in fields:
+            names = ", ".join(fields)
+            raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
+        return fields[name]
 
     def cluster(self, num_clusters: int | None) -> ColorField:
         """Replace the clusters by those of k-means with this number, or of HDBSCAN for 0."""
-        if self.field("cluster").clusters is None:
+        if self.field("cluster").cluster_choice is None:
             # a column of metadata has taken the name
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
@@ -407,8 +408,8 @@ class Atlas:
 
     def _make_cluster_field(self, num_clusters: int | None) -> ColorField:
         """Return the field of clusters, which are found when it is needed."""
-        vectors = self.similar.vectors
-        return cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
+        vectors = self.weighted_codes.vectors
+        return make_cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
 
 def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> list[list[Any]]:
@@ -417,37 +418,35 @@ def _values_by_column(sequences: Sequences, max_steps: int | None = None) -> lis
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:max_steps, i]
         if column.column_type.has_categories:
-            # the index after the last category is an unknown one, and the next is a missing value
-            category_ids = np.where(np.isnan(values), len(column.categories) + 1, values).astype(
-                int
-            )
-            texts = [*map(str, column.categories), "<unknown>", None]
-            columns.append([texts[category] for category in category_ids.tolist()])
+            # an unknown category has the index after the last one
+            texts = [*map(str, column.categories), "<unknown>"]
+            columns.append([None if np.isnan(value) else texts[int(value)] for value in values])
         else:
             # JSON has no NaN, which is the only value that differs from itself
             columns.append([None if value != value else value for value in values.tolist()])
     return columns
 
 
-def _typical_range(sequences: Sequences, column_index: int) -> list[float] | None:
+def _compute_axis_range(sequences: Sequences, column_index: int) -> list[float] | None:
     """Return the range of the axis of a numeric column, without outliers; None for categories."""
     if sequences.schema.columns[column_index].column_type.has_categories:
         return None
     values = sequences.values[:, column_index]
-    sample = values[:: max(1, len(values) // 200_000)]  # enough for quantiles
+    sample = values[:: max(1, len(values) // _MAX_AXIS_VALUES)]
     sample = sample[~np.isnan(sample)]
     if not len(sample):
         return [0.0, 1.0]
-    low, high = np.quantile(sample, [0.005, 0.995]).tolist()
+    low, high = np.quantile(sample, _RANGE_QUANTILES).tolist()
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def _check_finite_numbers(value: ArrayLike | None, count: int, name: str) -> np.ndarray:
+def _check_numbers(value: ArrayLike | None, width: int, name: str) -> np.ndarray:
     """Return a place or a code from a request as an array (width,)."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         array = np.zeros(0)
-    if array.shape != (count,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
-        raise ParameterError(f"{name!r} must be a list of {count} finite numbers.")
+    # NaN is not at most the largest coordinate
+    if array.shape != (width,) or not (np.abs(array) <= _MAX_COORDINATE).all():
+        raise ParameterError(f"{name!r} must be a list of {width} finite numbers.")
     return array

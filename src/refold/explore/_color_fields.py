@@ -1,6 +1,6 @@
 """Fields: values of all sequences that the map is colored by.
 
-`metadata_field` makes them from metadata, and `cluster_field` from clusters.
+`make_metadata_field` makes them from metadata, and `make_cluster_field` from clusters.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 import refold.search
 from refold._support.arrays import linspace_indices
+from refold._support.messages import pluralize
 from refold._support.rules import check, integer_rule, or_none
 from refold.explore._maps import BackgroundTask
 from refold.model import Model
 from refold.sequences import Sequences
 
-# Numbers with at most this number of different values are categories, with a color each.
+# Numbers with at most this many different values are categories, with a color each.
 _MAX_NUMERIC_CATEGORIES = 12
 # Text with more different values is refused, because it would make a useless legend.
 _MAX_TEXT_CATEGORIES = 200
@@ -38,34 +39,34 @@ class ColorField(BackgroundTask):
         values: np.ndarray | Callable[[], np.ndarray],
         *,
         categories: list[str] | None = None,
-        log: bool = False,
+        is_log: bool = False,  # whether the color scale is logarithmic
         description: str = "",
     ) -> None:
-        # values are numbers or indices of categories, and NaN where missing
+        # Values are numbers or indices of categories, and NaN where missing. The page shows those
+        # of metadata in full, and rounds those that a function computes.
         self._is_exact = isinstance(values, np.ndarray)
         values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
         super().__init__(f"The values of {name!r}", values)
         self.name = name
-        self.categories = categories  # a function of values may set them
-        self.note = ""  # a remark about the values below the legend
-        self.noise: int | None = None  # the index of the category of noise
+        self.categories = categories  # for clusters, empty until they are found
+        self.note = ""  # a remark about the values, which the page shows below the legend
+        self.noise_category: int | None = None  # index of the category of noise
         # For a field of clusters: "number" has the number of clusters of k-means, None before it is
         # chosen, or 0 for HDBSCAN. "most" has the largest number that can be chosen.
-        self.clusters: dict[str, Any] | None = None
-        self._log = log  # whether the color scale is logarithmic
-        self._description = description
+        self.cluster_choice: dict[str, Any] | None = None
+        self._is_log, self._description = is_log, description
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know about the field, as JSON."""
         return {
             "name": self.name,
             "type": "number" if self.categories is None else "category",
-            "categories": self.categories or None,  # categories of clusters are not known at first
-            "log": self._log,
+            "categories": self.categories or None,
+            "log": self._is_log,
             "about": self._description,
             "note": self.note,
-            "noise": self.noise,
-            "clusters": self.clusters,
+            "noise": self.noise_category,
+            "clusters": self.cluster_choice,
             "exact": self._is_exact,
         }
 
@@ -81,57 +82,59 @@ class ColorField(BackgroundTask):
 
 def compute_in_blocks(num_rows: int, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Call a function for blocks of rows, and return the joined results (num_rows,)."""
+    rows = np.arange(num_rows)
     starts = range(0, num_rows, _BLOCK_SEQUENCES)
-    blocks = [
-        compute(np.arange(start, min(num_rows, start + _BLOCK_SEQUENCES))) for start in starts
-    ]
-    return np.concatenate(blocks, dtype=float)
+    results = [compute(rows[start : start + _BLOCK_SEQUENCES]) for start in starts]
+    return np.concatenate(results, dtype=float)
 
 
-def metadata_field(name: str, values: ArrayLike) -> ColorField | None:
+def make_metadata_field(name: str, values: ArrayLike) -> ColorField | None:
     """Return a field of metadata; None if it has too many different texts to color by."""
     array, texts = np.asarray(values), None
-    if array.dtype.kind in "OUS":
+    if array.dtype.kind in "OUS":  # objects or texts, which may be numbers as text
         texts = [_MISSING_LABEL if value in (None, "") else str(value) for value in array.tolist()]
         try:
             numbers = np.array(
                 [np.nan if text == _MISSING_LABEL else float(text) for text in texts]
             )
         except ValueError:
-            return None if len({*texts}) > _MAX_TEXT_CATEGORIES else _text_field(name, texts)
+            return None if len({*texts}) > _MAX_TEXT_CATEGORIES else _make_text_field(name, texts)
     else:
         # by way of text, 0.1 in single precision becomes 0.1, and not 0.10000000149
         is_single = array.dtype.kind == "f" and array.dtype.itemsize < 8
         numbers = array.astype(str if is_single else float).astype(float)
-    distinct, distinct_ids = np.unique(numbers, return_inverse=True)
+    distinct, distinct_indices = np.unique(numbers, return_inverse=True)
     if len(distinct) - np.isnan(distinct).any() > _MAX_NUMERIC_CATEGORIES:
         return ColorField(name, numbers)
     if texts is None:
         # `repr` is the shortest text that is read as exactly this number
         names = [repr(value).removesuffix(".0") for value in distinct.tolist()]
-        texts = [_MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_ids.tolist()]
-    return _text_field(name, texts)
+        texts = [
+            _MISSING_LABEL if names[i] == "nan" else names[i] for i in distinct_indices.tolist()
+        ]
+    return _make_text_field(name, texts)
 
 
-def _text_field(name: str, texts: list[str]) -> ColorField:
+def _make_text_field(name: str, texts: list[str]) -> ColorField:
     """Return a field of categories; those that are numbers come first, and the missing one last."""
 
-    def sort_key(text: str) -> tuple[int, float, str]:
+    def make_sort_key(text: str) -> tuple[int, float, str]:
+        """Return a group, and the order inside it: 0 for numbers, 1 for texts, 2 for missing."""
         try:
             return 0, float(text), text
         except ValueError:
             return 1 + (text == _MISSING_LABEL), 0.0, text
 
-    categories = sorted({*texts}, key=sort_key)
+    categories = sorted({*texts}, key=make_sort_key)
     category_ids = {text: i for i, text in enumerate(categories)}
     return ColorField(name, np.array([category_ids[text] for text in texts]), categories=categories)
 
 
-def cluster_field(
+def make_cluster_field(
     model: Model,
     sequences: Sequences,
-    codes: np.ndarray,
-    weighted_codes: np.ndarray,
+    codes: np.ndarray,  # (n_sequences, code_size)
+    weighted_codes: np.ndarray,  # (n_sequences, code_size), whose distances are those on the map
     num_clusters: int | None,
 ) -> ColorField:
     """Return the field of clusters, which `refold.search.cluster` finds when it is needed."""
@@ -139,8 +142,8 @@ def cluster_field(
     check("num_clusters", num_clusters, or_none(integer_rule(0, max_clusters)))
     method = "hdbscan" if num_clusters == 0 else "k-means"
 
-    def values() -> np.ndarray:
-        """Find clusters in a sample, set the categories of the field, and label all codes."""
+    def find_clusters() -> np.ndarray:
+        """Find clusters in a sample, describe them in the field, and return labels of all codes."""
         rows = linspace_indices(len(codes), MAX_CLUSTERED_CODES)
         clusters = refold.search.cluster(
             model,
@@ -153,12 +156,12 @@ def cluster_field(
         field.categories = [str(i) for i in range(count)]
         if (labels < 0).any():
             field.categories.append("noise")
-            field.noise = count
+            field.noise_category = count
             labels[labels < 0] = count  # noise is the last category
         if method == "k-means":
-            field.clusters = {"number": count, "most": max_clusters}
+            field.cluster_choice = {"number": count, "most": max_clusters}
         name = "HDBSCAN" if method == "hdbscan" else method
-        field.note = f"{name} found {count} cluster{'s' * (count != 1)}"
+        field.note = f"{name} found {pluralize(count, 'cluster')}"
         if len(codes) > len(rows):
             field.note += (
                 f" in a sample of {len(rows):,}, and the others joined the cluster of the nearest "
@@ -167,24 +170,25 @@ def cluster_field(
         field.note += "."
         if not count:
             field.note += " k-means always finds some."
-        all_labels = np.full(len(codes), -1)
+        all_labels = np.full(len(codes), -1)  # -1 outside of the sample
         all_labels[rows] = labels
-        clustered = np.ascontiguousarray(weighted_codes[rows])
-        norms = refold.search.squared_norms(clustered)
+        sample = np.ascontiguousarray(weighted_codes[rows])
+        sample_norms = refold.search.squared_norms(sample)
 
-        def cluster_of_block(block: np.ndarray) -> np.ndarray:
-            """Return the labels of rows; those outside of the sample get the nearest label."""
+        def label_block(block: np.ndarray) -> np.ndarray:
+            """Return the labels of a block of rows; outside of the sample, the nearest label."""
             block_labels = all_labels[block]
             outside = np.flatnonzero(block_labels < 0)
             if len(outside):
-                # squared distances on the map, without the term that is the same for all columns
-                scores = norms - 2.0 * (weighted_codes[block[outside]] @ clustered.T)
-                block_labels[outside] = labels[scores.argmin(axis=1)]
+                # Squared distances to the sample are |x|^2 + |y|^2 - 2 x y. The term |x|^2 is left
+                # out, because it is the same for all y.
+                distances = sample_norms - 2.0 * (weighted_codes[block[outside]] @ sample.T)
+                block_labels[outside] = labels[distances.argmin(axis=1)]
             return block_labels
 
-        return compute_in_blocks(len(codes), cluster_of_block)
+        return compute_in_blocks(len(codes), label_block)
 
     description = "sequences that decode to similar sequences"
-    field = ColorField("cluster", values, description=description, categories=[])
-    field.clusters = {"number": num_clusters, "most": max_clusters}
+    field = ColorField("cluster", find_clusters, description=description, categories=[])
+    field.cluster_choice = {"number": num_clusters, "most": max_clusters}
     return field

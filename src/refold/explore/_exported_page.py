@@ -18,7 +18,7 @@ import numpy as np
 from refold._support.atomic_files import atomic_writer
 from refold._support.messages import warn
 from refold.errors import ParameterError, spelled
-from refold.explore._atlas import MAPS, Atlas
+from refold.explore._atlas import MAP_NAMES, Atlas
 from refold.explore._server import PAGE_FOLDER
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
@@ -40,13 +40,7 @@ _IMPORT_PATTERN = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n'
 _EXPORT_PATTERN = re.compile(r"(?m)^export (?=(?:async )?(?:class|function|const) ([\w$]+))")
 
 
-def export_page(
-    atlas: Atlas,
-    path: str | Path,
-    *,
-    name: str = "model",
-    umap: bool = False,
-) -> int:
+def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bool = False) -> int:
     """Write the page of an atlas as one file, which works without a server and decodes by itself.
 
     The page holds the decoder, the codes and the sequences, in single precision.
@@ -117,14 +111,12 @@ def make_data_blocks(
     sequences = atlas.sequences
     network: Any = atlas.model.network  # a PackedNetwork: `check_exportable` refuses others
     weights = {
-        name: array
-        for name, array in network.weights.items()
-        if _DECODER_WEIGHT_PATTERN.match(name)
+        key: array for key, array in network.weights.items() if _DECODER_WEIGHT_PATTERN.match(key)
     }
     if "linear_steps/start" in weights:  # three arrays, which become one for the page
         weights["linear_steps/map"] = linear_map(weights, "linear_steps")
-        for name_end in ("start", "unit", "change"):
-            del weights[f"linear_steps/{name_end}"]
+        for last_part in ("start", "unit", "change"):
+            del weights[f"linear_steps/{last_part}"]
     for key, array in weights.items():
         yield _compress_array(f"weights/{key}", array)
     yield _compress_array("codes", atlas.codes)
@@ -134,11 +126,12 @@ def make_data_blocks(
         values = scaled[:, i].astype(np.float32)
         if column.column_type.has_categories:
             # the smallest type for the index of missing values, which follows the unknown category
-            missing = len(column.categories) + 1
-            dtype = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
-            values = np.where(np.isnan(values), missing, values).astype(dtype)
+            missing_index = len(column.categories) + 1
+            dtype = np.min_scalar_type(missing_index) if missing_index < 1 << 16 else np.int32
+            values = np.where(np.isnan(values), missing_index, values).astype(dtype)
         yield _compress_array(f"values/{i}", values)
-    maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in MAPS[: 1 + umap]}
+    map_names = MAP_NAMES if umap else ["pca"]
+    maps: dict[str, Any] = {key: atlas.map(key, max_seconds=None) for key in map_names}
     for key, code_map in maps.items():
         yield _compress_array(f"places/{key}", code_map.vectors)
     fields = []
@@ -158,11 +151,11 @@ def make_data_blocks(
 
 def _compress_array(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     """Return the name, the type and the compressed bytes of an array."""
-    # First the first bytes of all numbers, then their second bytes, and so on, which compresses
-    # better, because neighboring numbers often share bytes.
-    content = np.ascontiguousarray(array).reshape(-1)
-    planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
-    return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
+    # A plane has the first bytes of all numbers, the next plane their second bytes, and so on. This
+    # order compresses better, because neighboring numbers often share bytes.
+    numbers = np.ascontiguousarray(array).reshape(-1)
+    planes = numbers.view(np.uint8).reshape(len(numbers), numbers.itemsize).T
+    return name, numbers.dtype.name, zlib.compress(planes.tobytes(), 6)
 
 
 def _describe_page(
@@ -172,7 +165,7 @@ def _describe_page(
     model, sequences = atlas.model, atlas.sequences
     specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
-    if any(isinstance(value, int) and abs(value) >= _MAX_SAFE_INTEGER for value in ids):
+    if any(isinstance(id_, int) and abs(id_) >= _MAX_SAFE_INTEGER for id_ in ids):
         ids = [*map(str, ids)]
     # the page also needs values that the specification derives
     specification_fields = asdict(specification) | {
@@ -194,27 +187,25 @@ def _describe_page(
     columns = []
     for column in sequences.schema.columns:
         column_type = column.column_type
-        columns.append(
-            {
-                "name": column.name,
-                "link": column_type.link,
-                "number": column_type.is_number,
-                "centered": column_type.is_centered,
-                "whole": column_type.is_whole,
-            }
-        )
+        description = {
+            "name": column.name,
+            "link": column_type.link,
+            "number": column_type.is_number,
+            "centered": column_type.is_centered,
+            "whole": column_type.is_whole,
+        }
         if column_type.has_categories:
             names = [*map(str, column.categories)]
-            columns[-1] |= {"categories": column.categories, "names": names}
+            description |= {"categories": column.categories, "names": names}
+        columns.append(description)
     scaler, error_scaler = model.scaler, model.error_scaler
-    max_length = 2 * specification.max_steps  # bound of a predicted length
-    far_distances = {key: code_map.far_distance for key, code_map in maps.items()}
-    far_distances["codes"] = atlas.similar.far_distance
+    max_length = 2 * specification.max_steps  # bound of a predicted length, as in Python
+    distances = {key: code_map.far_distance for key, code_map in maps.items()}
+    distances["codes"] = atlas.weighted_codes.far_distance
     return {
         "info": atlas.describe() | {"model": name, "ids": ids, "maps": [*maps], "fields": fields},
-        "reach": {
-            key: value if np.isfinite(value) else None for key, value in far_distances.items()
-        },
+        # JSON has no infinity
+        "far": {key: x if np.isfinite(x) else None for key, x in distances.items()},
         "projection": {
             "mean": projection.mean,
             "weights": projection.weights,
@@ -225,7 +216,7 @@ def _describe_page(
             "specification": specification_fields,
             "scaler": {key: scaler.to_dict()[key] for key in _SCALER_KEYS}
             | {"mean": scaler.shift(sequences.schema)},
-            "units": {
+            "error_scaler": {
                 "mean": error_scaler.shift(sequences.schema),
                 "scale": error_scaler.scale_,
             },
@@ -240,24 +231,24 @@ def _describe_page(
 # function replaces a bundler.
 def join_modules(entry: Path) -> str:
     """Join a JavaScript module and all that it imports into one script without imports."""
-    names: dict[Path, str] = {}
+    variables: dict[Path, str] = {}  # of the modules
     scripts: list[str] = []
 
-    def add(path: Path) -> str:
+    def add_module(path: Path) -> str:
         """Add a module after its imports, as a function call, and return its variable."""
-        if path in names:
-            return names[path]
+        if path in variables:
+            return variables[path]
         text = _IMPORT_PATTERN.sub(
-            lambda match: f"const {match[1]} = {add((path.parent / match[2]).resolve())};\n",
+            lambda match: f"const {match[1]} = {add_module((path.parent / match[2]).resolve())};\n",
             path.read_text(encoding="utf-8"),
         )
-        exported = _EXPORT_PATTERN.findall(text)
-        body = f"{_EXPORT_PATTERN.sub('', text).rstrip()}\nreturn {{ {', '.join(exported)} }};"
-        names[path] = f"module_{len(names)}"
-        scripts.append(f"const {names[path]} = (() => {{\n{body}\n}})();")
-        return names[path]
+        exported_names = ", ".join(_EXPORT_PATTERN.findall(text))
+        body = f"{_EXPORT_PATTERN.sub('', text).rstrip()}\nreturn {{ {exported_names} }};"
+        variables[path] = f"module_{len(variables)}"
+        scripts.append(f"const {variables[path]} = (() => {{\n{body}\n}})();")
+        return variables[path]
 
-    add(entry.resolve())
+    add_module(entry.resolve())
     return "\n".join(scripts)
 
 
@@ -280,12 +271,11 @@ def render_page(entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterab
         ("/page/icon.svg", f"data:image/svg+xml;base64,{icon}"),
     ):
         text = text.replace(tag, replacement)
-    before, end, after = text.partition("</body>")
-    yield before
+    beginning, end_tag, rest = text.partition("</body>")
+    yield beginning
     for block in blocks:
         yield make_data_element(*block)
-    yield f'<script type="module">{script}</script>\n'
-    yield end + after
+    yield f'<script type="module">{script}</script>\n{end_tag}{rest}'
 
 
 def make_data_element(name: str, data_type: str, compressed: bytes) -> str:

@@ -28,22 +28,21 @@ _MAX_VARIED_CODES = 64
 # Largest number of steps that are decoded to measure effects, which bounds the time. At least
 # four codes are varied.
 _MAX_DECODED_STEPS = 300_000
-# Smallest effect of a dimension, as a share of the largest one. It is not 0, because decoding a
-# place divides by effects.
+# Smallest effect of a dimension, as a share of the largest effect. It is not 0, because decoding
+# a place divides by effects.
 _MIN_RELATIVE_EFFECT = 1e-3
 # Largest number of vectors whose nearest distances decide what is far.
 _MAX_FAR_DISTANCE_SAMPLE = 512
-# Vectors of this sample, at least, however many pairs there are.
+# Smallest number of vectors of this sample, however many pairs there are.
 _MIN_FAR_DISTANCE_SAMPLE = 32
 # Largest number of pairs of vectors that are compared to decide what is far, which bounds the
 # time.
 _MAX_FAR_DISTANCE_PAIRS = 30_000_000
 # A smaller distance on a map is never far. The map is about 2 wide.
 _MIN_MAP_FAR_DISTANCE = 0.04
-# Neighbors that a place on a UMAP map is decoded from, at least.
-_MIN_MAP_NEIGHBORS = 8
-# Neighbors that a place on a UMAP map is decoded from, at most. A mean of more would be blurred.
-_MAX_MAP_NEIGHBORS = 64
+# Smallest and largest number of neighbors that a place on a UMAP map is decoded from. A mean of
+# more would be blurred.
+_MIN_MAP_NEIGHBORS, _MAX_MAP_NEIGHBORS = 8, 64
 # UMAP of more sequences would take too many minutes.
 _MAX_UMAP_SEQUENCES = 50_000
 
@@ -55,10 +54,11 @@ def measure_effects(
 ) -> np.ndarray:
     """Return how much a unit of each dimension changes decoded sequences (code_size,)."""
     code_size = codes.shape[1]
-    std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
+    std = np.maximum(codes.std(axis=0, dtype=float), 1e-9)  # not 0, because it is a divisor
+    # a varied code is decoded once for each dimension
     max_codes = int(_MAX_DECODED_STEPS / max(1.0, code_size * float(lengths.mean())))
     sample = codes[linspace_indices(len(codes), min(_MAX_VARIED_CODES, max(4, max_codes)))]
-    # each code once for each dimension, which is changed by its standard deviation
+    # (n_samples * code_size, code_size); each dimension is changed by its standard deviation
     base = np.repeat(sample, code_size, axis=0)
     varied = base + np.tile(np.diag(std), (len(sample), 1))
     squared_changes = decoded_difference(base.astype(np.float32), varied.astype(np.float32))
@@ -71,27 +71,25 @@ class VectorSet:
 
     def __init__(self, vectors: np.ndarray, min_far_distance: float) -> None:
         self.vectors = vectors
-        self._norms = squared_norms(vectors)
+        self._squared_norms = squared_norms(vectors)
         # a vector is far from the set if its nearest distance is larger than this
-        self.far_distance = max(self._compute_far_distance(), min_far_distance)
-
-    def nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
-        """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
-        return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._norms)
-
-    def _compute_far_distance(self) -> float:
-        """Return 1.5 times the distance that 99 % of the vectors have to their nearest neighbor."""
-        num_vectors = len(self.vectors)
+        self.far_distance = np.inf
+        num_vectors = len(vectors)
         if num_vectors < 3:  # too few to say what is far
-            return np.inf
+            return
         sample_size = min(
             _MAX_FAR_DISTANCE_SAMPLE,
             max(_MIN_FAR_DISTANCE_SAMPLE, _MAX_FAR_DISTANCE_PAIRS // num_vectors),
         )
-        sample = self.vectors[linspace_indices(num_vectors, sample_size)]
+        sample = vectors[linspace_indices(num_vectors, sample_size)]
         # of two hits, the first is the vector itself
         distances = [float(hits.distances[-1]) for hits in self.nearest(sample, 2)]
-        return 1.5 * float(np.quantile(distances, 0.99))
+        # somewhat larger than the distance that 99 % of the vectors have to their nearest neighbor
+        self.far_distance = max(1.5 * float(np.quantile(distances, 0.99)), min_far_distance)
+
+    def nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
+        """Return the k nearest vectors of the set for each vector (n, n_dimensions)."""
+        return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._squared_norms)
 
 
 class PcaMap(VectorSet):
@@ -102,18 +100,19 @@ class PcaMap(VectorSet):
         self._codes, self.weights = codes, weights
         self.mean = codes.mean(axis=0, dtype=float)
         weighted = (codes - self.mean) * weights
-        eigenvalues, vectors = np.linalg.eigh(weighted.T @ weighted / len(codes))
-        # orthonormal axes of the weighted codes, (code_size, 2)
+        # principal components, smallest variance first
+        variances, eigenvectors = np.linalg.eigh(weighted.T @ weighted / len(codes))
+        # Orthonormal axes of the weighted codes, (code_size, 2). If codes have one dimension, the
+        # second axis is 0.
         self.axes = np.zeros((codes.shape[1], 2))
         num_axes = min(2, codes.shape[1])
-        self.axes[:, :num_axes] = vectors[:, ::-1][:, :num_axes]
+        self.axes[:, :num_axes] = eigenvectors[:, ::-1][:, :num_axes]
         # the sign of an axis is arbitrary: its largest entry becomes positive
         largest = self.axes[np.abs(self.axes).argmax(axis=0), [0, 1]]
         self.axes *= np.where(largest < 0, -1.0, 1.0)
         # share of the variance of the weighted codes on each axis
-        variances = np.append(np.maximum(eigenvalues[::-1], 0.0), 0.0)
-        shares = variances[:2] / max(variances.sum(), 1e-300)
-        self.explained = (float(shares[0]), float(shares[1]))
+        variances = np.append(np.maximum(variances[::-1], 0.0), 0.0)
+        self.explained_shares = (variances[:2] / max(variances.sum(), 1e-300)).tolist()
         # length of a unit of the map, in weighted codes: 99 % of the places are within -1 and 1
         farthest = np.abs(weighted @ self.axes).max(axis=1)
         self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
@@ -137,28 +136,6 @@ class PcaMap(VectorSet):
         return (self.mean + weighted / self.weights).astype(np.float32)
 
 
-class NeighborMap(VectorSet):
-    """A map of any places: a place between sequences decodes to a mean of their codes."""
-
-    def __init__(self, places: np.ndarray, codes: np.ndarray, similar: "WeightedCodes") -> None:
-        super().__init__(places, _MIN_MAP_FAR_DISTANCE)
-        self._codes, self._similar = codes, similar
-        max_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
-        self._num_neighbors = max(_MIN_MAP_NEIGHBORS, max_neighbors)
-
-    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the mean of the codes near a place (code_size,); near codes have more weight."""
-        del row  # a parameter of `PcaMap`; this map has no other components
-        [hits] = self.nearest(np.asarray(place)[None], self._num_neighbors + 1)
-        return _inverse_weights(hits.distances) @ self._codes[hits.rows]
-
-    def project(self, codes: np.ndarray) -> np.ndarray:
-        """Return the places of codes (n, 2): each is the mean of the places of similar codes."""
-        hits = self._similar.nearest_to(codes, _MIN_MAP_NEIGHBORS + 1)
-        means = [_inverse_weights(distances) @ self.vectors[rows] for rows, distances in hits]
-        return np.array(means, np.float32).reshape(-1, 2)
-
-
 class WeightedCodes(VectorSet):
     """Codes whose dimensions are weighted by their effect on the decoded sequence."""
 
@@ -177,9 +154,36 @@ class WeightedCodes(VectorSet):
         return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)
 
 
-def _inverse_weights(distances: np.ndarray) -> np.ndarray:
+class NeighborMap(VectorSet):
+    """A map of any places: a place between sequences decodes to a mean of their codes."""
+
+    def __init__(
+        self, places: np.ndarray, codes: np.ndarray, weighted_codes: WeightedCodes
+    ) -> None:
+        super().__init__(places, _MIN_MAP_FAR_DISTANCE)
+        self._codes, self._weighted_codes = codes, weighted_codes
+        # an eighth of the side of a square with as many places: more places, more neighbors
+        num_neighbors = min(_MAX_MAP_NEIGHBORS, isqrt(len(places)) // 8)
+        self._num_neighbors = max(_MIN_MAP_NEIGHBORS, num_neighbors)
+
+    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+        """Return the mean of the codes near a place (code_size,); near codes have more weight."""
+        del row  # a parameter of `PcaMap`; this map has no other components
+        [hits] = self.nearest(np.asarray(place)[None], self._num_neighbors + 1)
+        return _weigh_by_distance(hits.distances) @ self._codes[hits.rows]
+
+    def project(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes (n, 2): each is the mean of the places of similar codes."""
+        hits = self._weighted_codes.nearest_to(codes, _MIN_MAP_NEIGHBORS + 1)
+        means = [_weigh_by_distance(distances) @ self.vectors[rows] for rows, distances in hits]
+        return np.array(means, np.float32).reshape(-1, 2)
+
+
+def _weigh_by_distance(distances: np.ndarray) -> np.ndarray:
     """Return weights (k,) of sum 1 by increasing distances (k,); the last weight is 0."""
-    # Because the last weight is 0, the mean does not jump where the set of neighbors changes.
+    # Shepard's method, modified by Franke and Little: ((radius - distance) / distance)^2. The last
+    # distance is the radius, so its weight is 0, and the mean does not jump where the set of
+    # neighbors changes.
     radius = max(float(distances[-1]), 1e-12)
     weights = ((radius - distances) / np.maximum(distances, 1e-7 * radius)) ** 2
     total = weights.sum()
@@ -239,8 +243,8 @@ def compute_umap_places(vectors: np.ndarray) -> np.ndarray:
             "A UMAP map needs the package 'umap-learn', which is not installed. "
             f"{how_to_install('umap')}."
         )
-    # In another process, because UMAP does not release the interpreter, so the server would not
-    # answer.
+    # UMAP runs in another process, because it does not release the interpreter, so the server would
+    # not answer meanwhile.
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "vectors.npy"), vectors)
         program = f"from {__name__} import write_umap_layout; write_umap_layout({folder!r})"

@@ -1,6 +1,5 @@
 """The server of the explorer: it serves the page, and answers its requests about an `Atlas`."""
 
-import asyncio
 import contextlib
 import csv
 import io
@@ -11,6 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -34,7 +34,7 @@ PAGE_FOLDER = Path(__file__).parent / "page"
 MAX_ADDED_SEQUENCES = 500
 # A request waits this long for values that are being computed. Then the page asks again.
 _MAX_WAIT_SECONDS = 0.15
-_BINARY_TYPE = "application/octet-stream"
+_BINARY_CONTENT_TYPE = "application/octet-stream"
 # Content types of the files of the page, by suffix.
 _CONTENT_TYPES = {
     ".html": "text/html",
@@ -109,125 +109,114 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
         yield url
 
 
+# A handler gets a request and its body. It returns a response, or content for JSON, or None if the
+# content is not computed yet.
+_Handler = Callable[[Request, bytes], object]
+
+
 # The router of Starlette is fast enough here. The service has its own, because it gets many small
 # requests (`serve/_app.py`).
 def create_app(atlas: Atlas, model_name: str) -> Starlette:
     """Return an ASGI application that serves the page and answers its requests."""
-
-    def respond_to_error(_: Request, error: Exception) -> Response:
-        return _json_response({"error": {"message": str(error)}}, status=422)
-
-    # other hosts are refused, so that no page of another server can reach this server under its own
-    # host name
-    trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return Starlette(
-        routes=_make_routes(atlas, model_name),
-        middleware=[trusted_hosts],
-        exception_handlers={RefoldError: respond_to_error},
-    )
-
-
-def _make_routes(atlas: Atlas, model_name: str) -> list[Route]:
-    """Return the routes of the files of the page, and of its requests."""
     files = {
         path.name: path.read_bytes()
         for path in PAGE_FOLDER.iterdir()
         if path.suffix in _CONTENT_TYPES
     }
 
-    def get_file(request: Request) -> Response:
+    def get_file(request: Request, _: bytes) -> Response:
         name = request.path_params.get("name", "index.html")
         if name not in files:
             return _make_response(b"There is no such file.", "text/plain", status=404)
         return _make_response(files[name], _CONTENT_TYPES[Path(name).suffix])
 
-    def get_points(request: Request) -> Response:
+    def get_points(request: Request, _: bytes) -> Response | None:
         code_map = atlas.map(request.query_params.get("map", "pca"), _MAX_WAIT_SECONDS)
         if code_map is None:
-            return _json_response({}, status=202)  # not computed yet: the page asks again
-        return _make_response(code_map.vectors.tobytes(), _BINARY_TYPE)
+            return None
+        return _make_response(code_map.vectors.tobytes(), _BINARY_CONTENT_TYPE)
 
-    def get_field(request: Request) -> Response:
+    def get_field(request: Request, _: bytes) -> Response | None:
         values = atlas.field(unquote(request.path_params["name"])).result(_MAX_WAIT_SECONDS)
-        if values is None:
-            return _json_response({}, status=202)
-        return _make_response(values.tobytes(), _BINARY_TYPE)
+        return None if values is None else _make_response(values.tobytes(), _BINARY_CONTENT_TYPE)
 
-    def parse_selection(fields: dict[str, Any]) -> list[int]:
-        """Return the rows of a selection, or raise an error if they are not rows of the data."""
-        rows = fields.get("rows")
-        if not isinstance(rows, list) or not rows:
-            raise ParameterError("The selection is empty. Select some sequences.")
-        for row in rows:
-            atlas.check_row(row)
-        return rows
-
-    def decode(fields: dict[str, Any]) -> object:
+    def decode(request: Request, body: bytes) -> object:
+        fields = _parse_json_object(request, body)
         names = fields.keys() & {"at", "code", "row", "on"}
         return atlas.unfold(**{name: fields[name] for name in names})
 
-    async def add_sequences(request: Request) -> Response:
-        content = await request.body()
-        file_name, map_name = (request.query_params.get(key, "") for key in ("name", "map"))
-        added = await asyncio.to_thread(
-            _add_sequences, atlas, content, file_name, map_name or "pca"
-        )
-        return _json_response(added)
+    def cluster(request: Request, body: bytes) -> object:
+        return atlas.cluster(_parse_json_object(request, body).get("number")).describe()
 
-    def route_get(path: str, handler: Callable[[Request], object]) -> Route:
-        """Return a route whose handler gets the request, and returns a response or JSON content."""
+    def add_sequences(request: Request, body: bytes) -> object:
+        parameters = request.query_params
+        sequences = _read_added_sequences(body, parameters.get("name", ""), atlas.model.schema)
+        sequences = atlas.model.windows(sequences).sequences
+        codes = atlas.model.encode(sequences)
+        return {"sequences": atlas.compare(sequences, codes, parameters.get("map") or "pca")}
 
-        def respond(request: Request) -> Response:
-            content = handler(request)
-            return content if isinstance(content, Response) else _json_response(content)
-
-        return Route(path, respond)
-
-    def route_post(path: str, handler: Callable[[dict[str, Any]], object]) -> Route:
-        """Return a route whose handler gets the fields of the JSON body."""
-
+    def make_route(path: str, handler: _Handler, method: str = "GET") -> Route:
         async def respond(request: Request) -> Response:
-            content = await asyncio.to_thread(handler, await _read_json_object(request))
-            return content if isinstance(content, Response) else _json_response(content)
+            # in a thread, because handlers may compute for long
+            content = await run_in_threadpool(handler, request, await request.body())
+            if content is None:
+                return _make_response(b"", "text/plain", status=202)  # the page asks again
+            if isinstance(content, Response):
+                return content
+            return _make_response(to_json(content), "application/json")
 
-        return Route(path, respond, methods=["POST"])
+        return Route(path, respond, methods=[method])
 
-    def route_download(name: str, to_bytes: Callable[[Atlas, list[int]], bytes]) -> Route:
+    def make_download_route(name: str, to_bytes: Callable[[Atlas, list[int]], bytes]) -> Route:
         """Return a route for a file about the selected sequences."""
 
-        def handler(fields: dict[str, Any]) -> Response:
-            return _make_response(to_bytes(atlas, parse_selection(fields)), _BINARY_TYPE)
+        def download(request: Request, body: bytes) -> Response:
+            rows = _parse_json_object(request, body).get("rows")
+            if not isinstance(rows, list) or not rows:
+                raise ParameterError("The selection is empty. Select some sequences.")
+            for row in rows:
+                atlas.check_row(row)
+            return _make_response(to_bytes(atlas, rows), _BINARY_CONTENT_TYPE)
 
-        return route_post(f"/explore/tables/{name}", handler)
+        return make_route(f"/explore/tables/{name}", download, "POST")
 
-    return [
-        route_get("/", get_file),
-        route_get("/page/{name}", get_file),
-        route_get("/explore/atlas", lambda _: atlas.describe() | {"model": model_name}),
-        route_get("/explore/points", get_points),
-        route_get("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
-        route_get("/explore/fields/{name:path}", get_field),
-        route_get("/explore/ids", lambda request: atlas.find(request.query_params.get("text", ""))),
-        route_get(
-            "/explore/sequences/{row:int}", lambda request: atlas.show(request.path_params["row"])
+    routes = [
+        make_route("/", get_file),
+        make_route("/page/{name}", get_file),
+        make_route("/explore/atlas", lambda *_: atlas.describe() | {"model": model_name}),
+        make_route("/explore/points", get_points),
+        make_route("/explore/fields", lambda *_: [field.describe() for field in atlas.fields]),
+        make_route("/explore/fields/{name:path}", get_field),
+        make_route(
+            "/explore/ids", lambda request, _: atlas.find(request.query_params.get("text", ""))
         ),
-        Route("/explore/place", add_sequences, methods=["POST"]),
-        route_post(
-            "/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()
+        make_route(
+            "/explore/sequences/{row:int}",
+            lambda request, _: atlas.show(request.path_params["row"]),
         ),
-        route_post("/explore/unfold", decode),
-        route_download("table", _fields_to_csv),
-        route_download("codes", _codes_to_csv),
-        route_download("sequences", _sequences_to_json),
+        make_route("/explore/place", add_sequences, "POST"),
+        make_route("/explore/clusters", cluster, "POST"),
+        make_route("/explore/unfold", decode, "POST"),
+        make_download_route("table", _fields_to_csv),
+        make_download_route("codes", _codes_to_csv),
+        # a JSON list, in the form that the page and the service read
+        make_download_route(
+            "sequences", lambda _, rows: to_json([atlas.sequences[row] for row in rows])
+        ),
     ]
 
+    def respond_to_error(_: Request, error: Exception) -> Response:
+        content = to_json({"error": {"message": str(error)}})
+        return _make_response(content, "application/json", status=422)
 
-def _add_sequences(atlas: Atlas, content: bytes, file_name: str, map_name: str) -> dict[str, Any]:
-    """Encode sequences that a user adds, and return them with their places on a map."""
-    sequences = _read_added(content, file_name, atlas.model.schema)
-    sequences = atlas.model.windows(sequences).sequences
-    codes = atlas.model.encode(sequences)
-    return {"sequences": atlas.compare(sequences, codes, map_name)}
+    # other hosts are refused, so that no page of another server can reach this server under its own
+    # host name
+    trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    return Starlette(
+        routes=routes,
+        middleware=[trusted_hosts],
+        exception_handlers={RefoldError: respond_to_error},
+    )
 
 
 def _fields_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
@@ -244,11 +233,6 @@ def _codes_to_csv(atlas: Atlas, rows: list[int]) -> bytes:
     return _to_csv(header, ([ids[row], *map(repr, codes[row].tolist())] for row in rows))
 
 
-def _sequences_to_json(atlas: Atlas, rows: list[int]) -> bytes:
-    """Return sequences as a JSON list, in the form that the page and the service read."""
-    return to_json([atlas.sequences[row] for row in rows])
-
-
 def _to_csv(header: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """Return a table as CSV in UTF-8."""
     stream = io.StringIO()
@@ -258,14 +242,14 @@ def _to_csv(header: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-async def _read_json_object(request: Request) -> dict[str, Any]:
+def _parse_json_object(request: Request, body: bytes) -> dict[str, Any]:
     """Return the JSON object in the body of a request."""
     fields = None
     # Browsers let pages of other servers send this type only if this server permits it, which it
     # does not.
     if request.headers.get("content-type", "").partition(";")[0] == "application/json":
         with contextlib.suppress(ValueError, RecursionError):
-            fields = msgspec.json.decode(await request.body())
+            fields = msgspec.json.decode(body)
     if not isinstance(fields, dict):
         raise ParameterError(
             "The request must be a JSON object, with the content type application/json."
@@ -273,20 +257,12 @@ async def _read_json_object(request: Request) -> dict[str, Any]:
     return fields
 
 
-def _json_response(content: object, status: int = 200) -> Response:
-    """Return a response with JSON content."""
-    return _make_response(to_json(content), "application/json", status)
-
-
 def _make_response(body: bytes, media_type: str, status: int = 200) -> Response:
     """Return a response with the headers that all responses have."""
     return Response(body, status, _RESPONSE_HEADERS, media_type)
 
 
-# Sequences that a user adds: pastes, chooses or drops on the page
-
-
-def _read_added(content: bytes, file_name: str, schema: Schema) -> Sequences:
+def _read_added_sequences(content: bytes, file_name: str, schema: Schema) -> Sequences:
     """Read sequences from the content of a file, or from pasted text without a file name."""
     if not content.strip():
         raise DataError("There is nothing to read. Paste sequences as JSON or CSV.")

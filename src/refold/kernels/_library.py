@@ -1,6 +1,8 @@
-"""The compiled library: how it is loaded and called, its threads, and the order of its weights.
+"""The compiled library: how it is loaded, and its operations on packed rows.
 
-`variant` and `why_not` say which library runs, if any. `call_library` calls a function of it.
+`variant` and `why_not` say which library runs, if any. Each operation prepares its arrays, and
+calls the C function of the same name with `call_library`. `_packed_numpy` has the same operations
+in NumPy, and says in more detail what they compute.
 """
 
 import contextlib
@@ -9,23 +11,25 @@ import functools
 import logging
 import os
 import sys
-import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-# Suffix of shared libraries on this system.
-_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
-# Names of all variants, each for a set of CPU instructions; a machine runs only some of them.
-_VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
-_LIBRARY_PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
+# Names of all variants, each for a set of CPU instructions. A machine runs only some of them.
+_VARIANT_NAMES = ("avx512", "avx2", "x86-64", "neon", "plain")
+# The suffix is that of shared libraries on this system.
+_LIBRARY_PATH = Path(__file__).with_name(
+    "librefold_kernels" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+)
 
-# The type of the result of each C function, and the types of its arguments, as letters of `_TYPES`.
-# `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the last argument
-# `t`, the number of threads.
-_SIGNATURES = {
+# The C functions: the type of the result, a space, and the types of the arguments, as letters of
+# `_C_TYPES`. `cpp/interface.cpp` declares the arguments in this order. `call_library` adds the
+# argument `t`, which is always the last one.
+_C_SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
     "tanh": "v ppi",
@@ -42,30 +46,25 @@ _SIGNATURES = {
     "pooled_convolutions": "b iippippiiifppt",
     "pooled_runs": "b iippippiifpppt",
 }
-_TYPES = {
-    "p": ctypes.c_void_p,  # an array
+_C_TYPES = {
+    "p": ctypes.c_void_p,  # address of an array
     "i": ctypes.c_int64,
     "t": ctypes.c_int64,  # number of threads
     "b": ctypes.c_int,  # as a result, 1 if there was not enough memory
     "f": ctypes.c_float,
-    "v": None,
+    "v": None,  # no result
 }
 
 
-class _ThreadLimit(threading.local):
-    """Number of threads that an operation of the current thread may use; None for all cores."""
-
-    threads: int | None = None
-
-
-_THREAD_LIMIT = _ThreadLimit()
+# Number of threads that an operation may start if the current thread calls it; None for all cores.
+_MAX_THREADS: ContextVar[int | None] = ContextVar("max_threads", default=None)
 
 
 @functools.cache
 def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
     """Open the library; return it and None, or None and the reason why there is no kernel."""
-    request = os.environ.get("REFOLD_KERNEL", "")
-    if request == "none":
+    variant_name = os.environ.get("REFOLD_KERNEL", "")
+    if variant_name == "none":
         return None, "REFOLD_KERNEL=none switches the LSTM kernel off"
     if not _LIBRARY_PATH.exists():
         return None, (
@@ -78,16 +77,16 @@ def _open_library() -> tuple[ctypes.CDLL | None, str | None]:
         return None, f"the LSTM kernel cannot be loaded: {error}"
     library.refold_variant.restype = ctypes.c_char_p
     if library.refold_variant() is None:
-        supported = [name for name in _VARIANTS if library.refold_supported(name.encode())]
+        supported = [name for name in _VARIANT_NAMES if library.refold_supported(name.encode())]
         return None, (
-            f"REFOLD_KERNEL={request!r} is not a variant that this machine runs "
+            f"REFOLD_KERNEL={variant_name!r} is not a variant that this machine runs "
             f"({', '.join(supported)}); set it to one of these or to none, or unset it"
         )
-    for name, signature in _SIGNATURES.items():
-        result, arguments = signature.split()
+    for name, signature in _C_SIGNATURES.items():
+        result_letter, argument_letters = signature.split()
         function = getattr(library, f"refold_{name}")
-        function.restype = _TYPES[result]
-        function.argtypes = [_TYPES[letter] for letter in arguments]
+        function.restype = _C_TYPES[result_letter]
+        function.argtypes = [_C_TYPES[letter] for letter in argument_letters]
     return library, None
 
 
@@ -132,18 +131,18 @@ def why_not() -> str | None:
 def log_slow_fallback(message: str, reason: str) -> None:
     """Log once a message that an operation runs without the kernel, and the reason."""
     # a user who turned the kernel off needs no warning
-    off = os.environ.get("REFOLD_KERNEL") == "none"
-    level = logging.INFO if off else logging.WARNING
+    is_turned_off = os.environ.get("REFOLD_KERNEL") == "none"
+    level = logging.INFO if is_turned_off else logging.WARNING
     logging.getLogger("refold").log(level, "%s: %s", message, reason)
 
 
 class LstmArrayLengths(NamedTuple):
     """Number of floats in the arrays that the library writes and reads."""
 
-    gates: int  # the gates of one step of one sequence, padded
-    cells: int  # the cell state of one step of one sequence, padded
-    forward_weights: int  # all packed weights of the forward pass
-    backward_weights: int  # all packed weights of the gradient
+    num_gate_floats: int  # of one step of one sequence, with padding
+    num_cell_floats: int  # of the cell state after one step of one sequence, with padding
+    num_forward_weights: int  # of all weights, packed for the forward pass
+    num_gradient_weights: int  # of all weights, packed for the gradient
 
 
 @functools.cache
@@ -156,7 +155,7 @@ def lstm_array_lengths(units: int, num_features: int = 0) -> LstmArrayLengths:
 
 def call_library(function_name: str, *arguments: Any) -> None:
     """Call a function of the library; arguments are arrays, numbers, or None for a null pointer."""
-    addresses = []  # also numbers, which stay as they are
+    c_arguments = []  # addresses of the arrays, and numbers as they are
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             try:
@@ -164,22 +163,21 @@ def call_library(function_name: str, *arguments: Any) -> None:
                 argument = ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, argument)))
             except (TypeError, ValueError):  # the array is read-only, not contiguous or empty
                 argument = argument.ctypes.data
-        addresses.append(argument)
-    if _SIGNATURES[function_name].endswith("t"):
-        # as `num_threads` does; this function calls no other one, because small arrays are frequent
-        addresses.append(_THREAD_LIMIT.threads or _num_cores())
+        c_arguments.append(argument)
+    if _C_SIGNATURES[function_name].endswith("t"):
+        c_arguments.append(num_threads())
     library, _ = _open_library()
-    if getattr(library, f"refold_{function_name}")(*addresses):
+    if getattr(library, f"refold_{function_name}")(*c_arguments):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")
 
 
 def num_threads() -> int:
     """Return the number of threads of an operation: the limit, or else the number of cores."""
-    return _THREAD_LIMIT.threads or _num_cores()
+    return _MAX_THREADS.get() or _count_cores()
 
 
 @functools.cache
-def _num_cores() -> int:
+def _count_cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -189,11 +187,11 @@ def _num_cores() -> int:
 @contextlib.contextmanager
 def limited_threads(max_threads: int) -> Iterator[None]:
     """Limit the number of threads of the operations that the current thread calls."""
-    previous, _THREAD_LIMIT.threads = _THREAD_LIMIT.threads, max_threads
+    token = _MAX_THREADS.set(max_threads)
     try:
         yield
     finally:
-        _THREAD_LIMIT.threads = previous
+        _MAX_THREADS.reset(token)
 
 
 # Packing copies the weights into the order in which the library reads them. This takes longer than
@@ -210,26 +208,27 @@ class LstmWeights:
         self.units = len(recurrent_kernel)
 
     @functools.cached_property
-    def packed(self) -> np.ndarray:
-        """Weights in the order in which the library's forward pass reads them."""
-        length = lstm_array_lengths(self.units, len(self.kernel)).forward_weights
-        return self._pack("pack_lstm", length, self.kernel, self.recurrent_kernel, self.bias)
+    def packed_for_forward_pass(self) -> np.ndarray:
+        """Weights (num_forward_weights,) in the order in which the forward pass reads them."""
+        num_floats = lstm_array_lengths(self.units, len(self.kernel)).num_forward_weights
+        return self._pack("pack_lstm", num_floats, self.kernel, self.recurrent_kernel, self.bias)
 
     @functools.cached_property
-    def packed_gradient(self) -> np.ndarray:
-        """Weights in the order in which the library's gradient reads them."""
-        length = lstm_array_lengths(self.units, len(self.kernel)).backward_weights
-        return self._pack("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
+    def packed_for_gradient(self) -> np.ndarray:
+        """Weights (num_gradient_weights,) in the order in which the gradient reads them."""
+        num_floats = lstm_array_lengths(self.units, len(self.kernel)).num_gradient_weights
+        return self._pack("pack_lstm_gradient", num_floats, self.kernel, self.recurrent_kernel)
 
     def _pack(self, function_name: str, num_floats: int, *arrays: np.ndarray) -> np.ndarray:
-        """Return the arrays as a C function packs them, (length,)."""
-        # The packed weights must start at a cache line, which has 16 floats of 4 bytes. So up to 15
-        # floats between the address of the array and the next multiple of 64 bytes are skipped.
-        floats = np.empty(num_floats + 16, np.float32)
-        begin = -floats.ctypes.data // 4 % 16
-        packed = floats[begin : begin + num_floats]
-        contiguous = (np.ascontiguousarray(array, np.float32) for array in arrays)
-        call_library(function_name, len(self.kernel), self.units, *contiguous, packed)
+        """Return the arrays as a C function packs them, (num_floats,)."""
+        # The packed weights must start at a cache line of 64 bytes, which are 16 floats of 4 bytes.
+        # NumPy aligns less. So 16 more floats are allocated, and those before the first cache line
+        # are skipped: (-address / 4) mod 16 of them.
+        buffer = np.empty(num_floats + 16, np.float32)
+        begin = -buffer.ctypes.data // 4 % 16
+        packed = buffer[begin : begin + num_floats]
+        arguments = len(self.kernel), self.units, *map(_as_float32, arrays), packed
+        call_library(function_name, *arguments)
         return packed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -242,7 +241,211 @@ class LstmTrace(NamedTuple):
 
     offsets: np.ndarray  # (n_sequences + 1,)
     weights: LstmWeights
-    c: np.ndarray  # initial cell state (n_sequences, units)
+    initial_c: np.ndarray  # cell states before the first step (n_sequences, units)
     go_backwards: bool
     has_gate_inputs: bool  # if so, the gradient is that of ``sequence_gate_inputs``, else of x
-    saved: Any  # gates and cells of every row, in the order of the library or of NumPy
+    # The library has two arrays: gates (n_rows, num_gate_floats) and cells (n_rows,
+    # num_cell_floats). NumPy has one array (5, n_rows, units): the four gates, and the cells.
+    gates_and_cells: Any
+
+
+# Operations on packed rows
+
+
+# The library reads contiguous arrays of these types only.
+_as_float32 = partial(np.ascontiguousarray, dtype=np.float32)
+_as_int64 = partial(np.ascontiguousarray, dtype=np.int64)
+
+
+def _with_row_stride(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return a float32 matrix with contiguous rows, and the distance of two rows in floats."""
+    # The library takes a matrix that is some columns of a larger one, so these need no copy. The
+    # distance is called ``ld`` (leading dimension), as in BLAS.
+    row_bytes, column_bytes = array.strides  # from a row or column to the next; a float has 4 bytes
+    if array.dtype != np.float32 or column_bytes != 4 or row_bytes % 4:
+        array = _as_float32(array)
+        row_bytes = array.strides[0]
+    return array, row_bytes // 4
+
+
+def _require_shape(name: str, array: np.ndarray, num_rows: int, width: int) -> None:
+    """Raise a ValueError if an array has too few rows, or rows of another width."""
+    # the library would read memory beyond the array
+    if len(array) < num_rows or array.shape[1] != width:
+        raise ValueError(f"{name} has shape {array.shape} instead of {(int(num_rows), width)}")
+
+
+def _apply_elementwise(function_name: str, x: np.ndarray) -> np.ndarray:
+    """Apply a C function to each value."""
+    x = _as_float32(x)
+    y = np.empty_like(x)
+    call_library(function_name, x, y, x.size)
+    return y
+
+
+exp = partial(_apply_elementwise, "exp")
+sigmoid = partial(_apply_elementwise, "sigmoid")
+tanh = partial(_apply_elementwise, "tanh")
+normal_cdf = partial(_apply_elementwise, "normal_cdf")
+
+
+def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """Compute ``bias + x @ weights``, (n_rows, width); bias is (width,) or (n_rows, width)."""
+    x, ld_x = _with_row_stride(x)
+    weights, ld_weights = _with_row_stride(weights)
+    bias = None if bias is None else _as_float32(bias)
+    ld_bias = 0 if bias is None or bias.ndim == 1 else bias.shape[1]
+    depth, width = weights.shape
+    y = np.empty((len(x), width), np.float32)
+    arrays = x, ld_x, weights, ld_weights, bias, ld_bias, y, width
+    call_library("product", len(x), depth, width, *arrays)
+    return y
+
+
+def linear_encode(
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """Map the steps (n_rows, channels) of each sequence to one row, (n_sequences, width)."""
+    x, weights, offsets = _as_float32(x), _as_float32(weights), _as_int64(offsets)
+    bias = None if bias is None else _as_float32(bias)
+    max_steps, channels, width = weights.shape
+    y = np.empty((len(offsets) - 1, width), np.float32)
+    ld_bias = 0  # all sequences have the same bias
+    arrays = offsets, x, weights, bias, ld_bias, y
+    call_library("linear_encode", len(y), channels, width, max_steps, *arrays)
+    return y
+
+
+def linear_decode(
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, biases: np.ndarray
+) -> np.ndarray:
+    """Map one row (n_sequences, depth) of each sequence to its steps, (n_rows, width)."""
+    x, weights, biases = _as_float32(x), _as_float32(weights), _as_float32(biases)
+    offsets = _as_int64(offsets)
+    depth, max_steps, width = weights.shape
+    _require_shape("biases", biases, np.diff(offsets).max(initial=0), width)
+    y = np.empty((offsets[-1], width), np.float32)
+    call_library("linear_decode", len(x), depth, width, max_steps, offsets, x, weights, biases, y)
+    return y
+
+
+def _reduce_segments(function_name: str, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Reduce the rows (n_rows, width) of each sequence to (n_sequences, width)."""
+    x, ld_x = _with_row_stride(x)
+    y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
+    call_library(function_name, len(y), x.shape[1], _as_int64(offsets), x, ld_x, y)
+    return y
+
+
+segment_sum = partial(_reduce_segments, "segment_sum")
+segment_max = partial(_reduce_segments, "segment_max")
+
+
+def pooled_convolutions(
+    signals: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    *,
+    dilation: int,
+    stride: int,
+    steepness: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convolve each column of signals (n_rows, kernels) with its taps (9, kernels), and pool."""
+    signals, ld_signals = _with_row_stride(signals)
+    taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
+    shares, maxima = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
+    inputs = offsets, signals, ld_signals, taps, bias
+    options = len(taps), dilation, stride, steepness
+    call_library("pooled_convolutions", len(shares), len(bias), *inputs, *options, shares, maxima)
+    return shares, maxima
+
+
+def pooled_runs(
+    signals: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    *,
+    dilation: int,
+    rounding_margin: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
+    signals, ld_signals = _with_row_stride(signals)
+    taps, bias, offsets = _as_float32(taps), _as_float32(bias), _as_int64(offsets)
+    results = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
+    inputs = offsets, signals, ld_signals, taps, bias
+    options = len(taps), dilation, rounding_margin
+    call_library("pooled_runs", results.shape[1], len(bias), *inputs, *options, *results)
+    shares, mean_indices, longest_runs = results
+    return shares, mean_indices, longest_runs
+
+
+def lstm(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: LstmWeights,
+    h: np.ndarray,
+    c: np.ndarray,
+    *,
+    sequence_gate_inputs: np.ndarray | None = None,
+    step_gate_inputs: np.ndarray | None = None,
+    go_backwards: bool = False,
+    out: np.ndarray | None = None,
+    keep_trace: bool = False,
+    trace_to_overwrite: LstmTrace | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, LstmTrace | None]:
+    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
+    x, ld_x = _with_row_stride(x)
+    num_sequences, units = len(offsets) - 1, weights.units
+    _require_shape("x", x, offsets[-1], len(weights.kernel))
+    _require_shape("h", h, num_sequences, units)
+    _require_shape("c", c, num_sequences, units)
+    if sequence_gate_inputs is not None and step_gate_inputs is not None:
+        sequence_gate_inputs = _as_float32(sequence_gate_inputs)
+        step_gate_inputs = _as_float32(step_gate_inputs)
+        max_length = np.diff(offsets).max(initial=0)
+        _require_shape("sequence_gate_inputs", sequence_gate_inputs, num_sequences, 4 * units)
+        _require_shape("step_gate_inputs", step_gate_inputs, max_length, 4 * units)
+    last_h, last_c = np.empty((2, num_sequences, units), np.float32)
+    gates = cells = None
+    if keep_trace:
+        shapes = [(len(x), num_floats) for num_floats in lstm_array_lengths(units)[:2]]
+        reused = None if trace_to_overwrite is None else trace_to_overwrite.gates_and_cells
+        if reused is None or [array.shape for array in reused] != shapes:
+            reused = [np.empty(shape, np.float32) for shape in shapes]
+        gates, cells = reused
+    if out is None:
+        out = np.empty((len(x), units), np.float32)
+    # the library cannot write to some arrays, which then get a copy of what it wrote
+    library_out, ld_out = _with_row_stride(out)
+    gate_inputs = sequence_gate_inputs, step_gate_inputs, weights.packed_for_forward_pass
+    inputs = _as_int64(offsets), x, ld_x, *gate_inputs, _as_float32(h), _as_float32(c), go_backwards
+    results = library_out, ld_out, last_h, last_c, gates, cells
+    call_library("lstm_forward", num_sequences, x.shape[1], units, *inputs, *results)
+    if library_out is not out:
+        out[:] = library_out
+    trace = None
+    if keep_trace:
+        has_gate_inputs = sequence_gate_inputs is not None
+        trace = LstmTrace(offsets, weights, c, go_backwards, has_gate_inputs, (gates, cells))
+    return out, last_h, last_c, trace
+
+
+def lstm_gradient(
+    trace: LstmTrace, d_outputs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
+    d_outputs, ld_outputs = _with_row_stride(d_outputs)
+    (num_sequences, units), features = trace.initial_c.shape, len(trace.weights.kernel)
+    d_h, d_c = np.empty((2, num_sequences, units), np.float32)
+    shape = (num_sequences, 4 * units) if trace.has_gate_inputs else (len(d_outputs), features)
+    d_input = np.empty(shape, np.float32)
+    d_x, d_gate_inputs = (None, d_input) if trace.has_gate_inputs else (d_input, None)
+    weights, initial_c = trace.weights.packed_for_gradient, _as_float32(trace.initial_c)
+    inputs = _as_int64(trace.offsets), weights, initial_c, trace.go_backwards
+    # two null pointers: the caller gives no gradient of the last h and c
+    gradients = d_outputs, ld_outputs, None, None, d_x, features, d_gate_inputs, d_h, d_c
+    sizes = num_sequences, features, units
+    call_library("lstm_backward", *sizes, *inputs, *trace.gates_and_cells, *gradients)
+    return d_input, d_h, d_c

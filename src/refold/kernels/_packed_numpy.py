@@ -5,6 +5,8 @@ in an order that does not depend on the other rows. So rounding does not depend 
 """
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,8 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
     """Compute the distribution function of the standard normal distribution at each value."""
-    return np.float32(0.5) * _erfc(-x.astype(float) / math.sqrt(2)).astype(np.float32)
-
-
-# NumPy has no error function
-_erfc = np.vectorize(math.erfc, otypes=[float])
+    erfc = np.vectorize(math.erfc, otypes=[float])  # NumPy has no error function
+    return np.float32(0.5) * erfc(-x.astype(float) / math.sqrt(2)).astype(np.float32)
 
 
 def product(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -51,7 +50,7 @@ def linear_encode(
         y += bias
     for step in range(min(len(weights), int(lengths.max(initial=0)))):
         active = np.flatnonzero(lengths > step)
-        y[active] = y[active] + product(x[offsets[active] + step], weights[step], None)
+        y[active] = y[active] + product(x[offsets[active] + step], weights[step])
     return y
 
 
@@ -62,31 +61,26 @@ def linear_decode(
     # Step t is ``biases[t] + x @ weights[:, t]``, with weights of the shape (depth, max_steps,
     # width). Later steps have no weights and are ``biases[t]`` alone.
     y = np.empty((offsets[-1], weights.shape[2]), np.float32)
-    for step, (active, rows) in enumerate(_iterate_steps(offsets)):
+    for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards=False)):
         y[rows] = biases[step]
         if step < weights.shape[1]:
             y[rows] = product(x[active], weights[:, step], biases[step])
     return y
 
 
-def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
-    return _reduce_segments(np.add, x, offsets)
-
-
-def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
-    return _reduce_segments(np.maximum, x, offsets)
-
-
 def _reduce_segments(ufunc: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Combine the rows of each sequence by a ufunc; 0 for an empty sequence."""
-    # reduceat would return a row of the next sequence for an empty one
+    """Reduce the rows (n_rows, width) of each sequence to (n_sequences, width)."""
+    # Rows are combined in their order. The result is 0 for an empty sequence, for which reduceat
+    # would return a row of the next one.
     nonempty = np.flatnonzero(np.diff(offsets))
     y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
     if len(nonempty):
         y[nonempty] = ufunc.reduceat(x, offsets[nonempty], axis=0)
     return y
+
+
+segment_sum = partial(_reduce_segments, np.add)
+segment_max = partial(_reduce_segments, np.maximum)
 
 
 def pooled_convolutions(
@@ -129,21 +123,25 @@ def pooled_runs(
     # -margin to margin count half; the mean index of positive steps, 0 if there is none; and the
     # length of the longest run of positive steps.
     convolved, lengths = _convolve(signals, offsets, taps, bias, dilation, 1), np.diff(offsets)
-    above, not_below = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
-    steps = np.arange(above.shape[1])
-    above[steps < lengths[:, None]] = convolved > np.float32(rounding_margin)
-    not_below[steps < lengths[:, None]] = convolved >= -np.float32(rounding_margin)
-    count_above = above.sum(axis=1, dtype=np.float32)
-    count_not_below = not_below.sum(axis=1, dtype=np.float32)
-    index_sums = (above * steps[:, None].astype(np.float32)).sum(axis=1)
-    run = longest = np.zeros_like(count_above)
-    for step in above.transpose(1, 0, 2):
-        run = np.where(step, run + 1, 0)
-        longest = np.maximum(longest, run)
+    # masks (n_sequences, max_length, kernels), which are False after the end of a sequence
+    is_positive, is_not_negative = np.zeros(
+        (2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool
+    )
+    steps = np.arange(is_positive.shape[1])
+    is_positive[steps < lengths[:, None]] = convolved > np.float32(rounding_margin)
+    is_not_negative[steps < lengths[:, None]] = convolved >= -np.float32(rounding_margin)
+    num_positive = is_positive.sum(axis=1, dtype=np.float32)
+    num_not_negative = is_not_negative.sum(axis=1, dtype=np.float32)
+    index_sums = (is_positive * steps[:, None].astype(np.float32)).sum(axis=1)
+    # length of the run of positive steps that ends at the current step, and of the longest so far
+    run_length = longest = np.zeros_like(num_positive)
+    for is_positive_at_step in is_positive.transpose(1, 0, 2):
+        run_length = np.where(is_positive_at_step, run_length + 1, 0)
+        longest = np.maximum(longest, run_length)
     num_steps = np.maximum(lengths, 1).astype(np.float32)[:, None]
-    mean_index = index_sums / np.maximum(count_above, 1) / num_steps
-    # a step near 0 counts once, and a positive step twice
-    share = (count_above + count_not_below) / (2 * num_steps)
+    mean_index = index_sums / np.maximum(num_positive, 1) / num_steps
+    # both masks have a positive step, and only the second has a step near 0, so it counts half
+    share = (num_positive + num_not_negative) / (2 * num_steps)
     return share, mean_index.astype(np.float32), (longest / num_steps).astype(np.float32)
 
 
@@ -155,15 +153,16 @@ def _convolve(
     dilation: int,
     stride: int,
 ) -> np.ndarray:
-    """Return the convolutions at every stride-th step of each sequence."""
-    lengths, middle = np.diff(offsets), len(taps) // 2
-    counts = -(-lengths // stride)
+    """Return the convolutions (n_convolved_steps, kernels) at every stride-th step."""
+    lengths = np.diff(offsets)
+    counts = -(-lengths // stride)  # number of convolved steps of each sequence
     starts = np.concatenate([[0], np.cumsum(counts)])
+    # of each convolved step: its index in the sequence, and the first row and length of the latter
     steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
     first_rows, step_lengths = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
     convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
     for tap, weights in enumerate(taps):
-        tap_steps = steps + (tap - middle) * dilation
+        tap_steps = steps + (tap - len(taps) // 2) * dilation
         is_inside = (tap_steps >= 0) & (tap_steps < step_lengths)
         convolved[is_inside] += signals[(first_rows + tap_steps)[is_inside]] * weights
     return convolved
@@ -198,23 +197,24 @@ def lstm(
         out = np.empty((len(x), units), np.float32)
     gate_inputs = product(x, weights.kernel, weights.bias if sequence_gate_inputs is None else None)
     initial_c, h, c = c, h.copy(), c.copy()
-    saved = np.empty((5, len(x), units), np.float32) if keep_trace else None
-    for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards)):
-        gates = product(h[active], weights.recurrent_kernel, None) + gate_inputs[rows]
+    gates_and_cells = np.empty((5, len(x), units), np.float32) if keep_trace else None
+    for step, (active, rows) in enumerate(_iterate_steps(offsets, go_backwards=go_backwards)):
+        gates = product(h[active], weights.recurrent_kernel) + gate_inputs[rows]
         if sequence_gate_inputs is not None and step_gate_inputs is not None:
             gates += sequence_gate_inputs[active] + step_gate_inputs[step]
         i, f, o = (sigmoid(gates[:, k * units : (k + 1) * units]) for k in (0, 1, 3))
         g = tanh(gates[:, 2 * units : 3 * units])
-        state = f * c[active] + i * g
-        if saved is not None:
-            for saved_rows, array in zip(saved, (i, f, g, o, state), strict=True):
-                saved_rows[rows] = array
-        c[active] = state
-        h[active] = out[rows] = o * tanh(state)
+        cell = f * c[active] + i * g
+        if gates_and_cells is not None:
+            gates_and_cells[:, rows] = i, f, g, o, cell
+        c[active] = cell
+        h[active] = out[rows] = o * tanh(cell)
     trace = None
     if keep_trace:
-        has_sums = sequence_gate_inputs is not None
-        trace = LstmTrace(offsets, weights, initial_c, go_backwards, has_sums, saved)
+        has_gate_inputs = sequence_gate_inputs is not None
+        trace = LstmTrace(
+            offsets, weights, initial_c, go_backwards, has_gate_inputs, gates_and_cells
+        )
     return out, h, c, trace
 
 
@@ -222,22 +222,21 @@ def lstm_gradient(
     trace: LstmTrace, d_outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients of x (or of ``sequence_gate_inputs``), h and c."""
-    # The formulas are backpropagation through time. The library overwrites the trace, so a trace
-    # can be used once.
-    i, f, g, o, cells = trace.saved
-    d_sums = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
-    dh, dc = np.zeros_like(trace.c), np.zeros_like(trace.c)
-    weights = trace.weights
-    transposed = np.ascontiguousarray(weights.recurrent_kernel.T)
-    kernel = np.ascontiguousarray(weights.kernel.T)
+    # The formulas are backpropagation through time. A gradient is called ``d_`` and the name of its
+    # array. The library overwrites the trace, so a trace can be used once.
+    i, f, g, o, cells = trace.gates_and_cells
+    # of the gates before their activation, in Keras's order
+    d_gate_inputs = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
+    d_h, d_c = np.zeros_like(trace.initial_c), np.zeros_like(trace.initial_c)
+    recurrent_kernel_transposed = np.ascontiguousarray(trace.weights.recurrent_kernel.T)
     previous_row = 1 if trace.go_backwards else -1  # from a step to the one computed before it
-    steps = list(_iterate_steps(trace.offsets, trace.go_backwards))
-    for index, (active, rows) in reversed(list(enumerate(steps))):
-        c_before = cells[rows + previous_row] if index else trace.c[active]
+    steps = list(_iterate_steps(trace.offsets, go_backwards=trace.go_backwards))
+    for step, (active, rows) in reversed(list(enumerate(steps))):
+        c_before = cells[rows + previous_row] if step else trace.initial_c[active]
         tanh_c = tanh(cells[rows])
-        d_out = dh[active] + d_outputs[rows]
-        d_cell = dc[active] + d_out * o[rows] * (1 - tanh_c**2)
-        d_sums[rows] = np.concatenate(
+        d_out = d_h[active] + d_outputs[rows]
+        d_cell = d_c[active] + d_out * o[rows] * (1 - tanh_c**2)
+        d_gate_inputs[rows] = np.concatenate(
             [
                 d_cell * g[rows] * i[rows] * (1 - i[rows]),
                 d_cell * c_before * f[rows] * (1 - f[rows]),
@@ -246,15 +245,17 @@ def lstm_gradient(
             ],
             axis=1,
         )
-        dc[active] = d_cell * f[rows]
-        dh[active] = product(d_sums[rows], transposed, None)
+        d_c[active] = d_cell * f[rows]
+        d_h[active] = product(d_gate_inputs[rows], recurrent_kernel_transposed)
     if trace.has_gate_inputs:
-        return segment_sum(d_sums, trace.offsets), dh, dc
-    return product(d_sums, kernel, None), dh, dc
+        return segment_sum(d_gate_inputs, trace.offsets), d_h, d_c
+    return product(d_gate_inputs, np.ascontiguousarray(trace.weights.kernel.T)), d_h, d_c
 
 
-def _iterate_steps(offsets: np.ndarray, go_backwards: bool = False) -> Any:  # noqa: FBT001, FBT002
-    """Yield for each step the sequences that have the step, and its row in each of them."""
+def _iterate_steps(
+    offsets: np.ndarray, *, go_backwards: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each step the indices of the sequences that have the step, and its row in each."""
     lengths = np.diff(offsets)
     for step in range(int(lengths.max(initial=0))):
         active = np.flatnonzero(lengths > step)

@@ -1,7 +1,7 @@
 """The compiled LSTM as a JAX function with a gradient.
 
-`lstm` checks its arguments and calls `_lstm`, whose forward and backward pass call C functions of
-the library.
+`lstm` checks its arguments and calls `_lstm_with_gradient`, whose forward and backward pass call C
+functions of the library.
 """
 
 import functools
@@ -20,10 +20,10 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
 # Names under which JAX knows the C functions.
-_FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
+_FORWARD_TARGET, _BACKWARD_TARGET = "refold_lstm_forward", "refold_lstm_backward"
 
 
-class _Options(NamedTuple):
+class _LstmOptions(NamedTuple):
     """Arguments of `lstm` that are not arrays."""
 
     activation: str
@@ -32,7 +32,7 @@ class _Options(NamedTuple):
     return_sequences: bool
 
     def attributes(self) -> dict[str, Any]:
-        """Return the attributes that both C functions have."""
+        """Return the attributes that both C functions have, with activations as numbers."""
         return {
             "activation": np.int32(ACTIVATIONS.index(self.activation)),
             "recurrent_activation": np.int32(ACTIVATIONS.index(self.recurrent_activation)),
@@ -97,55 +97,59 @@ def lstm(
     ...     y, h, c = fused.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
     ...     assert y.shape == (2, 5, 4)
     """
-    _register()
-    options = _Options(activation, recurrent_activation, bool(go_backwards), bool(return_sequences))
+    _register_kernel()
+    options = _LstmOptions(
+        activation, recurrent_activation, bool(go_backwards), bool(return_sequences)
+    )
     for name in ("activation", "recurrent_activation"):
         if (value := getattr(options, name)) not in ACTIVATIONS:
             raise ParameterError(
                 f"{name} is {value!r}; the LSTM kernel supports {', '.join(ACTIVATIONS)}."
             )
-    arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
-    mask = None if mask is None else jnp.asarray(mask)
-    _check_arrays(arrays, mask)
     # an empty array stands for no mask
-    return _lstm(*arrays, jnp.zeros((0, 0), bool) if mask is None else mask, options)
-
-
-def _check_arrays(arrays: list[Any], mask: Any) -> None:
-    """Raise a ParameterError if a shape or a type does not fit the others."""
-    x, kernel, recurrent, bias, h, c = arrays
+    mask_array = jnp.zeros((0, 0), bool) if mask is None else mask
+    arrays = [jnp.asarray(array) for array in (x, kernel, recurrent_kernel, bias, h, c, mask_array)]
+    x, _, _, _, h, *_ = arrays
     if x.ndim != 3 or h.ndim != 2:
         raise ParameterError(
             f"x has shape {x.shape} and h has shape {h.shape}; expected (B, T, F) and (B, H)."
         )
     (batch, steps, features), units = x.shape, h.shape[1]
-    expected = {
-        "x": (x, x.shape),
-        "kernel": (kernel, (features, 4 * units)),
-        "recurrent_kernel": (recurrent, (units, 4 * units)),
-        "bias": (bias, (4 * units,)),
-        "h": (h, (batch, units)),
-        "c": (c, (batch, units)),
+    shapes = {
+        "x": x.shape,
+        "kernel": (features, 4 * units),
+        "recurrent_kernel": (units, 4 * units),
+        "bias": (4 * units,),
+        "h": (batch, units),
+        "c": (batch, units),
+        "mask": (0, 0) if mask is None else (batch, steps),
     }
-    if mask is not None:
-        expected["mask"] = (mask, (batch, steps))
-    for name, (array, shape) in expected.items():
+    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
         dtype = jnp.dtype(bool if name == "mask" else jnp.float32)
         if (array.shape, array.dtype) != (shape, dtype):
             raise ParameterError(
                 f"{name} is {array.dtype} of shape {array.shape}; expected {dtype} of {shape}, for "
                 f"x of {x.shape} and h of {h.shape}."
             )
+    return _lstm_with_gradient(*arrays, options)
 
 
 @functools.cache
-def _register() -> None:
+def _register_kernel() -> None:
     """Register the kernel with JAX, once."""
     if variant() is None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
     library = load_library()
-    for name, symbol in ((_FORWARD, "RefoldLstmForward"), (_BACKWARD, "RefoldLstmBackward")):
+    for name, symbol in (
+        (_FORWARD_TARGET, "RefoldLstmForward"),
+        (_BACKWARD_TARGET, "RefoldLstmBackward"),
+    ):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
+
+
+# The two passes and `_run_without_gradient` follow the protocol of `jax.custom_vjp`. JAX calls the
+# gradients of the results cotangents. It stores the residuals between the passes, and passes each
+# array of `_forward` as an object whose ``perturbed`` says whether its gradient is needed.
 
 
 def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
@@ -156,73 +160,64 @@ def _run_without_gradient(*arguments: Any) -> tuple[Any, Any, Any]:
 
 
 def _forward(*arguments: Any) -> tuple[Any, Any]:
-    """Return the results of the LSTM, and what the gradient reads."""
-    *primals, options = arguments
-    arrays = [primal.value for primal in primals]
+    """Return the results of the LSTM, and the residuals."""
+    *wrapped_arrays, options = arguments
+    arrays = [wrapped.value for wrapped in wrapped_arrays]
     outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, keep_residuals=True)
     results = (outputs if options.return_sequences else None), last_h, last_c
     x, kernel, recurrent, _, h, c, mask = arrays
     # in the order in which the gradient reads them
     saved = x, kernel, recurrent, h, c, mask, outputs, gates, cells
-    # JAX keeps only pytrees of arrays between the passes. So an empty tuple says that the gradient
-    # of x is needed, and None that it is not.
-    return results, (saved, () if primals[0].perturbed else None)
+    # Residuals can be nested tuples of arrays, or None, but no bool. So an empty tuple says that
+    # the gradient of x is needed, and None that it is not.
+    return results, (saved, () if wrapped_arrays[0].perturbed else None)
 
 
-def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangents: tuple) -> tuple:
+def _backward(
+    options: _LstmOptions, residuals: tuple[tuple, tuple | None], cotangents: tuple
+) -> tuple:
     """Return the gradients of the arguments from those of the results."""
-    saved, x_is_perturbed = residuals
+    saved, x_flag = residuals
     x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
     # an empty array stands for a gradient of zeros
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
-        jnp.zeros_like(state) if isinstance(d, SymbolicZero) else d
-        for d, state in ((d_h, h), (d_c, c))
+        jnp.zeros_like(state) if isinstance(d_state, SymbolicZero) else d_state
+        for d_state, state in ((d_h, h), (d_c, c))
     )
-    needs_d_x = x_is_perturbed is not None
+    needs_d_x = x_flag is not None
+    x_shape = x.shape if needs_d_x else (0, 0, 0)  # an empty gradient is not computed
+    bias_shape = recurrent.shape[1:]
+    shapes = x_shape, kernel.shape, recurrent.shape, bias_shape, h.shape, c.shape, gates.shape
     call = jax.ffi.ffi_call(
-        _BACKWARD,
-        [
-            _floats(*(x.shape if needs_d_x else (0, 0, 0))),
-            _floats(*kernel.shape),
-            _floats(*recurrent.shape),
-            _floats(recurrent.shape[1]),
-            _floats(*h.shape),
-            _floats(*c.shape),
-            _floats(*gates.shape),
-        ],
+        _BACKWARD_TARGET,
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
-        input_output_aliases={7: 6},  # the gradients of the pre-activations overwrite the gates
+        # argument 7, the gates, has the memory of result 6, the gradients of the pre-activations
+        input_output_aliases={7: 6},
     )
     d_x, *d_others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
     return (d_x if needs_d_x else None), *d_others, None  # a mask has no gradient
 
 
-_lstm = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
-_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
+_lstm_with_gradient = cast(Any, jax.custom_vjp(_run_without_gradient, nondiff_argnums=(7,)))
+_lstm_with_gradient.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _call_forward(arrays: list[Any], options: _Options, *, keep_residuals: bool) -> Any:
+def _call_forward(arrays: list[Any], options: _LstmOptions, *, keep_residuals: bool) -> Any:
     """Return outputs, h, c, and with ``keep_residuals`` the gates and cells of all steps."""
     x, _, _, _, h, *_ = arrays
     (batch, steps, _), units = x.shape, h.shape[1]
     # only the gradient needs gates and cells; without it, they have no rows
-    rows = batch * steps if keep_residuals else 0
+    num_rows = batch * steps if keep_residuals else 0
+    num_output_steps = steps if options.return_sequences or keep_residuals else 0
+    trace_shapes = [(num_rows, num_floats) for num_floats in lstm_array_lengths(units)[:2]]
+    shapes = (batch, num_output_steps, units), h.shape, h.shape, *trace_shapes
     call = jax.ffi.ffi_call(
-        _FORWARD,
-        [
-            _floats(batch, steps if options.return_sequences or keep_residuals else 0, units),
-            _floats(batch, units),
-            _floats(batch, units),
-            *(_floats(rows, length) for length in lstm_array_lengths(units)[:2]),
-        ],
+        _FORWARD_TARGET,
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         vmap_method="sequential",
     )
     return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
-
-
-def _floats(*shape: int) -> jax.ShapeDtypeStruct:
-    """Describe a float32 result to JAX."""
-    return jax.ShapeDtypeStruct(shape, jnp.float32)

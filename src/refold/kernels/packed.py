@@ -12,28 +12,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.kernels import _library, _packed_numpy
 from refold.kernels._library import LstmTrace as LstmTrace
 from refold.kernels._library import LstmWeights as LstmWeights
 from refold.kernels._library import limited_threads as limited_threads
 from refold.kernels._library import num_threads as num_threads
-from refold.kernels._library import variant
 
-if variant() is not None:
-    from refold.kernels import _packed_library as _operations
-else:
-    from refold.kernels import _packed_numpy as _operations
+_operations = _packed_numpy if _library.variant() is None else _library
 
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the random convolutions, in steps."""
 SIGMOID_STEEPNESS = 4.0
 """Steepness of the sigmoid that softens the test whether a convolution is positive."""
 
-# Number of steps that a random convolution reads, as in ROCKET.
-_NUM_TAPS = 9
-# Maximum number of channels that a random convolution reads.
-_MAX_CHANNELS = 3
-
-# `_packed_numpy` says what each operation computes, with the shapes. `_packed_library` has the same
+# `_packed_numpy` says what each operation computes, with the shapes. `_library` has the same
 # signatures.
 
 # Functions of each value.
@@ -57,16 +49,19 @@ lstm_gradient = _operations.lstm_gradient
 
 def softmax(x: np.ndarray) -> np.ndarray:
     """Compute the softmax of each row of x (n_rows, width)."""
-    powers = exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
-    return powers / powers.sum(axis=1, keepdims=True)
+    exponentials = exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 class RandomConvolutions(NamedTuple):
-    """Weights of random convolutions, ordered by their dilation."""
+    """Weights of random convolutions, ordered by their dilation: float32 arrays.
 
-    channels: np.ndarray  # (channels, kernels) float32: weights of the channels
-    taps: np.ndarray  # (9, kernels) float32: weights of the steps
-    bias: np.ndarray  # (kernels,) float32
+    A convolution, which ROCKET calls a kernel, reads a weighted sum of the channels at nine steps.
+    """
+
+    channels: np.ndarray  # (channels, kernels): weights of the channels
+    taps: np.ndarray  # (9, kernels): weights of the steps
+    bias: np.ndarray  # (kernels,)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name."""
@@ -79,19 +74,20 @@ def random_convolutions(num_channels: int, kernels_per_dilation: int = 16) -> Ra
     # Some model files do not hold the convolutions, so they are drawn again. RandomState draws the
     # same numbers in all versions of NumPy.
     rng = np.random.RandomState(0)
-    total = len(DILATIONS) * kernels_per_dilation
-    weights = rng.standard_normal((num_channels, total))
+    num_kernels = len(DILATIONS) * kernels_per_dilation
+    weights = rng.standard_normal((num_channels, num_kernels))
     # the weights of channels that a kernel does not read are zero
-    num_read = rng.randint(1, _MAX_CHANNELS + 1, total)  # channels that a kernel reads
-    weights *= rng.random_sample((num_channels, total)).argsort(axis=0) < num_read
-    taps = rng.standard_normal((_NUM_TAPS, total))
-    drawn = (
+    num_channels_read = rng.randint(1, 3 + 1, num_kernels)
+    random_ranks = rng.random_sample((num_channels, num_kernels)).argsort(axis=0)
+    weights *= random_ranks < num_channels_read
+    taps = rng.standard_normal((9, num_kernels))  # nine, as in ROCKET
+    arrays = (
         weights / np.sqrt((weights**2).sum(axis=0)),
         taps - taps.mean(axis=0),
-        rng.uniform(-1, 1, total),
+        rng.uniform(-1, 1, num_kernels),
     )
-    arrays = [array.astype(np.float32) for array in drawn]
+    convolutions = RandomConvolutions(*(array.astype(np.float32) for array in arrays))
     # later calls return the same arrays
-    for array in arrays:
+    for array in convolutions:
         array.flags.writeable = False
-    return RandomConvolutions(*arrays)
+    return convolutions

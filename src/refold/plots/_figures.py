@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array, umap_layout
+from refold._support.messages import pluralize
 from refold._support.rules import (
     check,
     check_counts_match,
@@ -30,7 +32,6 @@ from refold.plots._matplotlib import (
     draw,
     draw_shades,
     new_axes,
-    new_figure,
     place_labels,
     shorten,
     split_axes,
@@ -38,14 +39,14 @@ from refold.plots._matplotlib import (
     use_integer_ticks,
     wrap_title,
 )
-from refold.plots.charts import ACCENT, CONTRAST, MUTED, ColumnGroup
+from refold.plots.charts import ACCENT_COLOR, CONTRAST_COLOR, MUTED_COLOR, NumericOrCategorical
 from refold.sequences import Column, ColumnTypes, Schema, Sequences, as_sequences
 
-# Number of sequences side by side in a new figure; more need another row.
+# Largest number of sequences side by side in a new figure. More need another row.
 MAX_GRID_COLUMNS = 3
-# Steps that are drawn before a forecast, for each step of the forecast.
-HISTORY_PER_FORECAST_STEP = 5
-# Steps that are drawn before a short forecast, at least.
+# Number of steps that are drawn before a forecast, for each step of the forecast.
+HISTORY_STEPS_PER_FORECAST_STEP = 5
+# Smallest number of steps that are drawn before a forecast, if the sequence has as many.
 MIN_HISTORY_STEPS = 50
 
 
@@ -89,7 +90,7 @@ def error_by_feature(
     names: Sequence[str],
     ax: Axes | None = None,
     *,
-    column_type: ColumnGroup = "numeric",
+    column_type: NumericOrCategorical = "numeric",
 ) -> Axes:
     """Draw the error of each feature as bars, with methods side by side.
 
@@ -124,7 +125,7 @@ def error_by_position(
     groups: Mapping[str, GroupErrors],
     ax: Axes | None = None,
     *,
-    column_type: ColumnGroup = "numeric",
+    column_type: NumericOrCategorical = "numeric",
 ) -> Axes:
     """Draw the error along the sequence, one line per method.
 
@@ -144,11 +145,11 @@ def error_by_position(
     """
     check_input_type("groups", groups, "a mapping of methods to GroupErrors", "items")
     check_not_empty(len(groups), "method", "to draw errors of")
-    for group in groups.values():
-        check_input_type("groups", group, "a mapping of methods to GroupErrors", "first")
+    for errors in groups.values():
+        check_input_type("groups", errors, "a mapping of methods to GroupErrors", "first")
     first_steps = next(iter(groups.values())).first.tolist()
-    for method, group in groups.items():
-        if group.first.tolist() != first_steps:
+    for method, errors in groups.items():
+        if errors.first.tolist() != first_steps:
             raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
     return draw(charts.position_error_lines(groups, column_type), ax)
 
@@ -230,11 +231,12 @@ def code_plane(
         std = codes.std(axis=0)
         scaled = centered / np.where(std > 0, std, 1.0)
         return umap_layout(scaled, seed=seed), ("UMAP 1", "UMAP 2")
+    # principal components, largest variance first
     _, singular_values, directions = np.linalg.svd(centered, full_matrices=False)
     variances = singular_values**2
     shares = variances / max(float(variances.sum()), np.finfo(float).tiny)
     directions, shares = directions[:2], [*shares, 0.0][:2]
-    if len(directions) < 2:  # a single code has only one
+    if len(directions) < 2:  # a single code has a single direction
         directions = np.vstack([directions, np.zeros_like(directions)])
     # the sign of a direction is arbitrary: its largest entry becomes positive
     signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
@@ -279,7 +281,7 @@ def code_map(
     >>> [text.get_text() for text in ax.texts]
     ['first']
     """
-    points, names = code_plane(codes, method)
+    points, axis_names = code_plane(codes, method)
     if labels is not None:
         check_counts_match(len(labels), "labels", len(points), "codes")
     if annotations is None:
@@ -292,14 +294,12 @@ def code_map(
             raise ParameterError(
                 f"There is no code {i} to annotate. There are {len(points)} codes."
             )
-    order = charts.category_order(labels)
-    chart = charts.code_points(
-        points, names, labels, label_name=label_name or "", label_order=order
-    )
+    options = {"label_name": label_name or "", "label_order": charts.get_category_order(labels)}
+    chart = charts.code_points(points, axis_names, labels, **options)
     ax = draw(chart, ax, inches=(6.0, 4.6))
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
     for i in annotations:
-        ax.plot(*points[i], "o", color=MUTED, **circle)
+        ax.plot(*points[i], "o", color=MUTED_COLOR, **circle)
     ax.margins(0.08)
     if annotations:
         place_labels(ax, [(str(text), tuple(points[i])) for i, text in annotations.items()])
@@ -369,20 +369,18 @@ def sweep(
     check_counts_match(len(decoded), "sequences", len(deviations), "values of the dimension")
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
-    column = _most_changed_column(decoded)
-    return draw(charts.sweep_lines(decoded, column, deviations), ax, inches=(6.0, 3.0))
-
-
-def _most_changed_column(decoded: Sequences) -> int:
-    """Return the numeric column that differs most between sequences, relative to its variation."""
+    # the column whose values at the same step differ most, relative to all of its values
     numeric = np.flatnonzero(decoded.schema.numeric)
-    common = int(decoded.lengths.min())
-    if common == 0:  # there is no step to compare
-        return int(numeric[0])
-    steps = decoded.offsets[:-1, None] + np.arange(common)
-    values = decoded.values[steps][:, :, numeric].astype(float)
-    std_between = values.std(axis=0).mean(axis=0)
-    return int(numeric[np.argmax(std_between / np.maximum(values.std(axis=(0, 1)), 1e-12))])
+    num_common_steps = int(decoded.lengths.min())
+    column = int(numeric[0])
+    if num_common_steps > 0:
+        rows = decoded.offsets[:-1, None] + np.arange(num_common_steps)
+        # (n_values, n_common_steps, n_numeric_columns)
+        values = decoded.values[rows][:, :, numeric].astype(float)
+        std_at_step = values.std(axis=0).mean(axis=0)
+        std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)
+        column = int(numeric[np.argmax(std_at_step / std_of_all)])
+    return draw(charts.sweep_lines(decoded, column, deviations), ax, inches=(6.0, 3.0))
 
 
 # Sequences
@@ -432,35 +430,35 @@ def reconstructions(
     check_not_empty(len(original), "sequence", "to draw")
     check_counts_match(len(reconstructed), "reconstructions", len(original), "originals")
     if titles is None:
-        steps = map(charts.count_text, original.lengths)
-        titles = [f"{name}  ·  {text}" for name, text in zip(original.ids, steps, strict=True)]
+        counts = (pluralize(length, "step") for length in original.lengths.tolist())
+        titles = [f"{id_}  ·  {count}" for id_, count in zip(original.ids, counts, strict=True)]
     check_counts_match(len(titles), "titles", len(original), "sequences")
     schema = original.schema
-    groups = charts.numeric_panels(schema, original.values) or charts.categorical_panels(schema)
-    num_across = min(len(original), MAX_GRID_COLUMNS)
+    groups = charts.group_columns_by_panel(schema, original.values)
     if axes is None:
+        num_across = min(len(original), MAX_GRID_COLUMNS)
         num_down = -(-len(original) // num_across)  # rounded up
         height = 2.3 if len(groups) == 1 else 0.5 + 1.2 * len(groups)
-        figure = new_figure((3.4 * num_across, height * num_down))
+        figure = Figure(figsize=(3.4 * num_across, height * num_down), layout="constrained")
         axes = [figure.add_subplot(num_down, num_across, i + 1) for i in range(len(original))]
     check_counts_match(len(axes), "axes", len(original), "sequences")
     figure: Any = axes[-1].figure
     # A legend of the figure keeps all axes equally wide. On a figure with other axes, it would be
     # too far from the axes that it belongs to.
     has_layout = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
-    is_alone = has_layout and {*figure.axes} == {*axes}
+    legend_target = figure if has_layout and {*figure.axes} == {*axes} else axes[-1]
     legend: dict[str, Any] = {}  # handles by name, of all axes
     for i, ax in enumerate(axes):
         pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
         for panel, columns in zip(split_axes(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
-        panel.set_xlabel(_column_note(groups, schema), fontsize="x-small")
+        panel.set_xlabel(_describe_columns(groups, schema), fontsize="x-small")
     if "wrong" in legend:
         legend["wrong"] = legend.pop("wrong")  # last, because it is of all columns
     if legend:
-        add_legend_beside(figure if is_alone else axes[-1], legend)
-    handles: list[Any] = [Patch(color=ACCENT), Patch(color=CONTRAST)]
+        add_legend_beside(legend_target, legend)
+    handles: list[Any] = [Patch(color=ACCENT_COLOR), Patch(color=CONTRAST_COLOR)]
     if schema.numeric.any():
         styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])
         handles = [Line2D([], [], color="gray", **style) for style in styles]
@@ -472,29 +470,29 @@ def reconstructions(
 
 def _draw_pair(
     ax: Axes,
-    pair: Sequence[tuple[str, Sequences]],
+    pair: Sequence[tuple[str, Sequences]],  # name and sequence of the original and reconstruction
     columns: Sequence[int],
-    all_originals: Sequences,  # all originals, whose categories decide the colors
-    column_groups: Sequence[Sequence[int]],
+    all_originals: Sequences,  # whose categories decide the colors
+    column_groups: Sequence[Sequence[int]],  # the columns of each panel
 ) -> dict[str, Any]:
     """Draw columns of a sequence and of its reconstruction; return legend handles by name."""
     (name, before), (after_name, after) = pair
     schema, column = all_originals.schema, all_originals.schema.columns[columns[0]]
     if column.column_type.is_number:
-        colors = charts.column_colors(column_groups)
+        colors = charts.choose_column_colors(column_groups)
         chart = charts.reconstruction_lines(before, {after_name: after}, columns, columns, colors)
         draw(chart, ax, legend=False).set_xlabel("")
-        return _name_lines(ax, schema, columns, colors)
+        return _label_lines(ax, schema, columns, colors)
     legend: dict[str, Any] = {}
     if charts.is_drawn_as_strip(column, schema):
-        x, back = (sequence.values[:, columns[0]] for sequence in (before, after))
-        back, wrong = charts.pad_and_mark_wrong(x, back)
-        rows, observed = [(name, x), (after_name, back)], all_originals.values[:, columns[0]]
-        legend = _draw_runs(ax, rows, column, observed, [wrong])
+        values, back = (sequence.values[:, columns[0]] for sequence in (before, after))
+        back, is_wrong = charts.pad_and_mark_wrong(values, back)
+        observed = all_originals.values[:, columns[0]]
+        legend = _draw_runs(ax, [(name, values), (after_name, back)], column, observed, [is_wrong])
     else:
-        longest = int(max(all_originals.lengths.max(), len(after.values)))
-        shades, decoded_shades = (charts.shade_rows(x, columns) for x in (before, after))
-        draw_shades(ax, shades, decoded_shades, longest)
+        num_steps = int(max(all_originals.lengths.max(), len(after.values)))
+        shades, decoded_shades = (charts.compute_shades(x, columns) for x in (before, after))
+        draw_shades(ax, shades, decoded_shades, num_steps)
     if schema.num_columns == 1:
         return legend
     title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
@@ -502,7 +500,7 @@ def _draw_pair(
     return {n if n == "wrong" else f"{column.name}: {n}": patch for n, patch in legend.items()}
 
 
-def _name_lines(
+def _label_lines(
     ax: Axes, schema: Schema, columns: Sequence[int], column_colors: Mapping[int, str]
 ) -> dict[str, Any]:
     """Write the name of a single line at the axis; of several lines, return the legend."""
@@ -515,14 +513,16 @@ def _name_lines(
 
 def _draw_runs(
     ax: Axes,
-    rows: Sequence[tuple[str, np.ndarray]],
+    named_rows: Sequence[tuple[str, np.ndarray]],  # the category indices of each row
     column: Column,
-    observed_ids: np.ndarray,
+    observed_indices: np.ndarray,
     wrong_masks: Sequence[np.ndarray] = (),
 ) -> dict[str, Any]:
     """Draw rows of colored runs, and return the handles of their legend by name."""
-    names = column.categories or charts.BINARY_NAMES
-    chart = charts.category_strips(rows, names, wrong_masks, observed_ids=observed_ids)
+    categories = column.categories or charts.BINARY_VALUE_NAMES
+    chart = charts.category_strips(
+        named_rows, categories, wrong_masks, observed_indices=observed_indices
+    )
     draw(chart, ax, legend=False).set_xlabel("")
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.spines[["left", "bottom"]].set_visible(False)
@@ -531,7 +531,7 @@ def _draw_runs(
     return {marks.name: Patch(color=marks.color) for marks in legend_marks}
 
 
-def _column_note(
+def _describe_columns(
     column_groups: Sequence[Sequence[int]], schema: Schema, separator: str = ""
 ) -> str:
     """Return how many columns are drawn, such as "4 of 9 columns"; empty if all are drawn."""
@@ -574,18 +574,17 @@ def anomalies(
             f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
         )
     schema = sequences.schema
-    groups = charts.numeric_panels(schema, sequences.values) or charts.categorical_panels(schema)
-    colors, panels = charts.column_colors(groups), _make_series_panels(ax, len(groups))
-    anomalous = np.concatenate([[False], p_values <= alpha, [False]])
+    groups = charts.group_columns_by_panel(schema, sequences.values)
+    colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     # first steps and ends of runs of anomalous steps, in turn
-    changes = np.flatnonzero(anomalous[1:] != anomalous[:-1])
+    changes = np.flatnonzero(np.diff(p_values <= alpha, prepend=False, append=False))
     # the shade is behind strips, so that it does not change their colors
-    shade: dict[str, Any] = {"color": CONTRAST, "alpha": 0.3, "linewidth": 0, "zorder": 0}
+    shade: dict[str, Any] = {"color": CONTRAST_COLOR, "alpha": 0.3, "linewidth": 0, "zorder": 0}
     for panel, columns in zip(panels, groups, strict=True):
-        if schema.numeric.any():
+        if schema.numeric.any():  # then the groups have numeric columns only
             for i in columns:
                 panel.plot(sequences.values[:, i], color=colors[i], linewidth=1.1)
-            legend = _name_lines(panel, schema, columns, colors)
+            legend = _label_lines(panel, schema, columns, colors)
         else:
             rows = [(schema.names[i], sequences.values[:, i]) for i in columns]
             observed = sequences.values[:, columns].ravel()
@@ -596,8 +595,8 @@ def anomalies(
         for first, end in zip(changes[::2], changes[1::2], strict=True):
             panel.axvspan(first - 0.5, end - 0.5, **shade)
     title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded"
-    title += _column_note(groups, schema, "  ·  ")
-    return _finish_series(panels, title, (0, len(p_values)))
+    title += _describe_columns(groups, schema, "  ·  ")
+    return _finish_panels(panels, title, 0, len(p_values))
 
 
 def forecast(
@@ -651,48 +650,48 @@ def forecast(
     index = range(len(sequences))[index]  # -1 is the last one
     past, future = sequences[[index]], ahead.sequences[[index]]
     num_past, num_future = len(past.values), len(future.values)
-    first = max(0, num_past - max(HISTORY_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS))
+    num_drawn = max(HISTORY_STEPS_PER_FORECAST_STEP * num_future, MIN_HISTORY_STEPS)
+    first = max(0, num_past - num_drawn)  # step that is drawn first
     history = past.values[first:]
-    groups = charts.numeric_panels(schema, history)
-    colors, panels = charts.column_colors(groups), _make_series_panels(ax, len(groups))
+    groups = charts.group_columns_by_panel(schema, history)
+    colors, panels = charts.choose_column_colors(groups), _make_panels(ax, len(groups))
     for panel, columns in zip(panels, groups, strict=True):
         for column in columns:
             color = colors[column]
             pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
             panel.plot(np.arange(first, num_past), history[:, column], **pale)
             if after is not None:
-                actual = after[[index]].values[:num_future, column]
-                panel.plot(num_past + np.arange(len(actual)), actual, **pale)
+                true_values = after[[index]].values[:num_future, column]
+                panel.plot(num_past + np.arange(len(true_values)), true_values, **pale)
             # the line of the forecast begins at the last step of the sequence, to leave no gap
-            last = history[-1:, column]
-            steps = np.arange(num_past - len(last), num_past + num_future)
-            values = np.concatenate([last, future.values[:, column]])
+            last_value = history[-1:, column]  # empty if the sequence is empty
+            steps = np.arange(num_past - len(last_value), num_past + num_future)
+            values = np.concatenate([last_value, future.values[:, column]])
             panel.plot(steps, values, color=color, linewidth=1.8)
             if ahead.lower is not None and ahead.upper is not None:
                 bounds = (ahead.lower[index, :, column], ahead.upper[index, :, column])
-                low, high = (np.concatenate([last, bound]) for bound in bounds)
+                low, high = (np.concatenate([last_value, bound]) for bound in bounds)
                 panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
-        panel.axvline(num_past - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
-        if legend := _name_lines(panel, schema, columns, colors):
+        panel.axvline(num_past - 0.5, color=MUTED_COLOR, linewidth=0.8, linestyle=":")
+        if legend := _label_lines(panel, schema, columns, colors):
             add_legend_beside(panel, legend)
-    bounds = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    title = f"{ahead.ids[index]}{bounds}" + _column_note(groups, schema, "  ·  ")
-    return _finish_series(panels, title, (first, num_past + num_future))
+    bounds_note = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
+    title = f"{ahead.ids[index]}{bounds_note}" + _describe_columns(groups, schema, "  ·  ")
+    return _finish_panels(panels, title, first, num_past + num_future)
 
 
-def _make_series_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
-    """Return one panel for each group of columns, on new axes if there are none."""
+def _make_panels(ax: Axes | None, num_panels: int) -> list[Axes]:
+    """Return panels one below the other, on new axes if there are none."""
     height = 3.2 if num_panels == 1 else 0.8 + 1.3 * num_panels
     return split_axes(new_axes(ax, inches=(9.0, height)), num_panels)
 
 
-def _finish_series(axes: Sequence[Axes], title: str, step_range: tuple[int, int]) -> Axes:
+def _finish_panels(panels: Sequence[Axes], title: str, first: int, end: int) -> Axes:
     """Set the title, the range of steps and the ticks of panels; return the first panel."""
-    first, end = step_range
-    axes[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
-    axes[-1].set_xlabel("step")
-    axes[0].set_title(title, fontsize="small", loc="left")
-    for ax in axes:
-        use_integer_ticks(ax)
-        tidy(ax)
-    return axes[0]
+    panels[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
+    panels[-1].set_xlabel("step")
+    panels[0].set_title(title, fontsize="small", loc="left")
+    for panel in panels:
+        use_integer_ticks(panel)
+        tidy(panel)
+    return panels[0]

@@ -16,11 +16,11 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from matplotlib.transforms import Bbox
 
 from refold.plots.charts import (
-    ACCENT,
-    CONTRAST,
-    MUTED,
+    ACCENT_COLOR,
+    CONTRAST_COLOR,
+    MUTED_COLOR,
     RAMP,
-    WRONG,
+    WRONG_COLOR,
     Chart,
     Marks,
     mark_wrong_values,
@@ -41,101 +41,88 @@ POINT_STYLES: dict[str, dict[str, Any]] = {
 }
 # More points are drawn as an image, so that an SVG file stays small.
 MAX_UNRASTERIZED_POINTS = 1500
-# Gap between names, in points of 1/72 inch.
-NAME_GAP = 4
+# Gap between names on a picture, in points of 1/72 inch.
+NAME_GAP_POINTS = 4
 # Options of a legend beside axes or titles.
 LEGEND_OPTIONS: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "handlelength": 1.4}
 LEGEND_OPTIONS |= {"columnspacing": 0.8, "borderaxespad": 0.2}
 # The names of this many rows fit on any axes, so they need not be measured.
 MAX_ROWS_WITHOUT_OVERLAP = 4
-# More names in a legend beside axes need a second column.
-MAX_NAMES_PER_COLUMN = 5
-
-
-def new_figure(size_inches: tuple[float, float]) -> Figure:
-    """Return a figure that pyplot does not know, so it is not shown."""
-    return Figure(figsize=size_inches, layout="constrained")
+# A legend beside axes with more names needs a second column.
+MAX_LEGEND_ROWS = 5
+# Number of characters of the default font that fit in an inch.
+CHARACTERS_PER_INCH = 12.6
 
 
 def new_axes(ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8)) -> Axes:
-    """Return ``ax``, or the axes of a new figure if it is None."""
-    return new_figure(inches).add_subplot() if ax is None else ax
+    """Return ``ax``, or if it is None the axes of a new figure, which pyplot does not know."""
+    return Figure(figsize=inches, layout="constrained").add_subplot() if ax is None else ax
 
 
 def draw(
-    chart: Chart,
-    ax: Axes | None,
-    *,
-    inches: tuple[float, float] = (6.0, 3.8),
-    legend: bool = True,
+    chart: Chart, ax: Axes | None, *, inches: tuple[float, float] = (6.0, 3.8), legend: bool = True
 ) -> Axes:
     """Draw a chart on axes, or on a new figure, and return the axes."""
     ax = new_axes(ax, inches=inches)
     for marks in chart.marks:
         _draw_marks(ax, marks, chart)
-    _set_axes(ax, chart)
-    if chart.title:
-        ax.set_title(chart.title, fontsize="small", loc="left")
-    if legend and chart.has_legend:
-        # marks without a grid may be anywhere, so their legend is outside of the axes
-        position = {} if chart.grid else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        handles, names = ax.get_legend_handles_labels()
-        texts = [shorten(name) for name in names]
-        title = chart.legend_title or None
-        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
-    tidy(ax, grid=chart.grid)
-    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
-        _prevent_tick_overlap(ax, chart)
-    return ax
-
-
-def _set_axes(ax: Axes, chart: Chart) -> None:
-    """Give the axes of a chart their titles, ticks and scales."""
     ax.set_xlabel(chart.x.title)
     ax.set_ylabel(wrap_title(chart.y.title, ax))
-    names = [shorten(name) for name in chart.x.ticks]
-    if names:
-        ax.set_xticks(range(len(names)), names, fontsize="small")
+    if chart.x.ticks:
+        ax.set_xticks(range(len(chart.x.ticks)), map(shorten, chart.x.ticks), fontsize="small")
     if chart.y.ticks:
         ax.set_yticks(range(len(chart.y.ticks)), map(shorten, chart.y.ticks))
     if chart.horizontal:
         ax.invert_yaxis()  # the first row is at the top
     elif chart.y.starts_at_zero:
         ax.set_ylim(bottom=0)
-    if chart.y.log:
+    if chart.y.is_log:
         ax.set_yscale("log")
     if chart.x.integer_ticks:
         use_integer_ticks(ax)
+    if chart.title:
+        ax.set_title(chart.title, fontsize="small", loc="left")
+    if legend and chart.has_legend:
+        # marks without a grid may be anywhere, so their legend is outside of the axes
+        position = {} if chart.grid_axis else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        handles, names = ax.get_legend_handles_labels()
+        texts = [shorten(name) for name in names]
+        title = chart.legend_title or None
+        ax.legend(handles, texts, title=title, frameon=False, fontsize="small", **position)
+    tidy(ax, grid=chart.grid_axis)
+    if chart.x.ticks or len(chart.y.ticks) > MAX_ROWS_WITHOUT_OVERLAP:
+        _prevent_tick_overlap(ax, chart)
+    return ax
 
 
 def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     """Draw the marks of a chart that share a color and a style."""
-    style: dict[str, Any] = {"color": marks.color, "label": marks.name}
+    options: dict[str, Any] = {"color": marks.color, "label": marks.name}
     if marks.mark_type == "bars":
         draw_bars = ax.barh if chart.horizontal else ax.bar
-        draw_bars(marks.x, np.nan_to_num(marks.y), marks.thickness, **style)
+        draw_bars(marks.x, np.nan_to_num(marks.y), marks.thickness, **options)
     elif marks.mark_type == "runs":
         for row in np.unique(marks.y):
             first, end = marks.x[marks.y == row].T
             runs = [*zip(first, end - first, strict=True)]
-            ax.broken_barh(runs, (row - marks.thickness / 2, marks.thickness), **style)
+            ax.broken_barh(runs, (row - marks.thickness / 2, marks.thickness), **options)
     elif marks.mark_type == "lines":
-        style |= {"marker": "o"} if len(marks.x) == 1 else {}
-        ax.plot(marks.x, marks.y, **style | LINE_STYLES[marks.style])
+        options |= {"marker": "o"} if len(marks.x) == 1 else {}  # a line of one point is invisible
+        ax.plot(marks.x, marks.y, **options | LINE_STYLES[marks.style])
     elif marks.style:
-        ax.plot(marks.x, marks.y, linestyle="", **style, **POINT_STYLES[marks.style])
+        ax.plot(marks.x, marks.y, linestyle="", **options, **POINT_STYLES[marks.style])
     else:
-        # many points are small and pale, so that they do not cover each other
+        # many points are small and pale, so that they do not cover each other; sizes are areas
         num_points = sum(len(group.x) for group in chart.marks)
-        style |= {"s": float(np.clip(6000 / num_points, 9, 42)), "linewidths": 0}
-        style |= {"alpha": 0.85 if num_points <= 500 else 0.6}
-        style |= {"rasterized": num_points > MAX_UNRASTERIZED_POINTS}
+        options |= {"s": float(np.clip(6000 / num_points, 9, 42)), "linewidths": 0}
+        options |= {"alpha": 0.85 if num_points <= 500 else 0.6}
+        options |= {"rasterized": num_points > MAX_UNRASTERIZED_POINTS}
         if isinstance(marks.color, str):
-            ax.scatter(marks.x, marks.y, **style)
+            ax.scatter(marks.x, marks.y, **options)
             return
-        del style["color"]  # the colors are numbers on a scale
+        del options["color"]  # the colors are numbers on a scale
         ramp = LinearSegmentedColormap.from_list("refold", RAMP)
-        points = ax.scatter(marks.x, marks.y, c=marks.color, cmap=ramp, **style)
+        points = ax.scatter(marks.x, marks.y, c=marks.color, cmap=ramp, **options)
         bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
@@ -144,29 +131,27 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
 
 def draw_shades(ax: Axes, shades: np.ndarray, decoded_shades: np.ndarray, num_steps: int) -> None:
     """Draw two arrays of shades (n_rows, n_steps), and frame the wrong values of the second one."""
-    below = len(shades) + 1  # first row of the second array, after a gap of one row
-    for strips, color, first in ((shades, ACCENT, 0), (decoded_shades, CONTRAST, below)):
-        top, bottom = first - 0.5, first + len(strips) - 0.5
-        if not strips.shape[1]:
+    first_decoded_row = len(shades) + 1  # after a gap of one row
+    options: dict[str, Any] = {"vmin": 0, "vmax": 1, "interpolation": "none", "aspect": "auto"}
+    for array, color, first_row in (
+        (shades, ACCENT_COLOR, 0),
+        (decoded_shades, CONTRAST_COLOR, first_decoded_row),
+    ):
+        top, bottom = first_row - 0.5, first_row + len(array) - 0.5
+        if not array.shape[1]:
             ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
             continue
         ends = [to_rgba(color, 0.10), to_rgba(color, 1.0)]
-        ax.imshow(
-            np.ma.masked_invalid(strips),
-            cmap=LinearSegmentedColormap.from_list("refold-heat", ends),
-            vmin=0,
-            vmax=1,
-            interpolation="none",
-            aspect="auto",
-            extent=(-0.5, strips.shape[1] - 0.5, bottom, top),
-        )
+        color_map = LinearSegmentedColormap.from_list("refold-heat", ends)
+        extent = (-0.5, array.shape[1] - 0.5, bottom, top)
+        ax.imshow(np.ma.masked_invalid(array), cmap=color_map, extent=extent, **options)
     for column, row in np.argwhere(mark_wrong_values(shades.T, decoded_shades.T)):
         # the corners of a square, closed
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
-        y = below + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
-        ax.plot(x, y, color=WRONG, linewidth=1.2)
+        y = first_decoded_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
+        ax.plot(x, y, color=WRONG_COLOR, linewidth=1.2)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
-    ax.set_ylim(below + len(decoded_shades) - 0.4, -0.6)
+    ax.set_ylim(first_decoded_row + len(decoded_shades) - 0.4, -0.6)
     ax.set_yticks([])  # rows are not high enough for names
     use_integer_ticks(ax)
     tidy(ax)
@@ -185,7 +170,7 @@ def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
             formatter.set_useOffset(False)
             formatter.set_scientific(False)
     if grid is not None:
-        ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
+        ax.grid(visible=True, axis=grid, color=MUTED_COLOR, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
 
 
@@ -208,47 +193,48 @@ def split_axes(ax: Axes, num_panels: int) -> list[Axes]:
 
 def compute_layout(ax: Axes) -> float:
     """Compute the layout of the figure, to measure texts; return the pixels per point."""
-    figure: Any = ax.figure.canvas.figure
+    figure: Any = ax.figure.canvas.figure  # the outer one, if the axes are on a subfigure
     figure.draw_without_rendering()
     return float(figure.dpi) / 72
 
 
 def _prevent_tick_overlap(ax: Axes, chart: Chart) -> None:
     """Rotate names of ticks that would touch, and leave some out if there is still no room."""
-    gap = NAME_GAP * compute_layout(ax)
+    gap = NAME_GAP_POINTS * compute_layout(ax)
     for axis, ticks, side in (
         (ax.xaxis, chart.x.ticks, "width"),
         (ax.yaxis, chart.y.ticks, "height"),
     ):
+        # all lengths are in pixels, along the axis
         labels = axis.get_ticklabels() if ticks else []
         spacing = getattr(ax.bbox, side) / max(1, len(labels))
-        needed = max((getattr(label.get_window_extent(), side) for label in labels), default=0)
-        if side == "width" and needed + gap > spacing:
+        longest = max((getattr(label.get_window_extent(), side) for label in labels), default=0)
+        if side == "width" and longest + gap > spacing:
             axis.set_tick_params(rotation=90)
-            needed = max(label.get_window_extent().width for label in axis.get_ticklabels())
-        if needed > spacing:
-            stride = int(np.ceil(needed / spacing))
+            longest = max(label.get_window_extent().width for label in axis.get_ticklabels())
+        if longest > spacing:
+            stride = int(np.ceil(longest / spacing))
             texts = [label.get_text() for label in labels[::stride]]
             axis.set_ticks(axis.get_ticklocs()[::stride], texts)
 
 
 def place_labels(ax: Axes, labeled_points: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write names beside points, without overlap; names without room are left out."""
-    scale = compute_layout(ax)
-    line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
+    pixels_per_point = compute_layout(ax)
+    line = {"arrowstyle": "-", "color": MUTED_COLOR, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
     options: dict[str, Any] = {"fontsize": "small", "weight": "bold", "arrowprops": line}
     centers = [ax.transData.transform(point) for _, point in labeled_points]
-    occupied = [Bbox.from_bounds(x, y, 0, 0).padded(4 * scale) for x, y in centers]
+    occupied = [Bbox.from_bounds(x, y, 0, 0).padded(4 * pixels_per_point) for x, y in centers]
     for name, point in labeled_points:
         text = ax.annotate(name, point, (0, 0), textcoords="offset points", **options)
         text.set_in_layout(False)  # otherwise the text would change the layout it is measured in
         box = text.get_window_extent()
-        width, height = box.width / scale, box.height / scale
-        for distance in range(5, 200, 4):  # from the point, in points of 1/72 inch
-            # right, left and middle, each above and below
+        width, height = box.width / pixels_per_point, box.height / pixels_per_point
+        for distance in range(5, 200, 4):  # between name and point, in points of 1/72 inch
+            # six candidates: right, left and middle, each above and below
             x_offsets = (distance, -distance - width, -width / 2)
             offsets = [(x, y) for x in x_offsets for y in (distance, -distance - height)]
-            boxes = [box.translated(scale * x, scale * y) for x, y in offsets]
+            boxes = [box.translated(pixels_per_point * x, pixels_per_point * y) for x, y in offsets]
             is_free = [
                 not moved.count_overlaps(occupied) and ax.bbox.count_contains(moved.corners()) == 4
                 for moved in boxes
@@ -266,7 +252,7 @@ def add_legend_beside(target: Axes | Figure, handles: Mapping[str, Any]) -> None
     options: dict[str, Any] = {"loc": "outside right upper"}
     if isinstance(target, Axes):
         options = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-        options["ncols"] = -(-len(handles) // MAX_NAMES_PER_COLUMN)  # rounded up
+        options["ncols"] = -(-len(handles) // MAX_LEGEND_ROWS)  # rounded up
     names = [shorten(name) for name in handles]
     target.legend([*handles.values()], names, **LEGEND_OPTIONS | options)
 
@@ -275,23 +261,21 @@ def add_titles(axes: Sequence[Axes], titles: Sequence[str], handles: Mapping[str
     """Set the titles of axes, and add a legend beside the first title, or below a long title."""
     title_options: dict[str, Any] = {"fontsize": "small", "loc": "left"}
     texts = [ax.set_title(title, **title_options) for ax, title in zip(axes, titles, strict=True)]
-    legend_options: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    legend_options["ncols"] = len(handles)
-    old_legend = axes[0].get_legend()
-    above = axes[0].legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
+    first_ax, old_legend = axes[0], axes[0].get_legend()
+    legend_options = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(handles)}
+    legend = first_ax.legend([*handles.values()], [*handles], **LEGEND_OPTIONS | legend_options)
     if old_legend:  # a second legend replaces the first one, which is added again
-        axes[0].add_artist(old_legend)
-    scale = compute_layout(axes[0])
+        first_ax.add_artist(old_legend)
+    pixels_per_point = compute_layout(first_ax)
     for ax, text, title in zip(axes, texts, titles, strict=True):
         # share of a title that fits above its axes
         share = ax.bbox.width / text.get_window_extent().width
         text.set_text(title if share >= 1 else shorten(title, int(share * len(title))))
-    if (
-        handles
-        and texts[0].get_window_extent().x1 + NAME_GAP * scale > above.get_window_extent().x0
-    ):
-        pad = above.get_window_extent().height / scale + NAME_GAP
-        axes[0].set_title(texts[0].get_text(), pad=pad, **title_options)
+    title_end = texts[0].get_window_extent().x1 + NAME_GAP_POINTS * pixels_per_point
+    legend_box = legend.get_window_extent()
+    if handles and title_end > legend_box.x0:  # the title moves up, above the legend
+        pad = legend_box.height / pixels_per_point + NAME_GAP_POINTS
+        first_ax.set_title(texts[0].get_text(), pad=pad, **title_options)
 
 
 def shorten(name: str, max_characters: int = 32) -> str:
@@ -301,8 +285,8 @@ def shorten(name: str, max_characters: int = 32) -> str:
 
 def wrap_title(title: str, ax: Axes) -> str:
     """Return the title of a y axis, in lines that are not longer than the axis."""
-    # 12.6 characters of the default font fit in an inch
-    return textwrap.fill(title, max(8, int(12.6 * ax.bbox.height / ax.figure.dpi)))
+    height_inches = ax.bbox.height / ax.figure.dpi
+    return textwrap.fill(title, max(8, int(CHARACTERS_PER_INCH * height_inches)))
 
 
 def use_integer_ticks(ax: Axes) -> None:

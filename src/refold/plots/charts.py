@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -35,25 +35,27 @@ PALETTE = (
 """Colors of groups, most distinct first; readable on white and on near-black backgrounds."""
 
 # Color of what a chart is about, such as the error of Refold.
-ACCENT = PALETTE[0]
+ACCENT_COLOR = PALETTE[0]
 # Color of what stands out next to it, such as the best epoch.
-CONTRAST = PALETTE[1]
+CONTRAST_COLOR = PALETTE[1]
+# Colors of other marks, such as the initial weights and a refit.
 GREEN, VIOLET = PALETTE[2], PALETTE[4]
 # Color of wrong values, which no category has.
-WRONG = PALETTE[6]
+WRONG_COLOR = PALETTE[6]
 # Color of what is only for comparison, such as the error of PCA.
-MUTED = "#8d95a3"
+MUTED_COLOR = "#8d95a3"
 RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
 """Colors of a scale from low to high values."""
 
-ColumnGroup = Literal["numeric", "categorical"]
-# Title of the axis of errors, by the type of the columns.
-ERROR_UNITS = {
+# Numeric columns, or all others.
+NumericOrCategorical = Literal["numeric", "categorical"]
+# Titles of the axis of errors, by the type of the columns.
+ERROR_AXIS_TITLES = {
     "numeric": "squared error (1: the variance)",
     "categorical": "share of wrong values",
 }
-# Colors of the methods of a chart: Refold, PCA and any others.
-METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
+# Colors of methods in their order: Refold, PCA and any others.
+METHOD_COLORS = (ACCENT_COLOR, MUTED_COLOR, *PALETTE[1:])
 # Sequences of more different lengths are counted in bins, because more bars would be too thin.
 MAX_LENGTH_BARS = 40
 # Points in the plane have at most this many colors, because eyes cannot tell more of them apart.
@@ -72,9 +74,9 @@ MAX_LINES_PER_PANEL = 4
 # A column fills at least this share of its axis. Otherwise it gets another axis.
 MIN_AXIS_SHARE = 0.2
 # Names of the values of a binary column.
-BINARY_NAMES = ("0", "1")
-# Category index of a step that a reconstruction lacks, because it is shorter than the original.
-LACKING_STEP = -1.0
+BINARY_VALUE_NAMES = ("0", "1")
+# Category index of a step that is missing in a reconstruction, which is shorter than the original.
+NO_STEP_INDEX = -1.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class Marks:
     x: Any
     y: Any  # (n_points,); for bars, their lengths; for runs, the indices of their rows
     name: str = ""  # entry in the legend
-    color: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
-    style: str = ""  # a key of `LINE_STYLES` or `POINT_STYLES` of both renderers
+    color: Any = ACCENT_COLOR  # a color, or numbers on a color scale, (n_points,)
+    # a key of `LINE_STYLES` or `POINT_STYLES` in plots/_matplotlib.py and in report/_page.py
+    style: str = ""
     thickness: float = 0.8  # width of bars, or height of runs, in units of the axis
     # The fields below are only for the report, which is interactive.
     hover_texts: Sequence[str] = ()  # one for each point, with line breaks
@@ -104,7 +107,7 @@ class Axis:
     ticks: Sequence[str] = ()  # names of the positions 0, 1, ...
     integer_ticks: bool = False
     starts_at_zero: bool = False
-    log: bool = False
+    is_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Chart:
     title: str = ""
     subtitle: str = ""
     horizontal: bool = False  # bars begin at the y axis
-    grid: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
+    grid_axis: Literal["x", "y"] | None = "y"  # axis whose ticks have grid lines
     legend_title: str = ""  # also of a color bar
 
     @property
@@ -139,7 +142,7 @@ def length_histogram(lengths: ArrayLike) -> Chart:
     last = first + width - 1
     counts = np.bincount((lengths - low) // width, minlength=len(first))
     hover = [
-        f"{count:,} of {_range_text(*ends)} steps"
+        f"{count:,} of {_format_range(*ends)} steps"
         for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
     bars = Marks("bars", (first + last) / 2, counts, thickness=0.9 * width, hover_texts=hover)
@@ -149,7 +152,8 @@ def length_histogram(lengths: ArrayLike) -> Chart:
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
     """Return lines of losses by epoch, with marks at the initialization and the best epoch."""
     check_input_type("history", history, "a mapping, such as history_ of an estimator", "get")
-    losses, validation = (_to_floats(history.get(name, ())) for name in ("loss", "val_loss"))
+    # None, which some epochs have, becomes NaN
+    losses, validation = (np.array(history.get(key, ()), float) for key in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:
         raise ParameterError(
@@ -158,12 +162,12 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
     epochs = np.asarray(history.get("epoch", np.arange(1, num_epochs + 1)))
     is_refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
     marks = []
-    for curve, is_drawn, name, color, style in (
-        (losses, ~is_refit, "training", MUTED, ""),
+    for curve, is_in_curve, name, color, style in (
+        (losses, ~is_refit, "training", MUTED_COLOR, ""),
         (losses, is_refit, "refit on all data", VIOLET, "dot"),
-        (validation, ~is_refit, "validation", ACCENT, ""),
+        (validation, ~is_refit, "validation", ACCENT_COLOR, ""),
     ):
-        rows = np.flatnonzero(is_drawn[: len(curve)])
+        rows = np.flatnonzero(is_in_curve[: len(curve)])
         if np.isfinite(curve[rows]).any():
             marks.append(Marks("lines", epochs[rows], curve[rows], name, color, style))
     if initial_loss is not None:
@@ -175,11 +179,11 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         if initial_loss is not None and initial_loss <= value:
             best_epoch, value = 0, initial_loss
         name = f"best: {format_short(value)}"
-        marks.append(Marks("points", [best_epoch], [value], name, CONTRAST, "ring"))
-    drawn = np.concatenate([losses, validation, _to_floats([initial_loss])])
-    log = _should_be_log(drawn[np.isfinite(drawn)], 3)
+        marks.append(Marks("points", [best_epoch], [value], name, CONTRAST_COLOR, "ring"))
+    all_losses = np.concatenate([losses, validation, np.array([initial_loss], float)])
+    is_log = _should_be_log(all_losses[np.isfinite(all_losses)], 3)
     x = Axis("epoch", integer_ticks=True, starts_at_zero=True)
-    return Chart(marks, x, Axis("loss", log=log))
+    return Chart(marks, x, Axis("loss", is_log=is_log))
 
 
 # Errors
@@ -189,45 +193,48 @@ def feature_error_bars(
     errors_by_method: Mapping[str, Any], feature_names: Sequence[str], column_type: str
 ) -> Chart:
     """Return horizontal bars of the error of each feature, with methods side by side."""
-    marks = _error_marks("bars", errors_by_method, np.arange(len(feature_names)), feature_names)
-    x = Axis(ERROR_UNITS[column_type], starts_at_zero=True)
+    marks = _make_error_marks(
+        "bars", errors_by_method, np.arange(len(feature_names)), feature_names
+    )
+    x = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     y = Axis(ticks=[str(name) for name in feature_names])
-    return Chart(marks, x, y, horizontal=True, grid="x")
+    return Chart(marks, x, y, horizontal=True, grid_axis="x")
 
 
 def length_error_bars(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Return bars of the error of sequences of similar length."""
-    lengths = next(iter(errors_by_method.values()))
+    groups = next(iter(errors_by_method.values()))  # the groups of all methods are the same
     notes = [
-        f"{steps} steps, {num:,} sequences"
-        for steps, num in zip(lengths.names, lengths.num_sequences, strict=True)
+        f"{name} steps, {count:,} sequences"
+        for name, count in zip(groups.names, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _error_marks("bars", errors, np.arange(len(notes)), notes)
-    x = Axis("steps in the sequence", ticks=lengths.names)
-    return Chart(marks, x, Axis(ERROR_UNITS[column_type], starts_at_zero=True))
+    marks = _make_error_marks("bars", errors, np.arange(len(notes)), notes)
+    x = Axis("steps in the sequence", ticks=groups.names)
+    return Chart(marks, x, Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True))
 
 
 def position_error_lines(errors_by_method: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Return lines of the error along the sequence."""
-    steps = next(iter(errors_by_method.values()))
+    groups = next(iter(errors_by_method.values()))  # the groups of all methods are the same
     notes = [
-        f"{'step' if low == high else 'steps'} {_range_text(low, high)}, {num:,} sequences"
-        for low, high, num in zip(steps.first, steps.last, steps.num_sequences, strict=True)
+        f"{'step' if first == last else 'steps'} {_format_range(first, last)}, {count:,} sequences"
+        for first, last, count in zip(groups.first, groups.last, groups.num_sequences, strict=True)
     ]
     errors = {method: getattr(group, column_type) for method, group in errors_by_method.items()}
-    marks = _error_marks("lines", errors, (steps.first + steps.last) / 2, notes)
-    y = Axis(ERROR_UNITS[column_type], starts_at_zero=True)
+    marks = _make_error_marks("lines", errors, (groups.first + groups.last) / 2, notes)
+    y = Axis(ERROR_AXIS_TITLES[column_type], starts_at_zero=True)
     return Chart(marks, Axis("step", integer_ticks=True), y)
 
 
-def _error_marks(
+def _make_error_marks(
     mark_type: Literal["bars", "lines"],
     errors_by_method: Mapping[str, Any],
     positions: np.ndarray,
     hover_notes: Sequence[str],
 ) -> list[Marks]:
     """Return the marks of each method, with bars side by side, and notes in their hover text."""
+    # the bars of a position fill 0.8 of the distance to the next position, with gaps between them
     width = 0.8 / len(errors_by_method)
     marks = []
     for i, (method, values) in enumerate(errors_by_method.items()):
@@ -243,12 +250,12 @@ def _error_marks(
 def code_size_chart(curve: ErrorCurve) -> Chart:
     """Return lines of the held-out error of PCA and of Refold by code size."""
     marks = [
-        Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED, "markers"),
-        Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT, "markers"),
+        Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED_COLOR, "markers"),
+        Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT_COLOR, "markers"),
     ]
-    log = _should_be_log(np.concatenate([curve.pca, curve.errors]), 10)
-    error = Axis(f"held-out error ({curve.measure})", starts_at_zero=not log, log=log)
-    return Chart(marks, Axis("latent dimensions"), error)
+    is_log = _should_be_log(np.concatenate([curve.pca, curve.errors]), 10)
+    y = Axis(f"held-out error ({curve.measure})", starts_at_zero=not is_log, is_log=is_log)
+    return Chart(marks, Axis("latent dimensions"), y)
 
 
 # Codes
@@ -261,64 +268,67 @@ def latent_effect_bars(
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
-    inactive_mask: np.ndarray | None = None,
+    is_inactive: np.ndarray | None = None,  # (num_dimensions,)
 ) -> Chart:
     """Return bars of the effect of each latent dimension, largest first, in colors by type."""
     order = dimensions.order[:MAX_DIMENSION_BARS]
-    is_inactive = np.zeros(len(order), bool) if inactive_mask is None else inactive_mask[order]
     # a code has learned dimensions, then the length, then ROCKET features
     first_rocket = latent_dim - rocket_dim
-    is_rocket = (order < latent_dim) & (order >= first_rocket)
-    is_length = (order < first_rocket) & (order >= first_rocket - length_dim)
+    is_rocket = (order >= first_rocket) & (order < latent_dim)
+    is_length = (order >= first_rocket - length_dim) & (order < first_rocket)
+    is_gray = np.zeros(len(order), bool) if is_inactive is None else is_inactive[order]
     marks = []
-    for rows, name, color in (
-        (~is_rocket & ~is_length & ~is_inactive, "learned", ACCENT),
-        (is_rocket & ~is_inactive, "ROCKET features", CONTRAST),
-        (is_length & ~is_inactive, "length", GREEN),
-        (is_inactive, "inactive", MUTED),
+    for mask, type_name, color in (
+        (~is_rocket & ~is_length & ~is_gray, "learned", ACCENT_COLOR),
+        (is_rocket & ~is_gray, "ROCKET features", CONTRAST_COLOR),
+        (is_length & ~is_gray, "length", GREEN),
+        (is_gray, "inactive", MUTED_COLOR),
     ):
-        if rows.any():
-            texts = [_dimension_hover_text(dimensions, int(i), column_names) for i in order[rows]]
-            positions, values = np.flatnonzero(rows), dimensions.total[order[rows]]
-            marks.append(Marks("bars", positions, values, name, color, hover_texts=texts))
+        texts = []
+        for i in order[mask].tolist():
+            lines = [
+                dimension_name(dimensions, i),
+                f"change {format_short(float(dimensions.total[i]))}",
+                f"variance {format_short(float(dimensions.deviation[i]) ** 2)}",
+            ]
+            effects = dimensions.effect[i]  # (num_columns,)
+            most_affected = np.argsort(-effects, kind="stable")[:MAX_AFFECTED_COLUMNS].tolist()
+            for column in most_affected if len(column_names) > 1 else ():
+                effect_text = format_short(float(effects[column]))
+                lines.append(f"change of {column_names[column]} {effect_text}")
+            texts.append("\n".join(lines))
+        if texts:
+            positions, totals = np.flatnonzero(mask), dimensions.total[order[mask]]
+            marks.append(Marks("bars", positions, totals, type_name, color, hover_texts=texts))
     ticks = [dimensions.names[i] for i in order]
-    effect = Axis("change per standard deviation", starts_at_zero=True)
-    return Chart(marks, Axis("latent dimension", ticks=ticks), effect)
+    y = Axis("change per standard deviation", starts_at_zero=True)
+    return Chart(marks, Axis("latent dimension", ticks=ticks), y)
 
 
-def _dimension_hover_text(dimensions: LatentDimensions, i: int, column_names: Sequence[str]) -> str:
-    """Return lines with the name, effect, variance and most affected columns of a dimension."""
-    lines = [
-        dimension_name(dimensions, i),
-        f"change {format_short(float(dimensions.total[i]))}",
-        f"variance {format_short(float(dimensions.deviation[i]) ** 2)}",
-    ]
-    if len(column_names) > 1:
-        effect = dimensions.effect[i]
-        for column in np.argsort(-effect, kind="stable")[:MAX_AFFECTED_COLUMNS].tolist():
-            lines.append(f"change of {column_names[column]} {format_short(float(effect[column]))}")
-    return "\n".join(lines)
-
-
-def dimension_name(dimensions: LatentDimensions, i: int) -> str:
+def dimension_name(dimensions: LatentDimensions, dimension: int) -> str:
     """Return the name of a dimension with its noun, such as "dimension 3" or "level of x"."""
-    name = dimensions.names[i]
+    name = dimensions.names[dimension]
     return f"dimension {name}" if name.isdigit() else name
 
 
 def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
     """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
     low, high = min(deviations), max(deviations)
+    # red, green and blue from 0 to 255 of each color of the scale, between which lines have colors
+    ramp_channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
+    ramp_shares = np.linspace(0, 1, len(RAMP))
     marks = []
     for i, num_stds in enumerate(deviations):
         values = decoded[[i]].values[:, column]
-        color = _ramp_color(0.5 if high == low else (num_stds - low) / (high - low))
-        name = signed_text(num_stds)
+        share = 0.5 if high == low else (num_stds - low) / (high - low)
+        rgb = [round(np.interp(share, ramp_shares, channel)) for channel in ramp_channels]
+        color = "#" + "".join(f"{channel:02x}" for channel in rgb)
+        name = format_signed(num_stds)
         line = Marks("lines", np.arange(len(values)), values, name, color)
         label = f"{name} standard deviations"
         marks.append(replace(line, value_label=label, legend_group=name))
     x, y = Axis("step", integer_ticks=True), Axis(decoded.schema.names[column])
-    return Chart(marks, x, y, grid=None, legend_title="std. dev.")
+    return Chart(marks, x, y, grid_axis=None, legend_title="std. dev.")
 
 
 def code_points(
@@ -348,46 +358,50 @@ def code_points(
             for name, rows, color in groups
         ]
     x, y = map(Axis, axis_names)
-    return Chart(marks, x, y, grid=None, legend_title=label_name)
+    return Chart(marks, x, y, grid_axis=None, legend_title=label_name)
 
 
 def _label_groups(
     labels: np.ndarray, label_order: Sequence[str]
 ) -> list[tuple[str, np.ndarray, str]] | None:
     """Return name, rows and color of each label, the rare ones as one group; None for numbers."""
-    label_names, label_ids = np.unique([str(label) for label in labels], return_inverse=True)
-    if len(label_names) > MAX_COLORED_GROUPS and _are_numbers(labels):
+    names, indices = np.unique([str(label) for label in labels], return_inverse=True)
+    if len(names) > MAX_COLORED_GROUPS and _are_numbers(labels):
         return None
-    frequent = _most_frequent(label_ids, list(map(str, label_names)), PALETTE, label_order)
-    groups = [(name, np.flatnonzero(label_ids == i), color) for i, name, color in frequent]
-    if len(frequent) < len(label_names):
-        rare = np.flatnonzero(~np.isin(label_ids, [i for i, _, _ in frequent]))
-        groups.append((f"{len(label_names) - len(frequent)} others", rare, MUTED))
+    frequent = _color_frequent_names(indices, list(map(str, names)), PALETTE, label_order)
+    groups = [(name, np.flatnonzero(indices == i), color) for i, name, color in frequent]
+    if len(frequent) < len(names):
+        rare_rows = np.flatnonzero(~np.isin(indices, [i for i, _, _ in frequent]))
+        groups.append((f"{len(names) - len(frequent)} others", rare_rows, MUTED_COLOR))
     return groups
 
 
-def _most_frequent(
-    name_ids: np.ndarray, names: Sequence[str], colors: Sequence[str], name_order: Sequence[str]
+def _color_frequent_names(
+    name_indices: np.ndarray, names: Sequence[str], colors: Sequence[str], name_order: Sequence[str]
 ) -> list[tuple[int, str, str]]:
-    """Return id, name and color of the most frequent names, sorted by ``name_order`` and name."""
-    present, counts = np.unique(name_ids, return_counts=True)
-    # if there are too many names, one color is left for all others
-    num = len(colors) if len(present) <= len(colors) else len(colors) - 1
+    """Return index, name and color of the most frequent names, sorted by `name_order` and name."""
+    counts = np.bincount(name_indices, minlength=len(names))
     ranks = {name: rank for rank, name in enumerate(name_order)}
-    keys = {i: (ranks.get(names[i], len(ranks)), _sort_key(names[i])) for i in map(int, present)}
+    keys = {
+        i: (ranks.get(names[i], len(ranks)), _make_number_key(names[i]))
+        for i in range(len(names))
+        if counts[i]
+    }
+    # if there are too many names, one color is left for all others
+    num_colored = len(colors) if len(keys) <= len(colors) else len(colors) - 1
     # of equally frequent names, the first ones are chosen
-    by_count = sorted(zip(-counts, keys, strict=True), key=lambda c: (c[0], keys[c[1]]))
-    frequent = sorted((i for _, i in by_count[:num]), key=keys.__getitem__)
+    by_count = sorted(keys, key=lambda i: (-counts[i], keys[i]))
+    frequent = sorted(by_count[:num_colored], key=keys.__getitem__)
     return [(i, names[i], color) for i, color in zip(frequent, colors, strict=False)]
 
 
-def category_order(labels: Any) -> list[str]:
+def get_category_order(labels: Any) -> list[str]:
     """Return the categories of a Categorical of pandas, in their order; [] for other labels."""
     categories = getattr(getattr(labels, "dtype", None), "categories", None)
     return [] if categories is None else [str(name) for name in categories]
 
 
-def _sort_key(name: str) -> tuple[Any, ...]:
+def _make_number_key(name: str) -> tuple[Any, ...]:
     """Return a key that sorts by numbers, also inside of names, so "item 9" is before "item 10"."""
     try:
         value = float(name)
@@ -409,36 +423,36 @@ def reconstruction_lines(
     visible_columns: Sequence[int],
     column_colors: Mapping[int, str],
 ) -> Chart:
-    """Return lines of columns of a sequence and its reconstructions; all but some are hidden."""
-    # Only the columns in `visible` are shown at first. The reconstruction by PCA, after that by
-    # Refold, is hidden.
+    """Return lines of columns of a sequence and its reconstructions, the first one of Refold."""
+    # Other columns than the visible ones, and other reconstructions, are hidden until a click.
     names = original.schema.names
-    main, *linear = reconstructions
+    first_method, *other_methods = reconstructions
     marks = []
     for column in columns:
         options: dict[str, Any] = {"color": column_colors[column], "legend_group": str(column)}
         options["hidden"] = column not in visible_columns
-        before = _column_line(original, column, "original", style="original", **options)
-        after = _column_line(reconstructions[main], column, main, style="reconstruction", **options)
+        before = _make_column_line(original, column, "original", style="original", **options)
+        options["style"] = "reconstruction"
+        after = _make_column_line(reconstructions[first_method], column, first_method, **options)
         marks += [before, replace(after, name=names[column])]
-    for method in linear:
+    for method in other_methods:
         for column in sorted(visible_columns):
             # the legend has one entry for all columns
             name = method if column == min(visible_columns) else ""
-            color = column_colors[column] if len(visible_columns) > 1 else MUTED
+            color = column_colors[column] if len(visible_columns) > 1 else MUTED_COLOR
             options = {"name": name, "color": color, "legend_group": method, "hidden": True}
             options["style"] = "thin dots"
-            marks.append(_column_line(reconstructions[method], column, method, **options))
-    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid=None)
+            marks.append(_make_column_line(reconstructions[method], column, method, **options))
+    return Chart(marks, Axis("step", integer_ticks=True), Axis(), grid_axis=None)
 
 
-def _column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
+def _make_column_line(sequence: Sequences, column: int, method: str, **options: Any) -> Marks:
     """Return the line of one column of a single sequence."""
     values, label = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
     return Marks("lines", np.arange(len(values)), values, value_label=label, **options)
 
 
-def sort_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
+def sort_columns_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
     """Return the numeric columns, largest variance first."""
     numeric = np.flatnonzero(schema.numeric)
     if not len(values):
@@ -448,16 +462,19 @@ def sort_by_variance(schema: Schema, values: np.ndarray) -> list[int]:
     return numeric[np.argsort(-spread, kind="stable")].tolist()
 
 
-def column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
+def choose_column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
     """Return a color for each column of all groups."""
     columns = [column for group in groups for column in group]
     return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
 
 
-def group_by_range(schema: Schema, minima: np.ndarray, maxima: np.ndarray) -> list[list[int]]:
-    """Return at most four groups of numeric columns that fit on one axis, by their ranges (d,)."""
-    # Each column of a group fills a good share of the axis. Columns that need a fifth axis are left
-    # out, and so are constant columns, unless all are constant.
+def group_columns_by_range(
+    schema: Schema, minima: np.ndarray, maxima: np.ndarray
+) -> list[list[int]]:
+    """Return at most four groups of numeric columns that fit on one axis, by their ranges."""
+    # The ranges are arrays (num_columns,). Each column of a group fills a good share of the axis.
+    # Columns that need a fifth axis are left out, and so are constant columns, unless all columns
+    # are constant.
     groups: list[list[int]] = []
     numeric = np.flatnonzero(schema.numeric).tolist()
     for column in (column for column in numeric if maxima[column] > minima[column]):
@@ -472,21 +489,19 @@ def group_by_range(schema: Schema, minima: np.ndarray, maxima: np.ndarray) -> li
     return groups or [[column] for column in numeric[:MAX_PANELS]]
 
 
-def numeric_panels(schema: Schema, values: np.ndarray) -> list[list[int]]:
-    """Return the numeric columns of each panel, given values (n_steps, n_columns)."""
-    values = values.astype(float)
-    low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
-    high = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    ranked = sort_by_variance(schema, values)
-    groups = group_by_range(schema, low, high)
-    return [sorted([c for c in ranked if c in group][:MAX_LINES_PER_PANEL]) for group in groups]
-
-
-def categorical_panels(schema: Schema) -> list[list[int]]:
-    """Return the columns of at most four panels: all binary ones, then each categorical one."""
-    tokens = np.flatnonzero(~schema.numeric).tolist()
-    separate = [[i] for i in tokens if schema.columns[i].column_type.has_categories]
-    binary = [i for i in tokens if [i] not in separate]
+def group_columns_by_panel(schema: Schema, values: np.ndarray) -> list[list[int]]:
+    """Return the columns of at most four panels, given values (n_steps, n_columns)."""
+    if schema.numeric.any():  # then other columns are not drawn
+        values = values.astype(float)
+        low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
+        high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+        ranked = sort_columns_by_variance(schema, values)
+        groups = group_columns_by_range(schema, low, high)
+        return [sorted([c for c in ranked if c in group][:MAX_LINES_PER_PANEL]) for group in groups]
+    # all binary columns share a panel, and each categorical column has its own
+    has_categories = [column.column_type.has_categories for column in schema.columns]
+    binary = [i for i, is_categorical in enumerate(has_categories) if not is_categorical]
+    separate = [[i] for i, is_categorical in enumerate(has_categories) if is_categorical]
     return ([binary] if binary else []) + separate[: MAX_PANELS - bool(binary)]
 
 
@@ -496,49 +511,53 @@ def is_drawn_as_strip(column: Column, schema: Schema) -> bool:
 
 
 def category_strips(
-    rows: Sequence[tuple[str, np.ndarray]],
+    named_rows: Sequence[tuple[str, np.ndarray]],
     categories: Sequence[Any],
     wrong_masks: Sequence[np.ndarray] = (),
     *,
-    observed_ids: np.ndarray,
+    observed_indices: np.ndarray,
 ) -> Chart:
     """Return runs of categories, with a row of the chart for each (name, category indices)."""
-    # `wrong` has a mask for each row but the first, which is the original. `observed` are the
-    # categories of all data, so the most frequent ones have the same colors on all charts.
+    # `wrong_masks` has a mask of steps for each row but the first, which is the original.
+    # `observed_indices` are the categories of all data, so the most frequent ones have the same
+    # colors on all charts.
     names = [*map(str, categories), "unknown"]
-    order = () if names[:-1] == sorted(names[:-1]) else names  # that of a Categorical
-    ids = observed_ids[observed_ids >= 0].astype(int)
-    groups = _most_frequent(ids, names, [color for color in PALETTE if color != WRONG], order)
-    rare = [i for i in range(len(names)) if i not in {i for i, _, _ in groups}]
-    drawn = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
+    # categories of a Categorical of pandas have an order; others are sorted as they are
+    order = () if names[:-1] == sorted(names[:-1]) else names
+    indices = observed_indices[observed_indices >= 0].astype(int)
+    colors = [color for color in PALETTE if color != WRONG_COLOR]
+    frequent = _color_frequent_names(indices, names, colors, order)
+    rare = {*range(len(names))} - {i for i, _, _ in frequent}
     # missing values are in no run
-    filled = [np.nan_to_num(values, nan=LACKING_STEP).astype(int) for _, values in rows]
-    marks = [_category_runs(filled, members, names, name, color) for members, name, color in drawn]
+    rows = [np.nan_to_num(values, nan=NO_STEP_INDEX).astype(int) for _, values in named_rows]
+    marks = [_make_run_marks(rows, {i}, names, name, color) for i, name, color in frequent]
+    marks.append(_make_run_marks(rows, rare, names, "others", MUTED_COLOR))
     if len(wrong_masks):
-        line = _category_runs([np.zeros(0), *wrong_masks], [True], ["", "wrong"], "wrong", WRONG)
-        marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # below the runs
-    y = Axis(ticks=[name for name, _ in rows])
-    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid=None)
+        mask_rows = [np.zeros(0), *wrong_masks]
+        line = _make_run_marks(mask_rows, {True}, ["", "wrong"], "wrong", WRONG_COLOR)
+        marks.append(replace(line, y=line.y + 0.46, thickness=0.12))  # a thin line below the runs
+    y = Axis(ticks=[name for name, _ in named_rows])
+    return Chart(marks, Axis("step", integer_ticks=True), y, horizontal=True, grid_axis=None)
 
 
-def _category_runs(
-    ids_by_row: Sequence[np.ndarray],
-    drawn_ids: Sequence[int],
-    category_names: Sequence[str],
+def _make_run_marks(
+    rows: Sequence[np.ndarray],  # category indices or a mask, (n_steps,) each
+    drawn_values: set[int],
+    value_names: Sequence[str],
     legend_name: str,
     color: str,
 ) -> Marks:
-    """Return the runs in all rows of the categories ``drawn_ids``, as marks of one color."""
+    """Return the runs of `drawn_values` in all rows, as marks of one color."""
     ends, row_indices, texts = [], [], []
-    for row, values in enumerate(ids_by_row):
+    for row, values in enumerate(rows):
         # first step of each run, and the end of the last one; no value is -2
         edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
         for first, end in pairwise(edges):
-            if values[first] in drawn_ids:
+            if values[first] in drawn_values:
                 ends.append((first - 0.5, end - 0.5))
                 row_indices.append(row)
-                steps = f"{'step' if end == first + 1 else 'steps'} {_range_text(first, end - 1)}"
-                texts.append(f"{category_names[int(values[first])]}\n{steps}")
+                steps = f"{'step' if end == first + 1 else 'steps'} {_format_range(first, end - 1)}"
+                texts.append(f"{value_names[int(values[first])]}\n{steps}")
     ends, y = np.reshape(ends, (-1, 2)), np.array(row_indices, dtype=float)
     return Marks("runs", ends, y, legend_name, color, hover_texts=texts, legend_group=legend_name)
 
@@ -546,20 +565,20 @@ def _category_runs(
 def pad_and_mark_wrong(
     original: np.ndarray, reconstructed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a reconstructed column, with -1 for steps that it lacks, and a mask of wrong steps."""
-    lacking = np.full(max(0, len(original) - len(reconstructed)), LACKING_STEP)
-    is_wrong = np.append(mark_wrong_values(original, reconstructed), lacking < 0)
-    return np.append(reconstructed, lacking), is_wrong
+    """Return a reconstructed column, with -1 for its missing last steps, and a mask of errors."""
+    padding = np.full(max(0, len(original) - len(reconstructed)), NO_STEP_INDEX)
+    is_wrong = np.append(mark_wrong_values(original, reconstructed), np.ones(len(padding), bool))
+    return np.append(reconstructed, padding), is_wrong
 
 
 def token_texts(values: np.ndarray, column: Column) -> list[str]:
-    """Return the name of the value of each step; a dot if it is missing, a dash if it lacks."""
-    names = [str(name) for name in column.categories] or list(BINARY_NAMES)
+    """Return the name of the value at each step: a dot if it is missing, a dash for no step."""
+    names = [str(name) for name in column.categories] or list(BINARY_VALUE_NAMES)
     texts = []
     for value in values.tolist():
         if np.isnan(value):
             texts.append("·")
-        elif value == LACKING_STEP:
+        elif value == NO_STEP_INDEX:
             texts.append("–")
         else:
             texts.append(names[round(value)] if round(value) < len(names) else "?")
@@ -568,15 +587,15 @@ def token_texts(values: np.ndarray, column: Column) -> list[str]:
 
 def mark_wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
     """Return a mask of wrong values; all values beyond the end of the original are wrong."""
-    common = min(len(original), len(reconstructed))
-    wrong = np.ones(reconstructed.shape, bool)
-    before, after = original[:common], np.round(reconstructed[:common])
+    num_common = min(len(original), len(reconstructed))
+    is_wrong = np.ones(reconstructed.shape, bool)
+    before, after = original[:num_common], np.round(reconstructed[:num_common])
     # no reconstruction of a missing value is wrong
-    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)
-    return wrong
+    is_wrong[:num_common] = (np.round(before) != after) & ~np.isnan(before)
+    return is_wrong
 
 
-def shade_rows(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
+def compute_shades(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
     """Return a row of shades from 0 to 1 for each column or category (n_rows, n_steps)."""
     rows: list[np.ndarray] = []
     for i in columns:
@@ -592,37 +611,19 @@ def shade_rows(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
 # Text and numbers
 
 
-def count_text(count: int, noun: str = "step") -> str:
-    """Return a number with its noun, such as "1 step" or "3 steps"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def signed_text(value: float) -> str:
+def format_signed(value: float) -> str:
     """Format a number of standard deviations with its sign, such as "+1.3"; 0 has none."""
     return f"{value:+.1f}" if value else "0"
 
 
-def _range_text(low: int, high: int) -> str:
+def _format_range(low: int, high: int) -> str:
     """Return a range of integers, such as "3 to 5", or "3"."""
     return str(low) if low == high else f"{low} to {high}"
-
-
-def _ramp_color(share: float) -> str:
-    """Return a color between blue and yellow, for a share from 0 to 1."""
-    positions = np.linspace(0, 1, len(RAMP))
-    # red, green and blue of each color, which are interpolated
-    channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
-    return "#" + "".join(f"{round(np.interp(share, positions, values)):02x}" for values in channels)
 
 
 def _should_be_log(values: np.ndarray, min_ratio: float) -> bool:
     """Return whether an axis should be logarithmic: values are positive and have a wide range."""
     return bool(values.size and values.min() > 0 and values.max() > min_ratio * values.min())
-
-
-def _to_floats(values: Iterable[float | None]) -> np.ndarray:
-    """Return values as floats, with NaN for None."""
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 def _are_numbers(labels: np.ndarray) -> bool:

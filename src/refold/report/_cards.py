@@ -1,15 +1,16 @@
 """Cards of a section: data, architecture, losses, errors, reconstructions and codes.
 
-Each public function returns the cards of one subject, with the text that explains them.
+Each public function returns the cards of one subject, with the text that explains them. Heights of
+plots are in pixels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from refold._support.messages import format_distinct_numbers, format_number, format_short
+from refold._support.messages import format_distinct_numbers, format_number, format_short, pluralize
 from refold._support.optional_imports import is_installed
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.evaluation import (
@@ -20,9 +21,9 @@ from refold.evaluation import (
 )
 from refold.model import Model
 from refold.plots import charts, code_plane
-from refold.plots.charts import Axis, Chart, count_text, dimension_name, signed_text
-from refold.report._page import Card, Plot, Row, Score, Table, Text, TextGroup, Token, draw
-from refold.sequences import Schema, Sequences
+from refold.plots.charts import Axis, Chart, dimension_name, format_signed
+from refold.report._page import Card, Plot, Score, Table, Text, TextGroup, Token, TokenRow, draw
+from refold.sequences import Column, Sequences
 
 # The limits below keep cards short and the page small.
 
@@ -64,13 +65,14 @@ class ReportData:
     """The model, data and measurements that the cards of a section show."""
 
     model: Model
-    sequences: Sequences  # a sample of n sequences, with the columns of the model
-    lengths: np.ndarray  # of all sequences, also those that are not in the sample
-    codes: np.ndarray  # (n, width)
+    sequences: Sequences  # a sample, with the columns of the model
+    all_lengths: np.ndarray  # of all sequences, also those that are not in the sample
+    # The fields below are of the sample.
+    codes: np.ndarray  # (n_sequences, code_size)
     methods: dict[str, Sequences]  # reconstructions by "Refold" and, if it could be fitted, "PCA"
     errors: SequenceErrors  # errors of Refold, by sequence
     scores: tuple[Score, ...]  # the main score first
-    labels: np.ndarray | None  # (n,)
+    labels: np.ndarray | None  # (n_sequences,)
     label_name: str
     label_order: tuple[str, ...]  # categories of a Categorical of pandas, else empty
     seed: int
@@ -82,25 +84,17 @@ class ReportData:
 def draw_data(report_data: ReportData) -> list[Card]:
     """Return the card with a table of the columns and a chart of the lengths."""
     num_missing = int(np.isnan(report_data.sequences.values).sum())
-    lengths = report_data.lengths
+    lengths = report_data.all_lengths
     low, high = int(lengths.min()), int(lengths.max())
     caption = f"Lengths are {low} to {high} steps, with a median of {np.median(lengths):.0f}."
     if low == high:
-        caption = f"All sequences have {count_text(low)}."
+        caption = f"All sequences have {pluralize(low, 'step')}."
     caption += f" {num_missing:,} values are missing." if num_missing else " No values are missing."
     if len(lengths) > len(report_data.sequences):
         caption += (
             f" The values and everything below are of {len(report_data.sequences):,} sequences "
             "drawn at random; the lengths are of all sequences."
         )
-    views: list[Any] = [Table(["column", "type", "values", "missing"], _column_rows(report_data))]
-    if low < high:
-        views.append(draw(charts.length_histogram(lengths), 240))
-    return [Card("Data", caption, views)]
-
-
-def _column_rows(report_data: ReportData) -> list[list[str]]:
-    """Return a table row for each column: name, type, values and share of missing values."""
     schema, values = report_data.sequences.schema, report_data.sequences.values
     rows = []
     for i, column in enumerate(schema.columns[:MAX_TABLE_ROWS]):
@@ -108,20 +102,24 @@ def _column_rows(report_data: ReportData) -> list[list[str]]:
         if not len(observed):
             text = ""
         elif column.column_type.is_number:
-            low, high = format_distinct_numbers(observed.min(), observed.max())
+            texts = format_distinct_numbers(observed.min(), observed.max())
             text = f"{format_number(observed.mean())} ± {format_short(observed.std())}"
-            text += f", {low} to {high}"
+            text += f", {' to '.join(texts)}"
         elif not column.column_type.has_categories:
             text = f"{observed.mean():.1%} ones"
         else:
             names = ", ".join(map(str, column.categories[:MAX_LISTED_CATEGORIES]))
             ellipsis = ", …" if len(column.categories) > MAX_LISTED_CATEGORIES else ""
             text = f"{len(column.categories)} categories: {names}{ellipsis}"
-        share = 1 - len(observed) / max(1, len(values))
-        rows.append([column.name, column.type, text, f"{share:.1%}" if share else "none"])
+        missing_share = 1 - len(observed) / max(1, len(values))
+        missing_text = f"{missing_share:.1%}" if missing_share else "none"
+        rows.append([column.name, column.type, text, missing_text])
     if schema.num_columns > MAX_TABLE_ROWS:
         rows.append([f"and {schema.num_columns - MAX_TABLE_ROWS} more", "", "", ""])
-    return rows
+    views: list[Any] = [Table(["column", "type", "values", "missing"], rows)]
+    if low < high:
+        views.append(draw(charts.length_histogram(lengths), 240))
+    return [Card("Data", caption, views)]
 
 
 def draw_architecture(report_data: ReportData) -> list[Card]:
@@ -132,10 +130,10 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
     model, specification = report_data.model, report_data.model.specification
     caption = (
         "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
-        f"The code has {count_text(specification.latent_dim, 'dimension')}"
+        f"The code has {pluralize(specification.latent_dim, 'dimension')}"
     )
-    if statistics := model.scaler.num_statistics:
-        caption += f" and {statistics} numbers for level and spread"
+    if num_statistics := model.scaler.num_statistics:
+        caption += f" and {num_statistics} numbers for level and spread"
     if specification.length_dim:
         caption += f". Dimension {specification.length_index} of the code holds the length."
     else:
@@ -148,25 +146,22 @@ def draw_architecture(report_data: ReportData) -> list[Card]:
             "dimensions are ROCKET features."
         )
     encoder, decoder, *_ = keras_models(model.network).models
-    rows = [*_layer_rows("encoder", encoder), *_layer_rows("decoder", decoder)]
+    parts: list[tuple[str, Any]] = [("encoder", encoder), ("decoder", decoder)]
+    rows = []
+    for part, keras_model in parts:
+        rows.append([part, "all layers", "", f"{keras_model.count_params():,}"])
+        for layer in keras_model.layers:
+            try:
+                dimensions = layer.output.shape[1:]
+            except (AttributeError, ValueError):  # a shared layer, or the output is not a tensor
+                dimensions = ()
+            shape = " × ".join("T" if width is None else str(width) for width in dimensions)
+            # the layer that a wrapper, such as Bidirectional, applies
+            inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
+            name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
+            num_parameters = layer.count_params()
+            rows.append(["", name, shape, f"{num_parameters:,}" if num_parameters else ""])
     return [Card("Architecture", caption, [Table(["part", "layer", "output", "parameters"], rows)])]
-
-
-def _layer_rows(model_name: str, keras_model: Any) -> list[list[str]]:
-    """Return a table row for a Keras model, and one for each of its layers."""
-    rows = [[model_name, "all layers", "", f"{keras_model.count_params():,}"]]
-    for layer in keras_model.layers:
-        try:
-            dimensions = layer.output.shape[1:]
-        except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
-            dimensions = ()
-        shape = " × ".join("T" if width is None else str(width) for width in dimensions)
-        # the layer that a wrapper, such as Bidirectional, applies
-        inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
-        name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
-        num_parameters = layer.count_params()
-        rows.append(["", name, shape, f"{num_parameters:,}" if num_parameters else ""])
-    return rows
 
 
 def draw_losses(report_data: ReportData) -> list[Card]:
@@ -197,6 +192,7 @@ def draw_errors(report_data: ReportData) -> list[Card]:
     """Return cards with the errors by feature, by length and by position."""
     schema, sequences = report_data.model.schema, report_data.sequences
     scaler, methods = report_data.model.error_scaler, report_data.methods.items()
+    # by method: arrays (num_columns,), and errors of groups of lengths and of positions
     by_feature = {method: errors_by_feature(sequences, x, scaler) for method, x in methods}
     by_length = {method: errors_by_length(sequences, x, scaler) for method, x in methods}
     by_position = {method: errors_by_position(sequences, x, scaler) for method, x in methods}
@@ -207,40 +203,51 @@ def draw_errors(report_data: ReportData) -> list[Card]:
             "original do not count here."
         )
         return [Card("Errors", caption, ())]
-    columns = {"numeric": schema.numeric, "categorical": ~schema.numeric}
-    columns = {group: np.flatnonzero(mask) for group, mask in columns.items() if mask.any()}
-    meaning = " ".join(ERROR_MEANINGS[group] for group in columns)
+    # each card has a view of the numeric columns and one of the others, if there are such columns
+    masks = {"numeric": schema.numeric, "categorical": ~schema.numeric}
+    columns = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
+    meaning = " ".join(ERROR_MEANINGS[column_type] for column_type in columns)
     cards = []
     if schema.num_columns > 1:
         caption = meaning
         if max(map(len, columns.values())) > MAX_FEATURE_BARS:
             caption += f" The {MAX_FEATURE_BARS} with the largest errors are shown."
         views = []
-        for group, members in columns.items():
-            worst = np.argsort(-np.nan_to_num(by_feature["Refold"][members]), kind="stable")
-            drawn = np.sort(members[worst[:MAX_FEATURE_BARS]])
-            values = {method: errors[drawn] for method, errors in by_feature.items()}
-            chart = charts.feature_error_bars(values, [schema.names[i] for i in drawn], group)
-            views.append(draw(chart, 110 + 26 * max(2, len(drawn)), group))
-        cards.append(Card("Error by feature", caption, views, switch=True))
+        for column_type, indices in columns.items():
+            worst = np.argsort(-np.nan_to_num(by_feature["Refold"][indices]), kind="stable")
+            drawn = np.sort(indices[worst[:MAX_FEATURE_BARS]])
+            errors = {method: values[drawn] for method, values in by_feature.items()}
+            names = [schema.names[i] for i in drawn]
+            chart = charts.feature_error_bars(errors, names, column_type)
+            views.append(draw(chart, 110 + 26 * max(2, len(drawn)), column_type))
+        cards.append(Card("Error by feature", caption, views, has_switch=True))
     if len(by_length["Refold"].first) > 1:
         caption = (
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {meaning}"
         )
-        views = [draw(charts.length_error_bars(by_length, group), 320, group) for group in columns]
-        cards.append(Card("Error by length", caption, views, switch=True))
+        views = [draw(charts.length_error_bars(by_length, name), 320, name) for name in columns]
+        cards.append(Card("Error by length", caption, views, has_switch=True))
     if len(by_position["Refold"].first) > 1:
         caption = "The error at each step of the sequences."
         if sequences.lengths.min() < sequences.lengths.max():
             caption += " Fewer sequences have the last steps, so the lines are less certain there."
-        lines = {group: charts.position_error_lines(by_position, group) for group in columns}
-        views = [draw(chart, 320, group) for group, chart in lines.items()]
-        cards.append(Card("Error by position", f"{caption} {meaning}", views, switch=True))
+        lines = {name: charts.position_error_lines(by_position, name) for name in columns}
+        views = [draw(chart, 320, name) for name, chart in lines.items()]
+        cards.append(Card("Error by position", f"{caption} {meaning}", views, has_switch=True))
     return cards
 
 
 # Reconstructions
+
+
+class Example(NamedTuple):
+    """A sequence and its reconstruction by each method, with a title and a subtitle."""
+
+    title: str
+    subtitle: str
+    original: Sequences
+    reconstructions: dict[str, Sequences]
 
 
 def draw_reconstructions(report_data: ReportData) -> list[Card]:
@@ -248,22 +255,30 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
     examples = _choose_examples(report_data)
     if not examples:
         return []
-    schema = report_data.model.schema
+    schema, scaler = report_data.model.schema, report_data.model.error_scaler
     num_numeric = int(schema.numeric.sum())
     views: list[Any] = []
     caption = "Three sequences, chosen by their error and decoded from their codes alone."
     if num_numeric:
-        groups = _group_numeric_columns(report_data)
-        colors, panels = charts.column_colors([sorted(group) for group in groups]), []
-        for row, title, subtitle in examples:
-            pair = _original_and_reconstructions(report_data, row)
-            for group in groups:
+        scaled = scaler.transform(report_data.sequences).values
+        ranked = charts.sort_columns_by_variance(schema, scaled)
+        # most values are within two standard deviations of the mean
+        low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
+        # the columns on each axis, largest variance first
+        groups = charts.group_columns_by_range(schema, low, high)
+        max_lines = MAX_LINE_COLUMNS // len(groups)
+        groups = [[column for column in ranked if column in group][:max_lines] for group in groups]
+        colors, panels = charts.choose_column_colors([sorted(group) for group in groups]), []
+        for title, subtitle, original, decoded in examples:
+            for i, group in enumerate(groups):
                 visible = group[:MAX_VISIBLE_LINES]
-                chart = charts.reconstruction_lines(*pair, sorted(group), visible, colors)
+                chart = charts.reconstruction_lines(
+                    original, decoded, sorted(group), visible, colors
+                )
                 name = schema.names[group[0]] if len(group) == 1 and len(groups) > 1 else ""
-                panel_subtitle = " · ".join(text for text in (subtitle, name) if text)
-                panels.append(replace(chart, title=title, subtitle=panel_subtitle))
-                title = subtitle = ""  # the title is above the first panel only
+                texts = (name,) if i else (subtitle, name)  # only above the first panel
+                panel_subtitle = " · ".join(text for text in texts if text)
+                panels.append(replace(chart, title="" if i else title, subtitle=panel_subtitle))
         height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
         views.append(draw(panels, height, num_columns=len(examples), fills_columns=True))
         caption += (
@@ -279,19 +294,30 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
             where = " on each axis" if len(groups) > 1 else ""
             caption += f" At first, the {MAX_VISIBLE_LINES} columns with the largest variance are"
             caption += f" shown{where}."
-    tokens = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
-    strips = [i for i in tokens if charts.is_drawn_as_strip(schema.columns[i], schema)]
-    views += [_draw_strips(report_data, examples, column) for column in strips]
-    if texts := [i for i in tokens if i not in strips]:
-        text_groups = [
-            TextGroup(
-                f"{title} · {subtitle}",
-                make_token_rows(*_original_and_reconstructions(report_data, row), texts),
+    # other columns are strips of colored runs, or text
+    other_columns = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
+    strips = [i for i in other_columns if charts.is_drawn_as_strip(schema.columns[i], schema)]
+    for column in strips:
+        panels = []
+        for title, subtitle, original, decoded in examples:
+            rows = _compare_column(original, decoded, column, MAX_STRIP_STEPS)
+            named_rows, wrong_masks = [row[:2] for row in rows], [mask for *_, mask in rows[1:]]
+            chart = _make_strip_chart(report_data, column, named_rows, wrong_masks)
+            is_cut = len(original.values) > MAX_STRIP_STEPS
+            note = f" (first {MAX_STRIP_STEPS} steps)" * is_cut
+            strip_subtitle = f"{schema.names[column]}{note} · {subtitle}"
+            panels.append(replace(chart, title=title, subtitle=strip_subtitle))
+        views.append(draw(panels, 80 + 165 * len(panels), panel_height=165))
+    if texts := [i for i in other_columns if i not in strips]:
+        views.append(
+            Text(
+                [
+                    TextGroup(f"{title} · {subtitle}", make_token_rows(original, decoded, texts))
+                    for title, subtitle, original, decoded in examples
+                ]
             )
-            for row, title, subtitle in examples
-        ]
-        views.append(Text(text_groups))
-    if tokens:
+        )
+    if other_columns:
         caption += " Wrong values are underlined."
         if strips:
             caption += " Runs of categories are strips; point at one to see its name and steps."
@@ -303,113 +329,87 @@ def draw_reconstructions(report_data: ReportData) -> list[Card]:
     return [Card("Best, median and worst", caption, views)]
 
 
-def _group_numeric_columns(report_data: ReportData) -> list[list[int]]:
-    """Return the numeric columns of each axis, largest variance first."""
-    schema, scaler = report_data.model.schema, report_data.model.error_scaler
-    ranked = charts.sort_by_variance(schema, scaler.transform(report_data.sequences).values)
-    # most values are within two standard deviations of the mean
-    low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
-    groups = charts.group_by_range(schema, low, high)
-    max_per_axis = MAX_LINE_COLUMNS // len(groups)
-    return [[column for column in ranked if column in group][:max_per_axis] for group in groups]
-
-
-def _draw_strips(
-    report_data: ReportData, examples: Sequence[tuple[int, str, str]], column_index: int
-) -> Plot:
-    """Draw one categorical column of the examples and of their reconstructions."""
-    column = report_data.model.schema.columns[column_index]
-    panels = []
-    for row, title, subtitle in examples:
-        original, reconstructions = _original_and_reconstructions(report_data, row)
-        rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, column_index])], []
-        for method, reconstructed in reconstructions.items():
-            values = column.column_type.to_nearest_valid(
-                reconstructed.values[:MAX_STRIP_STEPS, column_index]
-            )
-            values, is_wrong = charts.pad_and_mark_wrong(rows[0][1], values)
-            rows.append((method, values))
-            wrong.append(is_wrong)
-        chart = _make_strip_chart(report_data, column_index, rows, wrong)
-        note = f" (first {MAX_STRIP_STEPS} steps)" * (len(original.values) > MAX_STRIP_STEPS)
-        panels.append(replace(chart, title=title, subtitle=f"{column.name}{note} · {subtitle}"))
-    return draw(panels, 80 + 165 * len(panels), panel_height=165)
-
-
-def _make_strip_chart(
-    report_data: ReportData,
-    column_index: int,
-    named_rows: Sequence[tuple[str, np.ndarray]],
-    wrong_masks: Sequence[np.ndarray] = (),
-) -> Chart:
-    """Return strips of one column, in the colors that its categories have on the whole page."""
-    categories = report_data.model.schema.columns[column_index].categories
-    observed = report_data.sequences.values[:, column_index]
-    return charts.category_strips(named_rows, categories, wrong_masks, observed_ids=observed)
-
-
-def _choose_examples(report_data: ReportData) -> list[tuple[int, str, str]]:
-    """Return the best, the median and the worst reconstruction: row, title and subtitle."""
-    sequences, reconstructed = report_data.sequences, report_data.methods["Refold"]
+def _choose_examples(report_data: ReportData) -> list[Example]:
+    """Return the sequences with the best, the median and the worst reconstruction."""
+    sequences, methods = report_data.sequences, report_data.methods
     has_numbers = report_data.model.schema.numeric.any()
     errors, wrong_shares = report_data.errors.numeric, np.nan_to_num(report_data.errors.categorical)
-    num_extra = np.maximum(0, reconstructed.lengths - sequences.lengths)
+    num_extra = np.maximum(0, methods["Refold"].lengths - sequences.lengths)
     if not has_numbers:
         # each extra step of a reconstruction counts as a wrong one
         errors = wrong_shares + num_extra / np.maximum(1, sequences.lengths)
         errors[sequences.lengths == 0] = np.nan
-    # if errors are equal, the shorter sequence is the better one
-    order = np.lexsort((sequences.lengths, errors))[: int(np.isfinite(errors).sum())].tolist()
-    examples: dict[int, tuple[int, str, str]] = {}
-    for name, rank in (("Best", 0), ("Median", len(order) // 2), ("Worst", len(order) - 1)):
-        if not order or order[rank] in examples:
+    # rows by error, and by length if errors are equal, so the shorter sequence is the better one;
+    # NaN is last, and left out
+    ranked = np.lexsort((sequences.lengths, errors))[: int(np.isfinite(errors).sum())].tolist()
+    examples: dict[int, Example] = {}  # by row, because a row may be two of the three
+    for name, rank in (("Best", 0), ("Median", len(ranked) // 2), ("Worst", len(ranked) - 1)):
+        if not ranked or (row := ranked[rank]) in examples:
             continue
-        i = order[rank]
-        text = f"error {format_short(float(errors[i]))}"
+        text = f"error {format_short(float(errors[row]))}"
         if not has_numbers:
-            text = f"{wrong_shares[i]:.0%} wrong"
-            text += f", {count_text(int(num_extra[i]), 'extra step')}" if num_extra[i] else ""
-        subtitle = f"{count_text(int(sequences.lengths[i]))} · {text}"
-        examples[i] = (i, f"{name}: {sequences.ids[i]}", subtitle)
+            text = f"{wrong_shares[row]:.0%} wrong"
+            text += f", {pluralize(int(num_extra[row]), 'extra step')}" if num_extra[row] else ""
+        examples[row] = Example(
+            f"{name}: {sequences.ids[row]}",
+            f"{pluralize(int(sequences.lengths[row]), 'step')} · {text}",
+            sequences[[row]],
+            {method: decoded[[row]] for method, decoded in methods.items()},
+        )
     return list(examples.values())
 
 
-def _original_and_reconstructions(
-    report_data: ReportData, row: int
-) -> tuple[Sequences, dict[str, Sequences]]:
-    """Return one sequence, and its reconstruction by each method."""
-    methods = report_data.methods.items()
-    return report_data.sequences[[row]], {name: decoded[[row]] for name, decoded in methods}
+def _compare_column(
+    original: Sequences,
+    reconstructions: dict[str, Sequences],
+    column: int,
+    max_steps: int | None = None,
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return name, values (n_steps,) and wrong mask of a column in a sequence and its decodings."""
+    values = original.values[:max_steps, column]
+    rows = [("original", values, np.zeros(len(values), bool))]
+    for method, reconstructed in reconstructions.items():
+        # PCA returns numbers between categories, so they are rounded
+        column_type = original.schema.columns[column].column_type
+        decoded = column_type.to_nearest_valid(reconstructed.values[:max_steps, column])
+        rows.append((method, *charts.pad_and_mark_wrong(values, decoded)))
+    return rows
+
+
+def _make_strip_chart(
+    report_data: ReportData,
+    column: int,
+    named_rows: Sequence[tuple[str, np.ndarray]],
+    wrong_masks: Sequence[np.ndarray] = (),
+) -> Chart:
+    """Return strips of one column, in the colors that its categories have on the whole page."""
+    categories = report_data.model.schema.columns[column].categories
+    observed = report_data.sequences.values[:, column]
+    return charts.category_strips(named_rows, categories, wrong_masks, observed_indices=observed)
 
 
 def make_token_rows(
     original: Sequences, reconstructions: dict[str, Sequences], columns: Sequence[int]
-) -> list[Row]:
+) -> list[TokenRow]:
     """Return columns of a sequence and its reconstructions as tokens, with wrong values marked."""
     schema = original.schema
-    rows: list[Row] = []
+    token_rows: list[TokenRow] = []
     for column in columns:
-        name = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
-        x = original.values[:, column]
-        rows.append((f"{name}original", _make_tokens(x, schema, column)))
-        for method, reconstructed in reconstructions.items():
-            # PCA returns numbers between categories, so they are rounded
-            y = schema.columns[column].column_type.to_nearest_valid(reconstructed.values[:, column])
-            y, wrong = charts.pad_and_mark_wrong(x, y)
-            rows.append((f"{name}{method}", _make_tokens(y, schema, column, wrong)))
-    return rows
+        prefix = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
+        for name, values, is_wrong in _compare_column(original, reconstructions, column):
+            tokens = _make_tokens(values, schema.columns[column], is_wrong)
+            token_rows.append((f"{prefix}{name}", tokens))
+    return token_rows
 
 
 def _make_tokens(
-    values: np.ndarray, schema: Schema, column_index: int, is_wrong: np.ndarray | None = None
+    values: np.ndarray, column: Column, is_wrong: np.ndarray | None = None
 ) -> list[Token]:
-    """Return one column of a sequence as tokens, with a dot for each missing value."""
-    column = schema.columns[column_index]
-    texts = charts.token_texts(values[:MAX_TEXT_STEPS], column)
+    """Return values (n_steps,) of a column as tokens, with a dot for each missing value."""
     # characters are written without gaps between them
     gap = "" if all(len(str(name)) == 1 for name in column.categories) else " "
     tokens = []
-    for step, text in enumerate(texts):
+    for step, text in enumerate(charts.token_texts(values[:MAX_TEXT_STEPS], column)):
         tokens.append((text, bool(is_wrong is not None and is_wrong[step])))
         if gap:
             tokens.append((gap, False))
@@ -429,8 +429,9 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
         generator = np.random.default_rng(report_data.seed)
         rows = np.sort(generator.choice(num_codes, MAX_POINTS, replace=False))
     codes = report_data.codes[rows].astype(float)
+    # method, text of the button and vectors (n_points, n_dimensions) of each view
     planes: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
-    colors, name, meaning = _choose_colors(report_data, rows)
+    colors, color_name, meaning = _choose_color_values(report_data, rows)
     caption = "Each point is the code of a sequence"
     if codes.shape[1] > 2:
         caption += (
@@ -452,18 +453,28 @@ def draw_code_map(report_data: ReportData) -> list[Card]:
         caption += " UMAP preserves neighborhoods; its distances between groups have no meaning."
     if len(rows) < num_codes:
         caption += f" {len(rows):,} of {num_codes:,} codes are drawn, chosen at random."
-    texts = [_hover_text(report_data, i) for i in rows.tolist()]
+    sequences, errors, labels = report_data.sequences, report_data.errors, report_data.labels
+    hover_texts = []
+    for row in rows.tolist():
+        lines = [str(sequences.ids[row]), pluralize(int(sequences.lengths[row]), "step")]
+        if labels is not None:
+            lines.append(f"{report_data.label_name}: {labels[row]}")
+        if np.isfinite(errors.numeric[row]):
+            lines.append(f"error {format_short(float(errors.numeric[row]))}")
+        if np.isfinite(errors.categorical[row]):
+            lines.append(f"{errors.categorical[row]:.1%} of the values wrong")
+        hover_texts.append("\n".join(lines))
+    options: dict[str, Any] = {"label_name": color_name, "label_order": report_data.label_order}
+    options["hover_texts"] = hover_texts
     views = []
     for method, button, vectors in planes:
-        points, names = code_plane(vectors, method, seed=report_data.seed)
-        options = {"label_name": name, "label_order": report_data.label_order, "hover_texts": texts}
-        chart = charts.code_points(points, names, colors, **options)
-        views.append(draw(chart, 520, button))
-    return [Card("Map of the codes", caption, views, switch=True)]
+        points, axis_names = code_plane(vectors, method, seed=report_data.seed)
+        views.append(draw(charts.code_points(points, axis_names, colors, **options), 520, button))
+    return [Card("Map of the codes", caption, views, has_switch=True)]
 
 
-def _choose_colors(report_data: ReportData, rows: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """Return a label or number for each point, its name, and what the colors show."""
+def _choose_color_values(report_data: ReportData, rows: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """Return a label or number for each point, their name, and what the colors show."""
     name = report_data.label_name
     if report_data.labels is not None:
         is_column = name in report_data.model.schema.names
@@ -472,39 +483,16 @@ def _choose_colors(report_data: ReportData, rows: np.ndarray) -> tuple[np.ndarra
     lengths = report_data.sequences.lengths[rows]
     if lengths.min() < lengths.max():
         return lengths, "steps", "the lengths"
-    numeric = report_data.model.schema.numeric.any()
-    values = report_data.errors.numeric if numeric else report_data.errors.categorical
-    return values[rows], "error", "the errors"
-
-
-def _hover_text(report_data: ReportData, row: int) -> str:
-    """Return lines with the id, length, label and error of a sequence."""
-    sequences, errors = report_data.sequences, report_data.errors
-    numeric, categorical = errors.numeric[row], errors.categorical[row]
-    lines = [str(sequences.ids[row]), count_text(int(sequences.lengths[row]))]
-    if report_data.labels is not None:
-        lines.append(f"{report_data.label_name}: {report_data.labels[row]}")
-    if np.isfinite(numeric):
-        lines.append(f"error {format_short(float(numeric))}")
-    if np.isfinite(categorical):
-        lines.append(f"{categorical:.1%} of the values wrong")
-    return "\n".join(lines)
+    has_numbers = report_data.model.schema.numeric.any()
+    errors = report_data.errors.numeric if has_numbers else report_data.errors.categorical
+    return errors[rows], "error", "the errors"
 
 
 def draw_latent_cards(report_data: ReportData) -> list[Card]:
     """Return cards with the effects of latent dimensions, and with sweeps along the strongest."""
-    dimensions = latent_dimensions(report_data.model, report_data.codes, seed=report_data.seed)
-    cards = [_effect_card(report_data, dimensions)]
-    if dimensions.total.max() > 0:
-        cards.append(_sweep_card(report_data, dimensions))
-    return cards
-
-
-def _effect_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
-    """Return the card with a bar for the effect of each latent dimension."""
     model, specification = report_data.model, report_data.model.specification
+    dimensions = latent_dimensions(model, report_data.codes, seed=report_data.seed)
     num_dimensions = len(dimensions.names)
-    inactive = None
     measure = "the mean squared change, in units of the variance of the training data"
     if not model.schema.numeric.any():
         measure = "the share of values that change"
@@ -518,9 +506,10 @@ def _effect_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
         f"standard deviation, largest change first: {measure}. Point at a bar to see the variance "
         "of the dimension and the columns that it changes most."
     )
-    if model.active_dimensions is not None:
-        inactive = np.arange(num_dimensions) < specification.latent_dim
-        inactive &= dimensions.deviation**2 <= MIN_ACTIVE_VARIANCE
+    is_inactive = None
+    if model.active_dimensions is not None:  # of a variational model
+        is_inactive = np.arange(num_dimensions) < specification.latent_dim
+        is_inactive &= dimensions.deviation**2 <= MIN_ACTIVE_VARIANCE
         caption += (
             f" In training, {model.active_dimensions} of {specification.latent_dim} "
             "dimensions of this variational model were active, with a variance above "
@@ -534,16 +523,20 @@ def _effect_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
         latent_dim=specification.latent_dim,
         rocket_dim=specification.rocket_dim,
         length_dim=specification.length_dim,
-        inactive_mask=inactive,
+        is_inactive=is_inactive,
     )
-    return Card("Latent dimensions", caption, [draw(chart, 300)])
+    cards = [Card("Latent dimensions", caption, [draw(chart, 300)])]
+    if dimensions.total.max() > 0:
+        cards.append(_draw_sweeps(report_data, dimensions))
+    return cards
 
 
-def _sweep_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
-    """Return the card with sweeps, as lines, strips or text."""
+def _draw_sweeps(report_data: ReportData, dimensions: LatentDimensions) -> Card:
+    """Return the card with sweeps along the strongest dimensions, as lines, strips or text."""
     model, codes, schema = report_data.model, report_data.codes, report_data.model.schema
+    numeric = np.flatnonzero(schema.numeric)
     base_name, base_code = "The mean code", None
-    if not schema.numeric.any():
+    if not len(numeric):
         # the mean code may decode to no typical sequence of categories, so a code near it is used
         stds = np.where(dimensions.deviation > 0, dimensions.deviation, 1.0)
         distances = (((codes - codes.mean(axis=0)) / stds) ** 2).sum(axis=1)
@@ -552,54 +545,55 @@ def _sweep_card(report_data: ReportData, dimensions: LatentDimensions) -> Card:
         f"{base_name} is decoded while one dimension goes from two standard deviations below its "
         "mean to two above. The others do not change."
     )
-    swept = [int(i) for i in dimensions.order[:MAX_SWEPT_DIMENSIONS] if dimensions.total[i] > 0]
-    decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
-    titles = {i: _dimension_title(report_data, dimensions, i) for i in swept}
-    if not schema.numeric.any():
-        # of each dimension, the column that it changes most
-        columns = {i: int(dimensions.effect[i].argmax()) for i in swept}
-        views: list[Any] = []
-        for column in dict.fromkeys(columns.values()):  # each column has its own view and legend
-            rows = {i: _split_sweep(decoded[i], column) for i in swept if columns[i] == column}
-            name = schema.names[column] if schema.num_columns > 1 else ""
-            if charts.is_drawn_as_strip(schema.columns[column], schema):
-                strips = {i: _make_strip_chart(report_data, column, rows[i]) for i in rows}
-                panels = [replace(strips[i], title=titles[i], subtitle=name) for i in rows]
-                views.append(_draw_panels(panels))
-                continue
-            name = f" → {name}" if name else ""
-            text_groups = []
-            for i in rows:
-                tokens = [(text, _make_tokens(x, schema, column)) for text, x in rows[i]]
-                text_groups.append(TextGroup(titles[i] + name, tokens))
-            views.append(Text(text_groups))
-    else:
+    strongest = dimensions.order[:MAX_SWEPT_DIMENSIONS].tolist()
+    swept = [dimension for dimension in strongest if dimensions.total[dimension] > 0]
+    decoded = {
+        dimension: sweep(model, codes, dimension, base_code=base_code) for dimension in swept
+    }
+    # names of the dimensions, and what they hold if that is not learned
+    titles, specification = {}, model.specification
+    first_rocket = specification.latent_dim - specification.rocket_dim
+    for dimension in swept:
+        titles[dimension] = dimension_name(dimensions, dimension)
+        if first_rocket <= dimension < specification.latent_dim:
+            titles[dimension] += " (ROCKET feature)"
+        elif dimension == specification.length_index:
+            titles[dimension] += " (length)"
+    if len(numeric):
         caption += " Blue is low, yellow is high."
-        if schema.numeric.sum() > 1:
+        if len(numeric) > 1:
             caption += " For each dimension, the column that changes most is drawn."
-        panels = [_draw_sweep_lines(decoded[i], dimensions, i, titles[i]) for i in swept]
-        views = [_draw_panels(panels)]
+        panels = []
+        for dimension in swept:
+            column = int(numeric[dimensions.effect[dimension, numeric].argmax()])
+            subtitle = schema.names[column] if len(numeric) > 1 else ""
+            chart = charts.sweep_lines(decoded[dimension], column, DEVIATIONS)
+            panels.append(replace(chart, y=Axis(), title=titles[dimension], subtitle=subtitle))
+        return Card("Sweeps along latent dimensions", caption, [_draw_panels(panels)])
+    # the column that each dimension changes most; each such column has its own view and legend
+    columns = {dimension: int(dimensions.effect[dimension].argmax()) for dimension in swept}
+    views: list[Any] = []
+    for column in dict.fromkeys(columns.values()):
+        name = schema.names[column] if schema.num_columns > 1 else ""
+        is_strip = charts.is_drawn_as_strip(schema.columns[column], schema)
+        panels, text_groups = [], []
+        for dimension in (dimension for dimension in swept if columns[dimension] == column):
+            # a row for each value of the dimension, named by its standard deviations
+            sequences = decoded[dimension]
+            bounds = zip(DEVIATIONS, sequences.offsets[:-1], sequences.offsets[1:], strict=True)
+            named_rows = [
+                (format_signed(deviation), sequences.values[begin:end, column])
+                for deviation, begin, end in bounds
+            ]
+            if is_strip:
+                chart = _make_strip_chart(report_data, column, named_rows)
+                panels.append(replace(chart, title=titles[dimension], subtitle=name))
+                continue
+            title = titles[dimension] + (f" → {name}" if name else "")
+            tokens = [(text, _make_tokens(x, schema.columns[column])) for text, x in named_rows]
+            text_groups.append(TextGroup(title, tokens))
+        views.append(_draw_panels(panels) if is_strip else Text(text_groups))
     return Card("Sweeps along latent dimensions", caption, views)
-
-
-def _dimension_title(report_data: ReportData, dimensions: LatentDimensions, i: int) -> str:
-    """Return the name of a latent dimension, and what it holds if that is not learned."""
-    specification = report_data.model.specification
-    name = dimension_name(dimensions, i)
-    if specification.latent_dim - specification.rocket_dim <= i < specification.latent_dim:
-        return f"{name} (ROCKET feature)"
-    return f"{name} (length)" if i == specification.length_index else name
-
-
-def _draw_sweep_lines(
-    decoded: Sequences, dimensions: LatentDimensions, i: int, title: str
-) -> Chart:
-    """Return lines of the numeric column that a dimension changes most."""
-    numeric = np.flatnonzero(decoded.schema.numeric)
-    column = int(numeric[dimensions.effect[i, numeric].argmax()])
-    subtitle = decoded.schema.names[column] if len(numeric) > 1 else ""
-    chart = charts.sweep_lines(decoded, column, DEVIATIONS)
-    return replace(chart, y=Axis(), title=title, subtitle=subtitle)
 
 
 def _draw_panels(panels: Sequence[Chart]) -> Plot:
@@ -607,7 +601,13 @@ def _draw_panels(panels: Sequence[Chart]) -> Plot:
     return draw(panels, 110 + 245 * -(-len(panels) // 3), num_columns=min(3, len(panels)))
 
 
-def _split_sweep(decoded: Sequences, column: int) -> list[tuple[str, np.ndarray]]:
-    """Return the name and one column of each sequence of a sweep."""
-    bounds = zip(DEVIATIONS, decoded.offsets[:-1], decoded.offsets[1:], strict=True)
-    return [(signed_text(value), decoded.values[first:end, column]) for value, first, end in bounds]
+# Functions that draw the cards, in the order of the page.
+CARD_FUNCTIONS = (
+    draw_data,
+    draw_architecture,
+    draw_losses,
+    draw_errors,
+    draw_reconstructions,
+    draw_code_map,
+    draw_latent_cards,
+)

@@ -23,9 +23,6 @@ from refold._support.optional_imports import import_optional
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
 
-# Packages of the extra `plots` that a page needs.
-REQUIRED_PACKAGES = ("jinja2", "plotly")
-
 Quantity = Literal["nmse", "accuracy", "exact"]
 # What each quantity means, for people who read a page for the first time.
 QUANTITY_MEANINGS = {
@@ -41,17 +38,17 @@ QUANTITY_NAMES = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "reconstructe
 class Plot:
     """A figure that Plotly draws in the browser."""
 
-    data: Sequence[dict[str, Any]]  # traces, as plain JSON values
+    traces: Sequence[dict[str, Any]]  # as plain JSON values
     layout: dict[str, Any]  # with a height
-    name: str = ""  # text of its button, if the card has several views
-    narrow: dict[str, Any] = field(default_factory=dict)  # layout on a phone; empty if the same
+    name: str = ""  # text of its button, if the card has a switch
+    narrow_layout: dict[str, Any] = field(default_factory=dict)  # on a phone; empty if the same
     view_type: str = "plot"  # for the template of the page
 
 
 # A text, and whether it is marked as wrong.
 Token = tuple[str, bool]
-# The name of a row, and its tokens.
-Row = tuple[str, Sequence[Token]]
+# The name of a row of text, and its tokens.
+TokenRow = tuple[str, Sequence[Token]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class TextGroup:
     """Rows of tokens below a heading."""
 
     title: str
-    rows: Sequence[Row]
+    rows: Sequence[TokenRow]
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,6 @@ class Text:
     """Categorical sequences as text."""
 
     groups: Sequence[TextGroup]
-    name: str = ""
     view_type: str = "text"
 
 
@@ -77,7 +73,6 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    name: str = ""
     view_type: str = "table"
 
 
@@ -88,7 +83,7 @@ class Card:
     title: str
     caption: str
     views: Sequence[Plot | Text | Table]
-    switch: bool = False  # True: buttons switch between views. False: all views are shown.
+    has_switch: bool = False  # True: buttons switch between views. False: all views are shown.
 
 
 @dataclass(frozen=True)
@@ -197,7 +192,7 @@ class Section:
 
 def check_packages() -> None:
     """Raise an error if a package for a report is not installed."""
-    for package in REQUIRED_PACKAGES:
+    for package in ("jinja2", "plotly"):
         import_optional(package, extra="plots", purpose="The report")
 
 
@@ -216,7 +211,7 @@ def write_page(
     )
     folder = files("refold.report")
     plots = [
-        {"data": view.data, "layout": view.layout, "narrow": view.narrow or view.layout}
+        {"data": view.traces, "layout": view.layout, "narrow": view.narrow_layout or view.layout}
         for section in sections
         for card in section.cards
         for view in card.views
@@ -259,8 +254,10 @@ LINE_STYLES: dict[str, dict[str, Any]] = {
 POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
 # Largest number of points of a line, of which long ones skip some, so that the page stays small.
 MAX_LINE_POINTS = 1000
-# An axis of integers up to this range has a tick at each of them.
+# An axis of integers with at most this range has a tick at each of them.
 MAX_INTEGER_TICKS = 12
+# The same on the axis of a panel, which is about a third as wide as the page.
+MAX_PANEL_INTEGER_TICKS = 4
 # Largest number of characters in the name of a tick.
 MAX_TICK_CHARACTERS = 48
 # Largest number of characters in a line of a hover text.
@@ -297,7 +294,7 @@ def draw(
 ) -> Plot:
     """Return charts, each with its own axes, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
-    traces, legend = [], set()
+    traces, names_in_legend = [], set()
     # Names are sorted by their last occurrence, so that PCA, which is last in each panel, is last
     # in the legend.
     all_names = [marks.name for chart in panels for marks in chart.marks]
@@ -309,24 +306,25 @@ def draw(
         point_size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
         for marks in chart.marks:
             # only the first trace of a name has an entry in the legend
-            is_entry = has_legend and len(marks.x) > 0 and marks.name not in {"", *legend}
-            legend |= {marks.name} if is_entry else set()
+            is_entry = has_legend and len(marks.x) > 0 and marks.name not in {"", *names_in_legend}
+            names_in_legend |= {marks.name} if is_entry else set()
             options = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": is_entry}
             options["legendrank"] = 1000 + names.index(marks.name)  # 1000 is the default
             traces.append(_make_trace(marks, chart, point_size) | options)
-    # names of the pairs of axes, padded to fill the grid
-    ids = [f"x{i or ''}y{i or ''}" for i in (0, *range(2, len(panels) + 1))]
+    # Plotly's names of the pairs of axes, in the rows and columns of a grid; "" is an empty place
+    pairs = [f"x{i or ''}y{i or ''}" for i in (0, *range(2, len(panels) + 1))]
+    narrow_grid = [[pair] for pair in pairs]
     num_rows = -(-len(panels) // num_columns)  # rounded up
-    ids += [""] * (num_rows * num_columns - len(ids))
-    grid = [ids[i : i + num_columns] for i in range(0, len(ids), num_columns)]
+    pairs += [""] * (num_rows * num_columns - len(pairs))
+    grid = [pairs[i : i + num_columns] for i in range(0, len(pairs), num_columns)]
     if fills_columns:
-        grid = [ids[i::num_rows] for i in range(num_rows)]
+        grid = [pairs[i::num_rows] for i in range(num_rows)]
     narrow_height = height if len(panels) == 1 else 120 + panel_height * len(panels)
     return Plot(
         traces,
         _make_layout(panels, grid, height, is_narrow=False) | layout,
         name,
-        _make_layout(panels, [[id_] for id_ in ids if id_], narrow_height, is_narrow=True) | layout,
+        _make_layout(panels, narrow_grid, narrow_height, is_narrow=True) | layout,
     )
 
 
@@ -335,41 +333,56 @@ def _make_layout(
 ) -> dict[str, Any]:
     """Return the axes, titles and legend of panels, given the grid of their pairs of axes."""
     first = panels[0]
+    has_panels = bool(first.title)  # a single chart has no title, because the card has one
     layout: dict[str, Any] = {}
     # in each column of the grid, only the lowest panel has a title of its x axis
-    lowest = {[id_ for id_ in column if id_][-1] for column in zip(*axis_pairs, strict=True)}
-    max_length = NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
+    lowest = {[pair for pair in column if pair][-1] for column in zip(*axis_pairs, strict=True)}
     max_ticks = MAX_NARROW_TICKS if is_narrow else None
+    max_subtitle = NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
+    annotations = []
     for i, chart in enumerate(panels):
         suffix = str(i + 1) if i else ""
-        x_grid = chart.grid != "y" and not first.title  # only panels have titles
-        has_title = f"x{suffix}y{suffix}" in lowest
-        x = _make_axis(chart.x, max_length, max_ticks, has_title=has_title, has_grid=x_grid)
-        y = _make_axis(chart.y, max_length, None, has_grid=chart.grid != "x")
-        for axis in (x, y) if is_narrow else ():
-            lines = textwrap.wrap(
-                axis["title"]["text"], NARROW_TITLE_CHARACTERS, break_long_words=False
-            )
-            axis["title"] = {"text": "<br>".join(lines)}
-        _adapt_axes(x, y, chart, is_panel=bool(first.title))
+        has_x_grid = chart.grid_axis != "y" and not has_panels
+        x = _make_axis(chart.x, is_narrow=is_narrow, max_ticks=max_ticks, has_grid=has_x_grid)
+        y = _make_axis(chart.y, is_narrow=is_narrow, has_grid=chart.grid_axis != "x")
+        if f"x{suffix}y{suffix}" not in lowest:
+            x["title"] = {"text": ""}
+        if chart.horizontal:
+            y["autorange"] = "reversed"  # the first row is at the top
+        if chart.y.is_log:
+            y |= {"type": "log", "dtick": "D2"}  # Plotly's code for ticks at 1, 2 and 5
+        x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
+        x_range = np.ptp(x_values) if len(x_values) else 0
+        max_integer_ticks = MAX_PANEL_INTEGER_TICKS if has_panels else MAX_INTEGER_TICKS
+        if chart.x.integer_ticks and x_range <= max_integer_ticks:
+            x["dtick"] = 1
+        if has_panels:
+            y["nticks"] = 5
         layout |= {f"xaxis{suffix}": x, f"yaxis{suffix}": y}
+        lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
+        lines += [escape_text(chart.subtitle, max_subtitle)] if chart.subtitle else []
+        hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
+        annotation = {"text": "<br>".join(lines), "hovertext": hover_text}
+        annotation |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
+        annotation |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
+        annotations.append(annotation | {"showarrow": False, "font": {"size": 12.5}})
     top = 16 if is_narrow else 40  # pixels for a legend and the buttons
     # 56 pixels below the axes, whose height is about 120 pixels less than that of the figure
     below = {"x": 0, "y": -56 / (height - 120), "yanchor": "top", "orientation": "h"}
     legend = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
+    legend_title = escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)
     bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
-    bar |= {"title": {"text": escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)}}
-    if first.title:
+    bar |= {"title": {"text": legend_title}}
+    if has_panels:
         top, legend = 56 if first.subtitle else 40, below
         layout["grid"] = {"subplots": axis_pairs, "pattern": "independent", "ygap": PANEL_GAP_SHARE}
-        max_subtitle = NARROW_SUBTITLE_CHARACTERS if is_narrow else MAX_SUBTITLE_CHARACTERS
-        layout["annotations"] = _title_annotations(panels, max_subtitle)
+        layout["annotations"] = annotations
     elif is_narrow:
         legend = below
         bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
-    elif first.grid is None:  # points may be anywhere
+    elif first.grid_axis is None:  # points may be anywhere, so the legend is beside them
         legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
-    legend["title"] = {"text": escape_text(first.legend_title, MAX_LEGEND_CHARACTERS)}
+    legend["title"] = {"text": legend_title}
     ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
     layout["coloraxis"] = {"colorscale": ramp, "colorbar": bar}
     if is_narrow:
@@ -381,13 +394,18 @@ def _make_layout(
 
 def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]:
     """Return marks as a trace of Plotly."""
-    stride = -(-len(marks.x) // MAX_LINE_POINTS) if marks.mark_type == "lines" else 1  # rounded up
-    x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[:: stride or 1])
-    y = to_json_numbers(marks.y[:: stride or 1])
+    stride = 1
+    if marks.mark_type == "lines":
+        stride = max(1, -(-len(marks.x) // MAX_LINE_POINTS))  # rounded up
+    x = [] if marks.mark_type == "runs" else to_json_numbers(marks.x[::stride])
+    y = to_json_numbers(marks.y[::stride])
     name = escape_text(marks.name, MAX_LEGEND_CHARACTERS)
     trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": name}
     if marks.hover_texts:
-        texts = [_format_hover_text(text) for text in marks.hover_texts]
+        texts = []
+        for hover_text in marks.hover_texts:
+            first, *rest = (escape_text(t, MAX_HOVER_CHARACTERS) for t in hover_text.split("\n"))
+            texts.append("<br>".join([f"<b>{first}</b>", *rest]))
         trace |= {"hoverinfo": "text", "hovertext": texts}
     if marks.value_label:
         label = escape_text(marks.value_label, MAX_HOVER_CHARACTERS)
@@ -396,17 +414,17 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
     if marks.legend_group:
         trace |= {"legendgroup": escape_text(marks.legend_group)}
         trace |= {"visible": "legendonly"} if marks.hidden else {}
+    bars = {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
     if marks.mark_type == "bars":
-        trace |= {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
-        return trace | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
+        return trace | bars | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
     if marks.mark_type == "runs":
         begin, end = marks.x.T
-        trace |= {"type": "bar", "width": marks.thickness, "marker": {"color": marks.color}}
-        trace |= {"base": to_json_numbers(begin), "x": to_json_numbers(end - begin)}
-        return trace | {"orientation": "h"}
+        bars |= {"base": to_json_numbers(begin), "x": to_json_numbers(end - begin)}
+        return trace | bars | {"orientation": "h"}
     if marks.mark_type == "lines":
         style = LINE_STYLES[marks.style]
         trace |= style | {"line": {"color": marks.color} | style["line"]}
+        # a line of one point is invisible
         return trace | {"mode": "lines+markers" if len(x) < 3 else "lines"}
     marker: dict[str, Any] = {"size": point_size, "opacity": 0.8, "color": marks.color}
     if marks.style:
@@ -419,57 +437,24 @@ def _make_trace(marks: Marks, chart: Chart, point_size: float) -> dict[str, Any]
 
 
 def _make_axis(
-    axis: Axis,
-    max_characters: int,
-    max_ticks: int | None,
-    *,
-    has_grid: bool,
-    has_title: bool = True,
+    axis: Axis, *, is_narrow: bool, has_grid: bool, max_ticks: int | None = None
 ) -> dict[str, Any]:
     """Return the options of an axis; names of ticks are shortened and, if many, skipped."""
-    layout: dict[str, Any] = {"title": {"text": escape_text(axis.title) if has_title else ""}}
-    layout |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
+    title = escape_text(axis.title)
+    if is_narrow:
+        lines = textwrap.wrap(title, NARROW_TITLE_CHARACTERS, break_long_words=False)
+        title = "<br>".join(lines)
+    options: dict[str, Any] = {"title": {"text": title}}
+    options |= {"showgrid": has_grid, "zeroline": axis.starts_at_zero}
     if axis.ticks:
-        stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))
-        positions = [*range(0, len(axis.ticks), stride)]
+        stride = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))  # rounded up
+        max_characters = NARROW_TICK_CHARACTERS if is_narrow else MAX_TICK_CHARACTERS
         names = [escape_text(name, max_characters) for name in axis.ticks[::stride]]
-        layout |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
+        positions = [*range(0, len(axis.ticks), stride)]
+        options |= {"tickmode": "array", "tickvals": positions, "ticktext": names}
     if axis.starts_at_zero:
-        layout["rangemode"] = "tozero"
-    return layout
-
-
-def _adapt_axes(
-    x_axis: dict[str, Any], y_axis: dict[str, Any], chart: Chart, *, is_panel: bool
-) -> None:
-    """Set the direction, the scale and the ticks of two axes, which depend on the chart."""
-    if chart.horizontal:
-        y_axis["autorange"] = "reversed"  # the first row is at the top
-    if chart.y.log:
-        y_axis |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
-    x_values = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
-    span = np.ptp(x_values) if len(x_values) else 0
-    # panels are about a third as wide as the page
-    if chart.x.integer_ticks and span <= (MAX_INTEGER_TICKS / 3 if is_panel else MAX_INTEGER_TICKS):
-        x_axis["dtick"] = 1
-    if is_panel:
-        y_axis["nticks"] = 5
-
-
-def _title_annotations(charts: Sequence[Chart], max_characters: int) -> list[dict[str, Any]]:
-    """Return the titles of panels as annotations."""
-    titles = []
-    for i, chart in enumerate(charts):
-        suffix = str(i + 1) if i else ""
-        lines = [f"<b>{escape_text(chart.title, MAX_TITLE_CHARACTERS)}</b>"] if chart.title else []
-        lines += [escape_text(chart.subtitle, max_characters)] if chart.subtitle else []
-        text = "<br>".join(lines)
-        hover_text = escape_text(chart.subtitle, MAX_HOVER_CHARACTERS)
-        titles.append({"text": text, "hovertext": hover_text})
-        titles[-1] |= {"x": 0, "xref": f"x{suffix} domain", "xanchor": "left", "align": "left"}
-        titles[-1] |= {"y": 1, "yref": f"y{suffix} domain", "yanchor": "bottom"}
-        titles[-1] |= {"showarrow": False, "font": {"size": 12.5}}
-    return titles
+        options["rangemode"] = "tozero"
+    return options
 
 
 def to_json_numbers(values: ArrayLike) -> list[Any]:
@@ -490,9 +475,3 @@ def escape_text(text: object, max_characters: int = MAX_TICK_CHARACTERS) -> str:
     if len(text) > max_characters:
         text = f"{text[: max_characters - 1]}…"
     return html.escape(text, quote=False).replace("%{", "%&#123;")  # not a variable of a template
-
-
-def _format_hover_text(text: str) -> str:
-    """Return lines of a hover text as HTML, the first one bold."""
-    first, *following = (escape_text(line, MAX_HOVER_CHARACTERS) for line in text.split("\n"))
-    return "<br>".join([f"<b>{first}</b>", *following])

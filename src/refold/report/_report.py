@@ -4,6 +4,7 @@ import contextlib
 import os
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -15,50 +16,23 @@ from refold._support.rules import check_counts_match, check_integer, check_not_e
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
 from refold.model import Model, ModelLike, SequencesLike, adapt_to_data, describe_too_long
-from refold.plots.charts import category_order
-from refold.report._cards import (
-    ReportData,
-    draw_architecture,
-    draw_code_map,
-    draw_data,
-    draw_errors,
-    draw_latent_cards,
-    draw_losses,
-    draw_reconstructions,
-)
-from refold.report._page import (
-    Card,
-    Quantity,
-    Result,
-    Score,
-    Section,
-    check_packages,
-    write_page,
-)
+from refold.plots.charts import get_category_order
+from refold.report._cards import CARD_FUNCTIONS, ReportData
+from refold.report._page import Card, Quantity, Result, Score, Section, check_packages, write_page
 from refold.sequences import Sequences, Windows, as_sequences, uncut_windows
 
 # Largest number of sequences in the sample that is measured, by default. It bounds the time of a
 # report.
 MAX_SEQUENCES = 2000
 # Largest number of values of the sample, padded to the longest sequence, which bounds the memory.
-# Only `MIN_SEQUENCES` sequences may have more.
+# Only a sample of `MIN_SEQUENCES` sequences may have more.
 MAX_PADDED_VALUES = 1 << 24
-# Sequences in the sample, however long they are.
+# Smallest number of sequences in a sample, however long they are.
 MIN_SEQUENCES = 8
 # Largest number of training sequences that PCA is fitted on, which bounds its memory and time.
 MAX_PCA_SEQUENCES = 20_000
 # Largest number of folds in which PCA is fitted and measured if there is no training data.
 MAX_PCA_FOLDS = 5
-# Functions that draw the cards, in the order of the page.
-CARD_FUNCTIONS = (
-    draw_data,
-    draw_architecture,
-    draw_losses,
-    draw_errors,
-    draw_reconstructions,
-    draw_code_map,
-    draw_latent_cards,
-)
 
 
 def report(
@@ -147,7 +121,7 @@ def section(
     max_sequences = check_integer("max_sequences", max_sequences)
     seed = check_integer("seed", seed, 0)
     check_not_empty(int(all_sequences.lengths.sum()), "sequence with a step", "to report on")
-    label_order = tuple(category_order(labels))
+    label_order = tuple(get_category_order(labels))
     if labels is not None:
         labels = _check_labels(labels, len(windows.lengths))[windows.series]
     if train is not None:
@@ -163,21 +137,28 @@ def section(
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
+        methods = {"Refold": reconstructed}
         status.update("report: PCA")
-        pca_back, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
-        methods = (
-            {"Refold": reconstructed}
-            if pca_back is None
-            else {"Refold": reconstructed, "PCA": pca_back}
-        )
+        by_pca, pca_size, pca_note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
+        if by_pca is not None:
+            methods["PCA"] = by_pca
+        # the scores that apply to the types of the columns, the main score first
+        measures = [fidelity(sample, decoded, model.error_scaler) for decoded in methods.values()]
+        has_numbers = model.schema.numeric.any()
+        quantities: tuple[Quantity, ...] = ("nmse" if has_numbers else "exact", "accuracy")
+        scores = []
+        for quantity in quantities:
+            value, *pca_value = (getattr(measure, quantity) for measure in measures)
+            if value is not None:
+                scores.append(Score(quantity, value, pca_value[0] if pca_value else None))
         report_data = ReportData(
             model=model,
             sequences=sample,
-            lengths=np.asarray(all_sequences.lengths),
+            all_lengths=np.asarray(all_sequences.lengths),
             codes=codes,
             methods=methods,
             errors=errors_by_sequence(sample, reconstructed, model.error_scaler),
-            scores=_measure_scores(model, sample, methods),
+            scores=tuple(scores),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
             label_order=label_order,
@@ -192,8 +173,8 @@ def section(
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, report_data.scores, seconds)
     length_note = describe_too_long(sample.lengths, model.max_steps)
-    full_summary = " ".join(text for text in (summary, note, length_note) if text)
-    return Section(title, full_summary, _key_figures(report_data, result), cards, result)
+    full_summary = " ".join(text for text in (summary, pca_note, length_note) if text)
+    return Section(title, full_summary, _make_key_figures(report_data, result), cards, result)
 
 
 def _as_windows(data: SequencesLike, model: Model) -> Windows:
@@ -204,7 +185,7 @@ def _as_windows(data: SequencesLike, model: Model) -> Windows:
     return uncut_windows(sequences)
 
 
-def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
+def _make_key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str]]:
     """Return the key figures of a section, such as ("0.031", "NMSE, Refold")."""
     figures = []
     for score in result.scores:
@@ -214,12 +195,14 @@ def _key_figures(report_data: ReportData, result: Result) -> list[tuple[str, str
     figures.append((str(result.code_size), "code size"))
     lengths = report_data.sequences.lengths
     # longer sequences are decoded at their true length, not at one from the code
-    decoded = lengths <= report_data.model.max_steps
-    if decoded.any() and lengths.min() < lengths.max():
-        correct = float((report_data.methods["Refold"].lengths == lengths)[decoded].mean())
-        figures.append((f"{int(1000 * correct) / 10:g} %", "lengths decoded correctly"))
+    has_decoded_length = lengths <= report_data.model.max_steps
+    if has_decoded_length.any() and lengths.min() < lengths.max():
+        is_correct = report_data.methods["Refold"].lengths == lengths
+        correct_share = float(is_correct[has_decoded_length].mean())
+        # rounded down to a tenth of a percent, so that 100 % means all
+        figures.append((f"{int(1000 * correct_share) / 10:g} %", "lengths decoded correctly"))
     noun = "sequences" if report_data.model.window is None else "windows"
-    figures.append((f"{len(report_data.lengths):,}", noun))
+    figures.append((f"{len(report_data.all_lengths):,}", noun))
     if result.seconds is not None:
         figures.append((f"{result.seconds:.0f} s", "training"))
     return figures
@@ -254,72 +237,64 @@ def _sample_indices(lengths: np.ndarray, width: int, max_rows: int, seed: int) -
 def _sample_training_data(model: Model, train: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample_indices(train.lengths, model.schema.output_width, MAX_PCA_SEQUENCES, seed)
-    train = train[rows].align(model.schema)
-    train = train[~model.held_back(train)]  # without sequences that the model did not train on
-    if len(train) < 2 or not train.lengths.any():
+    sample = train[rows].align(model.schema)
+    sample = sample[~model.held_back(sample)]  # without sequences that the model did not train on
+    if len(sample) < 2 or not sample.lengths.any():
         raise DataError(
             "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
-            f"not all of them empty. Got {len(train)} with {int(train.lengths.sum())} steps. "
+            f"not all of them empty. Got {len(sample)} with {int(sample.lengths.sum())} steps. "
             "Pass more training data."
         )
-    return train
+    return sample
 
 
 def _reconstruct_by_pca(
     model: Model, sequences: Sequences, train: Sequences | None, num_components: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
-    is_training = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
-    num_fit = int(is_training.sum())
-    if train is None and (num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2):
-        return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
-    folds = min(MAX_PCA_FOLDS, num_fit)
     scaler = model.error_scaler
+    if train is not None:
+        num_train, max_steps = len(train), int(train.lengths.max())
+        note = (
+            f"is fitted on {num_train:,} sequences of the training data of the model. It is given "
+            "the true lengths; Refold decodes them from the code."
+        )
+
+        def reconstruct() -> Sequences:
+            return PCABaseline(components).fit(train, scaler).reconstruct(sequences)
+
+    else:
+        # PCA is cross-fitted on those of the sequences that the model may have been trained on
+        is_training = ~model.held_back(sequences)
+        num_fit = int(is_training.sum())
+        if num_fit < 3 or (sequences.lengths[is_training] > 0).sum() < 2:
+            return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
+        folds = min(MAX_PCA_FOLDS, num_fit)
+        # the smallest number of training sequences: without the largest fold, which is rounded up
+        num_train, max_steps = num_fit - -(-num_fit // folds), int(sequences.lengths.max())
+        note = (
+            f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
+            "part left out, in turn. It is given the true lengths. The error of Refold is that of "
+            "the model as it is. If the model was trained on these sequences, its error is smaller "
+            "than on new ones."
+        )
+        if num_fit < len(sequences):
+            note += (
+                f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they were "
+                "held back from the training of the model."
+            )
+        reconstruct = partial(
+            cross_validated_pca,
+            *(sequences, num_components, scaler),
+            folds=folds,
+            seed=seed,
+            is_training=is_training,
+        )
+    components = min(num_components, num_train, model.schema.output_width * max_steps)
     with warnings.catch_warnings():
         # of unknown categories, of which encoding has warned
         warnings.simplefilter("ignore", UserWarning)
-        if train is not None:
-            max_steps, num_train = int(train.lengths.max()), len(train)
-            components = min(num_components, num_train, model.schema.output_width * max_steps)
-            reconstructed = PCABaseline(components).fit(train, scaler).reconstruct(sequences)
-            note = (
-                f"is fitted on {num_train:,} sequences of the training data of the model. It is "
-                "given the true lengths; Refold decodes them from the code."
-            )
-        else:
-            # the largest fold is left out, so the number of training sequences is the smallest
-            max_steps, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
-            components = min(num_components, num_train, model.schema.output_width * max_steps)
-            reconstructed = cross_validated_pca(
-                sequences, num_components, scaler, folds=folds, seed=seed, is_training=is_training
-            )
-            note = (
-                f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
-                "part left out, in turn. It is given the true lengths. The error of Refold is that "
-                "of the model as it is. If the model was trained on these sequences, its error is "
-                "smaller than on new ones."
-            )
-            if num_fit < len(sequences):
-                note += (
-                    f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they "
-                    "were held back from the training of the model."
-                )
+        reconstructed = reconstruct()
     if components < num_components:
         note = f"(with {components} components, the maximum for this data) {note}"
     return reconstructed, components, f"PCA {note}"
-
-
-def _measure_scores(
-    model: Model, sequences: Sequences, reconstructions: dict[str, Sequences]
-) -> tuple[Score, ...]:
-    """Return the scores that apply to the types of the columns, the main score first."""
-    measures = [fidelity(sequences, back, model.error_scaler) for back in reconstructions.values()]
-    quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
-    if not model.schema.numeric.any():
-        quantities = ("exact", "accuracy")
-    scores = []
-    for quantity in quantities:
-        value, *pca = (getattr(measure, quantity) for measure in measures)
-        if value is not None:
-            scores.append(Score(quantity, value, pca[0] if pca else None))
-    return tuple(scores)

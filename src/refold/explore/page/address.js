@@ -41,7 +41,7 @@ export function writeAddress(state) {
     const { x, y, zoom } = state.map.view;
     const toText = (value) => String(Number(value.toPrecision(5)));
     if (x || y || zoom !== 1) params.set("view", [x, y, zoom].map(toText).join(","));
-    if (state.layout !== "pca") params.set("map", state.layout);
+    if (state.mapName !== "pca") params.set("map", state.mapName);
     if (state.map.look !== "points") params.set("look", state.map.look);
     params.set("color", state.field?.name ?? "");
     if (state.field?.clusters?.number != null) params.set("clusters", state.field.clusters.number);

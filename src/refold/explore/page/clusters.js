@@ -1,7 +1,6 @@
 // The choice of the clusters that color the map: k-means, with a number of clusters, or HDBSCAN.
 
-import { RadioGroup } from "./choices.js";
-import { $ } from "./dom.js";
+import { $, RadioGroup } from "./dom.js";
 
 export class ClusterChoice {
   // replace(field) replaces the field with the same name, and shows it

@@ -1,4 +1,4 @@
-// Elements of the page, and pictures of canvases.
+// Elements of the page, groups of buttons, and pictures of canvases.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -33,4 +33,35 @@ export function toPng(canvases, background, drawMore) {
   for (const canvas of canvases) context.drawImage(canvas, 0, 0);
   drawMore?.(context);
   return new Promise((onDone) => picture.toBlob(onDone, "image/png"));
+}
+
+// A group of buttons of which one is chosen, by a click or by arrow keys.
+export class RadioGroup {
+  // onChoose(value) is called with the data-<name> attribute of the chosen button
+  constructor(container, name, onChoose) {
+    this.name = name;
+    this.buttons = [...container.querySelectorAll(`[data-${name}]`)];
+    for (const button of this.buttons) {
+      button.addEventListener("click", () => onChoose(button.dataset[name]));
+      button.addEventListener("keydown", (event) => {
+        const direction = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (!direction) return;
+        const { length } = this.buttons;
+        const next = this.buttons[(this.buttons.indexOf(button) + direction + length) % length];
+        next.focus();
+        onChoose(next.dataset[name]);
+        event.stopPropagation();
+        event.preventDefault();
+      });
+    }
+  }
+
+  // Marks the button with a value as the chosen one.
+  mark(value) {
+    for (const button of this.buttons) {
+      const isChosen = button.dataset[this.name] === value;
+      button.setAttribute("aria-checked", String(isChosen));
+      button.tabIndex = isChosen ? 0 : -1;
+    }
+  }
 }

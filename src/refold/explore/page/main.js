@@ -3,11 +3,10 @@
 import { UserError } from "./api.js";
 import { watchAddress, readAddress, writeAddress } from "./address.js";
 import { pointColors, colorRange, rgb } from "./colors.js";
-import { RadioGroup } from "./choices.js";
 import { ClusterChoice } from "./clusters.js";
-import { $, cssColor, showText } from "./dom.js";
+import { $, cssColor, RadioGroup, showText } from "./dom.js";
 import { Finder } from "./finder.js";
-import { MapSwitch } from "./layouts.js";
+import { MapSwitch } from "./mapswitch.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
 import { clusterCenters, drawMarks } from "./marks.js";
@@ -19,7 +18,8 @@ import { Selection } from "./selection.js";
 
 // A click this near to a point, in pixels, shows its sequence. Any other click decodes a place.
 const CLICK_PIXELS = 14;
-// The state that the modules share. `kind` is what the panel shows: "row", "at", "code" or "added".
+// The state that the modules share. `kind` is what the panel shows: "row" (a sequence), "at" (a place),
+// "code" or "added". `ends` are the ends A and B of the path, and `centers` those of clusters.
 const state = {
   source: null,
   info: null,
@@ -34,7 +34,7 @@ const state = {
   code: null,
   ends: [null, null],
   lasso: null,
-  layout: "pca",
+  mapName: "pca", // of the map that is shown
   centers: null,
   placeMark,
 };
@@ -131,7 +131,7 @@ function setLook(look) {
 }
 
 // Is called when the points have moved to another map.
-async function onLayout() {
+async function onMapChange() {
   updateCenters();
   describeAxes();
   await Promise.all([panel.relocate(), adding.relocate()]);
@@ -197,7 +197,7 @@ function onKey(event) {
     d: () => setMode("decode"),
     p: () => setMode("pan"),
     l: () => setMode("lasso"),
-    u: () => !$("maps").hidden && layouts.choose(layouts.chosen === "pca" ? "umap" : "pca"),
+    u: () => !$("maps").hidden && mapSwitch.choose(mapSwitch.chosen === "pca" ? "umap" : "pca"),
     v: () => setLook(state.map.look === "points" ? "density" : "points"),
     "/": () => finder.focus(),
     "?": () => $("help").showModal(),
@@ -242,11 +242,11 @@ async function restore() {
     if (address.view) state.map.setView(address.view);
     return address.at && panel.probe(address.at);
   };
-  if (mapName === state.layout) restorePlace();
-  else layouts.choose(mapName).then((isShown) => isShown && restorePlace());
+  if (mapName === state.mapName) restorePlace();
+  else mapSwitch.choose(mapName).then((isShown) => isShown && restorePlace());
   if (address.row !== undefined) tasks.push(panel.showRow(address.row));
   else if (address.code) panel.showCode(address.code);
-  else if (!address.at || mapName !== state.layout) panel.begin();
+  else if (!address.at || mapName !== state.mapName) panel.begin();
   await Promise.all(tasks);
 }
 
@@ -256,7 +256,7 @@ function describeAxes() {
   const { explained } = state.info;
   const densityNote = state.map.look === "density" ? " · stronger color: more sequences" : "";
   const pcaAxes = `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
-  const axes = state.layout === "umap" ? "UMAP: near is similar, far says little" : pcaAxes;
+  const axes = state.mapName === "umap" ? "UMAP: near is similar, far says little" : pcaAxes;
   $("axes").textContent = axes + densityNote;
 }
 
@@ -296,7 +296,7 @@ function addListeners() {
   });
 }
 
-let panel, selection, adding, layouts, modes, looks, clusters, finder;
+let panel, selection, adding, mapSwitch, modes, looks, clusters, finder;
 
 async function start(SequenceAdder) {
   const marks = (context, map) =>
@@ -312,7 +312,7 @@ async function start(SequenceAdder) {
   panel = new Panel(state, showError);
   selection = new Selection(state, updateColors, showError);
   adding = new SequenceAdder(state, panel, showError);
-  layouts = new MapSwitch(state, places, showError, onLayout);
+  mapSwitch = new MapSwitch(state, places, showError, onMapChange);
   modes = new RadioGroup(document, "mode", setMode);
   looks = new RadioGroup(document, "look", setLook);
   clusters = new ClusterChoice(state, replaceField, showError);

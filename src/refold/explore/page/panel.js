@@ -61,7 +61,7 @@ export class Panel {
       const sequence = await state.source.sequence(row);
       if (version !== this.version) return;
       this.anchor = row;
-      $("keep-name").parentElement.hidden = state.layout !== "pca";
+      $("keep-name").parentElement.hidden = state.mapName !== "pca";
       $("keep-name").textContent = `Stay near ${sequence.id}`;
       this.show(sequence, `Sequence ${sequence.id}`);
       this.describeRow(sequence);
@@ -99,10 +99,10 @@ export class Panel {
     state.kind = kind;
     if (kind === "at") {
       state.at = body.at;
-      if ($("keep").checked && this.anchor >= 0 && state.layout === "pca") body.row = this.anchor;
+      if ($("keep").checked && this.anchor >= 0 && state.mapName === "pca") body.row = this.anchor;
       state.placeMark(); // without the map, which would be slow to draw
     }
-    body.on = state.layout;
+    body.on = state.mapName;
     const version = this.version;
     // during a drag, late answers are shown, too, unless the user has chosen a sequence meanwhile
     const isNeeded = () => state.kind === kind && version <= this.version;
@@ -111,7 +111,7 @@ export class Panel {
 
   showDecoded(sequence, request) {
     const { state } = this;
-    if (request.body.on !== state.layout) return; // the user has changed the map meanwhile
+    if (request.body.on !== state.mapName) return; // the user has changed the map meanwhile
     const codeTitle = request.from === "travel" ? "Between A and B" : "A code";
     this.show(sequence, request.kind === "at" ? "A place on the map" : codeTitle);
     if (request.kind === "code") state.at = sequence.at;
@@ -195,14 +195,14 @@ export class Panel {
   // Finds the places on another map of what is shown.
   async relocate() {
     const { state } = this;
-    const { layout, map, source } = state;
+    const { mapName, map, source } = state;
     const placeOf = (row) => map.places.slice(2 * row, 2 * row + 2);
-    $("keep-name").parentElement.hidden = this.anchor < 0 || layout !== "pca";
+    $("keep-name").parentElement.hidden = this.anchor < 0 || mapName !== "pca";
     if (state.kind === "row") state.at = placeOf(state.row);
     else if (state.code) this.showCode(state.code);
     for (const end of state.ends) {
       if (!end) continue;
-      end.at = end.row >= 0 ? placeOf(end.row) : (await source.unfold({ code: end.code, on: layout })).at;
+      end.at = end.row >= 0 ? placeOf(end.row) : (await source.unfold({ code: end.code, on: mapName })).at;
     }
     state.placeMark();
     map.redraw();

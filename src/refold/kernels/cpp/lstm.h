@@ -35,8 +35,9 @@ struct Shape {
 // would share few cache sets.
 inline int64_t odd_lines(int64_t floats) { return 16 * (((floats + 15) / 16) | 1); }
 
-// Layout of the residuals.  A *ranked* row is one real step of one sequence; rows are ordered by
-// step, and within a step from the longest sequence to the shortest.
+// Layout of the residuals: gates and cells, which the backward call reads.  A *ranked* row is one
+// real step of one sequence; rows are ordered by step, and within a step from the longest sequence
+// to the shortest.
 struct Layout {
   int64_t units;     // padded length of a ranked row of cells: blocks of 16, then one of 4, 8 or 16
   int64_t gate_row;  // padded length of a ranked row of gates

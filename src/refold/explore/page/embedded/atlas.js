@@ -2,9 +2,8 @@
 
 import { UserError } from "../api.js";
 import { decodeAllBlocks } from "./arrays.js";
-import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
+import { NeighborMap, PcaMap, WeightedCodes, nearest } from "./maps.js";
 import { meanErrors, Model } from "./model.js";
-import { nearest } from "./nearest.js";
 import { TABLES } from "./tables.js";
 
 // The same limits as in _atlas.py: steps of a neighbor in its small picture,
@@ -28,7 +27,7 @@ export class Atlas {
     const { about } = this.blocks;
     this.info = about.info;
     this.ids = about.info.ids;
-    this.reach = about.reach;
+    this.farDistances = about.far;
     const weights = Object.entries(this.blocks).filter(([name]) => name.startsWith("weights/"));
     this.model = new Model(about.model, Object.fromEntries(weights.map(([name, array]) => [name.slice(8), array])));
     this.width = about.projection.mean.length;
@@ -157,7 +156,7 @@ export class Atlas {
       code: [...fullCode],
       length,
       back: model.lists(model.decode(fullCode, length)),
-      far: closest.distance > (this.reach[at ? on : "codes"] ?? Infinity),
+      far: closest.distance > (this.farDistances[at ? on : "codes"] ?? Infinity),
       nearest: closest.row,
       id: this.ids[closest.row],
     };

@@ -1,7 +1,7 @@
 // The decoder of the default model. It reads the code at each step, and the previous step if the model is
 // autoregressive.
 
-import { Head } from "./head.js";
+import { Head } from "./links.js";
 import { orderByUnit, Lstm } from "./lstm.js";
 import { addProduct, addRow, tanh } from "./products.js";
 

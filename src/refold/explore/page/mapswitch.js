@@ -1,8 +1,7 @@
 // The switch between the maps of the same codes, PCA and UMAP.
 
 import { UserError } from "./api.js";
-import { RadioGroup } from "./choices.js";
-import { $, showText } from "./dom.js";
+import { $, RadioGroup, showText } from "./dom.js";
 
 export class MapSwitch {
   // onChange() is called when the points have arrived at their places on another map
@@ -19,25 +18,25 @@ export class MapSwitch {
     this.chosen = name;
     this.choices.mark(name);
     showText($("note"), "");
-    if (name === state.layout) return true;
+    if (name === state.mapName) return true;
     try {
       this.placesByMap[name] ??= await this.computePlaces(name);
     } catch (error) {
       if (this.chosen === name) {
         // back to the map that is shown
-        this.chosen = state.layout;
-        this.choices.mark(state.layout);
+        this.chosen = state.mapName;
+        this.choices.mark(state.mapName);
         if (!(error instanceof UserError)) return this.showError(error);
         showText($("note"), error.message); // next to the switch
       }
     }
     if (this.chosen !== name || !this.placesByMap[name]) return false;
     showText($("note"), "");
-    state.layout = name;
+    state.mapName = name;
     state.centers = null;
     await new Promise((done) => state.map.morph(this.placesByMap[name], done));
-    if (state.layout === name) await this.onChange();
-    return state.layout === name;
+    if (state.mapName === name) await this.onChange();
+    return state.mapName === name;
   }
 
   // Returns the places of a map, and shows for how long they have been computed.
