@@ -50,8 +50,8 @@ def _default(column_types: list[str], num_categories: list[int], **options: Any)
         models = default(column_types, num_categories=num_categories, **sizes, **options)
         # weights that are zero would hide errors
         rng = np.random.default_rng(1)
-        zero = [models.encoder.get_layer("linear_code").start]
-        zero.append(models.decoder.get_layer("linear_steps").start)
+        zero = [models.encoder.get_layer("linear_code").initial_map]
+        zero.append(models.decoder.get_layer("linear_steps").initial_map)
         if options.get("rocket_dim"):
             zero.append(models.encoder.get_layer("rocket_dim").kernel)
         for weight in zero:

@@ -106,7 +106,7 @@ class LinearDecoding(LinearMap):
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
-        weights = (self.start + self.unit * self.change)[:, :num_steps]
+        weights = (self.initial_map + self.change_factor * self.map_change)[:, :num_steps]
         steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
         # a symbolic number of steps may be larger than the number of steps with weights
         if isinstance(num_steps, int) and num_steps <= self.num_steps:
@@ -201,7 +201,7 @@ class Decoder:
 
     def build_models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        code = keras.Input((self.settings.latent_dim,), name="code")
+        code = keras.Input((self.settings.num_inputs,), name="code")
         # An autoregressive decoder reads the steps before each step from the template, so it has no
         # model of codes alone.
         decoder = None

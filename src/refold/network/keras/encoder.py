@@ -258,11 +258,11 @@ class LinearMap(BaseLayer):
 
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
-        self.start = self.add_constant("start", shape)
+        self.initial_map = self.add_constant("start", shape)
         # A factor below 1 makes the updates of any optimizer smaller. Full updates of Adam would
         # ruin an initialized linear path whose error is a thousandth.
-        self.unit = self.add_constant("unit", (), 1.0)
-        self.change = self.add_weight(shape=shape, initializer=Constant(), name="change")
+        self.change_factor = self.add_constant("unit", (), 1.0)
+        self.map_change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")
 
 
@@ -296,7 +296,7 @@ class LinearEncoding(LinearMap):
         mask: Any = ops.cast(inputs_mask, inputs.dtype)
         lengths = ops.sum(mask, axis=1)
         inputs = (inputs * mask[..., None])[:, : self.num_steps]
-        weights = (self.start + self.unit * self.change)[: ops.shape(inputs)[1]]
+        weights = (self.initial_map + self.change_factor * self.map_change)[: ops.shape(inputs)[1]]
         axes: Any = ((1, 2), (0, 1))
         linear = ops.tensordot(inputs, weights, axes=axes) + self.bias
         if self.by_length:

@@ -149,15 +149,15 @@ def set_linear_initialization(
         return array
 
     # the inputs after those that have an output are flags of observed values, with weights of zero
-    encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
+    encoder_kernel = np.zeros(encoder_layer.initial_map.shape, np.float32)
     encoder_kernel[:, outputs] = linear.encoder
-    encoder_layer.start.assign(encoder_kernel)
+    encoder_layer.initial_map.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
     # The length and the ROCKET features follow the other dimensions of a code. They have weights of
     # zero, and the LSTM learns what they say about the steps.
-    decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
+    decoder_kernel = np.zeros(decoder_layer.initial_map.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, outputs] = linear.decoder
-    decoder_layer.start.assign(decoder_kernel)
+    decoder_layer.initial_map.assign(decoder_kernel)
     decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
     # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
@@ -169,8 +169,8 @@ def set_linear_initialization(
     change = residual_std / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
         change *= _set_length_maps(encoder_layer, linear.lengthwise)
-    encoder_layer.unit.assign(float(change))
-    decoder_layer.unit.assign(float(residual_std / np.sqrt(specification.latent_dim)))
+    encoder_layer.change_factor.assign(float(change))
+    decoder_layer.change_factor.assign(float(residual_std / np.sqrt(specification.latent_dim)))
     head.scale.assign(expand_outputs(head.scale.shape, linear.residual, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
