@@ -29,7 +29,7 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     num_steps = greatest_length(graph, lengths)
-    if specification.grid:
+    if specification.reads_curves:
         curves = _decode_curves(graph, specification, codes, predicted)
         outputs = resample_from_curves(graph, specification, curves, lengths, num_steps)
     else:

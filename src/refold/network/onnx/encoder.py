@@ -28,9 +28,9 @@ def add_encoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
     inputs = add_inputs(graph, columns)
-    encode = _encode_curves if specification.grid else _encode_steps
+    encode = _encode_curves if specification.reads_curves else _encode_steps
     dimensions = [encode(graph, specification, inputs)]
-    if specification.length_dim and not specification.grid:
+    if specification.length_dim and not specification.reads_curves:
         dimensions.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
         dimensions.append(_rocket_dimensions(graph, specification, inputs))

@@ -73,7 +73,7 @@ class PackedDecoder:
         # step. The code is the same at all steps, and the position in all sequences. So their
         # products with the weights are computed once, and each step only adds the product of the
         # previous step.
-        (projection, first), position_begin = self._stack[0], settings.latent_dim
+        (projection, first), position_begin = self._stack[0], settings.num_inputs
         previous_begin = position_begin + 2 + 2 * settings.num_periods
         self._code_weights = first.kernel[:position_begin], first.bias
         self._position_weights = first.kernel[position_begin:previous_begin]
