@@ -134,7 +134,7 @@ class Specification:
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network with the weights: of one curve, if the columns are curves."""
+        """Specification of the network that has the weights; with curves, it reads one column."""
         if not self.reads_curves:
             return self
         return replace(

@@ -23,7 +23,6 @@ from refold.network.packed.heads import (
     LengthPredictor,
     PackedHead,
     Sampling,
-    make_length_reader,
     round_lengths,
 )
 from refold.network.packed.latent_optimization import LatentObjective, minimize_rows
@@ -33,8 +32,9 @@ from refold.sequences import Sequences, check_codes_finite
 if TYPE_CHECKING:
     from refold.network.keras.network import Network
 
-# Both classes have the same methods. If a result overflows float32, `encode` and `predict_lengths`
-# raise a DataError, and the other methods return numbers that are not finite.
+# Both classes encode, decode, forecast and predict lengths by the same methods. If a result
+# overflows float32, `encode` and `predict_lengths` raise a DataError, and the other methods return
+# numbers that are not finite.
 FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
@@ -62,29 +62,29 @@ class PackedNetwork:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         if (reason := why_not()) is not None:
-            sentence = (
-                "Encoding and decoding run on NumPy, which is slower than the compiled kernel"
+            log_slow_fallback(
+                "Encoding and decoding run on NumPy, which is slower than the compiled kernel",
+                reason,
             )
-            log_slow_fallback(sentence, reason)
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
         # encoder, decoder and length reader by name, until the weights change
         self._cache: dict[str, Any] = {}
-        # the `refold.models.Network` whose weights this network follows, if there is one
-        self.keras: Any = None
-        # the variables of ``keras``, and their values when ``_weights`` was made
+        # the `refold.models.Network` with which this network shares weights, if there is one
+        self.keras_network: Any = None
+        # its variables, and their values when ``_weights`` was made from them
         self._variables: list[Any] = []
         self._variable_values: list[Any] = []
 
-    def follow(self, keras_network: Any) -> None:
+    def share_weights(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras, self._variables = keras_network, keras_network.weights
+        self.keras_network, self._variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
-        if self.keras is not None:
+        if self.keras_network is not None:
             values = [variable.value for variable in self._variables]
             # JAX never changes an array, so the same array has the same values. Other backends
             # change arrays, so their values are always copied.
@@ -133,7 +133,9 @@ class PackedNetwork:
     @property
     def length_reader(self) -> LengthPredictor | LengthDimensionReader:
         """Reader of lengths from codes, with the current weights."""
-        return self._cached("length_reader", make_length_reader)
+        has_dimension = self.specification.length_dim > 0
+        reader = LengthDimensionReader if has_dimension else LengthPredictor
+        return self._cached("length_reader", reader)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -145,20 +147,19 @@ class PackedNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # for latent optimization; made once for all batches
+        # only latent optimization needs these; they are made once for all batches
         decoders = (self.decoder, self.length_reader) if latent_steps else None
-        learned = self.specification.learned_dim
+        learned_dim = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, scaled_sequences.offsets)
             x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
-            encoded = encoder(x, batch.offsets)
+            batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
-                objective = LatentObjective(
-                    *decoders, x, targets, batch.offsets, encoded, learned_dim=learned
-                )
-                encoded = minimize_rows(objective, encoded, latent_steps)
-            codes[indices] = encoded
+                data = x, targets, batch.offsets, batch_codes
+                objective = LatentObjective(*decoders, *data, learned_dim=learned_dim)
+                batch_codes = minimize_rows(objective, batch_codes, latent_steps)
+            codes[indices] = batch_codes
 
         with concurrent_batches(
             encode_batch, self.specification, scaled_sequences.offsets, "encode", verbose=verbose
@@ -186,11 +187,11 @@ class PackedNetwork:
 
         def decode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, offsets)
-            layout, noise = decoder.make_layout(batch.offsets), None
+            layout, noise, temperature = decoder.make_layout(batch.offsets), None, 1.0
             if sampling is not None:
                 noise = self.head.draw_noise(batch.offsets, sampling.seed, indices)
+                temperature = sampling.temperature
             if self.autoregressive:
-                temperature = 1.0 if sampling is None else sampling.temperature
                 decoded = decoder.decode_autoregressively(
                     codes[indices], layout, noise, temperature
                 )
@@ -198,8 +199,8 @@ class PackedNetwork:
                 # the decoder writes complete patches, which may end after the end of a sequence
                 patch_outputs, _ = decoder(codes[indices], layout)
                 decoded = patch_outputs[layout.unpadded_rows]
-                if noise is not None and sampling is not None:
-                    decoded = self.head.sample(decoded, noise, sampling.temperature)
+                if noise is not None:
+                    decoded = self.head.sample(decoded, noise, temperature)
             outputs[batch.rows] = decoded
 
         with concurrent_batches(
@@ -226,18 +227,18 @@ class PackedNetwork:
             # forcing, because their cross-entropy without it mostly measures what follows the first
             # mistake.
             if self.autoregressive and self.head.numeric.any():
-                numeric = np.repeat(self.head.numeric, self.head.widths)
+                is_numeric = np.repeat(self.head.numeric, self.head.widths)
                 decoded = self.decoder.decode_autoregressively(codes, layout)
-                outputs = np.where(numeric, decoded, outputs)
-            observed = ~np.isnan(targets)
-            values_or_zero = np.where(observed, targets, np.float32(0))
-            errors, _ = self.head.errors(outputs, values_or_zero, observed)
+                outputs = np.where(is_numeric, decoded, outputs)
+            is_observed = ~np.isnan(targets)
+            finite_targets = np.where(is_observed, targets, np.float32(0))
+            errors, _ = self.head.errors(outputs, finite_targets, is_observed)
             error += float(errors.sum(dtype=float))
-            num_observed += int(np.count_nonzero(observed))
+            num_observed += int(np.count_nonzero(is_observed))
+            # lengths in a latent dimension have no loss
             if with_length and isinstance(self.length_reader, LengthPredictor):
-                length_error += float(
-                    self.length_reader.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
-                )
+                losses = self.length_reader.losses(codes, np.diff(batch.offsets))
+                length_error += float(losses.sum(dtype=float))
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
@@ -264,9 +265,9 @@ class PackedNetwork:
             # a length far beyond the training lengths is not plausible
             return round_lengths(predicted, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, build: Any, **options: Any) -> Any:
-        """Return ``build`` of the current weights, or what it returned for them before."""
+    def _cached(self, name: str, make: Any, **options: Any) -> Any:
+        """Return ``make`` of the current weights, or what it returned for them before."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if name not in self._cache:
-            self._cache[name] = build(self.specification, weights, **options)
+            self._cache[name] = make(self.specification, weights, **options)
         return self._cache[name]
