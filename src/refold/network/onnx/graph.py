@@ -25,16 +25,18 @@ def import_package(name: str) -> Any:
 class Graph:
     """A graph to which nodes are added; a call adds a node."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray], outer: "Graph | None" = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, np.ndarray], outer_graph: "Graph | None" = None
+    ) -> None:
         self._ir = import_package("onnx_ir")
         self.weights = weights  # weights of the network by name
         # If this graph is the body of a loop, the graph around the loop, which has all constants.
-        self._outer = outer
+        self._outer_graph = outer_graph
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
-        self._num_named = 0
-        self._constants: dict[Any, Any] = {}
+        self._num_body_values = 0  # number of values that were named, if this graph is a body
+        self._constants: dict[Any, Any] = {}  # by type, shape and content
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
@@ -44,17 +46,17 @@ class Graph:
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=num_results, domain=domain
         )
-        if self._outer is not None:
+        if self._outer_graph is not None:
             # names in a body must differ from those of the graph around it
             for value in results:
-                self._num_named += 1
-                value.name = f"inner_{self._num_named}"
+                self._num_body_values += 1
+                value.name = f"inner_{self._num_body_values}"
         return results[0] if num_results == 1 else results
 
     def weight(self, name: str, array: np.ndarray | None = None) -> Any:
         """Return a named float32 constant: an array, or by default the weight of this name."""
-        if self._outer is not None:
-            return self._outer.weight(name, array)
+        if self._outer_graph is not None:
+            return self._outer_graph.weight(name, array)
         array = self.weights[name] if array is None else array
         return self._add_initializer(name, np.asarray(array, np.float32))
 
@@ -67,7 +69,7 @@ class Graph:
         return self("Cast", value, to=_data_type(dtype))
 
     def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
-        """Add an input; the type ``object`` stands for strings."""
+        """Add an input; the type ``object`` stands for strings, and the shape None for any."""
         value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
@@ -100,8 +102,8 @@ class Graph:
         """Return a number, list or array as a constant; values of the graph and None stay."""
         if constant is None or isinstance(constant, self._ir.Value):
             return constant
-        if self._outer is not None:
-            return self._outer.to_value(constant)
+        if self._outer_graph is not None:
+            return self._outer_graph.to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
         # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
         key = array.dtype.str, array.shape, repr(array.tolist())
@@ -165,18 +167,18 @@ def add_lstm(
     for name in ("kernel", "recurrent_kernel"):
         stacked = [_reorder_gates(getattr(weights, name).T) for weights in direction_weights]
         arrays.append(graph.weight(f"{first.name}/{name}", np.stack(stacked)))
-    # ONNX has a second bias, which Keras does not have
+    # ONNX has a second bias, which Keras does not have, so it is zero
     biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in direction_weights]
     arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
-    initial = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
-    outputs, last = graph(
+    states = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
+    outputs, last_output = graph(
         "LSTM",
-        *(x, *arrays, lengths, *initial),
+        *(x, *arrays, lengths, *states),
         num_results=2,
         hidden_size=len(first.recurrent_kernel),
         direction="bidirectional" if len(direction_weights) == 2 else "forward",
     )
-    return outputs, last
+    return outputs, last_output
 
 
 def add_lstm_step(
@@ -193,7 +195,7 @@ def add_lstm_step(
 
 
 def _reorder_gates(array: np.ndarray) -> np.ndarray:
-    """Reorder the gates along the first axis: ONNX has input, output, forget, cell."""
+    """Reorder the gates along the first axis, from Keras's order to input, output, forget, cell."""
     i, f, g, o = np.split(array, 4)
     return np.concatenate([i, o, f, g])
 
@@ -203,7 +205,7 @@ def _reorder_gates(array: np.ndarray) -> np.ndarray:
 
 def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
     """Return whether a step is before the end of its sequence, (n, steps)."""
-    # ``num_steps`` is the number of steps, of shape (1,)
+    # ``num_steps`` has the shape (1,)
     indices = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 
