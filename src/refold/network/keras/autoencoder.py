@@ -99,7 +99,15 @@ class Autoencoder(keras.Model):
         num_targets = ops.cast(ops.size(is_observed), is_observed.dtype)
         weight = weight * (num_targets / ops.maximum(ops.sum(is_observed), 1.0))
         if self._has_column_losses:
-            losses = column_errors(values, y_pred, *self._column_types_of(values, y_pred))
+            heads = (layer for layer in iterate_layers(self) if isinstance(layer, ColumnHead))
+            if self.columns is not None:
+                column_types, num_categories = (list(field) for field in self.columns)
+            elif (head := next(heads, None)) is not None:
+                column_types, num_categories = head.column_types, head.num_categories
+            else:
+                _require_same_width(values, y_pred)
+                column_types, num_categories = ["numeric"] * y.shape[-1], [0] * y.shape[-1]
+            losses = column_errors(values, y_pred, column_types, num_categories)
             return ops.mean(losses * weight)
         _require_same_width(values, y_pred)
         # the new last axis makes each value a sample of an element-wise loss
@@ -113,16 +121,6 @@ class Autoencoder(keras.Model):
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
-
-    def _column_types_of(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
-        """Return the types of the columns, and their numbers of categories."""
-        if self.columns is not None:
-            return list(self.columns[0]), list(self.columns[1])
-        for layer in iterate_layers(self):
-            if isinstance(layer, ColumnHead):
-                return layer.column_types, layer.num_categories
-        _require_same_width(y, y_pred)
-        return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
 
 
 class Models(NamedTuple):

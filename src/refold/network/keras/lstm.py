@@ -125,7 +125,7 @@ class LSTM(keras.layers.LSTM):
         mask: Tensor,
         training: bool = False,  # noqa: FBT001, FBT002  (the signature is Keras's)
     ) -> Any:
-        """Run all steps.  ``keras.layers.RNN`` calls this."""
+        """Run all steps of sequences (batch, steps, features).  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
         reason = self._reason_for_scan(sequences)
@@ -138,7 +138,44 @@ class LSTM(keras.layers.LSTM):
         self.why_scan = reason
         if reason is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self._run_fused(sequences, initial_state, mask, training=training)
+        cell = self.cell
+        if training and 0.0 < self.dropout < 1.0:
+            sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            # Keras accepts a mask with an axis of features, too
+            mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
+            mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
+        bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
+        from refold.kernels import fused  # not at the top, because it imports JAX
+
+        run: Any = fused.lstm  # keras.ops has no annotations
+        outputs, h, c = run(
+            ops.cast(sequences, "float32"),
+            ops.convert_to_tensor(cell.kernel),
+            ops.convert_to_tensor(cell.recurrent_kernel),
+            ops.convert_to_tensor(bias),
+            initial_state[0],
+            initial_state[1],
+            mask,
+            activation=_activation_name(self.activation),
+            recurrent_activation=_activation_name(self.recurrent_activation),
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+        )
+        output_mask: Any = None  # (batch, steps); outputs of its masked steps become zeros
+        if mask is not None and self.zero_output_for_mask:
+            # outputs are in the order of computation, which starts at the end if it goes backwards
+            output_mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        # the result of Keras's ``inner_loop``: the last output, all outputs, and the states
+        if not self.return_sequences:
+            last = h
+            if output_mask is not None:
+                last = ops.where(output_mask[:, -1:], h, ops.zeros_like(h))
+            return last, ops.expand_dims(last, 1), [h, c]
+        if output_mask is not None:
+            outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
+        return h, outputs, [h, c]
 
     def _reason_for_scan(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
@@ -167,56 +204,13 @@ class LSTM(keras.layers.LSTM):
                     "LSTM layers run on Keras's loop, which is slower than the kernel", reason
                 )
             return reason
-        # Not at the top, because other backends do not need JAX.
-        from refold.kernels.fused import ACTIVATIONS
+        from refold.kernels.fused import ACTIVATIONS  # not at the top, because it imports JAX
 
         for role in ("activation", "recurrent_activation"):
             if _activation_name(getattr(self, role)) not in ACTIVATIONS:
                 *names, last = ACTIVATIONS
                 return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
         return None
-
-    def _run_fused(
-        self, sequences: Tensor, initial_state: Tensor, mask: Tensor, *, training: bool
-    ) -> Any:
-        """Return what Keras's ``inner_loop`` does: the last output, all outputs, and the states."""
-        cell = self.cell
-        if training and 0.0 < self.dropout < 1.0:
-            sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
-        if mask is not None:
-            mask = ops.cast(mask, "bool")
-            # Keras accepts a mask with an axis of features, too
-            mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
-            mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
-        bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        from refold.kernels import fused
-
-        run: Any = fused.lstm  # keras.ops has no annotations
-        outputs, h, c = run(
-            ops.cast(sequences, "float32"),
-            ops.convert_to_tensor(cell.kernel),
-            ops.convert_to_tensor(cell.recurrent_kernel),
-            ops.convert_to_tensor(bias),
-            initial_state[0],
-            initial_state[1],
-            mask,
-            activation=_activation_name(self.activation),
-            recurrent_activation=_activation_name(self.recurrent_activation),
-            go_backwards=self.go_backwards,
-            return_sequences=self.return_sequences,
-        )
-        output_mask: Any = None  # (batch, steps); outputs of its masked steps become zeros
-        if mask is not None and self.zero_output_for_mask:
-            # outputs are in the order of computation, which starts at the end if it goes backwards
-            output_mask = ops.flip(mask, axis=1) if self.go_backwards else mask
-        if not self.return_sequences:
-            last = h
-            if output_mask is not None:
-                last = ops.where(output_mask[:, -1:], h, ops.zeros_like(h))
-            return last, ops.expand_dims(last, 1), [h, c]
-        if output_mask is not None:
-            outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
-        return h, outputs, [h, c]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
@@ -283,9 +277,19 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
             "code, or convert it before you compile it, with its own classes and functions "
             "registered by keras.saving."
         )
-    if model.built:
-        copy.set_weights(model.get_weights())
-        _copy_state_outside_weights(model, copy)
+    if not model.built:
+        return copy
+    copy.set_weights(model.get_weights())
+    # some state is not in weights: vocabularies (assets), and statistics of a Normalization
+    copied_layers: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        for layer in model._flatten_layers():
+            copied_layer = copied_layers[layer.name]
+            if hasattr(layer, "save_assets"):
+                layer.save_assets(folder)
+                copied_layer.load_assets(folder)
+            if isinstance(copied_layer, keras.layers.Normalization) and copied_layer.built:
+                copied_layer.finalize_state()
     return copy
 
 
@@ -297,19 +301,6 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     if model.built and [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
         return "it shares a layer that Keras would copy as several layers with separate weights."
     return None
-
-
-def _copy_state_outside_weights(model: keras.Model, copy: keras.Model) -> None:
-    """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
-    copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
-    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        for layer in model._flatten_layers():
-            copied = copies[layer.name]
-            if hasattr(layer, "save_assets"):
-                layer.save_assets(folder)
-                copied.load_assets(folder)
-            if isinstance(copied, keras.layers.Normalization) and copied.built:
-                copied.finalize_state()
 
 
 def _replace_lstm(config: Any, engine: str) -> Any:

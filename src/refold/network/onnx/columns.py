@@ -322,11 +322,12 @@ LINKS: dict[str, Callable[[Graph, Any], Any]] = {
 def add_outputs(
     graph: Graph, columns: GraphColumns, logits: Any, lengths: Value, statistics: Value
 ) -> None:
-    """Add the outputs of a decoder with logits (n, steps, outputs), which may be too long."""
-    # ``statistics`` are those of `EncoderInputs`
+    """Add the outputs of a decoder: values and categories in the units of the data, and lengths."""
+    # ``logits`` (n, steps, outputs) may have more steps than the longest sequence. ``statistics``
+    # are those of `EncoderInputs`.
     num_steps = greatest_length(graph, lengths)
     logits = graph("Slice", logits, [0], num_steps, [1])
-    is_real = real_step_mask(graph, lengths, num_steps)
+    is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [2])
     values, categories = [], []
     specification = columns.specification
     for i, type_, block in column_outputs(specification.column_types, specification.num_categories):
@@ -338,37 +339,28 @@ def add_outputs(
         if not columns.category_indices:
             likeliest = graph("Gather", columns.categories(i), likeliest)
         categories.append(likeliest)
+    # after the end of a sequence, values are NaN, and categories are missing
     if values:
-        joined = _unscale(graph, graph.concat(values, axis=2), columns, statistics)
-        missing_value = np.asarray(np.nan, columns.dtype)
-        _add_output(graph, "values", joined, is_real, missing_value, len(values))
+        joined = graph.concat(values, axis=2)
+        if statistics is not None:
+            mean, scale = _sequence_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
+            joined = graph("Add", graph("Mul", graph.cast(joined, np.float64), scale), mean)
+            joined = graph.cast(joined, columns.dtype)
+        else:
+            if columns.dtype == np.float64:
+                joined = graph.cast(joined, np.float64)
+            mean, scale = (array.astype(columns.dtype) for array in columns.shift_and_scale())
+            joined = graph("Add", graph("Mul", joined, scale), mean)
+        # columns of whole numbers, such as counts, are rounded
+        types = [columns.schema.columns[i].column_type for i in columns.number_columns]
+        is_whole = np.array([type_.is_whole for type_ in types])
+        if is_whole.any():
+            joined = graph("Where", is_whole, graph("Round", joined), joined)
+        padding = np.asarray(np.nan, columns.dtype)
+        joined = graph("Where", is_inside, joined, padding)
+        graph.output("values", joined, padding.dtype, ["n", "steps", len(values)])
     if categories:
-        missing_value = np.asarray(columns.missing_category, columns.category_type)
-        joined = graph.concat(categories, axis=2)
-        _add_output(graph, "categories", joined, is_real, missing_value, len(categories))
+        padding = np.asarray(columns.missing_category, columns.category_type)
+        joined = graph("Where", is_inside, graph.concat(categories, axis=2), padding)
+        graph.output("categories", joined, padding.dtype, ["n", "steps", len(categories)])
     graph.output("lengths", lengths, np.int64, ["n"])
-
-
-def _unscale(graph: Graph, values: Value, columns: GraphColumns, statistics: Value) -> Any:
-    """Return scaled values in the units of the training data."""
-    if statistics is not None:
-        mean, scale = _sequence_mean_std(graph, graph("Unsqueeze", statistics, [1]), columns)
-        values = graph("Add", graph("Mul", graph.cast(values, np.float64), scale), mean)
-        values = graph.cast(values, columns.dtype)
-    else:
-        if columns.dtype == np.float64:
-            values = graph.cast(values, np.float64)
-        mean, scale = (array.astype(columns.dtype) for array in columns.shift_and_scale())
-        values = graph("Add", graph("Mul", values, scale), mean)
-    # columns of whole numbers, such as counts, are rounded
-    types = [columns.schema.columns[i].column_type for i in columns.number_columns]
-    is_whole = np.array([type_.is_whole for type_ in types])
-    return graph("Where", is_whole, graph("Round", values), values) if is_whole.any() else values
-
-
-def _add_output(
-    graph: Graph, name: str, values: Value, is_real: Value, missing_value: np.ndarray, width: int
-) -> None:
-    """Add an output (n, steps, width), with ``missing_value`` after the end of each sequence."""
-    padded = graph("Where", graph("Unsqueeze", is_real, [2]), values, missing_value)
-    graph.output(name, padded, missing_value.dtype, ["n", "steps", width])

@@ -58,12 +58,20 @@ class PackedEncoder:
         if self._linear_weights is not None:
             linear = packed.linear_encode(values, offsets, *self._linear_weights)
             if self._length_maps is not None:
-                lengths = lengths_from_offsets(offsets)
-                linear = _apply_length_maps(linear, lengths, *self._length_maps)
+                # as in `LinearEncoding`: longer sequences share the last map
+                maps, map_offsets = self._length_maps
+                lengths = np.minimum(lengths_from_offsets(offsets), len(maps) - 1)
+                centered = linear - map_offsets[lengths]
+                if len(lengths) == 1:  # faster than the loop
+                    linear = packed.product(centered, maps[lengths[0]])
+                else:
+                    for length in np.unique(lengths):
+                        rows = lengths == length
+                        linear[rows] = packed.product(centered[rows], maps[length])
             code = linear + self._state_scale * code
         if self.specification.length_dim:
-            lengths = encode_lengths(lengths_from_offsets(offsets), self.specification)
-            code = np.concatenate([code, lengths[:, None]], axis=1)
+            length_code = encode_lengths(lengths_from_offsets(offsets), self.specification)
+            code = np.concatenate([code, length_code[:, None]], axis=1)
         if self._rocket_map is None:
             return code
         # Centering before the product keeps the digits of small differences.
@@ -99,21 +107,6 @@ class PackedEncoder:
         logarithm = np.log1p(num_steps) / np.float32(math.log1p(max_steps))
         length_features = [num_steps == 0, num_steps / np.float32(max_steps), logarithm]
         return np.concatenate(pooled + length_features, axis=1, dtype=np.float32)
-
-
-def _apply_length_maps(
-    linear_codes: np.ndarray, lengths: np.ndarray, maps: np.ndarray, map_offsets: np.ndarray
-) -> np.ndarray:
-    """Apply the map of its length to each code (n, latent_dim), as `LinearEncoding` does."""
-    lengths = np.minimum(lengths, len(maps) - 1)  # longer sequences share the last map
-    if len(lengths) == 1:  # faster than the loop
-        return packed.product(linear_codes - map_offsets[lengths[0]], maps[lengths[0]])
-    linear_codes = linear_codes - map_offsets[lengths]
-    mapped = np.empty_like(linear_codes)
-    for length in np.unique(lengths):
-        rows = lengths == length
-        mapped[rows] = packed.product(linear_codes[rows], maps[length])
-    return mapped
 
 
 def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
