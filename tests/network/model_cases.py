@@ -78,7 +78,7 @@ def counts():
 MODEL_CASES = {
     "numeric": (NUMBERS, {}),
     "length dimension": (NUMBERS, {"depth": 2, "length_dim": 1, "by_length": True}),
-    "not scaled": (NUMBERS, {"variational": True, "linear_path": False, "scale": None}),
+    "variational, unscaled": (NUMBERS, {"variational": True, "linear_path": False, "scale": None}),
     "patches, ROCKET": (NUMBERS, {"patch": 2, "depth": 2, "rocket_dim": 2, "length_dim": 1}),
     "autoregressive": (NUMBERS, {"decoder": "autoregressive", "depth": 2}),
     "far from 0": ([x + 1e6 for x in NUMBERS], {}),

@@ -236,9 +236,10 @@ class DecoderSettings(NamedTuple):
         return -(-self.max_steps // self.patch)
 
     @property
-    def num_periods(self) -> int:
-        """Number of periods of the sines among the position features; see `RepeatCode`."""
-        return num_periods(self.max_patches)
+    def num_position_features(self) -> int:
+        """Number of features of a patch's position; see `RepeatCode`."""
+        # the relative and the reciprocal position, and the sine and the cosine of each period
+        return 2 + 2 * len(position_periods(self.max_patches))
 
 
 def length_std(training_std: float) -> float:
@@ -253,9 +254,10 @@ def log_length_scales(std: float) -> tuple[float, float, float]:
     return math.log(0.55 * std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * std)
 
 
-def num_periods(max_steps: int) -> int:
-    """Return the number of periods 2, 4, 8, ... of which the last one exceeds ``max_steps``."""
-    return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+def position_periods(max_steps: int) -> list[float]:
+    """Return the periods 2, 4, 8, ... in steps, of which the last one exceeds ``max_steps``."""
+    num_periods = 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+    return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
 def max_linear_steps(num_channels: int, latent_dim: int) -> int:
@@ -357,8 +359,7 @@ def _decoder_weights(specification: Specification, settings: DecoderSettings) ->
     weights: list[Weight] = []
     for i in range(1, specification.depth + 1):
         weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
-    # besides the code, two position features, and the sine and cosine of each period
-    num_inputs = settings.num_inputs + 2 + 2 * settings.num_periods
+    num_inputs = settings.num_inputs + settings.num_position_features
     if settings.reads_previous:  # the previous step, and a flag whether there is one
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):

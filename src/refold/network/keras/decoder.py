@@ -16,7 +16,7 @@ from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
 from refold.network.keras.lstm import CELLS
-from refold.network.specification import Specification, num_periods
+from refold.network.specification import Specification, position_periods
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -33,8 +33,7 @@ class RepeatCode(BaseLayer):
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
-        exponents = range(1, num_periods(self.max_steps) + 1)
-        periods = ops.cast([2.0**exponent for exponent in exponents], code.dtype)
+        periods = ops.cast(position_periods(self.max_steps), code.dtype)
         angles = 2.0 * math.pi * (step + 0.5) / periods[None, :]
         position = ops.concatenate(
             [step / self.max_steps, 1.0 / (1.0 + step), ops.sin(angles), ops.cos(angles)], axis=-1
@@ -51,7 +50,7 @@ class RepeatCode(BaseLayer):
     def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Shape (batch, steps, latent_dim + position features)."""
         num_steps = self.max_steps if like_shape is None else like_shape[1]
-        num_features = 2 + 2 * num_periods(self.max_steps)
+        num_features = 2 + 2 * len(position_periods(self.max_steps))
         return (code_shape[0], num_steps, code_shape[-1] + num_features)
 
 

@@ -42,8 +42,23 @@ class GraphColumns:
         # indices of the columns that are categorical, and of those that are not
         self.categorical_columns = categorical = [int(i) for i in schema.categorical]
         self.number_columns = [i for i in range(schema.num_columns) if i not in categorical]
-        # type of values: float32, or float64 where float32 would round them too much
-        self.dtype = _value_dtype(scaler)
+        # Type of values: float32 if it is precise enough for all numeric columns, else float64.
+        is_numeric = scaler.numeric_
+        mean, std = np.abs(scaler.mean_[is_numeric]), scaler.scale_[is_numeric]
+        if scaler.num_statistics:
+            # Each sequence has its own mean and standard deviation. Almost all means lie within
+            # three standard deviations of the mean of all means, and so do the logarithms of the
+            # deviations.
+            mean_of_means, mean_log_std = np.split(scaler.statistics_mean_, 2)
+            std_of_means, std_of_log_std = np.split(scaler.statistics_scale_, 2)
+            mean = np.abs(mean_of_means) + 3 * std_of_means
+            std = np.exp(mean_log_std - 3 * std_of_log_std)
+        # difference of the next float32 number from each mean
+        spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_MEAN).astype(np.float32)).astype(float)
+        is_precise = bool((std >= _MIN_NUMBERS_PER_STD * spacing).all())
+        is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
+        in_range = is_small and std.min(initial=1) > _MIN_FLOAT32_STD
+        self.dtype = np.dtype(np.float32 if is_precise and in_range else np.float64)
         names = [name for i in categorical for name in schema.columns[i].categories]
         has_text = not category_indices and any(isinstance(name, str) for name in names)
         # type of categories, where ``object`` stands for text
@@ -79,25 +94,6 @@ class GraphColumns:
                     entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
             entries.append(entry)
         return entries
-
-
-def _value_dtype(scaler: Scaler) -> np.dtype:
-    """Return float32 if it is precise enough for all numeric columns, else float64."""
-    is_numeric = scaler.numeric_
-    mean, std = np.abs(scaler.mean_[is_numeric]), scaler.scale_[is_numeric]
-    if scaler.num_statistics:
-        # Each sequence has its own mean and standard deviation. Almost all means lie within three
-        # standard deviations of the mean of all means, and so do the logarithms of the deviations.
-        mean_of_means, mean_log_std = np.split(scaler.statistics_mean_, 2)
-        std_of_means, std_of_log_std = np.split(scaler.statistics_scale_, 2)
-        mean = np.abs(mean_of_means) + 3 * std_of_means
-        std = np.exp(mean_log_std - 3 * std_of_log_std)
-    # difference of the next float32 number from each mean
-    spacing = np.spacing(np.minimum(mean, _MAX_FLOAT32_MEAN).astype(np.float32)).astype(float)
-    is_precise = bool((std >= _MIN_NUMBERS_PER_STD * spacing).all())
-    is_small = np.maximum(mean, std).max(initial=0) < _MAX_FLOAT32_MEAN
-    in_range = is_small and std.min(initial=1) > _MIN_FLOAT32_STD
-    return np.dtype(np.float32 if is_precise and in_range else np.float64)
 
 
 class EncoderInputs(NamedTuple):

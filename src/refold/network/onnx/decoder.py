@@ -13,16 +13,8 @@ from refold.network.onnx.encoder import (
     positive_lengths,
     trained_network_mask,
 )
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    add_dense,
-    add_lstm,
-    add_lstm_step,
-    greatest_length,
-    lstm_weights,
-)
-from refold.network.specification import Specification, length_std, linear_map
+from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, greatest_length
+from refold.network.specification import Specification, length_std, linear_map, position_periods
 from refold.sequences.types import column_outputs
 
 
@@ -130,10 +122,8 @@ class _DecoderGraph:
         self._graph, self._specification, self._weights = graph, specification, graph.weights
         self._settings = specification.decoder_settings(is_forecast=is_forecast)
         self._suffix, self._patch = self._settings.suffix, self._settings.patch
-        self._layers = [
-            lstm_weights(graph, f"decoder{self._suffix}_{i}")
-            for i in range(1, specification.depth + 1)
-        ]
+        depths = range(1, specification.depth + 1)
+        self._layer_names = [f"decoder{self._suffix}_{i}" for i in depths]
         self._num_outputs = specification.num_outputs
 
     def __call__(self, codes: Value, num_steps: Value) -> Any:
@@ -152,8 +142,8 @@ class _DecoderGraph:
         shape = graph("Concat", num_patches, n, [1], axis=0)
         inputs = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
         hidden = graph("Concat", *(graph("Expand", array, shape) for array in inputs), axis=2)
-        for layer, states in zip(self._layers, self._initial_states(codes), strict=True):
-            outputs, _ = add_lstm(graph, [layer], hidden, initial_states=states)
+        for name, states in zip(self._layer_names, self._initial_states(codes), strict=True):
+            outputs, _ = add_lstm(graph, [name], hidden, initial_states=states)
             hidden = graph("Squeeze", outputs, [1])
         kernel, bias = self._head_weights()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
@@ -169,15 +159,17 @@ class _DecoderGraph:
         self, codes: Value, position_features: Value, linear: Value
     ) -> Any:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
-        graph, first = self._graph, self._layers[0]
+        graph, name, weights = self._graph, self._layer_names[0], self._weights
         # the first layer reads the code, position features, the previous step, and a flag
+        kernel = weights[f"{name}/lstm_cell/kernel"]
         position_begin = self._specification.latent_dim
-        previous_begin = len(first.kernel) - self._num_outputs - 1
-        name, kernel = f"{first.name}/kernel", first.kernel
-        code_kernel = graph.weight(f"{name}/code", kernel[:position_begin])
-        position_kernel = graph.weight(f"{name}/position", kernel[position_begin:previous_begin])
-        previous_kernel = graph.weight(f"{name}/previous", kernel[previous_begin:])
-        code_inputs = graph("Gemm", codes, code_kernel, first.bias)  # (n, 4 * units)
+        previous_begin = len(kernel) - self._num_outputs - 1
+        position_kernel = kernel[position_begin:previous_begin]
+        code_kernel = graph.weight(f"{name}/kernel/code", kernel[:position_begin])
+        position_kernel = graph.weight(f"{name}/kernel/position", position_kernel)
+        previous_kernel = graph.weight(f"{name}/kernel/previous", kernel[previous_begin:])
+        # (n, 4 * units)
+        code_inputs = graph("Gemm", codes, code_kernel, weights[f"{name}/lstm_cell/bias"])
         position_inputs = graph("MatMul", position_features, position_kernel)
         position_inputs = graph("Unsqueeze", position_inputs, [1])  # (steps, 1, 4 * units)
         head_kernel, head_bias = self._head_weights()
@@ -200,12 +192,18 @@ class _DecoderGraph:
         gate_inputs = body("Add", gate_inputs, body("MatMul", states[-1], previous_kernel))
         next_states: list[Any] = []
         hidden: Any = None
-        for layer in self._layers:
-            if hidden is not None:
-                kernel = graph.weight(f"{layer.name}/kernel", layer.kernel)
-                gate_inputs = body("Add", body("MatMul", hidden, kernel), layer.bias)
+        for name in self._layer_names:
+            cell = f"{name}/lstm_cell"
+            if hidden is not None:  # after the first layer
+                kernel = graph.weight(f"{name}/kernel", weights[f"{cell}/kernel"])
+                gate_inputs = body("Add", body("MatMul", hidden, kernel), weights[f"{cell}/bias"])
             h, c = states[len(next_states) : len(next_states) + 2]
-            hidden, c = add_lstm_step(body, layer, gate_inputs, h, c)
+            kernel = graph.weight(f"{name}/recurrent_kernel", weights[f"{cell}/recurrent_kernel"])
+            gates = body("Add", gate_inputs, body("MatMul", h, kernel))  # (n, 4 * units)
+            i, f, g, o = body("Split", gates, num_results=4, axis=1, num_outputs=4)
+            i, f, o = (body("Sigmoid", gate) for gate in (i, f, o))
+            c = body("Add", body("Mul", f, c), body("Mul", i, body("Tanh", g)))
+            hidden = body("Mul", o, body("Tanh", c))
             next_states += [hidden, c]
         logits = body("Add", body("MatMul", hidden, head_kernel), head_bias)
         if linear_step is not None:
@@ -238,7 +236,7 @@ class _DecoderGraph:
     def _initial_states(self, codes: Value) -> Iterator[list[Any]]:
         """Yield the initial h and c of each layer, both (n, units)."""
         graph = self._graph
-        for i in range(1, len(self._layers) + 1):
+        for i in range(1, len(self._layer_names) + 1):
             projected = add_dense(graph, f"start{self._suffix}_{i}", codes)
             h, c = graph("Split", projected, num_results=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
@@ -248,7 +246,7 @@ class _DecoderGraph:
         graph, max_patches = self._graph, self._settings.max_patches
         index = graph("Range", np.int64(0), graph("Squeeze", num_patches), np.int64(1))
         index = graph("Unsqueeze", graph.cast(index, np.float32), [1])
-        periods = np.float32(2.0) ** np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
+        periods = np.array(position_periods(max_patches), np.float32)
         angles = graph("Mul", np.float32(2 * math.pi), graph("Add", index, np.float32(0.5)))
         angles = graph("Div", angles, periods)
         relative = graph("Div", index, np.float32(max_patches))

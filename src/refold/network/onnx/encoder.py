@@ -8,14 +8,7 @@ import numpy as np
 
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
 from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    add_dense,
-    add_lstm,
-    lstm_weights,
-    real_step_mask,
-)
+from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, linear_map
 
 # A number below all states of an LSTM, which are from -1 to 1.
@@ -157,9 +150,8 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
         if outputs is not None:
             hidden = graph("Transpose", outputs, perm=[0, 2, 1, 3])
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
-        names = (f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward"))
-        directions = [lstm_weights(graph, name) for name in names]
-        outputs, last = add_lstm(graph, directions, hidden, lstm_lengths)
+        layer_names = [f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward")]
+        outputs, last = add_lstm(graph, layer_names, hidden, lstm_lengths)
     # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
     # must not be a maximum. Products and sums are faster here than the operator Where.
     is_real = graph.cast(is_real, np.float32)

@@ -5,7 +5,7 @@ Functions with a `Graph` as their first argument add nodes to it, and return val
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -136,62 +136,34 @@ def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
     return graph("Gemm", x, *kernel_and_bias)
 
 
-class GateWeights(NamedTuple):
-    """Weights of an LSTM in one direction, with the gates in Keras's order."""
-
-    name: str
-    kernel: np.ndarray
-    recurrent_kernel: np.ndarray
-    bias: np.ndarray
-
-
-def lstm_weights(graph: Graph, layer_name: str) -> GateWeights:
-    """Return the weights of an LSTM layer of the default model."""
-    names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
-    return GateWeights(layer_name, *(graph.weights[name] for name in names))
-
-
 def add_lstm(
     graph: Graph,
-    direction_weights: list[GateWeights],
+    layer_names: list[str],
     x: Value,
     lengths: Value = None,
     initial_states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
-    # There are weights of the forward direction, or of the forward and the backward direction.
-    # ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units). The outputs
-    # have the shapes (steps, directions, n, units) and (directions, n, units).
-    first = direction_weights[0]
+    # The names are those of the layers of the forward and, in the encoder, of the backward
+    # direction. ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units).
+    # The outputs have the shapes (steps, directions, n, units) and (directions, n, units).
+    first_layer = layer_names[0]
     arrays: list[Any] = []
-    for name in ("kernel", "recurrent_kernel"):
-        stacked = [_reorder_gates(getattr(weights, name).T) for weights in direction_weights]
-        arrays.append(graph.weight(f"{first.name}/{name}", np.stack(stacked)))
-    # ONNX has a second bias, which Keras does not have, so it is zero
-    biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in direction_weights]
-    arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        directions = [graph.weights[f"{layer}/lstm_cell/{name}"] for layer in layer_names]
+        directions = [_reorder_gates(array.T) for array in directions]
+        if name == "bias":  # ONNX has a second bias, which Keras does not have, so it is zero
+            directions = [np.concatenate([bias, 0 * bias]) for bias in directions]
+        arrays.append(graph.weight(f"{first_layer}/{name}", np.stack(directions)))
     states = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
     outputs, last_output = graph(
         "LSTM",
         *(x, *arrays, lengths, *states),
         num_results=2,
-        hidden_size=len(first.recurrent_kernel),
-        direction="bidirectional" if len(direction_weights) == 2 else "forward",
+        hidden_size=len(graph.weights[f"{first_layer}/lstm_cell/recurrent_kernel"]),
+        direction="bidirectional" if len(layer_names) == 2 else "forward",
     )
     return outputs, last_output
-
-
-def add_lstm_step(
-    graph: Graph, weights: GateWeights, gate_inputs: Value, h: Value, c: Value
-) -> tuple[Any, Any]:
-    """Add one step of an LSTM with the states h and c (n, units); return the new h and c."""
-    # ``gate_inputs`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
-    recurrent_kernel = graph.weight(f"{weights.name}/recurrent_kernel", weights.recurrent_kernel)
-    gates = graph("Add", gate_inputs, graph("MatMul", h, recurrent_kernel))
-    i, f, g, o = graph("Split", gates, num_results=4, axis=1, num_outputs=4)
-    i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
-    c = graph("Add", graph("Mul", f, c), graph("Mul", i, graph("Tanh", g)))
-    return graph("Mul", o, graph("Tanh", c)), c
 
 
 def _reorder_gates(array: np.ndarray) -> np.ndarray:

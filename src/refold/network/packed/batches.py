@@ -67,12 +67,11 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
 
 def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
     """Return the batch of the sequences with these indices in a set with these offsets."""
-    if len(indices) == len(offsets) - 1:  # all sequences, which are then in their order
+    if len(indices) == len(offsets) - 1:  # all sequences, of which the order does not change
         return RowBatch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
-    return RowBatch(
-        indices, offsets_from_lengths(lengths), concatenated_ranges(offsets[:-1][indices], lengths)
-    )
+    rows = concatenated_ranges(offsets[:-1][indices], lengths)
+    return RowBatch(indices, offsets_from_lengths(lengths), rows)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from refold.kernels import packed
 from refold.network.packed.batches import one_hot
 from refold.network.packed.encoder import compute_patch_offsets, lstm_weights
 from refold.network.packed.heads import PackedHead
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, linear_map, position_periods
 
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
 _MAX_CACHED_PATCHES = 256
@@ -71,7 +71,7 @@ class PackedDecoder:
         # products with the weights are computed once, and each step only adds the product of the
         # previous step.
         (projection, first), position_begin = self._stack[0], settings.num_inputs
-        previous_begin = position_begin + 2 + 2 * settings.num_periods
+        previous_begin = position_begin + settings.num_position_features
         self._code_weights = first.kernel[:position_begin], first.bias
         self._position_weights = first.kernel[position_begin:previous_begin]
         previous_kernel = first.kernel[previous_begin:]
@@ -90,6 +90,8 @@ class PackedDecoder:
                 factors = np.tile(self.scale, self.patch)
                 kernel, bias = self._dense_weights
                 self._dense_weights = factors * kernel, factors * bias
+        num_patches = min(settings.max_patches, _MAX_CACHED_PATCHES)
+        self._cached_terms = self._position_terms(num_patches)
 
     def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
@@ -103,6 +105,7 @@ class PackedDecoder:
         gate_inputs, biases = self._cached_terms
         if num_patches > len(gate_inputs):
             gate_inputs, biases = self._position_terms(num_patches)
+        gate_inputs = gate_inputs[:num_patches]
         previous = np.empty((patch_offsets[-1], 0), np.float32)
         if self._settings.reads_previous and inputs is not None:
             encoded = _encode_steps(inputs[:, : len(self.num_categories)], self.num_categories)
@@ -111,8 +114,7 @@ class PackedDecoder:
             is_empty = lengths_from_offsets(offsets) == 0
             previous[offsets[:-1][~is_empty]] = 0.0  # no step comes before a first step
         return DecoderLayout(
-            *(offsets, patch_offsets, padded_offsets),
-            *(gate_inputs[:num_patches], biases, previous, rows),
+            offsets, patch_offsets, padded_offsets, gate_inputs, biases, previous, rows
         )
 
     def __call__(
@@ -234,17 +236,11 @@ class PackedDecoder:
             previous = self.head.likeliest_values(outputs)
         return decoded
 
-    @functools.cached_property
-    def _cached_terms(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Position terms of sequences that are not too long."""
-        return self._position_terms(min(self._settings.max_patches, _MAX_CACHED_PATCHES))
-
     def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ``position_gate_inputs`` and ``biases`` of `DecoderLayout` for a length."""
         # the position features (n_patches, features) are those of `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
-        exponents = np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
-        periods = np.float32(2.0) ** exponents
+        periods = np.array(position_periods(self._settings.max_patches), np.float32)
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
         relative = step / np.float32(self._settings.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
