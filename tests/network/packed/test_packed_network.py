@@ -37,7 +37,10 @@ def objective_of(network, data):
     (batch,) = iterate_batches(network.specification, data.offsets)
     x, targets = input_and_target(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
-    decoders, arrays = (network.decoder, network.length_reader), (x, targets, batch.offsets, codes)
+    decoders, arrays = (
+        (network.decoder, network.length_predictor),
+        (x, targets, batch.offsets, codes),
+    )
     return LatentObjective(*decoders, *arrays, learned_dim=learned_dim), codes
 
 

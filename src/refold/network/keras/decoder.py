@@ -132,33 +132,24 @@ class Decoder:
         self.repeat_code = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
         self.real_step_mask = RealSteps(settings.patch, name="real_steps")
         # pairs: a dense layer from the code to the initial states, and the recurrent layer
-        self.stack = [
-            (
-                dense(cell.num_states * units, name=f"start{suffix}_{i + 1}"),
-                cell.make_layer(units, name=f"decoder{suffix}_{i + 1}"),
-            )
-            for i in range(specification.depth)
-        ]
+        self.stack = []
+        for i in range(1, specification.depth + 1):
+            projection = dense(cell.num_states * units, name=f"start{suffix}_{i}")
+            self.stack.append((projection, cell.make_layer(units, name=f"decoder{suffix}_{i}")))
         self.dropout: Any = None
         self.linear_path: Any = None
         self.teacher_forcing: Any = None
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
-        self.head = ColumnHead(
-            specification.column_types,
-            specification.num_categories,
-            settings.patch,
-            max_steps,
-            scale_by_step=settings.scales_by_step,
-            name=f"head{suffix}",
-        )
+        columns = specification.column_types, specification.num_categories
+        options = {"scale_by_step": settings.scales_by_step, "name": f"head{suffix}"}
+        self.head = ColumnHead(*columns, settings.patch, max_steps, **options)
         if settings.linear_steps is not None:
             sizes = specification.num_outputs, settings.linear_steps, max_steps
             self.linear_path = LinearDecoding(*sizes, name=f"linear_steps{suffix}")
         if settings.reads_previous:
-            self.teacher_forcing = TeacherForcing(
-                specification.num_categories, name="teacher_forcing"
-            )
+            num_categories = specification.num_categories
+            self.teacher_forcing = TeacherForcing(num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
@@ -197,14 +188,12 @@ class Decoder:
         """Return the decoder whose layers an autoregressive Keras model has."""
         # with only those attributes that `decode_autoregressively` reads
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
-        depth = sum(name.startswith("decoder_") for name in layers)
+        depths = range(1, 1 + sum(name.startswith("decoder_") for name in layers))
         decoder = cls.__new__(cls)
         decoder.repeat_code, decoder.head = layers["repeat"], layers["head"]
         decoder.linear_path = layers.get("linear_steps")
         decoder.teacher_forcing = layers["teacher_forcing"]
-        decoder.stack = [
-            (layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)
-        ]
+        decoder.stack = [(layers[f"start_{i}"], layers[f"decoder_{i}"]) for i in depths]
         return decoder
 
     def build_models(self) -> tuple[keras.Model, keras.Model]:

@@ -79,12 +79,14 @@ class PackedDecoder:
         self._stack[0] = projection, first_layer
         dense = f"head{suffix}/dense"
         self._dense_weights = weights[f"{dense}/kernel"], weights[f"{dense}/bias"]
-        self._linear_weights: Any = None  # (latent_dim, steps, outputs) and bias (steps, outputs)
+        self._linear_map: Any = None  # (num_inputs, steps, outputs)
+        self._linear_bias: Any = None  # (steps, outputs)
         # factors of the logits of the LSTM path, (outputs,) or (steps, outputs)
         self.scale: Any = None
         if settings.linear_steps is not None:
             layer = f"linear_steps{suffix}"
-            self._linear_weights = linear_map(weights, layer), weights[f"{layer}/bias"]
+            self._linear_map = linear_map(weights, layer)
+            self._linear_bias = weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
             if not settings.scales_by_step:  # all steps have the same factors
                 factors = np.tile(self.scale, self.patch)
@@ -147,9 +149,8 @@ class PackedDecoder:
             trace.lstm_traces.append(lstm_trace)
         kernel, bias = self._dense_weights
         if layout.biases is not None:
-            linear = packed.linear_decode(
-                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
-            )
+            linear_weights = self._linear_map, layout.biases
+            linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
             bias = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
@@ -165,7 +166,7 @@ class PackedDecoder:
         # used once.
         layout, transposed = trace.layout, self._transposed
         d_codes: Any = np.float32(0)
-        if self._linear_weights is not None:
+        if self._linear_map is not None:
             # the transpose of a linear path from codes to steps is one from steps to codes
             d_codes = packed.linear_encode(d_logits, layout.padded_offsets, transposed["linear"])
         d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
@@ -183,8 +184,8 @@ class PackedDecoder:
         """Transposed weights, by which the gradient multiplies."""
         arrays = {"dense": self._dense_weights[0].T, "code": self._code_weights[0].T}
         arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
-        if self._linear_weights is not None:
-            arrays["linear"] = np.moveaxis(self._linear_weights[0], 0, -1)
+        if self._linear_map is not None:
+            arrays["linear"] = np.moveaxis(self._linear_map, 0, -1)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def decode_autoregressively(
@@ -209,9 +210,8 @@ class PackedDecoder:
             states.append((h_and_c[:, : layer.units], packed.tanh(h_and_c[:, layer.units :])))
         linear = None
         if layout.biases is not None:
-            linear = packed.linear_decode(
-                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
-            )
+            linear_weights = self._linear_map, layout.biases
+            linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
         code_gate_inputs = packed.product(codes[order], *self._code_weights)
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
@@ -246,11 +246,11 @@ class PackedDecoder:
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
         position_gate_inputs, biases = packed.product(features, self._position_weights), None
-        if self._linear_weights is not None:
+        if self._linear_map is not None:
             biases = np.tile(self._dense_weights[1], num_patches).reshape(-1, self.head.num_outputs)
             if self._settings.scales_by_step:
                 biases *= self.scale[:num_patches]
-            linear_bias = self._linear_weights[1][: len(biases)]
+            linear_bias = self._linear_bias[: len(biases)]
             biases[: len(linear_bias)] += linear_bias
         return position_gate_inputs, biases
 

@@ -133,21 +133,12 @@ def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndar
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
-class LengthDimensionReader:
-    """Reader of lengths from the latent dimension that `encode_lengths` computes."""
-
+def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
+    """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
     # lengths up to a few hundred steps stay exact in codes that are stored as float16
-
-    def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
-        del weights  # it has none
-        self._index = specification.learned_dim
-        self._center, self._scale = specification.length_moments
-        self._max_logarithm = specification.max_log_length
-
-    def __call__(self, codes: np.ndarray) -> np.ndarray:
-        """Return the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
-        logarithm = self._center + self._scale * codes[:, self._index].astype(float)
-        return np.expm1(np.clip(logarithm, 0.0, self._max_logarithm))
+    center, scale = specification.length_moments
+    logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
+    return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
 
 
 class LengthPredictor:

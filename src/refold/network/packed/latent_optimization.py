@@ -10,7 +10,7 @@ import numpy as np
 
 from refold.kernels import packed
 from refold.network.packed.decoder import DecoderTrace, PackedDecoder
-from refold.network.packed.heads import LengthDimensionReader, LengthPredictor
+from refold.network.packed.heads import LengthPredictor
 
 # Error of a predicted length, in steps, that costs nothing, because rounding corrects it.
 _LENGTH_TOLERANCE = np.float32(0.3)
@@ -49,7 +49,7 @@ class LatentObjective:
     def __init__(
         self,
         decoder: PackedDecoder,
-        length_predictor: LengthPredictor | LengthDimensionReader,
+        length_predictor: LengthPredictor | None,
         encoder_input: np.ndarray,
         targets: np.ndarray,
         offsets: np.ndarray,
@@ -58,9 +58,8 @@ class LatentObjective:
         learned_dim: int,
     ) -> None:
         self._decoder = decoder
-        # a length in a latent dimension is exact and does not change, so it has no cost
-        is_predicted = isinstance(length_predictor, LengthPredictor)
-        self._length_predictor = length_predictor if is_predicted else None
+        # None for a length in a latent dimension, which is exact and does not change
+        self._length_predictor = length_predictor
         self._encoder_codes, self._learned_dim = encoder_codes, learned_dim
         self._true_lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head

@@ -19,10 +19,10 @@ from refold.network.packed.batches import (
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
-    LengthDimensionReader,
     LengthPredictor,
     PackedHead,
     Sampling,
+    decode_lengths,
     round_lengths,
 )
 from refold.network.packed.latent_optimization import LatentObjective, minimize_rows
@@ -69,7 +69,7 @@ class PackedNetwork:
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoder and length reader by name, until the weights change
+        # encoder, decoders and length predictor by name, until the weights change
         self._cache: dict[str, Any] = {}
         # the `refold.models.Network` with which this network shares weights, if there is one
         self.keras_network: Any = None
@@ -131,11 +131,10 @@ class PackedNetwork:
         return self._cached("decoder", PackedDecoder, head=self.head)
 
     @property
-    def length_reader(self) -> LengthPredictor | LengthDimensionReader:
-        """Reader of lengths from codes, with the current weights."""
+    def length_predictor(self) -> LengthPredictor | None:
+        """Predictor with the current weights; None if a latent dimension holds the length."""
         has_dimension = self.specification.length_dim > 0
-        reader = LengthDimensionReader if has_dimension else LengthPredictor
-        return self._cached("length_reader", reader)
+        return None if has_dimension else self._cached("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -148,7 +147,7 @@ class PackedNetwork:
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
         # only latent optimization needs these; they are made once for all batches
-        decoders = (self.decoder, self.length_reader) if latent_steps else None
+        decoders = (self.decoder, self.length_predictor) if latent_steps else None
         learned_dim = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
@@ -235,9 +234,8 @@ class PackedNetwork:
             errors, _ = self.head.errors(outputs, finite_targets, is_observed)
             error += float(errors.sum(dtype=float))
             num_observed += int(np.count_nonzero(is_observed))
-            # lengths in a latent dimension have no loss
-            if with_length and isinstance(self.length_reader, LengthPredictor):
-                losses = self.length_reader.losses(codes, np.diff(batch.offsets))
+            if with_length and (predictor := self.length_predictor) is not None:
+                losses = predictor.losses(codes, np.diff(batch.offsets))
                 length_error += float(losses.sum(dtype=float))
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
@@ -261,9 +259,13 @@ class PackedNetwork:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         # `round_lengths` checks the result
         with np.errstate(over="ignore", invalid="ignore"):
-            predicted = self.length_reader(np.ascontiguousarray(codes, np.float32))
+            codes = np.ascontiguousarray(codes, np.float32)
+            if (predictor := self.length_predictor) is not None:
+                lengths = predictor(codes)
+            else:
+                lengths = decode_lengths(codes, self.specification)
             # a length far beyond the training lengths is not plausible
-            return round_lengths(predicted, 2 * self.specification.max_steps)
+            return round_lengths(lengths, 2 * self.specification.max_steps)
 
     def _cached(self, name: str, make: Any, **options: Any) -> Any:
         """Return ``make`` of the current weights, or what it returned for them before."""
