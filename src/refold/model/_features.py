@@ -127,7 +127,7 @@ class DecodedFeatures:
         standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
         result = outputs.copy()
         # a numeric column has one output, and a categorical one has an output for each category
-        result[:, np.repeat(head.numeric, head.widths)] = standardized[:, head.numeric]
+        result[:, np.repeat(head.numeric_mask, head.widths)] = standardized[:, head.numeric_mask]
         return result
 
 

@@ -114,7 +114,7 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
     if network.autoregressive:  # numeric columns without teacher forcing
-        numeric = np.repeat(network.head.numeric, network.head.widths)
+        numeric = np.repeat(network.head.numeric_mask, network.head.widths)
         decoded = decode_autoregressively(keras.models.decoder, codes, 9)
         outputs = np.where(numeric, decoded, outputs)
     columns = specification.column_types, specification.num_categories

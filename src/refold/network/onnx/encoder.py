@@ -11,10 +11,10 @@ from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
 from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, linear_map
 
-# A number below all states of an LSTM, which are from -1 to 1.
-_BELOW_STATES = np.float32(-2)
-# A number below all convolutions, near the smallest float32.
-_BELOW_CONVOLUTIONS = np.float32(-3e38)
+# Value of states at padding: below all states of an LSTM, which are from -1 to 1.
+_MASKED_STATE = np.float32(-2)
+# Value of convolutions at padding: below all others, near the smallest float32.
+_MASKED_CONVOLUTION = np.float32(-3e38)
 # An index beyond the end of any axis.
 _AXIS_END = 2**31
 
@@ -51,23 +51,24 @@ def _encode_steps(
     code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
+    # before training, the code was that of the linear path with its initial map, and no bias
     flat_steps = graph("Flatten", inputs.x, axis=1)
     initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
-# Columns of sequences as curves of a fixed number of points, by cosine transforms. The same is
-# computed with Fourier transforms in `refold.network.packed.resampling`.
+# Columns of sequences as curves of a fixed number of points, by cosine transforms.
+# `refold.network.packed.resampling` computes the same with Fourier transforms.
 
 
 def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
     num_points = specification.grid
     num_steps = graph("Shape", inputs.x, start=1, end=2)
-    # (n, cosines, columns)
     cosines = cosines_at_steps(graph, num_points, inputs.lengths, num_steps)
     coefficients = graph("MatMul", cosines, graph.cast(inputs.x, np.float64))
+    # ``coefficients`` have the shape (n, cosines, columns), and there is a cosine for each point.
     # Coefficients of the same function grow with the square root of the number of its points. So
     # the coefficients of the steps are scaled to the number of points of a curve.
     lengths = positive_lengths(graph, inputs.lengths)
@@ -123,7 +124,7 @@ def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: 
 
 
 def positive_lengths(graph: Graph, lengths: Value) -> Any:
-    """Return lengths as float64, and 1 for 0, by which nothing can be divided."""
+    """Return lengths as float64 divisors, with 1 for the length 0."""
     return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
 
 
@@ -157,7 +158,7 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
     sums = graph("ReduceSum", outputs, [0], keepdims=0)
-    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _BELOW_STATES)  # of padding
+    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MASKED_STATE)  # of padding
     count = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
     mean = graph("Div", sums, graph("Unsqueeze", count, [0, 2]))
     maximum = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
@@ -257,7 +258,7 @@ def _rocket_dimensions(graph: Graph, specification: Specification, inputs: Encod
         positive = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
         positive = graph("Where", is_inside, positive, np.float32(0))
         positive_sums.append(graph("ReduceSum", positive, [2], keepdims=0))
-        masked = graph("Where", is_inside, convolved, _BELOW_CONVOLUTIONS)
+        masked = graph("Where", is_inside, convolved, _MASKED_CONVOLUTION)
         maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
     count = graph.cast(graph("Max", graph("Unsqueeze", count, [1]), np.int64(1)), np.float32)
     shares = [graph("Div", sums, count) for sums in positive_sums]

@@ -29,7 +29,7 @@ class Sampling(NamedTuple):
     seed: int
 
     @classmethod
-    def at(cls, temperature: float, seed: int) -> "Sampling | None":
+    def from_temperature(cls, temperature: float, seed: int) -> "Sampling | None":
         """Return a `Sampling`; None for temperature 0, at which the likeliest value is taken."""
         if temperature == 0:
             return None
@@ -66,7 +66,7 @@ class PackedHead:
         self.columns = list(column_outputs(column_types, num_categories))
         self.widths = [column.block.stop - column.block.start for column in self.columns]
         self.num_outputs = sum(self.widths)
-        self.numeric = number_mask(column_types)
+        self.numeric_mask = number_mask(column_types)
         self._all_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:

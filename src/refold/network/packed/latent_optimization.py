@@ -67,7 +67,7 @@ class LatentObjective:
         self._trace: DecoderTrace | None = None
         is_observed = ~np.isnan(targets)
         column_weights = np.ones(len(head.column_types), np.float32)
-        if head.numeric.any() and decoder.scale is not None:
+        if head.numeric_mask.any() and decoder.scale is not None:
             # One variance for all columns, as in the training loss. The initialization stores the
             # residual standard deviation of each column as the scale of the LSTM path.
             number_columns = [column for column in head.columns if column.type.is_number]

@@ -225,8 +225,8 @@ class PackedNetwork:
             # their error with teacher forcing is too low. Other columns are measured with teacher
             # forcing, because their cross-entropy without it mostly measures what follows the first
             # mistake.
-            if self.autoregressive and self.head.numeric.any():
-                is_numeric = np.repeat(self.head.numeric, self.head.widths)
+            if self.autoregressive and self.head.numeric_mask.any():
+                is_numeric = np.repeat(self.head.numeric_mask, self.head.widths)
                 decoded = self.decoder.decode_autoregressively(codes, layout)
                 outputs = np.where(is_numeric, decoded, outputs)
             is_observed = ~np.isnan(targets)
