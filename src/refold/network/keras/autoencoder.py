@@ -101,7 +101,7 @@ class Autoencoder(keras.Model):
         if self._has_column_losses:
             heads = (layer for layer in iterate_layers(self) if isinstance(layer, ColumnHead))
             if self.columns is not None:
-                column_types, num_categories = (list(field) for field in self.columns)
+                column_types, num_categories = list(self.columns[0]), list(self.columns[1])
             elif (head := next(heads, None)) is not None:
                 column_types, num_categories = head.column_types, head.num_categories
             else:

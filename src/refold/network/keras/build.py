@@ -273,8 +273,10 @@ def keras_models(network: Any) -> Network:
     if isinstance(network, Network):
         return network
     # a `CurveNetwork` has no Keras models itself, but its network of single curves has
-    network = getattr(network, "curve_network", network)
-    if network.keras_network is None:
+    packed_network: Any = getattr(network, "curve_network", network)
+    if packed_network.keras_network is None:
         with seeded(None):
-            network.share_weights(build_trainable_copy(network))
-    return network.keras_network
+            keras_network = build_trainable_copy(packed_network)
+        packed_network.share_weights(keras_network)
+        return keras_network
+    return packed_network.keras_network

@@ -185,18 +185,16 @@ class PackedNetwork:
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
         def decode_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, offsets)
+            batch, batch_codes = make_batch(indices, offsets), codes[indices]
             layout, noise, temperature = decoder.make_layout(batch.offsets), None, 1.0
             if sampling is not None:
                 noise = self.head.draw_noise(batch.offsets, sampling.seed, indices)
                 temperature = sampling.temperature
             if self.autoregressive:
-                decoded = decoder.decode_autoregressively(
-                    codes[indices], layout, noise, temperature
-                )
+                decoded = decoder.decode_autoregressively(batch_codes, layout, noise, temperature)
             else:
                 # the decoder writes complete patches, which may end after the end of a sequence
-                patch_outputs, _ = decoder(codes[indices], layout)
+                patch_outputs, _ = decoder(batch_codes, layout)
                 decoded = patch_outputs[layout.unpadded_rows]
                 if noise is not None:
                     decoded = self.head.sample(decoded, noise, temperature)
