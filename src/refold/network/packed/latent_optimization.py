@@ -96,7 +96,7 @@ class LatentObjective:
         gradient = self._decoder.gradient(self._trace, d_logits)
         if self._length_predictor is not None:
             predicted, d_predicted = self._length_predictor.predict_with_gradient(codes)
-            cost, slope = _length_error_cost(predicted - self._true_lengths)
+            cost, slope = length_error_cost(predicted - self._true_lengths)
             loss = loss + cost * self._cost_per_step
             gradient += (slope * self._cost_per_step)[:, None] * d_predicted
         difference = codes - self._encoder_codes
@@ -112,7 +112,7 @@ class LatentObjective:
         return packed.segment_sum(patches, offsets).sum(axis=1)
 
 
-def _length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the cost of errors of predicted lengths, in steps, and its derivative."""
     # An error of n steps costs about as much as n steps. The first term grows like a square and
     # then linearly. The second term rises from 0 to a constant around an error of half a step,
