@@ -31,8 +31,6 @@ def fitted(data, *, scale="features", seed=1, missing=(), **changes):
         "latent_dim": 5,
         "max_steps": 7,  # shorter than the longest
         "units": 8,
-        "depth": 1,
-        "dropout": 0.0,
         "length_mean": 4.0,
         "length_deviation": 2.0,
     }
@@ -59,9 +57,8 @@ def mixed():
     table = {"id": np.repeat(np.arange(len(LENGTHS)), LENGTHS)}
     num_rows = len(table["id"])
     table["a"], table["b"] = RNG.normal(300, 2, (2, num_rows))
-    table["word"] = np.where(
-        RNG.random(num_rows) < 0.2, None, RNG.choice(["x", "y", "z"], num_rows)
-    )
+    is_missing = RNG.random(num_rows) < 0.2
+    table["word"] = np.where(is_missing, None, RNG.choice(["x", "y", "z"], num_rows))
     table["on"] = RNG.choice([0.0, 1.0, np.nan], num_rows)
     table["c"] = RNG.normal(-3, 2, num_rows)
     table["code"] = RNG.choice([4, 5], num_rows)
@@ -81,10 +78,7 @@ def counts():
 MODEL_CASES = {
     "numeric": (NUMBERS, {}),
     "length dimension": (NUMBERS, {"depth": 2, "length_dim": 1, "by_length": True}),
-    "variational, not scaled": (
-        NUMBERS,
-        {"variational": True, "linear_path": False, "scale": None},
-    ),
+    "variational, unscaled": (NUMBERS, {"variational": True, "linear_path": False, "scale": None}),
     "patches, ROCKET": (NUMBERS, {"patch": 2, "depth": 2, "rocket_dim": 2, "length_dim": 1}),
     "autoregressive": (NUMBERS, {"decoder": "autoregressive", "depth": 2}),
     "far from 0": ([x + 1e6 for x in NUMBERS], {}),

@@ -144,5 +144,5 @@ def test_columns_with_too_many_categories_are_left_to_the_lstm():
     )
     ae = SequenceAutoencoder(**TINY).fit(data)
     write = ae.decoder_.get_layer("linear_steps")
-    assert not np.asarray(write.start)[..., 1:].any()
-    assert np.asarray(write.start)[..., 0].any()
+    assert not np.asarray(write.initial_map)[..., 1:].any()
+    assert np.asarray(write.initial_map)[..., 0].any()

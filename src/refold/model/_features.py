@@ -114,8 +114,8 @@ class DecodedFeatures:
                 standardized = model.error_scaler.transform(decoded).values.astype(np.float32)
                 by_column = outputs.copy()
                 # a numeric column has one output, and a categorical one has one for each category
-                is_number = np.repeat(head.numeric, head.widths)
-                by_column[:, is_number] = standardized[:, head.numeric]
+                is_number = np.repeat(head.numeric_mask, head.widths)
+                by_column[:, is_number] = standardized[:, head.numeric_mask]
                 features[block.indices, 2 + num_pooled :] = self._pool(by_column, block.offsets)
             divisors = np.maximum(1, num_steps)[:, None]  # no division by 0 for an empty sequence
             mean_squares = packed.segment_sum(outputs**2, block.offsets) / divisors

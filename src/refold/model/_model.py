@@ -741,7 +741,8 @@ class Model:
         n = check_integer("n", n, 0)
         check("temperature", temperature, number_rule(minimum=0))
         seed = draw_seed(random_state)
-        codes, sampling = self.draw_codes(n, seed=seed), Sampling.at(temperature, seed)
+        codes = self.draw_codes(n, seed=seed)
+        sampling = Sampling.from_temperature(temperature, seed)
         return self._decode_and_clip(codes, lengths, sampling=sampling, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:

@@ -54,9 +54,9 @@ class Specification:
     custom : list of str, optional
         The user's encoder and decoder as Keras JSON.
     decoder : {"parallel", "autoregressive"}
-        Whether a step is written from the code and the position, or from the previous step too.
-        An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
-        `decode_autoregressively` gives it its own outputs instead.  It needs LSTMs, and no patches.
+        A parallel decoder computes each step from the code and the position. An autoregressive
+        decoder also reads the previous step: in training that of the sequence (teacher forcing),
+        and in `decode_autoregressively` its own output. It needs LSTMs, and no patches.
     variational : bool
         Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
     patch : int
@@ -78,7 +78,8 @@ class Specification:
         first quarter, and so on.
     grid : int
         Number of points of the curve to which each column is resampled, 0 for none. Each column
-        then has a code of its own, which one network of one column reads and writes.
+        then has a code of its own, which one network of one column reads and writes. Only
+        pretrained models do this.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
 
@@ -121,15 +122,32 @@ class Specification:
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
+    def reads_curves(self) -> bool:
+        """Whether each column is resampled to a curve: the model is pretrained."""
+        return self.grid > 0
+
+    @property
     def curve_dim(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
         # all columns have the same number of latent dimensions, and the last of them is the length
-        return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
+        return self.latent_dim // len(self.column_types) - 1 if self.reads_curves else 0
 
     @functools.cached_property
     def inner(self) -> "Specification":
-        """Specification of the network that has weights: with curves, the network of a curve."""
-        return curve_specification(self) if self.grid else self
+        """Specification of the network that has the weights; with curves, it reads one column."""
+        if not self.reads_curves:
+            return self
+        return replace(
+            self,
+            column_types=["numeric"],
+            num_categories=[0],
+            latent_dim=self.curve_dim,
+            max_steps=self.grid,
+            length_mean=float(self.grid),
+            length_deviation=0.0,
+            length_dim=0,
+            grid=0,
+        )
 
     @property
     def length_index(self) -> int | None:
@@ -139,13 +157,15 @@ class Specification:
     @property
     def length_moments(self) -> tuple[float, float]:
         """Approximate mean and standard deviation of the logarithm of one plus the length."""
-        # A small deviation d of a length n changes log(1 + n) by d / (1 + n).
+        # By the delta method: a small deviation d of a length n changes log(1 + n) by d / (1 + n).
         mean_plus_one = 1.0 + self.length_mean
         return math.log(mean_plus_one), length_std(self.length_deviation) / mean_plus_one
 
     @property
     def max_log_length(self) -> float:
         """Maximum logarithm of a decoded length, so that the length of any code is finite."""
+        # above the logarithm of the longest predicted length, 2 * max_steps, to which lengths are
+        # clipped
         return math.log1p(2.0 * self.max_steps) + 1.0
 
     @property
@@ -187,36 +207,28 @@ class Specification:
     def decoder_settings(self, *, is_forecast: bool = False) -> "DecoderSettings":
         """Return the settings of the decoder, or of the forecast decoder."""
         if not is_forecast:
-            reads_previous = self.decoder == "autoregressive"
             sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
-            return DecoderSettings("", *sizes, scales_by_step=False, reads_previous=reads_previous)
-        latent_dim, linear_steps = self.latent_dim + self.num_recent_values, None
+            return DecoderSettings("", *sizes, reads_previous=self.decoder == "autoregressive")
+        num_inputs, linear_steps = self.latent_dim + self.num_recent_values, None
         # The option ``linear_path`` is not for the forecast decoder. It always has a linear path if
         # a column is numeric or if it reads recent values.
         if self.recent_steps or number_mask(self.column_types).any():
-            limit = max_linear_steps(self.num_outputs, latent_dim)
+            limit = max_linear_steps(self.num_outputs, num_inputs)
             linear_steps = min(self.forecast_steps, limit)
-        return DecoderSettings(
-            "_ahead",
-            latent_dim,
-            self.forecast_steps,
-            1,
-            linear_steps,
-            scales_by_step=self.recent_steps > 0,
-            reads_previous=False,
-        )
+        sizes = num_inputs, self.forecast_steps, 1, linear_steps  # without patches
+        return DecoderSettings("_ahead", *sizes, scales_by_step=self.recent_steps > 0)
 
 
 class DecoderSettings(NamedTuple):
     """Settings in which the decoder and the forecast decoder of a network differ."""
 
-    suffix: str  # end of the names of the layers
-    latent_dim: int  # number of inputs: the code, and for a forecast the recent values
+    suffix: str  # end of the names of the layers, so that the layers of both decoders differ
+    num_inputs: int  # width of the code, and for a forecast also of the recent values
     max_steps: int
     patch: int
     linear_steps: int | None  # steps that the linear path has weights for; None without one
-    scales_by_step: bool  # whether each step has its own factor of the LSTM path
-    reads_previous: bool  # whether a step reads the step before it: the decoder is autoregressive
+    scales_by_step: bool = False  # whether each step has its own factor of the LSTM path
+    reads_previous: bool = False  # whether a step reads the previous one: autoregressive decoding
 
     @property
     def max_patches(self) -> int:
@@ -224,9 +236,10 @@ class DecoderSettings(NamedTuple):
         return -(-self.max_steps // self.patch)
 
     @property
-    def num_periods(self) -> int:
-        """Number of periods of the sines among the position features; see `RepeatCode`."""
-        return num_periods(self.max_patches)
+    def num_position_features(self) -> int:
+        """Number of features of a patch's position; see `RepeatCode`."""
+        # the relative and the reciprocal position, and the sine and the cosine of each period
+        return 2 + 2 * len(position_periods(self.max_patches))
 
 
 def length_std(training_std: float) -> float:
@@ -236,14 +249,15 @@ def length_std(training_std: float) -> float:
 
 def log_length_scales(std: float) -> tuple[float, float, float]:
     """Return the initial, minimum and maximum log-scale of the distribution of a length."""
-    # A logistic distribution of scale s has the standard deviation 1.81 s. So 0.55 = 1 / 1.81 gives
-    # the initial distribution the standard deviation of the training lengths.
+    # A logistic distribution of scale s has the standard deviation pi / sqrt(3) * s = 1.81 s. So
+    # the factor 0.55 = 1 / 1.81 gives the initial distribution the standard deviation ``std``.
     return math.log(0.55 * std), math.log(MIN_LENGTH_SCALE), math.log(2.0 * std)
 
 
-def num_periods(max_steps: int) -> int:
-    """Return the number of periods 2, 4, 8, ... of which the last one exceeds ``max_steps``."""
-    return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+def position_periods(max_steps: int) -> list[float]:
+    """Return the periods 2, 4, 8, ... in steps, of which the last one exceeds ``max_steps``."""
+    num_periods = 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+    return [2.0**exponent for exponent in range(1, num_periods + 1)]
 
 
 def max_linear_steps(num_channels: int, latent_dim: int) -> int:
@@ -251,24 +265,9 @@ def max_linear_steps(num_channels: int, latent_dim: int) -> int:
     return max(1, _MAX_LINEAR_WEIGHTS // (num_channels * latent_dim))
 
 
-def curve_specification(specification: Specification) -> Specification:
-    """Return the specification of the one network that reads the curve of any column."""
-    return replace(
-        specification,
-        column_types=["numeric"],
-        num_categories=[0],
-        latent_dim=specification.curve_dim,
-        max_steps=specification.grid,
-        length_mean=float(specification.grid),
-        length_deviation=0.0,
-        length_dim=0,
-        grid=0,
-    )
-
-
 def dropped_dimensions(specification: Specification, num_dims: int) -> np.ndarray:
     """Return the indices of all learned dimensions but the first ``num_dims`` (of each column)."""
-    if not specification.grid:
+    if not specification.reads_curves:
         return np.arange(num_dims, specification.learned_dim)
     # the code of each column has its learned dimensions, and then its length
     num_columns, learned_dim = len(specification.column_types), specification.curve_dim
@@ -282,24 +281,25 @@ def truncate_latent_dim(
     """Return specification and weights of a nested network with its first dimensions only."""
     # the result computes what the nested network does if the other dimensions are zero
     latent_dim = specification.latent_dim - len(dropped_dimensions(specification, num_dims))
-    cut_specification = replace(specification, latent_dim=latent_dim)
-    dropped, cut_weights = np.arange(num_dims, specification.inner.learned_dim), {}
-    for old, new in zip(list_weights(specification), list_weights(cut_specification), strict=True):
+    new_specification = replace(specification, latent_dim=latent_dim)
+    dropped = np.arange(num_dims, specification.inner.learned_dim)
+    new_weights = {}
+    for old, new in zip(list_weights(specification), list_weights(new_specification), strict=True):
         array = weights[old.name]
         for axis, (old_size, new_size) in enumerate(zip(old.shape, new.shape, strict=True)):
-            # an axis of another size begins with the dimensions of the code
+            # an axis whose size changes begins with the learned dimensions of the code
             if old_size != new_size:
                 array = np.delete(array, dropped, axis)
-        cut_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
-    return cut_specification, cut_weights
+        new_weights[old.name] = np.asarray(array, order="C")  # also of shape ()
+    return new_specification, new_weights
 
 
 def is_default_lstm(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which runs without Keras."""
-    default = specification.architecture == "default" and specification.cell == "lstm"
     # A damaged file may have the name of another decoder. Then the Keras models are built, which
     # raises an error.
-    return default and specification.decoder in DECODERS
+    has_lstms = specification.architecture == "default" and specification.cell == "lstm"
+    return has_lstms and specification.decoder in DECODERS
 
 
 class Weight(NamedTuple):
@@ -330,10 +330,10 @@ def list_weights(specification: Specification) -> list[Weight]:
         shape = (linear_steps, width, learned_dim)
         weights += _linear_weights("linear_code", shape, (learned_dim,))
         weights.append(Weight("linear_code/scale", (), is_trained=False))
-        if specification.by_length:  # a map for each length, also for 0
-            maps = (linear_steps + 1, learned_dim, learned_dim)
-            weights.append(Weight("linear_code/maps", maps, is_trained=False))
-            weights.append(Weight("linear_code/offsets", maps[:2], is_trained=False))
+        if specification.by_length:  # a matrix and an offset for each length, also for length 0
+            shape = (linear_steps + 1, learned_dim, learned_dim)
+            weights.append(Weight("linear_code/maps", shape, is_trained=False))
+            weights.append(Weight("linear_code/offsets", shape[:2], is_trained=False))
     if specification.rocket_dim:
         arrays = random_convolutions(width).arrays()
         for name, array in arrays.items():
@@ -358,18 +358,17 @@ def _decoder_weights(specification: Specification, settings: DecoderSettings) ->
     units, num_outputs, suffix = specification.units, specification.num_outputs, settings.suffix
     weights: list[Weight] = []
     for i in range(1, specification.depth + 1):
-        weights += _dense_weights(f"start{suffix}_{i}", settings.latent_dim, 2 * units)
-    # besides the code, two position features, and the sine and cosine of each period
-    num_inputs = settings.latent_dim + 2 + 2 * settings.num_periods
+        weights += _dense_weights(f"start{suffix}_{i}", settings.num_inputs, 2 * units)
+    num_inputs = settings.num_inputs + settings.num_position_features
     if settings.reads_previous:  # the previous step, and a flag whether there is one
         num_inputs += num_outputs + 1
     for i in range(1, specification.depth + 1):
         weights += _lstm_weights(f"decoder{suffix}_{i}", num_inputs if i == 1 else units, units)
     if settings.linear_steps is not None:
         shape = (settings.linear_steps, num_outputs)
-        weights += _linear_weights(f"linear_steps{suffix}", (settings.latent_dim, *shape), shape)
-        scale = (settings.max_steps, num_outputs) if settings.scales_by_step else (num_outputs,)
-        weights.append(Weight(f"head{suffix}/scale", scale, is_trained=False))
+        weights += _linear_weights(f"linear_steps{suffix}", (settings.num_inputs, *shape), shape)
+        shape = (settings.max_steps, num_outputs) if settings.scales_by_step else (num_outputs,)
+        weights.append(Weight(f"head{suffix}/scale", shape, is_trained=False))
     return weights + _dense_weights(f"head{suffix}/dense", units, settings.patch * num_outputs)
 
 
@@ -401,6 +400,6 @@ def _linear_weights(
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer_name: str) -> np.ndarray:
-    """Return the map of a linear path: the initial map plus the scaled, learned change."""
-    start, scale, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
-    return start + scale * change
+    """Return the map of a linear path: the initial map plus a factor times the learned change."""
+    start, unit, change = (weights[f"{layer_name}/{name}"] for name in ("start", "unit", "change"))
+    return start + unit * change

@@ -401,7 +401,7 @@ async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     # in the background, because the density is fitted first if an old model file lacks it
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _check_codes(model, codes, fields.lengths)
-    sampling = Sampling.at(fields.temperature, seed)
+    sampling = Sampling.from_temperature(fields.temperature, seed)
     generated = await batcher.compute_unbatched(
         _decoding_cost_in_steps(model, payload),
         lambda: _decode_batch(model, [payload], settings, sampling)[0],

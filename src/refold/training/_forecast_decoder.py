@@ -307,7 +307,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
-    kernel, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
+    kernel, bias = np.zeros(linear_layer.initial_map.shape), np.zeros(linear_layer.bias.shape)
     num_steps = linear_layer.num_steps  # the last steps of a long forecast have no linear path
     scale, residual_share = np.ones(head.scale.shape), 1.0
     outputs = list(column_outputs(specification.column_types, specification.num_categories))
@@ -351,10 +351,10 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
             column = output.block.start
             kernel[..., column], bias[:, column] = weights[:, :num_steps], constant[:num_steps]
             scale[:, column] = residual_std
-    linear_layer.start.assign(kernel.astype(np.float32))
+    linear_layer.initial_map.assign(kernel.astype(np.float32))
     linear_layer.bias.assign(bias.astype(np.float32))
     # the optimizer changes the linear weights in this unit, which is small if the residual is small
-    linear_layer.unit.assign(float(np.sqrt(residual_share / len(kernel))))
+    linear_layer.change_factor.assign(float(np.sqrt(residual_share / len(kernel))))
     head.scale.assign(scale.astype(np.float32))
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 

@@ -1,14 +1,13 @@
 """One list of all architectures that read ragged data, for all property tests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from refold.layers import LSTM, PaddingMask
-from refold.models import Models, Specification, autoencoder, default
+from refold.models import Models, autoencoder, default
 
 STEPS = 7
 
@@ -20,26 +19,22 @@ class Case(NamedTuple):
     column_types: list[str]
     num_categories: list[int]
     flags: bool = False
-    # The specification of the models, except their columns.
-    options: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}  # of the `Specification` of the models
 
     def data(self, n: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs and targets of all lengths from 0 to ``STEPS``, padded with NaN."""
         rng = np.random.default_rng(seed)
         y = rng.normal(size=(n, STEPS, len(self.column_types))).astype("float32")
-        for i, (column_type, labels) in enumerate(
-            zip(self.column_types, self.num_categories, strict=True)
-        ):
+        for i, column_type in enumerate(self.column_types):
             if column_type != "numeric":
-                y[:, :, i] = rng.integers(labels or 2, size=(n, STEPS))
-        lengths = np.arange(n) % (STEPS + 1)
-        padded = np.arange(STEPS) >= lengths[:, None]
+                y[:, :, i] = rng.integers(self.num_categories[i] or 2, size=(n, STEPS))
+        is_padding = np.arange(STEPS) >= np.arange(n)[:, None] % (STEPS + 1)
         x = y.copy()
         if self.flags:
             missing = rng.random(x.shape) < 0.3
             x[missing], y[missing] = 0.0, np.nan
             x = np.concatenate([x, ~missing], axis=-1).astype("float32")
-        x[padded], y[padded] = np.nan, np.nan
+        x[is_padding], y[is_padding] = np.nan, np.nan
         return x, y
 
 
@@ -50,18 +45,13 @@ def _default(column_types: list[str], num_categories: list[int], **options: Any)
         models = default(column_types, num_categories=num_categories, **sizes, **options)
         # weights that are zero would hide errors
         rng = np.random.default_rng(1)
-        zero = [models.encoder.get_layer("linear_code").start]
-        zero.append(models.decoder.get_layer("linear_steps").start)
-        if options.get("rocket_dim"):
-            zero.append(models.encoder.get_layer("rocket_dim").kernel)
-        for weight in zero:
-            weight.assign(0.3 * rng.normal(size=weight.shape))
+        for variable in models.encoder.weights + models.decoder.weights:
+            if variable.path.endswith(("/start", "rocket_dim/kernel")):
+                variable.assign(0.3 * rng.normal(size=variable.shape))
         return models
 
     flags = bool(options.get("observed_flags"))
-    names = {field.name for field in fields(Specification)} & set(options)
-    specified = {name: options[name] for name in names}
-    return Case(build, column_types, num_categories, flags, specified)
+    return Case(build, column_types, num_categories, flags, options)
 
 
 def _custom() -> Models:

@@ -10,14 +10,6 @@ from refold.errors import ParameterError
 from refold.models import classic
 
 
-def ramps():
-    """Return four ramps of unequal length, padded with zeros to 9 steps."""
-    x = np.zeros((4, 9, 1), "float32")
-    for i, length in enumerate([9, 7, 5, 3]):
-        x[i, :length, 0] = np.arange(1, length + 1) / 10
-    return x
-
-
 def keras_reshape():
     inputs, code = Input((10, 5)), Input((20,))
     decoded = LSTM(5, return_sequences=True)(Reshape((10, 2))(code))
@@ -64,7 +56,9 @@ def test_weights_and_results_agree_with_plain_keras(build, build_keras, shape, n
 def test_next_element_has_two_decoders(tmp_path):
     models = classic.next_element()
     assert models.autoencoder.count_params() == 32 + 2 * 41301
-    x = ramps()
+    ramp = np.arange(1, 10, dtype="float32") / 10
+    lengths = np.array([[9], [7], [5], [3]])  # of ramps that are padded with zeros
+    x = np.where(np.arange(9) < lengths, ramp, 0)[..., None]
     models.autoencoder.compile(optimizer="adam", loss="mse")
     fitted = models.autoencoder.fit(x, [x, x[:, 1:]], epochs=60, verbose=0)
     assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]

@@ -52,10 +52,8 @@ def compiled(caplog):
         caplog.clear()
         with jax.log_compiles():
             call()
-        matches = [
-            re.match(r"Compiling (?:jit\()?([\w<>]+)", r.getMessage()) for r in caplog.records
-        ]
-        return [match[1] for match in matches if match]
+        messages = "\n".join(record.getMessage() for record in caplog.records)
+        return re.findall(r"^Compiling (?:jit\()?([\w<>]+)", messages, re.MULTILINE)
 
     assert during(lambda: jax.jit(lambda x: x + 1)(np.zeros(17)))
     return during

@@ -38,8 +38,7 @@ def pair(engine="fused", **options):
 
 
 def assert_close(actual, expected, rtol=1e-5):
-    actual, expected = keras.tree.flatten(actual), keras.tree.flatten(expected)
-    for a, b in zip(actual, expected, strict=True):
+    for a, b in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
         a, b = np.asarray(a), np.asarray(b)
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-3))
@@ -61,10 +60,8 @@ def test_results_agree_with_keras(options, mask):
     refold_layer, keras_layer = pair(**options)
     x = 0.3 * normal(B, T, F)
     for training in (False, True, True):
-        assert_close(
-            refold_layer(x, mask=mask, training=training),
-            keras_layer(x, mask=mask, training=training),
-        )
+        options = {"mask": mask, "training": training}
+        assert_close(refold_layer(x, **options), keras_layer(x, **options))
     assert (refold_layer.engine_used, refold_layer.why_scan) == ("fused", None)
 
 
@@ -72,10 +69,8 @@ def test_results_agree_with_keras(options, mask):
 def test_inputs_masks_and_states_are_read_as_in_keras():
     refold_layer, keras_layer = pair(return_sequences=True, return_state=True)
     x, states = normal(B, T, F), [normal(B, H, seed=5), normal(B, H, seed=6)]
-    assert_close(
-        refold_layer(x, initial_state=states, mask=PADDED),
-        keras_layer(x, initial_state=states, mask=PADDED),
-    )
+    options = {"initial_state": states, "mask": PADDED}
+    assert_close(refold_layer(x, **options), keras_layer(x, **options))
     expected = keras_layer(x, mask=HOLES)
     assert_close(refold_layer(x, mask=HOLES.astype("float32")), expected)
     assert_close(refold_layer(x, mask=[HOLES]), expected)
@@ -129,11 +124,8 @@ def test_training_is_that_of_keras_and_weights_can_be_exchanged(tmp_path):
     histories = [model.fit(x, y, **options).history for model in (refold_model, keras_model)]
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
     assert_close(refold_model.get_weights(), keras_model.get_weights(), rtol=1e-4)
-    assert_close(
-        refold_model.predict(x, batch_size=7, verbose=0),
-        keras_model.predict(x, verbose=0),
-        rtol=1e-4,
-    )
+    expected = keras_model.predict(x, verbose=0)
+    assert_close(refold_model.predict(x, batch_size=7, verbose=0), expected, rtol=1e-4)
     keras_model.set_weights([weight + 1 for weight in keras_model.get_weights()])
     keras_model.save_weights(tmp_path / "theirs.weights.h5")
     refold_model.load_weights(tmp_path / "theirs.weights.h5")
@@ -167,14 +159,14 @@ def test_an_unknown_engine_is_refused(make):
         make()
 
 
-WITHOUT = """
-import numpy as np
+WITHOUT_KERNEL = """
+import sys, numpy as np
 from refold.errors import ParameterError
 from refold.layers import LSTM
 x = np.ones((2, 3, 1), "float32")
 layer = LSTM(2)
 layer(x), LSTM(3)(x)
-print(layer.engine_used, "|", layer.why_scan)
+print(layer.engine_used, "refold.kernels.fused" in sys.modules, layer.why_scan, sep=" | ")
 try:
     LSTM(2, engine="fused")(x)
 except ParameterError as error:
@@ -182,47 +174,40 @@ except ParameterError as error:
 """
 
 
-ON_NUMPY = """
-import sys, numpy as np
-from refold.layers import LSTM
-layer = LSTM(2)
-layer(np.ones((2, 3, 1), "float32"))
-print("refold.kernels.fused" in sys.modules, layer.why_scan)
-"""
-
-
 def test_without_the_kernel_the_scan_runs_and_the_reason_is_given_once():
     server = server_with_keras()
-    done = {name: server.run(WITHOUT, REFOLD_KERNEL=name) for name in ("none", "z80")}
-    first, error = done["none"].stdout.split("\n", 1)
-    used, reason = first.split(" | ")
-    assert used == "scan"
-    assert "REFOLD_KERNEL" in reason
-    assert f"with engine='fused' cannot run: {reason}. Use engine='auto' or 'scan'." in error
+    done = {name: server.run(WITHOUT_KERNEL, REFOLD_KERNEL=name) for name in ("none", "z80")}
+    environment = {"KERAS_BACKEND": "numpy", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    (on_numpy,) = run_forked([(WITHOUT_KERNEL, {})], **environment)
+    for output, expected in (
+        (done["none"].stdout, "REFOLD_KERNEL"),
+        (on_numpy.stdout, "Keras runs on numpy, and the kernel is for JAX"),
+    ):
+        first, error = output.split("\n", 1)
+        used, imported, reason = first.split(" | ")
+        assert used == "scan"
+        assert expected in reason
+        assert f"with engine='fused' cannot run: {reason}. Use engine='auto' or 'scan'." in error
+    assert imported == "False"  # on NumPy
     assert done["none"].stderr == ""  # no message if the user turned it off
     (logged,) = done["z80"].stderr.splitlines()
     assert logged.startswith("LSTM layers run on Keras's loop, which is slower")
     assert ("z80" if kernels.variant() else "was not built") in logged
-    (numpy,) = run_forked([(ON_NUMPY, {})], KERAS_BACKEND="numpy", TF_CPP_MIN_LOG_LEVEL="3")
-    assert numpy.stdout.strip() == "False Keras runs on numpy, and the kernel is for JAX"
 
 
 # Conversion
 
 
 def sequential():
-    reader = keras.layers.LSTM(H, name="reader")
     scale = keras.layers.Normalization()  # has state that is not in weights
     scale.adapt(3.0 * normal(20, T, F) + 2.0)
-    return keras.Sequential(
-        [keras.Input((None, F)), keras.layers.Masking(), scale, reader, keras.layers.Dense(2)]
-    )
+    layers = keras.layers.Masking(), scale, keras.layers.LSTM(H), keras.layers.Dense(2)
+    return keras.Sequential([keras.Input((None, F)), *layers])
 
 
 def nested():
-    inner = keras.Sequential(
-        [keras.Input((None, F)), keras.layers.LSTM(F, return_sequences=True)], name="inner"
-    )
+    layer = keras.layers.LSTM(F, return_sequences=True)
+    inner = keras.Sequential([keras.Input((None, F)), layer], name="inner")
     shared = keras.layers.LSTM(F, return_sequences=True, name="shared")
     x = keras.Input((T, F))
     hidden = inner(shared(shared(x)))
@@ -242,13 +227,12 @@ def with_other_layers():
     return keras.Sequential([keras.Input((T, F)), Doubled(4), subclass, keras.layers.LSTM(H)])
 
 
-def lstms(model):
-    classes = (keras.layers.LSTM, LSTM)
-    return [layer for layer in model._flatten_layers() if type(layer) in classes]
-
-
 @pytest.mark.parametrize("make", [sequential, nested, with_other_layers])
 def test_a_converted_model_predicts_and_trains_as_the_model(make, tmp_path):
+    def lstms(model):
+        classes = (keras.layers.LSTM, LSTM)
+        return [layer for layer in model._flatten_layers() if type(layer) in classes]
+
     model = make()
     before = list(model._flatten_layers())
     converted = convert(model)

@@ -46,12 +46,12 @@ def make_feeds(sequences, session, num_padding=2):
     steps[np.arange(steps.shape[1]) < lengths[:, None]] = sequences.values
     feeds = {"lengths": lengths}
     for graph_input in session.get_inputs():
-        indices = [i for i, column in enumerate(columns) if column["tensor"] == graph_input.name]
-        if graph_input.name == "values":
-            dtype = np.float32 if graph_input.type == "tensor(float)" else np.float64
-            feeds["values"] = steps[..., indices].astype(dtype)
-        if graph_input.name == "categories":
-            feeds["categories"] = np.nan_to_num(steps[..., indices], nan=-1).astype(np.int64)
+        name, is_float32 = graph_input.name, graph_input.type == "tensor(float)"
+        array = steps[..., [column["tensor"] == name for column in columns]]
+        if name == "values":
+            feeds[name] = array.astype(np.float32 if is_float32 else np.float64)
+        if name == "categories":
+            feeds[name] = np.nan_to_num(array, nan=-1).astype(np.int64)
     return feeds
 
 
@@ -71,16 +71,15 @@ def test_padding_has_no_influence_and_lengths_are_predicted(case, tmp_path):
     decoded = model.decode_to_sequences(codes, lengths)
     is_real = np.arange(lengths.max()) < lengths[:, None]
     for name in set(results) - {"lengths"}:
-        indices = [i for i, column in enumerate(columns_of(decoder)) if column["tensor"] == name]
-        difference = results[name][is_real] - decoded.values[:, indices]
-        assert np.abs(difference / model.error_scaler.scale_[indices]).max() < 1e-4
+        is_column = [column["tensor"] == name for column in columns_of(decoder)]
+        difference = results[name][is_real] - decoded.values[:, is_column]
+        assert np.abs(difference / model.error_scaler.scale_[is_column]).max() < 1e-4
         padding = results[name][~is_real]
         assert np.isnan(padding).all() if name == "values" else (padding == -1).all()
 
 
 @pytest.mark.parametrize(
-    ("case", "recent_steps"),
-    [("length dimension", 0), ("gaps", 4), ("mixed", 3)],
+    ("case", "recent_steps"), [("length dimension", 0), ("gaps", 4), ("mixed", 3)]
 )
 def test_forecasts_are_those_of_refold(case, recent_steps, tmp_path):
     data, options = MODEL_CASES[case]
@@ -111,14 +110,10 @@ def test_categories_are_exported(tmp_path):
         codes = model.encode(data)
         session = export_and_load(model, tmp_path, "decoder")
         results = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
-        for row, n, tokens in zip(
-            results["categories"],
-            results["lengths"],
-            model.decode(codes, results["lengths"]),
-            strict=True,
-        ):
-            assert row[:n, 0].tolist() == list(tokens)
-            assert (row[n:] == missing).all()
+        decoded = model.decode(codes, results["lengths"])
+        for row, tokens in zip(results["categories"], decoded, strict=True):
+            assert row[: len(tokens), 0].tolist() == list(tokens)
+            assert (row[len(tokens) :] == missing).all()
 
 
 def test_unknown_categories_and_markers_of_missing_values(tmp_path):
@@ -148,33 +143,26 @@ def test_metadata_and_operators(tmp_path):
     word = {"name": "word", "type": "categorical", "tensor": "categories", "index": 0}
     assert columns[1] == word | {"categories": ["x", "y", "z"]}
     assert (columns[3]["index"], columns[3]["mean"]) == (2, fitted.scaler.mean_[3])
-    assert {entry.domain: entry.version for entry in model.opset_import} == {
-        "": 18,
-        "ai.onnx.ml": 3,
-    }
-    assert {node.domain for node in model.graph.node} == {"", "ai.onnx.ml"}
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    assert opsets == {"": 18, "ai.onnx.ml": 3}
+    assert {node.domain for node in model.graph.node} == set(opsets)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "part", "message"),
     [
-        ({"part": "middle"}, "part must be one of 'encoder', 'decoder', 'forecaster'. Got"),
-        ({"part": "forecaster"}, "This model was fitted to reconstruct.*Fit one with forecast_st"),
+        ({}, "middle", "part must be one of 'encoder', 'decoder', 'forecaster'. Got"),
+        ({}, "forecaster", "This model was fitted to reconstruct.*Fit one with forecast_steps"),
+        ({"architecture": "repeat"}, "encoder", "Only the default .* has .*architecture='repeat'"),
+        ({"cell": "gru"}, "encoder", "Only the default model.* has .*cell='gru'"),
     ],
 )
-def test_bad_arguments(options, message, tmp_path):
-    with pytest.raises(ParameterError, match=message):
-        to_onnx(model_cases.fitted(NUMBERS), tmp_path / "model.onnx", **options)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("changes", [{"architecture": "repeat"}, {"cell": "gru"}])
-def test_models_that_have_no_graph(changes, tmp_path):
+def test_bad_arguments_and_models_that_have_no_graph(changes, part, message, tmp_path):
     model = model_cases.fitted(NUMBERS)
     model.network.specification = replace(model.network.specification, **changes)
-    ((name, value),) = changes.items()
-    with pytest.raises(ParameterError, match=f"Only the default model.* has .*{name}='{value}'"):
-        to_onnx(model, tmp_path / "model.onnx")
+    with pytest.raises(ParameterError, match=message):
+        to_onnx(model, tmp_path / "model.onnx", part)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_missing_extra_is_named(monkeypatch, tmp_path):

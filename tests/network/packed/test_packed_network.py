@@ -37,16 +37,11 @@ def objective_of(network, data):
     (batch,) = iterate_batches(network.specification, data.offsets)
     x, targets = input_and_target(network.specification, data.values, batch)
     codes, learned_dim = network.encode(data), network.specification.learned_dim
-    objective = LatentObjective(
-        network.decoder,
-        network.length_reader,
-        x,
-        targets,
-        batch.offsets,
-        codes,
-        learned_dim=learned_dim,
+    decoders, arrays = (
+        (network.decoder, network.length_predictor),
+        (x, targets, batch.offsets, codes),
     )
-    return objective, codes
+    return LatentObjective(*decoders, *arrays, learned_dim=learned_dim), codes
 
 
 @pytest.mark.parametrize("case", MODEL_CASES)
@@ -60,9 +55,8 @@ def test_bits_do_not_depend_on_other_sequences(case):
         assert np.array_equal(np.concatenate(single), codes[:6])
     for sampling in (None, Sampling(0.7, 3)):
         first = network.decode(codes[:5], offsets[:6], sampling=sampling)
-        assert np.array_equal(
-            first, network.decode(codes, offsets, sampling=sampling)[: offsets[5]]
-        )
+        decoded = network.decode(codes, offsets, sampling=sampling)
+        assert np.array_equal(first, decoded[: offsets[5]])
     last = network.decode(codes[4:5], np.array([0, data.lengths[4]]))
     assert np.array_equal(last, network.decode(codes[:5], offsets[:6])[offsets[4] :])
 
@@ -87,11 +81,9 @@ def test_the_objective_has_its_gradient_and_is_minimized(case):
     direction = rng.normal(size=codes.shape).astype("float32")
     direction[:, network.specification.learned_dim :] = 0
     _, gradient = objective(point)
-    step_size = np.float32(1e-2)
-    above, below = (
-        objective(point + sign * step_size * direction)[0].astype(float) for sign in (1, -1)
-    )
-    slopes = (above - below) / (2 * step_size)
+    difference = np.float32(1e-2) * direction
+    above, below = (objective(x)[0].astype(float) for x in (point + difference, point - difference))
+    slopes = (above - below) / 2e-2
     exact = (gradient * direction).sum(axis=1)
     # The cost of a wrong length has a kink, which may lie within a finite difference.
     relative_errors = np.abs(slopes - exact) / (np.abs(exact) + 1)
@@ -122,7 +114,7 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
     if network.autoregressive:  # numeric columns without teacher forcing
-        numeric = np.repeat(network.head.numeric, network.head.widths)
+        numeric = np.repeat(network.head.numeric_mask, network.head.widths)
         decoded = decode_autoregressively(keras.models.decoder, codes, 9)
         outputs = np.where(numeric, decoded, outputs)
     columns = specification.column_types, specification.num_categories

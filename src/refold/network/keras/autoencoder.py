@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.network.keras.heads import ColumnHead, column_errors, observed_mask
+from refold.network.keras.heads import ColumnHead, column_errors
 from refold.network.keras.layer import BaseLayer, Shape, Tensor
 
 
@@ -33,7 +33,7 @@ class Autoencoder(keras.Model):
     """
 
     # whether each column has the loss of its type, because no loss was given to `compile`
-    _loss_by_type = True
+    _has_column_losses = True
     # column types and numbers of categories, for models without a ColumnHead
     columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
 
@@ -50,8 +50,11 @@ class Autoencoder(keras.Model):
 
         ``metrics`` are weighted, because an unweighted Keras metric would count padding.
         """
-        self._loss_by_type = loss is None
-        all_metrics = [*_to_list(metrics), *_to_list(weighted_metrics)]
+        self._has_column_losses = loss is None
+        all_metrics = []
+        for argument in (metrics, weighted_metrics):
+            is_sequence = isinstance(argument, Sequence) and not isinstance(argument, str)
+            all_metrics += argument if is_sequence else [] if argument is None else [argument]
         super().compile(optimizer, loss, *args, weighted_metrics=all_metrics or None, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -89,15 +92,23 @@ class Autoencoder(keras.Model):
 
         Weights have the shape (batch,) or (batch, steps).
         """
-        values, observed, weight = _split_targets(y, y_pred, sample_weight)
+        values, is_observed, weight = _split_targets(y, y_pred, sample_weight)
         # Targets that are not observed have the weight zero, because Keras's own masking would give
         # NaN for them. A Keras loss is a mean over all targets. This factor turns it into a mean
         # over the observed targets.
-        num_targets = ops.cast(ops.size(observed), observed.dtype)
-        weight = weight * (num_targets / ops.maximum(ops.sum(observed), 1.0))
-        if self._loss_by_type:
-            column_types, num_categories = self._column_types_of(values, y_pred)
-            return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
+        num_targets = ops.cast(ops.size(is_observed), is_observed.dtype)
+        weight = weight * (num_targets / ops.maximum(ops.sum(is_observed), 1.0))
+        if self._has_column_losses:
+            heads = (layer for layer in iterate_layers(self) if isinstance(layer, ColumnHead))
+            if self.columns is not None:
+                column_types, num_categories = list(self.columns[0]), list(self.columns[1])
+            elif (head := next(heads, None)) is not None:
+                column_types, num_categories = head.column_types, head.num_categories
+            else:
+                _require_same_width(values, y_pred)
+                column_types, num_categories = ["numeric"] * y.shape[-1], [0] * y.shape[-1]
+            losses = column_errors(values, y_pred, column_types, num_categories)
+            return ops.mean(losses * weight)
         _require_same_width(values, y_pred)
         # the new last axis makes each value a sample of an element-wise loss
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
@@ -110,16 +121,6 @@ class Autoencoder(keras.Model):
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
-
-    def _column_types_of(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
-        """Return the types of the columns, and their numbers of categories."""
-        if self.columns is not None:
-            return list(self.columns[0]), list(self.columns[1])
-        for layer in iterate_layers(self):
-            if isinstance(layer, ColumnHead):
-                return layer.column_types, layer.num_categories
-        _require_same_width(y, y_pred)
-        return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
 
 
 class Models(NamedTuple):
@@ -218,8 +219,9 @@ class FitSteps(BaseLayer):
         return (inputs_shape[0], like_shape[1], inputs_shape[-1])
 
 
-# The autoencoder chains the encoder and `unroll`, so it returns as many steps as its input has. On
-# real steps, it equals `decoder(encoder(x))` to 1e-5.
+# The autoencoder chains the encoder and ``unroll``, so it returns as many steps as its input has.
+# On real steps, its outputs differ from those of ``decoder(encoder(x))`` by at most 1e-5, because
+# ``unroll`` runs the layers of ``decoder`` with another number of steps.
 def join_models(
     encoder: keras.Model,
     decoder: keras.Model,
@@ -234,23 +236,18 @@ def join_models(
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
-def _to_list(metrics: Any) -> list[Any]:
-    """Return metrics as a list: of one metric, of a sequence of them, or of None."""
-    if metrics is None:
-        return []
-    is_sequence = isinstance(metrics, Sequence) and not isinstance(metrics, str)
-    return list(metrics) if is_sequence else [metrics]
-
-
 def _split_targets(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
-    """Return finite targets, a mask of observed targets, and weights, all of the targets' shape."""
-    values, observed = observed_mask(ops.cast(y, y_pred.dtype))
-    if sample_weight is None:
-        return values, observed, observed
-    weight: Any = ops.cast(sample_weight, observed.dtype)
-    while len(weight.shape) < len(observed.shape):
-        weight = weight[..., None]
-    return values, observed, observed * weight
+    """Return targets with 0 for NaN, a mask of observed targets, and weights, all of one shape."""
+    y = ops.cast(y, y_pred.dtype)
+    is_missing = ops.isnan(y)
+    is_observed: Any = ops.cast(ops.logical_not(is_missing), y.dtype)  # 1.0 and 0.0
+    weight = is_observed
+    if sample_weight is not None:
+        sample_weight = ops.cast(sample_weight, y.dtype)
+        while len(sample_weight.shape) < len(y.shape):
+            sample_weight = sample_weight[..., None]
+        weight = is_observed * sample_weight
+    return ops.where(is_missing, ops.zeros_like(y), y), is_observed, weight
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:

@@ -19,6 +19,7 @@ from refold.network.keras.decoder import Decoder, build_forecaster
 from refold.network.keras.encoder import make_encoder
 from refold.network.keras.heads import build_length_predictor
 from refold.network.keras.layer import seeded, summarize_error
+from refold.network.keras.lstm import CELLS
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
 from refold.network.specification import DECODERS, Specification, is_default_lstm
@@ -79,11 +80,9 @@ def build(specification: Specification, architecture: Architecture | None = None
                 )
     if callable(architecture):
         models = _custom_models(architecture, specification)
-        custom = [
-            _to_loadable_json("encoder", models.encoder),
-            _to_loadable_json("decoder", models.decoder),
-        ]
-        specification = replace(specification, architecture="custom", custom=custom)
+        roles = ("encoder", models.encoder), ("decoder", models.decoder)
+        config = [_to_loadable_json(role, model) for role, model in roles]
+        specification = replace(specification, architecture="custom", custom=config)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)
@@ -91,10 +90,9 @@ def build(specification: Specification, architecture: Architecture | None = None
         models = _default_models(specification)
     else:
         models = _classic_models(specification)
-    length = build_length_predictor(specification)
-    forecasts = specification.forecast_steps > 0
-    forecast_decoder = build_forecaster(specification) if forecasts else None
-    return Network(specification, models, length, forecast_decoder)
+    length_predictor = build_length_predictor(specification)
+    forecaster = build_forecaster(specification) if specification.forecast_steps > 0 else None
+    return Network(specification, models, length_predictor, forecaster)
 
 
 def default(
@@ -129,17 +127,16 @@ def default(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 4), (None, 7, 2))
     """
-    types, categories = list(column_types), list(num_categories or [0] * len(column_types))
-    specification = Specification(
-        "default", types, categories, observed_flags, latent_dim, max_steps, **options
-    )
-    return _default_models(specification)
+    columns = list(column_types), list(num_categories or [0] * len(column_types))
+    sizes = observed_flags, latent_dim, max_steps
+    return _default_models(Specification("default", *columns, *sizes, **options))
 
 
 def _default_models(specification: Specification) -> Models:
     """Build the default models; a ParameterError if options exclude each other."""
     decoder, patch, cell = specification.decoder, specification.patch, specification.cell
     check("decoder", decoder, one_of(*DECODERS))
+    check("cell", cell, one_of(*CELLS))
     is_autoregressive = decoder == "autoregressive"
     if not integer_rule().allows(patch) or (is_autoregressive and (patch > 1 or cell != "lstm")):
         raise ParameterError(
@@ -150,7 +147,7 @@ def _default_models(specification: Specification) -> Models:
     rocket_dim, length_dim = specification.rocket_dim, specification.length_dim
     # at least one latent dimension is learned
     max_rocket_dim = specification.latent_dim - 1 - length_dim
-    has_fixed_dims = rocket_dim or length_dim
+    has_fixed_dims = rocket_dim > 0 or length_dim > 0
     if not 0 <= rocket_dim <= max_rocket_dim or (has_fixed_dims and specification.variational):
         raise ParameterError(
             f"{argument('rocket_dim')} must be from 0 to {max_rocket_dim}, because a latent "
@@ -172,13 +169,12 @@ def _classic_models(specification: Specification) -> Models:
             f"{argument(architecture='default')}, or make the columns numeric and fill the values."
         )
     is_binary = links == {"sigmoid"}
-    make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
-    options = {"output_activation": "sigmoid"} if is_binary else {}
-    models = make(
+    make_models = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}
+    models = make_models[name](
         steps=specification.max_steps,
         features=len(specification.column_types),
         latent_dim=specification.latent_dim,
-        **options,
+        **({"output_activation": "sigmoid"} if is_binary else {}),
     )
     models.autoencoder.compile("adam", "binary_crossentropy" if is_binary else "mse")
     return models
@@ -193,8 +189,8 @@ def _custom_models(make_models: Callable[..., Any], specification: Specification
         latent_dim=specification.latent_dim,
     )
     if isinstance(result, Models):
-        # A file has only encoder and decoder, which are joined when it is loaded. So this joins
-        # them again instead of using the autoencoder of the result.
+        # A file stores only the encoder and the decoder, and `build` joins them when the file is
+        # loaded. They are joined in the same way here, so that the loaded model computes the same.
         models = autoencoder(result.encoder, result.decoder)
         if result.autoencoder.compiled:
             models.autoencoder.compile(loss=result.autoencoder.loss)
@@ -215,10 +211,8 @@ def _custom_models(make_models: Callable[..., Any], specification: Specification
                 f"the architecture's {name} must have width {expected}. Got {width}."
             )
     if any(specification.num_categories):
-        models.autoencoder.columns = (
-            tuple(specification.column_types),
-            tuple(specification.num_categories),
-        )
+        columns = tuple(specification.column_types), tuple(specification.num_categories)
+        models.autoencoder.columns = columns
     return models
 
 
@@ -242,14 +236,14 @@ def _to_loadable_json(role: str, model: keras.Model) -> str:
 
 def to_inference_network(network: Network) -> FittedNetwork:
     """Return a network that encodes and decodes with the current weights of Keras models."""
-    # A model is fitted once and used many times. Keras models must be built before, and JAX
-    # compiles them for each padded shape. Packed rows need neither, but exist only for the default
-    # model with LSTMs.
+    # A model is fitted once and used many times. Packed rows start without Keras, and JAX need not
+    # compile models for each padded shape. But only the default model with LSTMs runs on packed
+    # rows.
     if not is_default_lstm(network.specification):
         return network
-    packed = PackedNetwork(network.specification, {})
-    packed.follow(network)
-    return packed
+    packed_network = PackedNetwork(network.specification, {})
+    packed_network.share_weights(network)
+    return packed_network
 
 
 def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> Network:
@@ -263,26 +257,26 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
 
 def build_trainable_copy(network: Any) -> Network:
     """Build Keras models with a copy of the weights of a fitted network, to train them further."""
-    # the states of random generators, as of dropout, are new
-    built = build(network.specification)
+    # only weights are copied; the states of random generators, such as those of dropout, are new
+    trainable = build(network.specification)
     if isinstance(network, Network):
         values = [variable.value for variable in network.weights]
     else:
-        values = [network.weights[variable.path] for variable in built.weights]
-    for variable, value in zip(built.weights, values, strict=True):
+        values = [network.weights[variable.path] for variable in trainable.weights]
+    for variable, value in zip(trainable.weights, values, strict=True):
         variable.assign(np.array(value))
-    return built
+    return trainable
 
 
 def keras_models(network: Any) -> Network:
     """Return the Keras models of a network; the network uses their weights from then on."""
     if isinstance(network, Network):
         return network
-    # with curves, the Keras models are those of a curve
-    network = getattr(network, "curve_network", network)
-    if network.keras is None:
+    # a `CurveNetwork` has no Keras models itself, but its network of single curves has
+    packed_network: Any = getattr(network, "curve_network", network)
+    if packed_network.keras_network is None:
         with seeded(None):
-            built = build_trainable_copy(network)
-        network.follow(built)
-        return built
-    return network.keras
+            keras_network = build_trainable_copy(packed_network)
+        packed_network.share_weights(keras_network)
+        return keras_network
+    return packed_network.keras_network

@@ -57,7 +57,7 @@ def reshape(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """First answer: the decoder reads the code as a short sequence, and each step writes a step.
+    """First answer: the decoder's LSTM reads a part of the code at each step, and writes a step.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
 
@@ -91,7 +91,7 @@ def dense(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """Alternative in the first answer: the last state of one LSTM is all steps at once.
+    """Alternative in the first answer: the last state of the decoder's LSTM is cut into steps.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.  The
     arguments are those of `reshape`.
@@ -202,7 +202,7 @@ def _make_encoder(
 
 
 def _split_code(latent_dim: int, num_steps: int) -> tuple[Any, Any]:
-    """Return the input of a decoder, and the code split into one part for each step."""
+    """Return codes (batch, latent_dim), and their parts (batch, steps, latent_dim / steps)."""
     if latent_dim % num_steps:
         raise ParameterError(
             f"{argument('latent_dim')} must be a multiple of the number of steps, {num_steps}, "
@@ -220,7 +220,7 @@ def _decode_repeated(
     activation: Activation,
     output_activation: Activation,
 ) -> Any:
-    """Return the steps of a decoder that reads the code at every step."""
+    """Return the outputs (batch, steps, features) of an LSTM that reads the code at every step."""
     x = RepeatVector(num_steps, name="repeat_code")(code)
     x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
     return TimeDistributed(Dense(num_features, activation=output_activation), name="each_step")(x)

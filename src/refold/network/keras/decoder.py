@@ -15,27 +15,25 @@ from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
-from refold.network.keras.lstm import cell_of_layer, get_cell
-from refold.network.specification import Specification, num_periods
+from refold.network.keras.lstm import CELLS
+from refold.network.specification import Specification, position_periods
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class RepeatCode(BaseLayer):
     """Repeat a code at every step, and append features of the step's absolute position."""
 
-    # The number of steps is that of ``like``, whose values are not read, or else ``max_steps``. The
-    # position features are the index of the step divided by ``max_steps``, one over the index plus
-    # one, and sines and cosines whose periods double from 2 steps to beyond ``max_steps``: A.
-    # Vaswani et al., "Attention Is All You Need", 2017.
+    # The position features of step i are i divided by ``max_steps``, 1 / (1 + i), and sines and
+    # cosines whose periods double from 2 steps to beyond ``max_steps``: A. Vaswani et al.,
+    # "Attention Is All You Need", 2017.
 
-    max_steps: int
+    max_steps: int  # number of steps if ``like`` is not given, of which only the shape is read
 
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
-        exponents = range(1, num_periods(self.max_steps) + 1)
-        periods = ops.cast([2.0**exponent for exponent in exponents], code.dtype)
+        periods = ops.cast(position_periods(self.max_steps), code.dtype)
         angles = 2.0 * math.pi * (step + 0.5) / periods[None, :]
         position = ops.concatenate(
             [step / self.max_steps, 1.0 / (1.0 + step), ops.sin(angles), ops.cos(angles)], axis=-1
@@ -52,17 +50,18 @@ class RepeatCode(BaseLayer):
     def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Shape (batch, steps, latent_dim + position features)."""
         num_steps = self.max_steps if like_shape is None else like_shape[1]
-        return (code_shape[0], num_steps, code_shape[-1] + 2 + 2 * num_periods(self.max_steps))
+        num_features = 2 + 2 * len(position_periods(self.max_steps))
+        return (code_shape[0], num_steps, code_shape[-1] + num_features)
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class TeacherForcing(BaseLayer):
     """Return the previous step of each step, and a flag that says whether there is one."""
 
-    # Categorical columns become one-hot. The output and the flag are zero before the first step,
-    # and after a step that is NaN in all columns. Other NaN become zero, too. Training does not
-    # hide previous steps at random (word dropout). When it hid a tenth of them, 78 % of 1000
-    # held-out English words were reconstructed exactly, instead of 91 %.
+    # Categorical columns become one-hot. The output and the flag are zero at the first step, and
+    # after a step that is NaN in all columns. Other NaN become zero, too. Training does not hide
+    # previous steps at random (word dropout). With a tenth of them hidden, 78 % of 1000 held-out
+    # English words were reconstructed exactly, instead of 91 %.
 
     num_categories: list[int]  # of each column; 0 for a column that is not categorical
 
@@ -73,7 +72,7 @@ class TeacherForcing(BaseLayer):
         return ops.concatenate([zeros, encoded[:, :-1]], axis=1)
 
     def encode(self, steps: Tensor) -> Any:
-        """Encode steps without the shift."""
+        """Encode steps (batch, steps, columns or more) as (batch, steps, width), not shifted."""
         values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
         is_step = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
@@ -106,9 +105,10 @@ class LinearDecoding(LinearMap):
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
-        weights = (self.start + self.unit * self.change)[:, :num_steps]
+        weights = (self.initial_map + self.change_factor * self.map_change)[:, :num_steps]
         steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
-        # a symbolic number of steps may be larger than the number of steps with weights
+        # While a model is built, the number of steps may be symbolic. Then it may be larger than
+        # the number of steps with weights.
         if isinstance(num_steps, int) and num_steps <= self.num_steps:
             return steps
         batch = ops.shape(code)[0]
@@ -127,86 +127,82 @@ class Decoder:
     def __init__(self, specification: Specification, *, is_forecast: bool = False) -> None:
         self.settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         suffix, max_steps, dropout = settings.suffix, settings.max_steps, specification.dropout
-        cell, units = get_cell(specification.cell), specification.units
+        cell, units = CELLS[specification.cell], specification.units
         # The order of creation must not change, because the seeds of the weights depend on it.
-        self.repeat = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
-        self.real_steps = RealSteps(settings.patch, name="real_steps")
-        # pairs of a projection of the code to an initial state, and the recurrent layer
-        self.stack = [
-            (
-                dense(cell.num_states * units, name=f"start{suffix}_{i + 1}"),
-                cell.make_layer(units, name=f"decoder{suffix}_{i + 1}"),
-            )
-            for i in range(specification.depth)
-        ]
+        self.repeat_code = RepeatCode(settings.max_patches, name=f"repeat{suffix}")
+        self.real_step_mask = RealSteps(settings.patch, name="real_steps")
+        # pairs: a dense layer from the code to the initial states, and the recurrent layer
+        self.stack = []
+        for i in range(1, specification.depth + 1):
+            projection = dense(cell.num_states * units, name=f"start{suffix}_{i}")
+            self.stack.append((projection, cell.make_layer(units, name=f"decoder{suffix}_{i}")))
         self.dropout: Any = None
-        self.linear: Any = None
-        self.forcing: Any = None
+        self.linear_path: Any = None
+        self.teacher_forcing: Any = None
         if dropout:
             self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
-        self.head = ColumnHead(
-            specification.column_types,
-            specification.num_categories,
-            settings.patch,
-            max_steps,
-            scale_by_step=settings.scales_by_step,
-            name=f"head{suffix}",
-        )
+        columns = specification.column_types, specification.num_categories
+        options = {"scale_by_step": settings.scales_by_step, "name": f"head{suffix}"}
+        self.head = ColumnHead(*columns, settings.patch, max_steps, **options)
         if settings.linear_steps is not None:
-            self.linear = LinearDecoding(
-                specification.num_outputs,
-                settings.linear_steps,
-                max_steps,
-                name=f"linear_steps{suffix}",
-            )
+            sizes = specification.num_outputs, settings.linear_steps, max_steps
+            self.linear_path = LinearDecoding(*sizes, name=f"linear_steps{suffix}")
         if settings.reads_previous:
-            self.forcing = TeacherForcing(specification.num_categories, name="teacher_forcing")
+            num_categories = specification.num_categories
+            self.teacher_forcing = TeacherForcing(num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Decode codes to ``max_steps`` steps, or to those of a template (batch, steps, any)."""
-        # Without teacher forcing, the values of the template are not read, only its padding. Padded
-        # steps come last and are not used, so the layers need not compute them. Therefore real
-        # steps do not depend on the length of the template. Only the code tells the length.
-        is_real = None if template is None else self.real_steps(template)
-        hidden = self.repeat(code) if template is None else self.repeat(code, like=is_real)
-        if self.forcing is not None:
-            hidden = keras.ops.concatenate([hidden, self.forcing(template)], axis=-1)
-        for (_, layer), state in zip(self.stack, self.initial_states(code), strict=True):
-            hidden = layer(hidden, initial_state=state, mask=is_real)
-        hidden = hidden if self.dropout is None else self.dropout(hidden)
-        linear = None
-        if self.linear is not None:
-            linear = self.linear(code) if template is None else self.linear(code, like=template)
+        # Without teacher forcing, only the padding of the template is read, not its values. Padded
+        # steps come last, and the recurrent layers skip them because of the mask. So real steps do
+        # not depend on the length of the template.
+        is_real: Any = None  # (batch, patches)
+        linear: Any = None  # (batch, steps, outputs)
+        if template is None:
+            hidden = self.repeat_code(code)
+        else:
+            is_real = self.real_step_mask(template)
+            hidden = self.repeat_code(code, like=is_real)
+        if self.teacher_forcing is not None:
+            hidden = keras.ops.concatenate([hidden, self.teacher_forcing(template)], axis=-1)
+        for (_, layer), states in zip(self.stack, self.initial_states(code), strict=True):
+            hidden = layer(hidden, initial_state=states, mask=is_real)
+        if self.dropout is not None:
+            hidden = self.dropout(hidden)
+        if self.linear_path is not None:
+            like = {} if template is None else {"like": template}
+            linear = self.linear_path(code, **like)
         return self.head(hidden, beside=linear, like=template if self.settings.patch > 1 else None)
 
     def initial_states(self, code: Tensor) -> list[list[Any]]:
-        """Return the initial states of all recurrent layers."""
-        return [
-            cell_of_layer(layer).make_initial_state(projection(code), layer.units)
-            for projection, layer in self.stack
-        ]
+        """Return the initial states of each recurrent layer, each state (batch, units)."""
+        states = []
+        for projection, layer in self.stack:
+            # the class of the layer tells the cell, also of a layer of a loaded Keras model
+            cell = next(cell for cell in CELLS.values() if isinstance(layer, cell.layer_class))
+            states.append(cell.make_initial_state(projection(code), layer.units))
+        return states
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Self:
         """Return the decoder whose layers an autoregressive Keras model has."""
+        # with only those attributes that `decode_autoregressively` reads
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
-        depth = sum(name.startswith("decoder_") for name in layers)
+        depths = range(1, 1 + sum(name.startswith("decoder_") for name in layers))
         decoder = cls.__new__(cls)
-        decoder.repeat, decoder.head = layers["repeat"], layers["head"]
-        decoder.linear, decoder.forcing = layers.get("linear_steps"), layers["teacher_forcing"]
-        decoder.stack = [
-            (layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)
-        ]
+        decoder.repeat_code, decoder.head = layers["repeat"], layers["head"]
+        decoder.linear_path = layers.get("linear_steps")
+        decoder.teacher_forcing = layers["teacher_forcing"]
+        decoder.stack = [(layers[f"start_{i}"], layers[f"decoder_{i}"]) for i in depths]
         return decoder
 
     def build_models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        code = keras.Input((self.settings.latent_dim,), name="code")
-        # An autoregressive decoder reads the steps before each step from the template, so it has no
-        # model of codes alone.
-        decoder = None
-        if self.forcing is None:
-            decoder = keras.Model(code, self(code), name="decoder")
+        # An autoregressive decoder reads the previous steps from the template, so it has no model
+        # of codes alone.
+        code = keras.Input((self.settings.num_inputs,), name="code")
+        is_parallel = self.teacher_forcing is None
+        decoder = keras.Model(code, self(code), name="decoder") if is_parallel else None
         template = keras.Input((None, None), name="template")
         unroll = keras.Model([code, template], self(code, template), name="decoder")
         return (unroll if decoder is None else decoder), unroll
@@ -214,16 +210,15 @@ class Decoder:
 
 def build_forecaster(specification: Specification) -> keras.Model:
     """Build the decoder of the steps after a sequence, (batch, forecast_steps, outputs)."""
-    # It is the future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
+    # The future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
     # Learning of Video Representations using LSTMs", ICML 2015. Besides the code it may read the
     # last values of the sequence (`refold.model.recent_values`).
-    code: Any = keras.Input((specification.latent_dim,), name="code")
-    inputs, joined = [code], code
+    inputs: list[Any] = [keras.Input((specification.latent_dim,), name="code")]
     if specification.num_recent_values:
         inputs.append(keras.Input((specification.num_recent_values,), name="recent"))
-        joined = ops.concatenate(inputs, axis=-1)
+    code = ops.concatenate(inputs, axis=-1) if len(inputs) > 1 else inputs[0]
     decoder = Decoder(specification, is_forecast=True)
-    return keras.Model(inputs, decoder(joined), name="forecaster")
+    return keras.Model(inputs, decoder(code), name="forecaster")
 
 
 def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int) -> np.ndarray:
@@ -264,21 +259,16 @@ def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int)
     codes = np.asarray(codes, "float32")
     if keras.backend.backend() != "jax":
         return np.asarray(ops.convert_to_numpy(_decode_steps(decoder, codes, num_steps)))
-    run: Any = getattr(decoder, "refold_autoregressive", None)
-    if run is None:
-        run = decoder.refold_autoregressive = _compile_decoding(decoder)
-    return np.asarray(run([v.value for v in decoder.variables], codes, num_steps))
+    compiled: Any = getattr(decoder, "refold_autoregressive", None)
+    if compiled is None:
+        import jax  # not at the top, because other backends do not need JAX
 
+        def decode(values: Tensor, codes: Tensor, num_steps: int) -> Any:
+            weights = list(zip(decoder.variables, values, strict=True))
+            return decode_in_trace(decoder, weights, codes, num_steps)
 
-def _compile_decoding(decoder: keras.Model) -> Any:
-    """Return `decode_in_trace` as a function that JAX compiles."""
-    import jax  # not at the top, because other backends do not need JAX
-
-    def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
-        variable_values = list(zip(decoder.variables, values, strict=True))
-        return decode_in_trace(decoder, variable_values, codes, num_steps)
-
-    return jax.jit(run, static_argnums=2)
+        compiled = decoder.refold_autoregressive = jax.jit(decode, static_argnums=2)
+    return np.asarray(compiled([v.value for v in decoder.variables], codes, num_steps))
 
 
 def decode_in_trace(
@@ -292,29 +282,34 @@ def decode_in_trace(
 def _decode_steps(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
     """Decode codes step by step with the operations of the backend."""
     layers = Decoder.from_model(decoder)
-    head, previous = layers.head, layers.forcing
+    head = layers.head
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     template = ops.zeros((num_sequences, num_steps, 1))
-    inputs = layers.repeat(codes, like=template)
-    linear = None if layers.linear is None else layers.linear(codes, like=template)
-    outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
+    inputs = layers.repeat_code(codes, like=template)  # (batch, steps, features)
+    linear = None  # (batch, steps, outputs)
+    if layers.linear_path is not None:
+        linear = layers.linear_path(codes, like=template)
 
     def get_step(array: Any, step: Any) -> Any:
+        """Return one step (batch, 1, width) of an array (batch, steps, width)."""
         return ops.slice(array, (0, step, 0), (num_sequences, 1, array.shape[-1]))
 
     def decode_step(step: Any, loop_state: Any) -> Any:
-        values, states, outputs = loop_state
-        hidden = ops.concatenate([get_step(inputs, step), previous.encode(values)], axis=-1)
+        """Decode one step, and replace the state of the loop by that of the next step."""
+        previous_values, states, outputs = loop_state
+        encoded = layers.teacher_forcing.encode(previous_values)
+        hidden = ops.concatenate([get_step(inputs, step), encoded], axis=-1)
         next_states = []
-        for (_, layer), state in zip(layers.stack, states, strict=True):
-            _, hidden, state = layer.inner_loop(hidden, list(state), None)
-            next_states.append(list(state))
+        for (_, layer), layer_states in zip(layers.stack, states, strict=True):
+            _, hidden, next_layer_states = layer.inner_loop(hidden, list(layer_states), None)
+            next_states.append(list(next_layer_states))
         step_outputs = head(hidden) if linear is None else head(hidden, get_step(linear, step))
         outputs = ops.slice_update(outputs, (0, step, 0), step_outputs)
         return head.likeliest(step_outputs), next_states, outputs
 
     # NaN says that there is no previous step
     no_values = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
-    carried = no_values, layers.initial_states(codes), outputs
-    return ops.fori_loop(0, num_steps, decode_step, carried)[2]
+    no_outputs = ops.zeros((num_sequences, num_steps, sum(head.widths)))
+    loop_state = no_values, layers.initial_states(codes), no_outputs
+    return ops.fori_loop(0, num_steps, decode_step, loop_state)[2]

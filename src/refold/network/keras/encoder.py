@@ -13,7 +13,7 @@ from keras import ops
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS, random_convolutions
 from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
-from refold.network.keras.lstm import get_cell
+from refold.network.keras.lstm import CELLS
 from refold.network.specification import Specification
 
 # Initial log-variance of each latent dimension in a variational model. It is small, so that noise
@@ -31,44 +31,40 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
     hidden = PaddingMask(name="padding_mask")(x)
     if any(num_categories):
         hidden = ColumnEncoding(num_categories, name="column_encoding")(hidden)
-    values = hidden  # of single steps, for the linear path and the convolutions
+    steps = hidden  # (batch, steps, width), which the linear path and the convolutions read
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(1, specification.depth + 1):
-        layer = get_cell(cell).make_layer(specification.units, name=f"{cell}_{i}")
+        layer = CELLS[cell].make_layer(specification.units, name=f"{cell}_{i}")
         hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i}")(hidden)
     pooling = StatePooling(specification.max_steps, patch, name="pooling")
-    if patch > 1:
-        pooled = pooling(hidden, real_steps=RealSteps(name="lengths")(x))
-    else:
-        pooled = pooling(hidden)
+    # the mask of ``hidden`` has patches, and pooling also needs the number of steps
+    options = {"real_steps": RealSteps(name="lengths")(x)} if patch > 1 else {}
+    pooled = pooling(hidden, **options)
     if specification.dropout:
         pooled = keras.layers.Dropout(specification.dropout, name="dropout")(pooled)
     code = dense(learned_dim, name="code")(pooled)
     if (num_steps := specification.linear_steps) is not None:
         options = {"by_length": specification.by_length, "name": "linear_code"}
-        code = LinearEncoding(learned_dim, num_steps, **options)(values, code)
+        code = LinearEncoding(learned_dim, num_steps, **options)(steps, code)
     if specification.length_dim:
         encoding = LengthEncoding(*specification.length_moments, name="length_code")
         length = encoding(RealSteps(name="steps")(x))
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
-        stride = specification.convolution_stride
         # the decoder reads these dimensions, too; latent optimization does not change them
-        features = PooledConvolutions(stride=stride, name="convolutions")(values)
+        stride = specification.convolution_stride
+        features = PooledConvolutions(stride=stride, name="convolutions")(steps)
         rocket_map = FixedMap(specification.rocket_dim, name="rocket_dim")
         code = ops.concatenate([code, rocket_map(features)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     if not specification.variational:
         return encoder, None
-    to_log_variance = dense(
-        learned_dim,
-        kernel_initializer=Constant(),
-        bias_initializer=Constant(_INITIAL_LOG_VARIANCE),
-        name="log_variance",
-    )
+    bias = Constant(_INITIAL_LOG_VARIANCE)
+    initializers = {"kernel_initializer": Constant(), "bias_initializer": bias}
+    log_variance = dense(learned_dim, name="log_variance", **initializers)(pooled)
     # a smooth minimum of the log-variance and its upper bound
-    distance: Any = ops.softplus(_MAX_LOG_VARIANCE - to_log_variance(pooled))
+    distance: Any = ops.softplus(_MAX_LOG_VARIANCE - log_variance)
     return encoder, keras.Model(x, [code, _MAX_LOG_VARIANCE - distance], name="posterior")
 
 
@@ -80,7 +76,7 @@ class NestedDropout(BaseLayer):
     # ICML 2014. The number of first dimensions that stay is halved with probability one half, at
     # most three times. So 64, 32, 16 or 8 of 64 dimensions stay. Codes of any number of dimensions
     # in between can be decoded, too. The dimensions of the length and of ROCKET features stay.
-    learned_dim: int  # number of first dimensions, from which some are dropped
+    learned_dim: int  # only the first ``learned_dim`` dimensions can be dropped
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,16 +87,12 @@ class NestedDropout(BaseLayer):
         if not training:
             return code
         uniform = keras.random.uniform((ops.shape(code)[0], 1), seed=self.seed_generator)
-        # below 1/2 with probability 1/2: one halving; below 1/4: two; and so on
-        halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
-        num_first = ops.ceil(self.learned_dim / 2.0**halvings)
+        # a number from 1/4 to 1/2 gives one halving, a number from 1/8 to 1/4 gives two, and so on
+        num_halvings: Any = ops.minimum(ops.floor(-ops.log2(ops.maximum(uniform, 1e-6))), 3.0)
+        num_dims = ops.ceil(self.learned_dim / 2.0**num_halvings)  # (batch, 1)
         index = ops.cast(ops.arange(code.shape[-1]), code.dtype)
-        stays = ops.logical_or(index < num_first, index >= self.learned_dim)
+        stays = ops.logical_or(index < num_dims, index >= self.learned_dim)
         return ops.where(stays, code, ops.zeros_like(code))
-
-    def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape of the code."""
-        return input_shape
 
 
 # Masks of real steps, and patches: groups of steps that a recurrent layer reads or writes at once
@@ -112,11 +104,12 @@ def num_patches(num_steps: Any, patch_size: int) -> Any:
 
 
 def _real_step_mask(inputs: Tensor) -> Any:
-    """Return whether a step is one of those before padding, (batch, steps); see `PaddingMask`."""
+    """Return whether a step comes before the padding, (batch, steps); see `PaddingMask`."""
     has_value = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
-    # a step is real if it or a later step has a value: a cumulative sum from the end
-    num_from_end = ops.cumsum(ops.flip(ops.cast(has_value, "int32"), axis=1), axis=1)
-    return ops.flip(num_from_end, axis=1) > 0
+    # A step is real if it or a later step has a value. So the steps with a value are counted from
+    # the end.
+    counts_from_end = ops.cumsum(ops.flip(ops.cast(has_value, "int32"), axis=1), axis=1)
+    return ops.flip(counts_from_end, axis=1) > 0
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -160,10 +153,6 @@ class PaddingMask(BaseLayer):
         """Replace every NaN of inputs of shape (batch, steps, features) with zero."""
         return ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape of the output, the same as that of the input."""
-        return input_shape
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class FoldSteps(BaseLayer):
@@ -171,7 +160,7 @@ class FoldSteps(BaseLayer):
 
     # Masked steps become zeros, and so do steps that only complete the last patch. So a code does
     # not depend on the amount of padding. A patch is masked if its first step is masked. The linear
-    # path reads the steps without this layer, so the initialization does not depend on the patch.
+    # path reads single steps, so its initialization does not depend on the size of a patch.
 
     patch: int  # number of steps in a patch
 
@@ -181,8 +170,8 @@ class FoldSteps(BaseLayer):
         if mask is not None:
             is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
             inputs = inputs * is_real
-        shares = ops.mean(self._fold(is_real), axis=-1, keepdims=True)
-        return ops.concatenate([self._fold(inputs), shares], axis=-1)
+        real_shares = ops.mean(self._fold(is_real), axis=-1, keepdims=True)
+        return ops.concatenate([self._fold(inputs), real_shares], axis=-1)
 
     def _fold(self, inputs: Tensor) -> Any:
         """Return inputs (batch, steps, channels) as (batch, patches, patch * channels)."""
@@ -208,11 +197,11 @@ class StatePooling(BaseLayer):
     """Summary of the states of a bidirectional layer over the real steps."""
 
     # The summary has the final states of both directions, the mean and the maximum over real steps,
-    # and three features of the length. The final state of the forward direction is that of the last
-    # real step, and that of the backward direction is that of the first step. The features of the
-    # length are whether the sequence is empty, the length divided by ``max_steps``, and its
-    # logarithm. The first one gives empty sequences their own learned code. With patches, the
-    # length is still in steps.
+    # and three features of the length. The forward direction ends at the last real step, and the
+    # backward direction ends at the first step. The features of the length are a flag of empty
+    # sequences, the length divided by ``max_steps``, and the logarithm of the length. Because of
+    # the flag, empty sequences have their own learned code. With patches, the length is still in
+    # steps.
 
     max_steps: int  # longest training length
     patch: int = 1  # number of steps in a patch; above 1, ``call`` needs ``real_steps``
@@ -227,26 +216,25 @@ class StatePooling(BaseLayer):
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         is_real = ops.cast(mask, inputs.dtype)
-        # here, lengths and positions are numbers of patches
-        lengths = ops.sum(is_real, axis=1, keepdims=True)
-        positions = ops.cumsum(is_real, axis=1)
+        # the number of real patches, and of real patches up to each patch
+        lengths = ops.sum(is_real, axis=1, keepdims=True)  # (batch, 1)
+        positions = ops.cumsum(is_real, axis=1)  # (batch, patches)
         is_last = is_real * ops.cast(positions == lengths, inputs.dtype)
         is_first = is_real * ops.cast(positions == 1, inputs.dtype)
         halves: Any = ops.split(inputs, 2, axis=-1)
         forward, backward = halves
-        at_last = ops.sum(forward * is_last[..., None], axis=1)
-        at_first = ops.sum(backward * is_first[..., None], axis=1)
+        forward_end = ops.sum(forward * is_last[..., None], axis=1)
+        backward_end = ops.sum(backward * is_first[..., None], axis=1)
         mean = ops.sum(inputs * is_real[..., None], axis=1) / ops.maximum(lengths, 1.0)
         masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))  # never a maximum
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
+        pooled = [forward_end, backward_end, mean, maximum]
         is_empty = ops.cast(lengths == 0, inputs.dtype)
         if real_steps is not None:  # the features of the length are in steps
             lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
-        relative = lengths / self.max_steps
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
-        return ops.concatenate(
-            [at_last, at_first, mean, maximum, is_empty, relative, logarithm], axis=-1
-        )
+        length_features = [is_empty, lengths / self.max_steps, logarithm]
+        return ops.concatenate(pooled + length_features, axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 6 * units + 3)."""
@@ -254,29 +242,30 @@ class StatePooling(BaseLayer):
 
 
 class LinearMap(BaseLayer):
-    """A linear map with the weights ``start + unit * change``, of which ``change`` is trained."""
+    """A linear map ``initial_map + change_factor * map_change``; only ``map_change`` is trained."""
 
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
-        self.start = self.add_constant("start", shape)
+        self.initial_map = self.add_constant("start", shape)
         # A factor below 1 makes the updates of any optimizer smaller. Full updates of Adam would
         # ruin an initialized linear path whose error is a thousandth.
-        self.unit = self.add_constant("unit", (), 1.0)
-        self.change = self.add_weight(shape=shape, initializer=Constant(), name="change")
+        self.change_factor = self.add_constant("unit", (), 1.0)
+        self.map_change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearEncoding(LinearMap):
-    """Linear path of the encoder: a weighted sum of all values, plus the code of the other path."""
+    """Linear path of the encoder: a weighted sum of all values, plus the code of the LSTM path."""
 
     # Each of the first ``num_steps`` steps has its own weights. Later steps and masked steps add
-    # nothing. The code of the other path, ``beside``, is multiplied by ``scale``, an untrained
+    # nothing. ``beside`` is the code of the LSTM path, and is multiplied by ``scale``, an untrained
     # weight.
 
     latent_dim: int
-    num_steps: int
-    # whether an offset is subtracted from the sum, and a matrix applied; each length has its own
+    num_steps: int  # number of steps that have weights
+    # Whether each length has its own offset and matrix. The offset is subtracted from the sum, and
+    # the matrix is applied to the difference.
     by_length: bool = False
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
@@ -285,9 +274,9 @@ class LinearEncoding(LinearMap):
         self.add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
         self.scale = self.add_constant("scale", (), 1.0)
         if self.by_length:
-            maps = (self.num_steps + 1, self.latent_dim, self.latent_dim)
-            self.maps = self.add_constant("maps", maps)
-            self.offsets = self.add_constant("offsets", maps[:2])
+            shape = (self.num_steps + 1, self.latent_dim, self.latent_dim)
+            self.maps = self.add_constant("maps", shape)
+            self.offsets = self.add_constant("offsets", shape[:2])
 
     def call(self, inputs: Tensor, beside: Tensor, inputs_mask: Tensor = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
@@ -296,11 +285,11 @@ class LinearEncoding(LinearMap):
         mask: Any = ops.cast(inputs_mask, inputs.dtype)
         lengths = ops.sum(mask, axis=1)
         inputs = (inputs * mask[..., None])[:, : self.num_steps]
-        weights = (self.start + self.unit * self.change)[: ops.shape(inputs)[1]]
+        weights = (self.initial_map + self.change_factor * self.map_change)[: ops.shape(inputs)[1]]
         axes: Any = ((1, 2), (0, 1))
         linear = ops.tensordot(inputs, weights, axes=axes) + self.bias
         if self.by_length:
-            # longer sequences use the map of the last length that has one
+            # longer sequences use the map of length ``num_steps``
             index: Any = ops.cast(ops.minimum(lengths, self.num_steps), "int32")
             linear = linear - ops.take(self.offsets, index, axis=0)
             linear = ops.einsum("nd,nde->ne", linear, ops.take(self.maps, index, axis=0))
@@ -342,7 +331,7 @@ class PooledConvolutions(BaseLayer):
             is_real = is_real * ops.cast(mask, inputs.dtype)[..., None]
             inputs = inputs * is_real
         num_steps: Any = ops.shape(inputs)[1]
-        # each kernel reads one weighted sum of the channels
+        # each kernel reads one weighted sum of the channels, (batch, steps, kernels)
         mixed, convolutions = ops.matmul(inputs, self.channels), []
         for i, dilation in enumerate(DILATIONS):
             kernels = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
@@ -353,35 +342,31 @@ class PooledConvolutions(BaseLayer):
                 shifted = padded[:, tap * dilation : tap * dilation + num_steps : self.stride]
                 total = total + shifted * self.taps[tap, kernels]
             convolutions.append(total)
-        convolved: Any = ops.concatenate(convolutions, axis=-1)
+        convolved: Any = ops.concatenate(convolutions, axis=-1)  # (batch, strides, kernels)
         is_real = is_real[:, :: self.stride]
         count = ops.sum(is_real, axis=1)
-        positive = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
-        highest = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
-        return ops.concatenate(
-            [
-                positive / ops.maximum(count, 1.0),
-                ops.where(count > 0, highest, ops.zeros_like(highest)),
-            ],
-            axis=-1,
-        )
+        positive_sums = _exact_sum(ops.sigmoid(SIGMOID_STEEPNESS * convolved) * is_real)
+        maxima = ops.max(ops.where(is_real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
+        maxima = ops.where(count > 0, maxima, ops.zeros_like(maxima))
+        return ops.concatenate([positive_sums / ops.maximum(count, 1.0), maxima], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2 * kernels)."""
         return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
 
-def _exact_sum(shares: Tensor) -> Any:
+def _exact_sum(fractions: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
     # Padding and batch size change the order of summation, and with it the rounding of a sum of
-    # floats. So the numbers are summed as integers of 24 bits. The high and the low bits are summed
-    # separately, because the sum of 24-bit integers would overflow after 128 steps. Integers have
-    # no gradient. So the float sum is added and subtracted, which adds its gradient and no value.
-    float_sum = ops.sum(shares, axis=1)
-    scaled = ops.cast(shares * float(1 << 24), "int32")
-    high, low = ops.right_shift(scaled, 12), ops.bitwise_and(scaled, (1 << 12) - 1)
-    high, low = (ops.cast(ops.sum(bits, axis=1), shares.dtype) for bits in (high, low))
-    exact = high * float(2.0**-12) + low * float(2.0**-24)
+    # floats. So the numbers are summed as integers of 24 bits. The upper and the lower 12 bits are
+    # summed separately, because the sum of 24-bit integers would overflow after 128 steps. Integers
+    # have no gradient. So the float sum is added and subtracted: its value is lost, and its
+    # gradient stays.
+    float_sum = ops.sum(fractions, axis=1)
+    integers = ops.cast(fractions * float(1 << 24), "int32")
+    upper, lower = ops.right_shift(integers, 12), ops.bitwise_and(integers, (1 << 12) - 1)
+    upper, lower = (ops.cast(ops.sum(bits, axis=1), fractions.dtype) for bits in (upper, lower))
+    exact = upper * float(2.0**-12) + lower * float(2.0**-24)
     return exact + (float_sum - ops.stop_gradient(float_sum))
 
 

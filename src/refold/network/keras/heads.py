@@ -6,7 +6,7 @@ probability, and those of a categorical column are a probability for each catego
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import keras
 from keras import ops
@@ -30,24 +30,18 @@ class KerasLink(NamedTuple):
     is_elementwise: bool = True  # whether each output depends on one logit
 
 
-def _round_probability(probability: Tensor) -> Any:
-    return ops.cast(probability > 0.5, probability.dtype)
-
-
-def _most_likely_category(probabilities: Tensor) -> Any:
-    """Return the index of the most probable category, (..., 1)."""
-    return ops.cast(ops.argmax(probabilities, axis=-1, keepdims=True), probabilities.dtype)
-
-
-# Links by the name that a column type gives to its link function.
+# Links by the name that a column type gives to its link function. The likeliest value of a binary
+# column is 0 or 1, and that of a categorical column is the index of a category.
 LINKS = {
     "identity": KerasLink(lambda mean: mean, lambda mean: mean),
-    "sigmoid": KerasLink(ops.sigmoid, _round_probability),
+    "sigmoid": KerasLink(ops.sigmoid, lambda p: ops.cast(p > 0.5, p.dtype)),
     "exponential": KerasLink(
         lambda logarithm: ops.exp(ops.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean
     ),
     "softmax": KerasLink(
-        lambda logits: ops.softmax(logits, axis=-1), _most_likely_category, is_elementwise=False
+        lambda logits: ops.softmax(logits, axis=-1),
+        lambda p: ops.cast(ops.argmax(p, axis=-1, keepdims=True), p.dtype),
+        is_elementwise=False,
     ),
 }
 
@@ -70,28 +64,18 @@ def activate(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
     return ops.concatenate(blocks, axis=-1)
 
 
-def observed_mask(y: Tensor) -> tuple[Any, Any]:
-    """Split targets, NaN where not observed, into values with zeros and a mask of 1.0 and 0.0."""
-    missing = ops.isnan(y)
-    observed = ops.cast(ops.logical_not(missing), y.dtype)
-    return ops.where(missing, ops.zeros_like(y), y), observed
-
-
 def column_errors(
     targets: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
     """Compute the loss (batch, steps, features) of each value by the type of its column."""
-    outputs = list(column_outputs(column_types, num_categories))
-    types = {column.type for column in outputs}
-    if len(types) == 1 and not outputs[0].type.has_categories:
+    columns = list(column_outputs(column_types, num_categories))
+    types = {column.type for column in columns}
+    if len(types) == 1 and not columns[0].type.has_categories:
         return types.pop().loss(targets, y_pred, ops)  # of all columns at once
-    errors = [
-        column.type.loss(
-            targets[..., column.index : column.index + 1], y_pred[..., column.block], ops
-        )
-        for column in outputs
+    losses = [
+        type_.loss(targets[..., i : i + 1], y_pred[..., block], ops) for i, type_, block in columns
     ]
-    return ops.concatenate(errors, axis=-1)
+    return ops.concatenate(losses, axis=-1)
 
 
 def all_losses_squared(column_types: Iterable[str]) -> bool:
@@ -201,8 +185,9 @@ class ColumnHead(BaseLayer):
         del like_shape
         self.dense.build(inputs_shape)
         if beside_shape is not None:
-            steps: Any = (self.max_steps,) if self.scale_by_step else ()
-            self.scale = self.add_constant("scale", (*steps, sum(self.widths)), 1.0)
+            num_outputs, max_steps = sum(self.widths), cast(int, self.max_steps)
+            shape = (max_steps, num_outputs) if self.scale_by_step else (num_outputs,)
+            self.scale = self.add_constant("scale", shape, 1.0)
 
     def call(self, inputs: Tensor, beside: Tensor = None, like: Tensor = None) -> Any:
         """Write outputs of shape (batch, steps, outputs), with as many steps as ``like``."""
@@ -218,10 +203,8 @@ class ColumnHead(BaseLayer):
 
     def likeliest(self, outputs: Tensor) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
-        values = [
-            LINKS[column.type.link].likeliest(outputs[..., column.block])
-            for column in self._columns()
-        ]
+        columns = self._columns()
+        values = [LINKS[type_.link].likeliest(outputs[..., block]) for _, type_, block in columns]
         return ops.concatenate(values, axis=-1)
 
     def compute_output_shape(
@@ -242,18 +225,18 @@ class ColumnHead(BaseLayer):
 class LengthHead(BaseLayer):
     """Location and log-scale of a discretized logistic distribution over lengths."""
 
-    # It begins with the distribution of the training lengths. The rounded location is the predicted
-    # length. The likelihood of a length is the logistic mass within half a step: T. Salimans et
-    # al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and
-    # Other Modifications", ICLR 2017. A squared error would be lowest at the mean length, and the
-    # likelihood is highest at the most frequent one.
+    # Before training, it is the distribution of the training lengths for all codes. The rounded
+    # location is the predicted length. The likelihood of a length is the logistic mass within half
+    # a step: T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
+    # Mixture Likelihood and Other Modifications", ICLR 2017. A squared error would be lowest at the
+    # mean length, and the likelihood is highest at the most frequent length.
 
     mean: float  # of the training lengths, in steps
     deviation: float  # standard deviation of the training lengths, in steps
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # zeros, so that the first distribution is the same for all codes
+        # the kernel is zero, so that the first distribution is the same for all codes
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Shape) -> None:
@@ -262,12 +245,12 @@ class LengthHead(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
-        scale = length_std(self.deviation)
-        initial, minimum, maximum = log_length_scales(scale)
+        std = length_std(self.deviation)
+        initial, minimum, maximum = log_length_scales(std)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
         log_scale = ops.clip(log_scale + initial, minimum, maximum)
-        return ops.concatenate([self.mean + scale * location, log_scale], axis=-1)
+        return ops.concatenate([self.mean + std * location, log_scale], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2)."""
@@ -279,8 +262,8 @@ class LengthEncoding(BaseLayer):
     """The length of a sequence as a latent dimension: its standardized logarithm."""
 
     # A decoded sequence of the wrong length has a large error. With this dimension, decoded lengths
-    # are exact. Neither training nor latent optimization changes it. Without this
-    # dimension, the error was 1.11 times as large, in the mean over AR(2) noise and German words.
+    # are exact. Neither training nor latent optimization changes the dimension. In a trial without
+    # it, the error was 1.11 times as large, in the mean over AR(2) noise and German words.
 
     center: float  # approximate mean of the logarithm of one plus the length
     scale: float  # approximate standard deviation of this logarithm
@@ -328,11 +311,12 @@ def build_length_predictor(specification: Specification) -> keras.Model:
 
 def length_loss(lengths: Tensor, location_and_log_scale: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
-    # a discretized logistic distribution, whose parameters a `LengthHead` computes
+    # A discretized logistic distribution, whose parameters a `LengthHead` computes. The probability
+    # of a length is the mass from b, half a step below, to a, half a step above: sigma(a) -
+    # sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The product loses no digits, and the difference
+    # would.
     location, log_scale = location_and_log_scale[:, 0], location_and_log_scale[:, 1]
-    rate = ops.exp(-log_scale)
-    above = (lengths + 0.5 - location) * rate
-    below = (lengths - 0.5 - location) * rate
-    # The probability of a length is the mass from half a step below to half a step above:
-    # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The product loses no digits.
-    return ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))
+    rate = ops.exp(-log_scale)  # a - b, because a and b are in units of the scale
+    a = (lengths + 0.5 - location) * rate
+    b = (lengths - 0.5 - location) * rate
+    return ops.softplus(-a) + ops.softplus(b) - ops.log1p(-ops.exp(-rate))

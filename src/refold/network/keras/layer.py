@@ -35,8 +35,8 @@ class BaseLayer(keras.layers.Layer):
     """A layer whose arguments are its annotated attributes, and whose output has no mask."""
 
     # As in a dataclass, the annotated attributes of a subclass are the arguments of its
-    # constructor, and their values in the class are the defaults. Keras saves these arguments in
-    # files, and also the names of the arguments of `call`. So names of both cannot change.
+    # constructor, and their values in the class are the defaults. The names of these arguments, and
+    # of the arguments of `call`, cannot change, because Keras saves them in files.
     _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -53,6 +53,10 @@ class BaseLayer(keras.layers.Layer):
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Return no mask, because the output has no steps or no masked steps."""
 
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        """Shape of the output, by default that of the input."""
+        return input_shape
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self._arguments}}
@@ -63,8 +67,8 @@ class BaseLayer(keras.layers.Layer):
 
 
 # Keras's own initializers compile a small JAX program for each shape of a weight. This takes longer
-# than everything else when a model is built. The following initializers draw with NumPy. Two calls
-# with the same shape return the same tensor.
+# than everything else when a model is built. The following initializers draw with NumPy. An
+# initializer returns the same tensor whenever it is called with the same shape.
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -129,7 +133,7 @@ def dense(num_outputs: int, **options: Any) -> keras.layers.Dense:
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed the weights that are created inside, and restore all global random states."""
     # The states are those of Python and NumPy, and Keras's global seed and seed generator. With the
-    # seed None, initializers return zeros, for models whose weights are assigned at once.
+    # seed None, initializers return zeros, for models that get other weights right afterwards.
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     names = _SEED_ATTRIBUTE, _GENERATOR_ATTRIBUTE
     keras_states = {name: global_state.get_global_attribute(name) for name in names}

@@ -1,6 +1,6 @@
 """The LSTM layer on the fused kernel, the conversion of Keras models to it, and recurrent cells.
 
-To add a cell, add a function for its initial state and an entry to `CELLS`.
+To add a cell, add an entry to `CELLS`.
 """
 
 import tempfile
@@ -55,26 +55,17 @@ def runtime() -> Runtime:
     >>> runtime().backend
     'jax'
     """
-    reason, name = _reason_for_no_kernel(), keras.backend.backend()
-    device = _default_device() if name == "jax" else None
-    return Runtime(name, device, variant() if reason is None else None, reason)
-
-
-def _reason_for_no_kernel() -> str | None:
-    """Return the reason why no layer can run on the kernel in this process, or None."""
     # Nearly all computing time of a model is spent in its LSTMs. One call of the kernel for all
     # steps is 1.6 to 4.5 times as fast as Keras's loop on JAX, forward and backward
     # (benchmarks/results/lstm.md).
-    if keras.backend.backend() != "jax":
-        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
-    if not _default_device().startswith("cpu"):
-        return f"JAX runs on {_default_device()}, and the kernel is for CPUs"
-    return why_not()
-
-
-def _default_device() -> str:
-    """Return the name of the first device, such as "cpu:0"."""
-    return keras.distribution.list_devices()[0]
+    backend, device = keras.backend.backend(), None
+    if backend != "jax":
+        reason = f"Keras runs on {backend}, and the kernel is for JAX"
+    else:
+        device, reason = keras.distribution.list_devices()[0], why_not()
+        if not device.startswith("cpu"):
+            reason = f"JAX runs on {device}, and the kernel is for CPUs"
+    return Runtime(backend, device, variant() if reason is None else None, reason)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -134,7 +125,7 @@ class LSTM(keras.layers.LSTM):
         mask: Tensor,
         training: bool = False,  # noqa: FBT001, FBT002  (the signature is Keras's)
     ) -> Any:
-        """Run all steps.  ``keras.layers.RNN`` calls this."""
+        """Run all steps of sequences (batch, steps, features).  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
         reason = self._reason_for_scan(sequences)
@@ -147,52 +138,6 @@ class LSTM(keras.layers.LSTM):
         self.why_scan = reason
         if reason is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        return self._run_fused(sequences, initial_state, mask, training=training)
-
-    def _reason_for_scan(self, sequences: Tensor) -> str | None:
-        """Return the reason why the fused kernel cannot run, or None if it can."""
-        if (reason := self._unsupported_option(sequences)) is not None:
-            return reason
-        if (reason := _reason_for_no_kernel()) is not None:
-            # Only a missing kernel is logged, because users choose their backend and device.
-            if reason == why_not() and self.engine == "auto":
-                log_slow_fallback(
-                    "LSTM layers run on Keras's loop, which is slower than the kernel", reason
-                )
-            return reason
-        # Not at the top, because other backends do not need JAX.
-        from refold.kernels.fused import ACTIVATIONS
-
-        for role in ("activation", "recurrent_activation"):
-            if _activation_name(getattr(self, role)) not in ACTIVATIONS:
-                *names, last = ACTIVATIONS
-                return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
-        return None
-
-    def _unsupported_option(self, sequences: Tensor) -> str | None:
-        """Return which option of the layer the kernel does not support, or None."""
-        if self.engine == "scan":
-            return "engine='scan' was requested"
-        if type(self.cell) is not keras.layers.LSTMCell:
-            return f"its cell is a {type(self.cell).__name__}, not keras.layers.LSTMCell"
-        if self.recurrent_dropout:
-            return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel supports only 0"
-        if self.dropout and self.cell.implementation == 1:
-            return "with implementation=1 each gate has its own dropout mask"
-        if self.unroll:
-            return "unroll=True asks for Keras's unrolled loop"
-        if self.use_cudnn is True:
-            return "use_cudnn=True asks for cuDNN"
-        dtypes = [self.compute_dtype, self.variable_dtype, self.cell.compute_dtype]
-        if (dtype := keras.backend.standardize_dtype(sequences.dtype)) == "float64":
-            dtypes.append(dtype)  # inputs of other types are cast to float32
-        wrong = [dtype for dtype in dtypes if dtype != "float32"]
-        return f"its dtype is {wrong[0]}, and the kernel is for float32" if wrong else None
-
-    def _run_fused(
-        self, sequences: Tensor, initial_state: Tensor, mask: Tensor, *, training: bool
-    ) -> Any:
-        """Return what Keras's ``inner_loop`` does: the last output, all outputs, and the states."""
         cell = self.cell
         if training and 0.0 < self.dropout < 1.0:
             sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
@@ -202,7 +147,7 @@ class LSTM(keras.layers.LSTM):
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        from refold.kernels import fused
+        from refold.kernels import fused  # not at the top, because it imports JAX
 
         run: Any = fused.lstm  # keras.ops has no annotations
         outputs, h, c = run(
@@ -218,16 +163,54 @@ class LSTM(keras.layers.LSTM):
             go_backwards=self.go_backwards,
             return_sequences=self.return_sequences,
         )
-        # outputs are in the order of computation
-        output_mask = mask if mask is None or not self.go_backwards else ops.flip(mask, axis=1)
+        output_mask: Any = None  # (batch, steps); outputs of its masked steps become zeros
+        if mask is not None and self.zero_output_for_mask:
+            # outputs are in the order of computation, which starts at the end if it goes backwards
+            output_mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        # the result of Keras's ``inner_loop``: the last output, all outputs, and the states
         if not self.return_sequences:
             last = h
-            if output_mask is not None and self.zero_output_for_mask:
+            if output_mask is not None:
                 last = ops.where(output_mask[:, -1:], h, ops.zeros_like(h))
             return last, ops.expand_dims(last, 1), [h, c]
-        if output_mask is not None and self.zero_output_for_mask:
+        if output_mask is not None:
             outputs = ops.where(output_mask[..., None], outputs, ops.zeros_like(outputs))
         return h, outputs, [h, c]
+
+    def _reason_for_scan(self, sequences: Tensor) -> str | None:
+        """Return the reason why the fused kernel cannot run, or None if it can."""
+        if self.engine == "scan":
+            return "engine='scan' was requested"
+        if type(self.cell) is not keras.layers.LSTMCell:
+            return f"its cell is a {type(self.cell).__name__}, not keras.layers.LSTMCell"
+        if self.recurrent_dropout:
+            return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel supports only 0"
+        if self.dropout and self.cell.implementation == 1:
+            return "with implementation=1 each gate has its own dropout mask"
+        if self.unroll:
+            return "unroll=True asks for Keras's unrolled loop"
+        if self.use_cudnn is True:
+            return "use_cudnn=True asks for cuDNN"
+        dtypes = [self.compute_dtype, self.variable_dtype, self.cell.compute_dtype]
+        if (dtype := keras.backend.standardize_dtype(sequences.dtype)) == "float64":
+            dtypes.append(dtype)  # inputs of other types are cast to float32
+        for dtype in dtypes:
+            if dtype != "float32":
+                return f"its dtype is {dtype}, and the kernel is for float32"
+        if (reason := runtime().why_not) is not None:
+            # Only a missing kernel is logged, because users choose their backend and device.
+            if reason == why_not() and self.engine == "auto":
+                log_slow_fallback(
+                    "LSTM layers run on Keras's loop, which is slower than the kernel", reason
+                )
+            return reason
+        from refold.kernels.fused import ACTIVATIONS  # not at the top, because it imports JAX
+
+        for role in ("activation", "recurrent_activation"):
+            if _activation_name(getattr(self, role)) not in ACTIVATIONS:
+                *names, last = ACTIVATIONS
+                return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
+        return None
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
@@ -279,12 +262,13 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     layers = model._flatten_layers()
     classes = {type(layer).__name__: type(layer) for layer in layers}
-    copy, reason = None, "it has no keras.layers.LSTM."
+    copy: Any = None
+    reason: str | None = "it has no keras.layers.LSTM."
     if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
         try:
             config = _replace_lstm(keras.saving.serialize_keras_object(model), engine)
             copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
-            reason = _find_difference(model, copy)
+            reason = _find_difference(model, copy)  # None if there is none
         except Exception as error:  # a custom layer may raise any error
             reason = summarize_error(error)
     if copy is None or reason is not None:
@@ -293,9 +277,19 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
             "code, or convert it before you compile it, with its own classes and functions "
             "registered by keras.saving."
         )
-    if model.built:
-        copy.set_weights(model.get_weights())
-        _copy_state_outside_weights(model, copy)
+    if not model.built:
+        return copy
+    copy.set_weights(model.get_weights())
+    # some state is not in weights: vocabularies (assets), and statistics of a Normalization
+    copied_layers: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        for layer in model._flatten_layers():
+            copied_layer = copied_layers[layer.name]
+            if hasattr(layer, "save_assets"):
+                layer.save_assets(folder)
+                copied_layer.load_assets(folder)
+            if isinstance(copied_layer, keras.layers.Normalization) and copied_layer.built:
+                copied_layer.finalize_state()
     return copy
 
 
@@ -309,32 +303,20 @@ def _find_difference(model: keras.Model, copy: keras.Model) -> str | None:
     return None
 
 
-def _copy_state_outside_weights(model: keras.Model, copy: keras.Model) -> None:
-    """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
-    copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
-    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        for layer in model._flatten_layers():
-            copied = copies[layer.name]
-            if hasattr(layer, "save_assets"):
-                layer.save_assets(folder)
-                copied.load_assets(folder)
-            if isinstance(copied, keras.layers.Normalization) and copied.built:
-                copied.finalize_state()
-
-
 def _replace_lstm(config: Any, engine: str) -> Any:
-    """Replace each LSTM layer in the configuration of a model with Refold's."""
+    """Return the configuration of a model, or a part of it, with Refold's LSTM layers."""
     if isinstance(config, list | tuple):
         return type(config)(_replace_lstm(entry, engine) for entry in config)
     if not isinstance(config, dict):
         return config
     arguments = config.get("config")
     if config.get("class_name") == "LSTM" and isinstance(arguments, dict):
-        name = keras.saving.get_registered_name(LSTM)
-        if config.get("module") == "keras.layers" or config.get("registered_name") == name:
-            new_class = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": name}
+        registered_name = keras.saving.get_registered_name(LSTM)
+        is_refold = config.get("registered_name") == registered_name
+        if config.get("module") == "keras.layers" or is_refold:
+            new_class = {"module": LSTM.__module__, "registered_name": registered_name}
             return {**config, **new_class, "config": {**arguments, "engine": engine}}
-    return {name: _replace_lstm(entry, engine) for name, entry in config.items()}
+    return {key: _replace_lstm(entry, engine) for key, entry in config.items()}
 
 
 # Recurrent cells of the default model
@@ -344,9 +326,9 @@ class RecurrentCell(NamedTuple):
     """A type of recurrent layer of the default model."""
 
     layer_class: type[keras.layers.RNN]
-    options: dict[str, Any]  # arguments that set its initial bias
-    num_states: int  # number of states of a layer, each as wide as its units
-    # from a projection (batch, num_states * units) of the code and the number of units to states
+    options: dict[str, Any]  # arguments of the layer that set its initial bias
+    num_states: int  # number of states of a layer, each (batch, units)
+    # from a projection of the code (batch, num_states * units), and units, to the initial states
     make_initial_state: Callable[[Any, int], list[Any]]
 
     def make_layer(self, units: int, *, name: str) -> keras.layers.RNN:
@@ -362,32 +344,18 @@ class RecurrentCell(NamedTuple):
         )
 
 
-def _lstm_state(projected: Tensor, units: int) -> list[Any]:
-    """Return the initial output and cell state; the cell state is bounded by tanh."""
-    return [projected[:, :units], ops.tanh(projected[:, units:])]
-
-
-def _gru_state(projected: Tensor, units: int) -> list[Any]:
-    """Return the initial output, bounded by tanh as all outputs of a GRU are."""
-    del units
-    return [ops.tanh(projected)]
-
-
 CELLS = {
     "lstm": RecurrentCell(
-        LSTM, {"bias_initializer": ForgetBias(), "unit_forget_bias": False}, 2, _lstm_state
+        LSTM,
+        {"bias_initializer": ForgetBias(), "unit_forget_bias": False},
+        2,  # the output and the cell state, which is bounded by tanh
+        lambda projected, units: [projected[:, :units], ops.tanh(projected[:, units:])],
     ),
-    "gru": RecurrentCell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
+    "gru": RecurrentCell(
+        keras.layers.GRU,
+        {"bias_initializer": Constant()},
+        1,  # the output, bounded by tanh as all outputs of a GRU are
+        lambda projected, _: [ops.tanh(projected)],
+    ),
 }
 """Recurrent cells by the value of ``cell``."""
-
-
-def get_cell(name: str) -> RecurrentCell:
-    """Return the cell with a name; a ParameterError if there is none."""
-    check("cell", name, one_of(*CELLS))
-    return CELLS[name]
-
-
-def cell_of_layer(layer: Any) -> RecurrentCell:
-    """Return the cell of a recurrent layer, which may be a layer of a loaded Keras model."""
-    return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer_class))

@@ -21,9 +21,9 @@ from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 16384
-# If a step has more outputs than this, a batch has fewer than `_MAX_STEPS` steps.
-_MAX_WIDTH = 256
-# Maximum number of sequences in a batch.
+# Maximum number of outputs in a batch, for columns with many categories, to limit their memory.
+_MAX_OUTPUTS = 256 * _MAX_STEPS
+# Maximum number of sequences in a batch, because each has a code and states, even if it is short.
 _MAX_SEQUENCES = 1024
 # Batch sizes below the maximum. Each batch is filled up to one of them, because JAX compiles a
 # model for each batch size.
@@ -55,8 +55,8 @@ class Network:
     >>> build(Specification("default", *columns, False, latent_dim=3, max_steps=5)).fixed_steps
     """
 
-    # It has the methods of `FittedNetwork`, for networks that do not run on packed rows. Packed
-    # rows encode 1.2 to 1.5 times as many sequences in a second, and start without Keras
+    # Its methods are those of `PackedNetwork`, so that a model can have either. Packed rows encode
+    # 1.2 to 1.5 times as many sequences in a second, and start without Keras
     # (benchmarks/results/inference.md).
 
     def __init__(
@@ -78,7 +78,8 @@ class Network:
     @property
     def fixed_steps(self) -> int | None:
         """Number of steps that the encoder reads, or None if it reads any number."""
-        # padding changes the codes of an encoder that does not mask it, so all get the same padding
+        # Padding changes the codes of an encoder that does not mask padding. So all sequences are
+        # padded to the same number of steps.
         steps = self.models.encoder.inputs[0].shape[1]
         return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
@@ -122,8 +123,7 @@ class Network:
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
-        # Only files of earlier versions ask for latent optimization of a GRU, which is not
-        # possible.
+        # only files of earlier versions ask for latent optimization, which Keras models do not have
         del latent_steps
         flags = self.specification.observed_flags
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
@@ -152,37 +152,36 @@ class Network:
         # The decoder is never autoregressive here, because such networks run on packed rows.
         unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         outputs = np.empty((offsets[-1], head.num_outputs), np.float32)
-        indices = np.arange(len(codes))
-        noise = None if sampling is None else head.draw_noise(offsets, sampling.seed, indices)
         for batch in self._batches(lengths, "decode", verbose=verbose):
             steps = np.arange(batch.num_steps)
-            is_real = steps < lengths[batch.indices][:, None]
+            is_real = steps < lengths[batch.indices][:, None]  # (n, steps)
             output_rows = (offsets[:-1][batch.indices][:, None] + steps)[is_real]
-            # NaN is padding, which the decoder does not compute
+            # the template is NaN at padding, which the decoder does not compute
             template = np.where(is_real, np.float32(0), np.float32(np.nan))[..., None]
             outputs[output_rows] = batch.predict(unroll, codes[batch.indices], template)[is_real]
-            if noise is not None and sampling is not None:
-                scores = head.sample(outputs[output_rows], noise[output_rows], sampling.temperature)
-                outputs[output_rows] = scores
+        if sampling is not None:
+            noise = head.draw_noise(offsets, sampling.seed, np.arange(len(codes)))
+            outputs = head.sample(outputs, noise, sampling.temperature)
         return outputs
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         model: Any = self.forecaster
-        inputs = [codes, recent_values][: len(model.inputs)]
-        steps = self.specification.forecast_steps
-        outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
-        for batch in self._batches(np.full(len(codes), steps), "forecast"):
+        inputs = [codes, recent_values][: len(model.inputs)]  # some models read the code alone
+        num_steps = self.specification.forecast_steps
+        outputs = np.empty((len(codes), num_steps, self.head.num_outputs), np.float32)
+        for batch in self._batches(np.full(len(codes), num_steps), "forecast"):
             batch_inputs = (array[batch.indices] for array in inputs)
             outputs[batch.indices] = batch.predict(model, *batch_inputs)
         return outputs.reshape(-1, self.head.num_outputs)
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        location = np.empty(len(codes), np.float32)
+        locations = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
-            location[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
-        return round_lengths(location, self.most_steps or 2 * self.specification.max_steps)
+            # the second output is a log-scale
+            locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
+        return round_lengths(locations, self.most_steps or 2 * self.specification.max_steps)
 
     def _batches(
         self,
@@ -196,22 +195,28 @@ class Network:
         # JAX compiles the models for each shape of a batch. So the padded lengths are the longest
         # training length multiplied by powers of two, and the batch sizes are powers of 8. If all
         # sequences fit into one batch, they are padded to the longest of them, because padding
-        # costs less than compiling another shape. Many categories make each step wide.
-        max_steps = _MAX_STEPS * _MAX_WIDTH // max(_MAX_WIDTH, self.specification.num_outputs)
+        # costs less than compiling another shape.
+        max_steps = min(_MAX_STEPS, _MAX_OUTPUTS // self.specification.num_outputs)
         order = np.argsort(lengths, kind="stable")
-        steps = _padded_lengths(lengths[order], self.specification.max_steps, fixed_length)
-        longest = int(steps.max(initial=1))
-        if len(steps) <= _max_sequences(longest, max_steps):
-            steps = np.full_like(steps, longest)
+        if fixed_length is not None:
+            padded_lengths = np.full(len(order), fixed_length)
+        else:
+            usual_length = self.specification.max_steps
+            steps = np.maximum(lengths[order], min(_MIN_PADDED_LENGTH, usual_length))
+            exponents = np.ceil(np.log2(steps / usual_length))
+            padded_lengths = np.ceil(usual_length * np.exp2(exponents)).astype(np.int64)
+        longest = int(padded_lengths.max(initial=1))
+        if len(order) <= min(_MAX_SEQUENCES, max_steps // longest):
+            padded_lengths = np.full_like(padded_lengths, longest)
         compilation.enable_compilation_cache()
         batches = []
-        for num_steps in np.unique(steps):
-            indices = order[steps == num_steps]
-            limit = _max_sequences(int(num_steps), max_steps)
-            for start in range(0, len(indices), limit):
-                batch_indices = indices[start : start + limit]
-                sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < limit)
-                batches.append(_Batch(batch_indices, int(num_steps), next(sizes, limit)))
+        for num_steps in np.unique(padded_lengths).tolist():
+            indices = order[padded_lengths == num_steps]
+            max_size = max(1, min(_MAX_SEQUENCES, max_steps // num_steps))
+            for start in range(0, len(indices), max_size):
+                batch_indices = indices[start : start + max_size]
+                sizes = (n for n in _BATCH_SIZES if len(batch_indices) <= n < max_size)
+                batches.append(_Batch(batch_indices, num_steps, next(sizes, max_size)))
         has_bar = verbose and len(batches) >= _MIN_BATCHES_FOR_BAR
         with progress_bar(disable=not has_bar) as bar:
             yield from bar.track(batches, description=description)
@@ -232,8 +237,8 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
                 trainable, non_trainable, batch, training=False
             )[0]
         )
-    # ``model.predict_on_batch`` would donate the weights to the compiled function. Until it returns
-    # them, another thread could not read the weights.
+    # ``model.predict_on_batch`` would donate the weights to the compiled function: other threads
+    # could not read the weights until the function returns them.
     trainable = [variable.value for variable in model.trainable_variables]
     non_trainable = [variable.value for variable in model.non_trainable_variables]
     return np.asarray(run(trainable, non_trainable, batch))
@@ -247,24 +252,7 @@ class _Batch(NamedTuple):
     batch_size: int  # number of rows of the batch, at least the number of sequences
 
     def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
-        """Run a model on the inputs of the sequences."""
-        return predict(model, *map(self.fill_up, inputs))[: len(self.indices)]
-
-    def fill_up(self, array: np.ndarray) -> np.ndarray:
-        """Repeat the last row of an array up to the batch size."""
-        num_missing = self.batch_size - len(array)
-        if num_missing == 0:
-            return array
-        return np.concatenate([array, np.repeat(array[-1:], num_missing, axis=0)])
-
-
-def _max_sequences(num_steps: int, max_batch_steps: int) -> int:
-    return max(1, min(_MAX_SEQUENCES, max_batch_steps // num_steps))
-
-
-def _padded_lengths(lengths: np.ndarray, max_steps: int, fixed_length: int | None) -> np.ndarray:
-    """Return padded lengths: ``fixed_length``, or ``max_steps`` times a power of two."""
-    if fixed_length is not None:
-        return np.full(len(lengths), fixed_length)
-    steps = np.maximum(lengths, min(_MIN_PADDED_LENGTH, max_steps))
-    return np.ceil(max_steps * np.exp2(np.ceil(np.log2(steps / max_steps)))).astype(np.int64)
+        """Run a model on the inputs of the sequences, each (n_sequences, ...)."""
+        # the last sequence is repeated up to the batch size
+        rows = np.minimum(np.arange(self.batch_size), len(self.indices) - 1)
+        return predict(model, *(array[rows] for array in inputs))[: len(self.indices)]

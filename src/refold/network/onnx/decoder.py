@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 
 from refold.network.onnx.columns import LINKS, GraphColumns, add_last_steps_input, add_outputs
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    add_dense,
-    add_lstm,
-    add_lstm_step,
-    greatest_length,
-    lstm_weights,
+from refold.network.onnx.encoder import (
+    cosines_at_points,
+    cosines_at_steps,
+    positive_lengths,
+    trained_network_mask,
 )
-from refold.network.onnx.resampling import resample_from_curves, trained_network_mask
-from refold.network.specification import Specification, length_std, linear_map
+from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, greatest_length
+from refold.network.specification import Specification, length_std, linear_map, position_periods
 from refold.sequences.types import column_outputs
 
 
@@ -29,25 +26,40 @@ def add_decoder(graph: Graph, columns: GraphColumns) -> None:
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     num_steps = greatest_length(graph, lengths)
-    if specification.grid:
-        curves = _decode_curves(graph, specification, codes, predicted)
-        outputs = resample_from_curves(graph, specification, curves, lengths, num_steps)
+    if specification.reads_curves:
+        logits = _decode_curves(graph, specification, codes, predicted, lengths, num_steps)
     else:
-        outputs = _DecoderGraph(graph, specification)(codes, num_steps)
-    add_outputs(graph, columns, outputs, lengths, statistics)
+        logits = _DecoderGraph(graph, specification)(codes, num_steps)
+    add_outputs(graph, columns, logits, lengths, statistics)
 
 
-def _decode_curves(graph: Graph, specification: Specification, codes: Value, lengths: Value) -> Any:
-    """Return the curves (n * columns, points, 1) that codes (n, latent_dim) decode to."""
-    width = specification.curve_dim
-    codes = graph("Reshape", codes, [-1, width + 1])
-    codes = graph("Slice", codes, [0], [width], [1])
-    curves = _DecoderGraph(graph, specification.inner)(codes, [specification.grid])
+def _decode_curves(
+    graph: Graph,
+    specification: Specification,
+    codes: Value,
+    predicted_lengths: Value,
+    lengths: Value,
+    num_steps: Value,
+) -> Any:
+    """Return the values (n, steps, columns) that codes (n, latent_dim) decode to."""
+    curve_dim, num_points = specification.curve_dim, specification.grid
+    codes = graph("Reshape", codes, [-1, curve_dim + 1])  # the last dimension is the length
+    codes = graph("Slice", codes, [0], [curve_dim], [1])
+    curves = _DecoderGraph(graph, specification.inner)(codes, [num_points])
     # short sequences use the linear path before training, as in `CurveNetwork`
-    start = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
-    untrained_curves = graph("Unsqueeze", graph("MatMul", codes, start), [2])
-    is_trained = graph("Unsqueeze", trained_network_mask(graph, specification, lengths), [1, 2])
-    return graph("Where", is_trained, curves, untrained_curves)
+    initial_map = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
+    untrained_curves = graph("Unsqueeze", graph("MatMul", codes, initial_map), [2])
+    is_trained = trained_network_mask(graph, specification, predicted_lengths)
+    curves = graph("Where", graph("Unsqueeze", is_trained, [1, 2]), curves, untrained_curves)
+    # the curves are resampled to the steps of each sequence, in the reverse order of the encoder
+    curves = graph.cast(curves, np.float64)
+    curves = graph("Reshape", curves, [-1, specification.num_outputs, num_points])
+    coefficients = graph("MatMul", curves, cosines_at_points(num_points).T)
+    factor = graph("Sqrt", graph("Div", positive_lengths(graph, lengths), np.float64(num_points)))
+    coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
+    cosines = cosines_at_steps(graph, num_points, lengths, num_steps)
+    values = graph("MatMul", coefficients, cosines)
+    return graph.cast(graph("Transpose", values, perm=[0, 2, 1]), np.float32)
 
 
 def add_forecaster(graph: Graph, columns: GraphColumns) -> None:
@@ -77,7 +89,7 @@ def _add_code_input(graph: Graph, columns: GraphColumns) -> tuple[Any, Any]:
 
 def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
     """Return the length (n,) that each code stands for."""
-    # as in `PackedNetwork.predict_lengths`
+    # As in `PackedNetwork.predict_lengths`: longer lengths are not plausible.
     max_length = 2 * specification.max_steps
     if specification.length_dim:
         center, scale = (np.float64(value) for value in specification.length_moments)
@@ -110,14 +122,12 @@ class _DecoderGraph:
         self._graph, self._specification, self._weights = graph, specification, graph.weights
         self._settings = specification.decoder_settings(is_forecast=is_forecast)
         self._suffix, self._patch = self._settings.suffix, self._settings.patch
-        self._layers = [
-            lstm_weights(graph, f"decoder{self._suffix}_{i}")
-            for i in range(1, specification.depth + 1)
-        ]
-        self._width = specification.num_outputs
+        depths = range(1, specification.depth + 1)
+        self._layer_names = [f"decoder{self._suffix}_{i}" for i in depths]
+        self._num_outputs = specification.num_outputs
 
     def __call__(self, codes: Value, num_steps: Value) -> Any:
-        """Return the logits (n, at least steps, outputs) of codes (n, latent_dim)."""
+        """Return the logits (n, steps, outputs) of codes (n, latent_dim), in complete patches."""
         graph, patch = self._graph, self._patch
         num_patches = num_steps
         if patch > 1:
@@ -127,72 +137,91 @@ class _DecoderGraph:
         features = self._position_features(num_patches)
         if self._settings.reads_previous:
             return self._decode_autoregressively(codes, features, linear)
-        hidden = self._lstm_outputs(codes, num_patches, features)
+        # the LSTMs read (patches, n, latent_dim + features), and return (patches, n, units)
+        n = graph("Shape", codes, start=0, end=1)
+        shape = graph("Concat", num_patches, n, [1], axis=0)
+        inputs = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
+        hidden = graph("Concat", *(graph("Expand", array, shape) for array in inputs), axis=2)
+        for name, states in zip(self._layer_names, self._initial_states(codes), strict=True):
+            outputs, _ = add_lstm(graph, [name], hidden, initial_states=states)
+            hidden = graph("Squeeze", outputs, [1])
         kernel, bias = self._head_weights()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
         if self._settings.scales_by_step:
             logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale"))
         if patch > 1:
-            shape = graph("Concat", [0], num_steps, [self._width], axis=0)
+            shape = graph("Concat", [0], num_steps, [self._num_outputs], axis=0)
             logits = graph("Reshape", logits, shape)
         return logits if linear is None else graph("Add", logits, linear)
-
-    def _lstm_outputs(self, codes: Value, num_patches: Value, position_features: Value) -> Any:
-        """Return the outputs (steps, n, units) of the last LSTM."""
-        graph = self._graph
-        n = graph("Shape", codes, start=0, end=1)
-        shape = graph("Concat", num_patches, n, [1], axis=0)
-        inputs = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", position_features, [1])]
-        hidden = graph("Concat", *(graph("Expand", array, shape) for array in inputs), axis=2)
-        for layer, states in zip(self._layers, self._initial_states(codes), strict=True):
-            outputs, _ = add_lstm(graph, [layer], hidden, initial_states=states)
-            hidden = graph("Squeeze", outputs, [1])
-        return hidden
 
     def _decode_autoregressively(
         self, codes: Value, position_features: Value, linear: Value
     ) -> Any:
         """Return the logits (n, steps, outputs) of a loop in which a step reads the step before."""
-        graph, first = self._graph, self._layers[0]
+        graph, name, weights = self._graph, self._layer_names[0], self._weights
         # the first layer reads the code, position features, the previous step, and a flag
-        dims, previous_begin = self._specification.latent_dim, len(first.kernel) - self._width - 1
-        name = f"{first.name}/kernel"
-        code_kernel = graph.weight(f"{name}/code", first.kernel[:dims])
-        position_kernel = graph.weight(f"{name}/position", first.kernel[dims:previous_begin])
-        previous_kernel = graph.weight(f"{name}/previous", first.kernel[previous_begin:])
-        code_sums = graph("Gemm", codes, code_kernel, first.bias)
-        position_sums = graph("Unsqueeze", graph("MatMul", position_features, position_kernel), [1])
-        head = self._head_weights()
+        kernel = weights[f"{name}/lstm_cell/kernel"]
+        position_begin = self._specification.latent_dim
+        previous_begin = len(kernel) - self._num_outputs - 1
+        position_kernel = kernel[position_begin:previous_begin]
+        code_kernel = graph.weight(f"{name}/kernel/code", kernel[:position_begin])
+        position_kernel = graph.weight(f"{name}/kernel/position", position_kernel)
+        previous_kernel = graph.weight(f"{name}/kernel/previous", kernel[previous_begin:])
+        # (n, 4 * units)
+        code_inputs = graph("Gemm", codes, code_kernel, weights[f"{name}/lstm_cell/bias"])
+        position_inputs = graph("MatMul", position_features, position_kernel)
+        position_inputs = graph("Unsqueeze", position_inputs, [1])  # (steps, 1, 4 * units)
+        head_kernel, head_bias = self._head_weights()
+        # The state of the loop is h and c of each layer, and the encoded previous step. Zeros and
+        # the flag 0 say that there is no previous step.
         initial = [state for states in self._initial_states(codes) for state in states]
         n = graph("Shape", codes, start=0, end=1)
-        # zeros and the flag 0 say that there is no previous step
-        shape = graph("Concat", n, [self._width + 1], axis=0)
+        shape = graph("Concat", n, [self._num_outputs + 1], axis=0)
         initial.append(graph("Expand", np.float32(0), shape))
-        body = Graph({}, outer=graph)
-        state_inputs = [body.input(f"state_{i}", np.float32, None) for i in range(len(initial))]
-        position_sum = body.input("position", np.float32, None)
-        scanned = [position_sums]  # one entry for each step
+        # ``body`` is the graph of one step. It gets one entry of each scanned array.
+        body = Graph({}, outer_graph=graph)
+        states = [body.input(f"state_{i}", np.float32, None) for i in range(len(initial))]
+        scanned = [position_inputs]
+        position_input = body.input("position", np.float32, None)
         linear_step: Any = None
         if linear is not None:
             scanned.append(graph("Transpose", linear, perm=[1, 0, 2]))
             linear_step = body.input("linear", np.float32, None)
-        sums = body("Add", code_sums, position_sum)
-        sums = body("Add", sums, body("MatMul", state_inputs[-1], previous_kernel))
-        states: list[Any] = []
+        gate_inputs = body("Add", code_inputs, position_input)
+        gate_inputs = body("Add", gate_inputs, body("MatMul", states[-1], previous_kernel))
+        next_states: list[Any] = []
         hidden: Any = None
-        for layer in self._layers:
-            if hidden is not None:
-                kernel = graph.weight(f"{layer.name}/kernel", layer.kernel)
-                sums = body("Add", body("MatMul", hidden, kernel), layer.bias)
-            h_and_c = state_inputs[len(states) : len(states) + 2]
-            hidden, c = add_lstm_step(body, layer, sums, *h_and_c)
-            states += [hidden, c]
-        logits = body("Add", body("MatMul", hidden, head[0]), head[1])
+        for name in self._layer_names:
+            cell = f"{name}/lstm_cell"
+            if hidden is not None:  # after the first layer
+                kernel = graph.weight(f"{name}/kernel", weights[f"{cell}/kernel"])
+                gate_inputs = body("Add", body("MatMul", hidden, kernel), weights[f"{cell}/bias"])
+            h, c = states[len(next_states) : len(next_states) + 2]
+            kernel = graph.weight(f"{name}/recurrent_kernel", weights[f"{cell}/recurrent_kernel"])
+            gates = body("Add", gate_inputs, body("MatMul", h, kernel))  # (n, 4 * units)
+            i, f, g, o = body("Split", gates, num_results=4, axis=1, num_outputs=4)
+            i, f, o = (body("Sigmoid", gate) for gate in (i, f, o))
+            c = body("Add", body("Mul", f, c), body("Mul", i, body("Tanh", g)))
+            hidden = body("Mul", o, body("Tanh", c))
+            next_states += [hidden, c]
+        logits = body("Add", body("MatMul", hidden, head_kernel), head_bias)
         if linear_step is not None:
             logits = body("Add", logits, linear_step)
-        states.append(self._encode_outputs(body, logits))
-        for i, state in enumerate(states):
+        # the next step reads the likeliest values, one-hot if categorical, and the flag 1
+        encoded = []
+        types, num_categories = self._specification.column_types, self._specification.num_categories
+        for _, type_, block in column_outputs(types, num_categories):
+            column_logits = body("Slice", logits, [block.start], [block.stop], [1])
+            value = LINKS[type_.link](body, column_logits)
+            if type_.has_categories:
+                all_indices = np.arange(block.stop - block.start)
+                value = body.cast(body("Equal", value, all_indices), np.float32)
+            encoded.append(value)
+        shape = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
+        encoded.append(body("Expand", np.float32(1), shape))
+        next_states.append(body("Concat", *encoded, axis=1))
+        for i, state in enumerate(next_states):
             body.output(f"next_{i}", state, np.float32, None)
         body.output("outputs", logits, np.float32, None)
         results = graph(
@@ -204,37 +233,22 @@ class _DecoderGraph:
         )
         return graph("Transpose", results[-1], perm=[1, 0, 2])
 
-    def _encode_outputs(self, body: Graph, logits: Value) -> Any:
-        """Return what the next step reads: the likeliest values as one-hot, and the flag 1."""
-        encoded = []
-        specification = self._specification
-        columns = column_outputs(specification.column_types, specification.num_categories)
-        for _, type_, block in columns:
-            column_logits = body("Slice", logits, [block.start], [block.stop], [1])
-            value = LINKS[type_.link](body, column_logits)
-            if type_.has_categories:
-                all_indices = np.arange(block.stop - block.start)
-                value = body.cast(body("Equal", value, all_indices), np.float32)
-            encoded.append(value)
-        shape = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
-        return body("Concat", *encoded, body("Expand", np.float32(1), shape), axis=1)
-
     def _initial_states(self, codes: Value) -> Iterator[list[Any]]:
         """Yield the initial h and c of each layer, both (n, units)."""
         graph = self._graph
-        for i in range(1, len(self._layers) + 1):
+        for i in range(1, len(self._layer_names) + 1):
             projected = add_dense(graph, f"start{self._suffix}_{i}", codes)
             h, c = graph("Split", projected, num_results=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
 
     def _position_features(self, num_patches: Value) -> Any:
-        """Return the position features (steps, features); see `RepeatCode`."""
+        """Return the position features (patches, features); see `RepeatCode`."""
         graph, max_patches = self._graph, self._settings.max_patches
         index = graph("Range", np.int64(0), graph("Squeeze", num_patches), np.int64(1))
         index = graph("Unsqueeze", graph.cast(index, np.float32), [1])
-        periods = np.float32(2.0) ** np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
-        turns = graph("Mul", np.float32(2 * math.pi), graph("Add", index, np.float32(0.5)))
-        angles = graph("Div", turns, periods)
+        periods = np.array(position_periods(max_patches), np.float32)
+        angles = graph("Mul", np.float32(2 * math.pi), graph("Add", index, np.float32(0.5)))
+        angles = graph("Div", angles, periods)
         relative = graph("Div", index, np.float32(max_patches))
         decaying = graph("Div", np.float32(1), graph("Add", index, np.float32(1)))
         waves = graph("Sin", angles), graph("Cos", angles)
@@ -255,17 +269,17 @@ class _DecoderGraph:
         layer = f"linear_steps{self._suffix}"
         if self._settings.linear_steps is None:
             return None
-        graph, width = self._graph, self._width
+        graph, width = self._graph, self._num_outputs
         map_ = linear_map(self._weights, layer)
-        dims, max_steps, _ = map_.shape
-        kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_steps * width))
+        dims, max_linear_steps, _ = map_.shape
+        kernel = graph.weight(f"{layer}/map", map_.reshape(dims, max_linear_steps * width))
         bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
-        # only the first ``num_linear`` steps have weights; later steps get zeros
-        num_linear = graph("Min", num_steps, [max_steps])
-        end = graph("Mul", num_linear, [width])
-        rows = graph(
-            "Gemm", codes, graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
-        )
-        linear = graph("Reshape", rows, graph("Concat", [0], num_linear, [width], axis=0))
-        padding = graph("Concat", [0, 0, 0, 0], graph("Sub", num_steps, num_linear), [0], axis=0)
+        # only the first ``max_linear_steps`` steps have weights; later steps get zeros
+        num_linear_steps = graph("Min", num_steps, [max_linear_steps])
+        end = graph("Mul", num_linear_steps, [width])
+        kernel, bias = graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
+        shape = graph("Concat", [0], num_linear_steps, [width], axis=0)
+        linear = graph("Reshape", graph("Gemm", codes, kernel, bias), shape)
+        num_added = graph("Sub", num_steps, num_linear_steps)
+        padding = graph("Concat", [0, 0, 0, 0], num_added, [0], axis=0)
         return graph("Pad", linear, padding, np.float32(0))

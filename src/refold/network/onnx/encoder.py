@@ -1,50 +1,47 @@
 """Graph of the encoder: from values, categories and lengths to codes."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from refold.kernels import DILATIONS, SIGMOID_STEEPNESS
 from refold.network.onnx.columns import EncoderInputs, GraphColumns, add_inputs
-from refold.network.onnx.graph import (
-    Graph,
-    Value,
-    add_dense,
-    add_lstm,
-    lstm_weights,
-    real_step_mask,
-)
-from refold.network.onnx.resampling import resample_to_curves, trained_network_mask
+from refold.network.onnx.graph import Graph, Value, add_dense, add_lstm, real_step_mask
 from refold.network.specification import Specification, linear_map
 
-# A number below all outputs of an LSTM, which are from -1 to 1.
-_MINIMUM_OUTPUT = np.float32(-2)
-# A number below all convolutions, near the smallest float32.
-_MINIMUM_CONVOLUTION = np.float32(-3e38)
+# Value of states at padding: below all states of an LSTM, which are from -1 to 1.
+_MASKED_STATE = np.float32(-2)
+# Value of convolutions at padding: below all others, near the smallest float32.
+_MASKED_CONVOLUTION = np.float32(-3e38)
+# An index beyond the end of any axis.
+_AXIS_END = 2**31
 
 
 def add_encoder(graph: Graph, columns: GraphColumns) -> None:
     """Add the encoder, from values and categories to codes."""
     specification = columns.specification
     inputs = add_inputs(graph, columns)
-    encode = _encode_curves if specification.grid else _encode_steps
-    dimensions = [encode(graph, specification, inputs)]
-    if specification.length_dim and not specification.grid:
-        dimensions.append(_encode_lengths(graph, specification, inputs.lengths))
+    if specification.reads_curves:  # these codes include the length
+        parts = [_encode_curves(graph, specification, inputs)]
+    else:
+        parts = [_encode_steps(graph, specification, inputs)]
+        if specification.length_dim:
+            parts.append(_encode_lengths(graph, specification, inputs.lengths))
     if specification.rocket_dim:
-        dimensions.append(_rocket_dimensions(graph, specification, inputs))
+        parts.append(_rocket_dimensions(graph, specification, inputs))
     if inputs.statistics is not None:
-        dimensions.append(inputs.statistics)
+        parts.append(inputs.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
-    graph.output("codes", graph.concat(dimensions, axis=1), np.float32, ["n", width])
+    graph.output("codes", graph.concat(parts, axis=1), np.float32, ["n", width])
 
 
 def _encode_steps(
     graph: Graph,
     specification: Specification,
     inputs: EncoderInputs,
-    is_trained: Value = None,  # (n,): False for sequences that use the initial linear path alone
+    is_trained: Value = None,  # (n,): False for curves that use the initial linear path alone
 ) -> Any:
     """Return the learned dimensions (n, learned_dim)."""
     code = add_dense(graph, "code", _pool_states(graph, specification, inputs))
@@ -54,17 +51,37 @@ def _encode_steps(
     code = graph("Add", _linear_path(graph, specification, inputs), code)
     if is_trained is None:
         return code
+    # before training, the code was that of the linear path with its initial map, and no bias
     flat_steps = graph("Flatten", inputs.x, axis=1)
     initial_map = graph.weight("first_code", np.concatenate(graph.weights["linear_code/start"]))
     untrained_code = graph("MatMul", flat_steps, initial_map)
     return graph("Where", graph("Unsqueeze", is_trained, [1]), code, untrained_code)
 
 
+# Columns of sequences as curves of a fixed number of points, by cosine transforms.
+# `refold.network.packed.resampling` computes the same with Fourier transforms.
+
+
 def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
-    curves = resample_to_curves(graph, specification, inputs)
+    num_points = specification.grid
+    num_steps = graph("Shape", inputs.x, start=1, end=2)
+    cosines = cosines_at_steps(graph, num_points, inputs.lengths, num_steps)
+    coefficients = graph("MatMul", cosines, graph.cast(inputs.x, np.float64))
+    # ``coefficients`` have the shape (n, cosines, columns), and there is a cosine for each point.
+    # Coefficients of the same function grow with the square root of the number of its points. So
+    # the coefficients of the steps are scaled to the number of points of a curve.
+    lengths = positive_lengths(graph, inputs.lengths)
+    factor = graph("Sqrt", graph("Div", np.float64(num_points), lengths))
+    coefficients = graph("Mul", coefficients, graph("Unsqueeze", factor, [1, 2]))
+    coefficients = graph("Transpose", coefficients, perm=[0, 2, 1])
+    curves = graph("MatMul", coefficients, cosines_at_points(num_points))  # (n, columns, points)
+    curves = graph("Reshape", graph.cast(curves, np.float32), [-1, num_points, 1])
+    curve_lengths = graph("Expand", np.int64(num_points), graph("Shape", curves, start=0, end=1))
+    is_real = real_step_mask(graph, curve_lengths, [num_points])
+    curve_inputs = EncoderInputs(curves, is_real, curve_lengths, None)
     is_trained = trained_network_mask(graph, specification, inputs.lengths)
-    code = _encode_steps(graph, specification.inner, curves, is_trained)
+    code = _encode_steps(graph, specification.inner, curve_inputs, is_trained)
     code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
     length = graph("Unsqueeze", _encode_lengths(graph, specification, inputs.lengths), [1])
     shape = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
@@ -72,10 +89,52 @@ def _encode_curves(graph: Graph, specification: Specification, inputs: EncoderIn
     return graph("Flatten", code, axis=1)
 
 
+def trained_network_mask(graph: Graph, specification: Specification, lengths: Value) -> Any:
+    """Return whether each curve of sequences (n,) uses the trained network, (n * columns,)."""
+    # shorter sequences use the initial network, as in `CurveNetwork`
+    is_long = graph("Greater", lengths, np.int64(specification.grid // 2))
+    shape = graph("Concat", graph("Shape", is_long), [specification.num_outputs], axis=0)
+    return graph("Reshape", graph("Expand", graph("Unsqueeze", is_long, [1]), shape), [-1])
+
+
+def cosines_at_points(num_points: int) -> np.ndarray:
+    """Return the orthonormal cosines at the points of a curve, (cosines, points)."""
+    frequency = np.arange(num_points)
+    angles = np.pi * frequency[:, None] * (np.arange(num_points) + 0.5) / num_points
+    return np.cos(angles) * np.sqrt(np.where(frequency == 0, 1.0, 2.0) / num_points)[:, None]
+
+
+def cosines_at_steps(graph: Graph, num_cosines: int, lengths: Value, num_steps: Value) -> Any:
+    """Return the orthonormal cosines at the steps of sequences, (n, cosines, steps)."""
+    # A sequence of k steps has the first k cosines. The other cosines are 0, and all cosines are 0
+    # after the end of the sequence.
+    float_lengths = positive_lengths(graph, lengths)
+    index = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
+    position = graph("Add", graph.cast(index, np.float64), np.float64(0.5))
+    position = graph("Unsqueeze", position, [0])
+    position = graph("Div", position, graph("Unsqueeze", float_lengths, [1]))  # (n, steps)
+    frequency = np.arange(num_cosines)[:, None]
+    angles = graph("Mul", graph("Unsqueeze", position, [1]), np.pi * frequency.astype(float))
+    norm = np.sqrt(np.where(frequency == 0, 1.0, 2.0))
+    norm = graph("Div", norm, graph("Unsqueeze", graph("Sqrt", float_lengths), [1, 2]))
+    cosines = graph("Mul", graph("Cos", angles), norm)
+    exists = graph("Less", frequency, graph("Unsqueeze", lengths, [1, 2]))
+    is_inside = graph("Unsqueeze", real_step_mask(graph, lengths, num_steps), [1])
+    return graph("Where", graph("And", exists, is_inside), cosines, np.float64(0))
+
+
+def positive_lengths(graph: Graph, lengths: Value) -> Any:
+    """Return lengths as float64 divisors, with 1 for the length 0."""
+    return graph.cast(graph("Max", lengths, np.int64(1)), np.float64)
+
+
+# The paths of a code, and the further dimensions
+
+
 def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
     """Add the LSTMs, and pool their states to (n, 6 * units + 3)."""
     # as in `StatePooling`
-    lengths, patch = inputs.lengths, specification.patch
+    lengths, patch, units = inputs.lengths, specification.patch, specification.units
     x, is_real, num_patches = inputs.x, inputs.is_real, lengths
     if patch > 1:
         x = _fold_patches(graph, inputs, patch)
@@ -84,36 +143,34 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
     is_empty = graph("Equal", lengths, np.int64(0))
     # Runtimes differ in what they return for length 0, so empty sequences get length 1 here.
     lstm_lengths = graph.cast(graph("Where", is_empty, np.int64(1), num_patches), np.int32)
+    # (patches, 1, n, 1), like the outputs (patches, directions, n, units)
     is_real = graph("Unsqueeze", graph("Transpose", is_real, perm=[1, 0]), [1, 3])
     hidden = graph("Transpose", x, perm=[1, 0, 2])
-    units = specification.units
     outputs = last = None
     for i in range(1, specification.depth + 1):
         if outputs is not None:
             hidden = graph("Transpose", outputs, perm=[0, 2, 1, 3])
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
-        names = (f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward"))
-        directions = [lstm_weights(graph, name) for name in names]
-        outputs, last = add_lstm(graph, directions, hidden, lstm_lengths)
+        layer_names = [f"encoder_{i}/{name}_lstm_{i}" for name in ("forward", "backward")]
+        outputs, last = add_lstm(graph, layer_names, hidden, lstm_lengths)
     # Some runtimes return zeros after the end of a sequence, and others compute further steps. Both
     # must not be a maximum. Products and sums are faster here than the operator Where.
     is_real = graph.cast(is_real, np.float32)
     outputs = graph("Mul", outputs, is_real)
     sums = graph("ReduceSum", outputs, [0], keepdims=0)
-    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MINIMUM_OUTPUT)
-    steps = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
-    mean = graph("Div", sums, graph("Unsqueeze", steps, [0, 2]))
+    decrease = graph("Mul", graph("Sub", np.float32(1), is_real), _MASKED_STATE)  # of padding
+    count = graph.cast(graph("Max", num_patches, np.int64(1)), np.float32)
+    mean = graph("Div", sums, graph("Unsqueeze", count, [0, 2]))
     maximum = graph("ReduceMax", graph("Add", outputs, decrease), [0], keepdims=0)
-    pooled = graph("Concat", last, mean, maximum, axis=0)
+    pooled = graph("Concat", last, mean, maximum, axis=0)  # (6, n, units)
     pooled = graph("Where", graph("Unsqueeze", is_empty, [0, 2]), np.float32(0), pooled)
-    pooled = graph("Transpose", pooled, perm=[1, 0, 2])
-    pooled = graph("Reshape", pooled, [0, 6 * units])
+    pooled = graph("Reshape", graph("Transpose", pooled, perm=[1, 0, 2]), [0, 6 * units])
     max_steps = specification.max_steps
-    steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float32)
-    logarithm = graph("Log", graph("Add", steps, np.float32(1)))
+    num_steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float32)
+    logarithm = graph("Log", graph("Add", num_steps, np.float32(1)))
     length_features = [
         graph.cast(graph("Unsqueeze", is_empty, [1]), np.float32),
-        graph("Div", steps, np.float32(max_steps)),
+        graph("Div", num_steps, np.float32(max_steps)),
         graph("Div", logarithm, np.float32(math.log1p(max_steps))),
     ]
     return graph("Concat", pooled, *length_features, axis=1)
@@ -121,23 +178,23 @@ def _pool_states(graph: Graph, specification: Specification, inputs: EncoderInpu
 
 def _fold_patches(graph: Graph, inputs: EncoderInputs, patch_size: int) -> Any:
     """Return patches (n, patches, patch * channels + 1), as `FoldSteps` does."""
-    # a last channel says whether a step is real, and becomes the share of real steps in a patch
+    # The last channel says whether a step is real. Its mean is the share of real steps in a patch.
     is_real = graph.cast(graph("Unsqueeze", inputs.is_real, [2]), np.float32)
-    padded = graph("Concat", inputs.x, is_real, axis=2)
-    steps = graph("Shape", padded, start=1, end=2)
-    patches = graph("Div", graph("Add", steps, [patch_size - 1]), [patch_size])
-    num_added = graph("Sub", graph("Mul", patches, [patch_size]), steps)
+    padded = graph("Concat", inputs.x, is_real, axis=2)  # (n, steps, channels + 1)
+    num_steps = graph("Shape", padded, start=1, end=2)
+    num_patches = graph("Div", graph("Add", num_steps, [patch_size - 1]), [patch_size])
+    num_added = graph("Sub", graph("Mul", num_patches, [patch_size]), num_steps)
     padding = graph("Concat", [0, 0, 0, 0], num_added, [0], axis=0)
     padded = graph("Pad", padded, padding, np.float32(0))
     width = graph("Shape", padded, start=2, end=3)
-    shape = graph("Concat", [0], patches, [patch_size], width, axis=0)
-    padded = graph("Reshape", padded, shape)
+    shape = graph("Concat", [0], num_patches, [patch_size], width, axis=0)
+    padded = graph("Reshape", padded, shape)  # (n, patches, patch, channels + 1)
     x = graph("Slice", padded, [0], [-1], [3])
-    # 2**31 is beyond the end of any axis
-    share = graph("ReduceMean", graph("Slice", padded, [-1], [2**31], [3]), [2], keepdims=0)
+    is_real = graph("Slice", padded, [-1], [_AXIS_END], [3])
+    real_shares = graph("ReduceMean", is_real, [2], keepdims=0)
     patch_width = graph("Mul", graph("Sub", width, [1]), [patch_size])
     x = graph("Reshape", x, graph("Concat", [0, 0], patch_width, axis=0))
-    return graph("Concat", x, share, axis=2)
+    return graph("Concat", x, real_shares, axis=2)
 
 
 def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInputs) -> Any:
@@ -151,7 +208,7 @@ def _linear_path(graph: Graph, specification: Specification, inputs: EncoderInpu
     code = graph("Gemm", flat_steps, graph("Slice", kernel, [0], num_inputs, [0]), bias)
     if not specification.by_length:
         return code
-    # longer sequences use the map of the last length that has one
+    # longer sequences use the map of the length ``num_steps``
     index = graph("Min", inputs.lengths, np.int64(num_steps))
     offset = graph("Gather", graph.weight("linear_code/offsets"), index)
     length_map = graph("Gather", graph.weight("linear_code/maps"), index)
@@ -175,34 +232,36 @@ def _rocket_dimensions(graph: Graph, specification: Specification, inputs: Encod
     taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
     mixed = graph("MatMul", inputs.x, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
-    num_strides = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))
-    ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int)
+    # number (n,) of convolved steps of each sequence
+    count = graph("Div", graph("Add", inputs.lengths, np.int64(stride - 1)), np.int64(stride))
+    ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int).tolist()
     positive_sums, maxima = [], []
     is_inside: Any = None
-    for dilation, first, end in zip(DILATIONS, ends[:-1], ends[1:], strict=True):
-        kernels = np.ascontiguousarray(taps[:, first:end].T[:, None])
+    for dilation, (begin, end) in zip(DILATIONS, pairwise(ends), strict=True):
+        kernels = np.ascontiguousarray(taps[:, begin:end].T[:, None])
         padding = dilation * (len(taps) // 2)
         convolved = graph(
             "Conv",
-            graph("Slice", mixed, [int(first)], [int(end)], [1]),
+            graph("Slice", mixed, [begin], [end], [1]),
             graph.weight(f"convolutions/taps/{dilation}", kernels),
-            bias[first:end],
+            bias[begin:end],
             dilations=[dilation],
-            group=int(end - first),
+            group=end - begin,
             kernel_shape=[len(taps)],
             pads=[padding, padding],
             strides=[stride],
-        )
+        )  # (n, kernels, strides)
         if is_inside is None:
-            is_real = real_step_mask(graph, num_strides, graph("Shape", convolved, start=2, end=3))
+            is_real = real_step_mask(graph, count, graph("Shape", convolved, start=2, end=3))
             is_inside = graph("Unsqueeze", is_real, [1])
-        share = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
-        share = graph("Where", is_inside, share, np.float32(0))
-        positive_sums.append(graph("ReduceSum", share, [2], keepdims=0))
-        masked = graph("Where", is_inside, convolved, _MINIMUM_CONVOLUTION)
+        # near 1 where the convolution is positive, near 0 elsewhere
+        positive = graph("Sigmoid", graph("Mul", convolved, np.float32(SIGMOID_STEEPNESS)))
+        positive = graph("Where", is_inside, positive, np.float32(0))
+        positive_sums.append(graph("ReduceSum", positive, [2], keepdims=0))
+        masked = graph("Where", is_inside, convolved, _MASKED_CONVOLUTION)
         maxima.append(graph("ReduceMax", masked, [2], keepdims=0))
-    steps = graph.cast(graph("Max", graph("Unsqueeze", num_strides, [1]), np.int64(1)), np.float32)
-    shares = [graph("Div", sums, steps) for sums in positive_sums]
+    count = graph.cast(graph("Max", graph("Unsqueeze", count, [1]), np.int64(1)), np.float32)
+    shares = [graph("Div", sums, count) for sums in positive_sums]
     features = graph("Concat", *shares, *maxima, axis=1)
     is_empty = graph("Unsqueeze", graph("Equal", inputs.lengths, np.int64(0)), [1])
     features = graph("Where", is_empty, np.float32(0), features)

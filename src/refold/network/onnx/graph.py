@@ -5,7 +5,7 @@ Functions with a `Graph` as their first argument add nodes to it, and return val
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,16 +25,18 @@ def import_package(name: str) -> Any:
 class Graph:
     """A graph to which nodes are added; a call adds a node."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray], outer: "Graph | None" = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, np.ndarray], outer_graph: "Graph | None" = None
+    ) -> None:
         self._ir = import_package("onnx_ir")
         self.weights = weights  # weights of the network by name
         # If this graph is the body of a loop, the graph around the loop, which has all constants.
-        self._outer = outer
+        self._outer_graph = outer_graph
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
-        self._num_named = 0
-        self._constants: dict[Any, Any] = {}
+        self._num_body_values = 0  # number of values that were named, if this graph is a body
+        self._constants: dict[Any, Any] = {}  # by type, shape and content
 
     def __call__(self, op_type: str, *inputs: Any, num_results: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
@@ -44,17 +46,17 @@ class Graph:
         results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=num_results, domain=domain
         )
-        if self._outer is not None:
+        if self._outer_graph is not None:
             # names in a body must differ from those of the graph around it
             for value in results:
-                self._num_named += 1
-                value.name = f"inner_{self._num_named}"
+                self._num_body_values += 1
+                value.name = f"inner_{self._num_body_values}"
         return results[0] if num_results == 1 else results
 
     def weight(self, name: str, array: np.ndarray | None = None) -> Any:
         """Return a named float32 constant: an array, or by default the weight of this name."""
-        if self._outer is not None:
-            return self._outer.weight(name, array)
+        if self._outer_graph is not None:
+            return self._outer_graph.weight(name, array)
         array = self.weights[name] if array is None else array
         return self._add_initializer(name, np.asarray(array, np.float32))
 
@@ -67,7 +69,7 @@ class Graph:
         return self("Cast", value, to=_data_type(dtype))
 
     def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
-        """Add an input; the type ``object`` stands for strings."""
+        """Add an input; the type ``object`` stands for strings, and the shape None for any."""
         value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
         if shape is not None:
             value.shape = self._ir.Shape(list(shape))
@@ -100,8 +102,8 @@ class Graph:
         """Return a number, list or array as a constant; values of the graph and None stay."""
         if constant is None or isinstance(constant, self._ir.Value):
             return constant
-        if self._outer is not None:
-            return self._outer.to_value(constant)
+        if self._outer_graph is not None:
+            return self._outer_graph.to_value(constant)
         array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
         # equal constants are stored once; repr tells -0.0 from 0.0, and is equal for NaN
         key = array.dtype.str, array.shape, repr(array.tolist())
@@ -134,66 +136,38 @@ def add_dense(graph: Graph, layer_name: str, x: Value) -> Any:
     return graph("Gemm", x, *kernel_and_bias)
 
 
-class GateWeights(NamedTuple):
-    """Weights of an LSTM in one direction, with the gates in Keras's order."""
-
-    name: str
-    kernel: np.ndarray
-    recurrent_kernel: np.ndarray
-    bias: np.ndarray
-
-
-def lstm_weights(graph: Graph, layer_name: str) -> GateWeights:
-    """Return the weights of an LSTM layer of the default model."""
-    names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
-    return GateWeights(layer_name, *(graph.weights[name] for name in names))
-
-
 def add_lstm(
     graph: Graph,
-    direction_weights: list[GateWeights],
+    layer_names: list[str],
     x: Value,
     lengths: Value = None,
     initial_states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Add an LSTM over x (steps, n, features); return all outputs and the last output."""
-    # There are weights of the forward direction, or of the forward and the backward direction.
-    # ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units). The outputs
-    # have the shapes (steps, directions, n, units) and (directions, n, units).
-    first = direction_weights[0]
+    # The names are those of the layers of the forward and, in the encoder, of the backward
+    # direction. ``lengths`` (n,) are int32, and ``initial_states`` are h and c, both (n, units).
+    # The outputs have the shapes (steps, directions, n, units) and (directions, n, units).
+    first_layer = layer_names[0]
     arrays: list[Any] = []
-    for name in ("kernel", "recurrent_kernel"):
-        stacked = [_reorder_gates(getattr(weights, name).T) for weights in direction_weights]
-        arrays.append(graph.weight(f"{first.name}/{name}", np.stack(stacked)))
-    # ONNX has a second bias, which Keras does not have
-    biases = [np.concatenate([_reorder_gates(w.bias), 0 * w.bias]) for w in direction_weights]
-    arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
-    initial = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
-    outputs, last = graph(
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        directions = [graph.weights[f"{layer}/lstm_cell/{name}"] for layer in layer_names]
+        directions = [_reorder_gates(array.T) for array in directions]
+        if name == "bias":  # ONNX has a second bias, which Keras does not have, so it is zero
+            directions = [np.concatenate([bias, 0 * bias]) for bias in directions]
+        arrays.append(graph.weight(f"{first_layer}/{name}", np.stack(directions)))
+    states = [graph("Unsqueeze", state, [0]) for state in initial_states or ()]
+    outputs, last_output = graph(
         "LSTM",
-        *(x, *arrays, lengths, *initial),
+        *(x, *arrays, lengths, *states),
         num_results=2,
-        hidden_size=len(first.recurrent_kernel),
-        direction="bidirectional" if len(direction_weights) == 2 else "forward",
+        hidden_size=len(graph.weights[f"{first_layer}/lstm_cell/recurrent_kernel"]),
+        direction="bidirectional" if len(layer_names) == 2 else "forward",
     )
-    return outputs, last
-
-
-def add_lstm_step(
-    graph: Graph, weights: GateWeights, gate_inputs: Value, h: Value, c: Value
-) -> tuple[Any, Any]:
-    """Add one step of an LSTM with the states h and c (n, units); return the new h and c."""
-    # ``gate_inputs`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
-    recurrent_kernel = graph.weight(f"{weights.name}/recurrent_kernel", weights.recurrent_kernel)
-    gates = graph("Add", gate_inputs, graph("MatMul", h, recurrent_kernel))
-    i, f, g, o = graph("Split", gates, num_results=4, axis=1, num_outputs=4)
-    i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
-    c = graph("Add", graph("Mul", f, c), graph("Mul", i, graph("Tanh", g)))
-    return graph("Mul", o, graph("Tanh", c)), c
+    return outputs, last_output
 
 
 def _reorder_gates(array: np.ndarray) -> np.ndarray:
-    """Reorder the gates along the first axis: ONNX has input, output, forget, cell."""
+    """Reorder the gates along the first axis, from Keras's order to input, output, forget, cell."""
     i, f, g, o = np.split(array, 4)
     return np.concatenate([i, o, f, g])
 
@@ -203,7 +177,7 @@ def _reorder_gates(array: np.ndarray) -> np.ndarray:
 
 def real_step_mask(graph: Graph, lengths: Value, num_steps: Value) -> Any:
     """Return whether a step is before the end of its sequence, (n, steps)."""
-    # ``num_steps`` is the number of steps, of shape (1,)
+    # ``num_steps`` has the shape (1,)
     indices = graph("Range", np.int64(0), graph("Squeeze", num_steps), np.int64(1))
     return graph("Less", graph("Unsqueeze", indices, [0]), graph("Unsqueeze", lengths, [1]))
 

@@ -18,8 +18,8 @@ from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a batch, to limit the memory.
 _MAX_STEPS = 32768
-# If a step has more values than this, a batch has fewer than `_MAX_STEPS` steps.
-_MAX_WIDTH = 256
+# Maximum number of channels or outputs in a batch, for columns with many categories.
+_MAX_VALUES = 256 * _MAX_STEPS
 # Maximum number of sequences in a batch, because each has a code and a state, even if it is short.
 _MAX_SEQUENCES = 4096
 # Minimum number of batches for a progress bar; fewer are done before a bar would help.
@@ -47,30 +47,31 @@ def split_into_batches(specification: Specification, offsets: np.ndarray) -> lis
     # If there is more than one batch, each has sequences of similar length, because the kernel is
     # fastest when many sequences have the same step.
     width = max(specification.num_outputs, specification.num_channels)
-    max_steps = _MAX_STEPS * _MAX_WIDTH // max(_MAX_WIDTH, width)
+    max_steps = min(_MAX_STEPS, _MAX_VALUES // width)
     lengths = lengths_from_offsets(offsets)
     if len(lengths) <= _MAX_SEQUENCES and offsets[-1] <= max_steps:
         return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
-    ends = np.cumsum(lengths[order])
-    split, begin = [], 0
+    sorted_offsets = offsets_from_lengths(lengths[order])
+    batches, begin = [], 0
     while begin < len(order):
-        steps_before = ends[begin - 1] if begin else 0
-        end = int(np.searchsorted(ends, steps_before + max_steps, side="right"))
-        end = max(begin + 1, min(end, begin + _MAX_SEQUENCES))  # one sequence may exceed the steps
-        split.append(order[begin:end])
-        begin += len(split[-1])
-    return split
+        # a batch ends before the sequence that would end after the maximum number of steps
+        last_offset = sorted_offsets[begin] + max_steps
+        end = int(np.searchsorted(sorted_offsets, last_offset, side="right")) - 1
+        # a sequence that is too long is a batch by itself
+        end = max(begin + 1, min(end, begin + _MAX_SEQUENCES))
+        batches.append(order[begin:end])
+        begin = end
+    return batches
 
 
 def make_batch(indices: np.ndarray, offsets: np.ndarray) -> RowBatch:
     """Return the batch of the sequences with these indices in a set with these offsets."""
-    if len(indices) == len(offsets) - 1:  # all sequences, which are then in their order
+    if len(indices) == len(offsets) - 1:  # all sequences, of which the order does not change
         return RowBatch(indices, offsets, slice(None))
     lengths = lengths_from_offsets(offsets)[indices]
-    return RowBatch(
-        indices, offsets_from_lengths(lengths), concatenated_ranges(offsets[:-1][indices], lengths)
-    )
+    rows = concatenated_ranges(offsets[:-1][indices], lengths)
+    return RowBatch(indices, offsets_from_lengths(lengths), rows)
 
 
 @contextlib.contextmanager
@@ -87,33 +88,32 @@ def concurrent_batches(
     # With several cores, several batches are computed at the same time. A core with a batch of its
     # own never waits, while the threads of one operation wait for each other. If fewer batches than
     # cores are left at the end, each of them gets several cores.
-    split = split_into_batches(specification, offsets)
-    cores = packed.num_threads()
-    num_concurrent = min(len(split), cores, _MAX_CONCURRENT_BATCHES)
-
+    batches = split_into_batches(specification, offsets)
+    num_cores = packed.num_threads()
+    num_concurrent = min(len(batches), num_cores, _MAX_CONCURRENT_BATCHES)
     # NumPy need not warn of overflow, because callers check the results
-    def without_warnings() -> np.errstate:
-        return np.errstate(over="ignore", invalid="ignore")
+    no_warnings: Any = {"over": "ignore", "invalid": "ignore"}
 
-    def compute_with_limit(index: int) -> None:
-        num_last = len(split) % num_concurrent
-        num_sharing = num_concurrent if index < len(split) - num_last else num_last
-        with packed.limited_threads(cores // num_sharing), without_warnings():
-            compute_batch(split[index])
+    def compute_with_limited_threads(batch_index: int) -> None:
+        num_last = len(batches) % num_concurrent  # number of batches that are left at the end
+        is_last = batch_index >= len(batches) - num_last
+        num_threads = num_cores // (num_last if is_last else num_concurrent)
+        with packed.limited_threads(num_threads), np.errstate(**no_warnings):
+            compute_batch(batches[batch_index])
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(without_warnings())
-        results: Iterable[None] = map(compute_batch, split)
+        stack.enter_context(np.errstate(**no_warnings))
+        results: Iterable[None] = map(compute_batch, batches)
         if num_concurrent > 1:
             # after an error or an interrupt, the pool does not start further batches
             pool = stack.enter_context(ThreadPoolExecutor(num_concurrent))
-            results = pool.map(compute_with_limit, range(len(split)))
-        if verbose and len(split) >= _MIN_BATCHES_FOR_BAR:
+            results = pool.map(compute_with_limited_threads, range(len(batches)))
+        if verbose and len(batches) >= _MIN_BATCHES_FOR_BAR:
             # imported here, because the import of rich takes time
             from refold._support.progress_bars import progress_bar
 
             bar = stack.enter_context(progress_bar())
-            results = bar.track(results, total=len(split), description=description)
+            results = bar.track(results, total=len(batches), description=description)
         yield results
 
 
@@ -121,11 +121,11 @@ def input_and_target(
     specification: Specification, values: np.ndarray, batch: RowBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return input and targets of a batch, from scaled values (n_rows, columns) of the set."""
-    # They are the rows of what `refold.sequences.pad` returns, without padding. An unknown category
-    # has the number of categories as its index.
-    unknown = np.array([n or np.nan for n in specification.num_categories])
+    # These are the rows of what `refold.sequences.pad` returns, without padding. The index of an
+    # unknown category is the number of categories.
+    unknown_indices = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(values[batch.rows], np.float32)
-    return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
+    return unpadded_input_and_target(steps, unknown_indices, flags=specification.observed_flags)
 
 
 def iterate_encoded_batches(
@@ -139,8 +139,8 @@ def iterate_encoded_batches(
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
     """Encode the first, categorical columns of x (n_rows, columns) as one-hot, (n_rows, width)."""
-    # An unknown or missing category becomes zeros. Columns with 0 categories stay as they are, and
-    # so do columns after those of ``num_categories``, such as observed flags.
+    # An unknown or missing category becomes zeros. Columns with 0 categories do not change, and
+    # neither do the columns after those of ``num_categories``, which are observed flags.
     if not any(num_categories):
         return x
     blocks = []

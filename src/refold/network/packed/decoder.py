@@ -16,7 +16,7 @@ from refold.kernels import packed
 from refold.network.packed.batches import one_hot
 from refold.network.packed.encoder import compute_patch_offsets, lstm_weights
 from refold.network.packed.heads import PackedHead
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, linear_map, position_periods
 
 # Maximum number of patches for which a decoder keeps the terms that do not depend on the code.
 _MAX_CACHED_PATCHES = 256
@@ -61,56 +61,63 @@ class PackedDecoder:
         self._settings = settings = specification.decoder_settings(is_forecast=is_forecast)
         self.num_categories, self.head = specification.num_categories, head
         self.patch, suffix = settings.patch, settings.suffix
-        # weights of each layer: the projection of the code to its initial states, and the LSTM
-        self._stack = [
-            (
-                (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
-                lstm_weights(weights, f"decoder{suffix}_{i}"),
-            )
-            for i in range(1, specification.depth + 1)
-        ]
+        # for each layer: kernel and bias from the code to the initial states, and the LSTM
+        self._stack: list[tuple[Any, packed.LstmWeights]] = []
+        for i in range(1, specification.depth + 1):
+            projection = tuple(weights[f"start{suffix}_{i}/{name}"] for name in ("kernel", "bias"))
+            self._stack.append((projection, lstm_weights(weights, f"decoder{suffix}_{i}")))
         # The first layer reads the code, position features and with teacher forcing the previous
         # step. The code is the same at all steps, and the position in all sequences. So their
         # products with the weights are computed once, and each step only adds the product of the
         # previous step.
-        (projection, first), position_begin = self._stack[0], settings.latent_dim
-        previous_begin = position_begin + 2 + 2 * settings.num_periods
+        (projection, first), position_begin = self._stack[0], settings.num_inputs
+        previous_begin = position_begin + settings.num_position_features
         self._code_weights = first.kernel[:position_begin], first.bias
         self._position_weights = first.kernel[position_begin:previous_begin]
-        kernel = first.kernel[previous_begin:]
-        first_layer = packed.LstmWeights(kernel, first.recurrent_kernel, first.bias)
+        previous_kernel = first.kernel[previous_begin:]
+        first_layer = packed.LstmWeights(previous_kernel, first.recurrent_kernel, first.bias)
         self._stack[0] = projection, first_layer
-        self._dense_weights = (
-            weights[f"head{suffix}/dense/kernel"],
-            weights[f"head{suffix}/dense/bias"],
-        )
-        self._linear_weights: Any = None  # the map and the bias
-        self.scale: Any = None  # factors of the logits of the LSTM path
+        dense = f"head{suffix}/dense"
+        self._dense_weights = weights[f"{dense}/kernel"], weights[f"{dense}/bias"]
+        self._linear_map: Any = None  # (num_inputs, steps, outputs)
+        self._linear_bias: Any = None  # (steps, outputs)
+        # factors of the logits of the LSTM path, (outputs,) or (steps, outputs)
+        self.scale: Any = None
         if settings.linear_steps is not None:
             layer = f"linear_steps{suffix}"
-            self._linear_weights = linear_map(weights, layer), weights[f"{layer}/bias"]
+            self._linear_map = linear_map(weights, layer)
+            self._linear_bias = weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
-            if not settings.scales_by_step:  # the factors are the same at all steps
-                self._dense_weights = tuple(
-                    np.tile(self.scale, self.patch) * array for array in self._dense_weights
-                )
+            if not settings.scales_by_step:  # all steps have the same factors
+                factors = np.tile(self.scale, self.patch)
+                kernel, bias = self._dense_weights
+                self._dense_weights = factors * kernel, factors * bias
+        num_patches = min(settings.max_patches, _MAX_CACHED_PATCHES)
+        self._cached_terms = self._position_terms(num_patches)
 
     def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
         # teacher forcing of an autoregressive decoder reads ``inputs``, the rows of the encoder
-        patch_offsets = compute_patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
-        is_cached = num_patches <= len(self._cached_terms[0])
-        terms = self._cached_terms if is_cached else self._position_terms(num_patches)
-        previous = np.empty((patch_offsets[-1], 0), np.float32)
-        if self._settings.reads_previous and inputs is not None:
-            previous = encode_previous_steps(inputs, offsets, self.num_categories)
-        padded_offsets, rows = offsets, slice(None)
+        patch_offsets, padded_offsets, rows = offsets, offsets, slice(None)
         if self.patch > 1:
+            patch_offsets = compute_patch_offsets(offsets, self.patch)
             padded_offsets = patch_offsets * self.patch
             rows = concatenated_ranges(padded_offsets[:-1], lengths_from_offsets(offsets))
-        sums, biases = terms[0][:num_patches], terms[1]
-        return DecoderLayout(offsets, patch_offsets, padded_offsets, sums, biases, previous, rows)
+        num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
+        gate_inputs, biases = self._cached_terms
+        if num_patches > len(gate_inputs):
+            gate_inputs, biases = self._position_terms(num_patches)
+        gate_inputs = gate_inputs[:num_patches]
+        previous = np.empty((patch_offsets[-1], 0), np.float32)
+        if self._settings.reads_previous and inputs is not None:
+            encoded = _encode_steps(inputs[:, : len(self.num_categories)], self.num_categories)
+            previous = np.zeros_like(encoded)
+            previous[1:] = encoded[:-1]
+            is_empty = lengths_from_offsets(offsets) == 0
+            previous[offsets[:-1][~is_empty]] = 0.0  # no step comes before a first step
+        return DecoderLayout(
+            offsets, patch_offsets, padded_offsets, gate_inputs, biases, previous, rows
+        )
 
     def __call__(
         self,
@@ -124,28 +131,26 @@ class PackedDecoder:
         # The result has all steps of all patches, also the padding that completes the last patch of
         # a sequence; ``layout.unpadded_rows`` are the rows without padding. Latent optimization
         # gives the weight 0 to padding, which is faster than to remove it in each evaluation.
-        # `gradient` needs a trace, which is computed with ``keep_trace``. The new trace takes the
-        # memory of ``trace_to_overwrite``.
+        # `gradient` needs the trace of a call with ``keep_trace``. The arrays of the new trace
+        # replace those of ``trace_to_overwrite`` in memory.
         trace = DecoderTrace(layout, [], [])
         hidden, offsets = layout.previous_steps, layout.patch_offsets
-        # for the first layer only
-        options: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
-        options["step_gate_inputs"] = layout.position_gate_inputs
+        # of the first layer only
+        gate_inputs: Any = {"sequence_gate_inputs": packed.product(codes, *self._code_weights)}
+        gate_inputs["step_gate_inputs"] = layout.position_gate_inputs
         for i, (projection, layer) in enumerate(self._stack):
             states = packed.product(codes, *projection)
             h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
-            options["keep_trace"] = keep_trace
-            if trace_to_overwrite is not None:
-                options["trace_to_overwrite"] = trace_to_overwrite.lstm_traces[i]
+            old_trace = None if trace_to_overwrite is None else trace_to_overwrite.lstm_traces[i]
+            options = {"keep_trace": keep_trace, "trace_to_overwrite": old_trace, **gate_inputs}
             hidden, _, _, lstm_trace = packed.lstm(hidden, offsets, layer, h, c, **options)
-            options = {}
+            gate_inputs = {}
             trace.cell_states.append(c)
             trace.lstm_traces.append(lstm_trace)
         kernel, bias = self._dense_weights
         if layout.biases is not None:
-            linear = packed.linear_decode(
-                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
-            )
+            linear_weights = self._linear_map, layout.biases
+            linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
             bias = linear.reshape(len(hidden), kernel.shape[1])
         if self._settings.scales_by_step:
             # only the forecast decoder has factors for each step; its sequences have equal lengths
@@ -157,10 +162,12 @@ class PackedDecoder:
 
     def gradient(self, trace: DecoderTrace, d_logits: np.ndarray) -> np.ndarray:
         """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
-        # a trace with ``keep_trace``, which can be used once
+        # Names with d_ are gradients. The trace is that of a call with ``keep_trace``, and can be
+        # used once.
         layout, transposed = trace.layout, self._transposed
         d_codes: Any = np.float32(0)
-        if self._linear_weights is not None:
+        if self._linear_map is not None:
+            # the transpose of a linear path from codes to steps is one from steps to codes
             d_codes = packed.linear_encode(d_logits, layout.padded_offsets, transposed["linear"])
         d_patches = d_logits.reshape(layout.patch_offsets[-1], len(transposed["dense"]))
         d_hidden: Any = packed.product(d_patches, transposed["dense"])
@@ -174,11 +181,11 @@ class PackedDecoder:
 
     @functools.cached_property
     def _transposed(self) -> dict[str, np.ndarray]:
-        """Weights in the order in which the gradient reads them."""
+        """Transposed weights, by which the gradient multiplies."""
         arrays = {"dense": self._dense_weights[0].T, "code": self._code_weights[0].T}
         arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
-        if self._linear_weights is not None:
-            arrays["linear"] = np.moveaxis(self._linear_weights[0], 0, -1)
+        if self._linear_map is not None:
+            arrays["linear"] = np.moveaxis(self._linear_map, 0, -1)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def decode_autoregressively(
@@ -190,36 +197,36 @@ class PackedDecoder:
     ) -> np.ndarray:
         """Decode codes to (n_rows, outputs); each step is the input of the next one."""
         # The next step gets the likeliest category of a categorical column, the likelier of 0 and 1
-        # of a binary column, and the mean of a numeric column. With ``noise``, it gets a sample.
-        # Sequences are ordered from the longest to the shortest. So the sequences that have a step
-        # come first.
+        # of a binary column, and the mean of a numeric column. With ``noise`` (n_rows, outputs), it
+        # gets a sample. Sequences are ordered from the longest to the shortest. So the sequences
+        # that have a step come first.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
         decoded = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        states = []
+        states = []  # h and c of each layer, both (n_sequences, units)
         for projection, layer in self._stack:
             h_and_c = packed.product(codes[order], *projection)
             states.append((h_and_c[:, : layer.units], packed.tanh(h_and_c[:, layer.units :])))
         linear = None
         if layout.biases is not None:
-            linear = packed.linear_decode(
-                codes, layout.padded_offsets, self._linear_weights[0], layout.biases
-            )
+            linear_weights = self._linear_map, layout.biases
+            linear = packed.linear_decode(codes, layout.padded_offsets, *linear_weights)
         code_gate_inputs = packed.product(codes[order], *self._code_weights)
         # NaN says that there is no previous step
         previous = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step in range(len(layout.position_gate_inputs)):
-            num_active = int(np.searchsorted(-lengths[order], -step))  # longer than ``step``
+            # the active sequences are longer than ``step``
+            num_active = int(np.searchsorted(-lengths[order], -step))
             active = order[:num_active]
             hidden = _encode_steps(previous[:num_active], self.num_categories)
             gate_inputs: Any = {"sequence_gate_inputs": code_gate_inputs}
             gate_inputs["step_gate_inputs"] = layout.position_gate_inputs[step:]
             states = [(h[:num_active], c[:num_active]) for h, c in states]
-            one_step = np.arange(num_active + 1)  # offsets of sequences of one step
+            step_offsets = np.arange(num_active + 1)  # each sequence has one step
             for i, (_, layer) in enumerate(self._stack):
-                hidden, h, c, _ = packed.lstm(hidden, one_step, layer, *states[i], **gate_inputs)
-                states[i], gate_inputs = (h, c), {}
+                results = packed.lstm(hidden, step_offsets, layer, *states[i], **gate_inputs)
+                hidden, states[i], gate_inputs = results[0], results[1:3], {}
             rows, (kernel, bias) = offsets[active] + step, self._dense_weights
             bias = bias if linear is None else linear[rows]
             outputs = self.head.activate(packed.product(hidden, kernel, bias))
@@ -229,44 +236,28 @@ class PackedDecoder:
             previous = self.head.likeliest_values(outputs)
         return decoded
 
-    @functools.cached_property
-    def _cached_terms(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Position terms of sequences that are not too long."""
-        return self._position_terms(min(self._settings.max_patches, _MAX_CACHED_PATCHES))
-
     def _position_terms(self, num_patches: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the terms of the first patches that a `DecoderLayout` has for all codes."""
-        # the position features are those of `RepeatCode`
+        """Return ``position_gate_inputs`` and ``biases`` of `DecoderLayout` for a length."""
+        # the position features (n_patches, features) are those of `RepeatCode`
         step = np.arange(num_patches, dtype=np.float32)[:, None]
-        exponents = np.arange(1, self._settings.num_periods + 1, dtype=np.float32)
-        periods = np.float32(2.0) ** exponents
+        periods = np.array(position_periods(self._settings.max_patches), np.float32)
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
         relative = step / np.float32(self._settings.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
         position_gate_inputs, biases = packed.product(features, self._position_weights), None
-        if self._linear_weights is not None:
+        if self._linear_map is not None:
             biases = np.tile(self._dense_weights[1], num_patches).reshape(-1, self.head.num_outputs)
             if self._settings.scales_by_step:
                 biases *= self.scale[:num_patches]
-            linear_bias = self._linear_weights[1][: len(biases)]
+            linear_bias = self._linear_bias[: len(biases)]
             biases[: len(linear_bias)] += linear_bias
         return position_gate_inputs, biases
 
 
-def encode_previous_steps(
-    values: np.ndarray, offsets: np.ndarray, num_categories: list[int]
-) -> np.ndarray:
-    """Return the encoded previous step of each step (n_rows, width), as `TeacherForcing` does."""
-    encoded = _encode_steps(values[:, : len(num_categories)], num_categories)
-    shifted = np.zeros_like(encoded)
-    shifted[1:] = encoded[:-1]
-    shifted[offsets[:-1][lengths_from_offsets(offsets) > 0]] = 0.0  # first steps have none
-    return shifted
-
-
 def _encode_steps(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     """Encode steps (n_rows, columns) as one-hot, with a flag that is 0 if all columns are NaN."""
+    # as `TeacherForcing` does
     missing = np.isnan(values)
     is_step = ~missing.all(axis=1, keepdims=True)
     blocks = one_hot(values, num_categories)

@@ -1,13 +1,14 @@
 """The default encoder on packed rows.
 
-A code is the sum of two paths: `fold_patches`, bidirectional LSTMs and pooling of their states, and
-a linear path. The length and ROCKET features may follow as latent dimensions of their own.
+A code is the sum of two paths. One path has LSTMs in both directions, and pools their states. The
+other path is linear. The length and ROCKET features may follow as further latent dimensions.
 """
 
 import functools
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class PackedEncoder:
         if specification.linear_steps is not None:
             self._linear_weights = linear_map(weights, "linear_code"), weights["linear_code/bias"]
             self._state_scale = weights["linear_code/scale"]
-        self._length_maps = None
+        self._length_maps = None  # matrices (lengths, dims, dims) and offsets (lengths, dims)
         if specification.by_length:
             self._length_maps = weights["linear_code/maps"], weights["linear_code/offsets"]
         self.rocket_features = RocketFeatures(specification, weights)
@@ -57,12 +58,20 @@ class PackedEncoder:
         if self._linear_weights is not None:
             linear = packed.linear_encode(values, offsets, *self._linear_weights)
             if self._length_maps is not None:
-                lengths = lengths_from_offsets(offsets)
-                linear = _apply_length_maps(linear, lengths, *self._length_maps)
+                # as in `LinearEncoding`: longer sequences share the last map
+                maps, map_offsets = self._length_maps
+                lengths = np.minimum(lengths_from_offsets(offsets), len(maps) - 1)
+                centered = linear - map_offsets[lengths]
+                if len(lengths) == 1:  # faster than the loop
+                    linear = packed.product(centered, maps[lengths[0]])
+                else:
+                    for length in np.unique(lengths):
+                        rows = lengths == length
+                        linear[rows] = packed.product(centered[rows], maps[length])
             code = linear + self._state_scale * code
         if self.specification.length_dim:
-            lengths = encode_lengths(lengths_from_offsets(offsets), self.specification)
-            code = np.concatenate([code, lengths[:, None]], axis=1)
+            length_code = encode_lengths(lengths_from_offsets(offsets), self.specification)
+            code = np.concatenate([code, length_code[:, None]], axis=1)
         if self._rocket_map is None:
             return code
         # Centering before the product keeps the digits of small differences.
@@ -75,45 +84,29 @@ class PackedEncoder:
         lengths, patch = lengths_from_offsets(offsets), self.specification.patch
         hidden = values
         if patch > 1:
-            hidden, offsets = fold_patches(values, offsets, patch)
-        states = []
+            hidden, offsets = _fold_patches(values, offsets, patch)
+        last_states = []
         for layer in self._layers:
             units = layer[0].units
             zeros = np.zeros((len(lengths), units), np.float32)
             outputs = np.empty((len(hidden), 2 * units), np.float32)
-            states = []
+            last_states = []  # of the forward and the backward direction
             for i, direction in enumerate(layer):
                 # each direction writes its half of the outputs
-                columns = outputs[:, i * units : (i + 1) * units]
-                options = {"go_backwards": i == 1, "out": columns}
+                half = outputs[:, i * units : (i + 1) * units]
+                options = {"go_backwards": i == 1, "out": half}
                 _, last, _, _ = packed.lstm(hidden, offsets, direction, zeros, zeros, **options)
-                states.append(last)
+                last_states.append(last)
             hidden = outputs
-        count = np.maximum(lengths_from_offsets(offsets), 1).astype(np.float32)[:, None]
-        mean = packed.segment_sum(hidden, offsets) / count
-        maximum = packed.segment_max(hidden, offsets)
-        steps = lengths.astype(np.float32)[:, None]
+        # an empty sequence has the sum 0, which is divided by 1
+        num_patches = np.maximum(lengths_from_offsets(offsets), 1).astype(np.float32)[:, None]
+        mean = packed.segment_sum(hidden, offsets) / num_patches
+        pooled = [*last_states, mean, packed.segment_max(hidden, offsets)]
+        num_steps = lengths.astype(np.float32)[:, None]
         max_steps = self.specification.max_steps
-        logarithm = np.log1p(steps) / np.float32(math.log1p(max_steps))
-        length_features = [steps == 0, steps / np.float32(max_steps), logarithm]
-        return np.concatenate([*states, mean, maximum, *length_features], axis=1, dtype=np.float32)
-
-
-def _apply_length_maps(
-    linear_codes: np.ndarray, lengths: np.ndarray, maps: np.ndarray, map_offsets: np.ndarray
-) -> np.ndarray:
-    """Apply to each row the map of its length, as `LinearEncoding` does."""
-    # lengths beyond the last map share that map
-    if len(lengths) == 1:  # faster than the loop
-        length = min(int(lengths[0]), len(maps) - 1)
-        return packed.product(linear_codes - map_offsets[length], maps[length])
-    lengths = np.minimum(lengths, len(maps) - 1)
-    linear_codes = linear_codes - map_offsets[lengths]
-    mapped = np.empty_like(linear_codes)
-    for length in np.unique(lengths):
-        rows = lengths == length
-        mapped[rows] = packed.product(linear_codes[rows], maps[length])
-    return mapped
+        logarithm = np.log1p(num_steps) / np.float32(math.log1p(max_steps))
+        length_features = [num_steps == 0, num_steps / np.float32(max_steps), logarithm]
+        return np.concatenate(pooled + length_features, axis=1, dtype=np.float32)
 
 
 def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
@@ -121,20 +114,21 @@ def compute_patch_offsets(offsets: np.ndarray, patch_size: int) -> np.ndarray:
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch_size))
 
 
-def fold_patches(
+def _fold_patches(
     x: np.ndarray, offsets: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return patches (n_patches, patch * channels + 1) of the steps of x, and their offsets."""
+    """Return patches (n_patches, patch * channels + 1) of steps x, and offsets of the patches."""
     # as `FoldSteps` does: the last column is the share of real steps in a patch
     patch_offsets = compute_patch_offsets(offsets, patch_size)
-    padded = np.zeros((patch_offsets[-1] * patch_size, x.shape[1] + 1), np.float32)
+    num_patches, num_channels = patch_offsets[-1], x.shape[1]
+    padded = np.zeros((num_patches * patch_size, num_channels + 1), np.float32)
     rows = concatenated_ranges(patch_offsets[:-1] * patch_size, lengths_from_offsets(offsets))
     padded[rows, :-1] = x
-    padded[rows, -1] = 1.0
-    padded = padded.reshape(patch_offsets[-1], patch_size, x.shape[1] + 1)
-    share = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch_size)
-    steps = padded[:, :, :-1].reshape(patch_offsets[-1], patch_size * x.shape[1])
-    return np.concatenate([steps, share], axis=1), patch_offsets
+    padded[rows, -1] = 1.0  # 0 at steps that complete the last patch
+    padded = padded.reshape(num_patches, patch_size, num_channels + 1)
+    real_shares = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch_size)
+    steps = padded[:, :, :-1].reshape(num_patches, patch_size * num_channels)
+    return np.concatenate([steps, real_shares], axis=1), patch_offsets
 
 
 class RocketFeatures:
@@ -143,12 +137,13 @@ class RocketFeatures:
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        # a model without ROCKET features in its codes has no weights for them, and draws them
+        # A model without ROCKET features in its codes has no weights of convolutions. Then the
+        # convolutions are drawn with a fixed seed.
         self._specification, self._weights = specification, weights or {}
 
     @functools.cached_property
     def _convolutions(self) -> RandomConvolutions:
-        """Convolutions of the model, or those that every model would draw."""
+        """Convolutions of the model."""
         if "convolutions/taps" not in self._weights:
             return random_convolutions(self._specification.input_width)
         names = RandomConvolutions._fields
@@ -182,25 +177,20 @@ def pool_random_convolutions(
     mixed = packed.product(values, channels)
     # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
-    results = [
-        packed.pooled_convolutions(
-            np.ascontiguousarray(mixed[:, first:end]),
-            offsets,
-            np.ascontiguousarray(taps[:, first:end]),
-            bias[first:end],
-            dilation=dilation,
-            stride=stride,
-            steepness=SIGMOID_STEEPNESS,
+    options: Any = {"stride": stride, "steepness": SIGMOID_STEEPNESS}
+    positive_shares, maxima = [], []
+    for dilation, (begin, end) in zip(dilations, pairwise(ends), strict=True):
+        columns = np.ascontiguousarray(mixed[:, begin:end])
+        weights = np.ascontiguousarray(taps[:, begin:end]), bias[begin:end]
+        shares, maximum = packed.pooled_convolutions(
+            columns, offsets, *weights, dilation=dilation, **options
         )
-        for dilation, (first, end) in zip(dilations, pairwise(ends), strict=True)
-    ]
-    positive, highest = zip(*results, strict=True)
-    return np.concatenate([*positive, *highest], axis=1)
+        positive_shares.append(shares)
+        maxima.append(maximum)
+    return np.concatenate([*positive_shares, *maxima], axis=1)
 
 
 def lstm_weights(weights: Mapping[str, np.ndarray], layer_name: str) -> packed.LstmWeights:
     """Return the weights of an LSTM layer."""
-    kernel, recurrent_kernel, bias = (
-        weights[f"{layer_name}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
-    )
-    return packed.LstmWeights(kernel, recurrent_kernel, bias)
+    names = (f"{layer_name}/lstm_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias"))
+    return packed.LstmWeights(*(weights[name] for name in names))

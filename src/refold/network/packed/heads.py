@@ -29,7 +29,7 @@ class Sampling(NamedTuple):
     seed: int
 
     @classmethod
-    def at(cls, temperature: float, seed: int) -> "Sampling | None":
+    def from_temperature(cls, temperature: float, seed: int) -> "Sampling | None":
         """Return a `Sampling`; None for temperature 0, at which the likeliest value is taken."""
         if temperature == 0:
             return None
@@ -45,18 +45,16 @@ class PackedLink(NamedTuple):
     likeliest: Callable[[np.ndarray], Any]
 
 
-def _most_likely_category(probabilities: np.ndarray) -> Any:
-    return probabilities.argmax(axis=1) if len(probabilities) else 0
-
-
-# Links by the name that a column type gives to its link function.
+# Links by the name that a column type gives to its link function. The likeliest value of a binary
+# column is 0 or 1, and that of a categorical column is the index of a category.
 LINKS = {
     "identity": PackedLink(None, lambda mean: mean[:, 0]),
-    "sigmoid": PackedLink(packed.sigmoid, lambda probability: probability[:, 0] > 0.5),
+    "sigmoid": PackedLink(packed.sigmoid, lambda p: p[:, 0] > 0.5),
     "exponential": PackedLink(
         lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
     ),
-    "softmax": PackedLink(packed.softmax, _most_likely_category),
+    # without rows there may be no categories either, which argmax refuses
+    "softmax": PackedLink(packed.softmax, lambda p: p.argmax(axis=1) if len(p) else 0),
 }
 
 
@@ -68,7 +66,7 @@ class PackedHead:
         self.columns = list(column_outputs(column_types, num_categories))
         self.widths = [column.block.stop - column.block.start for column in self.columns]
         self.num_outputs = sum(self.widths)
-        self.numeric = number_mask(column_types)
+        self.numeric_mask = number_mask(column_types)
         self._all_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
@@ -88,7 +86,8 @@ class PackedHead:
     def errors(
         self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return weighted errors (n_rows, columns), and their gradient of the logits."""
+        """Return weighted losses (n_rows, columns), and their gradient (n_rows, outputs)."""
+        # The gradient is with respect to the logits. Targets and weights are (n_rows, columns).
         # Targets that were not observed have the weight 0 and are any finite number.
         if self._all_numeric:  # squared errors of all columns at once, which is faster
             difference = outputs - targets
@@ -96,11 +95,12 @@ class PackedHead:
             return weighted * difference, 2 * weighted
         errors, gradient = np.empty_like(targets), np.empty_like(outputs)
         for i, type_, block in self.columns:
-            output, target, factor = outputs[:, block], targets[:, i, None], weights[:, i, None]
+            output, target, weight = outputs[:, block], targets[:, i, None], weights[:, i, None]
             errors[:, i] = weights[:, i] * type_.loss(target, output, np)[:, 0]
             one_hot = target == np.arange(self.widths[i]) if type_.has_categories else target
-            # with its own link function, each loss has this gradient of the logits
-            gradient[:, block] = type_.gradient_factor * factor * (output - one_hot)
+            # Each link function is the canonical link of its loss. So the gradient with respect to
+            # the logits is the difference, times 2 for squared errors and times 1 for others.
+            gradient[:, block] = type_.gradient_factor * weight * (output - one_hot)
         return errors, gradient
 
     def draw_noise(self, offsets: np.ndarray, seed: int, indices: np.ndarray) -> np.ndarray:
@@ -117,6 +117,7 @@ class PackedHead:
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Return scores (n_rows, outputs) whose likeliest values are a sample of the outputs."""
+        # by the Gumbel-max trick, for categories and for binary values
         scores: Any = outputs.copy()
         for _, type_, block in self.columns:
             scores[:, block] = type_.add_noise(outputs[:, block], noise[:, block], temperature, np)
@@ -126,35 +127,18 @@ class PackedHead:
 # The length of a sequence: some models have it in a latent dimension, and others predict it
 
 
-def make_length_reader(
-    specification: Specification, weights: Mapping[str, np.ndarray]
-) -> "LengthPredictor | LengthDimensionReader":
-    """Return a callable that reads the lengths of sequences from their codes."""
-    if specification.length_dim:
-        return LengthDimensionReader(specification)
-    return LengthPredictor(specification, weights)
-
-
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
     """Return the latent dimension (n_sequences,) of lengths: their standardized logarithm."""
     center, scale = specification.length_moments
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
-class LengthDimensionReader:
-    """Reader of lengths from the latent dimension that `encode_lengths` computes."""
-
+def decode_lengths(codes: np.ndarray, specification: Specification) -> np.ndarray:
+    """Return the lengths (n_sequences,) that `encode_lengths` wrote into codes."""
     # lengths up to a few hundred steps stay exact in codes that are stored as float16
-
-    def __init__(self, specification: Specification) -> None:
-        self._index = specification.learned_dim
-        self._center, self._scale = specification.length_moments
-        self._max_logarithm = specification.max_log_length
-
-    def __call__(self, codes: np.ndarray) -> np.ndarray:
-        """Return the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
-        logarithm = self._center + self._scale * codes[:, self._index].astype(float)
-        return np.expm1(np.clip(logarithm, 0.0, self._max_logarithm))
+    center, scale = specification.length_moments
+    logarithm = center + scale * codes[:, specification.learned_dim].astype(float)
+    return np.expm1(np.clip(logarithm, 0.0, specification.max_log_length))
 
 
 class LengthPredictor:
@@ -162,45 +146,43 @@ class LengthPredictor:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
-        self._scale = np.float32(length_std(specification.length_deviation))
-        self._log_scales = log_length_scales(float(self._scale))
+        self._std = np.float32(length_std(specification.length_deviation))
+        self._log_scales = log_length_scales(float(self._std))
         self._hidden_weights = weights["hidden/kernel"], weights["hidden/bias"]
-        kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
+        self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
         # the two outputs are the location and the log-scale of the distribution of the length
+        kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
         self._output_weights = kernel, bias
         # the location alone is the predicted length
         self._location_weights = np.ascontiguousarray(kernel[:, :1]), bias[:1]
-        self._transposed_hidden = np.ascontiguousarray(self._hidden_weights[0].T)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
         z = packed.product(codes, *self._hidden_weights)
         hidden = z * packed.normal_cdf(z)
-        return self._mean + self._scale * packed.product(hidden, *self._location_weights)[:, 0]
+        return self._mean + self._std * packed.product(hidden, *self._location_weights)[:, 0]
 
     def predict_with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
         # GELU is z * cdf(z), so its derivative is cdf(z) + z * density(z)
         z = packed.product(codes, *self._hidden_weights)
         cdf = packed.normal_cdf(z)
-        lengths = self._mean + self._scale * packed.product(z * cdf, *self._location_weights)[:, 0]
+        lengths = self._mean + self._std * packed.product(z * cdf, *self._location_weights)[:, 0]
         slope = cdf + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
         gradient = packed.product(slope * self._location_weights[0][:, 0], self._transposed_hidden)
-        return lengths, self._scale * gradient
+        return lengths, self._std * gradient
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
-        # the distribution is the discretized logistic distribution of `LengthHead`
+        # the discretized logistic distribution of `LengthHead`, by the formula of `length_loss`
         z = packed.product(codes, *self._hidden_weights)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._output_weights).T
         initial, minimum, maximum = self._log_scales
         log_scale = np.clip(log_scale + initial, minimum, maximum)
         rate = np.exp(-log_scale)
-        difference = lengths - (self._mean + self._scale * location)
-        # The probability of a length is the mass from half a step below to half a step above:
-        # sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a)). The product loses no digits.
-        above, below = (difference + 0.5) * rate, (difference - 0.5) * rate
-        return np.logaddexp(0, -above) + np.logaddexp(0, below) - np.log1p(-np.exp(-rate))
+        difference = lengths - (self._mean + self._std * location)
+        a, b = (difference + 0.5) * rate, (difference - 0.5) * rate
+        return np.logaddexp(0, -a) + np.logaddexp(0, b) - np.log1p(-np.exp(-rate))
 
 
 def round_lengths(predicted: np.ndarray, max_length: int) -> np.ndarray:

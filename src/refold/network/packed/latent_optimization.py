@@ -10,20 +10,20 @@ import numpy as np
 
 from refold.kernels import packed
 from refold.network.packed.decoder import DecoderTrace, PackedDecoder
-from refold.network.packed.heads import LengthDimensionReader, LengthPredictor
+from refold.network.packed.heads import LengthPredictor
 
 # Error of a predicted length, in steps, that costs nothing, because rounding corrects it.
 _LENGTH_TOLERANCE = np.float32(0.3)
 # Error beyond the tolerance, in steps, at which the cost of a length turns from square to linear.
-_LINEAR_BEND = np.float32(0.2)
+_SQUARE_TO_LINEAR_ERROR = np.float32(0.2)
 # Additional cost of an error of more than about half a step, where the rounded length is wrong.
-_JUMP_HEIGHT = np.float32(0.5)
-# Squared error beyond the tolerance at which half of this cost is reached.
-_JUMP_WIDTH = np.float32(0.1)
+_WRONG_LENGTH_COST = np.float32(0.5)
+# Squared error beyond the tolerance, in steps**2, at which half of this cost is reached.
+_HALF_COST_SQUARED_ERROR = np.float32(0.1)
 # Maximum number of latest updates from which L-BFGS estimates the curvature.
-_MAX_PAIRS = 8
+_MAX_UPDATE_PAIRS = 8
 # Factor of the length of an update after a rejected one.
-_SHRINKAGE = np.float32(0.4)
+_SHRINK_FACTOR = np.float32(0.4)
 # Length of an update before the curvature is known, in units of codes.
 _INITIAL_UPDATE_LENGTH = np.float32(0.3)
 
@@ -43,12 +43,13 @@ class LatentObjective:
     # Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
     #
     # ``encoder_input`` has the shape (n_rows, channels). ``targets`` (n_rows, columns) are NaN
-    # where not observed. Only the first ``learned_dim`` dimensions of a code change.
+    # where not observed. Only the first ``learned_dim`` dimensions of a code change. The others,
+    # the length and a map of ROCKET features, follow from the sequence.
 
     def __init__(
         self,
         decoder: PackedDecoder,
-        length_predictor: LengthPredictor | LengthDimensionReader,
+        length_predictor: LengthPredictor | None,
         encoder_input: np.ndarray,
         targets: np.ndarray,
         offsets: np.ndarray,
@@ -57,32 +58,29 @@ class LatentObjective:
         learned_dim: int,
     ) -> None:
         self._decoder = decoder
-        # a length in a latent dimension of its own is exact, so it costs nothing
-        is_predicted = isinstance(length_predictor, LengthPredictor)
-        self._length_predictor = length_predictor if is_predicted else None
-        self._encoder_codes = encoder_codes
-        self._learned_dim = learned_dim
+        # None for a length in a latent dimension, which is exact and does not change
+        self._length_predictor = length_predictor
+        self._encoder_codes, self._learned_dim = encoder_codes, learned_dim
         self._true_lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
         self._layout = decoder.make_layout(offsets, encoder_input)
         self._trace: DecoderTrace | None = None
-        observed = ~np.isnan(targets)
-        weights = np.ones(len(head.column_types), np.float32)
-        if head.numeric.any() and decoder.scale is not None:
+        is_observed = ~np.isnan(targets)
+        column_weights = np.ones(len(head.column_types), np.float32)
+        if head.numeric_mask.any() and decoder.scale is not None:
             # One variance for all columns, as in the training loss. The initialization stores the
             # residual standard deviation of each column as the scale of the LSTM path.
             number_columns = [column for column in head.columns if column.type.is_number]
-            indices = [column.block.start for column in number_columns]
-            variance = float((decoder.scale[indices] ** 2).mean())
+            output_indices = [column.block.start for column in number_columns]
+            variance = max(float((decoder.scale[output_indices] ** 2).mean()), 1e-12)
             for column in number_columns:
                 # 1 / (2 * variance) for squared errors, whose gradient factor is 2
-                weights[column.index] = 1 / column.type.gradient_factor / max(variance, 1e-12)
-        num_padded_rows = self._layout.padded_offsets[-1]
-        shape = (2, num_padded_rows, targets.shape[1])
-        self._targets, self._weights = np.zeros(shape, np.float32)
-        self._targets[self._layout.unpadded_rows] = np.where(observed, targets, np.float32(0))
+                column_weights[column.index] = 1 / column.type.gradient_factor / variance
         # 0 at steps that only complete the last patch of a sequence
-        self._weights[self._layout.unpadded_rows] = observed * weights
+        shape = (2, self._layout.padded_offsets[-1], targets.shape[1])
+        self._targets, self._weights = np.zeros(shape, np.float32)
+        self._targets[self._layout.unpadded_rows] = np.where(is_observed, targets, np.float32(0))
+        self._weights[self._layout.unpadded_rows] = is_observed * column_weights
         # A step too many or too few costs as much as a squared error of 1 in each column, which is
         # the error of predicting the means of standardized columns.
         num_steps = np.maximum(self._true_lengths, np.float32(1))
@@ -109,9 +107,9 @@ class LatentObjective:
     def _sum_by_sequence(self, values: np.ndarray) -> np.ndarray:
         """Return the sum (n_sequences,) over the padded steps and columns of each sequence."""
         # sums of patches are faster, because there are fewer patches than steps
-        patches = self._layout.patch_offsets
-        by_patch = values.reshape(patches[-1], self._decoder.patch * values.shape[1])
-        return packed.segment_sum(by_patch, patches).sum(axis=1)
+        offsets = self._layout.patch_offsets
+        patches = values.reshape(offsets[-1], self._decoder.patch * values.shape[1])
+        return packed.segment_sum(patches, offsets).sum(axis=1)
 
 
 def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,41 +119,42 @@ def length_error_cost(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # where the rounded length becomes wrong. With this cost, the error on JapaneseVowels at 4
     # dimensions is 7 % lower. On the data sets with which the defaults were chosen, it makes no
     # difference.
+    bend, height, width = _SQUARE_TO_LINEAR_ERROR, _WRONG_LENGTH_COST, _HALF_COST_SQUARED_ERROR
     excess = np.maximum(np.abs(errors) - _LENGTH_TOLERANCE, np.float32(0))
     squared = excess * excess
-    cost = squared / (_LINEAR_BEND + excess) + _JUMP_HEIGHT * squared / (_JUMP_WIDTH + squared)
-    slope = excess * (excess + 2 * _LINEAR_BEND) / (_LINEAR_BEND + excess) ** 2
-    slope += 2 * _JUMP_HEIGHT * _JUMP_WIDTH * excess / (_JUMP_WIDTH + squared) ** 2
+    cost = squared / (bend + excess) + height * squared / (width + squared)
+    slope = excess * (excess + 2 * bend) / (bend + excess) ** 2
+    slope += 2 * height * width * excess / (width + squared) ** 2
     return cost, slope * np.sign(errors)
 
 
 class _CurvatureEstimate:
-    """Estimate of the curvature of the loss of each row, from its latest updates."""
+    """Estimate of the inverse Hessian of the loss of each row, from its latest updates."""
 
     def __init__(self, x: np.ndarray) -> None:
         # updates of x and changes of the gradient (pairs, n_rows, width), the latest last
-        self.updates = np.zeros((_MAX_PAIRS, *x.shape), np.float32)
-        self.changes = np.zeros_like(self.updates)
-        # one over the inner product of an update and its change; 0 if a row has no such pair
-        self.inverse = np.zeros((_MAX_PAIRS, len(x), 1), np.float32)
-        # scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown
-        self.scale = np.zeros((len(x), 1), np.float32)
+        self.updates = np.zeros((_MAX_UPDATE_PAIRS, *x.shape), np.float32)
+        self.gradient_changes = np.zeros_like(self.updates)
+        # one over the inner product of both (pairs, n_rows, 1); 0 if a row has no such pair
+        self.inverse_products = np.zeros((_MAX_UPDATE_PAIRS, len(x), 1), np.float32)
+        # the initial inverse Hessian is this multiple (n_rows, 1) of the identity; 0 if unknown
+        self.initial_scale = np.zeros((len(x), 1), np.float32)
         self.num_pairs = 0  # number of stored pairs of the row with the most pairs
 
-    def direction(self, gradient: np.ndarray, initial_scale: np.ndarray) -> np.ndarray:
+    def descent_direction(self, gradient: np.ndarray, initial_scale: np.ndarray) -> np.ndarray:
         """Return minus the inverse Hessian times the gradient, by the two-loop recursion."""
-        first_pair = _MAX_PAIRS - self.num_pairs
-        weights = {}
-        for i in reversed(range(first_pair, _MAX_PAIRS)):
-            weights[i] = self.inverse[i] * _row_dots(self.updates[i], gradient)
-            gradient = gradient - weights[i] * self.changes[i]
+        pairs = range(_MAX_UPDATE_PAIRS - self.num_pairs, _MAX_UPDATE_PAIRS)
+        coefficients = {}
+        for i in reversed(pairs):
+            coefficients[i] = self.inverse_products[i] * _row_dots(self.updates[i], gradient)
+            gradient = gradient - coefficients[i] * self.gradient_changes[i]
         result = initial_scale * gradient
-        for i in range(first_pair, _MAX_PAIRS):
-            correction = self.inverse[i] * _row_dots(self.changes[i], result)
-            result = result + (weights[i] - correction) * self.updates[i]
+        for i in pairs:
+            correction = self.inverse_products[i] * _row_dots(self.gradient_changes[i], result)
+            result = result + (coefficients[i] - correction) * self.updates[i]
         return -result
 
-    def learn(self, update: np.ndarray, gradient_change: np.ndarray) -> None:
+    def add_pair(self, update: np.ndarray, gradient_change: np.ndarray) -> None:
         """Replace the oldest pair by a new one, in rows where the curvature is positive."""
         product = _row_dots(update, gradient_change)
         square = _row_dots(gradient_change, gradient_change)
@@ -163,17 +162,16 @@ class _CurvatureEstimate:
         is_positive = (product > np.maximum(np.float32(1e-8) * square, np.float32(1e-30)))[:, 0]
         if not is_positive.any():
             return
-        self.num_pairs = min(self.num_pairs + 1, _MAX_PAIRS)
+        self.num_pairs = min(self.num_pairs + 1, _MAX_UPDATE_PAIRS)
         rows = slice(None) if is_positive.all() else is_positive  # a slice is faster
-        inverse = np.float32(1) / product[rows]
         for stored, new in (
             (self.updates, update[rows]),
-            (self.changes, gradient_change[rows]),
-            (self.inverse, inverse),
+            (self.gradient_changes, gradient_change[rows]),
+            (self.inverse_products, np.float32(1) / product[rows]),
         ):
             stored[:-1, rows] = stored[1:, rows]
             stored[-1, rows] = new
-        self.scale[rows] = product[rows] / np.maximum(square[rows], np.float32(1e-30))
+        self.initial_scale[rows] = product[rows] / np.maximum(square[rows], np.float32(1e-30))
 
 
 def minimize_rows(
@@ -184,30 +182,31 @@ def minimize_rows(
     """Minimize the objective (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
     # Algorithms 7.4 and 7.5 of J. Nocedal, S. Wright, "Numerical Optimization", 2006, for all rows
     # at once. An update that does not lower the loss of its row is rejected, and a shorter one is
-    # tried next. ``objective`` returns losses (n_rows,) and gradients (n_rows, width); those of a
-    # row depend on this row alone.
+    # tried next. ``objective`` returns losses (n_rows,) and gradients (n_rows, width). The loss and
+    # the gradient of a row depend on this row alone.
     losses, gradient = objective(x)
     factor = np.ones((len(x), 1), np.float32)  # shortens the next update of each row
     curvature = _CurvatureEstimate(x)
     for _ in range(num_updates):
+        # without curvature, an update has the length `_INITIAL_UPDATE_LENGTH`
         norm = np.sqrt(_row_dots(gradient, gradient))
         default_scale = _INITIAL_UPDATE_LENGTH / (norm + np.float32(1e-30))
-        scale = np.where(curvature.scale > 0, curvature.scale, default_scale)
-        direction = curvature.direction(gradient, scale)
-        # rounding may turn the direction upwards; then the gradient replaces it
+        scale = np.where(curvature.initial_scale > 0, curvature.initial_scale, default_scale)
+        direction = curvature.descent_direction(gradient, scale)
+        # rounding may turn the direction upwards; then it is replaced by minus the gradient
         is_upward = _row_dots(direction, gradient) >= 0
         direction = np.where(is_upward, -scale * gradient, direction)
         new_x = x + factor * direction
         new_losses, new_gradient = objective(new_x)
-        accepted = (new_losses < losses)[:, None]  # False for NaN
-        curvature.learn(new_x - x, new_gradient - gradient)  # also from a rejected update
-        losses = np.where(accepted[:, 0], new_losses, losses)
-        gradient = np.where(accepted, new_gradient, gradient)
-        factor = np.where(accepted, np.float32(1), _SHRINKAGE * factor)
-        x = np.where(accepted, new_x, x)
+        is_accepted = (new_losses < losses)[:, None]  # False for NaN
+        curvature.add_pair(new_x - x, new_gradient - gradient)  # also of a rejected update
+        losses = np.where(is_accepted[:, 0], new_losses, losses)
+        gradient = np.where(is_accepted, new_gradient, gradient)
+        factor = np.where(is_accepted, np.float32(1), _SHRINK_FACTOR * factor)
+        x = np.where(is_accepted, new_x, x)
     return x
 
 
 def _row_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the inner product of each row, of shape (n_rows, 1)."""
+    """Return the inner product (n_rows, 1) of each pair of rows."""
     return np.add.reduce(a * b, axis=1, keepdims=True)

@@ -19,11 +19,10 @@ from refold.network.packed.batches import (
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import (
-    LengthDimensionReader,
     LengthPredictor,
     PackedHead,
     Sampling,
-    make_length_reader,
+    decode_lengths,
     round_lengths,
 )
 from refold.network.packed.latent_optimization import LatentObjective, minimize_rows
@@ -33,8 +32,9 @@ from refold.sequences import Sequences, check_codes_finite
 if TYPE_CHECKING:
     from refold.network.keras.network import Network
 
-# Both classes have the same methods. If a result overflows float32, `encode` and `predict_lengths`
-# raise a DataError, and the other methods return numbers that are not finite.
+# Both classes encode, decode, forecast and predict lengths by the same methods. If a result
+# overflows float32, `encode` and `predict_lengths` raise a DataError, and the other methods return
+# numbers that are not finite.
 FittedNetwork = Union["PackedNetwork", "Network"]
 """A network of a `refold.Model`."""
 
@@ -62,29 +62,29 @@ class PackedNetwork:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         if (reason := why_not()) is not None:
-            sentence = (
-                "Encoding and decoding run on NumPy, which is slower than the compiled kernel"
+            log_slow_fallback(
+                "Encoding and decoding run on NumPy, which is slower than the compiled kernel",
+                reason,
             )
-            log_slow_fallback(sentence, reason)
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
-        # encoder, decoder and length reader by name, until the weights change
+        # encoder, decoders and length predictor by name, until the weights change
         self._cache: dict[str, Any] = {}
-        # the `refold.models.Network` whose weights this network follows, if there is one
-        self.keras: Any = None
-        # the variables of ``keras``, and their values when ``_weights`` was made
+        # the `refold.models.Network` with which this network shares weights, if there is one
+        self.keras_network: Any = None
+        # its variables, and their values when ``_weights`` was made from them
         self._variables: list[Any] = []
         self._variable_values: list[Any] = []
 
-    def follow(self, keras_network: Any) -> None:
+    def share_weights(self, keras_network: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras, self._variables = keras_network, keras_network.weights
+        self.keras_network, self._variables = keras_network, keras_network.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
-        if self.keras is not None:
+        if self.keras_network is not None:
             values = [variable.value for variable in self._variables]
             # JAX never changes an array, so the same array has the same values. Other backends
             # change arrays, so their values are always copied.
@@ -131,9 +131,10 @@ class PackedNetwork:
         return self._cached("decoder", PackedDecoder, head=self.head)
 
     @property
-    def length_reader(self) -> LengthPredictor | LengthDimensionReader:
-        """Reader of lengths from codes, with the current weights."""
-        return self._cached("length_reader", make_length_reader)
+    def length_predictor(self) -> LengthPredictor | None:
+        """Predictor with the current weights; None if a latent dimension holds the length."""
+        has_dimension = self.specification.length_dim > 0
+        return None if has_dimension else self._cached("length_predictor", LengthPredictor)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -145,20 +146,19 @@ class PackedNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled_sequences), self.specification.latent_dim), np.float32)
         encoder = self.encoder
-        # for latent optimization; made once for all batches
-        decoders = (self.decoder, self.length_reader) if latent_steps else None
-        learned = self.specification.learned_dim
+        # only latent optimization needs these; they are made once for all batches
+        decoders = (self.decoder, self.length_predictor) if latent_steps else None
+        learned_dim = self.specification.learned_dim
 
         def encode_batch(indices: np.ndarray) -> None:
             batch = make_batch(indices, scaled_sequences.offsets)
             x, targets = input_and_target(self.specification, scaled_sequences.values, batch)
-            encoded = encoder(x, batch.offsets)
+            batch_codes = encoder(x, batch.offsets)
             if decoders is not None:
-                objective = LatentObjective(
-                    *decoders, x, targets, batch.offsets, encoded, learned_dim=learned
-                )
-                encoded = minimize_rows(objective, encoded, latent_steps)
-            codes[indices] = encoded
+                data = x, targets, batch.offsets, batch_codes
+                objective = LatentObjective(*decoders, *data, learned_dim=learned_dim)
+                batch_codes = minimize_rows(objective, batch_codes, latent_steps)
+            codes[indices] = batch_codes
 
         with concurrent_batches(
             encode_batch, self.specification, scaled_sequences.offsets, "encode", verbose=verbose
@@ -185,21 +185,19 @@ class PackedNetwork:
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
         def decode_batch(indices: np.ndarray) -> None:
-            batch = make_batch(indices, offsets)
-            layout, noise = decoder.make_layout(batch.offsets), None
+            batch, batch_codes = make_batch(indices, offsets), codes[indices]
+            layout, noise, temperature = decoder.make_layout(batch.offsets), None, 1.0
             if sampling is not None:
                 noise = self.head.draw_noise(batch.offsets, sampling.seed, indices)
+                temperature = sampling.temperature
             if self.autoregressive:
-                temperature = 1.0 if sampling is None else sampling.temperature
-                decoded = decoder.decode_autoregressively(
-                    codes[indices], layout, noise, temperature
-                )
+                decoded = decoder.decode_autoregressively(batch_codes, layout, noise, temperature)
             else:
                 # the decoder writes complete patches, which may end after the end of a sequence
-                patch_outputs, _ = decoder(codes[indices], layout)
+                patch_outputs, _ = decoder(batch_codes, layout)
                 decoded = patch_outputs[layout.unpadded_rows]
-                if noise is not None and sampling is not None:
-                    decoded = self.head.sample(decoded, noise, sampling.temperature)
+                if noise is not None:
+                    decoded = self.head.sample(decoded, noise, temperature)
             outputs[batch.rows] = decoded
 
         with concurrent_batches(
@@ -225,19 +223,18 @@ class PackedNetwork:
             # their error with teacher forcing is too low. Other columns are measured with teacher
             # forcing, because their cross-entropy without it mostly measures what follows the first
             # mistake.
-            if self.autoregressive and self.head.numeric.any():
-                numeric = np.repeat(self.head.numeric, self.head.widths)
+            if self.autoregressive and self.head.numeric_mask.any():
+                is_numeric = np.repeat(self.head.numeric_mask, self.head.widths)
                 decoded = self.decoder.decode_autoregressively(codes, layout)
-                outputs = np.where(numeric, decoded, outputs)
-            observed = ~np.isnan(targets)
-            values_or_zero = np.where(observed, targets, np.float32(0))
-            errors, _ = self.head.errors(outputs, values_or_zero, observed)
+                outputs = np.where(is_numeric, decoded, outputs)
+            is_observed = ~np.isnan(targets)
+            finite_targets = np.where(is_observed, targets, np.float32(0))
+            errors, _ = self.head.errors(outputs, finite_targets, is_observed)
             error += float(errors.sum(dtype=float))
-            num_observed += int(np.count_nonzero(observed))
-            if with_length and isinstance(self.length_reader, LengthPredictor):
-                length_error += float(
-                    self.length_reader.losses(codes, np.diff(batch.offsets)).sum(dtype=float)
-                )
+            num_observed += int(np.count_nonzero(is_observed))
+            if with_length and (predictor := self.length_predictor) is not None:
+                losses = predictor.losses(codes, np.diff(batch.offsets))
+                length_error += float(losses.sum(dtype=float))
         return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
 
     def forecast(self, codes: np.ndarray, recent_values: np.ndarray) -> np.ndarray:
@@ -260,13 +257,17 @@ class PackedNetwork:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         # `round_lengths` checks the result
         with np.errstate(over="ignore", invalid="ignore"):
-            predicted = self.length_reader(np.ascontiguousarray(codes, np.float32))
+            codes = np.ascontiguousarray(codes, np.float32)
+            if (predictor := self.length_predictor) is not None:
+                lengths = predictor(codes)
+            else:
+                lengths = decode_lengths(codes, self.specification)
             # a length far beyond the training lengths is not plausible
-            return round_lengths(predicted, 2 * self.specification.max_steps)
+            return round_lengths(lengths, 2 * self.specification.max_steps)
 
-    def _cached(self, name: str, build: Any, **options: Any) -> Any:
-        """Return ``build`` of the current weights, or what it returned for them before."""
+    def _cached(self, name: str, make: Any, **options: Any) -> Any:
+        """Return ``make`` of the current weights, or what it returned for them before."""
         weights = self.weights  # empties the cache if Keras changed the weights
         if name not in self._cache:
-            self._cache[name] = build(self.specification, weights, **options)
+            self._cache[name] = make(self.specification, weights, **options)
         return self._cache[name]

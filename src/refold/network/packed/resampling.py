@@ -1,16 +1,16 @@
 """A network that reads each column of a sequence by itself, as a curve of a fixed number of points.
 
-A column of n steps is a weighted sum of n cosines. Its cosine transform [1]_ returns the weights,
+A column of n steps is a weighted sum of n cosines. The cosine transform [1]_ computes the weights,
 here called coefficients. A curve of m points keeps the first m coefficients. So a column of at most
-m steps loses nothing, and a longer column loses what varies fastest. The inverse transform returns
-the values at the steps. Missing values are first replaced by straight lines.
+m steps loses nothing, and a longer column loses its fastest variations. The inverse transform
+computes the values at the steps. Missing values are first replaced by straight lines.
 
 .. [1] N. Ahmed, T. Natarajan and K. R. Rao, "Discrete Cosine Transform", IEEE Transactions on
    Computers C-23, 1974.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
 
-# Weights that are zero in the initial network, before training.
-_LEARNED_WEIGHTS = (
+# Weights that were zero before the pretrained network was trained.
+_INITIALLY_ZERO_WEIGHTS = (
     *("code/kernel", "code/bias", "head/dense/kernel", "head/dense/bias"),
     *("linear_code/change", "linear_code/bias", "linear_steps/change", "linear_steps/bias"),
 )
@@ -34,31 +34,30 @@ class CurveNetwork(PackedNetwork):
     The code of a sequence has, for each column, the code of its curve and the length.
     """
 
-    # A sequence is short if it has at most half as many steps as a curve has points. The initial
-    # network, before training, reconstructs short sequences exactly by its linear path, and the
-    # trained network does not. So short sequences use the initial network.
+    # A sequence is short if it has at most half as many steps as a curve has points. Before its
+    # training, the network reconstructs short sequences exactly by its linear path, and afterwards
+    # it does not. So short sequences use the initial network, as it was before its training.
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
         self.curve_network = PackedNetwork(specification.inner, weights)
-        zeros = {name: np.zeros_like(weights[name]) for name in _LEARNED_WEIGHTS}
+        zeros = {name: np.zeros_like(weights[name]) for name in _INITIALLY_ZERO_WEIGHTS}
         self._initial_network = PackedNetwork(specification.inner, {**weights, **zeros})
 
     def encode(
         self, scaled_sequences: Sequences, *, latent_steps: int = 0, verbose: int = 0
     ) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
-        curves = resample_columns(scaled_sequences, self.specification.grid)
-        options: Any = {"latent_steps": latent_steps, "verbose": verbose}
-        width = self.specification.curve_dim
-        codes = np.empty((*curves.shape[:2], width), np.float32)
+        num_points, curve_dim = self.specification.grid, self.specification.curve_dim
+        curves = resample_columns(scaled_sequences, num_points)
+        # (n_sequences, columns, learned dimensions and length)
+        codes = np.empty((*curves.shape[:2], curve_dim + 1), np.float32)
         for network, indices in self._split_by_network(scaled_sequences.lengths):
-            one_column = as_sequences(curves[indices].reshape(-1, curves.shape[2], 1))
-            encoded = network.encode(one_column, **options)
-            codes[indices] = encoded.reshape(-1, *codes.shape[1:])
+            one_column = as_sequences(curves[indices].reshape(-1, num_points, 1))
+            encoded = network.encode(one_column, latent_steps=latent_steps, verbose=verbose)
+            codes[indices, :, :-1] = encoded.reshape(len(indices), -1, curve_dim)
         lengths = encode_lengths(scaled_sequences.lengths, self.specification)
-        lengths = np.broadcast_to(lengths[:, None, None], (*codes.shape[:2], 1))
-        codes = np.concatenate([codes, lengths], axis=2)
+        codes[:, :, -1] = lengths[:, None]
         return codes.reshape(len(scaled_sequences), self.specification.latent_dim)
 
     def decode(
@@ -72,13 +71,13 @@ class CurveNetwork(PackedNetwork):
         """Decode codes to the outputs (n_rows, columns) of sequences with these offsets."""
         del sampling  # numeric columns are not sampled
         num_points, num_columns = self.specification.grid, self.specification.num_outputs
-        # the lengths in the codes, which may differ from those of ``offsets``, choose the network
+        # The lengths in the codes choose the network. They may differ from those of ``offsets``.
         lengths = self.predict_lengths(codes)
         curve_dim = self.specification.curve_dim
         codes = codes.reshape(len(codes), num_columns, curve_dim + 1)[..., :curve_dim]
-        curves = np.empty((*codes.shape[:2], num_points), np.float32)
+        curves = np.empty((len(codes), num_columns, num_points), np.float32)
         for network, indices in self._split_by_network(lengths):
-            curve_codes = codes[indices].reshape(-1, codes.shape[2])
+            curve_codes = codes[indices].reshape(-1, curve_dim)
             curve_offsets = np.arange(len(curve_codes) + 1) * num_points
             decoded = network.decode(curve_codes, curve_offsets, verbose=verbose)
             curves[indices] = decoded.reshape(-1, num_columns, num_points)
@@ -88,7 +87,7 @@ class CurveNetwork(PackedNetwork):
         return outputs
 
     def _split_by_network(self, lengths: np.ndarray) -> Iterator[tuple[PackedNetwork, np.ndarray]]:
-        """Yield the networks for short and for long sequences, with the rows of these sequences."""
+        """Yield the networks of short and of long sequences, with the indices of the sequences."""
         is_short = lengths <= self.specification.grid // 2
         for network, mask in ((self._initial_network, is_short), (self.curve_network, ~is_short)):
             if mask.any():
@@ -96,7 +95,7 @@ class CurveNetwork(PackedNetwork):
 
 
 def resample_columns(sequences: Sequences, num_points: int) -> np.ndarray:
-    """Resample the columns of sequences to curves (n_sequences, columns, grid)."""
+    """Resample the columns of sequences to curves (n_sequences, columns, num_points)."""
     curves = np.zeros((len(sequences), sequences.values.shape[1], num_points), np.float32)
     for indices, values in _group_values_by_length(sequences):
         curves[indices] = resample(values, num_points)
@@ -109,9 +108,14 @@ def interpolate_missing_values(sequences: Sequences) -> Sequences:
     if not np.isnan(sequences.values).any():
         return sequences
     values = sequences.values.copy()
-    for _, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
-        filled = _interpolate_gaps(values[step_rows].transpose(0, 2, 1))
-        values[step_rows] = filled.transpose(0, 2, 1)
+    for begin, end in itertools.pairwise(sequences.offsets):
+        for column in values[begin:end].T:  # a view
+            is_observed = ~np.isnan(column)
+            if not is_observed.any():
+                column[:] = 0.0
+            elif not is_observed.all():
+                steps = np.arange(end - begin)
+                column[:] = np.interp(steps, steps[is_observed], column[is_observed])
     return sequences.with_values(values)
 
 
@@ -122,92 +126,75 @@ def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray
     shares = np.ones(len(sequences))
     for indices, values in _group_values_by_length(sequences):
         if values.shape[2] > num_dims:
-            power = _cosine_transform(values)[..., 1:] ** 2  # the first coefficient is the mean
-            total = power.sum(axis=2)
+            # By Parseval's theorem, the variance is the sum of the squared coefficients without the
+            # first one, which is the mean.
+            squares = _cosine_transform(values)[..., 1:] ** 2
+            total = squares.sum(axis=2)
             # a constant column loses nothing
-            first = np.where(total > 0, power[..., : num_dims - 1].sum(axis=2), 1.0)
-            shares[indices] = (first / np.where(total > 0, total, 1.0)).mean(axis=1)
+            explained = np.where(total > 0, squares[..., : num_dims - 1].sum(axis=2), 1.0)
+            shares[indices] = (explained / np.where(total > 0, total, 1.0)).mean(axis=1)
     return shares
 
 
 def resample(values: np.ndarray, new_num_steps: int) -> np.ndarray:
-    """Resample the last axis to a number of steps."""
+    """Resample the last axis of values (..., steps) to a number of steps."""
     # Resampling to more steps and back returns the original values.
     old_num_steps = values.shape[-1]
     if old_num_steps == new_num_steps:
         return values.astype(np.float32)
-    num_kept = min(old_num_steps, new_num_steps)
+    num_shared = min(old_num_steps, new_num_steps)
     coefficients = np.zeros((*values.shape[:-1], new_num_steps))
     # coefficients of the same function grow with the square root of the number of its steps
     factor = np.sqrt(new_num_steps / old_num_steps)
-    coefficients[..., :num_kept] = _cosine_transform(values)[..., :num_kept] * factor
-    return _inverse_cosine_transform(coefficients).astype(np.float32)
-
-
-# The orthonormal cosine transform, computed by a Fourier transform: J. Makhoul, "A Fast Cosine
-# Transform in One and Two Dimensions", IEEE Transactions on Acoustics, Speech, and Signal
-# Processing 28, 1980. NumPy transforms one row after another, so its bits do not depend on other
-# rows. SciPy's does not.
+    coefficients[..., :num_shared] = _cosine_transform(values)[..., :num_shared] * factor
+    # the inverse of `_cosine_transform`, in the reverse order
+    norms, rotations = _cosine_factors(new_num_steps)
+    scaled = coefficients / norms
+    mirrored = np.zeros_like(scaled)
+    mirrored[..., 1:] = scaled[..., :0:-1]
+    folded = np.fft.ifft((scaled - 1j * mirrored) / rotations).real
+    new_values, half = np.empty(coefficients.shape, np.float32), (new_num_steps + 1) // 2
+    new_values[..., ::2], new_values[..., 1::2] = folded[..., :half], folded[..., half:][..., ::-1]
+    return new_values
 
 
 def _cosine_transform(values: np.ndarray) -> np.ndarray:
-    """Return the cosine transform of the last axis, in float64."""
-    num_steps = values.shape[-1]
+    """Return the orthonormal cosine transform of the last axis, in float64."""
+    # By a Fourier transform of the even steps, followed by the odd steps backwards: J. Makhoul, "A
+    # Fast Cosine Transform in One and Two Dimensions", IEEE Transactions on Acoustics, Speech, and
+    # Signal Processing 28, 1980. NumPy transforms one row after another, so the bits of a row do
+    # not depend on other rows. With SciPy they do.
     folded = np.concatenate([values[..., ::2], values[..., 1::2][..., ::-1]], axis=-1)
-    spectrum = np.fft.fft(folded.astype(float)) * _phase_factors(num_steps)
-    return spectrum.real * _norms(num_steps)
+    norms, rotations = _cosine_factors(values.shape[-1])
+    return (np.fft.fft(folded.astype(float)) * rotations).real * norms
 
 
-def _inverse_cosine_transform(coefficients: np.ndarray) -> np.ndarray:
-    """Return the values (..., steps) whose cosine transform is ``coefficients``."""
-    num_steps = coefficients.shape[-1]
-    scaled = coefficients / _norms(num_steps)
-    mirrored = np.zeros_like(scaled)
-    mirrored[..., 1:] = scaled[..., :0:-1]
-    folded = np.fft.ifft((scaled - 1j * mirrored) / _phase_factors(num_steps)).real
-    values, half = np.empty(coefficients.shape), (num_steps + 1) // 2
-    values[..., ::2], values[..., 1::2] = folded[..., :half], folded[..., half:][..., ::-1]
-    return values
-
-
-def _phase_factors(num_steps: int) -> np.ndarray:
-    """Return the rotations (steps,) that turn a Fourier transform into a cosine transform."""
-    return np.exp(-0.5j * np.pi * np.arange(num_steps) / num_steps)
-
-
-def _norms(num_steps: int) -> np.ndarray:
-    """Return the factors (steps,) that make the cosines orthonormal."""
-    return np.sqrt(np.where(np.arange(num_steps) == 0, 1.0, 2.0) / num_steps)
+def _cosine_factors(num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return norms and rotations (steps,) that turn a Fourier transform into a cosine transform."""
+    index = np.arange(num_steps)
+    norms = np.sqrt(np.where(index == 0, 1.0, 2.0) / num_steps)  # make the cosines orthonormal
+    return norms, np.exp(-0.5j * np.pi * index / num_steps)
 
 
 # Sequences of the same length, which are transformed together
 
 
 def _group_values_by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows of sequences of the same length, and their values (n, columns, steps)."""
+    """Yield indices of sequences of the same length, and their values (n, columns, steps)."""
     # missing values are interpolated
     values = interpolate_missing_values(sequences).values
     for indices, step_rows in _group_by_length(sequences.offsets, values.shape[1]):
         yield indices, values[step_rows].transpose(0, 2, 1)
 
 
-def _group_by_length(offsets: np.ndarray, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows of sequences of the same length, and the rows of their steps (n, steps)."""
+def _group_by_length(
+    offsets: np.ndarray, num_columns: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield indices of sequences of the same length, and the rows of their steps (n, steps)."""
     lengths = np.diff(offsets)
     for length in np.unique(lengths[lengths > 0]).tolist():
         indices = np.flatnonzero(lengths == length)
-        group_size = max(1, _MAX_VALUES_AT_ONCE // (length * width))
+        group_size = max(1, _MAX_VALUES_AT_ONCE // (length * num_columns))
         for start in range(0, len(indices), group_size):
             group = indices[start : start + group_size]
             yield group, offsets[group][:, None] + np.arange(length)
-
-
-def _interpolate_gaps(values: np.ndarray) -> np.ndarray:
-    """Interpolate missing values along the last axis; 0 if all values are missing."""
-    filled, steps = np.array(values, float, order="C"), np.arange(values.shape[-1])
-    for row in filled.reshape(-1, len(steps)):
-        observed = ~np.isnan(row)
-        if not observed.all():
-            points = steps[observed], row[observed]
-            row[:] = np.interp(steps, *points) if observed.any() else 0.0
-    return filled

@@ -136,24 +136,24 @@ def set_linear_initialization(
         return array
 
     # the inputs after those that have an output are flags of observed values, with weights of zero
-    encoder_kernel = np.zeros(encoder_layer.start.shape, np.float32)
+    encoder_kernel = np.zeros(encoder_layer.initial_map.shape, np.float32)
     encoder_kernel[:, output_indices] = linear.encoder
-    encoder_layer.start.assign(encoder_kernel)
+    encoder_layer.initial_map.assign(encoder_kernel)
     encoder_layer.bias.assign(np.asarray(linear.encoder_bias, np.float32))
     # The length and the ROCKET features follow the other dimensions of a code. They have weights of
     # zero, and the LSTM learns what they say about the steps.
-    decoder_kernel = np.zeros(decoder_layer.start.shape, np.float32)
+    decoder_kernel = np.zeros(decoder_layer.initial_map.shape, np.float32)
     decoder_kernel[: encoder_layer.latent_dim, :, output_indices] = linear.decoder
-    decoder_layer.start.assign(decoder_kernel)
+    decoder_layer.initial_map.assign(decoder_kernel)
     decoder_layer.bias.assign(expand_outputs(decoder_layer.bias.shape, linear.decoder_bias))
     # The residual of the linear path scales what the LSTMs add. It also scales the changes that the
-    # optimizer makes to the weights of the linear path, which are `start + unit * change`. So these
-    # changes are small if the residual is small. Columns without an initialization have a residual
-    # share of 1.
+    # optimizer makes to the weights of the linear path, `initial_map + change_factor * map_change`.
+    # So these changes are small if the residual is small. Columns without an initialization have a
+    # residual share of 1.
     share, residual_scale = linear.residual_share, float(np.sqrt(linear.residual_share))
     mean_share = (num_initialized * share + num_columns - num_initialized) / num_columns
     encoder_layer.scale.assign(float(np.sqrt(mean_share)))
-    encoder_unit = residual_scale / np.sqrt(encoder_layer.num_steps * num_columns)
+    encoder_change_factor = residual_scale / np.sqrt(encoder_layer.num_steps * num_columns)
     if encoder_layer.by_length:
         maps = np.broadcast_to(np.eye(encoder_layer.latent_dim), encoder_layer.maps.shape)
         offsets = np.zeros(encoder_layer.offsets.shape)
@@ -163,11 +163,11 @@ def set_linear_initialization(
             # effect of the map of a medium length.
             mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
             factor = np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30))
-            encoder_unit *= float(factor)
+            encoder_change_factor *= float(factor)
         encoder_layer.maps.assign(np.asarray(maps, np.float32))
         encoder_layer.offsets.assign(np.asarray(offsets, np.float32))
-    encoder_layer.unit.assign(float(encoder_unit))
-    decoder_layer.unit.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
+    encoder_layer.change_factor.assign(float(encoder_change_factor))
+    decoder_layer.change_factor.assign(float(residual_scale / np.sqrt(specification.latent_dim)))
     head.scale.assign(expand_outputs(head.scale.shape, linear.residual_std, 1.0))
     lstm_code.kernel.assign(np.zeros(lstm_code.kernel.shape, np.float32))
     # with patches, the kernel has columns for all outputs of the first step, then of the second one
