@@ -115,6 +115,7 @@ def test_missing_values_and_constants(model):
     np.testing.assert_allclose(decoded[1], 0.1, rtol=1e-6)
     np.testing.assert_allclose(decoded[2], [3.0])
     assert len(decoded[3]) == 9
+    model.encode([np.full(500, 5.0)])  # without a warning of lost variance
     late = np.r_[np.full(30, np.nan), 100 + np.sin(np.arange(20) / 4)]  # most of it is bridged
     (reconstructed,) = refold.load("series", dims=8).reconstruct([late])
     np.testing.assert_allclose(reconstructed[30:], late[30:], atol=0.5)
@@ -192,6 +193,8 @@ def test_training_nested_codes_lowers_the_error_of_the_first_dimensions():
     units = ae.error_scaler_
     errors = [nmse(series, ae.model_.with_dims(i).reconstruct(series), units) for i in (1, 2, 4)]
     assert errors == sorted(errors, reverse=True)
+    again = refold.SequenceAutoencoder(**options, nested=True).fit(series)
+    assert again.history_["loss"] == ae.history_["loss"]
 
 
 # The columns of the data

@@ -132,7 +132,7 @@ def adapt(
     of the columns in decoded data, for streams, and for a service of several columns.
 
     Args:
-        model: series, or series-16 for the first 16 numbers of its codes.
+        model_file: series, or series-16 for the first 16 numbers of its codes.
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
         max_loss: Cut a series only if its code would lose more than this share of its variance.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -64,7 +64,8 @@ _ID_BATCH_ROWS = 1 << 18
 FileStamp = tuple[int, int | None]
 
 
-class Location(NamedTuple):
+@dataclass(frozen=True)
+class Location:
     """A file or folder in any store."""
 
     file_system: Any  # pyarrow.fs.FileSystem
@@ -84,7 +85,7 @@ class Location(NamedTuple):
 
     def child(self, file_name: str) -> "Location":
         """Return a file in this folder."""
-        return self._replace(path=f"{self.path.rstrip('/')}/{file_name}")
+        return replace(self, path=f"{self.path.rstrip('/')}/{file_name}")
 
 
 def absolute_path(path_or_url: str | os.PathLike[str]) -> str:
@@ -162,7 +163,7 @@ def find_parquet_files(path_or_url: str) -> list[tuple[Location, FileStamp]]:
     else:
         raise MissingFileError(f"There is no file or folder {path_or_url}.")
     files = [
-        (location._replace(path=info.path), (info.size, info.mtime_ns))
+        (replace(location, path=info.path), (info.size, info.mtime_ns))
         for info in sorted(infos, key=lambda info: info.path)
         if info.type == fs.FileType.File and info.path.lower().endswith(PARQUET_SUFFIXES)
     ]
@@ -181,7 +182,7 @@ def open_atomically(location: Location) -> Iterator[BinaryIO]:
     target = location
     # An object store needs no temporary name: an upload appears only when it is complete.
     if location.prefix.partition(":")[0] not in _OBJECT_STORE_SCHEMES:
-        target = location._replace(path=f"{folder}/.{name}.{secrets.token_hex(8)}")
+        target = replace(location, path=f"{folder}/.{name}.{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as temporary_file:
         yield temporary_file
         num_bytes = temporary_file.tell()

@@ -165,7 +165,7 @@ def call_library(function_name: str, *arguments: Any) -> None:
                 argument = argument.ctypes.data
         c_arguments.append(argument)
     if _C_SIGNATURES[function_name].endswith("t"):
-        c_arguments.append(num_threads())
+        c_arguments.append(_MAX_THREADS.get() or _count_cores())
     library, _ = _open_library()
     if getattr(library, f"refold_{function_name}")(*c_arguments):
         raise MemoryError(f"There is not enough memory for {function_name.replace('_', ' ')}.")

@@ -92,8 +92,8 @@ class PackedDecoder:
                 factors = np.tile(self.scale, self.patch)
                 kernel, bias = self._dense_weights
                 self._dense_weights = factors * kernel, factors * bias
-        num_patches = min(settings.max_patches, _MAX_CACHED_PATCHES)
-        self._cached_terms = self._position_terms(num_patches)
+        # terms of sequences of at most `_MAX_CACHED_PATCHES` patches, computed at the first use
+        self._cached_terms: tuple[np.ndarray, np.ndarray | None] | None = None
 
     def make_layout(self, offsets: np.ndarray, inputs: np.ndarray | None = None) -> DecoderLayout:
         """Return the layout of sequences with these offsets, for one or more calls."""
@@ -104,6 +104,9 @@ class PackedDecoder:
             padded_offsets = patch_offsets * self.patch
             rows = concatenated_ranges(padded_offsets[:-1], lengths_from_offsets(offsets))
         num_patches = int(lengths_from_offsets(patch_offsets).max(initial=0))
+        if self._cached_terms is None:
+            num_cached = min(self._settings.max_patches, _MAX_CACHED_PATCHES)
+            self._cached_terms = self._position_terms(num_cached)
         gate_inputs, biases = self._cached_terms
         if num_patches > len(gate_inputs):
             gate_inputs, biases = self._position_terms(num_patches)

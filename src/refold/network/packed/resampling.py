@@ -26,6 +26,9 @@ _INITIALLY_ZERO_WEIGHTS = (
 )
 # Maximum number of values that are transformed at once, to limit the memory.
 _MAX_VALUES_AT_ONCE = 1 << 20
+# A column is constant if its variance is at most this share of its squared mean. The transform of a
+# constant column of doubles has rounding errors of about 1e-32 of its squared mean.
+_MAX_ROUNDING_SHARE = 1e-28
 
 
 class CurveNetwork(PackedNetwork):
@@ -128,11 +131,13 @@ def explained_variance_shares(sequences: Sequences, num_dims: int) -> np.ndarray
         if values.shape[2] > num_dims:
             # By Parseval's theorem, the variance is the sum of the squared coefficients without the
             # first one, which is the mean.
-            squares = _cosine_transform(values)[..., 1:] ** 2
-            total = squares.sum(axis=2)
-            # a constant column loses nothing
-            explained = np.where(total > 0, squares[..., : num_dims - 1].sum(axis=2), 1.0)
-            shares[indices] = (explained / np.where(total > 0, total, 1.0)).mean(axis=1)
+            squares = _cosine_transform(values) ** 2
+            total = squares[..., 1:].sum(axis=2)
+            explained = squares[..., 1:num_dims].sum(axis=2)
+            # A constant column loses nothing. Its coefficients are 0 up to rounding.
+            is_constant = total <= _MAX_ROUNDING_SHARE * squares[..., 0]
+            total[is_constant] = explained[is_constant] = 1.0
+            shares[indices] = (explained / total).mean(axis=1)
     return shares
 
 

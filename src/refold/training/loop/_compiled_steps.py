@@ -23,6 +23,7 @@ from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import decode_in_trace
 from refold.network.keras.encoder import NestedDropout
+from refold.network.keras.layer import seeded
 from refold.network.keras.heads import all_losses_squared, length_loss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
@@ -128,9 +129,10 @@ class Engine:
         is_distributed = processes is not None and processes.count > 1
         self._processes = processes if is_distributed else None
         self._num_processes = processes.count if processes is not None else 1
-        self.joint_model: Any = build_joint_model(
-            network, with_length=length_weight > 0, corrupted=bool(corruption)
-        )
+        with seeded(seed):  # for the draws of nested dropout
+            self.joint_model: Any = build_joint_model(
+                network, with_length=length_weight > 0, corrupted=bool(corruption)
+            )
         # to validate numeric columns without teacher forcing, see `build_joint_model`
         self._decoder = network.models.decoder if "code" in self.joint_model.output else None
         self._is_numeric_output = numeric_output_mask(network)
@@ -546,8 +548,12 @@ class AdamW(keras.optimizers.AdamW):
 
     def add_variable(self, shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Create a variable of zeros."""
-        kwargs["initializer"] = lambda shape, dtype: ops.convert_to_tensor(np.zeros(shape, dtype))
-        return super().add_variable(shape, *args, **kwargs)
+
+        def zeros(shape: Any, dtype: Any) -> Any:
+            # if JAX is not told the dtype, it compiles a copy
+            return ops.convert_to_tensor(np.zeros(shape, dtype), dtype=dtype)
+
+        return super().add_variable(shape, *args, **kwargs | {"initializer": zeros})
 
 
 # The evidence lower bound (ELBO) of a variational network

@@ -244,8 +244,9 @@ class Training:
         progress = self._progress
         if (best := progress.best) is not None:
             state, count = progress.state, len(progress.state.trainable)
-            state = state._replace(trainable=best[:count], non_trainable=best[count:])
-            self._engine.write_back(state)
+            self._engine.write_back(
+                TrainState(best[:count], best[count:], state.optimizer, state.totals)
+            )
         history = dict(progress.history)
         if all(loss is None for loss in history["val_loss"]):
             del history["val_loss"]
