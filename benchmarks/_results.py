@@ -19,7 +19,6 @@ Record = dict[str, Any]
 FOLDER = Path(__file__).parent / "results"
 DOCS = ROOT / "docs"
 PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
-# What decides whether results come from committed code.
 CODE = ("src", "benchmarks", ":(exclude)benchmarks/results")
 
 

@@ -29,7 +29,7 @@ from benchmarks._results import results_folder, table, write_page
 from benchmarks._sets import DATA
 from benchmarks._vectors import padded
 from refold.evaluation import nmse
-from refold.sequences import Scaler, Sequences, positions
+from refold.sequences import Scaler, Sequences, sequence_and_step_indices
 
 LATENT_DIM = 16
 ITERATIONS = 100
@@ -122,7 +122,7 @@ def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
 
 def _cut(full: np.ndarray, sequences: Sequences, *, beyond: Any = 0.0) -> Sequences:
     """Return sequences of the real steps; steps beyond the padded array get ``beyond``."""
-    row, step = positions(sequences)
+    row, step = sequence_and_step_indices(sequences)
     values = np.empty(sequences.values.shape)
     values[:] = beyond
     inside = step < full.shape[1]

@@ -58,12 +58,14 @@ class Corruption(NamedTuple):
 
     # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
     # 2008
-    noise: float = 0.0  # standard deviation of noise that is added to standardized numeric values
-    steps: float = 0.0  # fraction of the time steps that are treated as missing
+    noise_std: float = (
+        0.0  # standard deviation of noise that is added to standardized numeric values
+    )
+    dropped_share: float = 0.0  # share of the time steps that are treated as missing
 
     def __bool__(self) -> bool:
         """Return whether any corruption is applied."""
-        return self.noise > 0 or self.steps > 0
+        return self.noise_std > 0 or self.dropped_share > 0
 
     @classmethod
     def of(cls, denoise: Any) -> "Corruption":
@@ -78,12 +80,12 @@ def _parse_denoise(denoise: Any) -> dict[str, float]:
         raise ValueError(denoise)
     fields: dict[str, float] = {}
     for entry in denoise.split(",") if isinstance(denoise, str) else [denoise]:
-        name, amount = "noise", entry
+        name, amount = "noise_std", entry
         if isinstance(entry, str) and entry.strip().startswith("steps:"):
-            name, amount = "steps", entry.strip().removeprefix("steps:")
+            name, amount = "dropped_share", entry.strip().removeprefix("steps:")
         amount = float(amount)
-        # the noise has any standard deviation, but a fraction of the steps must leave some of them
-        is_allowed = 0 <= amount < (1.0 if name == "steps" else float("inf"))
+        # the noise has any standard deviation, but a share of the steps must leave some of them
+        is_allowed = 0 <= amount < (1.0 if name == "dropped_share" else float("inf"))
         if name in fields or not is_allowed:
             raise ValueError(entry)
         fields[name] = amount

@@ -565,7 +565,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the file is not a model, is truncated or changed, or comes from a newer version.
         """
         model = Model.load(path)
-        if model.specification.grid:
+        if model.specification.reads_curves:
             raise ParameterError(
                 "The pretrained model is no estimator: it cannot be trained. Use refold.load, and "
                 "its methods."

@@ -206,10 +206,10 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
     loaded = refold.load(tmp_path / "pumps.refold")
     assert loaded.schema.names == ("flow", "heat")
     assert loaded.hash == adapted.hash == adapted.adapt(table).hash
-    assert adapted.is_hash(model.hash)
-    assert model.is_hash(adapted.hash)
+    assert adapted.has_hash(model.hash)
+    assert model.has_hash(adapted.hash)
     reordered = model.adapt(table[["id", "time", "heat", "flow"]])
-    assert not adapted.is_hash(reordered.hash)
+    assert not adapted.has_hash(reordered.hash)
     with pytest.raises(DataError, match="columns of other names, or in another order"):
         codes_from_arrow(codes_to_arrow(reordered.encode(table), model=reordered), model=adapted)
     assert pickle.loads(pickle.dumps(model)).hash == model.hash  # noqa: S301
@@ -232,15 +232,15 @@ def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
     with pytest.warns(UserWarning, match=r"64 numbers explain 50 % of your series, and 0 % of one"):
         model.encode([slow, fast])
     model.encode([slow, np.full(256, 5.0)])  # causes no warning
-    adapted = model.adapt([slow, fast], max_loss=0.1)
+    adapted = model.adapt([slow, fast], max_lost_variance=0.1)
     cut = adapted.windows([slow, fast])
     assert cut.sequences.ids.tolist()[:3] == ["0", "1[0:64]", "1[16:80]"]
     assert adapted.encode([slow, fast]).shape == (len(cut.series), model.code_size)
     assert adapted.score([slow, fast]) > 0.95
     assert [len(x) for x in adapted.reconstruct([slow, fast])] == [500, 500]
     assert model.adapt([slow, fast], window=50).windows([slow]).sequences.lengths.max() == 50
-    with pytest.raises(ParameterError, match="max_loss"):
-        model.adapt([slow], max_loss=2.0)
+    with pytest.raises(ParameterError, match="max_lost_variance"):
+        model.adapt([slow], max_lost_variance=2.0)
 
 
 def test_normal_series_teach_it_what_is_normal(model):
@@ -315,7 +315,10 @@ def test_the_command_line(table, tmp_path, monkeypatch, capsys):
     assert list(pd.read_csv("back.csv")) == ["id", "time", "x0", "x1"]
     assert main(["decode", "series", "codes.parquet"]) == 2
     assert "codes of another model" in capsys.readouterr().err
-    assert main(["adapt", "series", "pumps.csv", "-o", "pumps.refold", "--max-loss", "0.1"]) == 0
+    assert (
+        main(["adapt", "series", "pumps.csv", "-o", "pumps.refold", "--max-lost-variance", "0.1"])
+        == 0
+    )
     assert main(["reconstruct", "pumps.refold", "pumps.csv", "-o", "back.csv"]) == 0
     assert list(pd.read_csv("back.csv")) == ["id", "time", "flow", "heat"]
     assert main(["info", "series", "--json"]) == 0

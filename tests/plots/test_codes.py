@@ -96,10 +96,10 @@ def test_dimensions_are_sorted_by_effect_and_have_the_colors_of_their_kinds():
 
 
 def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():
-    ax = sweep(WAVES, deviations=(-1, 0, 1))
+    ax = sweep(WAVES, standard_deviations=(-1, 0, 1))
     assert ax.get_ylabel() == "b"
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
     with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
         sweep(WAVES)
     with pytest.raises(DataError, match="A sweep without numeric columns cannot be drawn"):
-        sweep(Sequences.from_list(["ab", "b"]), deviations=(-1, 1))
+        sweep(Sequences.from_list(["ab", "b"]), standard_deviations=(-1, 1))

@@ -22,10 +22,10 @@ _PACKAGE_FOLDER = str(Path(__file__).parent.parent) + os.sep
 _SKLEARN_WRAPPER = "sklearn.utils._set_output"
 # All warnings about sequences that are longer than those in training contain these words, so that
 # filters of warnings can match them.
-LONGER_WARNING = "longer than the longest in training"
+LONGER_WARNING_TEXT = "longer than the longest in training"
 # The function with which `log` makes text of a message. ``str`` spells arguments as in Python. The
 # command line sets another function, which spells arguments as options.
-argument_spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
+argument_speller: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
 def warn(message: str | None) -> None:
@@ -46,7 +46,7 @@ def log(line: str) -> None:
     # not at the top, because it takes time to import rich
     from rich.console import Console
 
-    text = argument_spelling.get()(Message(line))
+    text = argument_speller.get()(Message(line))
     # these options add no line breaks and no colors, and brackets are not markup
     Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 

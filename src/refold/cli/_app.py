@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownOptionError
 
 import refold
-from refold._support.messages import LONGER_WARNING, argument_spelling
+from refold._support.messages import LONGER_WARNING_TEXT, argument_speller
 from refold._support.optional_imports import HiddenPackageFinder, check_training_packages
 from refold.cli._outputs import log, spell_as_options
 from refold.cli.codes import decode, encode, probe, reconstruct
@@ -60,7 +60,7 @@ _COMMANDS = {
     },
     "Models": {
         info: "refold info vowels.refold --json",
-        adapt: "refold adapt series sensor.csv -o sensor.refold --max-loss 0.1",
+        adapt: "refold adapt series sensor.csv -o sensor.refold --max-lost-variance 0.1",
         export: "refold export vowels.refold -o vowels.onnx",
         serve: "refold serve vowels.refold --port 8000",
     },
@@ -158,7 +158,7 @@ def _parse_and_run(arguments: list[str]) -> None:
         raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
     if bound_arguments.arguments.get("quiet"):
         # the warning that a sequence is longer than those in training is only information
-        warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
+        warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
     if command in _COMMANDS_WITH_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound_arguments.args, **bound_arguments.kwargs)
@@ -227,7 +227,7 @@ def _log_each_warning_once() -> Iterator[None]:
             message.args[0] if isinstance(message, Warning) and message.args else message
         )
         # each block of data warns of its longer sequences with other lengths; one line is enough
-        key = LONGER_WARNING if LONGER_WARNING in text else text
+        key = LONGER_WARNING_TEXT if LONGER_WARNING_TEXT in text else text
         if key not in logged_keys:
             log(text, label=label, color="yellow")
         logged_keys.add(key)
@@ -236,11 +236,11 @@ def _log_each_warning_once() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = log_warning
-        previous_spelling = argument_spelling.set(spell_as_options)
+        previous_spelling = argument_speller.set(spell_as_options)
         try:
             yield
         finally:
-            argument_spelling.reset(previous_spelling)
+            argument_speller.reset(previous_spelling)
 
 
 @contextlib.contextmanager

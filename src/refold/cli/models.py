@@ -81,7 +81,7 @@ def _describe_model(model: "refold.Model") -> dict[str, Any]:
     specification = model.specification
     is_default = specification.architecture == "default"
     # only pretrained models have a grid: a number of points to which they resample each sequence
-    pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.grid else {}
+    pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.reads_curves else {}
     return {
         "architecture": specification.architecture,
         **pretrained_notes,
@@ -121,7 +121,7 @@ def adapt(
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     window: options.OptionalPositiveInt = None,
-    max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
+    max_lost_variance: Annotated[float | None, Parameter(metavar="R")] = None,
     normal_file: Annotated[str | None, Parameter(name="--normal", metavar="DATA")] = None,
     read_options: ReadOptions = ReadOptions(),
     quiet: options.Quiet = False,
@@ -135,7 +135,8 @@ def adapt(
         model_file: series, or series-16 for the first 16 numbers of its codes.
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
-        max_loss: Cut a series only if its code would lose more than this share of its variance.
+        max_lost_variance: Cut a series only if its code would lose more than this share of its
+            variance.
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
     files = outputs.CommandFiles(data_file, normal_file)
@@ -145,11 +146,11 @@ def adapt(
         raise ParameterError(
             f"{model_file} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
-    has_windows = window is not None or max_loss is not None
+    has_windows = window is not None or max_lost_variance is not None
     with read_options.open_sequences(
         model, data_file, files, is_one_series=has_windows
     ) as sequences:
-        model = model.adapt(sequences, window=window, max_loss=max_loss)
+        model = model.adapt(sequences, window=window, max_lost_variance=max_lost_variance)
     model = read_options.calibrate_model(model, normal_file, files)
     model.save(str(target.path))
     if not quiet:

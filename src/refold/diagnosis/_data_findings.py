@@ -20,7 +20,7 @@ from refold.sequences import (
     data_warnings,
     find_key_columns,
     fingerprints,
-    positions,
+    sequence_and_step_indices,
     sequence_moments,
 )
 from refold.sequences.types import NUMERIC
@@ -287,7 +287,7 @@ def _find_different_levels(sample: Sequences) -> Iterator[Finding]:
 def _check_columns(sample: Sequences, warning_text: str) -> Iterator[Finding]:
     """Yield the findings about columns; ``warning_text`` has the warnings about their values."""
     key_types = find_key_columns(sample)  # "id" or "time", by the name of the column
-    _, steps = positions(sample)
+    _, steps = sequence_and_step_indices(sample)
     is_inside = steps[1:] > 0  # False between the last step of a sequence and the next sequence
     # with few sequences, all of them may have a constant column by chance
     can_be_static = (sample.lengths > 1).sum() >= _MIN_SEQUENCES

@@ -14,7 +14,7 @@ from refold._support.messages import format_short, pluralize
 from refold._support.rules import check_not_empty
 from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
-from refold.sequences import Scaler, Sequences, as_sequences, positions
+from refold.sequences import Scaler, Sequences, as_sequences, sequence_and_step_indices
 
 # A forecast is worse than a baseline if its error is more than this number of times as large.
 # Smaller differences are rarely of interest.
@@ -187,7 +187,7 @@ def forecast_errors(
         )
     errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}  # None without a baseline
     accuracy, by_step = {}, {}
-    _, step_indices = positions(after)  # index of each step in its sequence
+    _, step_indices = sequence_and_step_indices(after)  # index of each step in its sequence
     for name, predicted in forecasts.items():
         errors[name] = fidelities[name].error
         if fidelities[name].accuracy is not None and name != "linear":
@@ -218,7 +218,7 @@ def linear_continuation(before: Sequences, num_steps: int) -> Sequences:
     """Forecast that each numeric column goes on as between its last two observed values."""
     # Other columns, and columns that were observed only once, keep their last value.
     last_values = seasonal_naive(before, num_steps, 1)
-    sequence_indices, step_indices = positions(before)  # of each step
+    sequence_indices, step_indices = sequence_and_step_indices(before)  # of each step
     slopes = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
         observed = np.flatnonzero(~np.isnan(before.values[:, column]))
@@ -237,7 +237,7 @@ def seasonal_naive(before: Sequences, num_steps: int, season: int) -> Sequences:
     """Forecast the value of one season ago; with a season of one step, the last value."""
     # If the value of one season ago is missing, the forecast is the value of an earlier season at
     # the same phase, or else the last observed value, or else missing.
-    sequence_indices, step_indices = positions(before)  # of each step
+    sequence_indices, step_indices = sequence_and_step_indices(before)  # of each step
     # The phase is the position in the season, from 0 for the first forecast step. Phases that no
     # forecast step has are not needed.
     phases = (step_indices - before.lengths[sequence_indices]) % season
@@ -264,7 +264,7 @@ def pick_season(sequences: Sequences) -> int | None:
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
     num_values = _MAX_SEARCHED_VALUES // sequences.schema.num_columns  # of each column
-    sequence_indices = positions(sequences)[0][:num_values]  # of each step
+    sequence_indices = sequence_and_step_indices(sequences)[0][:num_values]  # of each step
     values = np.asarray(sequences.values[:num_values], float)
     # columns are divided by their standard deviations, because they count equally
     counts = np.maximum(1, (~np.isnan(values)).sum(axis=0))

@@ -12,7 +12,7 @@ from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_integer, check_not_empty
 from refold.errors import DataError, NotFittedError, SchemaError
-from refold.sequences import Scaler, Sequences, as_sequences, positions
+from refold.sequences import Scaler, Sequences, as_sequences, sequence_and_step_indices
 
 
 # PCA is hard to beat on smooth series, so the errors of a model are shown next to those of PCA.
@@ -92,7 +92,7 @@ class PCABaseline:
         sequences = as_sequences(sequences)
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
-        sequence_indices, step_indices = positions(sequences)  # of each step
+        sequence_indices, step_indices = sequence_and_step_indices(sequences)  # of each step
         # steps after the longest training length stay 0, which is the training mean
         exists = step_indices < self.max_steps_
         channels = np.zeros((len(step_indices), decoded.shape[-1]))
@@ -133,7 +133,7 @@ class PCABaseline:
             else:
                 blocks.append(np.nan_to_num(values[:, i : i + 1].astype(float)))
         channels = np.concatenate(blocks, axis=1)
-        sequence_indices, step_indices = positions(sequences)  # of each step
+        sequence_indices, step_indices = sequence_and_step_indices(sequences)  # of each step
         # steps after the longest training length are dropped
         exists = step_indices < self.max_steps_
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
@@ -162,7 +162,7 @@ def cross_validated_pca(
     order = order[np.argsort((sequences.lengths > 0)[order] & is_training[order], kind="stable")]
     fold_indices = np.empty(len(order), int)  # of each sequence
     fold_indices[order] = np.arange(len(order)) % folds
-    sequence_indices, _ = positions(sequences)  # of each step
+    sequence_indices, _ = sequence_and_step_indices(sequences)  # of each step
     values = np.empty(sequences.values.shape)
     for fold in np.unique(fold_indices):
         training = sequences[(fold_indices != fold) & is_training]

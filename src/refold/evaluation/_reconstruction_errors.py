@@ -20,7 +20,13 @@ from refold._support.rules import (
     check_not_empty,
 )
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import Scaler, Sequences, as_sequences, positions, sum_by_sequence
+from refold.sequences import (
+    Scaler,
+    Sequences,
+    as_sequences,
+    sequence_and_step_indices,
+    sum_by_sequence,
+)
 
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
@@ -132,7 +138,7 @@ def errors_by_sequence(
     [0.25, 0.0]
     """
     original = as_sequences(original)
-    sequence_indices, _ = positions(original)  # of each step
+    sequence_indices, _ = sequence_and_step_indices(original)  # of each step
     errors = _mean_errors(original, reconstructed, scaler, sequence_indices, len(original))
     return SequenceErrors(*errors)
 
@@ -211,7 +217,7 @@ def errors_by_length(
     first = np.flatnonzero(np.diff(group_of_length, prepend=-1))
     last = np.append(first[1:], len(lengths)) - 1
     group_of_sequence = group_of_length[length_indices]
-    sequence_indices, _ = positions(original)  # of each step
+    sequence_indices, _ = sequence_and_step_indices(original)  # of each step
     group_of_step = group_of_sequence[sequence_indices]
     means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
     return GroupErrors(lengths[first], lengths[last], *means, np.bincount(group_of_sequence))
@@ -240,7 +246,7 @@ def errors_by_position(
     """
     check_integer("num_groups", num_groups)
     original = as_sequences(original)
-    _, step_indices = positions(original)  # index of each step in its sequence
+    _, step_indices = sequence_and_step_indices(original)  # index of each step in its sequence
     max_steps = int(original.lengths.max(initial=0))
     steps_per_group = max(1, math.ceil(max_steps / num_groups))
     first = np.arange(0, max_steps, steps_per_group)
@@ -512,7 +518,7 @@ def _compare(
     """Return reconstructed values at the steps of the original, and whether they are correct."""
     # Both have the shape (n_steps, n_columns). At a step that the reconstruction lacks, values are
     # NaN. Extra steps are dropped, and an entry that is missing in the original counts as correct.
-    sequence_indices, step_indices = positions(original)
+    sequence_indices, step_indices = sequence_and_step_indices(original)
     exists = step_indices < reconstructed.lengths[sequence_indices]
     decoded_indices = reconstructed.offsets[sequence_indices] + step_indices  # among all steps
     values, is_correct = np.full(original.values.shape, np.nan), np.isnan(original.values)

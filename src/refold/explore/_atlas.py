@@ -125,7 +125,7 @@ class Atlas:
         # a decoded sequence is at most as long as the longest one here or in training, and not
         # longer than the network can write
         longest = max(model.max_steps, int(lengths.max()))
-        self._max_steps = min(longest, model.network.most_steps or longest)
+        self._max_steps = min(longest, model.network.max_decodable_steps or longest)
         weights = measure_effects(self.codes, lengths, self._measure_difference)
         self.projection = PcaMap(self.codes, weights)
         self.weighted_codes = WeightedCodes(self.codes, self.projection.mean, weights)

@@ -92,7 +92,7 @@ def export_page(atlas: Atlas, path: str | Path, *, name: str = "model", umap: bo
 
 def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if an exported page cannot decode with a model."""
-    if model_of(model).specification.grid:
+    if model_of(model).specification.reads_curves:
         raise ParameterError(
             "A page cannot compute with the pretrained model, whose curves it does not know. Open "
             f"it {spelled('with refold.explore.explore', 'without --export')}, or fit a model."
@@ -177,7 +177,7 @@ def _describe_page(
         "outputs": [
             {
                 "link": output.type.link,
-                "width": output.block.stop - output.block.start,
+                "width": output.output_slice.stop - output.output_slice.start,
                 "one_hot": output.type.has_categories,
             }
             for output in column_outputs(specification.column_types, specification.num_categories)

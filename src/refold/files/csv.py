@@ -33,7 +33,7 @@ from refold.files.tables import (
 from refold.sequences._encoding import RowNamer, resolve_column_types
 from refold.sequences._schema import check_unique_names
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import integers_from_text, matches
+from refold.sequences._tables import integers_from_text, match_mask
 from refold.sequences.types import CATEGORICAL
 
 _CATEGORICAL = CATEGORICAL.name
@@ -252,7 +252,7 @@ def _convert_column(
     if requested_type is None and is_missing.all():
         return cells
     numbers = _replace_decimal_commas(numbers, column, file, has_floats=has_floats)
-    is_number = matches(numbers, _NUMBER_PATTERN)
+    is_number = match_mask(numbers, _NUMBER_PATTERN)
     if (is_number | is_missing).all():
         return _to_floats(numbers)
     num_numbers = int(is_number.sum())
@@ -271,7 +271,7 @@ def _convert_column(
 
 def _to_categories(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text as categories: as numbers if all are integers, and otherwise unchanged."""
-    is_integer = matches(cells, _INTEGER_CATEGORY_PATTERN)
+    is_integer = match_mask(cells, _INTEGER_CATEGORY_PATTERN)
     is_integer_or_missing = is_integer | cells.is_null().to_numpy()
     return _to_floats(cells) if is_integer.any() and is_integer_or_missing.all() else cells
 
@@ -282,12 +282,12 @@ def _replace_decimal_commas(
     """Return text with decimal commas replaced by decimal points."""
     has_comma = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # commas between cells are not decimal
-        has_comma = matches(cells, _DECIMAL_COMMA_PATTERN)
+        has_comma = match_mask(cells, _DECIMAL_COMMA_PATTERN)
     if not has_comma.any():
         return cells
     row = int(np.argmax(has_comma))
     cell = f"{file.name}, line {file.find_line(row)}, column {column!r}: {cells[row].as_py()!r}"
-    has_point = matches(cells, _NUMBER_PATTERN) & matches(cells, r"\.")
+    has_point = match_mask(cells, _NUMBER_PATTERN) & match_mask(cells, r"\.")
     if has_point.any():
         point_row = int(np.argmax(has_point))
         raise FileFormatError(
@@ -297,7 +297,7 @@ def _replace_decimal_commas(
     # If all commas look like 1,234, they may separate thousands. Where the comma is decimal, Excel
     # separates cells by semicolons. So commas in such a file are decimal, unless other columns have
     # numbers with decimal points.
-    is_ambiguous = (matches(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
+    is_ambiguous = (match_mask(cells, _AMBIGUOUS_COMMA_PATTERN) == has_comma).all()
     if is_ambiguous and (has_floats or file.delimiter != ";"):
         raise FileFormatError(
             f"{cell} may have a decimal comma or be an integer. Write numbers with a decimal "

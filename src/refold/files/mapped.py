@@ -176,7 +176,7 @@ def _sequences_from_chunk(
     """Convert a chunk of whole sequences; the metadata may hold the schema to use."""
     first_row, table = chunk
     # messages count the rows of the whole table
-    row_namer = RowNamer(number_of=lambda row: large_table.describe_row(first_row + row))
+    row_namer = RowNamer(describe_row=lambda row: large_table.describe_row(first_row + row))
     table = table.replace_schema_metadata(table_metadata)
     if options.layout == "long":
         return from_long_table(table, options, row_namer)

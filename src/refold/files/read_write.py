@@ -223,7 +223,7 @@ def read(
         with name_file_in_errors(files.root):
             if is_small or must_be_in_memory(files.schema, files.options):
                 table = pa.concat_tables(table for _, table in files.chunks())
-                row_namer = RowNamer(number_of=files.describe_row)
+                row_namer = RowNamer(describe_row=files.describe_row)
                 sequences = sequences_from_table(table, str(files.root), table_options, row_namer)
             else:
                 sequences = open_cached(files, table_options, _compute_block_bytes(memory_bytes))

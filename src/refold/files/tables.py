@@ -236,8 +236,8 @@ def from_long_table(table: pa.Table, options: TableOptions, row_namer: RowNamer)
         table = table.filter(~is_marker)
         # messages still count the rows of the file, markers included: row i of the new table is
         # row `file_rows[i]` of the file
-        file_rows, number_of = np.flatnonzero(~is_marker), row_namer.number_of
-        row_namer = replace(row_namer, number_of=lambda i: number_of(file_rows.item(i)))
+        file_rows, describe_row = np.flatnonzero(~is_marker), row_namer.describe_row
+        row_namer = replace(row_namer, describe_row=lambda i: describe_row(file_rows.item(i)))
     arrays = arrays_from_table(
         table,
         id_column,

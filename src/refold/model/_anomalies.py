@@ -27,7 +27,7 @@ from refold._support.optional_imports import check_training_packages
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._training_statistics import Calibration, ReferenceStatistics, fit_mixture
 from refold.network.packed.resampling import interpolate_missing_values
-from refold.sequences import Scaler, Sequences, Windows, positions, sum_by_sequence
+from refold.sequences import Scaler, Sequences, Windows, sequence_and_step_indices, sum_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger values into NaN in single precision.
@@ -88,7 +88,9 @@ def _compute_codes_and_features(
     sequences = _interpolate_empty_steps(sequences)
     # A pretrained model, which has a ``grid``, reads no missing values, not even those in steps
     # with other values.
-    sequences = interpolate_missing_values(sequences) if model.specification.grid else sequences
+    sequences = (
+        interpolate_missing_values(sequences) if model.specification.reads_curves else sequences
+    )
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     codes = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -113,7 +115,7 @@ def _decode_and_compute_errors(
     # steps that have no value and end a sequence are not decoded, because they have no error
     lengths = _interpolate_empty_steps(sequences).lengths
     decoded = model.decode_to_sequences(codes, lengths).values
-    sequence_indices, step_indices = positions(sequences)  # (n_steps,) each
+    sequence_indices, step_indices = sequence_and_step_indices(sequences)  # (n_steps,) each
     values = np.zeros(sequences.values.shape, decoded.dtype)
     values[step_indices < lengths[sequence_indices]] = decoded
     return compute_value_errors(sequences, sequences.with_values(values), model.error_scaler)
@@ -150,7 +152,7 @@ def _interpolate_empty_steps(sequences: Sequences) -> Sequences:
     if not is_empty.any():
         return sequences
     # arrays (n_steps,): index of the sequence of each step, and of each step among all steps
-    sequence_indices, indices = positions(sequences)[0], np.arange(len(values))
+    sequence_indices, indices = sequence_and_step_indices(sequences)[0], np.arange(len(values))
     # indices of the nearest steps with values, which may be in another sequence
     before = np.maximum.accumulate(np.where(is_empty, -1, indices))
     after = np.minimum.accumulate(np.where(is_empty, len(values), indices)[::-1])[::-1]

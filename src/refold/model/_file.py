@@ -67,7 +67,7 @@ _MIXTURE_ARRAY_NAMES = {field.name: f"mixture/{field.name}" for field in fields(
 # Names of arrays in a file, by the attributes of `Fingerprints`.
 _FINGERPRINT_ARRAY_NAMES = {"held_back_hashes": "held_back", "training_hashes": "trained"}
 # Attributes of a model that are entries of the configuration of its file under the same name.
-_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_loss")
+_CONFIG_ATTRIBUTES = ("active_dimensions", "window", "step", "max_lost_variance")
 # Names of scalers in a file, by the attributes of a model. They must stay, too.
 _SCALER_NAMES = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -235,7 +235,7 @@ def hash_model(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that encoding and decoding depend on."""
     # Training history, calibration and arguments do not change the hash.
     arrays = dict(model.network.arrays())
-    if model.specification.grid:
+    if model.specification.reads_curves:
         # A pretrained model gives a column the same code in any data. So the first digits are those
         # of the weights, and only the last digits depend on the names of the columns. The default
         # names x0, x1 and so on count as no names.
@@ -257,7 +257,7 @@ def hash_model(model: "refold.Model") -> str:
 def matches_hash(model: "refold.Model", stored_hash: str) -> bool:
     """Return whether codes with a stored hash are codes of a model."""
     model_hash = hash_model(model)
-    if stored_hash == model_hash or not model.specification.grid:
+    if stored_hash == model_hash or not model.specification.reads_curves:
         return stored_hash == model_hash
     # the names of columns are compared only if both the codes and the model have names
     end = _NUM_WEIGHT_DIGITS
@@ -287,7 +287,7 @@ def _load_network(specification: Specification, weights: dict[str, np.ndarray]) 
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    network_type = CurveNetwork if specification.grid else PackedNetwork
+    network_type = CurveNetwork if specification.reads_curves else PackedNetwork
     return network_type(specification, {weight.name: weights[weight.name] for weight in expected})
 
 

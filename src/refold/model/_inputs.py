@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.messages import LONGER_WARNING, pluralize, warn
+from refold._support.messages import LONGER_WARNING_TEXT, pluralize, warn
 from refold._support.rules import check, integer_rule, or_auto
 from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
@@ -89,7 +89,7 @@ def cut_into_windows(
     window: int | None,  # number of steps of a window; None makes each series one window
     step: int | None,  # number of steps from the start of a window to the next
     # A series is cut only if its code loses a larger share of the variance; None cuts all.
-    max_loss: float | None = None,
+    max_lost_variance: float | None = None,
     curve_dim: int = 0,  # number of dimensions of this code
 ) -> Windows:
     """Cut series into windows; memory-mapped series stay memory-mapped."""
@@ -99,10 +99,10 @@ def cut_into_windows(
 
     def choose_window_lengths(block: Sequences) -> np.ndarray:
         """Return the length (n_series,) of the windows of each series; all of it if not cut."""
-        if max_loss is None:
+        if max_lost_variance is None:
             return np.full(len(block), window)
         lost_shares = 1.0 - explained_variance_shares(block, curve_dim)
-        return np.where(lost_shares > max_loss, window, block.lengths)
+        return np.where(lost_shares > max_lost_variance, window, block.lengths)
 
     if not series.is_mapped:
         return cut_windows(series, choose_window_lengths(series), step)
@@ -165,7 +165,7 @@ def describe_too_long(lengths: np.ndarray, max_steps: int, noun: str = "sequence
         remedy = f"on windows of them, with {argument(window=max_steps)}"
     verb, up_to = ("is", "") if count == 1 else ("are", "up to ")
     return Message(
-        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING}: {up_to}"
+        f"{count} of {pluralize(len(lengths), noun)} {verb} {LONGER_WARNING_TEXT}: {up_to}"
         f"{int(lengths.max())} steps against {max_steps}. The model never saw the steps after step "
         f"{max_steps}, so the results may be far off. Fit on sequences as long as these, or "
         f"{remedy}."

@@ -200,7 +200,7 @@ class Model:
     step: int | None = None
     # A code may lose this share of the variance of a series; a series that loses more is cut into
     # windows. None cuts all series that are longer than a window.
-    max_loss: float | None = None
+    max_lost_variance: float | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
     # version of Refold that wrote the file; None without a file, or if an early version wrote it
     version: str | None = None
@@ -214,7 +214,7 @@ class Model:
         training = f"trained on up to {self.max_steps} steps"
         if self.window is not None:
             training = f"trained on windows of {self.window} steps"
-        if self.specification.grid:
+        if self.specification.reads_curves:
             training = "pretrained" + f", for windows of {self.window} steps" * bool(self.window)
         return f"Model({columns}, codes of {self.code_size} dimensions, {training})"
 
@@ -258,7 +258,7 @@ class Model:
         """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
         return hash_model(self)
 
-    def is_hash(self, stored: str) -> bool:
+    def has_hash(self, stored: str) -> bool:
         """Return whether codes with this hash are codes of this model.
 
         A pretrained model of unnamed columns has the codes of any other columns, too.
@@ -268,7 +268,7 @@ class Model:
     # The data and the codes that a model takes
 
     def adapt(
-        self, X: SequencesLike, *, window: int | None = None, max_loss: float | None = None
+        self, X: SequencesLike, *, window: int | None = None, max_lost_variance: float | None = None
     ) -> "Model":
         """Return a pretrained model with the columns of your data, and their units for errors.
 
@@ -280,7 +280,7 @@ class Model:
         window : int, optional
             Cut longer series into windows of this number of steps, instead of resampling them. A
             new window starts after each quarter of a window.
-        max_loss : float, optional
+        max_lost_variance : float, optional
             Cut a series only if its code would lose more than this share of its variance. Without
             ``window``, windows have as many steps as a code has learned dimensions, and at least 8.
 
@@ -289,19 +289,19 @@ class Model:
         Errors, `score`, the features in units of the data and new sequences depend on the data that
         a model was adapted to. Adapt once if you compare them between calls.
         """
-        if not self.specification.grid:
-            if window is not None or max_loss is not None:
+        if not self.specification.reads_curves:
+            if window is not None or max_lost_variance is not None:
                 raise ParameterError("A fitted model has the windows of its fit. Fit another one.")
             return self
         model = self
-        if max_loss is not None:
-            check_fraction("max_loss", max_loss, "share of the variance")
+        if max_lost_variance is not None:
+            check_fraction("max_lost_variance", max_lost_variance, "share of the variance")
             if window is None:
                 window = max(_MIN_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_window_step(check_integer("window", window))
             model = without_calibration(self, dropped_dims=[], dropped_column_dims=[])
-            model = replace(model, window=window, step=step, max_loss=max_loss)
+            model = replace(model, window=window, step=step, max_lost_variance=max_lost_variance)
         if not model.any_columns:
             return model
         series = open_sequences(X, as_series=model.window is not None)
@@ -354,7 +354,7 @@ class Model:
         if not series.is_mapped:
             series = series.align(self.schema)
         dims = self.specification.curve_dim
-        return cut_into_windows(series, self.window, self.step, self.max_loss, dims)
+        return cut_into_windows(series, self.window, self.step, self.max_lost_variance, dims)
 
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
@@ -574,7 +574,7 @@ class Model:
         min_calibrated = min_calibration_sequences(alpha)
         if self.calibration is None or self.num_calibrated < min_calibrated:
             remedy = f"Fit with {argument(calibration_fraction=0.2)}"
-            if self.specification.grid:
+            if self.specification.reads_curves:
                 num_series = 2 * min_calibrated
                 remedy = f"Show {num_series} normal series, of which half teach what is normal"
             elif self.num_calibrated:
@@ -836,7 +836,9 @@ class Model:
         num_missing = int(np.isnan(sequences.values).sum())
         # No warning if the encoder reads which values are missing (``observed_flags``), or if a
         # pretrained model, which has a ``grid``, interpolates them.
-        if num_missing and not (self.specification.observed_flags or self.specification.grid):
+        if num_missing and not (
+            self.specification.observed_flags or self.specification.reads_curves
+        ):
             warn(
                 f"{pluralize(num_missing, 'value')} {'is' if num_missing == 1 else 'are'} missing, "
                 "and the model was fitted on data without gaps: it reads them as the mean. Fit on "
@@ -858,7 +860,9 @@ class Model:
     def encode_aligned(self, sequences: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to codes (n_sequences, code_size)."""
         # a pretrained model, which has a ``grid``, reads no missing values
-        sequences = interpolate_missing_values(sequences) if self.specification.grid else sequences
+        sequences = (
+            interpolate_missing_values(sequences) if self.specification.reads_curves else sequences
+        )
         scaled = self.scaler.transform(sequences)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(sequences)], axis=1)
@@ -890,7 +894,7 @@ class Model:
         """Return the lengths to reconstruct sequences at: predicted ones, or true ones if long."""
         # The length model saw no length above the longest in training. For longer sequences, the
         # true length is better, up to the number of steps that the decoder can write.
-        max_steps = self.network.most_steps
+        max_steps = self.network.max_decodable_steps
         decodable = true_lengths if max_steps is None else np.minimum(true_lengths, max_steps)
         return np.where(true_lengths > self.max_steps, decodable, self.predict_lengths(codes))
 
@@ -898,7 +902,7 @@ class Model:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        if not self.specification.grid or reference.precision is not None:
+        if not self.specification.reads_curves or reference.precision is not None:
             return mixture.draw(n, seed=seed)
         # This is a pretrained model that is not calibrated yet. Its mixture is that of codes of a
         # single column, so each column gets a code of its own.
@@ -948,7 +952,7 @@ class Model:
             )
         if num_codes and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
             raise DataError(f"{argument('lengths')} must be integers of at least 0.")
-        max_steps = self.network.most_steps
+        max_steps = self.network.max_decodable_steps
         if max_steps is not None and array.max(initial=0) > max_steps:
             raise DataError(
                 f"this architecture writes at most {max_steps} steps. Got the length "
@@ -1029,7 +1033,10 @@ class Model:
             return
         remedy = "They vary too fast for a code"
         if self.window is None:
-            in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
+            in_python, in_shell = (
+                "adapt(X, max_lost_variance=0.1)",
+                "refold adapt --max-lost-variance 0.1",
+            )
             remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
         warn(
             f"{self.specification.curve_dim} numbers explain {100 * shares.mean():.0f} % of your "

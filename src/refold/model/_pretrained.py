@@ -130,7 +130,7 @@ def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
             f"The number of dimensions must be from 1 to {max_dims}, the learned ones. Got {dims}."
         )
     smaller, weights = truncate_latent_dim(specification, model.network.arrays(), dims)
-    network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
+    network = (CurveNetwork if specification.reads_curves else PackedNetwork)(smaller, weights)
     return without_calibration(
         replace(model, network=network),
         dropped_dims=dropped_dimensions(specification, dims),

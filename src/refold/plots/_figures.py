@@ -343,7 +343,7 @@ def latent_dimensions(
 
 
 def sweep(
-    decoded: Sequences, ax: Axes | None = None, *, deviations: Sequence[float] = DEVIATIONS
+    decoded: Sequences, ax: Axes | None = None, *, standard_deviations: Sequence[float] = DEVIATIONS
 ) -> Axes:
     """Draw the decoded sequence while one latent dimension goes from low to high.
 
@@ -355,18 +355,20 @@ def sweep(
         Output of `refold.diagnosis.sweep`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    deviations : sequence of float
+    standard_deviations : sequence of float
         Values of the dimension, in standard deviations from its mean.
 
     Examples
     --------
     >>> decoded = Sequences.from_list([a * np.sin(np.arange(9.0)) for a in (0.5, 1.0, 1.5)])
-    >>> len(sweep(decoded, deviations=(-1, 0, 1)).lines)
+    >>> len(sweep(decoded, standard_deviations=(-1, 0, 1)).lines)
     3
     """
     decoded = as_sequences(decoded)
     check_not_empty(len(decoded), "sequence", "to draw")
-    check_counts_match(len(decoded), "sequences", len(deviations), "values of the dimension")
+    check_counts_match(
+        len(decoded), "sequences", len(standard_deviations), "values of the dimension"
+    )
     if not decoded.schema.numeric.any():
         raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
     # the column whose values at the same step differ most, relative to all of its values
@@ -380,7 +382,7 @@ def sweep(
         std_at_step = values.std(axis=0).mean(axis=0)
         std_of_all = np.maximum(values.std(axis=(0, 1)), 1e-12)
         column = int(numeric[np.argmax(std_at_step / std_of_all)])
-    return draw(charts.sweep_lines(decoded, column, deviations), ax, inches=(6.0, 3.0))
+    return draw(charts.sweep_lines(decoded, column, standard_deviations), ax, inches=(6.0, 3.0))
 
 
 # Sequences

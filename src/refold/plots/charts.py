@@ -311,14 +311,14 @@ def dimension_name(dimensions: LatentDimensions, dimension: int) -> str:
     return f"dimension {name}" if name.isdigit() else name
 
 
-def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
+def sweep_lines(decoded: Sequences, column: int, standard_deviations: Sequence[float]) -> Chart:
     """Return lines from blue to yellow, of a numeric column of the sequences of a sweep."""
-    low, high = min(deviations), max(deviations)
+    low, high = min(standard_deviations), max(standard_deviations)
     # red, green and blue from 0 to 255 of each color of the scale, between which lines have colors
     ramp_channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
     ramp_shares = np.linspace(0, 1, len(RAMP))
     marks = []
-    for i, num_stds in enumerate(deviations):
+    for i, num_stds in enumerate(standard_deviations):
         values = decoded[[i]].values[:, column]
         share = 0.5 if high == low else (num_stds - low) / (high - low)
         rgb = [round(np.interp(share, ramp_shares, channel)) for channel in ramp_channels]

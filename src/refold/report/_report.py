@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.messages import LONGER_WARNING
+from refold._support.messages import LONGER_WARNING_TEXT
 from refold._support.rules import check_counts_match, check_integer, check_not_empty
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, cross_validated_pca, errors_by_sequence, fidelity
@@ -133,7 +133,7 @@ def section(
         sample = all_sequences[rows].align(model.schema)
         with warnings.catch_warnings():
             # `reconstruct` gives the same warning
-            warnings.filterwarnings("ignore", f".* {LONGER_WARNING}")
+            warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         reconstructed = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)

@@ -444,7 +444,7 @@ class Index:
         """
         model, index_file = model_of(model), IndexFile(path)
         header = index_file.read_header()
-        if not model.is_hash(header.model_hash):
+        if not model.has_hash(header.model_hash):
             raise ParameterError(
                 f"The index {index_file.name!r} holds codes of another model (hash "
                 f"{header.model_hash[:12]}, and this model has {model.hash[:12]}). Open it with "
@@ -464,7 +464,7 @@ class Index:
             )
         # A model that accepts any columns adapts to the columns of the sequences. This changes its
         # hash, which `open` has compared, if they are not the columns of the index.
-        elif self.model.any_columns and not row_source.model.is_hash(self._header.model_hash):
+        elif self.model.any_columns and not row_source.model.has_hash(self._header.model_hash):
             problem = "The sequences of the index have columns of other names, or in another order"
         else:
             return row_source

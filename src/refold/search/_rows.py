@@ -117,7 +117,7 @@ class RowSource:
         channel_counts += [1] * (fit_input.values.shape[1] - sum(channel_counts))
         # A pretrained model has a grid, to which it resamples sequences. It can be much longer than
         # the sequences here, so their own maximum is used.
-        max_steps = int(lengths.max()) if specification.grid else specification.max_steps
+        max_steps = int(lengths.max()) if specification.reads_curves else specification.max_steps
         return SearchFeatures.fit(fit_input, channel_counts, model.code_size, max(1, max_steps))
 
     def encode(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:

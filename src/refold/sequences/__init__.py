@@ -35,7 +35,7 @@ from refold.sequences._conversions import concatenate as concatenate
 from refold.sequences._conversions import fingerprints as fingerprints
 from refold.sequences._conversions import is_frame as is_frame
 from refold.sequences._conversions import mark_missing as mark_missing
-from refold.sequences._conversions import positions as positions
+from refold.sequences._conversions import sequence_and_step_indices as sequence_and_step_indices
 from refold.sequences._conversions import series_from_table as series_from_table
 from refold.sequences._conversions import table_like as table_like
 from refold.sequences._data_warnings import data_warnings as data_warnings

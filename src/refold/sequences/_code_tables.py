@@ -166,7 +166,7 @@ def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -
             f"model. {fix}"
         )
     fitted = _fitted_model(model)
-    if not fitted.is_hash(stored_hash):
+    if not fitted.has_hash(stored_hash):
         model_hash = fitted.hash
         # A pretrained model has the hash of its weights, and after that the hash of the column
         # names. The first 12 characters are enough to tell hashes apart.

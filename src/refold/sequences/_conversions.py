@@ -234,7 +234,7 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), "<u8").astype(np.uint64)
 
 
-def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return for each step the index of its sequence and its index there, both (num_steps,)."""
     lengths = sequences.lengths
     sequence_indices = np.repeat(np.arange(len(lengths)), lengths)

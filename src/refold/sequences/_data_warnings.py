@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.errors import Message, argument, spelled
-from refold.sequences._conversions import positions
+from refold.sequences._conversions import sequence_and_step_indices
 from refold.sequences._encoding import StepLocator
 from refold.sequences._lists import find_stray_steps, lengths_without_padding
 from refold.sequences._schema import join_names
@@ -91,7 +91,7 @@ missing_values=[-99999]."]
 
 def find_key_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
-    _, steps = positions(sequences)
+    _, steps = sequence_and_step_indices(sequences)
     is_change = steps[1:] > 0  # False where the next row begins another sequence
     first_rows = sequences.offsets[:-1][sequences.lengths > 1]  # of sequences with a change
     key_columns = {}

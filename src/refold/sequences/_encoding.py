@@ -45,11 +45,11 @@ class RowNamer:
 
     noun: str = "row"  # or "line", "entry"
     # function from the index of a row to the number or text that follows the noun
-    number_of: Callable[[int], object] = int
+    describe_row: Callable[[int], object] = int
 
     def __call__(self, row: int) -> str:
         """Return ``row 3`` for the index of a row."""
-        return f"{self.noun} {self.number_of(row)}".strip()
+        return f"{self.noun} {self.describe_row(row)}".strip()
 
 
 # Names the rows of a table that comes from no file.

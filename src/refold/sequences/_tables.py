@@ -287,11 +287,11 @@ def decode_dictionary(column: Any) -> Any:
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
-    is_integer = matches(cells.drop_null(), _INTEGER_PATTERN)
+    is_integer = match_mask(cells.drop_null(), _INTEGER_PATTERN)
     return cells.cast(pa.int64()) if is_integer.all() else cells
 
 
-def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
+def match_mask(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; missing cells do not."""
     mask = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
     return np.asarray(mask.fill_null(False))  # noqa: FBT003

@@ -9,7 +9,7 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import check, check_integer, integer_rule
 from refold.errors import DataError
-from refold.sequences._conversions import as_sequences, positions
+from refold.sequences._conversions import as_sequences, sequence_and_step_indices
 from refold.sequences._sequences import Sequences
 
 
@@ -102,7 +102,7 @@ class Windows(NamedTuple):
         Numbers are averaged where windows overlap. Other values are taken from the window whose
         middle is nearest to the step.
         """
-        window_indices, steps = positions(sequences)
+        window_indices, steps = sequence_and_step_indices(sequences)
         # twice the distance of each step from the middle of its window, which is an integer
         distances = np.abs(2 * steps + 1 - sequences.lengths[window_indices])
         order = np.lexsort((distances, self._series_rows))
@@ -118,7 +118,7 @@ class Windows(NamedTuple):
     @property
     def _series_rows(self) -> np.ndarray:
         """Row of each step of the windows in the values of all series, (n_window_steps,)."""
-        window_indices, steps = positions(self.sequences)
+        window_indices, steps = sequence_and_step_indices(self.sequences)
         first_rows = offsets_from_lengths(self.lengths)[:-1][self.series] + self.starts
         return first_rows[window_indices] + steps
 

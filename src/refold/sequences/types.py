@@ -358,7 +358,7 @@ class ColumnOutputs(NamedTuple):
 
     index: int  # of the column
     type: ColumnType
-    block: slice  # of the outputs (output_width,) of a step
+    output_slice: slice  # among the outputs (output_width,) of a step
 
 
 def column_outputs(

@@ -200,9 +200,9 @@ class ServedModel:
         # whether a sequence in JSON is a list of numbers instead of a list of rows
         self.is_flat = schema.layout == "series"
 
-    def is_hash(self, stored_hash: str) -> bool:
+    def has_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
-        return stored_hash == self.hash or self.fitted_model.is_hash(stored_hash)
+        return stored_hash == self.hash or self.fitted_model.has_hash(stored_hash)
 
     def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (num_steps, num_columns) as sequences, without the usual checks."""

@@ -313,7 +313,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
     outputs = list(column_outputs(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
     for output in [output for output in outputs if not output.type.is_number]:
-        block, num_categories = output.block, specification.num_categories[output.index]
+        block, num_categories = output.output_slice, specification.num_categories[output.index]
         # in the inputs, the last values follow the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training_cuts.future_values[:, :, output.index]
@@ -324,7 +324,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
         # Regress future values, or their differences from the last value if these are predicted
         # better. This is decided for each step and column.
         future = training_cuts.future_values[:, :, [output.index for output in numeric]]
-        last_columns = np.array([output.block.start for output in numeric])
+        last_columns = np.array([output.output_slice.start for output in numeric])
         last = training_cuts.recent_values[:, None, last_columns]
         for_values, for_differences = _fit_regressions(training_cuts, future, future - last)
         # add the last value, which follows the code in the inputs, to the predicted difference
@@ -348,7 +348,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
                 level, slope = output.type.invert_link(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
                 residual_std *= slope
-            column = output.block.start
+            column = output.output_slice.start
             kernel[..., column], bias[:, column] = weights[:, :num_steps], constant[:num_steps]
             scale[:, column] = residual_std
     linear_layer.initial_map.assign(kernel.astype(np.float32))

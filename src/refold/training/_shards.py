@@ -349,15 +349,17 @@ def corrupt(batch: Batch, random_key: Any, corruption: Corruption, layout: Input
     """Return a batch with noise and dropped steps in its input, but not in its targets; traced."""
     x, num_features = batch.x, batch.y.shape[-1]
     noise_key, drop_key = jax.random.split(random_key)
-    if corruption.noise > 0:
-        noise = corruption.noise * jax.random.normal(noise_key, batch.y.shape)
+    if corruption.noise_std > 0:
+        noise = corruption.noise_std * jax.random.normal(noise_key, batch.y.shape)
         # a value whose target is NaN is missing or padding, and gets no noise
         has_noise = jnp.asarray(layout.is_numeric) & ~jnp.isnan(batch.y)
         x = x.at[..., :num_features].add(jnp.where(has_noise, noise, 0.0))
-    if corruption.steps > 0:
+    if corruption.dropped_share > 0:
         num_steps = batch.y.shape[1]
         is_step = jnp.arange(num_steps) < batch.lengths[:, None]
-        is_dropped = is_step & (jax.random.uniform(drop_key, is_step.shape) < corruption.steps)
+        is_dropped = is_step & (
+            jax.random.uniform(drop_key, is_step.shape) < corruption.dropped_share
+        )
         # a dropped step looks like a step of missing values: zeros, unknown categories, flags of 0
         missing = np.zeros(x.shape[-1], np.float32)
         missing[:num_features] = np.nan_to_num(layout.unknown_ids)

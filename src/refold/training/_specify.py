@@ -124,7 +124,7 @@ def build_network(
         specification, default_latent_steps = model.specification, model.default_latent_steps
         # None: the scale of the base model was checked when the model was fitted
         check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
-        if arguments.corruption.steps and not specification.observed_flags:
+        if arguments.corruption.dropped_share and not specification.observed_flags:
             raise ParameterError(
                 "Time-step dropout needs a model that reads missing values, and this one was "
                 f"fitted on data without any. Leave {argument('denoise')} out, or train a new "
@@ -159,7 +159,7 @@ def make_specification(
     max_linear_length = max_linear_steps(schema.output_width, latent_dim)
     is_long = _MAX_AUTOREGRESSIVE_TOKENS < typical_length <= max_linear_length
     decoder = _pick_decoder(arguments, prefer_autoregressive=has_only_tokens and not is_long)
-    drops_steps = arguments.corruption.steps > 0  # time-step dropout
+    drops_steps = arguments.corruption.dropped_share > 0  # time-step dropout
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
             f"{argument(architecture=architecture)} knows no missing values, which "
@@ -269,7 +269,7 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     length_dim, lengths_differ = arguments.length_dim, lengths.min() < lengths.max()
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
     # dropped steps could be the last ones, which would change the length that the encoder reads
-    drops_steps = arguments.corruption.steps > 0
+    drops_steps = arguments.corruption.dropped_share > 0
     is_possible = architecture == "default" and not arguments.variational and not drops_steps
     if length_dim == "auto":
         return int(is_possible and lengths_differ and latent_dim >= _MIN_DIM_FOR_LENGTH)

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
-from refold.sequences import Sequences, positions
+from refold.sequences import Sequences, sequence_and_step_indices
 
 # A pattern in a series could occur slightly earlier or later. So a copy with warped time stands in
 # for another series (T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's
@@ -112,7 +112,7 @@ def choose_warp_std(scaled_series: Sequences, latent_dim: int, *, seed: int) -> 
     if not is_feasible or not scaled_series.schema.numeric.all():
         return 0.0
     series = np.zeros((n, num_steps, scaled_series.schema.num_columns))
-    series[positions(scaled_series)] = np.nan_to_num(scaled_series.values)
+    series[sequence_and_step_indices(scaled_series)] = np.nan_to_num(scaled_series.values)
     # the second number of a seed differs between uses of random numbers, which are independent
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _NUM_FOLDS
     gains = np.zeros((len(_NUM_COMPONENTS), len(_CANDIDATE_WARP_STDS), n))

@@ -60,7 +60,9 @@ def activate(logits: Tensor, columns: Iterable[ColumnOutputs]) -> Any:
                 has_link = ops.convert_to_tensor([column.type.link == link for column in columns])
                 activated = ops.where(has_link, LINKS[link].activate(logits), activated)
         return activated
-    blocks = [LINKS[column.type.link].activate(logits[..., column.block]) for column in columns]
+    blocks = [
+        LINKS[column.type.link].activate(logits[..., column.output_slice]) for column in columns
+    ]
     return ops.concatenate(blocks, axis=-1)
 
 
@@ -172,7 +174,7 @@ class ColumnHead(BaseLayer):
     @property
     def widths(self) -> list[int]:
         """Number of outputs of each column."""
-        return [column.block.stop - column.block.start for column in self._columns()]
+        return [column.output_slice.stop - column.output_slice.start for column in self._columns()]
 
     def _columns(self) -> Iterator[ColumnOutputs]:
         """Iterate over the columns, with their indices, types and outputs."""

@@ -84,7 +84,7 @@ class Network:
         return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
     @property
-    def most_steps(self) -> int | None:
+    def max_decodable_steps(self) -> int | None:
         """Maximum number of steps to decode, or None for the default model, which has none."""
         if self.specification.architecture == "default":
             return None
@@ -181,7 +181,9 @@ class Network:
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
             # the second output is a log-scale
             locations[batch.indices] = batch.predict(self.length, codes[batch.indices])[:, 0]
-        return round_lengths(locations, self.most_steps or 2 * self.specification.max_steps)
+        return round_lengths(
+            locations, self.max_decodable_steps or 2 * self.specification.max_steps
+        )
 
     def _batches(
         self,

@@ -64,7 +64,9 @@ class PackedHead:
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
         self.columns = list(column_outputs(column_types, num_categories))
-        self.widths = [column.block.stop - column.block.start for column in self.columns]
+        self.widths = [
+            column.output_slice.stop - column.output_slice.start for column in self.columns
+        ]
         self.num_outputs = sum(self.widths)
         self.numeric_mask = number_mask(column_types)
         self._all_numeric = all(column.type is NUMERIC for column in self.columns)

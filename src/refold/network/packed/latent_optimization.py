@@ -71,7 +71,7 @@ class LatentObjective:
             # One variance for all columns, as in the training loss. The initialization stores the
             # residual standard deviation of each column as the scale of the LSTM path.
             number_columns = [column for column in head.columns if column.type.is_number]
-            output_indices = [column.block.start for column in number_columns]
+            output_indices = [column.output_slice.start for column in number_columns]
             variance = max(float((decoder.scale[output_indices] ** 2).mean()), 1e-12)
             for column in number_columns:
                 # 1 / (2 * variance) for squared errors, whose gradient factor is 2

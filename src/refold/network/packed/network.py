@@ -58,7 +58,7 @@ class PackedNetwork:
     reads_padding: bool = True
     # None, because it reads and writes any number of steps
     fixed_steps: int | None = None
-    most_steps: int | None = None
+    max_decodable_steps: int | None = None
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         if (reason := why_not()) is not None:

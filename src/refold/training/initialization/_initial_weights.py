@@ -188,7 +188,7 @@ def _invert_link_functions(
     columns = column_outputs(specification.column_types, specification.num_categories)
     # by the index of their only output, the types of numeric columns with a link function
     types = {
-        column.block.start: column.type
+        column.output_slice.start: column.type
         for column in columns
         if column.type.is_number and column.type.link != "identity"
     }

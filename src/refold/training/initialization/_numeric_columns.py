@@ -16,7 +16,7 @@ from scipy.fft import next_fast_len
 from refold._support.arrays import mean_gain_lower_bound
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
-from refold.sequences import Sequences, positions
+from refold.sequences import Sequences, sequence_and_step_indices
 from refold.training.initialization._principal_components import (
     Components,
     principal_components,
@@ -170,7 +170,7 @@ def pad_series(
     noiseless_columns: Sequence[int],
 ) -> PaddedSeries:
     """Pad or cut columns to `num_steps` steps; for arguments see `fit_linear_initialization`."""
-    row, step = positions(sequences)
+    row, step = sequence_and_step_indices(sequences)
     is_first = step < num_steps
     values = np.full((len(sequences), num_steps, len(column_indices)), np.nan)
     values[row[is_first], step[is_first]] = sequences.values[is_first][:, column_indices]
@@ -180,9 +180,11 @@ def pad_series(
         return PaddedSeries(values, is_observed, values, lengths)
     # the second number of a seed differs between uses of random numbers, which are independent
     rng = np.random.default_rng([seed, 0xC0FF])
-    noise = corruption.noise * rng.standard_normal(values.shape) * is_observed
+    noise = corruption.noise_std * rng.standard_normal(values.shape) * is_observed
     noise[..., list(noiseless_columns)] = 0.0
-    is_kept = rng.random((*values.shape[:2], 1)) >= corruption.steps  # else the step is dropped
+    is_kept = (
+        rng.random((*values.shape[:2], 1)) >= corruption.dropped_share
+    )  # else the step is dropped
     return PaddedSeries(values, is_observed, (values + noise) * is_kept, lengths)
 
 

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
-from refold.sequences import Column, Schema, Sequences, positions
+from refold.sequences import Column, Schema, Sequences, sequence_and_step_indices
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
     fit_linear_initialization,
@@ -88,7 +88,7 @@ class Tokens(NamedTuple):
 
 def one_hot_tokens(sequences: Sequences, num_steps: int) -> Tokens:
     """One-hot encode the first steps of binary and categorical columns."""
-    row, step = positions(sequences)
+    row, step = sequence_and_step_indices(sequences)
     is_first = step < num_steps
     row, step, values = row[is_first], step[is_first], sequences.values[is_first]
     num_categories = np.array([len(column.categories) for column in sequences.schema.columns])
@@ -148,10 +148,10 @@ def fit_token_initialization(
     tokens = one_hot_tokens(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     inputs = tokens.one_hot_values
-    if corruption.steps:  # without randomly dropped steps
+    if corruption.dropped_share:  # without randomly dropped steps
         # the second number of a seed differs between uses of random numbers, which are independent
         rng, values = np.random.default_rng([seed, 0xC0FF]), tokens.one_hot_values.tocoo()
-        is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.steps
+        is_kept = rng.random(tokens.is_observed.shape[:2]) >= corruption.dropped_share
         data = values.data * is_kept[values.row, values.col // width]
         inputs = scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
     training, held_out = split_for_factor(n, seed)

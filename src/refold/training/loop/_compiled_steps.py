@@ -23,8 +23,8 @@ from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import decode_in_trace
 from refold.network.keras.encoder import NestedDropout
-from refold.network.keras.layer import seeded
 from refold.network.keras.heads import all_losses_squared, length_loss
+from refold.network.keras.layer import seeded
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import is_default_lstm
 from refold.sequences import BatchRun
