@@ -83,7 +83,13 @@ def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> P
 # Types of arguments that have no option name.
 File = Annotated[str, _file_argument()]
 OptionalFile = Annotated[str | None, _file_argument()]
-ModelFile = Annotated[str, _file_argument(name="MODEL", help="Model file from `refold fit`.")]
+ModelFile = Annotated[
+    str, _file_argument(name="MODEL", help="Model file from `refold fit`, or series.")
+]
+PretrainedModel = Annotated[
+    str,
+    _file_argument(name="MODEL", help="series, or series-16 for the first 16 numbers of codes."),
+]
 DataFile = Annotated[str, _file_argument(name="DATA", help="File of sequences, or -.")]
 OptionalModelFile = Annotated[str | None, _file_argument(name="MODEL")]
 OptionalDataFile = Annotated[str | None, _file_argument(name="DATA")]

@@ -115,7 +115,7 @@ def _describe_model(model: "refold.Model") -> dict[str, Any]:
 
 
 def adapt(
-    model_file: options.ModelFile,
+    model_file: options.PretrainedModel,
     data_file: options.DataFile,
     /,
     *,
@@ -132,11 +132,9 @@ def adapt(
     of the columns in decoded data, for streams, and for a service of several columns.
 
     Args:
-        model_file: series, or series-16 for the first 16 numbers of its codes.
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
-        max_lost_variance: Cut a series only if its code would lose more than this share of its
-            variance.
+        max_lost_variance: Cut only series whose codes would lose more than this share of variance.
         normal_file: Normal series, from which `refold detect` and `refold stream` learn.
     """
     files = outputs.CommandFiles(data_file, normal_file)
