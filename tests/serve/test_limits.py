@@ -1,5 +1,7 @@
 """Each limit has a name and a status, and a request beyond it does not affect others."""
 
+import asyncio
+import contextlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +50,34 @@ def test_body(client):
 
     for content in (b" " * 60_001, chunks()):
         assert is_refused(client.post(PATH, content=content, headers=JSON_HEADERS), 413, "body")
+
+
+@pytest.mark.parametrize("header", [b"x: " + b"a" * 70_000, b"x: a\r\n" * 12_000])
+def test_head(client, url, header):
+    with open_socket(url) as connection:
+        connection.sendall(b"GET /v1/health HTTP/1.1\r\n" + header)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 431 ")
+    assert client.get("/v1/health").status_code == 200
+
+
+def test_long_computations_run_one_at_a_time_although_a_client_leaves(service):
+    async def run():
+        active, most_active = 0, 0
+
+        def work():
+            nonlocal active, most_active
+            active += 1
+            most_active = max(most_active, active)
+            time.sleep(0.05)
+            active -= 1
+
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(service.batcher.run_in_background(work), 0.01)
+        await service.batcher.run_in_background(work)
+        return most_active
+
+    assert asyncio.run(run()) == 1
 
 
 ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]

@@ -37,7 +37,8 @@ class Batcher:
     def __init__(self, settings: ServeSettings, record_batch_size: Callable[[int], None]) -> None:
         self.settings = settings
         self._record_batch_size = record_batch_size
-        self._background_lock = asyncio.Lock()  # one background computation at a time
+        # one long computation at a time, also if its client has disconnected
+        self._background_executor = ThreadPoolExecutor(1, thread_name_prefix="refold-background")
         self._waiting_jobs: deque[Job] = deque()
         self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
         self._last_batch_seconds = 0.0  # computing time
@@ -72,8 +73,8 @@ class Batcher:
 
     async def run_in_background(self, function: Callable[[], Any]) -> Any:
         """Run a long computation in another thread, one at a time, beside the batches."""
-        async with self._background_lock:
-            return await asyncio.to_thread(function)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._background_executor, function)
 
     async def run(self) -> None:
         """Compute the requests in the queue, batch by batch, until this task is cancelled."""
