@@ -142,7 +142,7 @@ def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
 
 def test_a_wrong_number_of_results_does_not_stop_later_batches(client, service):
     loop = service.server.servers[0].get_loop()
-    computation = service.batcher.compute("key", None, 1, lambda _: [])
+    computation = service.batcher.compute_in_batch("key", None, 1, lambda _: [])
     future = asyncio.run_coroutine_threadsafe(computation, loop)
     with pytest.raises(RuntimeError, match="A batch of 1 requests got 0 results"):
         future.result(10)
