@@ -139,7 +139,7 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
         yield
     except _READ_ERRORS as error:
         if isinstance(error, RefoldError):
-            problem = error.message.marked
+            problem = error.message.marked  # Python arguments are marked, to be spelled as options
         else:
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
             problem = f"It is not a .{format_name} file of codes ({reason})."

@@ -40,6 +40,7 @@ def open_input(
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
+            # marked: the text in which Python arguments are marked, to be spelled as options later
             text = error.message.marked.replace(repr(str(path)), path.name)
             raise type(error)(text.replace(str(path), path.name)) from error
 
@@ -126,7 +127,7 @@ class ReadOptions:
 
         Sequences that are larger than memory stay in a memory-mapped file.
         """
-        format_name = self._get_format_or_none(file_name, command_files)
+        format_name = self._get_format_option(file_name, command_files)
         with open_input(file_name, format_name, refold.sequences.FORMATS) as file_options:
             # a model of any columns reads all columns, and a model of windows reads a file without
             # ids as one long series, which it cuts
@@ -159,7 +160,7 @@ class ReadOptions:
         # name with a feature, so they are not ignored here
         ignored_columns: Sequence[str] = ()
         if label_file is None:
-            format_name = self._get_format_or_none(file_name, command_files)
+            format_name = self._get_format_option(file_name, command_files)
             file_options = {"path": local_path(file_name), "format": format_name}
             ignored_columns = label_columns
         with self.open_sequences(
@@ -180,9 +181,7 @@ class ReadOptions:
                     labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
-    def _get_format_or_none(
-        self, file_name: str, command_files: outputs.CommandFiles
-    ) -> str | None:
+    def _get_format_option(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
         """Return ``--format``, or None if this option is about standard input, not this file."""
         has_known_suffix = outputs.find_format_or_none(file_name) in refold.sequences.FORMATS
         if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:

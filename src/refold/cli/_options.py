@@ -260,9 +260,9 @@ def check_conflicts(option: str, conflicting_values: Mapping[str, object]) -> No
         raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 
 
-def is_set(value: object) -> bool:
+def is_set(option_value: object) -> bool:
     """Return whether the user has set an option: None and False are the defaults."""
-    return value is not None and value is not False
+    return option_value is not None and option_value is not False
 
 
 def repeat_single_length(lengths: list[int] | None, num_codes: int) -> list[int] | None:

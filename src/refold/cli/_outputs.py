@@ -45,9 +45,9 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
     Console(stderr=True, soft_wrap=True).print(prefix + line, highlight=False)
 
 
-def spell_as_options(text: object) -> str:
+def spell_as_options(message: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
-    return text.spelled_with(_spell_as_option) if isinstance(text, Message) else str(text)
+    return message.spelled_with(_spell_as_option) if isinstance(message, Message) else str(message)
 
 
 def _spell_as_option(argument: str) -> str:
@@ -67,9 +67,9 @@ def _spell_as_option(argument: str) -> str:
     return f"{option} {'none' if value is None else value}"
 
 
-def print_line(text: str) -> None:
+def print_line(line: str) -> None:
     """Write one line to standard output, without buffering."""
-    print(text, flush=True)  # noqa: T201
+    print(line, flush=True)  # noqa: T201
 
 
 def print_json(value: object) -> None:

@@ -31,9 +31,9 @@ _MIN_SEQUENCES_TO_LOG_DRIFT = 50
 # Drift is logged only up to this p-value, so that chance rarely causes the message.
 _MAX_P_VALUE_TO_LOG_DRIFT = 0.001
 # Delimiters of the cells in a line, by format. JSON lines have no delimiter.
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_CELL_DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Cells that stand for a missing value, in lower case.
-_MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
+_MISSING_VALUE_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
@@ -272,9 +272,9 @@ def stream(
     # Line numbers and raw steps. A raw step is a line of JSON as bytes, or a row of a table as a
     # dict of its cells by column name.
     raw_steps: Iterable[tuple[int, Any]] = enumerate(lines, start=1)
-    if format_name in _DELIMITERS:
+    if format_name in _CELL_DELIMITERS:
         csv_reader = csv.reader(
-            (line.decode("utf-8-sig") for line in lines), delimiter=_DELIMITERS[format_name]
+            (line.decode("utf-8-sig") for line in lines), delimiter=_CELL_DELIMITERS[format_name]
         )
         raw_steps = _parse_csv_steps(csv_reader, model.schema, id_column)
     try:
@@ -328,7 +328,7 @@ def _parse_csv_steps(
                 raise FileFormatError(f"Line {csv_reader.line_num} {note}.")
             step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
             for name in {*step} - {id_column}:
-                step[name] = None if step[name].lower() in _MISSING_WORDS else step[name]
+                step[name] = None if step[name].lower() in _MISSING_VALUE_WORDS else step[name]
             yield csv_reader.line_num, step
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileFormatError(

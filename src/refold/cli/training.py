@@ -20,7 +20,7 @@ from refold.errors import ParameterError
 _TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
 # Names of the findings of the diagnosis that are logged before training. The fit itself warns of
 # suspicious values, so the findings about them are not logged.
-_LOGGED_FINDINGS = {
+_LOGGED_FINDING_NAMES = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
     *("few-sequences", "id-like"),
 }
@@ -111,7 +111,7 @@ def fit(
                     sequences, estimator=estimator, short_fit=False
                 )
                 for finding in diagnosis.findings:
-                    if finding.name in _LOGGED_FINDINGS:
+                    if finding.name in _LOGGED_FINDING_NAMES:
                         text = outputs.spell_as_options(finding.message)
                         outputs.log(text, label=finding.name, color="yellow")
             estimator.fit(sequences, checkpoint=checkpoint, resume=resume)

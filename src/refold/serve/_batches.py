@@ -14,7 +14,7 @@ BatchFunction = Callable[[list[Any]], list[Any]]
 # Maximum number of steps in a batch. More steps take longer, and later requests wait for them.
 MAX_BATCH_STEPS = 16384
 # Maximum time in seconds for which a batch waits for more requests. Clients hardly notice it.
-_MAX_WAIT_SECONDS = 0.002
+_MAX_BATCH_WAIT_SECONDS = 0.002
 # Another maximum, as a share of the computing time of the last batch. The smaller maximum counts,
 # because waiting for more requests saves little if batches are fast.
 _MAX_WAIT_SHARE = 0.5
@@ -40,7 +40,7 @@ class Batcher:
         self._record_batch_size = record_batch_size
         self._background_lock = asyncio.Lock()  # one background computation at a time
         self._waiting_jobs: deque[Job] = deque()
-        self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
+        self._wake_up_event = asyncio.Event()  # set when a job arrives or has waited long enough
         self._last_batch_seconds = 0.0  # computing time
         # The next batch waits for this number of jobs: those of the last batch, because its clients
         # may send again, and the jobs that were waiting at its end.
@@ -64,18 +64,18 @@ class Batcher:
         future, arrival_time = loop.create_future(), loop.time()
         job = Job(batch_key, payload, cost_in_steps, batch_function, future, arrival_time)
         self._waiting_jobs.append(job)
-        self._wake_up.set()
+        self._wake_up_event.set()
         return await future
 
-    async def compute_unbatched(self, cost_in_steps: int, function: Callable[[], Any]) -> Any:
-        """Run a function in the thread of batches when it is its turn; return its result."""
+    async def compute_unbatched(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
+        """Run a computation in the thread of batches when it is its turn; return its result."""
         # a new object differs from every other key, so no other job joins this batch
-        return await self.compute_in_batch(object(), None, cost_in_steps, lambda _: [function()])
+        return await self.compute_in_batch(object(), None, cost_in_steps, lambda _: [computation()])
 
-    async def run_in_background(self, function: Callable[[], Any]) -> Any:
+    async def run_in_background(self, computation: Callable[[], Any]) -> Any:
         """Run a long computation beside the batches, in another thread; one at a time."""
         async with self._background_lock:
-            return await asyncio.to_thread(function)
+            return await asyncio.to_thread(computation)
 
     async def compute_batches(self) -> None:
         """Compute the requests in the queue, batch by batch, until this task is cancelled."""
@@ -112,13 +112,13 @@ class Batcher:
             if self._waiting_jobs:
                 cost_in_steps = sum(job.cost_in_steps for job in self._waiting_jobs)
                 has_expected_size = len(self._waiting_jobs) >= self._expected_batch_size
-                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
+                max_wait = min(_MAX_BATCH_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
                 deadline = self._waiting_jobs[0].arrival_time + max_wait
                 if has_expected_size or cost_in_steps >= MAX_BATCH_STEPS or deadline <= loop.time():
                     return
-                timer = loop.call_at(deadline, self._wake_up.set)
-            self._wake_up.clear()
-            await self._wake_up.wait()
+                timer = loop.call_at(deadline, self._wake_up_event.set)
+            self._wake_up_event.clear()
+            await self._wake_up_event.wait()
             if timer is not None:
                 timer.cancel()
 

@@ -48,12 +48,12 @@ def parse_json(
 ) -> RequestInputs:
     """Return the fields, sequences and codes of a JSON request, after checks."""
     fields, has_only_numbers = None, False
-    if model.is_numeric:
+    if model.takes_raw_numbers:
         # a decoder that accepts only numbers is tried first, because it is faster; if it fails, the
         # decoder for all values reports the error
         with contextlib.suppress(ValueError):
             fields = _make_json_decoder(
-                request_type, model.code_size, model.num_columns, is_flat=model.is_flat
+                request_type, model.code_size, model.num_columns, is_flat=model.takes_flat_lists
             ).decode(body)
             has_only_numbers = True
     try:
@@ -69,9 +69,10 @@ def parse_json(
         check_limit("steps", sum(map(len, sequence_lists)), settings)
         if has_only_numbers and sequence_lists:
             offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
+            # of all sequences: rows of numbers, or numbers if the model takes flat lists
             steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
             # array.array converts a list of numbers faster than NumPy does; "d" is float64
-            numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
+            numbers = array.array("d", steps if model.takes_flat_lists else [*_flatten(steps)])
             values = np.frombuffer(numbers).reshape(-1, model.num_columns)
             inputs.sequences = model.make_sequences(values, offsets)
         else:
@@ -171,7 +172,7 @@ def parse_table(
             raise make_request_error("The column 'id' holds lists. Expected text or integers.")
         inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
-        sequences = _convert_float_table_or_none(table, model) if model.is_numeric else None
+        sequences = _convert_float_table_or_none(table, model) if model.takes_raw_numbers else None
         if sequences is None:
             sequences = Sequences.from_arrow(table).align(model.fitted_model.schema)
         model.fitted_model.scaler.check(sequences)

@@ -187,9 +187,9 @@ class ServedModel:
             # this hash is of the whole file; `hash` covers only the parts on which codes depend
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.name, self.fitted_model, self.hash = name, model, model.hash
-        self.index: Any = None
+        self.search_index: Any = None
         if index_path is not None:
-            self.index = refold.search.Index.open(index_path, model)
+            self.search_index = refold.search.Index.open(index_path, model)
         # (num_columns,) each; values outside are far from the training data
         self._outlier_minimums, self._outlier_maximums = outlier_limits(model.error_scaler)
         self.code_size = model.code_size
@@ -197,19 +197,19 @@ class ServedModel:
         # whether the model takes the numbers of a request as they are: each column is numeric, and
         # no number, such as -99999, marks a missing value
         is_numeric = all(column.column_type is NUMERIC for column in schema.columns)
-        self.is_numeric = is_numeric and not schema.missing
+        self.takes_raw_numbers = is_numeric and not schema.missing
         self.column_names, self.num_columns = list(schema.names), schema.num_columns
         # whether a sequence in JSON is a list of numbers instead of a list of rows
-        self.is_flat = schema.layout == "series"
+        self.takes_flat_lists = schema.layout == "series"
 
     def has_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
         return stored_hash == self.hash or self.fitted_model.has_hash(stored_hash)
 
-    def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
-        """Return finite values (num_steps, num_columns) as sequences, without the usual checks."""
+    def make_sequences(self, step_values: np.ndarray, offsets: np.ndarray) -> Sequences:
+        """Return finite values (num_steps, num_columns) as sequences; skip the checks of values."""
         offsets, ids = offsets.astype(np.int64), np.arange(len(offsets) - 1)
-        return Sequences.from_checked(values, offsets, ids, self.fitted_model.schema)
+        return Sequences.from_checked(step_values, offsets, ids, self.fitted_model.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
@@ -232,7 +232,7 @@ class ServedModel:
             "step": fitted.step,
             "forecast_steps": fitted.specification.forecast_steps,
             "calibration_sequences": fitted.num_calibrated,
-            "index_rows": None if self.index is None else len(self.index),
+            "index_rows": None if self.search_index is None else len(self.search_index),
         }
 
     def make_example_fields(self) -> dict[str, Any]:
@@ -252,6 +252,7 @@ class ServedModel:
         if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
+        # with observed flags, the model reads which values are missing
         if num_missing and not fitted.specification.observed_flags:
             lines.append(
                 f"{num_missing} values are missing, and the model was fitted on data without gaps: "
@@ -259,6 +260,7 @@ class ServedModel:
             )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
+            # an unknown category has the index after the last category
             num_unknown = int((values[:, i] == len(column.categories)).sum())
             if num_unknown:
                 lines.append(
@@ -320,7 +322,7 @@ async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     cost = _decoding_cost_in_steps(model, payload)
 
     def decode_batch(batch: list[CodesToDecode]) -> list[Sequences]:
-        return _decode_batch(model, batch, settings, None)
+        return _decode_batch(model, batch, settings, sampling=None)
 
     decoded = await batcher.compute_in_batch((inputs.model, "decode"), payload, cost, decode_batch)
     return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
@@ -334,12 +336,13 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
     def reconstruct_batch(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
         codes, lengths = model.encode_aligned(merged), merged.lengths
-        if model.window is None:
+        if model.window is None:  # windows keep their lengths, because they are joined to series
             lengths = model.reconstruction_lengths(codes, lengths)
-        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings, None)
+        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
 
     decoded_chunks: list[Sequences] = []
     for chunk in _split_into_chunks(windows.sequences):
+        # only values of one dtype, because a concatenation would convert the values of other requests
         key = inputs.model, "reconstruct", chunk.dtype
         cost = 2 * _encoding_cost_in_steps(chunk)  # each step is encoded and decoded
         decoded_chunks.append(await batcher.compute_in_batch(key, chunk, cost, reconstruct_batch))
@@ -415,7 +418,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find the nearest rows of the model's index."""
     model, fields = inputs.model, inputs.fields
     sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
-    if model.index is None:
+    if model.search_index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_exactly_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
@@ -430,15 +433,17 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     elif codes is not None:
         codes = _check_codes_to_decode(model.fitted_model, codes, None).codes
 
-    def search_index() -> Any:
+    def find_hits() -> Any:
         try:
             settings = {"k": fields.k, "where": fields.where}
-            return model.index.search(sequences, codes=codes, ids=ids, **settings)
+            return model.search_index.search(sequences, codes=codes, ids=ids, **settings)
         except (DataError, ParameterError) as error:  # the message may hold the path of the index
-            raise make_request_error(str(error).replace(model.index.path, model.name)) from error
+            raise make_request_error(
+                str(error).replace(model.search_index.path, model.name)
+            ) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, search_index)
+    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, find_hits)
 
     def make_json_content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
@@ -528,7 +533,7 @@ def _decode_to_lengths(
     codes: np.ndarray,
     lengths_by_request: list[np.ndarray],
     settings: ServeSettings,
-    sampling: Sampling | None,
+    sampling: Sampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
     # if this check fails, the batcher computes each request singly, so only the long one is refused

@@ -18,16 +18,13 @@ from refold.errors import MissingFileError, ParameterError, argument
 _ENVIRONMENT_PREFIX = "REFOLD_SERVE_"
 # Host names by which browsers and programs on the same machine reach the service.
 LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-# Settings that must be positive integers.
-_POSITIVE_INTEGER_SETTINGS = (
-    *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
-    "max_connections",
-)
 # Allowed values of the settings that are numbers.
 _NUMBER_SETTING_RULES = {
     "port": integer_rule(0, 65535),
     "max_seconds": number_rule(above=0),
-    **dict.fromkeys(_POSITIVE_INTEGER_SETTINGS, integer_rule()),
+    # positive integers
+    **dict.fromkeys(("max_body", "max_total_body", "max_sequences"), integer_rule()),
+    **dict.fromkeys(("max_steps", "max_queue", "max_connections"), integer_rule()),
 }
 # In each pair, the first limit must not exceed the second, because it could never be reached: a
 # sequence usually has a step and always a byte, and one body is a part of all open bodies.
