@@ -105,7 +105,7 @@ def test_truncated_or_changed_tables_get_a_response(client):
 
 def test_wrong_headers(client):
     zipped = JSON_HEADERS | {"content-encoding": "gzip"}
-    # a browser sends text to other origins without a question
+    # text is refused, because browsers send it to other origins without asking their servers
     for headers in (zipped, {"content-type": "text/plain"}):
         assert client.post(PATH, content=b"{}", headers=headers).status_code == 415
 
@@ -149,7 +149,7 @@ def test_a_wrong_number_of_results_does_not_stop_later_batches(client, service):
     assert client.post(PATH, content=SMALL_REQUEST, headers=JSON_HEADERS).status_code == 200
 
 
-# Numbers of one client never fail the requests of others, and never give a missing number
+# Numbers of one client never make the requests of others fail, and never give a missing number
 
 
 def test_one_bad_request_in_ten_fails_alone(url, service, pairs):

@@ -31,11 +31,10 @@ import pyarrow.parquet as pq
 import refold
 from refold._support.messages import warn
 from refold.cli._outputs import CODE_FORMATS, Output, find_format_or_none, write_tables
-from refold.errors import FileFormatError, ParameterError, RefoldError
+from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
     Windows,
-    check_code_dtype,
     codes_from_arrow,
     codes_to_arrow,
     describe_model_mismatch,
@@ -60,8 +59,8 @@ _WINDOW_COLUMNS = ("start", "end")
 _TIME_COLUMNS = ("start_time", "time_gap")
 # All columns that say where a code lies in a series. A column of ids cannot have such a name.
 POSITION_COLUMNS = (*_WINDOW_COLUMNS, *_TIME_COLUMNS, "end_time")
-# Formats that can hold float16.
-_FLOAT16_FORMATS = ("parquet", "npy")
+# Formats of code files that can hold float16.
+FLOAT16_FORMATS = ("parquet", "npy")
 # Exceptions of libraries for a damaged file, or for values that are not numbers.
 _READ_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
@@ -210,16 +209,6 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
         return str(expected_name)
     # without a column `id`, a single other column holds the ids
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
-
-
-def check_format_holds_dtype(dtype: str, format_name: str) -> None:
-    """Raise an error if a file format cannot hold codes of a type."""
-    check_code_dtype(dtype)
-    if dtype != "float32" and format_name not in _FLOAT16_FORMATS:
-        raise ParameterError(
-            f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
-            f".{format_name}. Name such a file with -o."
-        )
 
 
 def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) -> pa.Table | None:

@@ -13,6 +13,7 @@ import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
 from refold.cli._inputs import RayOptions, ReadOptions, load_model, read_codes, require_in_memory
+from refold.errors import ParameterError
 
 
 def encode(
@@ -48,7 +49,12 @@ def encode(
         return
     files = outputs.CommandFiles(data_file)
     target = files.add_output(output, outputs.CODE_FORMATS)
-    code_files.check_format_holds_dtype(dtype, target.format_name)
+    refold.sequences.check_code_dtype(dtype)
+    if dtype != "float32" and target.format_name not in code_files.FLOAT16_FORMATS:
+        raise ParameterError(
+            f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
+            f".{target.format_name}. Name such a file with -o."
+        )
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
         model = model.adapt(sequences)  # a pretrained model takes the columns of these data

@@ -68,6 +68,7 @@ def report(
     check_packages()
     options.check_required_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
+    # without a training file, the training sequences are None
     train_context: Any = contextlib.nullcontext()
     if train_file is not None:
         # if the labels are in the file of the data, the training data likely have that column, too

@@ -117,7 +117,7 @@ class Service:
         if scope["type"] != "http":
             await self._lifespan_router(scope, receive, send)
             return
-        loop, status = asyncio.get_running_loop(), 0
+        loop, status = asyncio.get_running_loop(), 0  # the HTTP status; 0 until the answer begins
         start_time = loop.time()
         scope["refold.labels"] = "", "other"  # model and operation, for the metrics
 

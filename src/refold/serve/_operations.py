@@ -342,7 +342,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
     decoded_chunks: list[Sequences] = []
     for chunk in _split_into_chunks(windows.sequences):
-        # only values of one dtype, because a concatenation would convert the values of other requests
+        # only values of one dtype, because a concatenation would convert those of other requests
         key = inputs.model, "reconstruct", chunk.dtype
         cost = 2 * _encoding_cost_in_steps(chunk)  # each step is encoded and decoded
         decoded_chunks.append(await batcher.compute_in_batch(key, chunk, cost, reconstruct_batch))
