@@ -80,7 +80,7 @@ _USER_ERROR_EXIT_CODE = 2
 # Cyclopts makes the options of a command from its signature and its docstring, and a group of
 # options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
 # In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
-def _make_app() -> App:
+def _make_cyclopts_app() -> App:
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse_and_run(arguments: list[str]) -> None:
     """Parse the arguments, and call the command that the first argument names."""
     try:
-        command, bound_arguments, _ = _make_app().parse_args(
+        command, bound_arguments, _ = _make_cyclopts_app().parse_args(
             arguments, print_error=False, exit_on_error=False
         )
     except CycloptsError as error:

@@ -137,7 +137,7 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
     try:
         yield
     except _READ_ERRORS as error:
-        if isinstance(error, RefoldError):
+        if isinstance(error, RefoldError):  # such an error about data is a ValueError, too
             problem = error.message.marked  # Python arguments are marked, to be spelled as options
         else:
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
@@ -149,6 +149,7 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
 def _read_code_table(path: Path, format_name: str) -> pa.Table:
     """Read a file as a table with a column `code` of vectors, and the file's other columns."""
     if format_name == "jsonl":
+        # row_name takes the index of a record and returns its place in the file, such as "line 2"
         records, row_name = parse_jsonl(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
             code = record.get("code") if isinstance(record, dict) else None
@@ -217,6 +218,7 @@ def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) 
     if sequences.times is None:
         return windows.to_table(id_column) if has_windows else None
     table = windows.to_table(id_column)
+    # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
     gaps = [median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
     return table if has_windows else table.select([id_column, *_TIME_COLUMNS])

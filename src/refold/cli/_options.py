@@ -36,7 +36,7 @@ def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
     try:
         values = [value_type(text_value.strip()) for text_value in text.split(",")]
     except ValueError:
-        values = [""]  # raises the error below
+        values = [""]  # text that is no number gets the same error as an empty entry
     if "" in values:
         raise ValueError(f"expected comma-separated {noun}. Got {text[:40]!r}.")
     return values
@@ -67,44 +67,46 @@ def _check_not_an_option(_: object, file_name: str | None) -> None:
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _declare_file(**kwargs: Any) -> Parameter:
+def _make_file_argument(**kwargs: Any) -> Parameter:
     """Return the annotation of a positional argument that is the name of a file."""
     return Parameter(validator=_check_not_an_option, **kwargs)
 
 
-def _declare_integer(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
+def _make_integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
     return Parameter(metavar="N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
-def _declare_list(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
+def _make_list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
     return Parameter(metavar=metavar, converter=converter, n_tokens=1, **kwargs)
 
 
 # Types of positional arguments.
-FileArgument = Annotated[str, _declare_file()]
-OptionalFileArgument = Annotated[str | None, _declare_file()]
+FileArgument = Annotated[str, _make_file_argument()]
+OptionalFileArgument = Annotated[str | None, _make_file_argument()]
 ModelFile = Annotated[
-    str, _declare_file(name="MODEL", help="Model file from `refold fit`, or series.")
+    str, _make_file_argument(name="MODEL", help="Model file from `refold fit`, or series.")
 ]
 PretrainedModel = Annotated[
     str,
-    _declare_file(name="MODEL", help="series, or series-16 for the first 16 numbers of codes."),
+    _make_file_argument(
+        name="MODEL", help="series, or series-16 for the first 16 numbers of codes."
+    ),
 ]
-DataFile = Annotated[str, _declare_file(name="DATA", help="File of sequences, or -.")]
-OptionalModelFile = Annotated[str | None, _declare_file(name="MODEL")]
-OptionalDataFile = Annotated[str | None, _declare_file(name="DATA")]
-CodeFile = Annotated[str, _declare_file(name="CODES")]
-IndexFile = Annotated[str, _declare_file(name="INDEX")]
+DataFile = Annotated[str, _make_file_argument(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _make_file_argument(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _make_file_argument(name="DATA")]
+CodeFile = Annotated[str, _make_file_argument(name="CODES")]
+IndexFile = Annotated[str, _make_file_argument(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
-PositiveInt = Annotated[int, _declare_integer(1)]
-OptionalPositiveInt = Annotated[int | None, _declare_integer(1)]
+PositiveInt = Annotated[int, _make_integer_option(1)]
+OptionalPositiveInt = Annotated[int | None, _make_integer_option(1)]
 OptionalInt = Annotated[int | None, Parameter(metavar="N")]
 OptionalName = Annotated[str | None, Parameter(metavar="NAME")]
-NameList = Annotated[list[str] | None, _declare_list("A,B,...")]
-IntegerList = Annotated[list[int] | None, _declare_list("N,N,...")]
-NumberList = Annotated[list[float] | None, _declare_list("X,...")]
-ColumnTypes = Annotated[Any, _declare_list("TYPES", converter=_parse_column_types)]
+NameList = Annotated[list[str] | None, _make_list_option("A,B,...")]
+IntegerList = Annotated[list[int] | None, _make_list_option("N,N,...")]
+NumberList = Annotated[list[float] | None, _make_list_option("X,...")]
+ColumnTypes = Annotated[Any, _make_list_option("TYPES", converter=_parse_column_types)]
 FileOption = Annotated[str | None, Parameter(metavar="FILE")]
 PictureFile = Annotated[str | None, Parameter(metavar="PICTURE", name="--picture")]
 TableOutput = Annotated[str, Parameter(metavar="TABLE", alias="-o")]
@@ -114,12 +116,12 @@ Quiet = Annotated[
     bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
-_SEED_OPTION = _declare_integer(0, 2**32 - 1, help="Random seed, for reproducible results.")
+_SEED_OPTION = _make_integer_option(0, 2**32 - 1, help="Random seed, for reproducible results.")
 OptionalSeed = Annotated[int | None, _SEED_OPTION]
 Seed = Annotated[int, _SEED_OPTION]
 LatentSteps = Annotated[
     int | None,
-    _declare_integer(
+    _make_integer_option(
         0,
         help="Steps of latent optimization per code; 0 turns it off and is faster. "
         "[default: as in the fit]",
@@ -127,13 +129,13 @@ LatentSteps = Annotated[
 ]
 NumClusters = Annotated[
     int | None,
-    _declare_integer(
+    _make_integer_option(
         1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"
     ),
 ]
 Lengths = Annotated[
     list[int] | None,
-    _declare_list(
+    _make_list_option(
         "LENGTHS",
         _parse_lengths,
         help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line. "

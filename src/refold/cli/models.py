@@ -193,7 +193,7 @@ def export(
         )
 
 
-def _declare_setting(name: str, metavar: str = "N") -> Parameter:
+def _make_setting_option(name: str, metavar: str = "N") -> Parameter:
     """Return the annotation of an option of the service; the help shows the default."""
 
     def show_setting_default(_: object) -> str:
@@ -222,13 +222,13 @@ class LimitOptions:
         max_connections: Most open connections.
     """
 
-    max_body: Annotated[int | None, _declare_setting("max_body", "BYTES")] = None
-    max_total_body: Annotated[int | None, _declare_setting("max_total_body", "BYTES")] = None
-    max_sequences: Annotated[int | None, _declare_setting("max_sequences")] = None
-    max_steps: Annotated[int | None, _declare_setting("max_steps")] = None
-    max_seconds: Annotated[float | None, _declare_setting("max_seconds", "S")] = None
-    max_queue: Annotated[int | None, _declare_setting("max_queue")] = None
-    max_connections: Annotated[int | None, _declare_setting("max_connections")] = None
+    max_body: Annotated[int | None, _make_setting_option("max_body", "BYTES")] = None
+    max_total_body: Annotated[int | None, _make_setting_option("max_total_body", "BYTES")] = None
+    max_sequences: Annotated[int | None, _make_setting_option("max_sequences")] = None
+    max_steps: Annotated[int | None, _make_setting_option("max_steps")] = None
+    max_seconds: Annotated[float | None, _make_setting_option("max_seconds", "S")] = None
+    max_queue: Annotated[int | None, _make_setting_option("max_queue")] = None
+    max_connections: Annotated[int | None, _make_setting_option("max_connections")] = None
 
 
 def serve(
@@ -236,8 +236,8 @@ def serve(
     /,
     *,
     index_files: Annotated[list[str] | None, Parameter(name="--index", metavar="INDEX")] = None,
-    host: Annotated[str | None, _declare_setting("host", "ADDRESS")] = None,
-    port: Annotated[int | None, _declare_setting("port")] = None,
+    host: Annotated[str | None, _make_setting_option("host", "ADDRESS")] = None,
+    port: Annotated[int | None, _make_setting_option("port")] = None,
     token_file: options.FileOption = None,
     anonymous: bool = False,
     allowed_hosts: Annotated[

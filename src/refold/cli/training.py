@@ -88,7 +88,7 @@ def fit(
     estimator.set_params(**fit_arguments, warm_start=base_file is not None)
 
     start_time = time.perf_counter()
-    data_text = data_file  # for the message at the end
+    data_text = data_file  # names the training data in the message at the end
     if ray_address is not None:
         check_runs_on_ray(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
@@ -102,9 +102,10 @@ def fit(
         with read_options.open_sequences(
             base_model, data_file, files, is_one_series=has_windows
         ) as sequences:
-            # The fit raises an error if all sequences are empty, so they need no diagnosis. That of
-            # windows is left out for data larger than memory, because it would copy them on disk.
+            # If all sequences are empty, the fit raises an error, so a diagnosis is not needed. In
+            # windows, data larger than memory would be copied on disk only for the diagnosis.
             can_diagnose = sequences.lengths.any() and not (has_windows and sequences.is_mapped)
+            # data of a later fit were diagnosed before the first one
             is_first_fit = base_file is None and not checkpoint_path.exists()
             if is_first_fit and can_diagnose and not quiet:
                 diagnosis = refold.diagnosis.diagnose(
