@@ -74,7 +74,7 @@ CodesField = Annotated[
 ]
 LengthsField = Annotated[
     list[Annotated[int, Meta(ge=0, le=_MAX_REQUEST_INTEGER)]] | None,
-    Meta(description="Length of each sequence, by default that which its code has."),
+    Meta(description="Length of each sequence. By default, it is decoded from the code."),
 ]
 ClipField = Annotated[
     bool | Literal["positive"],
@@ -119,7 +119,7 @@ class DetectRequest(BaseRequest, Generic[SequenceT]):
     sequences: SequencesField[SequenceT]
     alpha: Annotated[FractionField, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
-        bool, Meta(description="Also give the results for each step; a table has these alone.")
+        bool, Meta(description="Also give the results of each step. A table then has only these.")
     ] = False
 
 
@@ -147,13 +147,13 @@ class GenerateRequest(BaseRequest):
     ] = 0.0
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
-        Meta(description="Seed of the draws; each answer is another one without it."),
+        Meta(description="Seed of the draws. Without a seed, each answer is different."),
     ] = None
     clip: ClipField = True
 
 
 class SearchRequest(BaseRequest, Generic[SequenceT, CodeT]):
-    """Find the nearest rows of an index to one of sequences, codes and ids."""
+    """Find the rows of an index that are nearest to sequences, codes or ids."""
 
     sequences: SequencesField[SequenceT] | None = None
     codes: CodesField[CodeT] | None = None
@@ -175,7 +175,7 @@ class ServedModel:
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
         model = Model.load(path)
-        # a pretrained model of any columns is served for one column: codes of one column tell that
+        # a pretrained model takes any columns; codes of this size make it a model of one column
         if model.any_columns:
             model = model.with_columns_of(np.zeros((1, model.code_size)))
         if not isinstance(model.network, PackedNetwork):
@@ -285,7 +285,7 @@ class RequestInputs:
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
-    code_warnings: tuple[str, ...] = ()  # that the table does not tell the model of its codes
+    code_warnings: tuple[str, ...] = ()  # a table may not tell the model of its codes
 
 
 class OperationResult(NamedTuple):

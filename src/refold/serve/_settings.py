@@ -26,8 +26,8 @@ _NUMBER_SETTING_RULES = {
     **dict.fromkeys(("max_body", "max_total_body", "max_sequences"), integer_rule()),
     **dict.fromkeys(("max_steps", "max_queue", "max_connections"), integer_rule()),
 }
-# In each pair, the first limit must not exceed the second, because it could never be reached: a
-# sequence usually has a step and always a byte, and one body is a part of all open bodies.
+# In each pair, the first limit must not exceed the second, because no request could then reach it:
+# a sequence has bytes and usually steps, and the bodies of all open requests include each body.
 _ORDERED_LIMIT_PAIRS = (
     ("max_sequences", "max_steps"),
     ("max_sequences", "max_body"),
