@@ -1,4 +1,4 @@
-"""Fitted models, their data, and a way to run commands, which the tests of the commands share."""
+"""The tests of the commands share these fixtures: models with their data, and a way to run."""
 
 import contextlib
 import io

@@ -26,7 +26,7 @@ TINY = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-step
 TINY += ["--seed", "0"]
 
 
-def standard_input(monkeypatch, data):
+def set_standard_input(monkeypatch, data):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
@@ -63,7 +63,7 @@ def test_the_contents_of_files(tmp_path):
     write_codes(tmp_path / "half.parquet", [(CODES, np.arange(5))], dtype="float16")
     codes, _, _ = read_code_file(tmp_path / "half.parquet")
     np.testing.assert_array_equal(codes, CODES.astype(np.float16).astype(np.float32))
-    # as a spreadsheet writes it, with a mark in front and other names
+    # as a spreadsheet writes it: a byte order mark comes first, and the id column has another name
     (tmp_path / "other.csv").write_bytes(b"\xef\xbb\xbfcodename,code0,code1\na,1,2\nb,3,4\n")
     codes, ids, _ = read_code_file(tmp_path / "other.csv")
     assert (codes.tolist(), ids.tolist()) == ([[1, 2], [3, 4]], ["a", "b"])
@@ -182,7 +182,7 @@ def test_every_format_gives_the_same_codes(sines, tmp_path, monkeypatch, run, na
     from_stream = ["-", "--format", name[5:], *options]
     results = []
     for arguments in (["expected.parquet"], [name, *options], from_stream):
-        standard_input(monkeypatch, data)
+        set_standard_input(monkeypatch, data)
         assert run("encode", sines / "bare.refold", *arguments, "-o", "codes.jsonl", "-q").err == ""
         lines = map(json.loads, Path("codes.jsonl").read_text().splitlines())
         results.append([(line.get("who") or line["id"], line["code"]) for line in lines])
@@ -190,7 +190,7 @@ def test_every_format_gives_the_same_codes(sines, tmp_path, monkeypatch, run, na
 
 
 def test_a_known_suffix_has_priority_if_the_other_input_is_standard_input(sines, run, monkeypatch):
-    standard_input(monkeypatch, b"id,x0\n1,0.5\n1,1.5\n2,2.5\n")
+    set_standard_input(monkeypatch, b"id,x0\n1,0.5\n1,1.5\n2,2.5\n")
     normal = ["--normal", sines / "normal.parquet", "--alpha", "0.5", "-q"]
     captured = run("detect", sines / "bare.refold", "-", "--format", "csv", *normal)
     assert len(captured.out.splitlines()) == 2
@@ -208,9 +208,9 @@ def test_decode_refuses_codes_of_another_model(sines, tmp_path, run):
     hashes = [refold.load(path).hash[:12] for path in (model, other_model)]
     assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
     assert not reconstructed.exists()
-    # that of the calibrated model differs only in what no code depends on
+    # the calibrated model differs only in parts on which no code depends, so its codes are the same
     assert run("decode", sines / "sines.refold", codes, "-o", reconstructed, "-q").err == ""
-    codes = tmp_path / "codes.csv"  # has no place for the hash of the model
+    codes = tmp_path / "codes.csv"  # a CSV file has no place for the hash of the model
     run("encode", model, sines / "new.parquet", "-o", codes, "-q")
     (line,) = run("decode", other_model, codes, "-o", reconstructed, "-q").err.splitlines()
     assert line.startswith("Warning: This file does not tell the model of its codes")

@@ -15,7 +15,7 @@ SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
 
 @pytest.fixture(scope="module")
 def shifted(sines):
-    """Return a file with as many sequences as the training data, at another level."""
+    """Return a file of the training data with all values raised by 2."""
     path = sines / "shifted.parquet"
     train = read(sines / "train.parquet")
     write(train.with_values(train.values + 2), path)

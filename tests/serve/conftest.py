@@ -1,4 +1,4 @@
-"""One server with two tiny models, which most tests share."""
+"""Fixtures of one server with two tiny models, which most tests share."""
 
 import httpx
 import pytest

@@ -27,7 +27,7 @@ def test_a_token_and_more_hosts(files, tmp_path):
         headers = {"authorization": "Bearer open-sesame", "host": "codes.example"}
         document = httpx.get(f"{url}/v1/openapi.json", headers=headers).json()
         assert document["security"] == [{"token": []}]
-        # a browser sends the token as a password, and for the page alone
+        # a browser sends the token as a password, which only the page accepts
         page = httpx.get(f"{url}/docs")
         assert page.status_code == 401
         assert page.headers["www-authenticate"].startswith("Basic")

@@ -105,7 +105,7 @@ def test_truncated_or_changed_tables_get_a_response(client):
 
 def test_wrong_headers(client):
     zipped = JSON_HEADERS | {"content-encoding": "gzip"}
-    # a browser sends text to other origins without a question
+    # text is refused, because browsers send it to other origins without asking their servers
     for headers in (zipped, {"content-type": "text/plain"}):
         assert client.post(PATH, content=b"{}", headers=headers).status_code == 415
 
@@ -142,14 +142,14 @@ def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
 
 def test_a_wrong_number_of_results_does_not_stop_later_batches(client, service):
     loop = service.server.servers[0].get_loop()
-    computation = service.batcher.compute("key", None, 1, lambda _: [])
+    computation = service.batcher.compute_in_batch("key", None, 1, lambda _: [])
     future = asyncio.run_coroutine_threadsafe(computation, loop)
     with pytest.raises(RuntimeError, match="A batch of 1 requests got 0 results"):
         future.result(10)
     assert client.post(PATH, content=SMALL_REQUEST, headers=JSON_HEADERS).status_code == 200
 
 
-# Numbers of one client never fail the requests of others, and never give a missing number
+# Numbers of one client never make the requests of others fail, and never give a missing number
 
 
 def test_one_bad_request_in_ten_fails_alone(url, service, pairs):

@@ -86,7 +86,7 @@ def test_tables(client, pairs):
 
 
 def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
-    """Answers are those of Python: windows, and steps or series that are merged from them."""
+    """Answers are those of Python: results of windows, some of them merged to steps or series."""
     options = {"window": 6, "step": 2, "forecast_steps": 2, "calibration_fraction": 0.4}
     rng = np.random.default_rng(0)
     model = fit_without_training([rng.normal(size=(200, 2))], **options).model_
@@ -176,7 +176,7 @@ def test_warnings(client):
 
 
 def test_many_and_large_requests_give_the_same_bits_as_one_machine(url, pairs, monkeypatch):
-    """Requests are computed together, and the last one in parts."""
+    """Requests are computed together. The last one exceeds a batch, so it is computed in parts."""
     for module in ("_batches", "_operations"):
         monkeypatch.setattr(f"refold.serve.{module}.MAX_BATCH_STEPS", 50)
     sets = [draw_ragged_sequences(1 + i % 4, seed=i) for i in range(10)]

@@ -138,7 +138,7 @@ def test_queue(files):
 
 
 def test_total_body(files):
-    """Received bytes count, also those of a body without an end."""
+    """Received bytes count, even if the rest of their body never comes."""
     limits = {"max_sequences": 9, "max_body": 150, "max_total_body": 150}
     with started(files, **limits) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
@@ -153,7 +153,7 @@ def test_total_body(files):
 
 
 def test_default_limits_fit_together():
-    """A request of as many sequences of 100 steps with 3 columns as one may have is allowed."""
+    """A request may have max_sequences sequences of 100 steps and 3 columns each."""
     limits = ServeSettings()
     assert 100 * limits.max_sequences <= limits.max_steps
     sequence = json.dumps(np.random.default_rng(0).normal(size=(100, 3)).tolist())
@@ -199,6 +199,6 @@ def test_connections(files):
             stalled.sendall(request_head(100)[:30])
             wait_until(lambda: len(connections) == 1)
             assert httpx.post(url + PATH, json=SMALL_REQUEST).status_code == 200
-            # and so are those whose request has no end
+            # a connection is also closed if its request never ends
             assert stalled.recv(100) == b""
         assert httpx.get(f"{url}/v1/ready").status_code == 200

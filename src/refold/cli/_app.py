@@ -73,14 +73,14 @@ _COMMANDS = {
 # installed, because a small installation lacks them.
 _COMMANDS_WITH_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 
-# Exit code for an error that the user can fix. Parsers of arguments use 2, too.
-_EXIT_USER_ERROR = 2
+# Exit code for an error that the user can fix. It is 2, as in most programs that parse options.
+_USER_ERROR_EXIT_CODE = 2
 
 
 # Cyclopts makes the options of a command from its signature and its docstring, and a group of
 # options from a dataclass. The alternative Typer has no groups of options and depends on pydantic.
 # In a trial with two commands, `refold fit --help` took 0.42 s with Cyclopts and 0.74 s with Typer.
-def _make_app() -> App:
+def _make_cyclopts_app() -> App:
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse_and_run(arguments: list[str]) -> None:
     """Parse the arguments, and call the command that the first argument names."""
     try:
-        command, bound_arguments, _ = _make_app().parse_args(
+        command, bound_arguments, _ = _make_cyclopts_app().parse_args(
             arguments, print_error=False, exit_on_error=False
         )
     except CycloptsError as error:
@@ -157,7 +157,8 @@ def _parse_and_run(arguments: list[str]) -> None:
         period = "" if problem.endswith((".", "?")) else "."
         raise ParameterError(f"{problem}{period} Try: {' '.join(command_words)} --help") from error
     if bound_arguments.arguments.get("quiet"):
-        # the warning that a sequence is longer than those in training is only information
+        # --quiet hides the warning that sequences are longer than those in training. They are no
+        # mistake. The filter is a regular expression.
         warnings.filterwarnings("ignore", f".* {LONGER_WARNING_TEXT}")
     if command in _COMMANDS_WITH_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
@@ -176,7 +177,7 @@ def run_command(command: Callable[[], None]) -> int:
         try:
             with contextlib.suppress(AttributeError):  # standard output may be closed
                 stdout: Any = sys.stdout
-                # escapes the characters that the locale lacks
+                # writes characters that the encoding of the terminal lacks as escapes such as \xe9
                 stdout.reconfigure(errors="backslashreplace")
             command()
             if sys.stdout is not None:
@@ -191,25 +192,25 @@ def run_command(command: Callable[[], None]) -> int:
             log(message, label="Interrupted", color="yellow")
             return exit_interrupted
         except BrokenPipeError:
-            _discard_stdout()
+            _redirect_stdout_to_nowhere()
             return 1  # the reader of standard output has closed it, as in `refold ... | head`
         except RefoldError as error:
             log(spell_as_options(error.message), label="Error", color="red")
-            return _EXIT_USER_ERROR
+            return _USER_ERROR_EXIT_CODE
         except OSError as error:
             problem = (
                 f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
             )
             if error.filename is None:  # the error is about standard output, such as a full disk
-                _discard_stdout()
+                _redirect_stdout_to_nowhere()
                 problem = f"{error.strerror or error}. The output is incomplete."
             log(problem, label="Error", color="red")
-            return _EXIT_USER_ERROR
+            return _USER_ERROR_EXIT_CODE
     # A command that catches the interruption returns normally. It has said what is incomplete.
     return exit_terminated if sigterms else 0
 
 
-def _discard_stdout() -> None:
+def _redirect_stdout_to_nowhere() -> None:
     """Redirect standard output to nowhere, so that the flush at exit does not fail again."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         stdout: Any = sys.__stdout__
@@ -236,6 +237,7 @@ def _log_each_warning_once() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = log_warning
+        # with this function, Refold spells the arguments in the text of a warning
         previous_spelling = argument_speller.set(spell_as_options)
         try:
             yield

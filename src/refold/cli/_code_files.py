@@ -7,9 +7,9 @@
 - An .npy file is an array without ids.
 - An .npz file with the arrays ``code``, ``id`` and ``model`` can be read but not written.
 
-The column of ids may have another name, as in the data. Codes of windows have the id of the series,
-and columns for the place of the window; see ``_WINDOW_COLUMNS``. If the data have times, there are
-more columns; see ``_TIME_COLUMNS``. Codes of windows then have ``end_time``, too.
+The column of ids may have another name, as in the data. If a model cuts series into windows, a
+row has the id of the series, and the steps of its window in ``_WINDOW_COLUMNS``. If the data have
+times, a row has ``_TIME_COLUMNS``, too, and for a window also ``end_time``.
 """
 
 import csv
@@ -30,12 +30,11 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.messages import warn
-from refold.cli._outputs import CODE_FORMATS, Output, find_format_name, write_tables
-from refold.errors import FileFormatError, ParameterError, RefoldError
+from refold.cli._outputs import CODE_FORMATS, Output, find_format_or_none, write_tables
+from refold.errors import FileFormatError, RefoldError
 from refold.sequences import (
     MODEL_HASH_KEY,
     Windows,
-    check_code_dtype,
     codes_from_arrow,
     codes_to_arrow,
     describe_model_mismatch,
@@ -49,19 +48,19 @@ from refold.sequences import (
     window_ids,
 )
 
-# Key of the version of Refold in the metadata of Parquet files.
-_VERSION_KEY = "refold.version"
-# Key of the number of calibration sequences in the metadata of Parquet files.
-_CALIBRATION_KEY = "refold.calibration_sequences"
-# Columns with the first step of a window, and the step after its last one.
+# Key of the version of Refold that wrote a Parquet file, in the metadata of the file.
+_REFOLD_VERSION_KEY = "refold.version"
+# Key of the number of calibration sequences of the model, in the metadata of Parquet files.
+_NUM_CALIBRATED_KEY = "refold.calibration_sequences"
+# Columns with the index of the first step of a window, and of the step after its last step.
 _WINDOW_COLUMNS = ("start", "end")
-# Columns with the time of the first step, and the median time between steps: in seconds, or in the
-# unit of numeric times.
+# Columns with the time of the first step of a sequence or window, and the median time between its
+# steps. This gap is in seconds, or in the unit of the times if they are numbers.
 _TIME_COLUMNS = ("start_time", "time_gap")
-# All columns that say where a code lies in a series; a column of ids cannot have their names.
+# All columns that say where a code lies in a series. A column of ids cannot have such a name.
 POSITION_COLUMNS = (*_WINDOW_COLUMNS, *_TIME_COLUMNS, "end_time")
-# Formats that can hold float16.
-_FLOAT16_FORMATS = ("parquet", "npy")
+# Formats of code files that can hold float16.
+FLOAT16_FORMATS = ("parquet", "npy")
 # Exceptions of libraries for a damaged file, or for values that are not numbers.
 _READ_ERRORS = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
@@ -71,31 +70,31 @@ _READ_ERRORS = (
 
 def read_code_file(
     path: Path,
-    id_name: str | None = None,
+    expected_id_column: str | None = None,
     model: "refold.Model | None" = None,
     format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
     """Read codes (num_codes, code_size), their ids (num_codes,), and a function or None.
 
-    The function takes the lengths of the decoded sequences and returns the times of their steps. It
-    is None if the file has no times.
+    The function takes the lengths (num_codes,) of the decoded sequences, and returns the times of
+    all their steps, one sequence after the other. It is None if the file has no times.
     """
-    file_name, format_name = str(path), format or find_format_name(path.name)
+    file_name, format_name = str(path), format or find_format_or_none(path.name)
     if format_name not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {file_name!r}."
         )
     with _name_file_in_errors(file_name, format_name):
-        table = _read_table(path, format_name)
-        id_column = _find_id_column(table.column_names, id_name)
+        table = _read_code_table(path, format_name)
+        id_column = _find_id_column(table.column_names, expected_id_column)
         if {id_column, *_WINDOW_COLUMNS} <= {*table.column_names}:
-            # windows get ids such as a[0:100], but a series with a single window keeps its id
+            # a window gets an id such as a[0:100], but a single window gets the id of its series
             columns = (table[name].to_pylist() for name in (id_column, *_WINDOW_COLUMNS))
             series_ids, starts, ends = columns
             num_windows = Counter(series_ids)
             is_single = [num_windows[series_id] == 1 for series_id in series_ids]
             ids = window_ids(series_ids, starts, ends, is_single)
-            # if any id is text such as 7[0:100], all become text, because a column has one type
+            # a column has one type, so all ids become text if any is text such as 7[0:100]
             ids = pa.array(ids if all(is_single) else [*map(str, ids)])
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
         codes, ids = codes_from_arrow(table, id_column)
@@ -106,27 +105,28 @@ def read_code_file(
             gaps = np.asarray(gaps.cast(pa.float64()))
             get_times = partial(extrapolate_times, start_times, gaps)
     if model is not None:
+        # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = describe_model_mismatch(stored_model_hash(table), model, "This file")
         if warning is not None:
             warn(warning)
     return codes, ids, get_times
 
 
-def describe_code_file(path: Path) -> dict[str, Any]:
+def read_code_file_properties(path: Path) -> dict[str, Any]:
     """Return the metadata of a Parquet file of codes, without reading the codes."""
-    # Python opens the file, because errors of PyArrow about missing files have no file name
+    # opened by Python, because errors of PyArrow about missing files do not name the file
     with _name_file_in_errors(str(path), "parquet"), path.open("rb") as stream:
         file_metadata = pq.read_metadata(stream)
         schema = file_metadata.schema.to_arrow_schema()
         code_type = schema.field("code").type
         metadata = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
-        calibration_text = metadata.get(_CALIBRATION_KEY)
+        calibration_text = metadata.get(_NUM_CALIBRATED_KEY)
         return {
             "codes": file_metadata.num_rows,
             "code_size": code_type.list_size if pa.types.is_fixed_size_list(code_type) else None,
             "id": _find_id_column(schema.names, None),
             "model_hash": metadata.get(MODEL_HASH_KEY),
-            "refold_version": metadata.get(_VERSION_KEY),
+            "refold_version": metadata.get(_REFOLD_VERSION_KEY),
             "calibration_sequences": None if calibration_text is None else int(calibration_text),
         }
 
@@ -137,8 +137,8 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
     try:
         yield
     except _READ_ERRORS as error:
-        if isinstance(error, RefoldError):
-            problem = error.message.marked
+        if isinstance(error, RefoldError):  # such an error about data is a ValueError, too
+            problem = error.message.marked  # Python arguments are marked, to be spelled as options
         else:
             reason = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
             problem = f"It is not a .{format_name} file of codes ({reason})."
@@ -146,9 +146,10 @@ def _name_file_in_errors(file_name: str, format_name: str) -> Iterator[None]:
         raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
 
 
-def _read_table(path: Path, format_name: str) -> pa.Table:
-    """Read a file as a table with the column `code`, and with columns of ids and times, if any."""
+def _read_code_table(path: Path, format_name: str) -> pa.Table:
+    """Read a file as a table with a column `code` of vectors, and the file's other columns."""
     if format_name == "jsonl":
+        # row_name takes the index of a record and returns its place in the file, such as "line 2"
         records, row_name = parse_jsonl(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
             code = record.get("code") if isinstance(record, dict) else None
@@ -169,10 +170,10 @@ def _read_table(path: Path, format_name: str) -> pa.Table:
             model_metadata = {MODEL_HASH_KEY: str(arrays["model"])} if "model" in arrays else None
             table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
             return table.replace_schema_metadata(model_metadata)
-        return _read_csv(stream)
+        return _read_code_csv(stream)
 
 
-def _read_csv(stream: IO[bytes]) -> pa.Table:
+def _read_code_csv(stream: IO[bytes]) -> pa.Table:
     """Read a CSV file as a table in which the columns code0, code1 and so on are one column."""
     header = stream.readline().decode("utf-8-sig", "replace")
     names = next(csv.reader([header]), [])
@@ -181,7 +182,8 @@ def _read_csv(stream: IO[bytes]) -> pa.Table:
             f"The first line is {header.strip()[:40]!r}. Expected different names, separated by "
             "commas: id,code0,code1."
         )
-    # read ids as text, because 007 and 7 are different ids
+    # Ids are read as text, because 007 and 7 are different ids. They become integers if all of them
+    # are integers in their shortest form.
     numeric_names = {*filter(_is_code_column, names), *_TIME_COLUMNS}
     text_types = {name: pa.string() for name in names if name not in numeric_names}
     stream.seek(0)
@@ -202,7 +204,7 @@ def _is_code_column(name: str) -> bool:
 
 
 def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
-    """Return the expected name if the file has this column, or else the likely column of ids."""
+    """Return the expected name if a file has this column, and else the most likely id column."""
     other_names = [name for name in column_names if name not in ("code", *POSITION_COLUMNS)]
     if expected_name in other_names:
         return str(expected_name)
@@ -210,25 +212,16 @@ def _find_id_column(column_names: list[str], expected_name: str | None) -> str:
     return other_names[0] if "id" not in other_names and len(other_names) == 1 else "id"
 
 
-def check_stored_type(dtype: str, format_name: str) -> None:
-    """Check that codes of a type can be stored in a file format."""
-    check_code_dtype(dtype)
-    if dtype != "float32" and format_name not in _FLOAT16_FORMATS:
-        raise ParameterError(
-            f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
-            f".{format_name}. Name such a file with -o."
-        )
-
-
-def locate_codes(windows: Windows, id_name: str, *, has_windows: bool) -> pa.Table | None:
-    """Return a table with the id, window and times of each code; None if there are only ids."""
+def make_position_table(windows: Windows, id_column: str, *, has_windows: bool) -> pa.Table | None:
+    """Return a table with the id, window and times of each code; None if a code has only an id."""
     sequences = windows.sequences
     if sequences.times is None:
-        return windows.to_table(id_name) if has_windows else None
-    table = windows.to_table(id_name)
+        return windows.to_table(id_column) if has_windows else None
+    table = windows.to_table(id_column)
+    # a code of a single step has no gap: NaN, which from_pandas stores as a missing value
     gaps = [median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
-    return table if has_windows else table.select([id_name, *_TIME_COLUMNS])
+    return table if has_windows else table.select([id_column, *_TIME_COLUMNS])
 
 
 def write_codes(
@@ -241,48 +234,48 @@ def write_codes(
 ) -> None:
     """Write blocks of codes (num_codes, code_size) with ids (num_codes,) as one file.
 
-    The table from ``locate_codes``, if any, has a row for each code of all blocks. Its columns
-    replace the ids.
+    The table from ``make_position_table``, if any, has a row for each code of all blocks. The file
+    then has the columns of this table instead of the ids.
     """
     # an id column cannot have the name of a column of codes
-    id_name = "id" if id_column == "code" or _is_code_column(id_column) else id_column
+    id_column = "id" if id_column == "code" or _is_code_column(id_column) else id_column
     code_tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in code_blocks)
     with output.open_stream() as stream:
         if output.format_name == "npy":
             # an array needs all codes in memory, but the other formats are written block by block
             np.save(stream, _codes_to_array(pa.concat_tables(code_tables)))
             return
-        tables = _to_file_tables(code_tables, output.format_name, id_name, model, position_table)
+        tables = _format_tables(code_tables, output.format_name, id_column, model, position_table)
         # a dictionary makes repeated ids smaller, but the floats of codes larger
-        parquet_options = {"use_dictionary": [id_name], "compression": "zstd"}
+        parquet_options = {"use_dictionary": [id_column], "compression": "zstd"}
         write_tables(stream, output.format_name, tables, **parquet_options)
 
 
-def _to_file_tables(
+def _format_tables(
     code_tables: Iterable[pa.Table],
     format_name: str,
-    id_name: str,
+    id_column: str,
     model: "refold.Model | None",
     position_table: pa.Table | None,
 ) -> Iterator[pa.Table]:
-    """Yield the tables of codes with the columns and the metadata of the file format."""
-    num_written = 0
+    """Yield each table of ids and codes with the columns and the metadata of the file format."""
+    num_written_rows = 0
     for table in code_tables:
-        columns = {id_name: table["id"]}
+        columns = {id_column: table["id"]}
         if position_table is not None:
-            rows = position_table.slice(num_written, len(table))
+            rows = position_table.slice(num_written_rows, len(table))
             columns = dict(zip(rows.column_names, rows.columns, strict=True))
-        num_written += len(table)
+        num_written_rows += len(table)
         metadata = None
         if format_name == "parquet":
             columns["code"] = table["code"]
-            metadata = {**(table.schema.metadata or {}), _VERSION_KEY: refold.__version__}
+            metadata = {**(table.schema.metadata or {}), _REFOLD_VERSION_KEY: refold.__version__}
             if model is not None:
-                metadata[_CALIBRATION_KEY] = str(model.num_calibrated)
+                metadata[_NUM_CALIBRATED_KEY] = str(model.num_calibrated)
         elif format_name == "csv":
             codes = _codes_to_array(table)
             columns |= {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
-        else:  # JSON lines have the shortest decimals that read back as the same float32
+        else:  # JSON lines: the shortest decimals that are the same float32 when they are read
             columns["code"] = pa.array(list(_codes_to_array(table).astype(str).astype(float)))
         yield pa.table(columns).replace_schema_metadata(metadata)
 

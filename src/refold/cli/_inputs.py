@@ -1,4 +1,4 @@
-"""What a command reads: models, codes and sequences. Also how a command runs on a Ray cluster."""
+"""Functions that read models, codes and sequences for commands, and options of Ray clusters."""
 
 import contextlib
 import shutil
@@ -32,7 +32,7 @@ def open_input(
         raise ParameterError(
             f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
         )
-    # readers need a file to seek in, so standard input is copied to one
+    # Readers of some formats go back in a file. Standard input cannot go back, so it is copied.
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as file:
@@ -40,6 +40,7 @@ def open_input(
         try:
             yield {"path": path, "format": format_name}
         except RefoldError as error:  # errors say "standard input", not the temporary path
+            # marked: the text in which Python arguments are marked, to be spelled as options later
             text = error.message.marked.replace(repr(str(path)), path.name)
             raise type(error)(text.replace(str(path), path.name)) from error
 
@@ -58,16 +59,16 @@ def load_model(model_file: str, *, latent_steps: int | None = None) -> "refold.M
 
 
 def read_codes(file_name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, ...]:
-    """Read a file of codes, or standard input; return what `read_code_file` returns."""
+    """Return codes (num_codes, code_size), ids, and a function for times; see `read_code_file`."""
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli._code_files import read_code_file
 
     with open_input(file_name, format_name, outputs.CODE_FORMATS) as file_options:
-        return read_code_file(**file_options, id_name=model.schema.id_name, model=model)
+        return read_code_file(**file_options, expected_id_column=model.schema.id_name, model=model)
 
 
-def check_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
-    """Return the sequences, or raise an error if they are larger than memory."""
+def require_in_memory(sequences: "refold.Sequences", file_name: str) -> Any:
+    """Return sequences in memory, or raise an error if they are in a memory-mapped file."""
     if sequences.is_mapped:
         raise ParameterError(
             f"{file_name} is too large for this command, which holds the data in memory "
@@ -122,12 +123,14 @@ class ReadOptions:
         ignored_columns: Sequence[str] = (),  # such as labels, which are no features
         is_one_series: bool = False,  # if the file has no ids, all rows are one series
     ) -> Iterator[Any]:
-        """Yield the sequences of a file; with a model, only the columns that the model knows.
+        """Yield the sequences of a file, with the columns of the model if there is one.
 
         Sequences that are larger than memory stay in a memory-mapped file.
         """
-        formats, format_name = refold.sequences.FORMATS, self._find_format(file_name, command_files)
-        with open_input(file_name, format_name, formats) as file_options:
+        format_name = self._get_format_option(file_name, command_files)
+        with open_input(file_name, format_name, refold.sequences.FORMATS) as file_options:
+            # a model of any columns reads all columns, and a model of windows reads a file without
+            # ids as one long series, which it cuts
             sequences = refold.sequences.read_for(
                 None if model is None or model.any_columns else model.schema,
                 **file_options,
@@ -135,27 +138,29 @@ class ReadOptions:
                 labels=ignored_columns,
                 as_series=is_one_series or (model is not None and model.window is not None),
             )
-            if sequences.is_mapped:
+            if sequences.is_mapped:  # then each block of data is large, and is freed after its use
                 return_freed_memory()
             yield sequences
 
     @contextmanager
-    def open_with_metadata(
+    def open_with_labels(
         self,
         model: "refold.Model",
         file_name: str,
         command_files: outputs.CommandFiles,
         label_columns: Sequence[str] | None,
-        label_file: str | None,  # by default, the file of the sequences
+        label_file: str | None,  # None: the labels are in the file of the sequences
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield sequences, and an array (num_sequences,) for each label column, by name."""
         label_columns = label_columns or []
         if label_columns:
             outputs.check_no_streams("--label", file_name, label_file)
         file_options: dict[str, Any] = {"path": label_file}
-        ignored_columns: Sequence[str] = ()  # another file may give labels the names of features
+        # labels in the file of the sequences are no features; columns of another file may share a
+        # name with a feature, so they are not ignored here
+        ignored_columns: Sequence[str] = ()
         if label_file is None:
-            format_name = self._find_format(file_name, command_files)
+            format_name = self._get_format_option(file_name, command_files)
             file_options = {"path": local_path(file_name), "format": format_name}
             ignored_columns = label_columns
         with self.open_sequences(
@@ -168,26 +173,27 @@ class ReadOptions:
             for name in label_columns:
                 arguments = {**file_options, "label": name, "sequences": sequences}
                 if self.id is None and id_name is not None:
-                    # if the label file lacks the id column of the data, the call below guesses it
+                    # SchemaError: the label file has no column of this name, and the call below
+                    # finds its id column
                     with contextlib.suppress(SchemaError):
                         labels[name] = refold.sequences.read_labels(**arguments, id=id_name)
                 if name not in labels:
                     labels[name] = refold.sequences.read_labels(**arguments, id=self.id)
             yield sequences, labels
 
-    def _find_format(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
-        """Return ``--format``; None if this option describes another input: standard input."""
-        has_known_suffix = outputs.find_format_name(file_name) in refold.sequences.FORMATS
+    def _get_format_option(self, file_name: str, command_files: outputs.CommandFiles) -> str | None:
+        """Return ``--format``, or None if this option is about standard input, not this file."""
+        has_known_suffix = outputs.find_format_or_none(file_name) in refold.sequences.FORMATS
         if outputs.STANDARD_STREAM in command_files.input_files and has_known_suffix:
             return None
         return self.input_format
 
-    def read(
+    def read_sequences(
         self, model: "refold.Model", file_name: str, command_files: outputs.CommandFiles
     ) -> Any:
-        """Return the sequences of a file in memory; larger ones are an error."""
+        """Return the sequences of a file, or raise an error if they are larger than memory."""
         with self.open_sequences(model, file_name, command_files) as sequences:
-            return check_in_memory(sequences, file_name)
+            return require_in_memory(sequences, file_name)
 
     def calibrate_model(
         self, model: "refold.Model", normal_file: str | None, command_files: outputs.CommandFiles
@@ -195,7 +201,7 @@ class ReadOptions:
         """Return the model, calibrated on the file of ``--normal`` if this option is set."""
         if normal_file is None:
             return model
-        return model.calibrate(self.read(model, normal_file, command_files))
+        return model.calibrate(self.read_sequences(model, normal_file, command_files))
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Tables"])
@@ -210,19 +216,19 @@ class TrainingReadOptions(ReadOptions):
     missing: options.NumberList = None
 
 
-# Ray clusters
+# Clusters of machines that run Ray, and not clusters of similar sequences
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Cluster"])
 @dataclass(frozen=True)
-class ClusterOptions:
+class RayOptions:
     """Where to compute, with a folder as the output.
 
     Args:
         num_workers: Workers of the cluster, each with one CPU. [default: all CPUs]
     """
 
-    address: options.ClusterAddress = None
+    address: options.RayAddress = None
     num_workers: Annotated[options.OptionalPositiveInt, Parameter(name="--workers")] = None
 
     def __post_init__(self) -> None:
@@ -241,11 +247,11 @@ class ClusterOptions:
         **settings: Any,
     ) -> None:
         """Run a function of `refold.cluster` on Parquet files, with ``settings`` as arguments."""
-        check_cluster_options(read_options, unsupported_options or {})
+        check_runs_on_ray(read_options, unsupported_options or {})
         outputs.check_no_streams("--on", data_file, output_folder)
         settings |= {"on": self.address, "num_workers": self.num_workers, "verbose": int(not quiet)}
         settings |= read_options.to_arguments()
-        # Ray prints a line about a worker that died, and standard output is for results
+        # Ray prints a line about a worker that died, but standard output is only for results
         with contextlib.redirect_stdout(sys.stderr):
             run_on_cluster = getattr(refold.cluster, operation)
             summary = run_on_cluster(model, data_file, output_folder, **settings)
@@ -259,10 +265,8 @@ class ClusterOptions:
             )
 
 
-def check_cluster_options(
-    read_options: ReadOptions, unsupported_options: Mapping[str, Any]
-) -> None:
-    """Refuse options that work on one machine only, together with ``--on``."""
+def check_runs_on_ray(read_options: ReadOptions, unsupported_options: Mapping[str, Any]) -> None:
+    """Refuse ``--on``, which names a Ray cluster, with options that work on one machine only."""
     values = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
     values |= {**unsupported_options, "format": read_options.input_format}
     options.check_conflicts("--on", values)

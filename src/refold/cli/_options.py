@@ -1,7 +1,7 @@
 """Arguments and options that several commands share.
 
-The converters parse the text of an option. The types are annotations of the arguments of commands,
-which Cyclopts reads. The classes are groups of options.
+The converters parse the text of an option. Commands annotate their arguments with the types, and
+Cyclopts makes options from these annotations. The classes are groups of options.
 """
 
 import os
@@ -36,7 +36,7 @@ def _parse_list(list_type: Any, tokens: Any) -> list[Any]:
     try:
         values = [value_type(text_value.strip()) for text_value in text.split(",")]
     except ValueError:
-        values = [""]  # raises the error below
+        values = [""]  # text that is no number gets the same error as an empty entry
     if "" in values:
         raise ValueError(f"expected comma-separated {noun}. Got {text[:40]!r}.")
     return values
@@ -67,44 +67,46 @@ def _check_not_an_option(_: object, file_name: str | None) -> None:
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _file_argument(**kwargs: Any) -> Parameter:
-    """Describe an argument that is a file, which has no option name."""
+def _make_file_argument(**kwargs: Any) -> Parameter:
+    """Return the annotation of a positional argument that is the name of a file."""
     return Parameter(validator=_check_not_an_option, **kwargs)
 
 
-def _integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
+def _make_integer_option(minimum: int, maximum: int | None = None, **kwargs: Any) -> Parameter:
     return Parameter(metavar="N", validator=Number(gte=minimum, lte=maximum), **kwargs)
 
 
-def _list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
+def _make_list_option(metavar: str, converter: Any = _parse_list, **kwargs: Any) -> Parameter:
     return Parameter(metavar=metavar, converter=converter, n_tokens=1, **kwargs)
 
 
-# Types of arguments that have no option name.
-File = Annotated[str, _file_argument()]
-OptionalFile = Annotated[str | None, _file_argument()]
+# Types of positional arguments.
+FileArgument = Annotated[str, _make_file_argument()]
+OptionalFileArgument = Annotated[str | None, _make_file_argument()]
 ModelFile = Annotated[
-    str, _file_argument(name="MODEL", help="Model file from `refold fit`, or series.")
+    str, _make_file_argument(name="MODEL", help="Model file from `refold fit`, or series.")
 ]
 PretrainedModel = Annotated[
     str,
-    _file_argument(name="MODEL", help="series, or series-16 for the first 16 numbers of codes."),
+    _make_file_argument(
+        name="MODEL", help="series, or series-16 for the first 16 numbers of codes."
+    ),
 ]
-DataFile = Annotated[str, _file_argument(name="DATA", help="File of sequences, or -.")]
-OptionalModelFile = Annotated[str | None, _file_argument(name="MODEL")]
-OptionalDataFile = Annotated[str | None, _file_argument(name="DATA")]
-CodeFile = Annotated[str, _file_argument(name="CODES")]
-IndexFile = Annotated[str, _file_argument(name="INDEX")]
+DataFile = Annotated[str, _make_file_argument(name="DATA", help="File of sequences, or -.")]
+OptionalModelFile = Annotated[str | None, _make_file_argument(name="MODEL")]
+OptionalDataFile = Annotated[str | None, _make_file_argument(name="DATA")]
+CodeFile = Annotated[str, _make_file_argument(name="CODES")]
+IndexFile = Annotated[str, _make_file_argument(name="INDEX")]
 
 # Types of options whose help is in the docstring of each command.
-PositiveInt = Annotated[int, _integer_option(1)]
-OptionalPositiveInt = Annotated[int | None, _integer_option(1)]
+PositiveInt = Annotated[int, _make_integer_option(1)]
+OptionalPositiveInt = Annotated[int | None, _make_integer_option(1)]
 OptionalInt = Annotated[int | None, Parameter(metavar="N")]
 OptionalName = Annotated[str | None, Parameter(metavar="NAME")]
-NameList = Annotated[list[str] | None, _list_option("A,B,...")]
-IntegerList = Annotated[list[int] | None, _list_option("N,N,...")]
-NumberList = Annotated[list[float] | None, _list_option("X,...")]
-ColumnTypes = Annotated[Any, _list_option("TYPES", converter=_parse_column_types)]
+NameList = Annotated[list[str] | None, _make_list_option("A,B,...")]
+IntegerList = Annotated[list[int] | None, _make_list_option("N,N,...")]
+NumberList = Annotated[list[float] | None, _make_list_option("X,...")]
+ColumnTypes = Annotated[Any, _make_list_option("TYPES", converter=_parse_column_types)]
 FileOption = Annotated[str | None, Parameter(metavar="FILE")]
 PictureFile = Annotated[str | None, Parameter(metavar="PICTURE", name="--picture")]
 TableOutput = Annotated[str, Parameter(metavar="TABLE", alias="-o")]
@@ -114,12 +116,12 @@ Quiet = Annotated[
     bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
-_SEED_OPTION = _integer_option(0, 2**32 - 1, help="Random seed, for reproducible results.")
+_SEED_OPTION = _make_integer_option(0, 2**32 - 1, help="Random seed, for reproducible results.")
 OptionalSeed = Annotated[int | None, _SEED_OPTION]
 Seed = Annotated[int, _SEED_OPTION]
 LatentSteps = Annotated[
     int | None,
-    _integer_option(
+    _make_integer_option(
         0,
         help="Steps of latent optimization per code; 0 turns it off and is faster. "
         "[default: as in the fit]",
@@ -127,20 +129,20 @@ LatentSteps = Annotated[
 ]
 NumClusters = Annotated[
     int | None,
-    _integer_option(
+    _make_integer_option(
         1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"
     ),
 ]
 Lengths = Annotated[
     list[int] | None,
-    _list_option(
+    _make_list_option(
         "LENGTHS",
         _parse_lengths,
         help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line. "
         "[default: decoded from the code]",
     ),
 ]
-DataOutput = Annotated[
+SequenceOutput = Annotated[
     str, Parameter(metavar="DATA", help="File for the sequences, or -.", alias="-o")
 ]
 NormalFile = Annotated[
@@ -163,7 +165,7 @@ InputFormat = Annotated[
         metavar="FORMAT", help="Format of the input, instead of its suffix.", name="--format"
     ),
 ]
-ClusterAddress = Annotated[
+RayAddress = Annotated[
     str | None,
     Parameter(
         metavar="CLUSTER",
@@ -176,11 +178,11 @@ ClusterAddress = Annotated[
 
 
 class EstimatorOptions:
-    """Arguments of the estimator; None stands for the default, or for the value of ``--from``."""
+    """Arguments of the estimator; None leaves the default, or the value in the ``--from`` model."""
 
     @property
     def has_window(self) -> bool:
-        """Whether the data are cut into windows. Then data without ids are one long series."""
+        """Whether the fit cuts series into windows; a file without ids is then one long series."""
         return getattr(self, "window", None) is not None
 
     def to_arguments(self) -> dict[str, Any]:
@@ -189,7 +191,7 @@ class EstimatorOptions:
         return {name: OPTIONS[name].convert(value) for name, value in values.items()}
 
 
-def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
+def _make_estimator_options_class(*argument_names: str) -> type[EstimatorOptions]:
     """Return a class with a field, which is an option, for each argument of the estimator."""
     fields = []
     for name in argument_names:
@@ -205,20 +207,20 @@ def _make_option_class(*argument_names: str) -> type[EstimatorOptions]:
             negative=f"--no-{name}" if option.has_negative else (),
         )
         fields.append((name, Annotated[option.type | None, parameter], field(default=None)))
-    # the class is only a base class, so it needs no name; without __module__ it would belong to the
-    # standard library, which Cyclopts skips
+    # The class is only a base class, so it needs no name. Without __module__, it would seem to come
+    # from the standard library, and Cyclopts makes no options from such classes.
     module = {"__module__": __name__}
     return make_dataclass("_", fields, bases=(EstimatorOptions,), namespace=module, frozen=True)
 
 
 @Parameter(name="*")
-class FitOptions(_make_option_class(*OPTIONS)):
+class FitOptions(_make_estimator_options_class(*OPTIONS)):
     """All arguments of the estimator that are options."""
 
 
 @Parameter(name="*")
 class CurveOptions(
-    _make_option_class(
+    _make_estimator_options_class(
         *("units", "max_epochs", "validation_fraction", "time_budget", "window", "step")
     )
 ):
@@ -249,20 +251,20 @@ def check_required_option(
 ) -> None:
     """Refuse an option that is set without the option that it requires, such as --on CLUSTER."""
     if is_set(value) and not is_set(required_value):
-        # the first sentence has the option without its value
+        # the first sentence names only the option: "--on CLUSTER" without "CLUSTER"
         raise ParameterError(f"{option} needs {required_option.split()[0]}. Add {required_option}.")
 
 
 def check_conflicts(option: str, conflicting_values: Mapping[str, object]) -> None:
-    """Refuse an option if any of the conflicting values, which have Python names, is set."""
+    """Refuse an option if any of the conflicting values is set; the keys are Python arguments."""
     names = [name for name, value in conflicting_values.items() if is_set(value)]
     if names:
         raise ParameterError(f"{argument(min(names))} cannot be used with {option}. Leave it out.")
 
 
-def is_set(value: object) -> bool:
+def is_set(option_value: object) -> bool:
     """Return whether the user has set an option: None and False are the defaults."""
-    return value is not None and value is not False
+    return option_value is not None and option_value is not False
 
 
 def repeat_single_length(lengths: list[int] | None, num_codes: int) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""What a command writes: messages, tables and JSON on the standard streams, and files."""
+"""Functions that write messages, tables and JSON to the standard streams, and files."""
 
 import ast
 import json
@@ -29,9 +29,9 @@ PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 ONNX_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
-# Formats that `refold.sequences` does not know.
+# Formats of files that hold no sequences, so `refold.sequences` does not know them.
 _FORMATS_WITHOUT_SEQUENCES = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *ONNX_FORMATS}
-# Options that are not spelled as their Python argument with hyphens.
+# Options by Python argument, if the option is not the argument with hyphens.
 _IRREGULAR_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 
@@ -45,12 +45,12 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
     Console(stderr=True, soft_wrap=True).print(prefix + line, highlight=False)
 
 
-def spell_as_options(text: object) -> str:
+def spell_as_options(message: object) -> str:
     """Return a message in which Python arguments are spelled as options: alpha is --alpha."""
-    return text.spelled_with(_to_option) if isinstance(text, Message) else str(text)
+    return message.spelled_with(_spell_as_option) if isinstance(message, Message) else str(message)
 
 
-def _to_option(argument: str) -> str:
+def _spell_as_option(argument: str) -> str:
     """Return a Python argument as an option: max_steps is --max-steps, and n=[2, 4] is -n 2,4."""
     name, _, literal = argument.partition("=")
     option = _IRREGULAR_OPTIONS.get(name, f"--{name.replace('_', '-')}")
@@ -58,7 +58,7 @@ def _to_option(argument: str) -> str:
         return option
     try:
         value = ast.literal_eval(literal)
-    except (SyntaxError, ValueError):  # already as a user writes it
+    except (SyntaxError, ValueError):  # no Python literal, so it is already as a user writes it
         return f"{option} {literal}"
     if isinstance(value, dict):
         value = ",".join(f"{key}={item}" for key, item in value.items())
@@ -67,9 +67,9 @@ def _to_option(argument: str) -> str:
     return f"{option} {'none' if value is None else value}"
 
 
-def print_line(text: str) -> None:
+def print_line(line: str) -> None:
     """Write one line to standard output, without buffering."""
-    print(text, flush=True)  # noqa: T201
+    print(line, flush=True)  # noqa: T201
 
 
 def print_json(value: object) -> None:
@@ -96,8 +96,8 @@ def print_table(
 # Formats
 
 
-def find_format_name(file_name: str) -> str | None:
-    """Return the format of a file by the suffix of its name; None if it is unknown."""
+def find_format_or_none(file_name: str) -> str | None:
+    """Return the format that the suffix of a file name stands for; None if it is unknown."""
     data_format = refold.sequences.format_of_file_name(file_name)
     if data_format is not None:
         return data_format.name
@@ -137,8 +137,8 @@ class CommandFiles:
     ) -> "Output":
         """Return an output, after checks of its format and folder.
 
-        By default, all formats are allowed in which sequences can be written. The option is named
-        in errors about a standard stream; by default, it is -o.
+        By default, the formats are those in which sequences can be written. Errors about a standard
+        stream name the option; None stands for -o.
         """
         if formats is None:
             data_formats = refold.sequences.FORMATS.items()
@@ -151,9 +151,9 @@ class CommandFiles:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(file_name, "jsonl", None)
 
-        path, format_name = local_path(file_name), find_format_name(file_name)
+        path, format_name = local_path(file_name), find_format_or_none(file_name)
         data_format = refold.sequences.FORMATS.get(format_name or "")
-        # the last suffix of a compressed file is that of the compression, as in x.csv.gz
+        # the last suffix of a compressed file is not a suffix of its format, as in x.csv.gz
         is_compressed = data_format is not None and path.suffix.lower() not in data_format.suffixes
         if format_name is None or format_name not in formats or is_compressed:
             expected = ", ".join(f".{ending}" for ending in formats)
@@ -182,7 +182,9 @@ class CommandFiles:
         """Return the checked output of an option; None if the option is not set."""
         return None if file_name is None else self.add_output(file_name, formats, option=option)
 
-    def add_picture(self, file_name: str | None, option: str = "--picture") -> "Output | None":
+    def add_optional_picture(
+        self, file_name: str | None, option: str = "--picture"
+    ) -> "Output | None":
         """Return the checked image file of an option; None if the option is not set."""
         if file_name is not None:
             import_optional("matplotlib", extra="plots", purpose="A picture")
@@ -222,7 +224,8 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        # from the lengths (num_sequences,) to the times (num_steps,), or None without times
+        # takes the lengths (num_sequences,), and returns the times of all steps one sequence after
+        # the other, or None; without this function, the sequences have no times
         get_times: Callable[[Any], Any] | None = None,
         quiet: bool,
     ) -> "refold.Sequences":

@@ -12,7 +12,8 @@ from rich.progress import track
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import ClusterOptions, ReadOptions, check_in_memory, load_model, read_codes
+from refold.cli._inputs import RayOptions, ReadOptions, load_model, read_codes, require_in_memory
+from refold.errors import ParameterError
 
 
 def encode(
@@ -25,13 +26,13 @@ def encode(
     latent_steps: options.LatentSteps = None,
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
     read_options: ReadOptions = ReadOptions(),
-    cluster_options: ClusterOptions = ClusterOptions(),
+    ray_options: RayOptions = RayOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence, or per window.
 
     Rows of windows have the id of the series, the first step, and the step after the last one. If
-    the data have times, the rows have those of their first and last step.
+    the data have times, the rows also have the times of their first and last step.
 
     Args:
         output: File for the codes, or -.
@@ -41,34 +42,37 @@ def encode(
     # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli import _code_files as code_files
 
-    if cluster_options.address is not None:
+    if ray_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
         settings = {"dtype": dtype, "unsupported_options": {"features": as_features}}
-        cluster_options.run(
-            "encode", model, data_file, output, read_options, quiet=quiet, **settings
-        )
+        ray_options.run("encode", model, data_file, output, read_options, quiet=quiet, **settings)
         return
     files = outputs.CommandFiles(data_file)
     target = files.add_output(output, outputs.CODE_FORMATS)
-    code_files.check_stored_type(dtype, target.format_name)
+    refold.sequences.check_code_dtype(dtype)
+    if dtype != "float32" and target.format_name not in code_files.FLOAT16_FORMATS:
+        raise ParameterError(
+            f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
+            f".{target.format_name}. Name such a file with -o."
+        )
     model = load_model(model_file, latent_steps=latent_steps)
     with read_options.open_sequences(model, data_file, files) as sequences:
-        model = model.adapt(sequences)
+        model = model.adapt(sequences)  # a pretrained model takes the columns of these data
         id_column = outputs.choose_id_column(sequences.schema, code_files.POSITION_COLUMNS)
         windows = model.windows(sequences)
         sequences = windows.sequences
-        has_blocks = sequences.is_mapped
+        has_blocks = sequences.is_mapped  # data larger than memory are encoded block by block
         blocks = model.encode_blocks(sequences, verbose=int(not (quiet or has_blocks)))
         if has_blocks:  # a progress bar over all blocks, not one for each block
             console, num_blocks = Console(stderr=True), len(sequences.block_offsets) - 1
             blocks = track(blocks, "encode", num_blocks, console=console, disable=quiet)
         row_size, noun = model.code_size, "codes"
         if as_features:
-            # the features of a code of zeros tell their number before the first block
+            # the features of one code of zeros tell the number of features before the first block
             row_size, noun = model.features([[0.0] * row_size]).shape[1], "rows of features"
             blocks = ((model.features(codes), ids) for codes, ids in blocks)
         has_windows = model.window is not None
-        position_table = code_files.locate_codes(windows, id_column, has_windows=has_windows)
+        position_table = code_files.make_position_table(windows, id_column, has_windows=has_windows)
         code_files.write_codes(target, blocks, id_column, dtype, model, position_table)
         if not quiet and target.path is not None:
             text = f"{len(sequences)} {noun} with {row_size} dimensions"
@@ -80,7 +84,7 @@ def decode(
     code_file: options.CodeFile,
     /,
     *,
-    output: options.DataOutput = "-",
+    output: options.SequenceOutput = "-",
     lengths: options.Lengths = None,
     input_format: options.InputFormat = None,
     clip_options: options.ClipOptions = options.ClipOptions(),
@@ -97,7 +101,7 @@ def decode(
     target = files.add_output(output)
     model = load_model(model_file)
     codes, ids, get_times = read_codes(code_file, input_format, model)
-    model = model.with_columns_of(codes)
+    model = model.with_columns_of(codes)  # codes tell the number of columns of a pretrained model
     lengths = options.repeat_single_length(lengths, len(codes))
     decoded = model.decode(codes, lengths=lengths, clip=clip_options.mode, verbose=int(not quiet))
     target.write_sequences(decoded, model.schema, ids, get_times=get_times, quiet=quiet)
@@ -108,30 +112,30 @@ def reconstruct(
     data_file: options.DataFile,
     /,
     *,
-    output: options.DataOutput = "-",
+    output: options.SequenceOutput = "-",
     latent_steps: options.LatentSteps = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster_options: ClusterOptions = ClusterOptions(),
+    ray_options: RayOptions = RayOptions(),
     clip_options: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
-    if cluster_options.address is not None:
+    if ray_options.address is not None:
         model = load_model(model_file, latent_steps=latent_steps)
         settings: Any = {"clip": clip_options.mode}
-        cluster_options.run(
+        ray_options.run(
             "reconstruct", model, data_file, output, read_options, quiet=quiet, **settings
         )
         return
     files = outputs.CommandFiles(data_file)
     target = files.add_output(output)
     model = load_model(model_file, latent_steps=latent_steps)
-    sequences = read_options.read(model, data_file, files)
+    sequences = read_options.read_sequences(model, data_file, files)
     model = model.adapt(sequences)
     schema = model.schema.with_read_options(sequences.schema.id_name, sequences.schema.time_name)
     decoded = model.reconstruct(sequences, clip=clip_options.mode, verbose=int(not quiet))
-    # the times begin at step 0 of each sequence; if a reconstruction is longer than its sequence,
-    # they continue at the median gap
+    # Each reconstruction has the times of its sequence from step 0 on. If it is longer than the
+    # sequence, its further times follow at the median gap.
     get_times = partial(sequences.times_between, 0 * sequences.lengths)
     target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
@@ -162,9 +166,9 @@ def probe(
     """
     files = outputs.CommandFiles(data_file)
     model = load_model(model_file, latent_steps=latent_steps)
-    context = read_options.open_with_metadata(model, data_file, files, [label_column], label_file)
+    context = read_options.open_with_labels(model, data_file, files, [label_column], label_file)
     with context as (opened_sequences, labels):
-        sequences = check_in_memory(opened_sequences, data_file)
+        sequences = require_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     verbose, code_size = int(not quiet), model.code_size
     vectors = {}  # (num_sequences, dimensions) by method
@@ -175,7 +179,8 @@ def probe(
         if model.reference is not None:  # an old model file lacks the statistics for features
             vectors["Refold, features"] = model.features(vectors["Refold"])
     aligned = sequences.align(model.schema)
-    # PCA has no more dimensions than sequences, nor than inputs of a sequence: padded and one-hot
+    # PCA has at most as many dimensions as there are sequences, and as a sequence has inputs: the
+    # values of all steps up to the longest length, with categories as one-hot vectors
     num_inputs_per_step = sum(column.width for column in aligned.schema.columns)
     num_inputs = max(1, int(aligned.lengths.max(initial=0))) * num_inputs_per_step
     pca_dim = min(code_size, len(aligned), num_inputs)
@@ -183,8 +188,8 @@ def probe(
     pca_note = f", {pca.latent_dim} dimensions" if pca.latent_dim < code_size else ""
     vectors[f"PCA{pca_note}"] = pca.transform(aligned)
     results = {
-        method: refold.evaluation.probe(rows, labels[label_column], folds=num_folds, seed=seed)
-        for method, rows in vectors.items()
+        method: refold.evaluation.probe(X, labels[label_column], folds=num_folds, seed=seed)
+        for method, X in vectors.items()
     }
     if as_json:
         outputs.print_json({method: asdict(result) for method, result in results.items()})

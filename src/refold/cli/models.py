@@ -1,4 +1,4 @@
-"""``refold info``, ``adapt``, ``export`` and ``serve``: properties and other forms of a model."""
+"""``refold info``, ``adapt``, ``export`` and ``serve``, which show, change or serve a model."""
 
 import platform
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ def info(
     """
     model = None
     if model_file is None:
-        properties = _describe_installation()
-    elif outputs.find_format_name(model_file) == "parquet":
+        properties = _get_installation_properties()
+    elif outputs.find_format_or_none(model_file) == "parquet":
         # not at the top, because it imports PyArrow, which `refold --help` does not need
-        from refold.cli._code_files import describe_code_file
+        from refold.cli._code_files import read_code_file_properties
 
-        properties = describe_code_file(local_path(model_file))
+        properties = read_code_file_properties(local_path(model_file))
     else:
         model = load_model(model_file)
-        properties = _describe_model(model)
+        properties = _get_model_properties(model)
     if as_json:
         outputs.print_json(properties)
         return
@@ -45,15 +45,16 @@ def info(
         columns = describe_columns(model.schema)
         rows.append(("columns", "any that are numeric" if model.any_columns else columns))
     for name, value in properties.items():
-        if value is not None and not isinstance(value, list | dict):  # these are only in the JSON
+        # lists and dicts are only in the JSON
+        if value is not None and not isinstance(value, list | dict):
             text = format_number(value) if isinstance(value, float) else str(value)
             rows.append((name.replace("_", " "), text))
     outputs.print_table(("name", "value"), rows, num_text_columns=2)
 
 
-def _describe_installation() -> dict[str, Any]:
-    """Return the versions of libraries on which results depend, the device and the LSTM kernel."""
-    # not at the top, because this import takes as long as loading a model
+def _get_installation_properties() -> dict[str, Any]:
+    """Return versions of libraries that can change results, the device and the LSTM kernel."""
+    # not at the top, because this import takes as long as the loading of a model
     from importlib.metadata import version
 
     libraries = ("keras", "jax", "numpy")
@@ -71,7 +72,7 @@ def _describe_installation() -> dict[str, Any]:
     }
 
 
-def _describe_model(model: "refold.Model") -> dict[str, Any]:
+def _get_model_properties(model: "refold.Model") -> dict[str, Any]:
     """Return properties of a model, its training and its arguments."""
     history, best_epoch_and_loss = model.history.epochs, model.history.best_epoch_and_loss
     # Each epoch belongs to a phase. In the phase "validated", the loss of held-out sequences is
@@ -80,7 +81,7 @@ def _describe_model(model: "refold.Model") -> dict[str, Any]:
     # only the default architecture has a choice of cell and decoder
     specification = model.specification
     is_default = specification.architecture == "default"
-    # only pretrained models have a grid: a number of points to which they resample each sequence
+    # only pretrained models read curves: series that are resampled to a fixed number of points
     pretrained_notes = refold.model.PRETRAINED_MODEL_NOTES if specification.reads_curves else {}
     return {
         "architecture": specification.architecture,
@@ -192,18 +193,18 @@ def export(
         )
 
 
-def _setting_option(name: str, metavar: str = "N") -> Parameter:
-    """Describe the option for a setting of the service; the help shows the default."""
+def _make_setting_option(name: str, metavar: str = "N") -> Parameter:
+    """Return the annotation of an option of the service; the help shows the default."""
 
-    def show_default(_: object) -> str:
-        # imported only when the help is printed, because it takes as long as all other imports
+    def show_setting_default(_: object) -> str:
+        # the import takes as long as all others together, so only printing the help pays for it
         try:
             from refold.serve import ServeSettings
         except MissingExtraError:
             return "shown if the extra `serve` is installed"
         return str(getattr(ServeSettings, name))
 
-    return Parameter(metavar=metavar, show_default=show_default)
+    return Parameter(metavar=metavar, show_default=show_setting_default)
 
 
 @Parameter(name="*", group=options.HELP_PANELS["Limits"])
@@ -221,13 +222,13 @@ class LimitOptions:
         max_connections: Most open connections.
     """
 
-    max_body: Annotated[int | None, _setting_option("max_body", "BYTES")] = None
-    max_total_body: Annotated[int | None, _setting_option("max_total_body", "BYTES")] = None
-    max_sequences: Annotated[int | None, _setting_option("max_sequences")] = None
-    max_steps: Annotated[int | None, _setting_option("max_steps")] = None
-    max_seconds: Annotated[float | None, _setting_option("max_seconds", "S")] = None
-    max_queue: Annotated[int | None, _setting_option("max_queue")] = None
-    max_connections: Annotated[int | None, _setting_option("max_connections")] = None
+    max_body: Annotated[int | None, _make_setting_option("max_body", "BYTES")] = None
+    max_total_body: Annotated[int | None, _make_setting_option("max_total_body", "BYTES")] = None
+    max_sequences: Annotated[int | None, _make_setting_option("max_sequences")] = None
+    max_steps: Annotated[int | None, _make_setting_option("max_steps")] = None
+    max_seconds: Annotated[float | None, _make_setting_option("max_seconds", "S")] = None
+    max_queue: Annotated[int | None, _make_setting_option("max_queue")] = None
+    max_connections: Annotated[int | None, _make_setting_option("max_connections")] = None
 
 
 def serve(
@@ -235,8 +236,8 @@ def serve(
     /,
     *,
     index_files: Annotated[list[str] | None, Parameter(name="--index", metavar="INDEX")] = None,
-    host: Annotated[str | None, _setting_option("host", "ADDRESS")] = None,
-    port: Annotated[int | None, _setting_option("port")] = None,
+    host: Annotated[str | None, _make_setting_option("host", "ADDRESS")] = None,
+    port: Annotated[int | None, _make_setting_option("port")] = None,
     token_file: options.FileOption = None,
     anonymous: bool = False,
     allowed_hosts: Annotated[

@@ -1,4 +1,4 @@
-"""``refold report``, ``explore`` and ``demo``: pages about models and data; and ``data``."""
+"""``refold report``, ``explore`` and ``demo``, which write pages, and ``data``, for data sets."""
 
 import contextlib
 import random
@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 import refold
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import ReadOptions, check_in_memory, load_model, read_codes
+from refold.cli._inputs import ReadOptions, load_model, read_codes, require_in_memory
 from refold.cli.codes import encode, reconstruct
 from refold.errors import ParameterError
 
@@ -61,22 +61,23 @@ def report(
     """
     files = outputs.CommandFiles(data_file, train_file)
     target = files.add_output(output, outputs.PAGE_FORMATS, option="--output")
-    # not at the top, because they take long to import and most commands do not need them
+    # not at the top, because these imports take long, and most commands do not need them
     from refold.report import check_packages
     from refold.report import report as write_report
 
     check_packages()
     options.check_required_option("--labels", label_file, "--label NAME", label_column)
     model = load_model(model_file, latent_steps=latent_steps)
+    # without a training file, the training sequences are None
     train_context: Any = contextlib.nullcontext()
     if train_file is not None:
-        # the training data likely have the label column, too, if it is in the file of the data
+        # if the labels are in the file of the data, the training data likely have that column, too
         ignored = [label_column] if label_column is not None and label_file is None else []
         train_context = read_options.open_sequences(
             model, train_file, files, ignored_columns=ignored
         )
     label_columns = None if label_column is None else [label_column]
-    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    context = read_options.open_with_labels(model, data_file, files, label_columns, label_file)
     with context as (sequences, labels), train_context as train_sequences:
         title = "standard input" if data_file == outputs.STANDARD_STREAM else Path(data_file).name
         result = write_report(
@@ -103,8 +104,8 @@ def report(
 
 
 def explore(
-    model_file: Annotated[options.File, Parameter(name="MODEL")],
-    data_file: Annotated[options.File, Parameter(name="DATA")],
+    model_file: Annotated[options.FileArgument, Parameter(name="MODEL")],
+    data_file: Annotated[options.FileArgument, Parameter(name="DATA")],
     /,
     *,
     label_columns: Annotated[list[str] | None, Parameter(name="--label", metavar="NAME")] = None,
@@ -136,7 +137,7 @@ def explore(
     """
     files = outputs.CommandFiles(data_file, code_file, label_file)
     target = files.add_optional_output("--export", page_file, outputs.PAGE_FORMATS)
-    # not at the top, because it takes long to import and most commands do not need it
+    # not at the top, because this import takes long, and most commands do not need it
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
@@ -145,9 +146,9 @@ def explore(
     if target is not None:
         check_exportable(model)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    context = read_options.open_with_metadata(model, data_file, files, label_columns, label_file)
+    context = read_options.open_with_labels(model, data_file, files, label_columns, label_file)
     with context as (opened_sequences, labels):
-        sequences = check_in_memory(opened_sequences, data_file)
+        sequences = require_in_memory(opened_sequences, data_file)
     model = model.adapt(sequences)
     windows, codes = model.windows(sequences), None
     sequences = windows.sequences
@@ -162,9 +163,9 @@ def explore(
     if max_sequences is not None and len(sequences) > max_sequences:
         # the same seed in each run, so that the page shows the same sequences again
         num_sequences = len(sequences)
-        rows = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
-        sequences, codes = sequences[rows], None if codes is None else codes[rows]
-        labels = {name: [values[row] for row in rows] for name, values in labels.items()}
+        drawn = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
+        sequences, codes = sequences[drawn], None if codes is None else codes[drawn]
+        labels = {name: [values[i] for i in drawn] for name, values in labels.items()}
         if not quiet:
             outputs.log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
     atlas = Atlas(model, sequences, codes=codes, fields=labels, num_clusters=num_clusters)
@@ -179,10 +180,10 @@ def explore(
 
 
 def data(
-    name: options.OptionalFile = None,
+    name: options.OptionalFileArgument = None,
     /,
     *,
-    output: options.DataOutput = "-",
+    output: options.SequenceOutput = "-",
     num_sequences: Annotated[options.OptionalInt, Parameter(name="-n")] = None,
     seed: options.Seed = 0,
     label_file: Annotated[str | None, Parameter(name="--labels", metavar="TABLE")] = None,
@@ -233,18 +234,18 @@ def demo(
 
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
-    # before the fits, because it checks that the page can be written
+    # before the fits, because this checks that the page can be written
     page = outputs.CommandFiles().add_output(str(output / "index.html"), outputs.PAGE_FORMATS)
     sections: list[Any] = []
     downloads: list[tuple[str, str]] = []  # files next to the page, with descriptions
     settings: dict[str, Any] = {"verbose": int(not quiet)}
 
     def add_section(
-        name: str,
+        file_stem: str,
         latent_dim: int,
-        train: "refold.Sequences",
-        held_out: "refold.Sequences",
-        **texts_and_labels: Any,
+        train_sequences: "refold.Sequences",
+        test_sequences: "refold.Sequences",
+        **texts_and_labels: Any,  # further arguments of `section`
     ) -> None:
         title = texts_and_labels["title"]
         if not quiet:
@@ -253,30 +254,33 @@ def demo(
             latent_dim, random_state=seed, max_epochs=max_epochs, **settings
         )
         start_time = time.perf_counter()
-        model.fit(train)
+        model.fit(train_sequences)
         seconds = time.perf_counter() - start_time
         descriptions = {
-            f"{name}.refold": "the model",
-            f"{name}.parquet": "the held-out sequences",
-            f"{name}-codes.parquet": "their codes, with ids",
-            f"{name}-reconstructed.parquet": "the sequences decoded from the codes",
+            f"{file_stem}.refold": "the model",
+            f"{file_stem}.parquet": "the held-out sequences",
+            f"{file_stem}-codes.parquet": "their codes, with ids",
+            f"{file_stem}-reconstructed.parquet": "the sequences decoded from the codes",
         }
         files = [str(output / file_name) for file_name in descriptions]
         model_file, data_file, code_file, reconstructed_file = files
         model.save(model_file)
-        refold.sequences.write(held_out, data_file)
+        refold.sequences.write(test_sequences, data_file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the page shows these warnings
             encode(model_file, data_file, output=code_file, quiet=True)
             reconstruct(model_file, data_file, output=reconstructed_file, quiet=True)
         downloads.extend((file, f"{title}: {text}") for file, text in descriptions.items())
-        training: dict[str, Any] = {"train": train, "seed": seed, "seconds": seconds}
-        sections.append(section(model, held_out, **training, **texts_and_labels, **settings))
+        training: dict[str, Any] = {"train": train_sequences, "seed": seed, "seconds": seconds}
+        sections.append(section(model, test_sequences, **training, **texts_and_labels, **settings))
 
     moving_ones = refold.datasets.moving_ones(5000, seed=seed)
     num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
     add_section(
-        *("moving-ones", 4, moving_ones[:num_train], moving_ones[num_train:]),
+        file_stem="moving-ones",
+        latent_dim=4,
+        train_sequences=moving_ones[:num_train],
+        test_sequences=moving_ones[num_train:],
         title="Moving ones",
         summary="The data of the question: a one that moves through eight features, for 0 to 10 "
         "steps. Some steps are all zero and some sequences are empty, so padding must not be "
@@ -285,7 +289,10 @@ def demo(
     )
     vowels = refold.datasets.japanese_vowels()
     add_section(
-        *("japanese-vowels", 16, vowels.train, vowels.test),
+        file_stem="japanese-vowels",
+        latent_dim=16,
+        train_sequences=vowels.train,
+        test_sequences=vowels.test,
         title="Japanese vowels",
         summary="Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
         "coefficients. Trained on 270 utterances, measured on 370 others. The map is colored by "

@@ -1,4 +1,4 @@
-"""``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model predicts."""
+"""``refold detect``, ``forecast``, ``stream`` and ``generate``, which use what a model predicts."""
 
 import csv
 import json
@@ -16,24 +16,24 @@ from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_not_empty
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import ClusterOptions, ReadOptions, load_model, open_standard_input
+from refold.cli._inputs import RayOptions, ReadOptions, load_model, open_standard_input
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError
 
-# Columns of the tables of `refold detect`. The column of ids cannot have these names.
-_DETECT_COLUMNS = (
+# Columns of the tables of `refold detect`. If the id column has such a name, it becomes "id".
+_DETECT_TABLE_COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
-# `refold.evaluation.compare` needs this number of sequences, one for each fold of its classifier.
-_MIN_COMPARED_SEQUENCES = 5
+# Minimum number of sequences for --compare: one for each of the 5 folds of its classifier.
+_MIN_SEQUENCES_TO_COMPARE = 5
 # Drift is logged only for at least this number of sequences. With fewer, its test has little power.
-_MIN_DRIFT_SEQUENCES = 50
+_MIN_SEQUENCES_TO_LOG_DRIFT = 50
 # Drift is logged only up to this p-value, so that chance rarely causes the message.
-_MAX_DRIFT_P_VALUE = 0.001
+_MAX_P_VALUE_TO_LOG_DRIFT = 0.001
 # Delimiters of the cells in a line, by format. JSON lines have no delimiter.
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_CELL_DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Cells that stand for a missing value, in lower case.
-_MISSING_WORDS = {"", "na", "n/a", "nan", "null", "none"}
+_MISSING_VALUE_WORDS = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
@@ -47,7 +47,7 @@ def detect(
     step_file: Annotated[str | None, Parameter(name="--steps", metavar="TABLE")] = None,
     picture_file: options.PictureFile = None,
     read_options: ReadOptions = ReadOptions(),
-    cluster_options: ClusterOptions = ClusterOptions(),
+    ray_options: RayOptions = RayOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences.
@@ -60,25 +60,23 @@ def detect(
             .png or .svg.
     """
     files = outputs.CommandFiles(data_file, normal_file)
-    if cluster_options.address is not None:
+    if ray_options.address is not None:
         model = read_options.calibrate_model(load_model(model_file), normal_file, files)
         unsupported_options = {"steps": step_file, "picture": picture_file}
         settings = {"alpha": alpha, "unsupported_options": unsupported_options}
-        cluster_options.run(
-            "detect", model, data_file, output, read_options, quiet=quiet, **settings
-        )
+        ray_options.run("detect", model, data_file, output, read_options, quiet=quiet, **settings)
         return
     target = files.add_output(output, outputs.TABLE_FORMATS)
     step_target = files.add_optional_output("--steps", step_file, outputs.TABLE_FORMATS)
-    picture_target = files.add_picture(picture_file)
+    picture_target = files.add_optional_picture(picture_file)
 
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
-    series = read_options.read(model, data_file, files)
+    series = read_options.read_sequences(model, data_file, files)
     if picture_target is not None:
         check_not_empty(len(series), "sequence", "to draw with --picture")
     anomalies = model.detect(series, alpha=alpha)
     windows = anomalies.windows
-    id_column = outputs.choose_id_column(series.schema, _DETECT_COLUMNS)
+    id_column = outputs.choose_id_column(series.schema, _DETECT_TABLE_COLUMNS)
     target.write_table(anomalies.to_table(id_column))
 
     if step_target is not None:
@@ -100,19 +98,20 @@ def detect(
         f"of {alpha:g} (if all were normal, at most {format_short(alpha * count)} on average). "
         f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
-    # A p-value is at least 1 / (num_calibrated + 1). The correction multiplies the smallest p-value
-    # by `count`. An anomaly remains only if the product is at most alpha.
+    # Can an anomaly remain after the correction? The smallest possible p-value is
+    # 1 / (num_calibrated + 1), and the correction multiplies it by `count`. An anomaly remains if
+    # the product is at most alpha.
     min_calibrated = math.ceil(count / alpha) - 1
     if model.num_calibrated < min_calibrated:
         summary += f": to find a single one, it needs {min_calibrated} normal {noun}, not "
         summary += str(model.num_calibrated)
     outputs.log(f"{summary}.")
-    # the test for drift assumes independent sequences, which overlapping windows are not
+    # the test for drift assumes independent sequences, but windows that overlap are similar
     drift = anomalies.drift if windows is None else None
     if (
         drift is not None
-        and drift.num_sequences >= _MIN_DRIFT_SEQUENCES
-        and drift.p_value <= _MAX_DRIFT_P_VALUE
+        and drift.num_sequences >= _MIN_SEQUENCES_TO_LOG_DRIFT
+        and drift.p_value <= _MAX_P_VALUE_TO_LOG_DRIFT
     ):
         outputs.log(
             f"Drift: these sequences differ from the training data ({drift}). Check them; "
@@ -153,15 +152,15 @@ def forecast(
     files = outputs.CommandFiles(data_file, normal_file)
     options.check_required_option("--season", steps_per_season, "--evaluate", evaluate)
     options.check_required_option("--json", as_json, "--evaluate", evaluate)
-    if evaluate:  # then no file and no interval is written, which these options are about
+    if evaluate:  # it writes no forecasts and no intervals, so options about them are mistakes
         forecast_file = None if output == outputs.STANDARD_STREAM else output
         conflicting = {"output": forecast_file, "alpha": alpha, "picture": picture_file}
         conflicting |= {"normal": normal_file, "clip": clip_options.mode}
         options.check_conflicts("--evaluate, which writes no forecast", conflicting)
     target = files.add_output(output, outputs.TABLE_FORMATS)
-    picture_target = files.add_picture(picture_file)
+    picture_target = files.add_optional_picture(picture_file)
     model = read_options.calibrate_model(load_model(model_file), normal_file, files)
-    series = read_options.read(model, data_file, files)
+    series = read_options.read_sequences(model, data_file, files)
     if evaluate:
         errors = model.forecast_errors(series, num_steps, season=steps_per_season)
         num_steps = num_steps or model.specification.forecast_steps
@@ -173,6 +172,7 @@ def forecast(
             outputs.print_line(summary)
         return
     if picture_target is not None:
+        # the picture shows numeric columns only
         num_drawable = len(series) if model.schema.numeric.any() else 0
         check_not_empty(num_drawable, "sequence with a numeric column", "to draw with --picture")
     predicted = model.forecast(
@@ -194,7 +194,7 @@ def generate(
     model_file: options.ModelFile,
     /,
     *,
-    output: options.DataOutput = "-",
+    output: options.SequenceOutput = "-",
     num_sequences: Annotated[options.PositiveInt, Parameter(name="-n")] = 10,
     temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
     lengths: options.Lengths = None,
@@ -213,14 +213,14 @@ def generate(
     """
     files = outputs.CommandFiles(observed_file)
     target = files.add_output(output)
-    if observed_file is not None and num_sequences < _MIN_COMPARED_SEQUENCES:
+    if observed_file is not None and num_sequences < _MIN_SEQUENCES_TO_COMPARE:
         raise ParameterError(
-            f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
+            f"--compare needs at least -n {_MIN_SEQUENCES_TO_COMPARE}. Got {num_sequences}."
         )
     model, observed = load_model(model_file), None
     if observed_file is not None:
         check_training_packages("refold generate with --compare")
-        observed = model.windows(read_options.read(model, observed_file, files)).sequences
+        observed = model.windows(read_options.read_sequences(model, observed_file, files)).sequences
     generated = model.generate(
         num_sequences,
         temperature=temperature,
@@ -240,7 +240,7 @@ def generate(
 
 def stream(
     model_file: options.ModelFile,
-    data_file: Annotated[options.File, Parameter(name="DATA")] = outputs.STANDARD_STREAM,
+    data_file: Annotated[options.FileArgument, Parameter(name="DATA")] = outputs.STANDARD_STREAM,
     /,
     *,
     window: options.OptionalPositiveInt = None,
@@ -267,13 +267,14 @@ def stream(
     """
     model = load_model(model_file, latent_steps=latent_steps)
     streams, num_steps = {}, 0  # a stream by id
-    format_name = input_format or outputs.find_format_name(data_file) or "jsonl"
+    format_name = input_format or outputs.find_format_or_none(data_file) or "jsonl"
     lines = _read_lines(data_file)
-    # raw steps with their line numbers: bytes of JSON, or the cells of a table by column name
+    # Line numbers and raw steps. A raw step is a line of JSON as bytes, or a row of a table as a
+    # dict of its cells by column name.
     raw_steps: Iterable[tuple[int, Any]] = enumerate(lines, start=1)
-    if format_name in _DELIMITERS:
+    if format_name in _CELL_DELIMITERS:
         csv_reader = csv.reader(
-            (line.decode("utf-8-sig") for line in lines), delimiter=_DELIMITERS[format_name]
+            (line.decode("utf-8-sig") for line in lines), delimiter=_CELL_DELIMITERS[format_name]
         )
         raw_steps = _parse_csv_steps(csv_reader, model.schema, id_column)
     try:
@@ -314,8 +315,8 @@ def _parse_csv_steps(
     try:
         names: list[str] = [name.strip() for name in next(csv_reader, [])]
         features = [name for name in names if name != id_column]
-        # A model of data without column names has the names x0, x1 and so on. If the file has other
-        # names, its columns are those of the model in the same order.
+        # A model of data without column names calls its columns x0, x1 and so on. If the file has
+        # equally many columns with other names, they are the columns of the model in this order.
         has_default_names = refold.sequences.has_default_names(schema)
         has_other_names = len(features) == schema.num_columns and not {*schema.names} <= {*names}
         if has_default_names and has_other_names:
@@ -327,7 +328,7 @@ def _parse_csv_steps(
                 raise FileFormatError(f"Line {csv_reader.line_num} {note}.")
             step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
             for name in {*step} - {id_column}:
-                step[name] = None if step[name].lower() in _MISSING_WORDS else step[name]
+                step[name] = None if step[name].lower() in _MISSING_VALUE_WORDS else step[name]
             yield csv_reader.line_num, step
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileFormatError(
@@ -355,7 +356,7 @@ def _parse_step(
         return id_value, raw_step
     names = list(schema.names)
     if schema.time_gaps and names[-1] not in raw_step:
-        # the last column has time gaps; if they are absent, the model computes them from times
+        # the last column of the model has time gaps; without it, the model computes them from times
         names[-1] = schema.time_name or "time"
     step = {name: raw_step[name] for name in names if name in raw_step}
     if not step:

@@ -14,8 +14,8 @@ from refold.cli import _options as options
 from refold.cli._inputs import ReadOptions, load_model, read_codes
 from refold.cli._outputs import TABLE_FORMATS, CommandFiles, choose_id_column, log
 
-# Number of hits under the first query in a picture. With more, the panels would be small.
-_NUM_DRAWN_HITS = 6
+# Number of hits that a picture shows under the first query. With more, the panels would be small.
+_NUM_HITS_IN_PICTURE = 6
 
 
 def index(
@@ -57,7 +57,7 @@ def index(
         num_removed = opened_index.remove(removed_ids, where=remove_where)
         summary = f"Removed {num_removed} of {len(opened_index) + num_removed} rows from"
     else:
-        with read_options.open_with_metadata(
+        with read_options.open_with_labels(
             model, data_file, files, metadata_columns, label_file
         ) as (sequences, values_by_column):
             model = model.adapt(sequences)
@@ -69,7 +69,8 @@ def index(
                 metadata |= zip(table.column_names, table.columns, strict=True)
             for name, values in values_by_column.items():
                 if values.dtype.kind == "U":
-                    # labels are read as integers or text, but conditions compare any numbers
+                    # Labels are read as integers or text. Conditions such as "load < 0.5" compare
+                    # numbers, so text such as 0.25 becomes a number.
                     with contextlib.suppress(ValueError):
                         values = values.astype(float)
                 metadata[name] = values[windows.series]
@@ -115,12 +116,12 @@ def search(
     check_exactly_one("DATA, --like ids or --codes to search for", data_file, query_ids, code_file)
     files = CommandFiles(data_file, code_file)
     target = files.add_output(output, TABLE_FORMATS)
-    picture_target = files.add_picture(picture_file)
+    picture_target = files.add_optional_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     opened_index = refold.search.Index.open(index_file, model, verbose=int(not quiet))
     sequences = None
     if data_file is not None:
-        sequences = read_options.read(model, data_file, files)
+        sequences = read_options.read_sequences(model, data_file, files)
         queries: dict[str, Any] = {"X": sequences}
     elif query_ids is not None:
         queries = {"ids": query_ids}
@@ -130,7 +131,7 @@ def search(
     hits = opened_index.search(**queries, k=k, where=condition)
     target.write_table(hits.to_table())
     if picture_target is not None:
-        axes = refold.search.draw(model, hits, sequences, num=_NUM_DRAWN_HITS)
+        axes = refold.search.draw(model, hits, sequences, num=_NUM_HITS_IN_PICTURE)
         picture_target.write_picture(axes[0].figure)
     if not quiet:
         log(f"Found {hits.table.num_rows} hits of {len(hits)} queries in {len(opened_index)} rows.")
@@ -175,7 +176,7 @@ def cluster(
     target = files.add_output(output, TABLE_FORMATS)
     table_target = files.add_optional_output("--clusters", cluster_file, TABLE_FORMATS)
     center_target = files.add_optional_output("--centers", center_file)
-    picture_target = files.add_picture(picture_file)
+    picture_target = files.add_optional_picture(picture_file)
     model = load_model(model_file, latent_steps=latent_steps)
     settings = {"method": method, "num_clusters": num_clusters, "min_size": min_size}
     settings |= {"distance": distance, "random_state": seed or 0, "verbose": int(not quiet)}
@@ -212,8 +213,8 @@ def cluster(
     if quiet:
         return
     count = len(clustering)
-    name = "HDBSCAN" if method == "hdbscan" else method
-    summary = f"{name} found {pluralize(count, 'cluster')} of {len(clustering.ids)} sequences"
+    algorithm = "HDBSCAN" if method == "hdbscan" else method
+    summary = f"{algorithm} found {pluralize(count, 'cluster')} of {len(clustering.ids)} sequences"
     if method == "hdbscan":
         summary += f"; {100 * clustering.noise:.1f} % are noise"
     if not math.isnan(clustering.silhouette):

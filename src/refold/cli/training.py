@@ -1,4 +1,4 @@
-"""``refold fit``, ``curve`` and ``doctor``: training, the choice of a size, and a diagnosis."""
+"""``refold fit`` trains, ``curve`` compares numbers of latent dimensions, ``doctor`` diagnoses."""
 
 import time
 from dataclasses import asdict, replace
@@ -13,12 +13,14 @@ from refold._support.messages import format_short, pluralize
 from refold._support.rules import check, number_rule
 from refold.cli import _options as options
 from refold.cli import _outputs as outputs
-from refold.cli._inputs import TrainingReadOptions, check_cluster_options
+from refold.cli._inputs import TrainingReadOptions, check_runs_on_ray
 from refold.errors import ParameterError
 
+# Annotation that shows an option under the heading "Training" of the help.
 _TRAINING_PANEL = Parameter(group=options.HELP_PANELS["Training"])
-# Names of the findings that are logged before training. The fit itself warns of suspicious values.
-_LOGGED_FINDINGS = {
+# Names of the findings of the diagnosis that are logged before training. The fit itself warns of
+# suspicious values, so the findings about them are not logged.
+_LOGGED_FINDING_NAMES = {
     *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
     *("few-sequences", "id-like"),
 }
@@ -39,7 +41,7 @@ def fit(
     resume: Annotated[bool, _TRAINING_PANEL] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING_PANEL] = 60.0,
     read_options: TrainingReadOptions = TrainingReadOptions(),
-    ray_address: options.ClusterAddress = None,
+    ray_address: options.RayAddress = None,
     num_processes: Annotated[
         options.OptionalPositiveInt,
         Parameter(name="--processes", group=options.HELP_PANELS["Cluster"]),
@@ -61,7 +63,7 @@ def fit(
     checkpoint_path = Path(f"{output}.checkpoint")
     options.check_required_option("--processes", num_processes, "--on CLUSTER", ray_address)
     check("checkpoint_seconds", checkpoint_seconds, number_rule(minimum=0))
-    # raises an error if another training run is using the checkpoint
+    # the lock raises an error if another training run is using the checkpoint
     with lock_checkpoint(checkpoint_path):
         checkpoint = refold.Checkpoint(checkpoint_path, checkpoint_seconds)
     if checkpoint_path.exists() and not resume:
@@ -86,9 +88,9 @@ def fit(
     estimator.set_params(**fit_arguments, warm_start=base_file is not None)
 
     start_time = time.perf_counter()
-    trained_data = data_file  # for the message at the end
+    data_text = data_file  # names the training data in the message at the end
     if ray_address is not None:
-        check_cluster_options(read_options, {"from": base_file, "window": estimator.window})
+        check_runs_on_ray(read_options, {"from": base_file, "window": estimator.window})
         outputs.check_no_streams("--on", data_file)
         settings: Any = {"on": ray_address, "processes": num_processes or 2}
         settings |= read_options.to_arguments()
@@ -100,22 +102,23 @@ def fit(
         with read_options.open_sequences(
             base_model, data_file, files, is_one_series=has_windows
         ) as sequences:
-            # the fit raises an error for empty sequences; windows of mapped data would need a slow
-            # copy on disk
+            # If all sequences are empty, the fit raises an error, so a diagnosis is not needed. In
+            # windows, data larger than memory would be copied on disk only for the diagnosis.
             can_diagnose = sequences.lengths.any() and not (has_windows and sequences.is_mapped)
+            # data of a later fit were diagnosed before the first one
             is_first_fit = base_file is None and not checkpoint_path.exists()
             if is_first_fit and can_diagnose and not quiet:
                 diagnosis = refold.diagnosis.diagnose(
                     sequences, estimator=estimator, short_fit=False
                 )
                 for finding in diagnosis.findings:
-                    if finding.name in _LOGGED_FINDINGS:
+                    if finding.name in _LOGGED_FINDING_NAMES:
                         text = outputs.spell_as_options(finding.message)
                         outputs.log(text, label=finding.name, color="yellow")
             estimator.fit(sequences, checkpoint=checkpoint, resume=resume)
-            trained_data = f"{len(sequences)} series, in windows of {estimator.window} steps,"
+            data_text = f"{len(sequences)} series, in windows of {estimator.window} steps,"
             if not has_windows:
-                trained_data = f"{len(sequences) - estimator.model_.num_calibrated} sequences"
+                data_text = f"{len(sequences) - estimator.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - start_time
     estimator.set_params(warm_start=False)
     estimator.save(str(target.path))
@@ -124,7 +127,7 @@ def fit(
     if not quiet:
         shapes = pluralize(estimator.n_shapes_, "padded shape")
         outputs.log(
-            f"Trained on {trained_data} in {seconds:.1f} s, in batches of {shapes}. Model: {output}"
+            f"Trained on {data_text} in {seconds:.1f} s, in batches of {shapes}. Model: {output}"
         )
     # the model is written, but the exit code must be that of an interruption
     if estimator.interrupted_:
@@ -157,7 +160,7 @@ def curve(
     """
     latent_dims = sorted(set(latent_dims or _DEFAULT_LATENT_DIMS))
     files = outputs.CommandFiles(data_file)
-    target = files.add_picture(output, "--output")
+    target = files.add_optional_picture(output, "--output")
     with read_options.open_sequences(
         None, data_file, files, is_one_series=fit_options.has_window
     ) as sequences:

@@ -1,4 +1,4 @@
-"""The ASGI application: access, limits and metrics of every request, the pages and operations."""
+"""The ASGI application, which checks the access and limits of each request, and answers it."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 import refold
 from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
-from refold.serve._bodies import ARROW_TYPE, read_json, read_table, to_arrow_stream, to_json
+from refold.serve._bodies import ARROW_TYPE, parse_json, parse_table, to_arrow_stream, to_json
 from refold.serve._docs import DOCS_SECURITY_POLICY, JSON_TYPE, describe_as_openapi, make_docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
@@ -29,8 +29,8 @@ from refold.serve._settings import (
     ServeSettings,
     ServiceError,
     check_limit,
-    invalid_request,
-    limit_error,
+    make_limit_error,
+    make_request_error,
     read_settings,
 )
 
@@ -46,8 +46,8 @@ _MAX_BYTES_IN_EVENT_LOOP = 1 << 18
 # A model cannot have these names, because /v1/NAME is another page.
 _RESERVED_NAMES = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
 # Names of models that need no escapes in a URL.
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Headers of every answer. The page for people has another policy.
+_MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Headers of every answer. The page for people replaces the content-security-policy.
 _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
@@ -55,10 +55,10 @@ _SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-# Upper bounds of the histogram of requests in a batch.
+# Upper bounds of the bins in the histogram of the number of requests in a batch.
 _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-# An ASGI application of one path.
+# Type of a function that answers the requests of one path, as an ASGI application does.
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -68,10 +68,10 @@ class Service:
     def __init__(self, models: dict[str, ServedModel], settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
-        # metrics of this server in the format of Prometheus; pages and unknown paths count with an
-        # empty model and with the operation "other"
+        # Metrics of this server in the format of Prometheus. Requests of pages and of unknown paths
+        # have an empty model and the operation "other".
         labels = ["model", "operation"]
-        self.registry = registry = CollectorRegistry()
+        self.metric_registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         counter = functools.partial(Counter, registry=registry)
         histogram = functools.partial(Histogram, registry=registry)
@@ -94,19 +94,20 @@ class Service:
         # 35 us of processor time, as much as Uvicorn for a small request. A shortcut around the
         # tasks of Uvicorn was tried. It raised the rate from 3,580 to 5,270 short requests per
         # second, but it needed as much code as all operations, so it was removed.
-        self._handlers = self._make_page_handlers()
+        self._methods_and_handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
                 handler = functools.partial(
                     self._run_operation, model_name=name, operation_name=operation
                 )
-                self._handlers[f"/v1/{name}/{operation}"] = "POST", handler
-        self._lifespan = Router(lifespan=self._run_batches)
+                self._methods_and_handlers[f"/v1/{name}/{operation}"] = "POST", handler
+        # starts and ends the batches with the server, for which ASGI has messages called lifespan
+        self._lifespan_router = Router(lifespan=self._run_batches)
 
     @contextlib.asynccontextmanager
     async def _run_batches(self, _: object) -> AsyncIterator[None]:
         """Compute batches in a task from the start to the end of the server."""
-        task = asyncio.create_task(self.batcher.run())
+        task = asyncio.create_task(self.batcher.compute_batches())
         yield
         task.cancel()
         await asyncio.wait([task])
@@ -114,9 +115,9 @@ class Service:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and record its status and time."""
         if scope["type"] != "http":
-            await self._lifespan(scope, receive, send)
+            await self._lifespan_router(scope, receive, send)
             return
-        loop, status = asyncio.get_running_loop(), 0
+        loop, status = asyncio.get_running_loop(), 0  # the HTTP status; 0 until the answer begins
         start_time = loop.time()
         scope["refold.labels"] = "", "other"  # model and operation, for the metrics
 
@@ -130,10 +131,10 @@ class Service:
             if scope["path"] not in _PROBE_PATHS:
                 self._check_host_and_token(scope)
             async with asyncio.timeout(self.settings.max_seconds):
-                if scope["path"] not in self._handlers:
+                if scope["path"] not in self._methods_and_handlers:
                     message = "There is nothing at this path. /docs has all operations."
                     raise ServiceError(404, "not_found", message)
-                method, handler = self._handlers[scope["path"]]
+                method, handler = self._methods_and_handlers[scope["path"]]
                 allowed_methods = ("GET", "HEAD") if method == "GET" else (method,)
                 if scope["method"] not in allowed_methods:
                     headers = {"allow": ", ".join(allowed_methods)}
@@ -158,10 +159,11 @@ class Service:
 
     def _check_host_and_token(self, scope: Scope) -> None:
         """Refuse a request with the name of another host, or without the token."""
-        # a web page can make a browser send requests here under the name of its own host
+        # Under the host name of another site, its web page could make a browser send requests here.
+        # This attack is called DNS rebinding.
         if "*" not in self._host_names:
             hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-            # the port is optional; the last colon of [::1] does not begin one
+            # the port is optional; the last colon of the address [::1] does not begin a port
             names = [re.sub(r":[0-9]+$", "", host.lower()) for host in hosts]
             if len(names) != 1 or names[0] not in self._host_names:
                 message = "The Host header names no host of this service."
@@ -190,11 +192,11 @@ class Service:
         if isinstance(error, ServiceError):
             return error
         if isinstance(error, TimeoutError):
-            return limit_error("time", self.settings.max_seconds)
+            return make_limit_error("time", self.settings.max_seconds)
         if isinstance(error, MissingExtraError):
             return ServiceError(501, "not_installed", "This server lacks a package for this.")
         if isinstance(error, DataError | ParameterError):
-            return invalid_request(str(error))
+            return make_request_error(str(error))
         # the text of any other error is only logged: it may hold paths or data of the server
         logger.error("A request failed", exc_info=error)
         return ServiceError(500, "internal", "The server failed. Its log says why.")
@@ -217,7 +219,7 @@ class Service:
             await send_response(send, to_json(pages[scope["path"]]()))
 
         async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
-            text = generate_latest(self.registry)
+            text = generate_latest(self.metric_registry)
             await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
         async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
@@ -243,16 +245,16 @@ class Service:
         if not is_table and content_type != JSON_TYPE.encode():
             message = f"The Content-Type must be {JSON_TYPE} or {ARROW_TYPE}."
             raise ServiceError(415, "unsupported_media_type", message)
-        async with self._receive_body(receive, headers) as body:
+        async with self._receive_limited_body(receive, headers) as body:
             arguments = body, operation.request_type, model, self.settings
-            parse = functools.partial(read_json, *arguments)
+            parse = functools.partial(parse_json, *arguments)
             if is_table:
-                parse = functools.partial(read_table, *arguments, url_query=scope["query_string"])
+                parse = functools.partial(parse_table, *arguments, url_query=scope["query_string"])
             if len(body) <= _MAX_BYTES_IN_EVENT_LOOP:
                 inputs = parse()
             else:
                 inputs = await self.batcher.run_in_background(parse)
-            # these references would keep the memory of the body until the request is computed
+            # without this, the body would stay in memory until the request is computed
             del body, arguments, parse
             result = await operation.run(inputs, self.batcher)
         accepted_types = headers.get(b"accept", b"*/*")
@@ -261,17 +263,17 @@ class Service:
             await send_response(send, stream, media_type=ARROW_TYPE)
         else:
             warning_field = {"warnings": result.warnings} if result.warnings else {}
-            await send_response(send, to_json(result.make_content() | warning_field))
+            await send_response(send, to_json(result.make_json_content() | warning_field))
 
     @contextlib.asynccontextmanager
-    async def _receive_body(
+    async def _receive_limited_body(
         self, receive: Receive, headers: dict[bytes, bytes]
     ) -> AsyncIterator[bytes]:
-        """Yield the body of a request, whose bytes count in the limits until the block ends."""
+        """Yield the body of a request. Its bytes count in max_total_body until the block ends."""
         if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise ServiceError(415, "unsupported_encoding", "The body must not be compressed.")
         length_text = headers.get(b"content-length", b"0")
-        if length_text.isdigit():  # before the first byte is received
+        if length_text.isdigit():  # refuses a body before its first byte is received
             check_limit("body", int(length_text), self.settings)
         chunks, num_bytes, is_open = [], 0, True
         try:
@@ -286,7 +288,7 @@ class Service:
                 check_limit("total_body", self.num_body_bytes, self.settings)
                 is_open = message.get("more_body", False)
             chunks = [b"".join(chunks)]
-            yield chunks.pop()  # this generator keeps no reference, so the caller can free the body
+            yield chunks.pop()  # keeps no reference here, so that the caller can free the body
         finally:
             self.num_body_bytes -= num_bytes
 
@@ -333,7 +335,7 @@ def create_app(
     if not models:
         raise ParameterError("There is no model to serve. Name at least one file.")
     for name in models:
-        if not _MODEL_NAME.fullmatch(name) or name in _RESERVED_NAMES:
+        if not _MODEL_NAME_PATTERN.fullmatch(name) or name in _RESERVED_NAMES:
             raise ParameterError(
                 f"A model cannot have the name {name!r}. Use letters, digits, dots, dashes and "
                 f"underscores, and none of {', '.join(sorted(_RESERVED_NAMES))}. Write NAME=MODEL."

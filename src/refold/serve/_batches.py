@@ -14,8 +14,9 @@ BatchFunction = Callable[[list[Any]], list[Any]]
 # Maximum number of steps in a batch. More steps take longer, and later requests wait for them.
 MAX_BATCH_STEPS = 16384
 # Maximum time in seconds for which a batch waits for more requests. Clients hardly notice it.
-_MAX_WAIT_SECONDS = 0.002
-# Maximum waiting time as a share of the computing time of the last batch. Fast batches wait less.
+_MAX_BATCH_WAIT_SECONDS = 0.002
+# Another maximum, as a share of the computing time of the last batch. The smaller maximum counts,
+# because waiting for more requests saves little if batches are fast.
 _MAX_WAIT_SHARE = 0.5
 
 
@@ -24,10 +25,10 @@ class Job:
     """A request in the queue."""
 
     batch_key: Hashable  # jobs with the same key can be computed together
-    payload: Any
-    cost_in_steps: int  # its share of MAX_BATCH_STEPS
+    payload: Any  # what the batch function needs of this request, such as its sequences
+    cost_in_steps: int  # a batch is full when these costs add up to MAX_BATCH_STEPS
     batch_function: BatchFunction
-    result: asyncio.Future[Any]  # is cancelled if the client disconnects
+    result_future: asyncio.Future[Any]  # is cancelled if the client disconnects
     arrival_time: float  # in seconds, of the clock of the event loop
 
 
@@ -40,9 +41,10 @@ class Batcher:
         # one long computation at a time, also if its client has disconnected
         self._background_executor = ThreadPoolExecutor(1, thread_name_prefix="refold-background")
         self._waiting_jobs: deque[Job] = deque()
-        self._wake_up = asyncio.Event()  # set when a job arrives or has waited long enough
+        self._wake_up_event = asyncio.Event()  # set when a job arrives or has waited long enough
         self._last_batch_seconds = 0.0  # computing time
-        # The next batch waits for this number of jobs: as many were there after the last batch.
+        # The next batch waits for this number of jobs: those of the last batch, because its clients
+        # may send again, and the jobs that were waiting at its end.
         self._expected_batch_size = 1
 
     @property
@@ -54,29 +56,29 @@ class Batcher:
         """Refuse a request if the queue is full."""
         check_limit("queue", len(self._waiting_jobs) + 1, self.settings)
 
-    async def compute(
+    async def compute_in_batch(
         self, batch_key: Hashable, payload: Any, cost_in_steps: int, batch_function: BatchFunction
     ) -> Any:
         """Compute a payload together with other payloads of the same key, and return its result."""
         self.check_queue_limit()
         loop = asyncio.get_running_loop()
-        result, arrival_time = loop.create_future(), loop.time()
-        job = Job(batch_key, payload, cost_in_steps, batch_function, result, arrival_time)
+        future, arrival_time = loop.create_future(), loop.time()
+        job = Job(batch_key, payload, cost_in_steps, batch_function, future, arrival_time)
         self._waiting_jobs.append(job)
-        self._wake_up.set()
-        return await result
+        self._wake_up_event.set()
+        return await future
 
-    async def compute_unbatched(self, cost_in_steps: int, function: Callable[[], Any]) -> Any:
-        """Wait in the queue, and return the result of a function that is a batch of its own."""
-        # a new object differs from every other key
-        return await self.compute(object(), None, cost_in_steps, lambda _: [function()])
+    async def compute_unbatched(self, cost_in_steps: int, computation: Callable[[], Any]) -> Any:
+        """Run a computation in the thread of batches when it is its turn; return its result."""
+        # a new object differs from every other key, so no other job joins this batch
+        return await self.compute_in_batch(object(), None, cost_in_steps, lambda _: [computation()])
 
-    async def run_in_background(self, function: Callable[[], Any]) -> Any:
-        """Run a long computation in another thread, one at a time, beside the batches."""
+    async def run_in_background(self, computation: Callable[[], Any]) -> Any:
+        """Run a long computation beside the batches, in another thread; one at a time."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._background_executor, function)
+        return await loop.run_in_executor(self._background_executor, computation)
 
-    async def run(self) -> None:
+    async def compute_batches(self) -> None:
         """Compute the requests in the queue, batch by batch, until this task is cancelled."""
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="refold-batches") as executor:
@@ -92,11 +94,11 @@ class Batcher:
                     executor, _compute_or_catch, batch[0].batch_function, payloads
                 )
                 for job, result in zip(batch, results, strict=True):
-                    if not job.result.done():  # it is done if the client has disconnected
+                    if not job.result_future.done():  # done already: the client has disconnected
                         if isinstance(result, BaseException):
-                            job.result.set_exception(result)
+                            job.result_future.set_exception(result)
                         else:
-                            job.result.set_result(result)
+                            job.result_future.set_result(result)
                 self._last_batch_seconds = loop.time() - start_time
                 self._expected_batch_size = len(batch) + len(self._waiting_jobs)
 
@@ -111,13 +113,13 @@ class Batcher:
             if self._waiting_jobs:
                 cost_in_steps = sum(job.cost_in_steps for job in self._waiting_jobs)
                 has_expected_size = len(self._waiting_jobs) >= self._expected_batch_size
-                max_wait = min(_MAX_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
+                max_wait = min(_MAX_BATCH_WAIT_SECONDS, _MAX_WAIT_SHARE * self._last_batch_seconds)
                 deadline = self._waiting_jobs[0].arrival_time + max_wait
                 if has_expected_size or cost_in_steps >= MAX_BATCH_STEPS or deadline <= loop.time():
                     return
-                timer = loop.call_at(deadline, self._wake_up.set)
-            self._wake_up.clear()
-            await self._wake_up.wait()
+                timer = loop.call_at(deadline, self._wake_up_event.set)
+            self._wake_up_event.clear()
+            await self._wake_up_event.wait()
             if timer is not None:
                 timer.cancel()
 
@@ -126,7 +128,7 @@ class Batcher:
         batch: list[Job] = []
         batch_cost, remaining_jobs = 0, deque[Job]()
         for job in self._waiting_jobs:
-            if job.result.done():  # the client has disconnected
+            if job.result_future.done():  # the client has disconnected
                 continue
             fits = batch_cost + job.cost_in_steps <= MAX_BATCH_STEPS
             if not batch or (job.batch_key == batch[0].batch_key and fits):
@@ -139,7 +141,7 @@ class Batcher:
 
 
 def _compute_or_catch(batch_function: BatchFunction, payloads: list[Any]) -> list[Any]:
-    """Return a result or an exception for each payload; after a failure, compute them singly."""
+    """Return a result or an exception for each payload; if the batch fails, compute them singly."""
     try:
         results = batch_function(payloads)
         if len(results) != len(payloads):

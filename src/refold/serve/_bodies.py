@@ -1,4 +1,4 @@
-"""Bodies of requests and answers: JSON and Arrow IPC streams."""
+"""Functions that parse the bodies of requests, and write answers: JSON and Arrow IPC streams."""
 
 import array
 import contextlib
@@ -29,7 +29,7 @@ from refold.serve._operations import (
     SequenceT,
     ServedModel,
 )
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
 
 # Media type of Arrow IPC streams.
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -43,17 +43,17 @@ _FLOAT_LIST_TYPES = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 # JSON
 
 
-def read_json(
+def parse_json(
     body: bytes, request_type: type[BaseRequest], model: ServedModel, settings: ServeSettings
 ) -> RequestInputs:
-    """Return the checked content of a JSON request."""
+    """Return the fields, sequences and codes of a JSON request, after checks."""
     fields, has_only_numbers = None, False
-    if model.is_numeric:
+    if model.takes_raw_numbers:
         # a decoder that accepts only numbers is tried first, because it is faster; if it fails, the
         # decoder for all values reports the error
         with contextlib.suppress(ValueError):
             fields = _make_json_decoder(
-                request_type, model.code_size, model.num_columns, is_flat=model.is_flat
+                request_type, model.code_size, model.num_columns, is_flat=model.takes_flat_lists
             ).decode(body)
             has_only_numbers = True
     try:
@@ -69,16 +69,17 @@ def read_json(
         check_limit("steps", sum(map(len, sequence_lists)), settings)
         if has_only_numbers and sequence_lists:
             offsets = np.array([0, *itertools.accumulate(map(len, sequence_lists))])
+            # of all sequences: rows of numbers, or numbers if the model takes flat lists
             steps = sequence_lists[0] if len(sequence_lists) == 1 else [*_flatten(sequence_lists)]
-            # array.array converts a list of floats faster than NumPy does
-            numbers = array.array("d", steps if model.is_flat else [*_flatten(steps)])
+            # array.array converts a list of numbers faster than NumPy does; "d" is float64
+            numbers = array.array("d", steps if model.takes_flat_lists else [*_flatten(steps)])
             values = np.frombuffer(numbers).reshape(-1, model.num_columns)
             inputs.sequences = model.make_sequences(values, offsets)
         else:
             inputs.sequences = Sequences.from_list(sequence_lists, schema=model.fitted_model.schema)
-        # checked now, because an error in a batch would affect other requests
+        # checked now, because in a batch, an error would also affect other requests
         model.fitted_model.scaler.check(inputs.sequences)
-        fields.sequences = []  # lists take much more memory than arrays
+        fields.sequences = []  # frees the lists, which take much more memory than the arrays
     if code_lists is not None:
         check_limit("sequences", len(code_lists), settings)
         inputs.codes = np.array(code_lists)
@@ -90,13 +91,13 @@ def read_json(
 def _make_json_decoder(
     request_type: type[BaseRequest], code_size: int, num_columns: int = 0, *, is_flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
-    """Return a decoder for requests; a step has ``num_columns`` numbers, or any values if 0."""
+    """Return a decoder for requests whose steps have num_columns numbers each; 0: any values."""
 
     def make_list_type(num_values: int) -> Any:
         return Annotated[list[float], msgspec.Meta(min_length=num_values, max_length=num_values)]
 
     numeric_sequence = list[float] if is_flat else list[make_list_type(num_columns)]
-    # types for the type variables of the request, which is a generic class
+    # Request classes are generic. These types replace the type variables of sequences and codes.
     types = {
         SequenceT: numeric_sequence if num_columns else JsonSequence,
         CodeT: make_list_type(code_size),
@@ -109,13 +110,13 @@ def _make_json_decoder(
 
 @contextlib.contextmanager
 def _describe_field_errors(request_type: type[BaseRequest]) -> Iterator[None]:
-    """Turn errors about fields into errors that name the value and the allowed fields."""
+    """Turn a validation error into the error of a request, which also lists the allowed fields."""
     try:
         yield
     except msgspec.ValidationError as error:
         names = ", ".join(request_type.__struct_fields__)
         reason = str(error).replace(" - at ", " at ")
-        raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
+        raise make_request_error(f"{reason}. The fields of this request are {names}.") from None
 
 
 def to_json(content: object) -> bytes:
@@ -131,18 +132,19 @@ def to_json(content: object) -> bytes:
 # Arrow
 
 
-def read_table(
+def parse_table(
     body: bytes,
     request_type: type[BaseRequest],
     model: ServedModel,
     settings: ServeSettings,
     url_query: bytes,
 ) -> RequestInputs:
-    """Return the checked content of a request whose sequences or codes are an Arrow table."""
+    """Return the fields, sequences and codes of a request whose body is an Arrow table."""
     table = _read_arrow_table(body, settings)
     names = request_type.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
-    # the query of the URL has the other fields; empty lists stand for the fields in the table
+    # The query of the URL has the other fields. Sequences and codes stay in the table, and an empty
+    # list takes their place in the fields.
     table_fields: dict[str, list[Any]] = {}
     if has_codes or "sequences" in names:
         table_fields["codes" if has_codes else "sequences"] = []
@@ -153,7 +155,7 @@ def read_table(
     try:
         query = parse_qsl(url_query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
     except ValueError as error:
-        raise invalid_request("The query of the URL cannot be read.") from error
+        raise make_request_error("The query of the URL cannot be read.") from error
     values: dict[str, Any] = {}
     for name, text in query:
         try:
@@ -163,13 +165,14 @@ def read_table(
     with _describe_field_errors(request_type):
         inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
     if has_codes:
+        # raises an error for codes of another model, and returns a warning if no hash is stored
         warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
-            raise invalid_request("The column 'id' holds lists. Expected text or integers.")
+            raise make_request_error("The column 'id' holds lists. Expected text or integers.")
         inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
-        sequences = _sequences_from_floats(table, model) if model.is_numeric else None
+        sequences = _convert_float_table_or_none(table, model) if model.takes_raw_numbers else None
         if sequences is None:
             sequences = Sequences.from_arrow(table).align(model.fitted_model.schema)
         model.fitted_model.scaler.check(sequences)
@@ -183,11 +186,11 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
     # because with them a few bytes can describe a billion rows.
     try:
         if _is_compressed(body):
-            raise invalid_request("Arrow buffers must not be compressed.")
+            raise make_request_error("Arrow buffers must not be compressed.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
             for name, dtype in zip(reader.schema.names, reader.schema.types, strict=True):
-                if dtype not in _FLOAT_LIST_TYPES and not _is_supported_type(dtype):
-                    raise invalid_request(
+                if dtype not in _FLOAT_LIST_TYPES and not _is_supported_arrow_type(dtype):
+                    raise make_request_error(
                         f"Column {name!r} has the type {str(dtype)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
@@ -199,17 +202,17 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
     except _READ_ERRORS as error:
-        raise invalid_request(
+        raise make_request_error(
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
-    check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
+    check_limit("steps", max(map(_count_steps_or_bytes, table.columns), default=0), settings)
     model_hash = stored_model_hash(table)
     metadata = None if model_hash is None else {MODEL_HASH_KEY: model_hash}
     return table.replace_schema_metadata(metadata)
 
 
-def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
-    """Return whether a type is text, numbers, or lists of them that are nested at most twice."""
+def _is_supported_arrow_type(dtype: pa.DataType, depth: int = 0) -> bool:
+    """Return whether values are text or numbers, or are in lists that are nested at most twice."""
     types = pa.types
     if types.is_dictionary(dtype):
         dtype = dtype.value_type
@@ -217,13 +220,13 @@ def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
     is_fixed_size = types.is_fixed_size_list(dtype)
     if is_fixed_size or types.is_list(dtype) or types.is_large_list(dtype):
         has_values = not is_fixed_size or dtype.list_size > 0
-        return has_values and depth < 2 and _is_supported_type(dtype.value_type, depth + 1)
+        return has_values and depth < 2 and _is_supported_arrow_type(dtype.value_type, depth + 1)
     is_text = types.is_string(dtype) or types.is_large_string(dtype)
     return is_text or types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype)
 
 
-def _count_steps(column: pa.ChunkedArray) -> int:
-    """Return the number of steps in a column of lists, or of bytes in a column of text."""
+def _count_steps_or_bytes(column: pa.ChunkedArray) -> int:
+    """Return the number of steps in lists. In text, where a step is a character, count bytes."""
     dtype = column.type
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
@@ -241,10 +244,10 @@ def _is_compressed(body: bytes) -> bool:
         if message.type != "schema":
             buffer = message.metadata
             # field 2 of a Message: the header, which is a RecordBatch or a DictionaryBatch
-            position = _follow_offset(buffer, _find_field(buffer, _follow_offset(buffer, 0), 2))
+            position = _follow_offset(buffer, _locate_field(buffer, _follow_offset(buffer, 0), 2))
             if message.type == "dictionary":  # field 1 of a DictionaryBatch: its RecordBatch
-                position = _follow_offset(buffer, _find_field(buffer, position, 1))
-            if _find_field(buffer, position, 3):  # field 3 of a RecordBatch: the compression
+                position = _follow_offset(buffer, _locate_field(buffer, position, 1))
+            if _locate_field(buffer, position, 3):  # field 3 of a RecordBatch: the compression
                 return True
     return False
 
@@ -254,7 +257,7 @@ def _follow_offset(buffer: pa.Buffer, offset_position: int) -> int:
     return offset_position + struct.unpack_from("<I", buffer, offset_position)[0]
 
 
-def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int:
+def _locate_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int:
     """Return the position of a field in a FlatBuffers table, or 0 if the field is absent."""
     # A table begins with the distance back to its vtable. A vtable holds 16-bit integers: the size
     # of the vtable, the size of the table, and the offset of each field in the table.
@@ -267,8 +270,8 @@ def _find_field(buffer: pa.Buffer, table_position: int, field_index: int) -> int
     return table_position + field_offset if field_offset else 0
 
 
-def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | None:
-    """Convert a table of finite floats in the layout of the model; None for any other table."""
+def _convert_float_table_or_none(table: pa.Table, model: ServedModel) -> Sequences | None:
+    """Return a table of finite floats in the model's layout as sequences; None for other tables."""
     batches = table.to_batches()
     if table.column_names != model.column_names or len(batches) != 1 or not len(table):
         return None
@@ -276,7 +279,7 @@ def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | N
     if columns[0].type not in _FLOAT_LIST_TYPES:
         return None
     offsets = columns[0].offsets.to_numpy()
-    # all columns must have the same offsets, from 0 on, and no nulls
+    # all columns must have lists of the same lengths, which begin at value 0, and no nulls
     for column in columns:
         has_nulls = column.null_count or column.values.null_count
         if has_nulls or column.type != columns[0].type:

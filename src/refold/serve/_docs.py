@@ -1,4 +1,4 @@
-"""The OpenAPI description of the service, and the page /docs: the same as HTML without scripts."""
+"""Functions that describe the service: as OpenAPI, and as the HTML page /docs, without scripts."""
 
 import base64
 import hashlib
@@ -21,7 +21,8 @@ _TEMPLATE = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
 _HTML_BEFORE_OPERATIONS, _, _HTML_AFTER_OPERATIONS = _TEMPLATE.partition("<!-- operations -->")
 _STYLE = _TEMPLATE.partition("<style>")[2].partition("</style>")[0]
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-# With this policy, a browser applies the style with the hash, and loads nothing else.
+# With this Content-Security-Policy, a browser applies only the style with this hash, and loads
+# nothing else.
 DOCS_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'"
@@ -89,7 +90,7 @@ def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], orig
     The origin is the beginning of the URLs, such as http://localhost:8000.
     """
     model_name, model = next(iter(models.items()))
-    examples = model.example_values()
+    examples = model.make_example_fields()
     token_header = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
     summary = f"Version {openapi['info']['version']}. Models: {', '.join(models)}."
     links, sections = [], []
@@ -98,7 +99,7 @@ def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], orig
         schema_reference = post["requestBody"]["content"][JSON_TYPE]["schema"]["$ref"]
         schema = openapi["components"]["schemas"][schema_reference.rpartition("/")[2]]
         properties, required = schema["properties"], schema.get("required", [])
-        # an operation without required fields is shown with its first field
+        # the example has the required fields, or the first field if none is required
         example_fields = required or [*properties][:1]
         body = to_json({field: examples[field] for field in example_fields}).decode()
         body = body.replace("'", r"'\''")  # quotes inside of the quotes of the shell
@@ -109,7 +110,7 @@ def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], orig
         operation = post["operationId"]
         links.append(f'<a href="#{operation}">{operation}</a>')
         fields = [
-            _describe_field(name, field_schema, is_required=name in required)
+            _make_field_html(name, field_schema, is_required=name in required)
             for name, field_schema in properties.items()
         ]
         sections.append(
@@ -124,16 +125,16 @@ def make_docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], orig
 
 
 def _to_html(text: str) -> str:
-    """Return text as HTML, with words in backticks as code."""
+    """Return text as HTML, in which words in backticks are code elements."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
-    """Return the HTML for a field of a request: name, description, type, bounds and default."""
-    # the schema of an optional field is anyOf a type and null
+def _make_field_html(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
+    """Return the name, description, type, bounds and default of a request field as HTML."""
+    # the JSON schema of an optional field has the key anyOf: its type, and null
     types = [item for item in schema.get("anyOf", [schema]) if item.get("type") != "null"]
     merged_schema = schema | types[0]
-    rules = [_describe_type(schema)]
+    rules = [_describe_json_type(schema)]
     for key, word in _BOUND_WORDS.items():
         if merged_schema.get(key, _MAX_SHOWN_BOUND) < _MAX_SHOWN_BOUND:
             rules.append(f"{word} {merged_schema[key]}")
@@ -145,15 +146,15 @@ def _describe_field(name: str, schema: dict[str, Any], *, is_required: bool) -> 
     return f"<dt>{name}</dt><dd>{_to_html(text)} <small>{escape(', '.join(rules))}</small></dd>"
 
 
-def _describe_type(schema: dict[str, Any], *, is_plural: bool = False) -> str:
-    """Return the type of a field in words, such as "list of strings or lists"."""
+def _describe_json_type(schema: dict[str, Any], *, is_plural: bool = False) -> str:
+    """Return the type in a JSON schema in words, such as "list of strings or lists"."""
     if "anyOf" in schema:
         types = [item for item in schema["anyOf"] if item.get("type") != "null"]
-        words = dict.fromkeys(_describe_type(item, is_plural=is_plural) for item in types)
+        words = dict.fromkeys(_describe_json_type(item, is_plural=is_plural) for item in types)
         return " or ".join(words)
     if "enum" in schema:
         return " or ".join(to_json(value).decode() for value in schema["enum"])
     if schema["type"] == "array" and not is_plural:
-        return f"list of {_describe_type(schema['items'], is_plural=True)}"
+        return f"list of {_describe_json_type(schema['items'], is_plural=True)}"
     word = _TYPE_WORDS.get(schema["type"], schema["type"])
     return f"{word}s" if is_plural else word

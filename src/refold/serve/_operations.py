@@ -1,4 +1,4 @@
-"""Operations on served models: the fields of their requests, and what they compute.
+"""The operations on served models, and the classes of their requests.
 
 The request classes check requests, and are also the OpenAPI description. Each operation takes
 ``RequestInputs`` and returns an ``OperationResult``.
@@ -40,20 +40,20 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, make_request_error
 
-# A search counts as this number of steps per query in a batch.
-_SEARCH_STEPS_PER_QUERY = 100
+# Cost of a query of a search, in steps of sequences that are encoded. It limits requests per batch.
+_QUERY_COST_IN_STEPS = 100
 # Number of steps of the sequence in the examples of the page /docs.
-_EXAMPLE_STEPS = 2
+_NUM_EXAMPLE_STEPS = 2
 # Largest integer in a request: it fits in 32 bits, as in the network.
-_MAX_INTEGER = 2**31 - 1
+_MAX_REQUEST_INTEGER = 2**31 - 1
 # A value of a step in JSON.
 JsonCell: TypeAlias = float | int | str | bool | None
 # A sequence of any model: a string, a flat list, or a list of rows.
 JsonSequence: TypeAlias = str | list[JsonCell | list[JsonCell]]
-# Type variables of a sequence and a code. For a numeric model, they become narrower types, which
-# are faster to parse: lists of numbers of the right length.
+# Type variables of a sequence and a code. For a model of numbers, they become narrower types: lists
+# of numbers of the right length, which are faster to parse.
 SequenceT = TypeVar("SequenceT", bound=JsonSequence)
 CodeT = TypeVar("CodeT", bound=list[float])
 
@@ -73,18 +73,18 @@ CodesField = Annotated[
     ),
 ]
 LengthsField = Annotated[
-    list[Annotated[int, Meta(ge=0, le=_MAX_INTEGER)]] | None,
-    Meta(description="Length of each sequence, by default that which its code has."),
+    list[Annotated[int, Meta(ge=0, le=_MAX_REQUEST_INTEGER)]] | None,
+    Meta(description="Length of each sequence. By default, it is decoded from the code."),
 ]
 ClipField = Annotated[
     bool | Literal["positive"],
     Meta(
-        description="Clip each numeric column to its range in the training data, or with "
-        '"positive" those that were never negative there at 0.'
+        description="Clip each numeric column to its range in the training data. With "
+        '"positive", only raise negative values to 0, in columns that had none in training.'
     ),
 ]
 FractionField = Annotated[float, Meta(gt=0, lt=1)]
-NumStepsField = Annotated[int, Meta(ge=1, le=_MAX_INTEGER)]
+NumStepsField = Annotated[int, Meta(ge=1, le=_MAX_REQUEST_INTEGER)]
 
 
 # msgspec checks requests with these types, and makes the OpenAPI description from their docstrings.
@@ -119,7 +119,7 @@ class DetectRequest(BaseRequest, Generic[SequenceT]):
     sequences: SequencesField[SequenceT]
     alpha: Annotated[FractionField, Meta(description="False alarm rate.")] = 0.01
     by_step: Annotated[
-        bool, Meta(description="Also give the results for each step; a table has these alone.")
+        bool, Meta(description="Also give the results of each step. A table then has only these.")
     ] = False
 
 
@@ -140,20 +140,20 @@ class ForecastRequest(BaseRequest, Generic[SequenceT]):
 class GenerateRequest(BaseRequest):
     """Generate sequences like those of the training data."""
 
-    n: Annotated[int, Meta(ge=0, le=_MAX_INTEGER, description="Number of sequences.")] = 1
+    n: Annotated[int, Meta(ge=0, le=_MAX_REQUEST_INTEGER, description="Number of sequences.")] = 1
     lengths: LengthsField = None
     temperature: Annotated[
         float, Meta(ge=0, description="Temperature of categorical and binary columns.")
     ] = 0.0
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
-        Meta(description="Seed of the draws; each answer is another one without it."),
+        Meta(description="Seed of the draws. Without a seed, each answer is different."),
     ] = None
     clip: ClipField = True
 
 
 class SearchRequest(BaseRequest, Generic[SequenceT, CodeT]):
-    """Find the nearest rows of an index to one of sequences, codes and ids."""
+    """Find the rows of an index that are nearest to sequences, codes or ids."""
 
     sequences: SequencesField[SequenceT] | None = None
     codes: CodesField[CodeT] | None = None
@@ -175,7 +175,8 @@ class ServedModel:
 
     def __init__(self, name: str, path: Path, index_path: str | None = None) -> None:
         model = Model.load(path)
-        if model.any_columns:  # the pretrained model is served for one column only
+        # a pretrained model takes any columns; codes of this size make it a model of one column
+        if model.any_columns:
             model = model.with_columns_of(np.zeros((1, model.code_size)))
         if not isinstance(model.network, PackedNetwork):
             raise ModelFileError(
@@ -183,31 +184,32 @@ class ServedModel:
                 "it serves no other."
             )
         with Path(find_model_file(path).path).open("rb") as file:
-            # of the whole file, while the hash of the model covers only what codes depend on
+            # this hash is of the whole file; `hash` covers only the parts on which codes depend
             self._file_hash = hashlib.file_digest(file, "sha256").hexdigest()
         self.name, self.fitted_model, self.hash = name, model, model.hash
-        self.index: Any = None
+        self.search_index: Any = None
         if index_path is not None:
-            self.index = refold.search.Index.open(index_path, model)
-        # of each column; values outside are far from the training data
+            self.search_index = refold.search.Index.open(index_path, model)
+        # (num_columns,) each; values outside are far from the training data
         self._outlier_minimums, self._outlier_maximums = outlier_limits(model.error_scaler)
         self.code_size = model.code_size
         schema = model.schema
-        # whether the numbers of a request are the values of the model, without any conversion
+        # whether the model takes the numbers of a request as they are: each column is numeric, and
+        # no number, such as -99999, marks a missing value
         is_numeric = all(column.column_type is NUMERIC for column in schema.columns)
-        self.is_numeric = is_numeric and not schema.missing
+        self.takes_raw_numbers = is_numeric and not schema.missing
         self.column_names, self.num_columns = list(schema.names), schema.num_columns
         # whether a sequence in JSON is a list of numbers instead of a list of rows
-        self.is_flat = schema.layout == "series"
+        self.takes_flat_lists = schema.layout == "series"
 
     def has_hash(self, stored_hash: str) -> bool:
         """Return whether codes with this hash are codes of the model."""
         return stored_hash == self.hash or self.fitted_model.has_hash(stored_hash)
 
-    def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
-        """Return finite values (num_steps, num_columns) as sequences, without the usual checks."""
+    def make_sequences(self, step_values: np.ndarray, offsets: np.ndarray) -> Sequences:
+        """Return finite values (num_steps, num_columns) as sequences; skip the checks of values."""
         offsets, ids = offsets.astype(np.int64), np.arange(len(offsets) - 1)
-        return Sequences.from_checked(values, offsets, ids, self.fitted_model.schema)
+        return Sequences.from_checked(step_values, offsets, ids, self.fitted_model.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return properties of the model for a client, which must not reveal training data."""
@@ -230,18 +232,18 @@ class ServedModel:
             "step": fitted.step,
             "forecast_steps": fitted.specification.forecast_steps,
             "calibration_sequences": fitted.num_calibrated,
-            "index_rows": None if self.index is None else len(self.index),
+            "index_rows": None if self.search_index is None else len(self.search_index),
         }
 
-    def example_values(self) -> dict[str, Any]:
-        """Return values of fields for example requests, made by the decoder, not from data."""
+    def make_example_fields(self) -> dict[str, Any]:
+        """Return fields for example requests; the decoder makes the values, which are not data."""
         code = np.zeros((1, self.code_size), np.float32)
-        sequences = self.fitted_model.decode_to_sequences(code, np.array([_EXAMPLE_STEPS]))
+        sequences = self.fitted_model.decode_to_sequences(code, np.array([_NUM_EXAMPLE_STEPS]))
         values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
         return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
     def describe_differences(self, sequences: Sequences, purpose: str | None) -> list[str]:
-        """Return a line for each way in which sequences differ from the training data."""
+        """Return a warning for each way in which sequences differ from the training data."""
         # The purpose is "codes", "reconstructions" or "detection". If it is None, sequences may be
         # longer than those of training.
         fitted, lines = self.fitted_model, []
@@ -250,6 +252,7 @@ class ServedModel:
         if purpose is not None and len(values) > fitted.max_steps:
             lines.append(describe_too_long(sequences.lengths, fitted.max_steps))
         num_missing = int(np.isnan(values).sum())
+        # with observed flags, the model reads which values are missing
         if num_missing and not fitted.specification.observed_flags:
             lines.append(
                 f"{num_missing} values are missing, and the model was fitted on data without gaps: "
@@ -257,6 +260,7 @@ class ServedModel:
             )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
+            # an unknown category has the index after the last category
             num_unknown = int((values[:, i] == len(column.categories)).sum())
             if num_unknown:
                 lines.append(
@@ -281,13 +285,13 @@ class RequestInputs:
     sequences: Any = None  # `Sequences` that are aligned with the model
     codes: Any = None  # (num_codes, code_size)
     ids: np.ndarray | None = None  # ids of an Arrow table; None for JSON
-    code_warnings: tuple[str, ...] = ()  # say that the codes may be those of another model
+    code_warnings: tuple[str, ...] = ()  # a table may not tell the model of its codes
 
 
 class OperationResult(NamedTuple):
-    """A result, as functions that make its JSON content and its table. Only one of them is sent."""
+    """Functions that make a result as JSON content or as a table, whichever the client accepts."""
 
-    make_content: Callable[[], dict[str, Any]]
+    make_json_content: Callable[[], dict[str, Any]]
     make_table: Callable[[], pa.Table]
     warnings: list[str]
 
@@ -305,7 +309,7 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     codes = await _encode_sequences(model, windows.sequences, batcher)
     ids = inputs.ids if model.fitted_model.window is None else windows
     return OperationResult(
-        lambda: {"codes": codes} | _window_field(model, windows),
+        lambda: {"codes": codes} | _make_window_field(model, windows),
         lambda: codes_to_arrow(codes, ids, model=model),
         model.describe_differences(windows.sequences, "codes"),
     )
@@ -314,33 +318,34 @@ async def encode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
 async def decode(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Decode codes."""
     model, settings = inputs.model.fitted_model, batcher.settings
-    payload = _check_codes(model, inputs.codes, inputs.fields.lengths)
+    payload = _check_codes_to_decode(model, inputs.codes, inputs.fields.lengths)
     cost = _decoding_cost_in_steps(model, payload)
 
     def decode_batch(batch: list[CodesToDecode]) -> list[Sequences]:
-        return _decode_batch(model, batch, settings, None)
+        return _decode_batch(model, batch, settings, sampling=None)
 
-    decoded = await batcher.compute((inputs.model, "decode"), payload, cost, decode_batch)
+    decoded = await batcher.compute_in_batch((inputs.model, "decode"), payload, cost, decode_batch)
     return _make_sequence_result(inputs, decoded, [*inputs.code_warnings])
 
 
 async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
-    """Encode sequences and decode their codes; a large request is computed in several batches."""
+    """Encode sequences and decode their codes; compute a large request in several batches."""
     model, settings = inputs.model.fitted_model, batcher.settings
     windows = await _cut_windows(inputs, batcher)
 
-    def compute_batch(batch: list[Sequences]) -> list[Any]:
+    def reconstruct_batch(batch: list[Sequences]) -> list[Any]:
         merged = _concatenate_sequences(batch)
         codes, lengths = model.encode_aligned(merged), merged.lengths
-        if model.window is None:
+        if model.window is None:  # windows keep their lengths, because they are joined to series
             lengths = model.reconstruction_lengths(codes, lengths)
-        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings, None)
+        return _decode_to_lengths(model, codes, _split_like(lengths, batch), settings)
 
     decoded_chunks: list[Sequences] = []
-    for chunk in _split_large(windows.sequences):
+    for chunk in _split_into_chunks(windows.sequences):
+        # only values of one dtype, because a concatenation would convert those of other requests
         key = inputs.model, "reconstruct", chunk.dtype
         cost = 2 * _encoding_cost_in_steps(chunk)  # each step is encoded and decoded
-        decoded_chunks.append(await batcher.compute(key, chunk, cost, compute_batch))
+        decoded_chunks.append(await batcher.compute_in_batch(key, chunk, cost, reconstruct_batch))
         check_limit("steps", sum(len(decoded.values) for decoded in decoded_chunks), settings)
     decoded = _concatenate_sequences(decoded_chunks)
     if model.window is not None:
@@ -361,7 +366,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         step_fields["step_scores"] = detection.series_scores
         step_fields["step_p_values"] = detection.series_p_values
 
-    def make_content() -> dict[str, Any]:
+    def make_json_content() -> dict[str, Any]:
         drift, table = detection.drift, detection.to_table()
         return {
             "detections": (table if model.window else table.drop_columns(["id"])).to_pylist(),
@@ -373,7 +378,7 @@ async def detect(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         return detection.steps() if step_fields else detection.to_table()
 
     warnings = inputs.model.describe_differences(sequences, "detection")
-    return OperationResult(make_content, make_table, warnings)
+    return OperationResult(make_json_content, make_table, warnings)
 
 
 async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
@@ -384,23 +389,23 @@ async def forecast(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         lambda: model.forecast(sequences, steps=fields.steps, alpha=fields.alpha, clip=fields.clip),
     )
 
-    def make_content() -> dict[str, Any]:
+    def make_json_content() -> dict[str, Any]:
         # in JSON, numbers that are not finite, such as open bounds, become null
         bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
         return {"sequences": forecasts.sequences.to_list(), "alpha": forecasts.alpha} | bounds
 
     warnings = inputs.model.describe_differences(sequences, None)
-    return OperationResult(make_content, forecasts.to_table, warnings)
+    return OperationResult(make_json_content, forecasts.to_table, warnings)
 
 
 async def generate(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
-    """Decode codes drawn from a density of the codes of the training data."""
+    """Decode codes that are drawn from a density, which was fitted to the training codes."""
     model, fields, settings = inputs.model.fitted_model, inputs.fields, batcher.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
     # in the background, because the density is fitted first if an old model file lacks it
     codes = await batcher.run_in_background(lambda: model.draw_codes(fields.n, seed=seed))
-    payload = _check_codes(model, codes, fields.lengths)
+    payload = _check_codes_to_decode(model, codes, fields.lengths)
     sampling = Sampling.from_temperature(fields.temperature, seed)
     generated = await batcher.compute_unbatched(
         _decoding_cost_in_steps(model, payload),
@@ -413,37 +418,39 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     """Find the nearest rows of the model's index."""
     model, fields = inputs.model, inputs.fields
     sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
-    if model.index is None:
+    if model.search_index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_exactly_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
-        raise invalid_request("'ids' must be a list of texts, or of integers.")
+        raise make_request_error("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
     warnings, window_field = [*inputs.code_warnings], {}
     if sequences is not None:
         windows = await _cut_windows(inputs, batcher)
-        sequences, window_field = windows.sequences, _window_field(model, windows)
+        sequences, window_field = windows.sequences, _make_window_field(model, windows)
         codes = await _encode_sequences(model, sequences, batcher)
         warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
-        codes = _check_codes(model.fitted_model, codes, None).codes
+        codes = _check_codes_to_decode(model.fitted_model, codes, None).codes
 
-    def search_index() -> Any:
+    def find_hits() -> Any:
         try:
             settings = {"k": fields.k, "where": fields.where}
-            return model.index.search(sequences, codes=codes, ids=ids, **settings)
+            return model.search_index.search(sequences, codes=codes, ids=ids, **settings)
         except (DataError, ParameterError) as error:  # the message may hold the path of the index
-            raise invalid_request(str(error).replace(model.index.path, model.name)) from error
+            raise make_request_error(
+                str(error).replace(model.search_index.path, model.name)
+            ) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await batcher.compute_unbatched(_SEARCH_STEPS_PER_QUERY * num_queries, search_index)
+    hits = await batcher.compute_unbatched(_QUERY_COST_IN_STEPS * num_queries, find_hits)
 
-    def make_content() -> dict[str, Any]:
+    def make_json_content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
         return {"hits": [rows[first:last] for first, last in bounds]} | window_field
 
-    return OperationResult(make_content, lambda: hits.table, warnings)
+    return OperationResult(make_json_content, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
@@ -451,7 +458,7 @@ class Operation(NamedTuple):
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
     request_type: type[BaseRequest]
-    answer_description: str  # of the fields in JSON
+    answer_description: str  # describes the fields of the answer in JSON
 
 
 # Operations by name. The name is the last part of the path.
@@ -478,7 +485,7 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     model, series = inputs.model.fitted_model, inputs.sequences
     if model.window is None:
         return uncut_windows(series)
-    # overlapping windows have more steps than the sequences, whose limits were checked before
+    # The limits of the sequences were checked before. Overlapping windows have more steps.
     step = model.step or default_window_step(model.window)
     positions = window_positions(series.lengths, model.window, step)
     check_limit("sequences", len(positions.starts), batcher.settings)
@@ -486,8 +493,8 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
     return await batcher.run_in_background(lambda: model.windows(series))
 
 
-def _window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
-    """Return the field ``windows`` of an answer, or no field if the model has no windows."""
+def _make_window_field(model: ServedModel, windows: Windows) -> dict[str, Any]:
+    """Return a dict with the field ``windows`` of an answer; empty if the model has no windows."""
     return {} if model.fitted_model.window is None else {"windows": windows.to_table().to_pylist()}
 
 
@@ -501,8 +508,8 @@ async def _encode_sequences(
 
     key = model, "encode", sequences.dtype
     code_chunks = [
-        await batcher.compute(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
-        for chunk in _split_large(sequences)
+        await batcher.compute_in_batch(key, chunk, _encoding_cost_in_steps(chunk), encode_batch)
+        for chunk in _split_into_chunks(sequences)
     ]
     return code_chunks[0] if len(code_chunks) == 1 else np.concatenate(code_chunks)
 
@@ -526,7 +533,7 @@ def _decode_to_lengths(
     codes: np.ndarray,
     lengths_by_request: list[np.ndarray],
     settings: ServeSettings,
-    sampling: Sampling | None,
+    sampling: Sampling | None = None,  # None: without random draws
 ) -> list[Sequences]:
     """Decode codes (num_sequences, code_size) of several requests to sequences of these lengths."""
     # if this check fails, the batcher computes each request singly, so only the long one is refused
@@ -548,12 +555,12 @@ def _concatenate_sequences(chunks: list[Sequences]) -> Sequences:
 
 
 def _split_like(array: Any, chunks: list[Any]) -> list[Any]:
-    """Cut an array, or sequences, into as many and as long parts as ``chunks``."""
+    """Cut an array, or sequences, into parts with the lengths of ``chunks``."""
     ends = itertools.accumulate(map(len, chunks), initial=0)
     return [array[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def _split_large(sequences: Sequences) -> list[Sequences]:
+def _split_into_chunks(sequences: Sequences) -> list[Sequences]:
     """Cut a large set of sequences into chunks of about MAX_BATCH_STEPS steps."""
     if _encoding_cost_in_steps(sequences) <= MAX_BATCH_STEPS:
         return [sequences]
@@ -567,20 +574,20 @@ def _split_large(sequences: Sequences) -> list[Sequences]:
 
 
 def _encoding_cost_in_steps(sequences: Sequences) -> int:
-    """Return the number of steps of sequences, and one more for the overhead of each sequence."""
+    """Return the number of steps, plus one per sequence, which costs time by itself."""
     return len(sequences.values) + len(sequences)
 
 
 def _decoding_cost_in_steps(model: Model, codes_to_decode: CodesToDecode) -> int:
-    """Return the number of steps to decode, and one more for each sequence."""
+    """Return the number of steps to decode, plus one per sequence."""
     num_sequences = len(codes_to_decode.codes)
     if codes_to_decode.lengths is None:  # the lengths are not known yet, so the maximum counts
         return num_sequences * (model.max_steps + 1)
     return int(codes_to_decode.lengths.sum()) + num_sequences
 
 
-def _check_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
-    """Return the codes and lengths of a request after checks."""
+def _check_codes_to_decode(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
+    """Return the codes and lengths of a request, or raise an error if they are wrong."""
     codes = model.check_codes(codes)
     outlier_text = model.describe_far_codes(codes)
     if outlier_text is not None:
@@ -595,7 +602,7 @@ def _make_sequence_result(
 ) -> OperationResult:
     """Return the result for decoded sequences: clipped, and with the ids of the request."""
     decoded = inputs.model.fitted_model.scaler.clip(decoded, clip=inputs.fields.clip)
-    # decoded codes have new ids if the request has none
+    # without ids in the request, the decoded sequences are numbered
     ids = np.arange(len(decoded)) if inputs.ids is None or not len(decoded) else inputs.ids
     decoded = decoded.with_ids(ids)
     return OperationResult(lambda: {"sequences": decoded.to_list()}, decoded.to_arrow, warnings)

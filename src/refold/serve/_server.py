@@ -1,4 +1,4 @@
-"""The server: one process with one event loop, which runs an ASGI application."""
+"""The server, which runs an ASGI application in one process with one event loop."""
 
 import asyncio
 import contextlib
@@ -70,13 +70,14 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
         super().__init__(config)
         self._max_seconds = max_seconds
-        # by connection and its last request, which Uvicorn calls a cycle
+        # Time at which a connection was first seen idle. The keys are pairs of a connection and its
+        # last request, which Uvicorn calls a cycle, so a new request starts anew.
         self._idle_start_times: dict[tuple[Any, Any], float] = {}
 
     async def on_tick(self, counter: int) -> bool:
         """Close connections without a next request, or with a refused request that never ends."""
         # Uvicorn limits only the time without any byte after an answer. It does not limit the time
-        # for the head of a request.
+        # that a client takes for the head of a request.
         if counter % 10 == 0:  # once per second, because Uvicorn ticks ten times per second
             now = asyncio.get_running_loop().time()
             connections: set[Any] = {*self.server_state.connections}
@@ -133,9 +134,9 @@ def serve(
 
 def run_app(app: ASGIApp, settings: ServeSettings, name: str) -> None:
     """Serve an application until the process receives SIGTERM or Ctrl-C."""
-    # the event loop may wait this long for the computing thread, each time it has work
+    # each time the event loop has work, it may wait this long for the computing thread
     sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
-    # warnings are sent in the answers, so that the log has no lines about requests
+    # answers hold the warnings about their data, so the log needs no lines about requests
     warnings.simplefilter("ignore", UserWarning)
     server, listener, url = prepare_server(app, settings)
     logger.warning("Refold serves %s on %s", name, url)

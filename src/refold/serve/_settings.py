@@ -14,24 +14,21 @@ from refold._support.atomic_files import local_path
 from refold._support.rules import check, integer_rule, number_rule
 from refold.errors import MissingFileError, ParameterError, argument
 
-# An environment variable for a setting has this prefix, such as REFOLD_SERVE_PORT.
-_VARIABLE_PREFIX = "REFOLD_SERVE_"
+# Prefix of the environment variable of a setting, such as REFOLD_SERVE_PORT.
+_ENVIRONMENT_PREFIX = "REFOLD_SERVE_"
 # Host names by which browsers and programs on the same machine reach the service.
 LOCAL_HOST_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-# Settings that must be positive integers.
-_POSITIVE_INTEGER_SETTINGS = (
-    *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
-    "max_connections",
-)
 # Allowed values of the settings that are numbers.
-_SETTING_RULES = {
+_NUMBER_SETTING_RULES = {
     "port": integer_rule(0, 65535),
     "max_seconds": number_rule(above=0),
-    **dict.fromkeys(_POSITIVE_INTEGER_SETTINGS, integer_rule()),
+    # positive integers
+    **dict.fromkeys(("max_body", "max_total_body", "max_sequences"), integer_rule()),
+    **dict.fromkeys(("max_steps", "max_queue", "max_connections"), integer_rule()),
 }
-# In each pair, the first limit must not exceed the second: a sequence has at least one step and one
-# byte, and the bodies of all open requests together are at least as large as one body.
-_ORDERED_LIMITS = (
+# In each pair, the first limit must not exceed the second, because no request could then reach it:
+# a sequence has bytes and usually steps, and the bodies of all open requests include each body.
+_ORDERED_LIMIT_PAIRS = (
     ("max_sequences", "max_steps"),
     ("max_sequences", "max_body"),
     ("max_body", "max_total_body"),
@@ -59,7 +56,7 @@ class ServeSettings:
     allowed_hosts : tuple of str
         Names that the Host header may have, beside those of this machine and ``host``.
     max_body, max_total_body : int
-        Most bytes of the body of a request (413), and of those of all open requests (503).
+        Most bytes of the body of a request (413), and of the bodies of all open requests (503).
     max_sequences, max_steps : int
         Most sequences, windows or codes in a request, and most steps in it, its windows, or its
         answer (422).
@@ -89,9 +86,9 @@ class ServeSettings:
     max_connections: int = 1024
 
     def __post_init__(self) -> None:
-        for name, rule in _SETTING_RULES.items():
+        for name, rule in _NUMBER_SETTING_RULES.items():
             check(name, getattr(self, name), rule)
-        for lower_name, upper_name in _ORDERED_LIMITS:
+        for lower_name, upper_name in _ORDERED_LIMIT_PAIRS:
             lower, upper = getattr(self, lower_name), getattr(self, upper_name)
             if lower > upper:
                 raise ParameterError(
@@ -104,8 +101,8 @@ class ServeSettings:
         has_token = self.token is not None or self.token_file is not None
         if not (self.host.lower() in LOCAL_HOST_NAMES or has_token or self.anonymous):
             raise ParameterError(
-                f"The address {self.host} is open to other machines. Set a token, or allow access "
-                "without one with anonymous."
+                f"The address {self.host} is open to other machines. Set a token, or set "
+                "anonymous to allow access without a token."
             )
         if self.token is not None:
             self.secret()  # raises an error if the token is empty
@@ -128,18 +125,18 @@ class ServeSettings:
 
 
 def read_settings(**overrides: Any) -> ServeSettings:
-    """Return settings from overrides that are not None, or else from environment variables."""
+    """Return settings: overrides that are not None, then environment variables, then defaults."""
     types = typing.get_type_hints(ServeSettings)
     values: dict[str, Any] = {}
     for name, setting_type in types.items():
-        text = os.environ.get(_VARIABLE_PREFIX + name.upper())
+        text = os.environ.get(_ENVIRONMENT_PREFIX + name.upper())
         if text is not None and overrides.get(name) is None:
             try:
                 value = msgspec.json.decode(text) if name == "allowed_hosts" else text
                 values[name] = msgspec.convert(value, setting_type, strict=False)
             except msgspec.DecodeError as error:
                 # the message leaves out the value, which may be a token
-                variable = _VARIABLE_PREFIX + name.upper()
+                variable = _ENVIRONMENT_PREFIX + name.upper()
                 raise ParameterError(f"{variable} cannot be read: {error}.") from None
     return ServeSettings(
         **values, **{name: value for name, value in overrides.items() if value is not None}
@@ -176,9 +173,9 @@ def named_indexes(index_arguments: list[str], model_names: Collection[str]) -> d
     return index_paths
 
 
-# HTTP status of an answer beyond each limit, and what the limit counts. The setting of a limit has
-# the prefix max_.
-_LIMIT_RESPONSES = {
+# HTTP status of the answer to a request beyond each limit, and what the limit counts. The setting
+# of a limit has the prefix max_; time is max_seconds.
+_LIMIT_STATUSES_AND_NOUNS = {
     "body": (413, "bytes in a body"),
     "sequences": (422, "sequences, windows or codes in a request"),
     "steps": (422, "steps in a request, its windows, and its answer"),
@@ -211,15 +208,15 @@ class ServiceError(Exception):
 
 
 def check_limit(limit_name: str, value: float, settings: ServeSettings) -> None:
-    """Refuse a request if a value exceeds a limit."""
+    """Raise the error for a request if a value exceeds a limit of the settings."""
     maximum = getattr(settings, f"max_{limit_name}")
     if value > maximum:
-        raise limit_error(limit_name, maximum, value)
+        raise make_limit_error(limit_name, maximum, value)
 
 
-def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceError:
+def make_limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error for a request beyond a limit."""
-    status, noun = _LIMIT_RESPONSES[limit_name]
+    status, noun = _LIMIT_STATUSES_AND_NOUNS[limit_name]
     advice, headers = f"Got {value}. Send several requests.", {}
     # these limits depend on the other requests, so a second try may succeed
     if status in (429, 503):
@@ -230,6 +227,6 @@ def limit_error(limit_name: str, maximum: float, value: float = 0) -> ServiceErr
     return error
 
 
-def invalid_request(message: str) -> ServiceError:
+def make_request_error(message: str) -> ServiceError:
     """Return the error for a request that can be parsed but not computed."""
     return ServiceError(422, "invalid_request", message)
