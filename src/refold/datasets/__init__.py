@@ -37,10 +37,10 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
     # `np.eye` has a row for each step; its rows after the eighth are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
-    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
+    return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(8))
 
 
 def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    _, lengths = _draw_lengths(seed, n, 0, _QUESTION_STEPS)
+    _, lengths = _make_rng_and_lengths(seed, n, 0, _QUESTION_STEPS)
     x = np.zeros((n, _QUESTION_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
@@ -103,10 +103,10 @@ def random_one_hot(
     (10, 5)
     """
     check_integer("categories", categories)
-    rng, lengths = _draw_lengths(seed, n, steps if min_steps is None else min_steps, steps)
+    rng, lengths = _make_rng_and_lengths(seed, n, steps if min_steps is None else min_steps, steps)
     tokens = rng.integers(categories, size=int(lengths.sum()))
     values = (tokens[:, None] == np.arange(categories)).astype(np.float32)
-    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(categories))
+    return Sequences(values, offsets_from_lengths(lengths), schema=_make_binary_schema(categories))
 
 
 def ramps() -> Sequences:
@@ -142,7 +142,7 @@ def noisy_sines(
     True
     """
     check("noise", noise, number_rule(minimum=0))
-    rng, lengths = _draw_lengths(seed, n, min_steps, max_steps)
+    rng, lengths = _make_rng_and_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
     step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
@@ -152,7 +152,7 @@ def noisy_sines(
     return Sequences(values.astype(np.float32)[:, None], offsets, schema=schema)
 
 
-def _draw_lengths(
+def _make_rng_and_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
     """Return a random generator, and rounded uniform lengths (n,) that it drew."""
@@ -164,7 +164,7 @@ def _draw_lengths(
     return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
 
-def _binary_schema(num_columns: int) -> Schema:
+def _make_binary_schema(num_columns: int) -> Schema:
     return Schema(tuple(Column(f"x{i}", "binary") for i in range(num_columns)))
 
 
@@ -210,16 +210,16 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, labels[is_train], labels[is_test])
 
 
-def _question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
+def _draw_question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
     """Return the array of the question as sequences of 10 steps, which include the padding."""
     x, _ = question_array(n, seed=seed)
     return Sequences.from_array(x, column_types="binary")
 
 
 # Functions that draw a data set; the caller chooses its size and the seed.
-_GENERATORS: dict[str, Callable[..., Sequences]] = {
+_DATA_SET_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
-    "question": _question_sequences,
+    "question": _draw_question_sequences,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
@@ -244,7 +244,7 @@ def names() -> list[str]:
     >>> names()[:4]
     ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
-    return [*_GENERATORS, *_FIXED_DATA_SET_LOADERS]
+    return [*_DATA_SET_GENERATORS, *_FIXED_DATA_SET_LOADERS]
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
@@ -267,8 +267,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     """
     if n is not None:
         check_integer("n", n)
-    if name in _GENERATORS:
-        generator = _GENERATORS[name]
+    if name in _DATA_SET_GENERATORS:
+        generator = _DATA_SET_GENERATORS[name]
         return generator(seed=seed) if n is None else generator(n, seed=seed)
     if name not in _FIXED_DATA_SET_LOADERS:
         raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")

@@ -48,13 +48,13 @@ _NUM_TREES = 200
 # accuracy is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
 # Pairs of the highest accuracy for which a verdict holds, and the verdict, in increasing order.
-_VERDICTS = (
+_VERDICTS_BY_MAX_ACCURACY = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
 # Lengths of the n-grams of tokens that `compare` counts.
-_NGRAM_SIZES = (2, 3, 4, 5)
+_NGRAM_LENGTHS = (2, 3, 4, 5)
 # Only this number of the most frequent categories of a column are counted. It limits the number of
 # features.
 _MAX_COUNTED_CATEGORIES = 64
@@ -95,7 +95,9 @@ class Comparison(NamedTuple):
             minimum = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
             return f"none, {minimum} (got {self.count})"
         accuracy = self.two_sample_test
-        return next(text for max_accuracy, text in _VERDICTS if accuracy <= max_accuracy)
+        return next(
+            text for max_accuracy, text in _VERDICTS_BY_MAX_ACCURACY if accuracy <= max_accuracy
+        )
 
     def to_table(self) -> pa.Table:
         """Return one row: the fields, of which n-grams are lists, and ``verdict``."""
@@ -237,10 +239,10 @@ def _count_unseen_ngrams(
     """Return the number of n-grams that are not in the reference, and the number of all n-grams."""
     # both have the shape (n_sequences, number of token columns, number of n-gram lengths)
     token_columns = np.flatnonzero(~sequences.schema.numeric).tolist()
-    num_unseen = np.zeros((len(sequences), len(token_columns), len(_NGRAM_SIZES)), np.int64)
+    num_unseen = np.zeros((len(sequences), len(token_columns), len(_NGRAM_LENGTHS)), np.int64)
     num_ngrams = np.zeros_like(num_unseen)
     for i, column_index in enumerate(token_columns):
-        for j, n in enumerate(_NGRAM_SIZES):
+        for j, n in enumerate(_NGRAM_LENGTHS):
             seen = set().union(*_iterate_ngrams(reference_sequences, column_index, n))
             for row, ngrams in enumerate(_iterate_ngrams(sequences, column_index, n)):
                 num_ngrams[row, i, j] = len(ngrams)

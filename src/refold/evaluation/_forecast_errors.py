@@ -18,9 +18,9 @@ from refold.sequences import Scaler, Sequences, as_sequences, sequence_and_step_
 
 # A forecast is worse than a baseline if its error is more than this number of times as large.
 # Smaller differences are rarely of interest.
-_MIN_WORSE_FACTOR = 1.01
+_MIN_WORSE_ERROR_RATIO = 1.01
 # Maximum number of columns that a text names for each baseline, so that it stays short.
-_MAX_NAMED_COLUMNS = 3
+_MAX_COLUMNS_NAMED = 3
 # Names of the baselines in a text, by the attribute of `ForecastErrors`.
 _BASELINE_NAMES = {
     "last_value": "last value",
@@ -28,9 +28,9 @@ _BASELINE_NAMES = {
     "seasonal_naive": "last season",
 }
 # Maximum number of values that are searched for a season. It limits the time.
-_MAX_SEARCHED_VALUES = 1 << 18
+_MAX_VALUES_FOR_SEASON = 1 << 18
 # Maximum number of steps of a season. It limits the time.
-_MAX_SEASON = 1024
+_MAX_SEASON_STEPS = 1024
 # The season is the shortest lag whose mean squared difference is at most this number of times as
 # large as that of the best lag. The best lag is often a multiple of the season.
 _MAX_SEASON_DIFFERENCE_RATIO = 1.1
@@ -118,9 +118,9 @@ class ForecastErrors:
         for field, name in _BASELINE_NAMES.items():
             # without a season, or a numeric column, a baseline has no errors
             errors = self.by_step.get(field, np.full(len(self.names), np.inf))
-            is_worse = self.by_step["model"] > _MIN_WORSE_FACTOR * errors  # (steps, n_columns)
+            is_worse = self.by_step["model"] > _MIN_WORSE_ERROR_RATIO * errors  # (steps, n_columns)
             if count := int(is_worse.sum()):
-                columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_NAMED_COLUMNS]
+                columns = np.array(self.names)[is_worse.any(axis=0)][:_MAX_COLUMNS_NAMED]
                 texts.append(
                     f"the {name} at {count} of {is_worse.size} steps ({', '.join(columns)})"
                 )
@@ -263,7 +263,7 @@ def pick_season(sequences: Sequences) -> int | None:
     # A season is a lag from 2 to half the median length. The mean squared difference of values that
     # are one season apart is smaller than at the neighboring lags and at lag 1. Of several such
     # lags, the season is the shortest one whose difference is close to the smallest.
-    num_values = _MAX_SEARCHED_VALUES // sequences.schema.num_columns  # of each column
+    num_values = _MAX_VALUES_FOR_SEASON // sequences.schema.num_columns  # of each column
     sequence_indices = sequence_and_step_indices(sequences)[0][:num_values]  # of each step
     values = np.asarray(sequences.values[:num_values], float)
     # columns are divided by their standard deviations, because they count equally
@@ -271,7 +271,7 @@ def pick_season(sequences: Sequences) -> int | None:
     variances = np.nansum((values - np.nansum(values, axis=0) / counts) ** 2, axis=0) / counts
     values = values / np.where(variances > 0, np.sqrt(variances), 1.0)
     categorical = ~sequences.schema.numeric
-    max_lag = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
+    max_lag = int(min(_MAX_SEASON_STEPS, np.median(sequences.lengths) // 2))
     differences = [np.nan]  # mean squared differences, whose index is the lag
     for lag in range(1, max_lag + 2):  # one more, to compare the last lag with its neighbors
         is_in_same_sequence = sequence_indices[lag:] == sequence_indices[:-lag]

@@ -62,7 +62,7 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    original, reconstructed = _check_pair(original, reconstructed)
+    original, reconstructed = _convert_and_check_pair(original, reconstructed)
     num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
         check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
@@ -73,7 +73,9 @@ def entry_errors(
                 'columns; pass Scaler.fit(train, mode="features").'
             )
     x = original.values.astype(float)  # true values, (n_steps, n_columns)
-    y, is_correct = _compare(original, reconstructed, tolerance=0.0)  # of the reconstruction
+    y, is_correct = _compare_at_original_steps(
+        original, reconstructed, tolerance=0.0
+    )  # of the reconstruction
     errors = np.where(np.isnan(x), np.nan, (~is_correct).astype(float))
     if numeric.any():
         if scaler is not None:
@@ -123,7 +125,7 @@ class SequenceErrors(NamedTuple):
 
     def to_table(self) -> pa.Table:
         """Return one row per sequence, in their order; NaN is null."""
-        return _nullable_table(self._asdict())
+        return _to_table_with_nulls(self._asdict())
 
 
 def errors_by_sequence(
@@ -139,7 +141,7 @@ def errors_by_sequence(
     """
     original = as_sequences(original)
     sequence_indices, _ = sequence_and_step_indices(original)  # of each step
-    errors = _mean_errors(original, reconstructed, scaler, sequence_indices, len(original))
+    errors = _compute_group_means(original, reconstructed, scaler, sequence_indices, len(original))
     return SequenceErrors(*errors)
 
 
@@ -168,7 +170,7 @@ class GroupErrors(NamedTuple):
 
     def to_table(self) -> pa.Table:
         """Return one row per group; NaN is null."""
-        return _nullable_table(self._asdict())
+        return _to_table_with_nulls(self._asdict())
 
     @property
     def names(self) -> list[str]:
@@ -219,7 +221,7 @@ def errors_by_length(
     group_of_sequence = group_of_length[length_indices]
     sequence_indices, _ = sequence_and_step_indices(original)  # of each step
     group_of_step = group_of_sequence[sequence_indices]
-    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    means = _compute_group_means(original, reconstructed, scaler, group_of_step, len(first))
     return GroupErrors(lengths[first], lengths[last], *means, np.bincount(group_of_sequence))
 
 
@@ -251,7 +253,7 @@ def errors_by_position(
     steps_per_group = max(1, math.ceil(max_steps / num_groups))
     first = np.arange(0, max_steps, steps_per_group)
     group_of_step = step_indices // steps_per_group
-    means = _mean_errors(original, reconstructed, scaler, group_of_step, len(first))
+    means = _compute_group_means(original, reconstructed, scaler, group_of_step, len(first))
     last = np.minimum(first + steps_per_group, max_steps) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
     return GroupErrors(first, last, *means, num_sequences)
@@ -273,7 +275,7 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
     if total_square > 0:
         return total_error / total_square
     return 0.0 if total_error == 0 else math.inf
@@ -292,7 +294,7 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    total_error, total_square = _sum_squares(original, reconstructed, scaler)
+    total_error, total_square = _sum_squared_errors_and_values(original, reconstructed, scaler)
     if total_square > 0:
         return 1.0 - total_error / total_square
     return 1.0 if total_error == 0 else 0.0
@@ -316,8 +318,8 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     >>> exact(words, words[[0, 1, 1]])
     0.6666666666666666
     """
-    original, reconstructed = _check_pair(original, reconstructed)
-    _, is_correct = _compare(original, reconstructed, tolerance)
+    original, reconstructed = _convert_and_check_pair(original, reconstructed)
+    _, is_correct = _compare_at_original_steps(original, reconstructed, tolerance)
     num_wrong = sum_by_sequence(~is_correct, original).sum(axis=1)  # entries of each sequence
     return float(np.mean((num_wrong == 0) & (original.lengths == reconstructed.lengths)))
 
@@ -423,7 +425,7 @@ def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler
     >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
     Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
     """
-    original, reconstructed = _check_pair(original, reconstructed)
+    original, reconstructed = _convert_and_check_pair(original, reconstructed)
     numeric = original.schema.numeric
     return Fidelity(
         nmse(original, reconstructed, scaler) if numeric.any() else None,
@@ -491,12 +493,14 @@ class ErrorCurve:
         return pa.table(columns)
 
 
-def _nullable_table(arrays: dict[str, np.ndarray]) -> pa.Table:
+def _to_table_with_nulls(arrays: dict[str, np.ndarray]) -> pa.Table:
     """Return a table of arrays of the same length, with null for NaN."""
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
 
-def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
+def _convert_and_check_pair(
+    original: SequenceList, reconstructed: SequenceList
+) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
@@ -512,7 +516,7 @@ def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Se
     return original, reconstructed
 
 
-def _compare(
+def _compare_at_original_steps(
     original: Sequences, reconstructed: Sequences, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return reconstructed values at the steps of the original, and whether they are correct."""
@@ -529,7 +533,7 @@ def _compare(
     return values, is_correct
 
 
-def _mean_errors(
+def _compute_group_means(
     original: Sequences,
     reconstructed: SequenceList,
     scaler: Scaler | None,
@@ -546,7 +550,7 @@ def _mean_errors(
     return means[0], means[1]
 
 
-def _sum_squares(
+def _sum_squared_errors_and_values(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> tuple[float, float]:
     """Return the sums of the squared errors and of the squared values, both standardized."""

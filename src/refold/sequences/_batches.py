@@ -18,11 +18,11 @@ _MAX_BUCKETS = 8
 # lower ratio needs more buckets.
 _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
-_MIN_BUCKET_BATCHES = 8
+_MIN_BATCHES_PER_BUCKET = 8
 # Minimum number of padded steps per epoch that a further bucket must save. The compilation of a
 # bucket takes as long as this many steps in each of about 40 epochs, so small data sets have one
 # bucket.
-_MIN_SAVED_STEPS = 1 << 16
+_MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
 # Maximum number of candidates for the padded lengths. The time of the search grows with its square.
 _MAX_LENGTH_CANDIDATES = 128
 # Number of batches of a run if there is only one bucket.
@@ -74,7 +74,9 @@ class Batches:
         has_partitions = partition_offsets is not None
         self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = max(1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BUCKET_BATCHES)))
+        max_buckets = max(
+            1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET))
+        )
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()
@@ -157,7 +159,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
         # The cost is negative if i is after j, which is no bucket.
         last_cost = np.where(cost >= 0, cost, np.inf)
         total_cost = np.concatenate([[0.0], best_cost[:-1]])[:, None] + last_cost
-        if best_cost[-1] - total_cost[:, -1].min() < _MIN_SAVED_STEPS:
+        if best_cost[-1] - total_cost[:, -1].min() < _MIN_STEPS_SAVED_BY_BUCKET:
             break
         last_starts.append(total_cost.argmin(axis=0))
         best_cost = total_cost.min(axis=0)

@@ -21,7 +21,7 @@ from refold.sequences._schema import Schema, merge_columns
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
-    find_id_and_time,
+    find_id_and_time_names,
     has_lists,
     has_nested_lists,
     is_table,
@@ -86,7 +86,7 @@ def as_sequences(
         reads_table = not any(getattr(cell, "ndim", 1) > 1 for cell in x)
     if reads_table:
         table = to_arrow_table(x)
-        id_and_time = find_id_and_time(table, schema)
+        id_and_time = find_id_and_time_names(table, schema)
         if id_and_time is None:  # each row is a sequence
             id_name = None if schema is None else schema.id_name
             id_name = id_name if id_name in table.columns else None
@@ -136,7 +136,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         time_name = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time_name)
     user_columns = to_arrow_table(user_table)
-    columns, id_and_time = user_columns.columns, find_id_and_time(user_columns, schema)
+    columns, id_and_time = user_columns.columns, find_id_and_time_names(user_columns, schema)
     id_name = id_name if id_name in columns else "id"
     features = [name for name in columns if name not in {id_name, *user_columns.index_columns}]
     only_feature = columns[features[0]] if len(features) == 1 else None

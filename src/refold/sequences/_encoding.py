@@ -138,7 +138,7 @@ def encode_columns(
     for name, raw_values, type_name in zip(names, raw_columns, type_names, strict=True):
         # raw values may be numbers, booleans, text or a mix of Python objects
         if raw_values.dtype.kind in "OUST":  # objects and three kinds of text
-            raw_values, type_name = _parse_objects(raw_values, name, type_name, locate)
+            raw_values, type_name = _objects_to_text_or_numbers(raw_values, name, type_name, locate)
         if raw_values.dtype.kind == "O":  # still objects, so it is text
             type_name = CATEGORICAL.name
         elif raw_values.dtype.kind not in "biuf":
@@ -176,7 +176,7 @@ def numeric_text_warnings(columns: Sequence[Column], type_names: Sequence[str | 
     for column, type_name in zip(columns, type_names, strict=True):
         if type_name is not None or not column.categories or column.has_integer_categories:
             continue
-        numbers = [_parse_number(category) for category in column.categories]
+        numbers = [_to_float_or_none(category) for category in column.categories]
         if all(number is not None and math.isfinite(number) for number in numbers):
             messages.append(
                 f"Column {column.name!r} holds numbers written as text and is treated as "
@@ -198,7 +198,7 @@ def is_missing(value: object) -> bool:
     return isinstance(value, Real | Decimal) and value != value
 
 
-def _parse_objects(
+def _objects_to_text_or_numbers(
     raw_values: np.ndarray, name: str, column_type: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
     """Return objects (num_steps,) as an array of text or of numbers, and the column type."""
@@ -213,13 +213,13 @@ def _parse_objects(
     num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
     if may_be_text and num_texts and (column_type is not None or num_texts == len(observed)):
-        return object_array(None if v is None else str(v) for v in objects), column_type
+        return make_object_array(None if v is None else str(v) for v in objects), column_type
     if column_type is None and {type(value) for value in observed} <= {bool, np.bool_}:
         column_type = BINARY.name
     # text such as "1.5" becomes a number only if the user requested numbers
     may_parse_text = column_type is not None
     numbers = [
-        math.nan if value is None else _parse_number(value, parse_text=may_parse_text)
+        math.nan if value is None else _to_float_or_none(value, parse_text=may_parse_text)
         for value in objects
     ]
     if None in numbers:
@@ -233,7 +233,7 @@ def _parse_objects(
     return np.array(numbers, float), column_type
 
 
-def _parse_number(value: Any, *, parse_text: bool = True) -> float | None:
+def _to_float_or_none(value: Any, *, parse_text: bool = True) -> float | None:
     """Return a number, or text that holds one, as a float; blank text is NaN, all else None."""
     if isinstance(value, str):
         if not parse_text:
@@ -329,7 +329,7 @@ def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
         )
 
 
-def object_array(values: Iterable[Any]) -> np.ndarray:
+def make_object_array(values: Iterable[Any]) -> np.ndarray:
     """Return values as a one-dimensional array of objects, even if the values are lists."""
     # NumPy would make an array of more dimensions from lists of equal length
     values = list(values)

@@ -36,8 +36,8 @@ CLIP_RULE = Rule(
 )
 
 # Keys of the arrays of a scaler in a model file.
-_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
-_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
+_SCALER_ARRAY_KEYS = ("numeric", "mean", "scale", "least", "greatest")
+_SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Minimum standard deviation of a sequence, as a share of the median over sequences. Otherwise an
 # almost constant sequence would be scaled by an enormous factor.
@@ -77,7 +77,7 @@ class Scaler:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: ScalingMode | None = state["mode"]
         self.dtype_ = np.dtype(str(state["dtype"]))
-        arrays = {key: np.asarray(state[key], np.float64) for key in _ARRAY_KEYS}
+        arrays = {key: np.asarray(state[key], np.float64) for key in _SCALER_ARRAY_KEYS}
         self.is_numeric_ = arrays["numeric"] = arrays["numeric"].astype(bool)  # (F,)
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.data_min_, self.data_max_ = arrays["least"], arrays["greatest"]
@@ -131,9 +131,9 @@ class Scaler:
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
-            statistics = _fit_statistics(sequences)
+            statistics = _fit_sequence_statistics(sequences)
         arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
-        state = dict(zip(_ARRAY_KEYS, arrays, strict=True))
+        state = dict(zip(_SCALER_ARRAY_KEYS, arrays, strict=True))
         return cls({"mode": mode, "dtype": sequences.dtype.name, **state})
 
     @property
@@ -280,7 +280,7 @@ class Scaler:
             )
 
 
-def _fit_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit_sequence_statistics(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and scale (2 K,) of the statistics of sequences, and the minimum std (K,)."""
     numeric = sequences.schema.numeric
     moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]

@@ -29,7 +29,9 @@ REPLACEMENT_CHARACTER = "\ufffd"
 # Maximum number of names or categories in a message, so that it stays short.
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
-_NAME_RULE = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
+_COLUMN_NAME_RULE = Rule(
+    "text that is not empty", lambda name: isinstance(name, str) and name != ""
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Column:
     categories: tuple[str, ...] | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check("name", self.name, _NAME_RULE)
+        check("name", self.name, _COLUMN_NAME_RULE)
         check_column_type(self.type)
         object.__setattr__(self, "categories", tuple(self.categories))
         if not self.categories:
@@ -211,7 +213,7 @@ class Schema:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        for key in _OPTIONAL_FIELDS:
+        for key in _OPTIONAL_SCHEMA_FIELDS:
             if value := getattr(self, key):
                 state[key] = (
                     list(value) if isinstance(value, tuple) else value
@@ -251,7 +253,9 @@ class Schema:
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
                 for entry in state["columns"]
             )
-            options: dict[str, Any] = {key: state[key] for key in _OPTIONAL_FIELDS if key in state}
+            options: dict[str, Any] = {
+                key: state[key] for key in _OPTIONAL_SCHEMA_FIELDS if key in state
+            }
             return cls(columns, state["layout"], **options)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
@@ -262,7 +266,7 @@ class Schema:
 
 # Fields of a schema besides columns and layout. The output of `to_dict` has those that are set, in
 # this order.
-_OPTIONAL_FIELDS = [field_.name for field_ in fields(Schema)][2:]
+_OPTIONAL_SCHEMA_FIELDS = [field_.name for field_ in fields(Schema)][2:]
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:
@@ -383,7 +387,7 @@ def align_values(
             unseen += lines
             continue
         if data_column.column_type.has_categories and not data_column.has_integer_categories:
-            raise _column_mismatch(data_column, column)
+            raise _make_mismatch_error(data_column, column)
         numbers = indices_to_categories(data_values, data_column)
         # Missing-value markers such as -99999 become NaN. They are compared in the dtype of the
         # data, which may have rounded them.
@@ -417,7 +421,7 @@ def _translate_categories(
             )
         categories = texts
         if set(categories).isdisjoint(fitted):
-            raise _column_mismatch(data_column, fitted_column)
+            raise _make_mismatch_error(data_column, fitted_column)
     index_of, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
     # fitted index of each category of the data, then of an unknown and of a missing category
     translation = [index_of.get(category, unknown) for category in categories]
@@ -435,7 +439,7 @@ def _translate_categories(
     return np.array(translation)[indices], descriptions
 
 
-def _column_mismatch(data_column: Column, fitted_column: Column) -> SchemaError:
+def _make_mismatch_error(data_column: Column, fitted_column: Column) -> SchemaError:
     """Return the error about a column with other contents than the fitted one."""
     return SchemaError(
         f"Column {data_column.name!r} holds {data_column.contents}, but the model was fitted on "

@@ -30,7 +30,7 @@ from refold.sequences._encoding import (
     is_text_type,
     name_sequence,
     numeric_text_warnings,
-    object_array,
+    make_object_array,
     resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list
@@ -93,7 +93,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     if isinstance(table, ArrowColumns):
         return table
     if isinstance(table, Mapping):
-        return ArrowColumns(_read_columns(table, list(table)))
+        return ArrowColumns(_to_arrow_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -102,30 +102,30 @@ def to_arrow_table(table: Any) -> ArrowColumns:
     # a pandas frame with a column of the name "dtype" has this attribute, too
     is_column = hasattr(table, "dtype") and not hasattr(table, "columns")
     if is_column or isinstance(table, pa.Array | pa.ChunkedArray):
-        return ArrowColumns({"x0": _read_column(table, "x0")})
+        return ArrowColumns({"x0": _to_arrow_column(table, "x0")})
     # record batches of Arrow have `columns`, too, which are not names
     check_unique_names(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # not pa.table for a table of Arrow, because it imports pandas to look for a pandas frame
         pa_table = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowException, OverflowError):
-        # a pandas column holds objects of several types; the error of _read_column names it
-        return ArrowColumns(_read_columns(table, list(table.columns)))
+        # a pandas column holds objects of several types; the error of _to_arrow_column names it
+        return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
     return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
 
 
-def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
+def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
     """Return columns as Arrow columns; raise if they differ in the number of rows."""
-    columns = {str(name): _read_column(table[name], name) for name in names}
+    columns = {str(name): _to_arrow_column(table[name], name) for name in names}
     for name, column in columns.items():
         num_rows, noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
         check_counts_match(len(column), f"rows of column {name!r}", num_rows, noun)
     return columns
 
 
-def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
+def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
     """Return a column of Arrow, pandas or polars, an array or a list as an Arrow column."""
     try:
         if is_table(column):
@@ -193,7 +193,7 @@ def to_raw_column(column: Any, name: str) -> np.ndarray:
     column = decode_dictionary(column)
     arrow_type = column.type
     if is_text_type(arrow_type):
-        return object_array(column.to_pylist())
+        return make_object_array(column.to_pylist())
     if pa.types.is_null(arrow_type):
         return np.full(len(column), np.nan, dtype=np.float32)
     if pa.types.is_boolean(arrow_type):
@@ -317,7 +317,7 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 # Long tables
 
 
-def find_id_and_time(
+def find_id_and_time_names(
     table: ArrowColumns, schema: Schema | None
 ) -> tuple[str | None, str | None] | None:
     """Return the names of the id and time columns; None if a row is a sequence, not a step."""
@@ -418,7 +418,7 @@ def arrays_from_table(
         names = [name for name in table.columns if name not in {*keys, *table.index_columns}]
         check_not_empty(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
-        names = _to_names(columns)
+        names = _to_name_list(columns)
         check_id_is_no_feature(names, id_name)
     offsets = offsets_from_lengths(np.bincount(id_indices[order], minlength=len(ids)))
     # messages name the sequence and the step, or for a file the row
@@ -494,7 +494,7 @@ def table_from_arrays(
     return pa.table(columns, metadata=schema_metadata(schema))
 
 
-def _to_names(names: Sequence[str]) -> list[str]:
+def _to_name_list(names: Sequence[str]) -> list[str]:
     # a single name is allowed, too
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
@@ -559,7 +559,7 @@ def arrays_from_arrow(
         id = "id"  # noqa: A001
     id_list = None if id is None else table.ids(str(id)).to_pylist()
     if columns is not None:
-        names = _to_names(columns)
+        names = _to_name_list(columns)
     else:
         names = [name for name, column in table.columns.items() if has_lists(column)]
         if not names:  # a column of text besides the ids has the characters of the sequences

@@ -23,7 +23,7 @@ from refold.sequences._schema import Column, Schema, check_unique_names
 # Name of the column of gaps.
 TIME_GAP_COLUMN = "time_gap"
 # Arrow stores times as integers, which we call ticks. Ticks per second, by the unit of the times.
-_TICKS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_TICKS_PER_SECOND_BY_UNIT = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 # Seconds of a day. The ticks of Arrow's dates are days.
 _SECONDS_PER_DAY = 86_400
 # Patterns of common dates that Arrow does not parse, and what replaces them.
@@ -37,7 +37,7 @@ _DATE_REPLACEMENTS = (
     (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),  # 12:00 +02
 )
 # Puts a date in front of a time of day, which Arrow cannot parse alone.
-_CLOCK_REPLACEMENTS = ((r"^", "1970-01-01T"),)
+_TIME_OF_DAY_REPLACEMENTS = ((r"^", "1970-01-01T"),)
 # Patterns of an offset from UTC at the end of a time, and the name of its time zone.
 _ZONE_REPLACEMENTS = (
     (r"^.*([+-]\d\d)$", r"\1:00"),  # 12:00+02
@@ -87,27 +87,29 @@ def parse_times(
         return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
     # the first cell tells what all cells hold
     first = text.drop_null()[:1]
-    is_number = _try_cast(first, pa.float64()) is not None
-    clock = _replace_patterns(first, _CLOCK_REPLACEMENTS)
-    is_clock = not is_number and _try_cast(clock, pa.timestamp("ns")) is not None
+    is_number = _cast_or_none(first, pa.float64()) is not None
+    clock = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
+    is_clock = not is_number and _cast_or_none(clock, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
     elif is_clock:
-        text = _replace_patterns(text, _CLOCK_REPLACEMENTS)
+        text = _replace_patterns(text, _TIME_OF_DAY_REPLACEMENTS)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         # Arrow casts text with a zone only to a type with a zone
         date = _replace_patterns(first, _DATE_REPLACEMENTS)
-        has_zone = _try_cast(date, pa.timestamp("ns")) is None
+        has_zone = _cast_or_none(date, pa.timestamp("ns")) is None
         zone = "UTC" if has_zone else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
-    times = _try_cast(text, *types)
+    times = _cast_or_none(text, *types)
     if times is None and not is_number:
         text = _replace_patterns(text, _DATE_REPLACEMENTS)
-        times = _try_cast(text, *types)
+        times = _cast_or_none(text, *types)
     if times is None:
-        wrong = (row for row in range(len(text)) if _try_cast(text[row : row + 1], *types) is None)
+        wrong = (
+            row for row in range(len(text)) if _cast_or_none(text[row : row + 1], *types) is None
+        )
         # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
         raise DataError(
@@ -119,7 +121,7 @@ def parse_times(
     return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
 
 
-def _try_cast(text: Any, *types: pa.DataType) -> Any:
+def _cast_or_none(text: Any, *types: pa.DataType) -> Any:
     """Return text as the first of these types to which Arrow can cast all cells, or None."""
     for type_ in types:
         with contextlib.suppress(pa.ArrowInvalid):
@@ -188,8 +190,8 @@ def _ticks_per_second(time_type: pa.DataType) -> float:
     if pa.types.is_date32(time_type):
         return 1 / _SECONDS_PER_DAY
     if pa.types.is_date64(time_type):
-        return _TICKS_PER_SECOND["ms"]
-    return _TICKS_PER_SECOND[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
+        return _TICKS_PER_SECOND_BY_UNIT["ms"]
+    return _TICKS_PER_SECOND_BY_UNIT[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
 
 
 def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
@@ -215,7 +217,7 @@ def extrapolate_times(first_times: pa.Array, gaps: np.ndarray, lengths: np.ndarr
         ticks, gaps = ticks.astype(np.int64), np.rint(gaps).astype(np.int64)
     ticks = ticks[sequence_indices] + gaps[sequence_indices] * steps
     if pa.types.is_time(time_type):  # a time of day begins again at midnight
-        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND[time_type.unit])
+        ticks %= int(_SECONDS_PER_DAY * _TICKS_PER_SECOND_BY_UNIT[time_type.unit])
     if pa.types.is_date32(time_type) or pa.types.is_time32(time_type):
         ticks = ticks.astype(np.int32)
     times = pa.array(ticks, mask=is_unknown)

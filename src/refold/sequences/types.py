@@ -293,7 +293,11 @@ class Categorical(ColumnType):
     ) -> tuple[np.ndarray, tuple]:
         """Return the indices of text (objects, None where missing) or integers, and categories."""
         is_text = raw_values.dtype.kind == "O"
-        tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
+        tokens = (
+            raw_values.tolist()
+            if is_text
+            else _to_integer_categories(raw_values, column_name, locate)
+        )
         distinct: set[Any] = set(tokens) - {None}
         # new categories if the data hold others
         if categories is None or not distinct <= {*categories, UNKNOWN}:
@@ -336,7 +340,9 @@ class Categorical(ColumnType):
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
 
 
-def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> list[int | None]:
+def _to_integer_categories(
+    raw_values: np.ndarray, column_name: str, locate: Locator
+) -> list[int | None]:
     """Return numbers as integers, None where missing; raise if a number is not an integer."""
     values = raw_values.astype(np.float64)
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
