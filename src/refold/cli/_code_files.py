@@ -36,11 +36,11 @@ from refold.sequences import (
     MODEL_HASH_KEY,
     Windows,
     check_code_dtype,
+    check_model_hash,
     codes_from_arrow,
     codes_to_arrow,
-    describe_model_mismatch,
     extrapolate_times,
-    integers_from_text,
+    integers_from_text_if_exact,
     median_gaps,
     parse_jsonl,
     parse_times,
@@ -106,7 +106,7 @@ def read_code_file(
             gaps = np.asarray(gaps.cast(pa.float64()))
             get_times = partial(extrapolate_times, start_times, gaps)
     if model is not None:
-        warning = describe_model_mismatch(stored_model_hash(table), model, "This file")
+        warning = check_model_hash(stored_model_hash(table), model, "This file")
         if warning is not None:
             warn(warning)
     return codes, ids, get_times
@@ -187,7 +187,7 @@ def _read_csv(stream: IO[bytes]) -> pa.Table:
     stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=text_types)
     table = pyarrow.csv.read_csv(stream, convert_options=options)
-    columns = {name: integers_from_text(table.column(name)) for name in text_types}
+    columns = {name: integers_from_text_if_exact(table.column(name)) for name in text_types}
     columns |= {name: table.column(name) for name in _TIME_COLUMNS if name in names}
     # in the order of the latent dimensions: code10 comes after code9
     code_columns = sorted({*names} - {*columns}, key=lambda name: int(name.removeprefix("code")))

@@ -24,13 +24,13 @@ from refold.sequences._batches import pad as pad
 from refold.sequences._batches import unpadded_input_and_target as unpadded_input_and_target
 from refold.sequences._code_tables import MODEL_HASH_KEY as MODEL_HASH_KEY
 from refold.sequences._code_tables import check_code_dtype as check_code_dtype
+from refold.sequences._code_tables import check_model_hash as check_model_hash
 from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
-from refold.sequences._code_tables import describe_model_mismatch as describe_model_mismatch
 from refold.sequences._code_tables import stored_model_hash as stored_model_hash
 from refold.sequences._code_tables import vectors_to_arrow as vectors_to_arrow
 from refold.sequences._conversions import as_sequences as as_sequences
-from refold.sequences._conversions import check_missing as check_missing
+from refold.sequences._conversions import check_missing_markers as check_missing_markers
 from refold.sequences._conversions import concatenate as concatenate
 from refold.sequences._conversions import fingerprints as fingerprints
 from refold.sequences._conversions import is_frame as is_frame
@@ -42,10 +42,10 @@ from refold.sequences._data_warnings import data_warnings as data_warnings
 from refold.sequences._data_warnings import find_key_columns as find_key_columns
 from refold.sequences._encoding import ColumnTypes as ColumnTypes
 from refold.sequences._encoding import check_codes_finite as check_codes_finite
-from refold.sequences._encoding import check_decoded as check_decoded
+from refold.sequences._encoding import check_decoded_finite as check_decoded_finite
 from refold.sequences._encoding import check_ids as check_ids
 from refold.sequences._scaling import CLIP_RULE as CLIP_RULE
-from refold.sequences._scaling import MIN_STD_TO_DISTANCE as MIN_STD_TO_DISTANCE
+from refold.sequences._scaling import MIN_STD_TO_MEAN_DISTANCE as MIN_STD_TO_MEAN_DISTANCE
 from refold.sequences._scaling import RunningMoments as RunningMoments
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_float32_range as check_float32_range
@@ -58,7 +58,7 @@ from refold.sequences._schema import has_default_names as has_default_names
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences._tables import DUPLICATES_RULE as DUPLICATES_RULE
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
-from refold.sequences._tables import integers_from_text as integers_from_text
+from refold.sequences._tables import integers_from_text_if_exact as integers_from_text_if_exact
 from refold.sequences._tables import is_table as is_table
 from refold.sequences._times import extrapolate_times as extrapolate_times
 from refold.sequences._times import future_times as future_times

@@ -93,7 +93,7 @@ class Batches:
             buckets.append(Bucket(int(padded_length), size))
         self.buckets = tuple(buckets)  # in ascending order of length
 
-    def num_batches(self, indices: np.ndarray) -> int:
+    def count_batches(self, indices: np.ndarray) -> int:
         """Return the number of batches of an epoch over the sequences with these indices."""
         return sum(run.num_batches for run in self.iter_runs(indices))
 

@@ -108,7 +108,7 @@ def codes_from_arrow(
            [ 2. , -1. ]], dtype=float32)
     """
     if model is not None:
-        warn(describe_model_mismatch(stored_model_hash(table), model, "This table"))
+        warn(check_model_hash(stored_model_hash(table), model, "This table"))
     arrow_table = to_arrow_table(table)
     column = arrow_table.get(code, "code")
     item_type = column.type.value_type if has_lists(column) else pa.null()
@@ -154,8 +154,9 @@ def stored_model_hash(table: Any) -> str | None:
     return None if stored is None else str(stored)
 
 
-def describe_model_mismatch(stored_hash: str | None, model: Any, subject: str) -> str | None:
-    """Refuse codes of another model; return a warning about ``subject`` if no hash is stored."""
+def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str | None:
+    """Raise ``DataError`` for codes of another model; return a warning if no hash is stored."""
+    # subject: first words of the messages, such as "This table"
     if stored_hash is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",

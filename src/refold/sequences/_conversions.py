@@ -22,12 +22,12 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     ArrowColumns,
     find_id_and_time_names,
+    find_time_index_name,
     has_lists,
     has_nested_lists,
     is_table,
     is_text_type,
     resize_column,
-    time_index_column,
     to_arrow_table,
 )
 from refold.sequences.types import NUMERIC
@@ -151,7 +151,7 @@ def table_like(sequences: Sequences, user_table: Any) -> Any:
         table = sequences.to_arrow(id_name)
     else:  # each row is a step
         if time_name not in columns:
-            time_name = time_index_column(user_columns.index_columns, columns) or "time"
+            time_name = find_time_index_name(user_columns.index_columns, columns) or "time"
         table = sequences.to_table(id_name, time_name)
         if time_name in columns and not schema.duplicates:
             # the user's times, which may be text, unless rows of equal times were merged
@@ -243,10 +243,10 @@ def sequence_and_step_indices(sequences: Sequences) -> tuple[np.ndarray, np.ndar
 
 def mark_missing(sequences: Sequences, markers: Any) -> Sequences:
     """Replace missing-value markers by NaN, except in categorical columns; the schema has them."""
-    return sequences.align(replace(sequences.schema, missing=check_missing(markers)))
+    return sequences.align(replace(sequences.schema, missing=check_missing_markers(markers)))
 
 
-def check_missing(markers: Any) -> tuple[float, ...]:
+def check_missing_markers(markers: Any) -> tuple[float, ...]:
     """Return missing-value markers, a number or a list of numbers, as a tuple; raise if wrong."""
     is_list = isinstance(markers, list | tuple | set | np.ndarray)
     numbers = list(markers) if is_list else [markers]

@@ -196,8 +196,8 @@ class _Extremes:
 
     def __init__(self) -> None:
         self.num_values = 0
-        # The distinct values in ascending order, and how often each occurs. Of more than
-        # 2 * _NUM_EXTREMES_PER_END distinct values, only the first and last _NUM_EXTREMES_PER_END are here.
+        # The distinct values in ascending order, and how often each occurs. If there are more than
+        # twice _NUM_EXTREMES_PER_END, only that number at each end is stored.
         self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:

@@ -319,7 +319,7 @@ def check_codes_finite(is_finite: np.ndarray, ids: np.ndarray) -> None:
         )
 
 
-def check_decoded(is_finite: np.ndarray, offsets: np.ndarray) -> None:
+def check_decoded_finite(is_finite: np.ndarray, offsets: np.ndarray) -> None:
     """Refuse decoded values that overflow float32; ``is_finite`` is a mask (num_steps, F)."""
     if not is_finite.all():
         location = StepLocator(offsets)(int(np.argmin(is_finite.all(axis=1))))

@@ -23,8 +23,8 @@ from refold.sequences._encoding import (
     check_ids,
     encode_columns,
     is_missing,
-    name_sequence,
     make_object_array,
+    name_sequence,
     resolve_column_types,
 )
 from refold.sequences._schema import Layout, default_names

@@ -18,7 +18,7 @@ from refold.sequences._encoding import (
     MAX_FLOAT32,
     StepLocator,
     check_codes_finite,
-    check_decoded,
+    check_decoded_finite,
     check_values,
 )
 from refold.sequences._schema import Schema, join_names
@@ -44,7 +44,7 @@ _SCALER_ARRAY_KEYS += ("statistics_mean", "statistics_scale", "floor")
 _MIN_STD_TO_MEDIAN_STD = 1e-4
 # Minimum standard deviation of a sequence, as a share of the distance of its mean from the means in
 # training: the rounding error of the mean in float32 must not look like a signal.
-MIN_STD_TO_DISTANCE = 8 * np.finfo(np.float32).eps
+MIN_STD_TO_MEAN_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
 _MAX_ROUNDING_ERROR = 10 * np.finfo(np.float64).eps
 
@@ -190,7 +190,7 @@ class Scaler:
             if column.column_type.is_whole:  # a decoder writes expected counts, with fractions
                 values[:, i] = column.column_type.to_nearest_valid(values[:, i])
         # a comparison that is True for NaN, which marks missing entries
-        check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
+        check_decoded_finite(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
     def clip(self, sequences: Sequences, *, clip: bool | str = True) -> Sequences:
@@ -228,7 +228,7 @@ class Scaler:
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
-        min_std = np.maximum(self.min_std_, MIN_STD_TO_DISTANCE * distance)
+        min_std = np.maximum(self.min_std_, MIN_STD_TO_MEAN_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)
         standardized = (moments - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)  # NaN if nothing was observed

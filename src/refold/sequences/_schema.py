@@ -20,7 +20,7 @@ from refold.sequences.types import (
     UNKNOWN,
     ColumnType,
     Locator,
-    number_mask,
+    make_quantity_mask,
 )
 
 Layout = Literal["array", "series", "tokens", "characters", "words"]
@@ -98,7 +98,7 @@ class Column:
         return values
 
     @property
-    def contents(self) -> str:
+    def contents_description(self) -> str:
         """Description of the values for messages: ``numeric values`` or ``text categories``."""
         if self.column_type.has_categories:
             return "integer categories" if self.has_integer_categories else "text categories"
@@ -180,7 +180,7 @@ class Schema:
     @cached_property
     def numeric(self) -> np.ndarray:
         """Mask of the columns of quantities, bool array of shape (F,)."""
-        return number_mask(column.type for column in self.columns)
+        return make_quantity_mask(column.type for column in self.columns)
 
     @cached_property
     def centered(self) -> np.ndarray:
@@ -319,7 +319,8 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     categories: set[Any] = {category for column in columns for category in column.categories}
     # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
-        contents = " in one set and ".join(sorted({column.contents for column in columns}))
+        descriptions = sorted({column.contents_description for column in columns})
+        contents = " in one set and ".join(descriptions)
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
         raise SchemaError(
             f"Column {first.name!r} holds {contents} in another. Pass {fix} to choose."
@@ -442,6 +443,6 @@ def _translate_categories(
 def _make_mismatch_error(data_column: Column, fitted_column: Column) -> SchemaError:
     """Return the error about a column with other contents than the fitted one."""
     return SchemaError(
-        f"Column {data_column.name!r} holds {data_column.contents}, but the model was fitted on "
-        f"{fitted_column.contents}. Convert the column."
+        f"Column {data_column.name!r} holds {data_column.contents_description}, but the model was "
+        f"fitted on {fitted_column.contents_description}. Convert the column."
     )

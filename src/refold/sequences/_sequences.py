@@ -50,10 +50,10 @@ from refold.sequences._tables import (
     arrays_from_arrow,
     arrays_from_table,
     column_to_arrow,
+    find_time_index_name,
     ids_to_arrow,
-    schema_metadata,
+    schema_to_metadata,
     table_from_arrays,
-    time_index_column,
     to_arrow_table,
 )
 from refold.sequences._times import future_times
@@ -301,7 +301,8 @@ class Sequences:
         (array([0.1, 0.2]), ['a', 'b'])
         """
         table = to_arrow_table(table)
-        time = time_index_column(table.index_columns, table.columns) if time is None else str(time)
+        index_name = find_time_index_name(table.index_columns, table.columns)
+        time = index_name if time is None else str(time)
         arrays = arrays_from_table(
             table,
             id,
@@ -594,7 +595,7 @@ class Sequences:
         for i, column in enumerate(self.schema.columns):
             steps = column_to_arrow(self.values[:, i], column)
             columns[column.name] = list_type.from_arrays(offsets, steps)
-        return pa.table(columns, metadata=schema_metadata(self.schema))
+        return pa.table(columns, metadata=schema_to_metadata(self.schema))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.

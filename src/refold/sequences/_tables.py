@@ -28,9 +28,9 @@ from refold.sequences._encoding import (
     encode_columns,
     is_missing,
     is_text_type,
+    make_object_array,
     name_sequence,
     numeric_text_warnings,
-    make_object_array,
     resolve_column_types,
 )
 from refold.sequences._lists import arrays_from_list
@@ -70,14 +70,14 @@ class ArrowColumns(NamedTuple):
             )
         return self.columns[name]
 
-    def ids(self, name: str) -> Any:
+    def get_ids(self, name: str) -> Any:
         """Return the column of ids; raise ``SchemaError`` if it is absent or cannot hold ids."""
         column = self.get(name, "id")
         check_id_type(column.type, name)
         return column
 
 
-def time_index_column(index_names: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+def find_time_index_name(index_names: Iterable[str], columns: Mapping[str, Any]) -> str | None:
     """Return the name of the pandas index that holds times, if its column is in the table."""
     names = (name for name in index_names if name in columns)
     return next((name for name in names if pa.types.is_timestamp(columns[name].type)), None)
@@ -113,7 +113,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
         return ArrowColumns(_to_arrow_columns(table, list(table.columns)))
     metadata = pa_table.schema.metadata or {}
     columns = dict(zip(pa_table.column_names, pa_table.columns, strict=True))
-    return ArrowColumns(columns, pandas_index_columns(metadata), stored_schema(metadata))
+    return ArrowColumns(columns, pandas_index_columns(metadata), schema_from_metadata(metadata))
 
 
 def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
@@ -143,12 +143,12 @@ def _to_arrow_column(column: Any, name: Any) -> pa.ChunkedArray:
         ) from error
 
 
-def schema_metadata(schema: Schema) -> dict[bytes, bytes]:
+def schema_to_metadata(schema: Schema) -> dict[bytes, bytes]:
     """Return the metadata of a table that store a schema, so that reading restores the schema."""
     return {SCHEMA_METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
 
-def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
+def schema_from_metadata(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
     """Return the schema that Refold stored in the metadata, if there is one."""
     stored = (metadata or {}).get(SCHEMA_METADATA_KEY)
     if stored is None:
@@ -171,7 +171,7 @@ def pandas_index_columns(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Columns
 
 
-def declared_types(
+def choose_column_types(
     names: Sequence[str],
     arrow_types: Iterable[pa.DataType],
     column_types: ColumnTypes,
@@ -284,7 +284,7 @@ def decode_dictionary(column: Any) -> Any:
     return pa.chunked_array(chunks, new_type)
 
 
-def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def integers_from_text_if_exact(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is integers in their shortest form, else unchanged."""
     # In another form, different ids or labels would become equal: 007 and 7, 1 and 1.0, +1 and 1.
     is_integer = match_mask(cells.drop_null(), _INTEGER_PATTERN)
@@ -327,7 +327,7 @@ def find_id_and_time_names(
     time_names = ("time",) if schema is None else (schema.time_name, "time")
     id_name = next((name for name in id_names if name in columns), None)
     time_name = next((name for name in time_names if name in columns), None)
-    time_name = time_name or time_index_column(table.index_columns, columns)
+    time_name = time_name or find_time_index_name(table.index_columns, columns)
     if (id_name is None and not table.is_series) or any(map(has_lists, columns.values())):
         return None
     features = [name for name in columns if name not in {id_name, *table.index_columns}]
@@ -377,7 +377,7 @@ def arrays_from_table(
         table = table._replace(columns={"id": pa.chunked_array([zeros])} | table.columns)
     id_name = "id" if id is None else str(id)
     time_name = None if time is None else str(time)
-    id_column = table.ids(id_name)
+    id_column = table.get_ids(id_name)
     check_has_ids(id_column, id_name, row_namer)
     id_indices, distinct_ids = factorize(id_column)  # row i has the id ids[id_indices[i]]
     ids = check_ids(distinct_ids, len(distinct_ids))
@@ -425,7 +425,7 @@ def arrays_from_table(
     locate = StepLocator(offsets, ids, None if row_namer is DEFAULT_ROW_NAMER else row_namer, order)
     features = [table.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
-    types = declared_types(names, arrow_types, column_types, table.stored_schema)
+    types = choose_column_types(names, arrow_types, column_types, table.stored_schema)
     named_features = zip(names, features, strict=True)
     raw_columns = [to_raw_column(feature, name)[order] for name, feature in named_features]
     arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
@@ -491,7 +491,7 @@ def table_from_arrays(
         steps = {name: column.take(step_indices) for name, column in steps.items()}
     sequence_indices = pa.array(np.repeat(np.arange(len(lengths)), lengths))
     columns = {id: ids_to_arrow(ids).take(sequence_indices), **steps}
-    return pa.table(columns, metadata=schema_metadata(schema))
+    return pa.table(columns, metadata=schema_to_metadata(schema))
 
 
 def _to_name_list(names: Sequence[str]) -> list[str]:
@@ -557,7 +557,7 @@ def arrays_from_arrow(
     table = to_arrow_table(table)
     if id is None and "id" in table.columns and not has_lists(table.columns["id"]):
         id = "id"  # noqa: A001
-    id_list = None if id is None else table.ids(str(id)).to_pylist()
+    id_list = None if id is None else table.get_ids(str(id)).to_pylist()
     if columns is not None:
         names = _to_name_list(columns)
     else:
@@ -614,7 +614,7 @@ def arrays_from_arrow(
                 )
     locate = StepLocator(offsets_from_lengths(lengths), ids, row_namer)
     raw_columns = [to_raw_column(column, name) for name, column in zip(names, entries, strict=True)]
-    types = declared_types(names, [column.type for column in entries], column_types, stored)
+    types = choose_column_types(names, [column.type for column in entries], column_types, stored)
     return encode_columns(
         names, raw_columns, types, locate, from_lists=not has_nested, stored_schema=stored
     )

@@ -126,7 +126,9 @@ class ColumnType(ABC):
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearize_inverse_link(
+        self, mean: np.ndarray, std: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
         # The initialization fits a linear function to the values of a column. Mean and slope
         # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
@@ -181,8 +183,8 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `invert_link`. Its errors on held-out sequences were 4 to 80 %
-    # larger on four kinds of simulated counts.
+    # A softplus link would need no `linearize_inverse_link`. But its errors on held-out sequences
+    # were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
     is_centered = False
@@ -213,7 +215,9 @@ class Count(Numeric):
         """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearize_inverse_link(
+        self, mean: np.ndarray, std: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
         # The logarithm needs a mean above 0. These two bounds prevent large negative
         # logarithms where the mean is near 0 or below.
@@ -378,6 +382,6 @@ def column_outputs(
         start = stop
 
 
-def number_mask(type_names: Iterable[str]) -> np.ndarray:
+def make_quantity_mask(type_names: Iterable[str]) -> np.ndarray:
     """Return the mask of columns that hold quantities, bool array of shape (F,)."""
     return np.array([COLUMN_TYPES[name].is_number for name in type_names], dtype=bool)

@@ -17,8 +17,8 @@ from pyarrow.compute import call_function
 from refold.sequences import (
     MODEL_HASH_KEY,
     Sequences,
+    check_model_hash,
     codes_from_arrow,
-    describe_model_mismatch,
     stored_model_hash,
 )
 from refold.serve._operations import (
@@ -163,7 +163,7 @@ def read_table(
     with _describe_field_errors(request_type):
         inputs = RequestInputs(model, msgspec.convert(values | table_fields, request_type))
     if has_codes:
-        warning = describe_model_mismatch(stored_model_hash(table), model, "The table")
+        warning = check_model_hash(stored_model_hash(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
             raise invalid_request("The column 'id' holds lists. Expected text or integers.")
