@@ -48,7 +48,7 @@ _NUM_TREES = 200
 # accuracy is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
 # Pairs of the highest accuracy for which a verdict holds, and the verdict, in increasing order.
-_VERDICTS_BY_MAX_ACCURACY = (
+_ACCURACY_VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
@@ -95,9 +95,7 @@ class Comparison(NamedTuple):
             minimum = f"at least {_MIN_SEQUENCES_FOR_VERDICT} of each are needed"
             return f"none, {minimum} (got {self.count})"
         accuracy = self.two_sample_test
-        return next(
-            text for max_accuracy, text in _VERDICTS_BY_MAX_ACCURACY if accuracy <= max_accuracy
-        )
+        return next(text for max_accuracy, text in _ACCURACY_VERDICTS if accuracy <= max_accuracy)
 
     def to_table(self) -> pa.Table:
         """Return one row: the fields, of which n-grams are lists, and ``verdict``."""

@@ -72,10 +72,9 @@ def entry_errors(
                 f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} "
                 'columns; pass Scaler.fit(train, mode="features").'
             )
-    x = original.values.astype(float)  # true values, (n_steps, n_columns)
-    y, is_correct = _compare_at_original_steps(
-        original, reconstructed, tolerance=0.0
-    )  # of the reconstruction
+    # x and y: true and reconstructed values, both (n_steps, n_columns)
+    x = original.values.astype(float)
+    y, is_correct = _compare_at_original_steps(original, reconstructed, tolerance=0.0)
     errors = np.where(np.isnan(x), np.nan, (~is_correct).astype(float))
     if numeric.any():
         if scaler is not None:

@@ -74,9 +74,8 @@ class Batches:
         has_partitions = partition_offsets is not None
         self._partition_offsets = partition_offsets if has_partitions else [0, len(lengths)]
         self._num_partitions = len(self._partition_offsets) - 1
-        max_buckets = max(
-            1, min(_MAX_BUCKETS, len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET))
-        )
+        max_buckets = len(lengths) // (batch_size * _MIN_BATCHES_PER_BUCKET)
+        max_buckets = max(1, min(_MAX_BUCKETS, max_buckets))
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()

@@ -36,7 +36,7 @@ _MAX_STRAY_PADDING_SHARE = 0.01
 # column, because the regular values have no range.
 
 # Number of distinct values that are stored at each end of a column, as candidates for suspects.
-_NUM_EXTREMES_PER_END = 8
+_EXTREMES_PER_END = 8
 # Maximum number of suspects at each end of a column; more are no exceptions.
 _MAX_SUSPECTS_PER_END = 3
 # Minimum number of regular values next to a missing-value marker. Markers need little evidence.
@@ -56,7 +56,7 @@ _MARKER_DIGITS_PATTERN = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Numbers of at least this magnitude are markers, such as 1e20.
 _MIN_MARKER_MAGNITUDE = 1e10
 # Maximum values of integer types, and the magnitude of minimum ones. They are markers, too.
-_INTEGER_TYPE_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
+_INTEGER_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 # Whole numbers from this magnitude on are written with an exponent.
 _MIN_MAGNITUDE_WITH_EXPONENT = 1e15
 
@@ -197,23 +197,21 @@ class _Extremes:
     def __init__(self) -> None:
         self.num_values = 0
         # The distinct values in ascending order, and how often each occurs. If there are more than
-        # twice _NUM_EXTREMES_PER_END, only that number at each end is stored.
+        # twice _EXTREMES_PER_END, only that number at each end is stored.
         self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
         self.num_values += len(values)
-        if len(self.values) == 2 * _NUM_EXTREMES_PER_END:
+        if len(self.values) == 2 * _EXTREMES_PER_END:
             # the values between the two ends are no extremes, and need not be sorted
-            low, high = self.values[_NUM_EXTREMES_PER_END - 1 : _NUM_EXTREMES_PER_END + 1]
+            low, high = self.values[_EXTREMES_PER_END - 1 : _EXTREMES_PER_END + 1]
             values = values[(values <= low) | (values >= high)]
         distinct, counts = np.unique(values, return_counts=True)
         merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
         counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
-        middle = slice(
-            _NUM_EXTREMES_PER_END, max(_NUM_EXTREMES_PER_END, len(merged) - _NUM_EXTREMES_PER_END)
-        )
+        middle = slice(_EXTREMES_PER_END, max(_EXTREMES_PER_END, len(merged) - _EXTREMES_PER_END))
         self.values, self.counts = np.delete(merged, middle), np.delete(counts, middle)
 
 
@@ -233,35 +231,24 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
         suspects = [_Suspect(column_index, float(x), int(count), low, high) for x, count in ends]
         num_values = extremes.num_values
         num_regular = num_values - sum(suspect.count for suspect in suspects)
-        if all(
-            _is_far_from_regular_values(suspect, num_regular, num_distinct, num_values)
-            for suspect in suspects
-        ):
+        if all(_is_far(suspect, num_regular, num_distinct, num_values) for suspect in suspects):
             return suspects
     return []
 
 
-def _is_far_from_regular_values(
-    suspect: _Suspect, num_regular: int, num_distinct: int, num_values: int
-) -> bool:
+def _is_far(suspect: _Suspect, num_regular: int, num_distinct: int, num_values: int) -> bool:
     """Return whether a suspect is far enough from the regular values of its column."""
     low, high, magnitude = suspect.min_regular, suspect.max_regular, abs(suspect.value)
     gap = max(low - suspect.value, suspect.value - high)
     # In a constant column the range is 0, and a multiple of its value takes the place of the range.
     value_range = (high - low) or _MIN_MARKER_GAP * max(1.0, abs(low))
     has_repeated_digits = _MARKER_DIGITS_PATTERN.fullmatch(_format_number(suspect.value))
-    if (
-        magnitude in _INTEGER_TYPE_LIMITS
-        or magnitude >= _MIN_MARKER_MAGNITUDE
-        or has_repeated_digits
-    ):
+    if magnitude in _INTEGER_LIMITS or magnitude >= _MIN_MARKER_MAGNITUDE or has_repeated_digits:
         return num_regular >= _MIN_REGULAR_VALUES_FOR_MARKER and gap > _MIN_MARKER_GAP * value_range
+    if num_regular < _MIN_REGULAR_VALUES_FOR_OUTLIER or num_distinct < _MIN_DISTINCT_REGULAR_VALUES:
+        return False
     is_rare = suspect.count <= max(1, _MAX_OUTLIER_SHARE * num_values)
-    has_enough = (
-        num_regular >= _MIN_REGULAR_VALUES_FOR_OUTLIER
-        and num_distinct >= _MIN_DISTINCT_REGULAR_VALUES
-    )
-    return has_enough and is_rare and gap > _MIN_OUTLIER_GAP * value_range
+    return is_rare and gap > _MIN_OUTLIER_GAP * value_range
 
 
 def _format_number(value: float) -> str:

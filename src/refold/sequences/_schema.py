@@ -29,9 +29,7 @@ REPLACEMENT_CHARACTER = "\ufffd"
 # Maximum number of names or categories in a message, so that it stays short.
 _MAX_NAMES_LISTED = 5
 # What the name of a column can be.
-_COLUMN_NAME_RULE = Rule(
-    "text that is not empty", lambda name: isinstance(name, str) and name != ""
-)
+_COLUMN_NAME_RULE = Rule("text that is not empty", lambda x: isinstance(x, str) and x != "")
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ class Schema:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        for key in _OPTIONAL_SCHEMA_FIELDS:
+        for key in _OPTIONAL_FIELDS:
             if value := getattr(self, key):
                 state[key] = (
                     list(value) if isinstance(value, tuple) else value
@@ -253,9 +251,7 @@ class Schema:
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
                 for entry in state["columns"]
             )
-            options: dict[str, Any] = {
-                key: state[key] for key in _OPTIONAL_SCHEMA_FIELDS if key in state
-            }
+            options: dict[str, Any] = {key: state[key] for key in _OPTIONAL_FIELDS if key in state}
             return cls(columns, state["layout"], **options)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
@@ -266,7 +262,7 @@ class Schema:
 
 # Fields of a schema besides columns and layout. The output of `to_dict` has those that are set, in
 # this order.
-_OPTIONAL_SCHEMA_FIELDS = [field_.name for field_ in fields(Schema)][2:]
+_OPTIONAL_FIELDS = [field_.name for field_ in fields(Schema)][2:]
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:

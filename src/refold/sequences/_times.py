@@ -107,9 +107,7 @@ def parse_times(
         text = _replace_patterns(text, _DATE_REPLACEMENTS)
         times = _cast_or_none(text, *types)
     if times is None:
-        wrong = (
-            row for row in range(len(text)) if _cast_or_none(text[row : row + 1], *types) is None
-        )
+        wrong = (i for i in range(len(text)) if _cast_or_none(text[i : i + 1], *types) is None)
         # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
         raise DataError(

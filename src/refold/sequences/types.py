@@ -126,9 +126,7 @@ class ColumnType(ABC):
         """Return the nearest possible values of this type, for numbers that PCA decoded, say."""
         return values
 
-    def linearize_inverse_link(
-        self, mean: np.ndarray, std: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse of the link at a mean, and the slope of a line through this point."""
         # The initialization fits a linear function to the values of a column. Mean and slope
         # convert this function to one that gives outputs before the link. ``mean`` and ``std`` are
@@ -183,7 +181,7 @@ class Count(Numeric):
     # predicting the mean in both. Square roots of counts would make the noise of small and large
     # counts equal, but errors of the two types could not be compared.
     #
-    # A softplus link would need no `linearize_inverse_link`. But its errors on held-out sequences
+    # A softplus link would need no `invert_link`. But its errors on held-out sequences
     # were 4 to 80 % larger, on four kinds of simulated counts.
     name = "count"
     link = "exponential"
@@ -215,9 +213,7 @@ class Count(Numeric):
         """Return the nearest whole numbers that are not negative."""
         return np.maximum(np.rint(values), 0)
 
-    def linearize_inverse_link(
-        self, mean: np.ndarray, std: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def invert_link(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the mean, corrected, and a slope of the logarithm around it."""
         # The logarithm needs a mean above 0. These two bounds prevent large negative
         # logarithms where the mean is near 0 or below.
@@ -297,11 +293,7 @@ class Categorical(ColumnType):
     ) -> tuple[np.ndarray, tuple]:
         """Return the indices of text (objects, None where missing) or integers, and categories."""
         is_text = raw_values.dtype.kind == "O"
-        tokens = (
-            raw_values.tolist()
-            if is_text
-            else _to_integer_categories(raw_values, column_name, locate)
-        )
+        tokens = raw_values.tolist() if is_text else _to_integers(raw_values, column_name, locate)
         distinct: set[Any] = set(tokens) - {None}
         # new categories if the data hold others
         if categories is None or not distinct <= {*categories, UNKNOWN}:
@@ -344,9 +336,7 @@ class Categorical(ColumnType):
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
 
 
-def _to_integer_categories(
-    raw_values: np.ndarray, column_name: str, locate: Locator
-) -> list[int | None]:
+def _to_integers(raw_values: np.ndarray, column_name: str, locate: Locator) -> list[int | None]:
     """Return numbers as integers, None where missing; raise if a number is not an integer."""
     values = raw_values.astype(np.float64)
     is_wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)

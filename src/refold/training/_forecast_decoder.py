@@ -345,7 +345,7 @@ def _initialize_decoder(network: Network, training_cuts: CutSequences) -> None:
                 # approximate the inverse of the link function by a line around the mean forecast
                 predicted = training_cuts.inputs @ weights + constant
                 mean = predicted.mean(axis=0)
-                level, slope = output.type.linearize_inverse_link(mean, predicted.std(axis=0))
+                level, slope = output.type.invert_link(mean, predicted.std(axis=0))
                 weights, constant = weights * slope, level + slope * (constant - mean)
                 residual_std *= slope
             column = output.output_slice.start

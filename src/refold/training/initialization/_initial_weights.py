@@ -200,7 +200,7 @@ def _invert_link_functions(
     for k in indices:
         # codes have a mean square of 1, so this is the standard deviation of the decoded values
         std = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
-        bias[:, k], slope = types[output_indices[k]].linearize_inverse_link(bias[:, k], std)
+        bias[:, k], slope = types[output_indices[k]].invert_link(bias[:, k], std)
         decoder[..., k] *= slope
         residual_std[k] *= slope.mean()
     return replace(initialization, decoder=decoder, decoder_bias=bias, residual_std=residual_std)
