@@ -16,7 +16,8 @@ from refold._support.rules import check, check_integer, number_rule
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences, as_sequences
 
-# Number of steps to which sequences are padded in the question that `examples/question` links to.
+# Number of steps to which sequences are padded in the question. This question on Stack Overflow is
+# the source of several data sets; `examples/question` links to it.
 _QUESTION_STEPS = 10
 
 
@@ -44,10 +45,10 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
 
 
 def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Draw moving ones of 5 features as in the question: padded with zeros to 10 steps.
+    """Draw moving ones of 5 features, padded with zeros to 10 steps.
 
-    This is the input of a model without masking. Steps after the last feature are all zero too,
-    so only the lengths tell data from padding.
+    The question in ``examples/question`` has such data, for a model without masking. Steps after
+    the last feature are all zero too, so only the lengths tell data from padding.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def random_one_hot(
 
 
 def ramps() -> Sequences:
-    """Return four ramps of 9, 8, 4 and 4 steps, from the second answer to the question.
+    """Return four ramps of 9, 8, 4 and 4 steps, the data of the second answer to the question.
 
     Examples
     --------
@@ -144,10 +145,11 @@ def noisy_sines(
     check("noise", noise, number_rule(minimum=0))
     rng, lengths = _make_rng_and_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
-    step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
-    phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
-    values = np.sin(2 * np.pi * frequency * step + phase) + noise * rng.normal(size=len(step))
+    # of each step of all series, (num_steps,)
+    steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    frequencies = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
+    phases = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
+    values = np.sin(2 * np.pi * frequencies * steps + phases) + noise * rng.normal(size=len(steps))
     schema = Schema((Column("x0", "numeric"),), layout="series")
     return Sequences(values.astype(np.float32)[:, None], offsets, schema=schema)
 
@@ -155,7 +157,7 @@ def noisy_sines(
 def _make_rng_and_lengths(
     seed: int, n: int, min_steps: int, max_steps: int
 ) -> tuple[np.random.Generator, np.ndarray]:
-    """Return a random generator, and rounded uniform lengths (n,) that it drew."""
+    """Draw rounded uniform lengths (n,). Return the generator, for further draws, too."""
     check_integer("seed", seed, minimum=0)
     check_integer("n", n)
     check_integer("min_steps", min_steps, minimum=0)
@@ -211,7 +213,7 @@ def japanese_vowels() -> JapaneseVowels:
 
 
 def _draw_question_sequences(n: int = 1200, seed: int = 0) -> Sequences:
-    """Return the array of the question as sequences of 10 steps, which include the padding."""
+    """Return `question_array` as sequences, all of 10 steps: the padding is part of them."""
     x, _ = question_array(n, seed=seed)
     return Sequences.from_array(x, column_types="binary")
 
@@ -255,8 +257,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     name : str
         One of ``names()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
-        Number of sequences to draw, by default that of the generator; or to take from the start
-        of a fixed data set, by default all.
+        Number of sequences. A generator draws this number, by default the number in its signature.
+        Of a data set that is always the same, these are the first sequences, by default all.
     seed : int, default=0
         Seed of a generator.
 
@@ -279,7 +281,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
 
 
 def labels_of(name: str) -> tuple[str, np.ndarray]:
-    """Return the labels of a data set, and their name.
+    """Return the labels of a data set, and the name of the labels.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ _NUM_TREES = 200
 # Minimum number of real sequences, and of generated ones, for a verdict. With fewer sequences, the
 # accuracy is mostly chance.
 _MIN_SEQUENCES_FOR_VERDICT = 50
-# Pairs of the highest accuracy for which a verdict holds, and the verdict, in increasing order.
+# The maximum accuracy at which each verdict holds, and the verdict, in ascending order.
 _ACCURACY_VERDICTS = (
     (0.6, "good, hard to distinguish from real ones"),
     (0.75, "fair, often distinguishable from real ones"),
@@ -55,11 +55,11 @@ _ACCURACY_VERDICTS = (
 )
 # Lengths of the n-grams of tokens that `compare` counts.
 _NGRAM_LENGTHS = (2, 3, 4, 5)
-# Only this number of the most frequent categories of a column are counted. It limits the number of
-# features.
+# Maximum number of categories of a column that are counted, the most frequent ones. It limits the
+# number of features.
 _MAX_COUNTED_CATEGORIES = 64
-# Only this number of the most frequent categories of a column are paired. Twelve categories have 66
-# pairs, with three features each.
+# Maximum number of categories of a column that are paired, the most frequent ones. It limits the
+# number of features: twelve categories have 66 pairs, with three features each.
 _MAX_PAIRED_CATEGORIES = 12
 
 
@@ -74,9 +74,9 @@ class Comparison(NamedTuple):
     count : int
         Number of real sequences, and of generated ones, that were classified.
     unseen, unseen_real : array of shape (4,) or None
-        Share of n-grams, for n = 2, 3, 4 and 5, that do not occur in the reference half of the real
-        sequences: of the generated sequences and of the other real ones. None if all columns are
-        numeric, or there are too few real sequences.
+        Share of the n-grams of the generated sequences, and of the classified real sequences, that
+        do not occur in the reference: the real sequences that are not classified. One share each
+        for n = 2, 3, 4 and 5. None if all columns are numeric or there are too few real sequences.
     """
 
     two_sample_test: float
@@ -98,7 +98,7 @@ class Comparison(NamedTuple):
         return next(text for max_accuracy, text in _ACCURACY_VERDICTS if accuracy <= max_accuracy)
 
     def to_table(self) -> pa.Table:
-        """Return one row: the fields, of which n-grams are lists, and ``verdict``."""
+        """Return one row: the fields and ``verdict``. The shares of unseen n-grams are lists."""
         test, count, *unseen = self
         lists = [pa.array([x if x is None else x.tolist()], pa.list_(pa.float64())) for x in unseen]
         names = "two_sample_test", "count", "verdict", "unseen", "unseen_real"
@@ -116,8 +116,8 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     Parameters
     ----------
     real, generated : Sequences or list
-        With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
-        1000, fewer if the sequences are long or have many categories.
+        With the same columns, at least 5 of each. The same number of each is drawn at random: at
+        most 1000, and fewer if the sequences are long or have many categories.
     seed : int
         Seed of the draws, the folds and the forest.
 
@@ -248,20 +248,20 @@ def _count_unseen_ngrams(
     return num_unseen, num_ngrams
 
 
-def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
-    """Yield the n-grams of each sequence; its start and its end count as tokens."""
-    values = sequences.values[:, column_index]
+def _iterate_ngrams(sequences: Sequences, column: int, length: int) -> Iterator[list[Any]]:
+    """Yield the n-grams of one length of each sequence; its start and its end count as tokens."""
+    values = sequences.values[:, column]
     # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
     for begin, end in pairwise(sequences.offsets.tolist()):
         with_ends = ["start", *tokens[begin:end], "end"]
         # not strict, because each shift has one token less than the shift before
-        yield list(zip(*(with_ends[shift:] for shift in range(n)), strict=False))
+        yield list(zip(*(with_ends[shift:] for shift in range(length)), strict=False))
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Accuracy of a linear classifier.
+    """Accuracy of a linear classifier that predicts labels from vectors.
 
     Attributes
     ----------
@@ -305,7 +305,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     Parameters
     ----------
     vectors : array of shape (n_sequences, width)
-        They are standardized on the training vectors of each fold.
+        Codes or other features. Each fold standardizes them on its training vectors.
     labels : array of shape (n_sequences,)
         Two labels at least, and two sequences for each.
     folds : int, default=5

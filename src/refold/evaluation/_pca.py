@@ -97,7 +97,7 @@ class PCABaseline:
         exists = step_indices < self.max_steps_
         channels = np.zeros((len(step_indices), decoded.shape[-1]))
         channels[exists] = decoded[sequence_indices[exists], step_indices[exists]]
-        # a category is the index of its largest channel
+        # the decoded category of a step is the index of the largest channel of its column
         columns, start = [], 0
         for column in self.schema_.columns:
             block = channels[:, start : start + column.width]
@@ -155,7 +155,8 @@ def cross_validated_pca(
     seed: int,
 ) -> Sequences:
     """Reconstruct each sequence, at its length, by PCA of the other folds."""
-    # At least three sequences must be allowed for fits, of which two have steps.
+    # At least three sequences must be allowed for fits, and two of these must have steps. Without
+    # the sequences of a fold, then at least one with steps is left to fit on.
     order = np.random.default_rng(seed).permutation(len(sequences))
     # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
     # other, so that no fold gets all of them.

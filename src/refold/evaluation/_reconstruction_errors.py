@@ -62,7 +62,7 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    original, reconstructed = _convert_and_check_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     num_columns, numeric = original.schema.num_columns, original.schema.numeric
     if scaler is not None:
         check_input_type("scaler", scaler, _SCALER_DESCRIPTION, "mode")
@@ -123,7 +123,7 @@ class SequenceErrors(NamedTuple):
         return f"SequenceErrors({pluralize(len(self.numeric), 'sequence')})"
 
     def to_table(self) -> pa.Table:
-        """Return one row per sequence, in their order; NaN is null."""
+        """Return one row per sequence, in the order of the sequences; NaN is null."""
         return _to_table_with_nulls(self._asdict())
 
 
@@ -152,7 +152,7 @@ class GroupErrors(NamedTuple):
     first, last : arrays of int of shape (n_groups,)
         First and last length or step of each group, both inclusive.
     numeric, categorical : arrays of shape (n_groups,)
-        Mean errors, as in `SequenceErrors`.
+        Mean errors over the entries of each group, as in `SequenceErrors`.
     num_sequences : array of int of shape (n_groups,)
         Number of sequences that have such a length, or such a step.
     """
@@ -209,9 +209,9 @@ def errors_by_length(
     lengths, length_indices, counts = np.unique(
         original.lengths, return_inverse=True, return_counts=True
     )
-    # Sequences are ordered by length and split into groups of equal size. All sequences of one
-    # length are in the group of the middle one of them, whose rank is a share from 0 to 1. The
-    # second `np.unique` leaves out empty groups.
+    # Sequences are ordered by length and split into groups of equal size. The middle sequence of
+    # each length decides the group of all sequences of this length. Its rank is a share from 0 to
+    # 1. The second `np.unique` leaves out empty groups.
     middle_rank = (np.cumsum(counts) - counts / 2) / len(original)
     _, group_of_length = np.unique((middle_rank * num_groups).astype(int), return_inverse=True)
     # indices of the first and the last length of each group
@@ -317,7 +317,7 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
     >>> exact(words, words[[0, 1, 1]])
     0.6666666666666666
     """
-    original, reconstructed = _convert_and_check_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     _, is_correct = _compare_at_original_steps(original, reconstructed, tolerance)
     num_wrong = sum_by_sequence(~is_correct, original).sum(axis=1)  # entries of each sequence
     return float(np.mean((num_wrong == 0) & (original.lengths == reconstructed.lengths)))
@@ -391,18 +391,19 @@ class Fidelity:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields."""
-        columns = {name: pa.array([value], pa.float64()) for name, value in asdict(self).items()}
-        return pa.table(columns)
+        return pa.table(
+            {key: pa.array([value], pa.float64()) for key, value in asdict(self).items()}
+        )
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.
 
-        The first measure of PCA is introduced by ``name``, and others by "PCA".
+        The text introduces the first measure of PCA by ``name``, and the others by "PCA".
         """
         fields = ["nmse", "accuracy"] if self.nmse is not None else ["accuracy", "exact"]
         texts = []
         for field in fields:
-            value, pca_value = getattr(self, field), getattr(pca, field, None)
+            value, pca_value = getattr(self, field), getattr(pca, field, None)  # None without PCA
             if value is None:
                 continue
             to_text = format_short if field == "nmse" else as_percent
@@ -424,7 +425,7 @@ def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler
     >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
     Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
     """
-    original, reconstructed = _convert_and_check_pair(original, reconstructed)
+    original, reconstructed = _check_pair(original, reconstructed)
     numeric = original.schema.numeric
     return Fidelity(
         nmse(original, reconstructed, scaler) if numeric.any() else None,
@@ -437,6 +438,7 @@ def as_percent(share: float) -> str:
     """Format a share in percent, rounded down so that it never looks better than it is."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"
+    # to 9 digits first, so that a rounding error of the product does not lower the result
     return f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"
 
 
@@ -449,8 +451,8 @@ class ErrorCurve:
     sizes : tuple of int
         Latent dimensions, ascending.
     errors, pca : tuple of float
-        Error of a fit with codes of each size, and of PCA with as many components, or with all
-        components if there are fewer.
+        Error of a fit with codes of each size, and of PCA with this number of components. PCA has
+        fewer components if the data do not have this number.
     measure : {"NMSE", "1 - accuracy"}
         Measure of the errors: normalized squared error of the numeric columns or, if no column is
         numeric, the share of the steps with a wrong token.
@@ -497,9 +499,7 @@ def _to_table_with_nulls(arrays: dict[str, np.ndarray]) -> pa.Table:
     return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
 
-def _convert_and_check_pair(
-    original: SequenceList, reconstructed: SequenceList
-) -> tuple[Sequences, Sequences]:
+def _check_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):

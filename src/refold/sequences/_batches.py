@@ -25,7 +25,7 @@ _MIN_BATCHES_PER_BUCKET = 8
 _MIN_STEPS_SAVED_BY_BUCKET = 1 << 16
 # Maximum number of candidates for the padded lengths. The time of the search grows with its square.
 _MAX_LENGTH_CANDIDATES = 128
-# Number of batches of a run if there is only one bucket.
+# Number of batches of a run, a `BatchRun` of one bucket, if there is only one bucket.
 _BATCHES_PER_RUN = 64
 # Number of batches of a run if there are several buckets. Shorter runs mix the buckets.
 _BATCHES_PER_SHORT_RUN = 8
@@ -101,7 +101,7 @@ class Batches:
     ) -> Iterator[BatchRun]:
         """Yield runs of batches of the sequences with these indices, in random order."""
         # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
-        # of an epoch, has its own order.
+        # of an epoch, has its own order. A shard is a part of the data that training loads at once.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard_index])
         bucket_indices = self._bucket_indices[indices]  # both (len(indices),)
         partition_indices = np.searchsorted(self._partition_offsets, indices, side="right") - 1
@@ -144,9 +144,9 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     )
     candidate_indices = np.searchsorted(candidates, lengths)
     counts = np.bincount(candidate_indices, minlength=len(candidates))
-    counts = np.concatenate([[0], np.cumsum(counts)])  # number of sequences before each candidate
+    num_before = np.concatenate([[0], np.cumsum(counts)])  # sequences before each candidate
     # cost[i, j]: number of steps, with padding, of a bucket of the candidates i to j
-    cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
+    cost = (num_before[None, 1:] - num_before[:-1, None]) * candidates[None, :].astype(np.float64)
     max_cost = lengths.sum() * (1.0 + _MAX_PADDING_RATIO)
     # best_cost[j]: minimum cost of the candidates 0 to j. last_starts: for each number of buckets
     # after one, the first candidate of the last bucket, (len(candidates),).
@@ -166,7 +166,7 @@ def _choose_padded_lengths(lengths: np.ndarray, max_buckets: int) -> list[int]:
     padded_lengths, end = [longest], len(candidates) - 1
     for starts in reversed(last_starts):
         end = int(starts[end]) - 1
-        if end < 0:
+        if end < 0:  # this bucket begins with the first candidate
             break
         padded_lengths.append(int(candidates[end]))
     return padded_lengths[::-1]

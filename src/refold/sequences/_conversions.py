@@ -251,7 +251,6 @@ def check_missing_markers(markers: Any) -> tuple[float, ...]:
     is_list = isinstance(markers, list | tuple | set | np.ndarray)
     numbers = list(markers) if is_list else [markers]
     expected = "a finite number or a list of them, such as [-99999], or None"
-    check(
-        "missing_values", markers, Rule(expected, lambda _: all(map(number_rule().allows, numbers)))
-    )
+    are_numbers = all(map(number_rule().allows, numbers))
+    check("missing_values", markers, Rule(expected, lambda _: are_numbers))
     return tuple(map(float, numbers))

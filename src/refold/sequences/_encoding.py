@@ -199,25 +199,25 @@ def is_missing(value: object) -> bool:
 
 
 def _objects_to_text_or_numbers(
-    raw_values: np.ndarray, name: str, column_type: str | None, locate: Locator
+    raw_values: np.ndarray, name: str, type_name: str | None, locate: Locator
 ) -> tuple[np.ndarray, str | None]:
-    """Return objects (num_steps,) as an array of text or of numbers, and the column type."""
+    """Return objects (num_steps,) as an array of text or numbers, and the name of its type."""
     objects = raw_values.tolist()
-    may_be_text = column_type is None or COLUMN_TYPES[column_type].has_categories
+    may_be_text = type_name is None or COLUMN_TYPES[type_name].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:  # the common case, fast
-        return raw_values.astype(object, copy=False), column_type
+        return raw_values.astype(object, copy=False), type_name
     objects = [None if is_missing(value) else value for value in objects]
     observed = [value for value in objects if value is not None]
     if objects and not observed:
-        return np.full(len(objects), np.nan, np.float32), column_type
+        return np.full(len(objects), np.nan, np.float32), type_name
     num_texts = sum(isinstance(value, str) for value in observed)
     # without a requested type, text beside numbers is a mistake, and the error below is raised
-    if may_be_text and num_texts and (column_type is not None or num_texts == len(observed)):
-        return make_object_array(None if v is None else str(v) for v in objects), column_type
-    if column_type is None and {type(value) for value in observed} <= {bool, np.bool_}:
-        column_type = BINARY.name
+    if may_be_text and num_texts and (type_name is not None or num_texts == len(observed)):
+        return make_object_array(None if v is None else str(v) for v in objects), type_name
+    if type_name is None and {type(value) for value in observed} <= {bool, np.bool_}:
+        type_name = BINARY.name
     # text such as "1.5" becomes a number only if the user requested numbers
-    may_parse_text = column_type is not None
+    may_parse_text = type_name is not None
     numbers = [
         math.nan if value is None else _to_float_or_none(value, parse_text=may_parse_text)
         for value in objects
@@ -230,7 +230,7 @@ def _objects_to_text_or_numbers(
             f"Got {got} at {locate(i, name)}, where a number is expected. Use None for a missing "
             f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
         )
-    return np.array(numbers, float), column_type
+    return np.array(numbers, float), type_name
 
 
 def _to_float_or_none(value: Any, *, parse_text: bool = True) -> float | None:

@@ -129,20 +129,19 @@ class Scaler:
                 warn(f"Constant in the training data, and scaled by 1: column {join_names(names)}.")
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
-        statistics = np.zeros(0), np.zeros(0), np.zeros(0)
-        if mode == "sequence":
-            statistics = _fit_sequence_statistics(sequences)
+        is_by_sequence = mode == "sequence"
+        statistics = _fit_sequence_statistics(sequences) if is_by_sequence else [np.zeros(0)] * 3
         arrays = numeric, mean, scale, data_min, data_max, *statistics  # in the order of the keys
         state = dict(zip(_SCALER_ARRAY_KEYS, arrays, strict=True))
         return cls({"mode": mode, "dtype": sequences.dtype.name, **state})
 
     @property
     def num_statistics(self) -> int:
-        """Number of `statistics` per sequence: 2 per numeric feature, or 0."""
+        """Number of `statistics` per sequence: 2 per numeric column, or 0 if not by sequence."""
         return len(self.statistics_mean_)
 
     def check(self, sequences: Sequences) -> None:
-        """Check that float32 can hold the scaled values of sequences."""
+        """Raise ``DataError`` if float32 cannot hold the scaled values of sequences."""
         self._check_columns(sequences)
         # float32 also has to hold the values as they are
         max_distance = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
@@ -171,8 +170,8 @@ class Scaler:
         ----------
         sequences : Sequences
             Scaled sequences.
-        statistics : array of shape (n, 2 F), optional
-            Output of `statistics` for them; required if the mode is "sequence".
+        statistics : array of shape (n, 2 K), optional
+            What `statistics` returned for the sequences; required if the mode is "sequence".
         """
         self._check_columns(sequences)
         if self.mode == "sequence":
@@ -219,8 +218,8 @@ class Scaler:
 
         Returns
         -------
-        array of float32 of shape (n, 2 F)
-            Means of the numeric features, then log standard deviations. Always finite, of order
+        array of float32 of shape (n, 2 K)
+            Means of the K numeric columns, then log standard deviations. Always finite, of order
             1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
         """
         self._check_columns(sequences)

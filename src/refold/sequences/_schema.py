@@ -124,7 +124,8 @@ class Schema:
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
     duplicates : str or None, default=None
-        Row of a repeated time that the user chose to keep. Comparisons ignore it.
+        What the user chose for rows of the same id and time: ``"first"``, ``"last"`` or ``"mean"``.
+        Comparisons ignore it.
     is_wide : bool, default=False
         Whether the file was a wide table, a row for each sequence. Comparisons ignore it.
     step_columns : tuple of str, optional
@@ -212,10 +213,8 @@ class Schema:
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         for key in _OPTIONAL_FIELDS:
-            if value := getattr(self, key):
-                state[key] = (
-                    list(value) if isinstance(value, tuple) else value
-                )  # JSON has no tuples
+            if value := getattr(self, key):  # JSON has no tuples
+                state[key] = list(value) if isinstance(value, tuple) else value
         return state
 
     def time_column(self, other_names: Iterable[str], *, has_times: bool = True) -> str:
@@ -376,12 +375,12 @@ def align_values(
                 f"{fitted_schema.num_columns}. Choose the same ones with {argument('columns=')}."
             )
     aligned = np.empty((len(values), fitted_schema.num_columns), dtype=values.dtype)
-    unseen: list[str] = []  # descriptions of unseen categories
+    unseen: list[str] = []  # descriptions of categories that training did not see
     for i, (index, column) in enumerate(zip(order, fitted_schema.columns, strict=True)):
         data_values, data_column = values[:, index], data_schema.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], lines = _translate_categories(data_values, data_column, column, locate)
-            unseen += lines
+            aligned[:, i], texts = _translate_categories(data_values, data_column, column, locate)
+            unseen += texts
             continue
         if data_column.column_type.has_categories and not data_column.has_integer_categories:
             raise _make_mismatch_error(data_column, column)

@@ -58,11 +58,11 @@ from refold.sequences._tables import (
 )
 from refold.sequences._times import future_times
 
-# Approximate memory of the values of a block as float32. Smaller blocks need less memory; larger
-# blocks have less overhead.
+# Approximate bytes of the values of one of the `Sequences.blocks`, as float32. Smaller blocks need
+# less memory; larger blocks have less overhead.
 BLOCK_BYTES = 12 << 20
 # Number of pieces of a mapped file that are copied before the memory of the file is released. The
-# system loads some neighbors of each piece, too.
+# system also loads the neighbors of each piece, so all pieces together could load the whole file.
 _PIECES_PER_COPY = 1 << 9
 # Maximum number of ids among which an error looks for the nearest to an unknown one, which is slow.
 _MAX_IDS_COMPARED = 1 << 16
@@ -317,8 +317,9 @@ class Sequences:
         check_not_empty(len(arrays.ids), "row", "in the table")
         # Arrow's name for a pandas index without a name
         time_name = None if str(time).startswith("__index_level_") else time
-        options = id, time_name, time_format, None, None if duplicates == "error" else duplicates
-        return cls.from_checked(*arrays).with_schema(arrays.schema.with_read_options(*options))
+        kept = None if duplicates == "error" else duplicates  # the row of equal times that is kept
+        schema = arrays.schema.with_read_options(id, time_name, time_format, duplicates=kept)
+        return cls.from_checked(*arrays).with_schema(schema)
 
     @classmethod
     def from_arrow(
@@ -448,9 +449,7 @@ class Sequences:
         rows = slice(int(self.offsets[start]), int(self.offsets[stop]))
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
         times = None if self.times is None else self.times[rows]
-        arrays = SequenceArrays(
-            self.values[rows], offsets, self.ids[start:stop], self.schema, times
-        )
+        arrays = self.values[rows], offsets, self.ids[start:stop], self.schema, times
         return type(self).from_checked(*arrays, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
@@ -494,9 +493,10 @@ class Sequences:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
+        # a slice or a tuple holds no ids, and is no array
         keys: np.ndarray = np.zeros(0) if isinstance(key, slice | tuple) else np.asarray(key)
         if keys.dtype.kind == "O" and keys.size and isinstance(keys.flat[0], str):
-            keys = keys.astype(str)
+            keys = keys.astype(str)  # an index of pandas has text as objects
         if keys.dtype.kind == "U":  # ids, which become indices
             index_of = {id_: i for i, id_ in enumerate(self.ids.tolist())}
             if len(index_of) < len(self):
@@ -527,7 +527,7 @@ class Sequences:
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids
-        rows = [("columns", describe_columns(self.schema))]
+        rows = [("columns", describe_columns(self.schema))]  # rows without text are not shown
         if len(self):
             summary = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
             rows.insert(0, ("lengths", summary))
@@ -614,6 +614,7 @@ class Sequences:
                     "only. Leave the column out, or convert it to numbers."
                 )
             numbers[:, i] = indices_to_categories(self.values[:, i], column)
+        # `split` returns one case at least, also if there are no sequences
         cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 

@@ -411,7 +411,7 @@ def arrays_from_table(
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
         order, starts = _order_by_time(
-            id_indices, ids, time_column, ticks, time_name, row_namer, sort, duplicates
+            id_indices, ids, time_column, ticks, time_name, row_namer, duplicates, sort=sort
         )
     if columns is None:
         keys = [id_name] if time_name is None else [id_name, time_name]
@@ -506,8 +506,9 @@ def _order_by_time(
     ticks: np.ndarray,  # the times as numbers, (num_rows,)
     time_name: str,
     row_namer: RowNamer,
-    sort: bool,  # noqa: FBT001
     duplicates: str,
+    *,
+    sort: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows ordered by id, then time, and where each step begins among them."""
     order = np.lexsort((ticks, id_indices)) if sort else np.argsort(id_indices, kind="stable")
