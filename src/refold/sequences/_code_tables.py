@@ -66,7 +66,7 @@ def codes_to_arrow(
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    metadata = None if model is None else {MODEL_HASH_KEY: _fitted_model(model).hash}
+    metadata = None if model is None else {MODEL_HASH_KEY: _get_fitted_model(model).hash}
     return rows.append_column("code", vectors_to_arrow(codes)).replace_schema_metadata(metadata)
 
 
@@ -166,7 +166,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
             f"{subject} does not tell the model of its codes, so they may be those of another "
             f"model. {fix}"
         )
-    fitted = _fitted_model(model)
+    fitted = _get_fitted_model(model)
     if not fitted.has_hash(stored_hash):
         model_hash = fitted.hash
         # A pretrained model has the hash of its weights, and after that the hash of the column
@@ -184,7 +184,7 @@ def check_model_hash(stored_hash: str | None, model: Any, subject: str) -> str |
     return None
 
 
-def _fitted_model(model: Any) -> Any:
+def _get_fitted_model(model: Any) -> Any:
     """Return the model of a fitted estimator, or the argument if it is a model."""
     # getattr with a default would hide the error of an estimator that is not fitted
     return model.model_ if hasattr(type(model), "model_") else model

@@ -46,7 +46,7 @@ _MIN_STD_TO_MEDIAN_STD = 1e-4
 # training: the rounding error of the mean in float32 must not look like a signal.
 MIN_STD_TO_MEAN_DISTANCE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error of a constant column.
-_MAX_ROUNDING_ERROR = 10 * np.finfo(np.float64).eps
+_MAX_ROUNDING_ERROR_TO_MEAN = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -378,7 +378,7 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares_sum, 0.0) / np.maximum(self._count, 1))
-        return np.where(scale <= _MAX_ROUNDING_ERROR * np.abs(self.mean), 0.0, scale)
+        return np.where(scale <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(self.mean), 0.0, scale)
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -391,7 +391,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     differences[~is_observed] = 0.0
     std = np.sqrt(sum_by_sequence(np.square(differences), sequences) / count)
     # exactly 0 where a sequence is constant, not a rounding error
-    return mean, np.where(std <= _MAX_ROUNDING_ERROR * np.abs(mean), 0.0, std)
+    return mean, np.where(std <= _MAX_ROUNDING_ERROR_TO_MEAN * np.abs(mean), 0.0, std)
 
 
 def sum_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:

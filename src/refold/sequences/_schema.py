@@ -324,7 +324,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
 
 
 def indices_to_categories(values: np.ndarray, column: Column) -> np.ndarray:
-    """Return a column (num_steps,) with categories in place of their indices."""
+    """Return the values (num_steps,) of a column with categories in place of their indices."""
     if not column.column_type.has_categories:
         return values
     # the last of the decoded values stands for missing
@@ -391,20 +391,20 @@ def align_values(
             is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
             numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
         aligned[:, i] = numbers
-        column.column_type.check(aligned[:, i], column.name, locate)
+        column.column_type.check_values(aligned[:, i], column.name, locate)
     if unseen:
         warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
     return aligned
 
 
 def _translate_categories(
-    values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
+    column_values: np.ndarray, data_column: Column, fitted_column: Column, locate: Locator
 ) -> tuple[np.ndarray, list[str]]:
-    """Return indices (num_steps,) of fitted categories, and lines about unseen categories."""
-    indices, categories, fitted = values, data_column.categories, fitted_column.categories
+    """Return indices (num_steps,) of fitted categories, and texts about unseen categories."""
+    indices, categories, fitted = column_values, data_column.categories, fitted_column.categories
     if not data_column.column_type.has_categories:
         # numbers in the data, which were categories in training
-        indices, categories = CATEGORICAL.encode(values, data_column.name, locate, None)
+        indices, categories = CATEGORICAL.encode(column_values, data_column.name, locate, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # Both are compared as text: a file with 1, 2 and N5 has text, a file with 1 and 2 integers.
         texts, fitted = tuple(map(str, categories)), tuple(map(str, fitted))

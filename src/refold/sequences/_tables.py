@@ -341,9 +341,9 @@ def find_id_and_time_names(
     return id_name, time_name
 
 
-def resize_column(table: ArrowColumns, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+def resize_column(table: ArrowColumns, id_name: str, name: str, lengths: np.ndarray) -> Any:
     """Return a column of a long table, cut or filled with null to new lengths (n,) of sequences."""
-    ids = table.columns.get(id)
+    ids = table.columns.get(id_name)
     # index of the sequence of each row, (num_rows,)
     id_indices = np.zeros(len(table.columns[name]), int) if ids is None else factorize(ids)[0]
     order = np.argsort(id_indices, kind="stable")  # rows by sequence
@@ -391,8 +391,8 @@ def arrays_from_table(
     for option, is_used in options.items():
         if is_used:
             check_has_times(time, option)
-    # order: rows by sequence and step. starts: indices in `order` of the first row of each step,
-    # because rows with the same time become one step.
+    # order: rows by sequence and step. step_starts: indices in `order` of the first row of each
+    # step, because rows with the same time become one step.
     time_column, ticks = None, np.zeros(0)
     if time_name is None:
         # ids are numbered in the order of their first rows, so a smaller number means a repeated id
@@ -405,12 +405,12 @@ def arrays_from_table(
                 f"{previous_id!r}. Sort the table, or name the column that orders the steps with "
                 f"{argument('time=')}."
             )
-        order = starts = np.arange(len(id_indices))
+        order = step_starts = np.arange(len(id_indices))
     else:
         time_column = decode_dictionary(table.get(time_name, "time"))
         time_column = parse_times(time_column, time_name, row_namer, time_format)
         ticks = times_as_numbers(time_column, time_name, row_namer)
-        order, starts = _order_by_time(
+        order, step_starts = _order_by_time(
             id_indices, ids, time_column, ticks, time_name, row_namer, duplicates, sort=sort
         )
     if columns is None:
@@ -431,11 +431,11 @@ def arrays_from_table(
     arrays = encode_columns(names, raw_columns, types, locate, stored_schema=table.stored_schema)
     for message in numeric_text_warnings(arrays.schema.columns, types):
         warn(message)
-    if len(starts) < len(order):
-        arrays = _merge_repeated_times(arrays, starts)
+    if len(step_starts) < len(order):
+        arrays = _merge_repeated_times(arrays, step_starts)
     if time_column is None:
         return arrays
-    step_rows = order[starts]  # first row of each step
+    step_rows = order[step_starts]  # first row of each step
     values, schema = arrays.values, arrays.schema
     if add_time_gaps:
         gaps = compute_time_gaps(ticks[step_rows], arrays.offsets, time_column.type)
@@ -445,18 +445,18 @@ def arrays_from_table(
     return SequenceArrays(values, arrays.offsets, arrays.ids, schema, times)
 
 
-def _merge_repeated_times(arrays: SequenceArrays, starts: np.ndarray) -> SequenceArrays:
+def _merge_repeated_times(arrays: SequenceArrays, step_starts: np.ndarray) -> SequenceArrays:
     """Return one step per time: means of the numbers of its rows, and the first of other values."""
-    # values: (num_rows, F). The step i has the rows from starts[i] up to starts[i + 1].
-    values = arrays.values[starts]
+    # values: (num_rows, F). The step i has the rows from step_starts[i] up to step_starts[i + 1].
+    values = arrays.values[step_starts]
     for i, column in enumerate(arrays.schema.columns):
         if column.column_type.is_number and not column.column_type.is_whole:
             is_observed = ~np.isnan(arrays.values[:, i])
             numbers = np.where(is_observed, arrays.values[:, i], 0).astype(np.float64)
-            counts = np.add.reduceat(is_observed.astype(np.float64), starts)
-            means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
+            counts = np.add.reduceat(is_observed.astype(np.float64), step_starts)
+            means = np.add.reduceat(numbers, step_starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return arrays._replace(values=values, offsets=np.searchsorted(starts, arrays.offsets))
+    return arrays._replace(values=values, offsets=np.searchsorted(step_starts, arrays.offsets))
 
 
 def table_from_arrays(

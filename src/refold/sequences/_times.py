@@ -45,11 +45,12 @@ _ZONE_REPLACEMENTS = (
 )
 
 
-def check_has_times(time_name: str | None, option: str = argument(time_gaps=True)) -> None:
-    """Raise ``SchemaError`` if an option needs a column of times and there is none."""
+def check_has_times(time_name: str | None, option_text: str) -> None:
+    """Raise ``SchemaError``, which names an option, if there is no column of times for it."""
     if time_name is None:
         raise SchemaError(
-            f"{option} needs a long table with a column of times. Name it with {argument('time=')}."
+            f"{option_text} needs a long table with a column of times. Name it with "
+            f"{argument('time=')}."
         )
 
 
@@ -119,27 +120,27 @@ def parse_times(
     return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
 
 
-def _cast_or_none(text: Any, *types: pa.DataType) -> Any:
-    """Return text as the first of these types to which Arrow can cast all cells, or None."""
+def _cast_or_none(cells: Any, *types: pa.DataType) -> Any:
+    """Return cells of text as the first of these types to which Arrow can cast them, or None."""
     for type_ in types:
         with contextlib.suppress(pa.ArrowInvalid):
-            return text.cast(type_)
+            return cells.cast(type_)
     return None
 
 
-def _replace_patterns(text: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
-    """Return text with each pattern replaced, one after another."""
+def _replace_patterns(cells: Any, replacements: tuple[tuple[str, str], ...]) -> Any:
+    """Return cells of text with each pattern replaced, one after another."""
     for pattern, replacement in replacements:
         options = ReplaceSubstringOptions(pattern, replacement)
-        text = call_function("replace_substring_regex", [text], options)
-    return text
+        cells = call_function("replace_substring_regex", [cells], options)
+    return cells
 
 
-def _restore_time_zone(times: Any, text: Any) -> Any:
-    """Return times in the zone of their text if all cells have the same one; else in UTC."""
+def _restore_time_zone(times: Any, cells: Any) -> Any:
+    """Return times in the time zone that all cells of their text name, or else in UTC."""
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:
         return times
-    zones = _replace_patterns(text, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
+    zones = _replace_patterns(cells, _ZONE_REPLACEMENTS).drop_null().unique().to_pylist()
     # a pattern that does not match leaves the text as it is, such as 12:00Z
     is_offset = len(zones) == 1 and len(zones[0]) == len("+02:00") and zones[0][0] in "+-"
     return times.cast(pa.timestamp(times.type.unit, zones[0] if is_offset else "UTC"))
