@@ -39,14 +39,14 @@ from refold.sequences import (
     check_model_hash,
     codes_from_arrow,
     codes_to_arrow,
+    compute_median_gaps,
     extrapolate_times,
     integers_from_text_if_exact,
-    median_gaps,
+    make_window_ids,
     parse_jsonl,
     parse_times,
     stored_model_hash,
     vectors_to_arrow,
-    window_ids,
 )
 
 # Key of the version of Refold in the metadata of Parquet files.
@@ -94,7 +94,7 @@ def read_code_file(
             series_ids, starts, ends = columns
             num_windows = Counter(series_ids)
             is_single = [num_windows[series_id] == 1 for series_id in series_ids]
-            ids = window_ids(series_ids, starts, ends, is_single)
+            ids = make_window_ids(series_ids, starts, ends, is_single)
             # if any id is text such as 7[0:100], all become text, because a column has one type
             ids = pa.array(ids if all(is_single) else [*map(str, ids)])
             table = table.set_column(table.column_names.index(id_column), id_column, ids)
@@ -226,7 +226,7 @@ def locate_codes(windows: Windows, id_name: str, *, has_windows: bool) -> pa.Tab
     if sequences.times is None:
         return windows.to_table(id_name) if has_windows else None
     table = windows.to_table(id_name)
-    gaps = [median_gaps(block.times, block.offsets) for block in sequences.blocks()]
+    gaps = [compute_median_gaps(block.times, block.offsets) for block in sequences.blocks()]
     table = table.append_column(_TIME_COLUMNS[1], pa.array(np.concatenate(gaps), from_pandas=True))
     return table if has_windows else table.select([id_name, *_TIME_COLUMNS])
 

@@ -39,7 +39,7 @@ from refold.sequences._conversions import sequence_and_step_indices as sequence_
 from refold.sequences._conversions import series_from_table as series_from_table
 from refold.sequences._conversions import table_like as table_like
 from refold.sequences._data_warnings import data_warnings as data_warnings
-from refold.sequences._data_warnings import find_key_columns as find_key_columns
+from refold.sequences._data_warnings import guess_id_and_time_columns as guess_id_and_time_columns
 from refold.sequences._encoding import ColumnTypes as ColumnTypes
 from refold.sequences._encoding import check_codes_finite as check_codes_finite
 from refold.sequences._encoding import check_decoded_finite as check_decoded_finite
@@ -60,15 +60,15 @@ from refold.sequences._tables import DUPLICATES_RULE as DUPLICATES_RULE
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text_if_exact as integers_from_text_if_exact
 from refold.sequences._tables import is_table as is_table
+from refold.sequences._times import compute_median_gaps as compute_median_gaps
 from refold.sequences._times import extrapolate_times as extrapolate_times
 from refold.sequences._times import future_times as future_times
-from refold.sequences._times import median_gaps as median_gaps
 from refold.sequences._times import parse_times as parse_times
 from refold.sequences._windows import Windows as Windows
+from refold.sequences._windows import compute_window_positions as compute_window_positions
 from refold.sequences._windows import cut_windows as cut_windows
 from refold.sequences._windows import default_window_step as default_window_step
+from refold.sequences._windows import make_window_ids as make_window_ids
 from refold.sequences._windows import split_at as split_at
 from refold.sequences._windows import uncut_windows as uncut_windows
-from refold.sequences._windows import window_ids as window_ids
-from refold.sequences._windows import window_positions as window_positions
 from refold.sequences._windows import windows as windows

@@ -1,6 +1,7 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns the warnings. `find_key_columns` finds columns that look like ids or times.
+`data_warnings` returns the warnings. `guess_id_and_time_columns` finds columns that look like ids
+or times.
 """
 
 import re
@@ -89,7 +90,7 @@ missing_values=[-99999]."]
     return [Message(message) for message in messages]
 
 
-def find_key_columns(sequences: Sequences) -> dict[str, str]:
+def guess_id_and_time_columns(sequences: Sequences) -> dict[str, str]:
     """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, steps = sequence_and_step_indices(sequences)
     is_change = steps[1:] > 0  # False where the next row begins another sequence

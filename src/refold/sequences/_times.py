@@ -193,7 +193,7 @@ def _ticks_per_second(time_type: pa.DataType) -> float:
     return _TICKS_PER_SECOND_BY_UNIT[time_type.unit] if pa.types.is_temporal(time_type) else 1.0
 
 
-def median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
+def compute_median_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
     """Return the median gap of each sequence (n,), NaN for fewer than two steps."""
     gaps = compute_time_gaps(_times_to_ticks(times).to_numpy(), offsets, times.type)
     # without the first step of each sequence, which has no previous step
@@ -257,5 +257,5 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     check("steps", steps, integer_rule(0))
     if not len(times):
         return pa.nulls(steps, times.type)
-    gaps = median_gaps(times, np.array([0, len(times)]))
+    gaps = compute_median_gaps(times, np.array([0, len(times)]))
     return extrapolate_times(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -244,12 +244,9 @@ class Binary(ColumnType):
 
     def encoded_dtype(self, raw_dtype: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 for integers of any size, because only 0 and 1 are allowed."""
-        has_integers = raw_dtype.kind in "biu"
-        return (
-            np.dtype(np.float32)
-            if has_integers
-            else super().encoded_dtype(raw_dtype, num_categories)
-        )
+        if raw_dtype.kind in "biu":
+            return np.dtype(np.float32)
+        return super().encoded_dtype(raw_dtype, num_categories)
 
     def check_values(self, values: np.ndarray, column_name: str, locate: Locator) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
