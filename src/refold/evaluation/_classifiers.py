@@ -348,9 +348,9 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     accuracies = cross_val_score(classifier, vectors, labels, cv=stratified_folds)
     return Probe(
-        float(accuracies.mean()),
-        float(accuracies.std()),
-        float(counts.max() / counts.sum()),
-        len(classes),
-        num_folds,
+        accuracy=float(accuracies.mean()),
+        deviation=float(accuracies.std()),
+        chance=float(counts.max() / counts.sum()),
+        num_classes=len(classes),
+        num_folds=num_folds,
     )

@@ -344,10 +344,8 @@ def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
         )
     errors = entry_errors(original, reconstructed)[:, ~numeric]
     observed = ~np.isnan(errors).all(axis=1)
-    if not observed.any():
-        return 1.0
     is_wrong = (errors[observed] == 1).any(axis=1)
-    return float(np.mean(~is_wrong))
+    return float(np.mean(~is_wrong)) if observed.any() else 1.0
 
 
 @dataclass(frozen=True)

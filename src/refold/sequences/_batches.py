@@ -79,8 +79,9 @@ class Batches:
         padded_lengths = [num_steps] if num_steps else _choose_padded_lengths(lengths, max_buckets)
         self._bucket_indices = np.searchsorted(padded_lengths, lengths)  # (n,)
         steps_per_batch = batch_size * lengths.mean()
-        has_one_bucket = len(padded_lengths) == 1
-        self._batches_per_run = _BATCHES_PER_RUN if has_one_bucket else _BATCHES_PER_SHORT_RUN
+        self._batches_per_run = (
+            _BATCHES_PER_SHORT_RUN if len(padded_lengths) > 1 else _BATCHES_PER_RUN
+        )
         buckets = []
         for i, padded_length in enumerate(padded_lengths):
             bucket_lengths = lengths[self._bucket_indices == i]

@@ -302,9 +302,8 @@ def check_values(values: np.ndarray, schema: Schema, locate: StepLocator) -> Non
         )
     for i in schema.categorical:
         indices, n = values[:, i], len(schema.columns[i].categories)
-        is_wrong = (
-            (indices < 0) | (indices > n) | (indices != np.floor(indices)) & ~np.isnan(indices)
-        )
+        has_fraction = (indices != np.floor(indices)) & ~np.isnan(indices)
+        is_wrong = (indices < 0) | (indices > n) | has_fraction
         advice = f"Expected the index of a category, 0 to {n - 1}, or {n} for an unknown one."
         refuse_where(is_wrong, indices, schema.names[i], locate, advice)
 

@@ -314,8 +314,7 @@ def merge_columns(columns: Sequence[Column]) -> Column:
     categories: set[Any] = {category for column in columns for category in column.categories}
     # numbers beside categories, or text beside integers
     if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
-        descriptions = sorted({column.contents_description for column in columns})
-        contents = " in one set and ".join(descriptions)
+        contents = " in one set and ".join(sorted({c.contents_description for c in columns}))
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
         raise SchemaError(
             f"Column {first.name!r} holds {contents} in another. Pass {fix} to choose."
