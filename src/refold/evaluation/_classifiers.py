@@ -248,15 +248,15 @@ def _count_unseen_ngrams(
     return num_unseen, num_ngrams
 
 
-def _iterate_ngrams(sequences: Sequences, column: int, length: int) -> Iterator[list[Any]]:
-    """Yield the n-grams of one length of each sequence; its start and its end count as tokens."""
-    values = sequences.values[:, column]
+def _iterate_ngrams(sequences: Sequences, column_index: int, n: int) -> Iterator[list[Any]]:
+    """Yield the n-grams of a column of each sequence; its start and its end count as tokens."""
+    values = sequences.values[:, column_index]
     # -1 for missing tokens, which count as equal, because NaN does not equal itself
     tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
     for begin, end in pairwise(sequences.offsets.tolist()):
         with_ends = ["start", *tokens[begin:end], "end"]
         # not strict, because each shift has one token less than the shift before
-        yield list(zip(*(with_ends[shift:] for shift in range(length)), strict=False))
+        yield list(zip(*(with_ends[shift:] for shift in range(n)), strict=False))
 
 
 @dataclass(frozen=True)

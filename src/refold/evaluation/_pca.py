@@ -155,8 +155,8 @@ def cross_validated_pca(
     seed: int,
 ) -> Sequences:
     """Reconstruct each sequence, at its length, by PCA of the other folds."""
-    # At least three sequences must be allowed for fits, and two of these must have steps. Without
-    # the sequences of a fold, then at least one with steps is left to fit on.
+    # At least three sequences must be allowed for fits, and two of these must have steps, so that
+    # every fold leaves a sequence with steps to fit on.
     order = np.random.default_rng(seed).permutation(len(sequences))
     # Sequences go to the folds in turn, in this order. Sequences to fit on come last, next to each
     # other, so that no fold gets all of them.

@@ -389,9 +389,8 @@ class Fidelity:
 
     def to_table(self) -> pa.Table:
         """Return one row with the fields."""
-        return pa.table(
-            {key: pa.array([value], pa.float64()) for key, value in asdict(self).items()}
-        )
+        columns = {name: pa.array([value], pa.float64()) for name, value in asdict(self).items()}
+        return pa.table(columns)
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to the measure of PCA.

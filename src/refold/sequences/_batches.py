@@ -14,8 +14,8 @@ from refold.sequences._sequences import Sequences
 
 # Maximum number of buckets, because each one is compiled.
 _MAX_BUCKETS = 8
-# Tolerated ratio of padding to real steps. Padding costs little where a kernel skips it, and a
-# lower ratio needs more buckets.
+# Maximum ratio of padding to real steps. A lower ratio needs more buckets, and padding costs little
+# where the LSTM skips padded steps.
 _MAX_PADDING_RATIO = 0.15
 # Minimum number of batches per bucket and epoch. Fewer would not repay the compilation.
 _MIN_BATCHES_PER_BUCKET = 8

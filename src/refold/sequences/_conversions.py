@@ -47,8 +47,8 @@ def as_sequences(
     x : Sequences, list, array or table
         A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
         `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`, or a table
-        with one row per step as in `Sequences.from_table`. Its columns of ids and times have the
-        names that the schema remembers, or ``"id"`` and ``"time"``.
+        with one row per step as in `Sequences.from_table`. In a table, the columns of ids and times
+        have the names that the schema remembers, or ``"id"`` and ``"time"``.
     column_types : str, list of str or dict, optional
         Type of all columns, of each column, or of the named columns; the rest are inferred.
     names : list of str, optional

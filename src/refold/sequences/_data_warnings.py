@@ -221,8 +221,8 @@ def _find_suspects(extremes: _Extremes, column_index: int) -> list[_Suspect]:
     values, counts = extremes.values, extremes.counts
     # Try 3 suspects at each end, then fewer, until all suspects are far from the regular values.
     # These are the values between the suspects at the two ends.
-    num_suspects = range(_MAX_SUSPECTS_PER_END + 1)
-    for num_low, num_high in sorted(product(num_suspects, num_suspects), key=sum, reverse=True):
+    counts_per_end = range(_MAX_SUSPECTS_PER_END + 1)
+    for num_low, num_high in sorted(product(counts_per_end, repeat=2), key=sum, reverse=True):
         regular = slice(num_low, len(values) - num_high)
         num_distinct = len(values[regular])
         if not num_distinct:

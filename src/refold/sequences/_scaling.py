@@ -226,6 +226,7 @@ class Scaler:
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, std = sequence_moments(sequences.values[:, self.is_numeric_], sequences)  # (n, K)
+        # the first K statistics are means, so their means are means over the training sequences
         distance = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
         min_std = np.maximum(self.min_std_, MIN_STD_TO_MEAN_DISTANCE * distance)
         moments = np.concatenate([mean, np.log(np.maximum(std, min_std))], axis=1)

@@ -109,7 +109,7 @@ class Sequences:
     """
 
     # Lengths are data and are never guessed from values. Lists in Arrow have the same layout: the
-    # entries of all lists, and the offset where each list starts.
+    # entries of all lists, and the offset where each list starts. So `to_arrow` needs no loop.
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
@@ -427,7 +427,7 @@ class Sequences:
     def block_offsets(self) -> np.ndarray:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # A block is as large as `block_bytes` allows, or one longer sequence. An empty sequence
-        # counts as one step.
+        # counts as one step, so that a block has a limited number of sequences.
         bytes_per_step = 4 * self.schema.num_columns  # float32 has 4 bytes
         # end_bytes[i]: bytes of the sequences up to sequence i
         end_bytes = np.cumsum(np.maximum(self.lengths, 1)) * bytes_per_step
@@ -458,7 +458,7 @@ class Sequences:
         array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
-        row_bytes = self.values.strides[0]
+        row_bytes = self.values.strides[0]  # a row has the values of a step
         # NumPy maps the file from a multiple of the granularity on, so the array begins this number
         # of bytes after the start of the mapping. The system takes whole pages.
         first_byte = array.offset % mmap.ALLOCATIONGRANULARITY
