@@ -1,7 +1,6 @@
 """Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
-`data_warnings` returns the warnings. `guess_id_and_time_columns` finds columns that look like ids
-or times.
+`data_warnings` returns them. `guess_id_and_time_columns` finds columns that look like ids or times.
 """
 
 import re

@@ -124,8 +124,7 @@ class Schema:
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
     duplicates : str or None, default=None
-        What the user chose for rows of the same id and time: ``"first"``, ``"last"`` or ``"mean"``.
-        Comparisons ignore it.
+        The user's choice for rows of equal times, such as ``"first"``. Comparisons ignore it.
     is_wide : bool, default=False
         Whether the file was a wide table, a row for each sequence. Comparisons ignore it.
     step_columns : tuple of str, optional

@@ -521,9 +521,8 @@ class Sequences:
     def __repr__(self) -> str:
         if not len(self):
             return f"Sequences(n=0, columns={self.schema.num_columns})"
-        lengths = self.lengths
-        length_range = f"lengths={lengths.min()} to {lengths.max()}"
-        return f"Sequences(n={len(self)}, {length_range}, {describe_column_types(self.schema)})"
+        lengths, types = self.lengths, describe_column_types(self.schema)
+        return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {types})"
 
     def _repr_html_(self) -> str:
         lengths, ids = self.lengths, self.ids

@@ -117,7 +117,7 @@ def to_arrow_table(table: Any) -> ArrowColumns:
 
 
 def _to_arrow_columns(table: Any, names: list[Any]) -> dict[str, Any]:
-    """Return columns as Arrow columns; raise if they differ in the number of rows."""
+    """Return columns as Arrow columns; raise ``DataError`` if their numbers of rows differ."""
     columns = {str(name): _to_arrow_column(table[name], name) for name in names}
     for name, column in columns.items():
         num_rows, noun = len(columns[str(names[0])]), f"rows of column {names[0]!r}"
@@ -495,7 +495,7 @@ def table_from_arrays(
 
 
 def _to_name_list(names: Sequence[str]) -> list[str]:
-    # a single name is allowed, too
+    # users may pass a single name as a str
     return [names] if isinstance(names, str) else [str(name) for name in names]
 
 

@@ -69,15 +69,15 @@ def parse_times(
             "as text. Leave it out."
         )
     # large_string, because Arrow cannot parse dates in string views
-    text = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
+    cells = call_function("utf8_trim_whitespace", [column.cast(pa.large_string())])
     if time_format is not None:
         options = StrptimeOptions(time_format, "us", error_is_null=True)
-        times = call_function("strptime", [text], options)
-        if times.null_count == text.null_count:  # Arrow parsed all cells
-            return _restore_time_zone(times, text)
+        times = call_function("strptime", [cells], options)
+        if times.null_count == cells.null_count:  # Arrow parsed all cells
+            return _restore_time_zone(times, cells)
         # Python is slower and parses more formats, such as those with fractions of seconds
         values = []
-        for row, cell in enumerate(text.to_pylist()):
+        for row, cell in enumerate(cells.to_pylist()):
             try:
                 values.append(None if cell is None else datetime.strptime(cell, time_format))
             except ValueError as error:
@@ -85,30 +85,30 @@ def parse_times(
                     f"Column {name!r} cannot order the steps: {row_namer(row)} holds {cell!r} "
                     f"({error}). Correct it, or {argument('time_format=')}."
                 ) from error
-        return _restore_time_zone(pa.chunked_array([pa.array(values)]), text)
-    # the first cell tells what all cells hold
-    first = text.drop_null()[:1]
+        return _restore_time_zone(pa.chunked_array([pa.array(values)]), cells)
+    # The first cell that is not missing tells what all cells hold. If others differ, no cast below
+    # succeeds, and an error names the first that is wrong.
+    first = cells.drop_null()[:1]
     is_number = _cast_or_none(first, pa.float64()) is not None
-    clock = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
-    is_clock = not is_number and _cast_or_none(clock, pa.timestamp("ns")) is not None
+    time_of_day = _replace_patterns(first, _TIME_OF_DAY_REPLACEMENTS)
+    is_time_of_day = not is_number and _cast_or_none(time_of_day, pa.timestamp("ns")) is not None
     if is_number:
         types = [pa.float64()]
-    elif is_clock:
-        text = _replace_patterns(text, _TIME_OF_DAY_REPLACEMENTS)
+    elif is_time_of_day:
+        cells = _replace_patterns(cells, _TIME_OF_DAY_REPLACEMENTS)
         # microseconds have the wider range of years, nanoseconds are exact for more digits
         types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         # Arrow casts text with a zone only to a type with a zone
         date = _replace_patterns(first, _DATE_REPLACEMENTS)
-        has_zone = _cast_or_none(date, pa.timestamp("ns")) is None
-        zone = "UTC" if has_zone else None
+        zone = "UTC" if _cast_or_none(date, pa.timestamp("ns")) is None else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
-    times = _cast_or_none(text, *types)
+    times = _cast_or_none(cells, *types)
     if times is None and not is_number:
-        text = _replace_patterns(text, _DATE_REPLACEMENTS)
-        times = _cast_or_none(text, *types)
+        cells = _replace_patterns(cells, _DATE_REPLACEMENTS)
+        times = _cast_or_none(cells, *types)
     if times is None:
-        wrong = (i for i in range(len(text)) if _cast_or_none(text[i : i + 1], *types) is None)
+        wrong = (i for i in range(len(cells)) if _cast_or_none(cells[i : i + 1], *types) is None)
         # row 0 if each cell alone is a time: no type holds both nanoseconds and the year 1600
         row = next(wrong, 0)
         raise DataError(
@@ -117,7 +117,9 @@ def parse_times(
             f"such as 2024-05-31 12:00; name another form with {argument('time_format=')}, as "
             "'%d.%m.%Y %H:%M'."
         )
-    return times.cast(pa.time64(times.type.unit)) if is_clock else _restore_time_zone(times, text)
+    if is_time_of_day:
+        return times.cast(pa.time64(times.type.unit))
+    return _restore_time_zone(times, cells)
 
 
 def _cast_or_none(cells: Any, *types: pa.DataType) -> Any:
